@@ -1,0 +1,225 @@
+//! What generated code names. Not an interface for people: it changes with any release, which is
+//! why the facade pins the macro's version.
+
+use std::marker::PhantomData;
+
+use serde::Serialize;
+
+use crate::cache::Cache;
+pub use crate::cache::installed;
+pub use crate::codec::Codec;
+#[cfg(feature = "tokio")]
+pub use crate::engine::tokio::{call_result, call_value, refresh_result, refresh_value};
+#[cfg(feature = "tokio")]
+pub use crate::entry::entry;
+#[cfg(feature = "blocking")]
+pub use crate::engine::blocking::{
+    call_result as blocking_call_result, call_value as blocking_call_value, refresh_result as blocking_refresh_result,
+    refresh_value as blocking_refresh_value,
+};
+#[cfg(feature = "blocking")]
+pub use crate::entry::blocking::entry as blocking_entry;
+pub use crate::function::{CodecFns, Function, Name, Nones, Plan, Site, Slot, default_prefix};
+pub use crate::key::{Key, KeyWriter};
+pub use crate::ttl::{IntoTtl, Ttl};
+
+/// Starts a key: `key(cache, plan.function).arg("id", &id).finish()`, or with a template
+/// `.literal(":user:").placeholder("id", &id)`.
+pub fn key(cache: &Cache, function: &'static Function) -> KeyWriter {
+    crate::function::key_writer(cache.namespace(), function)
+}
+
+/// The path of the function around the closure `|| ()`.
+pub fn path_of<F>(_: &F) -> &'static str {
+    std::any::type_name::<F>()
+}
+
+/// Applies a closure of the attribute: by this signature it needs no annotations, may be a path
+/// to a function, and sees nothing but the value.
+pub fn of_value<V, R>(closure: fn(&V) -> R, value: &V) -> R {
+    closure(value)
+}
+
+/// The `Result` behind a function's return type, whatever it is called.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is spelled like a `Result` but is none",
+    note = "write `returns = value` to store it as it is"
+)]
+pub trait ResultLike {
+    /// What is stored.
+    type Ok;
+    /// What is not.
+    type Err;
+    /// The identity, to the compiler's eye.
+    fn into_result(self) -> Result<Self::Ok, Self::Err>;
+    /// And back.
+    fn from_result(result: Result<Self::Ok, Self::Err>) -> Self;
+}
+
+impl<T, E> ResultLike for Result<T, E> {
+    type Ok = T;
+    type Err = E;
+    fn into_result(self) -> Result<T, E> {
+        self
+    }
+    fn from_result(result: Result<T, E>) -> Self {
+        result
+    }
+}
+
+/// Finds what a stored type really is: `Kind::<V>::new().found()`. The inherent methods win over
+/// the trait's wherever the type is known.
+#[derive(Debug)]
+pub struct Kind<T>(PhantomData<fn() -> T>);
+
+impl<T> Kind<T> {
+    /// To be followed by `.found()`.
+    #[expect(clippy::new_without_default, reason = "only generated code calls it")]
+    pub fn new() -> Kind<T> {
+        Kind(PhantomData)
+    }
+}
+
+/// The type is an `Option`.
+#[derive(Debug)]
+pub struct FoundOption<T>(PhantomData<fn() -> T>);
+/// The type is a `Result` that the spelling hid.
+#[derive(Debug)]
+pub struct HiddenResult;
+/// The type is neither, as far as one can see.
+#[derive(Debug)]
+pub struct FoundValue<T>(PhantomData<fn() -> T>);
+
+impl<T> Kind<Option<T>> {
+    /// An `Option`.
+    pub fn found(self) -> FoundOption<T> {
+        FoundOption(PhantomData)
+    }
+}
+
+impl<T, E> Kind<Result<T, E>> {
+    /// A `Result`.
+    pub fn found(self) -> HiddenResult {
+        HiddenResult
+    }
+}
+
+/// The fallback of [`Kind`].
+pub trait AnyKind<T>: Sized {
+    /// Neither.
+    fn found(self) -> FoundValue<T>;
+}
+
+impl<T> AnyKind<T> for Kind<T> {
+    fn found(self) -> FoundValue<T> {
+        FoundValue(PhantomData)
+    }
+}
+
+/// The kinds that are stored.
+#[diagnostic::on_unimplemented(
+    message = "this return type is a `Result` under another name: its errors would be cached as values",
+    label = "a `Result` behind an alias",
+    note = "write `returns = result` in `#[redis_cached(…)]` to store only `Ok`"
+)]
+pub trait Stored<V> {
+    /// How to tell and make a `None`.
+    fn nones(self) -> Nones<V>;
+}
+
+impl<T> Stored<Option<T>> for FoundOption<T> {
+    fn nones(self) -> Nones<Option<T>> {
+        Nones::option()
+    }
+}
+
+impl<V> Stored<V> for FoundValue<V> {
+    fn nones(self) -> Nones<V> {
+        Nones::never()
+    }
+}
+
+/// The kinds that have a `None`.
+#[diagnostic::on_unimplemented(
+    message = "`none_ttl` needs a function that returns an `Option`",
+    label = "never `None`",
+    note = "remove `none_ttl`, or write `returns = option` if an alias hides the `Option`"
+)]
+pub trait StoredOption<V>: Stored<V> {}
+impl<T> StoredOption<Option<T>> for FoundOption<T> {}
+
+/// For functions without `none_ttl`: `storable(Kind::<V>::new().found())`.
+pub fn storable<V, K: Stored<V>>(kind: K) -> Nones<V> {
+    kind.nones()
+}
+
+/// For functions with `none_ttl`.
+pub fn storable_option<V, K: StoredOption<V>>(kind: K) -> Nones<V> {
+    kind.nones()
+}
+
+/// For `returns = option`.
+#[diagnostic::on_unimplemented(
+    message = "`returns = option`, but the function returns `{Self}`",
+    note = "remove `returns = option`"
+)]
+pub trait OptionLike: Sized {
+    /// The way to tell and make its `None`.
+    fn nones() -> Nones<Self>;
+}
+
+impl<T> OptionLike for Option<T> {
+    fn nones() -> Nones<Option<T>> {
+        Nones::option()
+    }
+}
+
+/// Whether a parameter can be part of a key: `require_key_part(&id).key_part()` names [`Yes`]
+/// where the type is `Serialize`, and otherwise fails with our words at the parameter.
+#[derive(Debug)]
+pub struct Probe<'a, T: ?Sized>(&'a T);
+
+/// Its type is `Serialize`.
+#[derive(Debug)]
+pub struct Yes;
+/// Its type is not.
+#[derive(Debug)]
+pub struct No<T: ?Sized>(PhantomData<T>);
+
+/// Starts the probe.
+pub fn probe<T: ?Sized>(parameter: &T) -> Probe<'_, T> {
+    Probe(parameter)
+}
+
+impl<T: ?Sized + Serialize> Probe<'_, T> {
+    /// It can.
+    pub fn key_part(&self) -> Yes {
+        Yes
+    }
+}
+
+/// The fallback of [`Probe`].
+pub trait NoKeyPart<T: ?Sized> {
+    /// It cannot.
+    fn key_part(&self) -> No<T>;
+}
+
+impl<T: ?Sized> NoKeyPart<T> for Probe<'_, T> {
+    fn key_part(&self) -> No<T> {
+        No(PhantomData)
+    }
+}
+
+/// The verdict of [`Probe`], as a bound: `key_part_of(&id, probe(&id).key_part())`.
+#[diagnostic::on_unimplemented(
+    message = "a parameter of type `{T}` cannot be part of a cache key",
+    label = "not `Serialize`",
+    note = "leave it out with `skip(…)`, or say what it means to the key with `key = \"…{{param.field}}…\"`"
+)]
+pub trait KeyPart<T: ?Sized> {}
+impl<T: ?Sized> KeyPart<T> for Yes {}
+
+/// The parameter itself, once its type has passed.
+pub fn key_part_of<T: ?Sized, K: KeyPart<T>>(parameter: &T, _: K) -> &T {
+    parameter
+}

@@ -1,0 +1,59 @@
+//! `codec = bincode`, the default.
+//!
+//! The bytes are those of bincode 2 with `config::standard()`, and four more behind them. Only the
+//! primitives are read and written by the crate itself, though: its serde adapters trust the
+//! lengths in the bytes (a `String` of 2^60 is allocated, a `Vec<()>` of 2^60 is counted through)
+//! and let `skip_serializing_if` shift the fields of a struct, so the two walks are written anew.
+
+mod read;
+mod write;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Codec, CodecError};
+
+const CONFIG: bincode::config::Configuration = bincode::config::standard();
+
+/// How many elements of sequences and maps may take no byte at all (`Vec<()>`), beside one for
+/// each byte of the value. Encoding has the same bound.
+const EMPTY_ELEMENTS: usize = 1 << 16;
+
+/// How many fields each struct had, folded. Reader and writer may disagree, without either knowing:
+/// a field that only `skip_serializing` leaves out is read from the bytes of the next one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts(u32);
+
+impl Counts {
+    const LEN: usize = 4;
+
+    #[inline]
+    fn add(&mut self, fields: u32) {
+        self.0 = (self.0 ^ fields).wrapping_mul(0x9e37_79b1).rotate_left(15);
+    }
+
+    fn to_bytes(self) -> [u8; Self::LEN] {
+        self.0.to_le_bytes()
+    }
+}
+
+/// The smallest and fastest format, for values that only Rust reads.
+///
+/// It cannot tell what the bytes hold. Types with `#[serde(flatten)]`, `#[serde(untagged)]`,
+/// `#[serde(tag = "…")]` or a `serde_json::Value` in them, and values with a field left out by
+/// `#[serde(skip_serializing_if = "…")]`, are not stored: they need `codec = json` or
+/// `codec = messagepack`.
+#[derive(Clone, Copy, Debug)]
+pub struct Bincode;
+
+impl Codec for Bincode {
+    const NAME: &'static str = "bincode-2";
+
+    fn encode<V: Serialize + ?Sized>(value: &V, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
+        write::encode(value, buffer)
+    }
+
+    fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError> {
+        read::decode(bytes)
+    }
+}

@@ -1,0 +1,30 @@
+//! `codec = json`.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::strict::{Format, Strict};
+use super::{Codec, CodecError};
+
+/// JSON, for values that other programs read, or types that need a self-describing format.
+///
+/// Refused, because JSON would give back another value: a float that is not finite, `Some(None)`
+/// and `Some(())`.
+#[derive(Clone, Copy, Debug)]
+pub struct Json;
+
+impl Codec for Json {
+    const NAME: &'static str = "json";
+    const HUMAN_READABLE: bool = true;
+    const SELF_DESCRIBING: bool = true;
+
+    fn encode<V: Serialize + ?Sized>(value: &V, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
+        let mut serializer = serde_json::Serializer::new(buffer);
+        value.serialize(Strict::new(&mut serializer, Format::Json)).map_err(CodecError::new)
+    }
+
+    fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError> {
+        // Bounds its own depth, and allocates for what it has read.
+        serde_json::from_slice(bytes).map_err(CodecError::new)
+    }
+}

@@ -1,0 +1,114 @@
+//! Values to bytes and back.
+
+#[cfg(feature = "bincode")]
+mod bincode;
+#[cfg(feature = "json")]
+mod json;
+#[cfg(feature = "messagepack")]
+mod messagepack;
+mod root;
+#[cfg(any(feature = "json", feature = "messagepack"))]
+mod strict;
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+#[cfg(feature = "bincode")]
+pub use self::bincode::Bincode;
+#[cfg(feature = "json")]
+pub use self::json::Json;
+#[cfg(feature = "messagepack")]
+pub use self::messagepack::MessagePack;
+pub(crate) use self::root::{Root, root_of};
+
+/// How deep options, sequences, maps and variants of a stored value may be nested. Encoding
+/// refuses what decoding would, so that nothing is stored that cannot be read back; a limit there
+/// must be, or a few kilobytes of damaged bytes of a recursive type overflow the stack.
+const DEPTH: usize = 128;
+
+/// A format for stored values.
+///
+/// ```
+/// use redis_cached_runtime::{Codec, CodecError};
+/// use serde::{Serialize, de::DeserializeOwned};
+///
+/// /// JSON with line breaks, for people who read the cache in a terminal.
+/// struct Pretty;
+///
+/// impl Codec for Pretty {
+///     const NAME: &'static str = "pretty-json-1";
+///     const HUMAN_READABLE: bool = true;
+///     const SELF_DESCRIBING: bool = true;
+///
+///     fn encode<V: Serialize + ?Sized>(value: &V, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
+///         serde_json::to_writer_pretty(buffer, value).map_err(CodecError::new)
+///     }
+///
+///     fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError> {
+///         serde_json::from_slice(bytes).map_err(CodecError::new)
+///     }
+/// }
+/// # let mut buffer = b"in front".to_vec();
+/// # Pretty::encode(&vec![1, 2], &mut buffer).unwrap();
+/// # assert_eq!(Pretty::decode::<Vec<u8>>(&buffer[8..]).unwrap(), [1, 2]);
+/// ```
+///
+/// `#[redis_cached(codec = crate::Pretty)]` uses it.
+///
+/// A codec needs not tell types or versions apart: a stored value carries the codec's [`NAME`],
+/// a fingerprint of its type and a checksum, and bytes of another are never handed to
+/// [`decode`](Codec::decode). An error of either function is a miss, and never reaches the caller
+/// of a cached function.
+///
+/// [`NAME`]: Codec::NAME
+pub trait Codec {
+    /// Identifies the format in each stored value. Change it when the same bytes get another
+    /// meaning.
+    const NAME: &'static str;
+
+    /// What the format answers to `is_human_readable`, by which a type may choose its form.
+    const HUMAN_READABLE: bool = false;
+
+    /// Whether the bytes tell what they hold (`deserialize_any` works). Types with
+    /// `#[serde(flatten)]` or `#[serde(untagged)]` need it, and are not stored without.
+    const SELF_DESCRIBING: bool = false;
+
+    /// Appends `value` to `buffer`, which holds something already.
+    fn encode<V: Serialize + ?Sized>(value: &V, buffer: &mut Vec<u8>) -> Result<(), CodecError>;
+
+    /// Reads what [`encode`](Codec::encode) appended.
+    ///
+    /// Bytes that are left over are an error. What is allocated must be in proportion to the bytes
+    /// at hand, whatever lengths they claim.
+    fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError>;
+}
+
+/// Why a value could not be encoded or decoded.
+#[derive(Debug, Clone)]
+pub struct CodecError(Box<str>);
+
+impl CodecError {
+    /// An error that says `reason`.
+    pub fn new(reason: impl fmt::Display) -> CodecError {
+        CodecError(reason.to_string().into())
+    }
+}
+
+impl fmt::Display for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for CodecError {}
+
+/// A codec's name as the header holds it.
+pub(crate) fn codec_id(name: &str) -> u32 {
+    // Truncated on purpose.
+    xxhash_rust::xxh3::xxh3_64(name.as_bytes()) as u32
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+//! The async face of the engine.
+
+use std::convert::Infallible;
+use std::future::Future;
+
+use crate::__private::ResultLike;
+use crate::cache::Cache;
+use crate::error::Error;
+use crate::function::Plan;
+use crate::key::Key;
+
+/// A call of a function whose value is stored as it is.
+pub async fn call_value<V, F, Fut>(cache: &Cache, plan: Plan<V>, key: Result<Key, Error>, body: F) -> V
+where
+    F: FnOnce() -> Fut,
+    Fut: Future<Output = V>,
+{
+    let body = || async { Ok::<V, Infallible>(body().await) };
+    let Ok(value) = super::call(cache, &cache.tokio(), &plan, key, body).await;
+    value
+}
+
+/// A call of a function of whose `Result` the `Ok` is stored.
+pub async fn call_result<R, F, Fut>(cache: &Cache, plan: Plan<R::Ok>, key: Result<Key, Error>, body: F) -> R
+where
+    R: ResultLike,
+    F: FnOnce() -> Fut,
+    Fut: Future<Output = R>,
+{
+    let body = || async { body().await.into_result() };
+    R::from_result(super::call(cache, &cache.tokio(), &plan, key, body).await)
+}
+
+/// As [`call_value`], whatever is stored.
+pub async fn refresh_value<V, F, Fut>(cache: &Cache, plan: Plan<V>, key: Result<Key, Error>, body: F) -> V
+where
+    F: FnOnce() -> Fut,
+    Fut: Future<Output = V>,
+{
+    let body = || async { Ok::<V, Infallible>(body().await) };
+    let Ok(value) = super::refresh(cache, &cache.tokio(), &plan, key, body).await;
+    value
+}
+
+/// As [`call_result`], whatever is stored.
+pub async fn refresh_result<R, F, Fut>(cache: &Cache, plan: Plan<R::Ok>, key: Result<Key, Error>, body: F) -> R
+where
+    R: ResultLike,
+    F: FnOnce() -> Fut,
+    Fut: Future<Output = R>,
+{
+    let body = || async { body().await.into_result() };
+    R::from_result(super::refresh(cache, &cache.tokio(), &plan, key, body).await)
+}

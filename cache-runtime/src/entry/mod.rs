@@ -1,0 +1,9 @@
+//! The entry behind one call's arguments: what generated `…_entry` functions return.
+
+#[cfg(feature = "blocking")]
+pub mod blocking;
+#[cfg(feature = "tokio")]
+mod tokio;
+
+#[cfg(feature = "tokio")]
+pub use self::tokio::{Entry, entry};

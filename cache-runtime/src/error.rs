@@ -1,0 +1,94 @@
+//! The error of a question put to the cache itself. A cached function never returns it.
+
+use std::fmt;
+
+/// Why a verb of `Entry` or `Cache` failed.
+///
+/// A call of a cached function never sees this type: there, every failure of the cache is a
+/// call of the function's body.
+#[derive(Debug, Clone)]
+pub struct Error {
+    kind: ErrorKind,
+    detail: String,
+}
+
+/// The cause of an [`Error`], told apart as far as a caller could act on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The URL or a setting cannot be used. Found when the cache is built.
+    Config,
+    /// A cache is in place already.
+    Installed,
+    /// The server cannot be reached, or closed the connection.
+    Unreachable,
+    /// No answer within the time-out.
+    Timeout,
+    /// Not sent: recent operations failed, and the circuit breaker waits before the next try.
+    CircuitOpen,
+    /// The server refused the credentials, or asks for some, or the user lacks a permission.
+    Auth,
+    /// The server is reading its data set from disk.
+    Loading,
+    /// A replica, or a server that stopped accepting writes.
+    ReadOnly,
+    /// The server is out of memory and does not evict.
+    OutOfMemory,
+    /// The server answered with a redirection: it is a cluster, the URL names a single node.
+    Cluster,
+    /// The key holds something that this library did not write, of another Redis type.
+    WrongType,
+    /// The arguments cannot be made into a key.
+    Key,
+    /// The value cannot be encoded.
+    Codec,
+    /// The cache cannot serve here: an async call outside of a tokio runtime, for example.
+    Unsupported,
+    /// Any other answer that was not expected.
+    Protocol,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, detail: impl Into<String>) -> Error {
+        Error { kind, detail: detail.into() }
+    }
+
+    /// The cause.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl ErrorKind {
+    pub(crate) fn describe(self) -> &'static str {
+        match self {
+            ErrorKind::Config => "the cache's configuration cannot be used",
+            ErrorKind::Installed => "a cache is installed already",
+            ErrorKind::Unreachable => "Redis cannot be reached",
+            ErrorKind::Timeout => "Redis did not answer in time",
+            ErrorKind::CircuitOpen => "Redis was away a moment ago; not asked again yet",
+            ErrorKind::Auth => "Redis refused the credentials or the permission",
+            ErrorKind::Loading => "Redis is loading its data set",
+            ErrorKind::ReadOnly => "Redis is read-only",
+            ErrorKind::OutOfMemory => "Redis is out of memory",
+            ErrorKind::Cluster => "this Redis is part of a cluster",
+            ErrorKind::WrongType => "the key holds another type",
+            ErrorKind::Key => "the arguments cannot be made into a key",
+            ErrorKind::Codec => "the value cannot be encoded",
+            ErrorKind::Unsupported => "the cache cannot serve here",
+            ErrorKind::Protocol => "Redis gave an unexpected answer",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.describe())?;
+        if !self.detail.is_empty() {
+            write!(f, ": {}", self.detail)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}

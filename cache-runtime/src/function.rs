@@ -1,0 +1,270 @@
+//! What is known about one cached function: the static description that the attribute wrote,
+//! and what has to be found out once per instantiation.
+
+use std::fmt::Display;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::codec::{self, Codec, CodecError, Root};
+use crate::envelope::Identity;
+use crate::key::{escape_part, function_name};
+use crate::ttl::Ttl;
+use crate::{fingerprint, key};
+
+/// The attribute's words about one function.
+#[derive(Debug)]
+pub struct Site {
+    /// The function's identifier.
+    pub ident: &'static str,
+    /// The first part of its keys.
+    pub prefix: &'static str,
+    /// How the key goes on.
+    pub name: Name,
+    /// Abandons what was stored under another number.
+    pub version: u32,
+}
+
+/// The second part of a function's keys.
+#[derive(Debug)]
+pub enum Name {
+    /// The function's path, found at run time.
+    Path,
+    /// `name = "…"`.
+    Given(&'static str),
+    /// `key = "…"`: the template is all that follows the prefix.
+    Template,
+}
+
+/// One function in one instantiation.
+#[derive(Debug)]
+pub struct Function {
+    head: String,
+    identity: Identity,
+    refusal: Option<String>,
+    told: AtomicU8,
+}
+
+/// What a function says at most once in a process.
+#[derive(Clone, Copy)]
+pub(crate) enum Once {
+    Refusal = 1,
+    WrongType = 2,
+    Key = 4,
+    Encode = 8,
+    Unsupported = 16,
+}
+
+impl Function {
+    fn new(site: &Site, path: &str, generics: &[&dyn Display], found: Found) -> Function {
+        let prefix = escape_part(site.prefix);
+        let head = match site.name {
+            Name::Template => prefix.into_owned(),
+            Name::Given(name) => format!("{prefix}:{}", escape_part(name)),
+            Name::Path => format!("{prefix}:{}", function_name(path, site.ident, generics)),
+        };
+        let refusal = found.needs_self_describing.then(|| {
+            format!(
+                "its type needs a self-describing format, which `{}` is not; write `codec = json` or `codec = messagepack`",
+                found.codec_name
+            )
+        });
+        let identity = Identity { version: site.version, codec: found.codec, fingerprint: found.fingerprint };
+        Function { head, identity, refusal, told: AtomicU8::new(0) }
+    }
+
+    /// Prefix and name, escaped: what every key of this function starts with.
+    pub(crate) fn head(&self) -> &str {
+        &self.head
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Why its values cannot be stored at all.
+    pub(crate) fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
+    }
+
+    /// True for the first caller that asks about `what`.
+    pub(crate) fn first(&self, what: Once) -> bool {
+        self.told.fetch_or(what as u8, Ordering::Relaxed) & what as u8 == 0
+    }
+}
+
+/// What the value's type and the codec contribute.
+#[derive(Debug)]
+pub struct Found {
+    codec: u32,
+    codec_name: &'static str,
+    fingerprint: u64,
+    needs_self_describing: bool,
+}
+
+fn find<V: DeserializeOwned, C: Codec>() -> Found {
+    let shape = fingerprint::of::<V>(C::HUMAN_READABLE);
+    Found {
+        codec: codec::codec_id(C::NAME),
+        codec_name: C::NAME,
+        fingerprint: shape.value,
+        needs_self_describing: shape.needs_self_describing && !C::SELF_DESCRIBING,
+    }
+}
+
+/// A function's place for its [`Function`]s: one static per function, which all instantiations
+/// share, so an append-only list.
+#[derive(Debug, Default)]
+pub struct Slot(OnceLock<Box<Node>>);
+
+#[derive(Debug)]
+struct Node {
+    path: &'static str,
+    find: fn() -> Found,
+    function: Function,
+    next: Slot,
+}
+
+impl Slot {
+    /// An empty one.
+    pub const fn new() -> Slot {
+        Slot(OnceLock::new())
+    }
+
+    /// The function of this instantiation; made by the first call.
+    ///
+    /// Two types may have one name (two structs in two blocks), so the instantiation is told by
+    /// the addresses of its path and of the code that finds its type's shape; equal code finds
+    /// an equal shape.
+    pub fn function<V>(
+        &'static self,
+        site: &Site,
+        path: &'static str,
+        generics: &[&dyn Display],
+        codec: &CodecFns<V>,
+    ) -> &'static Function {
+        let mut slot = self;
+        loop {
+            let node = slot.0.get_or_init(|| {
+                Box::new(Node {
+                    path,
+                    find: codec.find,
+                    function: Function::new(site, path, generics, (codec.find)()),
+                    next: Slot::new(),
+                })
+            });
+            if std::ptr::eq(node.path, path) && std::ptr::fn_addr_eq(node.find, codec.find) {
+                return &node.function;
+            }
+            slot = &node.next;
+        }
+    }
+}
+
+/// A codec, applied to one type.
+pub struct CodecFns<V> {
+    pub(crate) encode: fn(&V, &mut Vec<u8>) -> Result<(), CodecError>,
+    pub(crate) decode: fn(&[u8]) -> Result<V, CodecError>,
+    pub(crate) root: fn(&V) -> Root,
+    find: fn() -> Found,
+}
+
+impl<V> CodecFns<V> {
+    /// Of codec `C`.
+    pub fn of<C: Codec>() -> CodecFns<V>
+    where
+        V: Serialize + DeserializeOwned,
+    {
+        CodecFns { encode: C::encode::<V>, decode: C::decode::<V>, root: codec::root_of::<V>, find: find::<V, C> }
+    }
+}
+
+/// How `None` is told and made, for a type that has one.
+pub struct Nones<V> {
+    pub(crate) is_none: fn(&V) -> bool,
+    pub(crate) none: fn() -> Option<V>,
+}
+
+impl<V> Nones<V> {
+    /// The type is no `Option`.
+    pub fn never() -> Nones<V> {
+        Nones { is_none: |_| false, none: || None }
+    }
+}
+
+impl<T> Nones<Option<T>> {
+    /// The type is `Option<T>`.
+    pub fn option() -> Nones<Option<T>> {
+        Nones { is_none: Option::is_none, none: || Some(None) }
+    }
+}
+
+/// Everything that a call has to know, apart from its key.
+pub struct Plan<V> {
+    /// The description.
+    pub function: &'static Function,
+    /// How values become bytes.
+    pub codec: CodecFns<V>,
+    /// Which values are `None`.
+    pub nones: Nones<V>,
+    /// The lifetime of a value that is not `None`.
+    pub ttl: fn(&V) -> Ttl,
+    /// The lifetime of a `None`.
+    pub none_ttl: Option<Ttl>,
+    /// Which values are stored.
+    pub cache_if: fn(&V) -> bool,
+    /// By what part of it, at most, a lifetime is shortened at random.
+    pub jitter: f64,
+}
+
+macro_rules! copy_without_bounds {
+    ($($name:ident)*) => {$(
+        // A derive would ask for `V: Copy`; function pointers do not.
+        impl<V> Clone for $name<V> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+        impl<V> Copy for $name<V> {}
+        impl<V> std::fmt::Debug for $name<V> {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(stringify!($name))
+            }
+        }
+    )*};
+}
+copy_without_bounds!(CodecFns Nones Plan);
+
+/// The crate's name, of a `module_path!()`: the prefix of crates that say nothing.
+pub const fn crate_name(module_path: &'static str) -> &'static str {
+    let bytes = module_path.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() && bytes[at] != b':' {
+        at += 1;
+    }
+    module_path.split_at(at).0
+}
+
+/// The compile-time environment's prefix, else the crate's name.
+///
+/// # Panics
+///
+/// Evaluated in a constant of generated code: a malformed value is a compile error.
+pub const fn default_prefix(environment: Option<&'static str>, module_path: &'static str) -> &'static str {
+    let Some(prefix) = environment else { return crate_name(module_path) };
+    let bytes = prefix.as_bytes();
+    assert!(!bytes.is_empty(), "REDIS_CACHED_PREFIX: empty; unset it to use the crate's name");
+    let mut at = 0;
+    while at < bytes.len() {
+        assert!(bytes[at] != b':', "REDIS_CACHED_PREFIX: a `:` separates the parts of a key; use `.` or `-`");
+        at += 1;
+    }
+    prefix
+}
+
+/// Starts a key of this function in `namespace`.
+pub(crate) fn key_writer(namespace: &str, function: &Function) -> key::KeyWriter {
+    key::KeyWriter::new(namespace, function.head())
+}

@@ -1,0 +1,566 @@
+//! The text of one argument, through serde.
+//!
+//! | value | text |
+//! |---|---|
+//! | integer, of any width | `42` `-1` |
+//! | float | `1.0` `1e16` `NaN` `inf` `-inf`, never an integer's form; `-0.0` is `0.0` |
+//! | boolean | `true` `false` |
+//! | text, character | escaped, see `escape`; in `'…'` where it would read as another row |
+//! | bytes | `0x00ff` |
+//! | `None`, `Some(x)` | `none`, `x`; `Some` of an encoded `none` is `some(none)`, and so on |
+//! | unit, unit struct | `()` |
+//! | newtype struct | what is inside |
+//! | sequence, tuple | `[a,b]`, a set in sorted order |
+//! | map | `<k=v,k=v>` in sorted order |
+//! | struct | `(x=1,y=2)`, `(=)` if no field is there |
+//! | variant | `.Name` `.Name(x)` `.Name[a,b]` `.Name(x=1,y=2)` |
+//!
+//! No escaped text holds one of `'()[]<>=,:{}#`, so each row reads back in one way only.
+
+use std::any::type_name;
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+
+use serde::ser::{self, Serialize, Serializer};
+
+use super::escape::escape;
+
+/// How deep a value may be nested: far less than a stack, far more than a sensible argument.
+const DEPTH: u8 = 128;
+
+/// Appends `value` to `out`. After an error `out` may end anywhere.
+pub(super) fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), Refused> {
+    value.serialize(Encoder { out, type_name: type_name::<T>(), depth: 0 })
+}
+
+/// Appends lower-case hexadecimal digits.
+pub(super) fn write_hex(bytes: &[u8], out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.reserve(bytes.len() * 2);
+    for byte in bytes {
+        out.push(DIGITS[usize::from(byte >> 4)]);
+        out.push(DIGITS[usize::from(byte & 15)]);
+    }
+}
+
+/// Why a value has no text: what its `Serialize` said, or its depth.
+#[derive(Debug)]
+pub(super) struct Refused(Box<str>);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl ser::Error for Refused {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Refused(message.to_string().into())
+    }
+}
+
+struct Encoder<'a> {
+    out: &'a mut Vec<u8>,
+    /// Of the value at hand: tells that a sequence is a set. Read only when there is a sequence.
+    type_name: &'static str,
+    depth: u8,
+}
+
+impl<'a> Encoder<'a> {
+    fn token(self, text: &str) -> Result<(), Refused> {
+        self.out.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+
+    fn variant(&mut self, name: &str) {
+        self.out.push(b'.');
+        escape(name, self.out);
+    }
+
+    fn compound(self, open: u8, close: u8, sorted: bool) -> Compound<'a> {
+        self.out.push(open);
+        let at = self.out.len();
+        Compound {
+            out: self.out,
+            at,
+            close,
+            parts: sorted.then(Vec::new),
+            depth: self.depth,
+        }
+    }
+}
+
+fn child<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>, depth: u8) -> Result<(), Refused> {
+    if depth >= DEPTH {
+        return Err(Refused("nested too deeply".into()));
+    }
+    value.serialize(Encoder { out, type_name: type_name::<T>(), depth: depth + 1 })
+}
+
+fn write_unsigned(mut value: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        // The remainder of ten fits.
+        digits[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+fn write_text(text: &str, out: &mut Vec<u8>) {
+    if reads_as_token(text.as_bytes()) {
+        out.push(b'\'');
+        escape(text, out);
+        out.push(b'\'');
+    } else {
+        escape(text, out);
+    }
+}
+
+/// Whether text without quotes would read as something else. The same for escaped text: a `%`
+/// is in no token.
+fn reads_as_token(text: &[u8]) -> bool {
+    match text.first() {
+        None | Some(b'.') => true,
+        Some(b'0'..=b'9' | b'-') => is_number(text) || is_bytes(text) || text == b"-inf",
+        Some(b't' | b'f' | b'n' | b'N' | b'i') => {
+            matches!(text, b"true" | b"false" | b"none" | b"NaN" | b"inf")
+        }
+        _ => false,
+    }
+}
+
+/// `-1`, `1.5`, `1e16`, `1.5e-7`: what integers and floats are written as, and little more.
+fn is_number(text: &[u8]) -> bool {
+    fn digits(text: &[u8]) -> Option<&[u8]> {
+        let count = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        (count > 0).then(|| &text[count..])
+    }
+    fn exponent(text: &[u8]) -> bool {
+        match text.strip_prefix(b"e") {
+            Some(rest) => digits(rest.strip_prefix(b"-").unwrap_or(rest)).is_some_and(<[u8]>::is_empty),
+            None => text.is_empty(),
+        }
+    }
+    let Some(rest) = digits(text.strip_prefix(b"-").unwrap_or(text)) else { return false };
+    match rest.strip_prefix(b".") {
+        Some(fraction) => digits(fraction).is_some_and(exponent),
+        None => exponent(rest),
+    }
+}
+
+fn is_bytes(text: &[u8]) -> bool {
+    text.strip_prefix(b"0x")
+        .is_some_and(|digits| digits.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
+}
+
+/// Whether the type is one whose elements have no order, by the last segment of its path:
+/// `std::collections::hash::set::HashSet<u8>`, also behind references and smart pointers.
+///
+/// A `#[serde(transparent)]` wrapper of one is not seen through.
+fn is_set(mut name: &str) -> bool {
+    loop {
+        name = name.trim_start_matches('&');
+        name = name.strip_prefix("mut ").unwrap_or(name);
+        let (path, arguments) = name.split_once('<').unwrap_or((name, ""));
+        match path.rsplit("::").next().unwrap_or(path) {
+            "HashSet" | "AHashSet" | "DashSet" | "IndexSet" => return true,
+            "Box" | "Rc" | "Arc" | "Cow" | "Cell" | "RefCell" | "Mutex" | "RwLock" | "Option" => {
+                name = arguments;
+            }
+            _ => return false,
+        }
+    }
+}
+
+impl<'a> Serializer for Encoder<'a> {
+    type Ok = ();
+    type Error = Refused;
+    type SerializeSeq = Compound<'a>;
+    type SerializeTuple = Compound<'a>;
+    type SerializeTupleStruct = Compound<'a>;
+    type SerializeTupleVariant = Compound<'a>;
+    type SerializeMap = Compound<'a>;
+    type SerializeStruct = Compound<'a>;
+    type SerializeStructVariant = Compound<'a>;
+
+    fn serialize_bool(self, v: bool) -> Result<(), Refused> {
+        self.token(if v { "true" } else { "false" })
+    }
+
+    fn serialize_i8(self, v: i8) -> Result<(), Refused> {
+        self.serialize_i64(v.into())
+    }
+
+    fn serialize_i16(self, v: i16) -> Result<(), Refused> {
+        self.serialize_i64(v.into())
+    }
+
+    fn serialize_i32(self, v: i32) -> Result<(), Refused> {
+        self.serialize_i64(v.into())
+    }
+
+    fn serialize_i64(self, v: i64) -> Result<(), Refused> {
+        if v < 0 {
+            self.out.push(b'-');
+        }
+        write_unsigned(v.unsigned_abs(), self.out);
+        Ok(())
+    }
+
+    fn serialize_i128(self, v: i128) -> Result<(), Refused> {
+        write!(self.out, "{v}").map_err(ser::Error::custom)
+    }
+
+    fn serialize_u8(self, v: u8) -> Result<(), Refused> {
+        self.serialize_u64(v.into())
+    }
+
+    fn serialize_u16(self, v: u16) -> Result<(), Refused> {
+        self.serialize_u64(v.into())
+    }
+
+    fn serialize_u32(self, v: u32) -> Result<(), Refused> {
+        self.serialize_u64(v.into())
+    }
+
+    fn serialize_u64(self, v: u64) -> Result<(), Refused> {
+        write_unsigned(v, self.out);
+        Ok(())
+    }
+
+    fn serialize_u128(self, v: u128) -> Result<(), Refused> {
+        write!(self.out, "{v}").map_err(ser::Error::custom)
+    }
+
+    fn serialize_f32(self, v: f32) -> Result<(), Refused> {
+        if !v.is_finite() || v == 0.0 {
+            return self.serialize_f64(v.into());
+        }
+        // `Debug` is the shortest form that reads back, and shows a point or an exponent.
+        write!(self.out, "{v:?}").map_err(ser::Error::custom)
+    }
+
+    fn serialize_f64(self, v: f64) -> Result<(), Refused> {
+        if v == 0.0 {
+            return self.token("0.0");
+        }
+        write!(self.out, "{v:?}").map_err(ser::Error::custom)
+    }
+
+    fn serialize_char(self, v: char) -> Result<(), Refused> {
+        write_text(v.encode_utf8(&mut [0; 4]), self.out);
+        Ok(())
+    }
+
+    fn serialize_str(self, v: &str) -> Result<(), Refused> {
+        write_text(v, self.out);
+        Ok(())
+    }
+
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), Refused> {
+        struct Escaped<'a>(&'a mut Vec<u8>);
+        impl fmt::Write for Escaped<'_> {
+            fn write_str(&mut self, text: &str) -> fmt::Result {
+                escape(text, self.0);
+                Ok(())
+            }
+        }
+        let at = self.out.len();
+        write!(Escaped(self.out), "{value}").map_err(ser::Error::custom)?;
+        if reads_as_token(&self.out[at..]) {
+            self.out.insert(at, b'\'');
+            self.out.push(b'\'');
+        }
+        Ok(())
+    }
+
+    fn serialize_bytes(self, v: &[u8]) -> Result<(), Refused> {
+        self.out.extend_from_slice(b"0x");
+        write_hex(v, self.out);
+        Ok(())
+    }
+
+    fn serialize_none(self) -> Result<(), Refused> {
+        self.token("none")
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Refused> {
+        let at = self.out.len();
+        child(value, self.out, self.depth)?;
+        let text = &self.out[at..];
+        if text == b"none" || text.starts_with(b"some(") {
+            self.out.splice(at..at, *b"some(");
+            self.out.push(b')');
+        }
+        Ok(())
+    }
+
+    fn serialize_unit(self) -> Result<(), Refused> {
+        self.token("()")
+    }
+
+    fn serialize_unit_struct(self, _name: &'static str) -> Result<(), Refused> {
+        self.token("()")
+    }
+
+    fn serialize_unit_variant(
+        mut self,
+        _name: &'static str,
+        _index: u32,
+        variant: &'static str,
+    ) -> Result<(), Refused> {
+        self.variant(variant);
+        Ok(())
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _name: &'static str,
+        value: &T,
+    ) -> Result<(), Refused> {
+        child(value, self.out, self.depth)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        mut self,
+        _name: &'static str,
+        _index: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<(), Refused> {
+        self.variant(variant);
+        self.out.push(b'(');
+        child(value, self.out, self.depth)?;
+        self.out.push(b')');
+        Ok(())
+    }
+
+    fn serialize_seq(self, _len: Option<usize>) -> Result<Compound<'a>, Refused> {
+        let sorted = is_set(self.type_name);
+        Ok(self.compound(b'[', b']', sorted))
+    }
+
+    fn serialize_tuple(self, _len: usize) -> Result<Compound<'a>, Refused> {
+        Ok(self.compound(b'[', b']', false))
+    }
+
+    fn serialize_tuple_struct(
+        self,
+        _name: &'static str,
+        _len: usize,
+    ) -> Result<Compound<'a>, Refused> {
+        Ok(self.compound(b'[', b']', false))
+    }
+
+    fn serialize_tuple_variant(
+        mut self,
+        _name: &'static str,
+        _index: u32,
+        variant: &'static str,
+        _len: usize,
+    ) -> Result<Compound<'a>, Refused> {
+        self.variant(variant);
+        Ok(self.compound(b'[', b']', false))
+    }
+
+    fn serialize_map(self, _len: Option<usize>) -> Result<Compound<'a>, Refused> {
+        Ok(self.compound(b'<', b'>', true))
+    }
+
+    fn serialize_struct(self, _name: &'static str, _len: usize) -> Result<Compound<'a>, Refused> {
+        Ok(self.compound(b'(', b')', false))
+    }
+
+    fn serialize_struct_variant(
+        mut self,
+        _name: &'static str,
+        _index: u32,
+        variant: &'static str,
+        _len: usize,
+    ) -> Result<Compound<'a>, Refused> {
+        self.variant(variant);
+        Ok(self.compound(b'(', b')', false))
+    }
+
+    fn is_human_readable(&self) -> bool {
+        true
+    }
+}
+
+/// Between two brackets.
+struct Compound<'a> {
+    out: &'a mut Vec<u8>,
+    /// Behind the opening bracket.
+    at: usize,
+    close: u8,
+    /// Where each part begins, if they are to be sorted.
+    parts: Option<Vec<usize>>,
+    depth: u8,
+}
+
+impl Compound<'_> {
+    fn next(&mut self) {
+        if self.out.len() > self.at {
+            self.out.push(b',');
+        }
+        if let Some(parts) = &mut self.parts {
+            parts.push(self.out.len());
+        }
+    }
+
+    fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
+        child(value, self.out, self.depth)
+    }
+
+    fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Refused> {
+        self.next();
+        escape(name, self.out);
+        self.out.push(b'=');
+        self.value(value)
+    }
+
+    fn end(self) -> Result<(), Refused> {
+        if let Some(parts) = self.parts
+            && parts.len() > 1
+        {
+            let text = self.out.split_off(self.at);
+            let ends = parts[1..].iter().map(|next| next - 1).chain([self.at + text.len()]);
+            let mut sorted: Vec<&[u8]> = parts
+                .iter()
+                .zip(ends)
+                .map(|(start, end)| &text[start - self.at..end - self.at])
+                .collect();
+            sorted.sort_unstable();
+            for (index, part) in sorted.into_iter().enumerate() {
+                if index > 0 {
+                    self.out.push(b',');
+                }
+                self.out.extend_from_slice(part);
+            }
+        }
+        self.out.push(self.close);
+        Ok(())
+    }
+}
+
+impl ser::SerializeSeq for Compound<'_> {
+    type Ok = ();
+    type Error = Refused;
+
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
+        self.next();
+        self.value(value)
+    }
+
+    fn end(self) -> Result<(), Refused> {
+        self.end()
+    }
+}
+
+impl ser::SerializeTuple for Compound<'_> {
+    type Ok = ();
+    type Error = Refused;
+
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
+        self.next();
+        self.value(value)
+    }
+
+    fn end(self) -> Result<(), Refused> {
+        self.end()
+    }
+}
+
+impl ser::SerializeTupleStruct for Compound<'_> {
+    type Ok = ();
+    type Error = Refused;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
+        self.next();
+        self.value(value)
+    }
+
+    fn end(self) -> Result<(), Refused> {
+        self.end()
+    }
+}
+
+impl ser::SerializeTupleVariant for Compound<'_> {
+    type Ok = ();
+    type Error = Refused;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
+        self.next();
+        self.value(value)
+    }
+
+    fn end(self) -> Result<(), Refused> {
+        self.end()
+    }
+}
+
+impl ser::SerializeMap for Compound<'_> {
+    type Ok = ();
+    type Error = Refused;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Refused> {
+        self.next();
+        self.value(key)?;
+        self.out.push(b'=');
+        Ok(())
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
+        self.value(value)
+    }
+
+    fn end(self) -> Result<(), Refused> {
+        self.end()
+    }
+}
+
+impl ser::SerializeStruct for Compound<'_> {
+    type Ok = ();
+    type Error = Refused;
+
+    fn serialize_field<T: Serialize + ?Sized>(
+        &mut self,
+        name: &'static str,
+        value: &T,
+    ) -> Result<(), Refused> {
+        self.field(name, value)
+    }
+
+    fn end(self) -> Result<(), Refused> {
+        // An empty struct is not a unit: an untagged enum may hold either.
+        if self.out.len() == self.at {
+            self.out.push(b'=');
+        }
+        self.end()
+    }
+}
+
+impl ser::SerializeStructVariant for Compound<'_> {
+    type Ok = ();
+    type Error = Refused;
+
+    fn serialize_field<T: Serialize + ?Sized>(
+        &mut self,
+        name: &'static str,
+        value: &T,
+    ) -> Result<(), Refused> {
+        self.field(name, value)
+    }
+
+    fn end(self) -> Result<(), Refused> {
+        self.end()
+    }
+}

@@ -1,0 +1,67 @@
+//! Percent-encoding. What stays is ASCII letters and digits and `-` `_` `.` `~` `@` `/` `+`;
+//! every other byte of the UTF-8 text is `%` and two upper-case hexadecimal digits.
+
+use std::borrow::Cow;
+
+const SAFE: [bool; 256] = {
+    let mut safe = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let b = byte as u8;
+        safe[byte] =
+            b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~' | b'@' | b'/' | b'+');
+        byte += 1;
+    }
+    safe
+};
+
+/// A prefix, a namespace or a name, fit to stand between two `:`.
+pub(crate) fn escape_part(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|byte| SAFE[usize::from(byte)]) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = Vec::with_capacity(text.len() + 16);
+    escape(text, &mut out);
+    // Nothing but ASCII has been written.
+    Cow::Owned(String::from_utf8(out).unwrap_or_default())
+}
+
+/// Appends `text`, escaped.
+pub(super) fn escape(text: &str, out: &mut Vec<u8>) {
+    let bytes = text.as_bytes();
+    let mut done = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        if !SAFE[usize::from(byte)] {
+            out.extend_from_slice(&bytes[done..at]);
+            escape_byte(byte, out);
+            done = at + 1;
+        }
+    }
+    out.extend_from_slice(&bytes[done..]);
+}
+
+/// Appends `%` and two digits.
+pub(super) fn escape_byte(byte: u8, out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    out.extend_from_slice(&[
+        b'%',
+        DIGITS[usize::from(byte >> 4)],
+        DIGITS[usize::from(byte & 15)],
+    ]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_needs_no_escape_is_borrowed() {
+        assert!(matches!(escape_part("staging-2/eu_west.1~a@b+c"), Cow::Borrowed(_)));
+        assert_eq!(escape_part(""), "");
+    }
+
+    #[test]
+    fn separators_braces_and_unicode_are_escaped() {
+        assert_eq!(escape_part("a:b{c}%#' é"), "a%3Ab%7Bc%7D%25%23%27%20%C3%A9");
+    }
+}

@@ -1,0 +1,254 @@
+//! The default name of a function: its path, without the crate.
+
+use std::fmt::Display;
+
+use super::escape::escape_byte;
+
+/// A closure or an `async` block between two functions: `outer.~.inner`.
+const CLOSURE: &str = "{{closure}}";
+
+/// `path` is `std::any::type_name` of a closure inside the function, `ident` the function's own
+/// name, which also its siblings use, and `generics` the type names and constants that are part
+/// of its identity.
+///
+/// ```text
+/// shop::users::Repo<u8>::am::{{closure}}            users.Repo<u8>.am
+/// shop::users::find<u64>::{{closure}}               users.find<u64>
+/// <shop::Repo as shop::Find>::am::{{closure}}       <shop.Repo+as+shop.Find>.am
+/// ```
+///
+/// Different paths give different names, with one exception that the compiler does not tell
+/// apart either: functions of one name in sibling blocks of one function.
+pub(crate) fn function_name(path: &str, ident: &str, generics: &[&dyn Display]) -> String {
+    let mut segments = split(path);
+    while segments.last() == Some(&CLOSURE) {
+        segments.pop();
+    }
+    segments.pop();
+    let mut name = Vec::with_capacity(path.len() + ident.len());
+    for (index, segment) in segments.into_iter().enumerate() {
+        let is_crate = index == 0 && !segment.starts_with('<');
+        if is_crate {
+            continue;
+        }
+        if segment == CLOSURE {
+            name.push(b'~');
+        } else {
+            write(segment, &mut name);
+        }
+        name.push(b'.');
+    }
+    write(ident, &mut name);
+    for (index, generic) in generics.iter().enumerate() {
+        name.push(if index == 0 { b'<' } else { b',' });
+        write(&generic.to_string(), &mut name);
+    }
+    if !generics.is_empty() {
+        name.push(b'>');
+    }
+    // Nothing but ASCII has been written.
+    String::from_utf8(name).unwrap_or_default()
+}
+
+/// The segments between `::` that are not inside brackets.
+fn split(path: &str) -> Vec<&str> {
+    let bytes = path.as_bytes();
+    let mut segments = Vec::new();
+    let (mut start, mut at, mut depth) = (0, 0, 0_usize);
+    while at < bytes.len() {
+        match bytes[at] {
+            // `fn(u8) -> u8` closes nothing.
+            b'-' if bytes.get(at + 1) == Some(&b'>') => at += 1,
+            b'<' | b'(' | b'[' => depth += 1,
+            b'>' | b')' | b']' => depth = depth.saturating_sub(1),
+            b'\'' => at += quoted_len(&path[at + 1..]),
+            b':' if depth == 0 && bytes.get(at + 1) == Some(&b':') => {
+                segments.push(&path[start..at]);
+                start = at + 2;
+                at += 1;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    segments.push(&path[start..]);
+    segments
+}
+
+/// How far behind a `'` the character's closing `'` is; zero if the `'` begins a lifetime.
+fn quoted_len(rest: &str) -> usize {
+    let mut chars = rest.char_indices();
+    match chars.next() {
+        Some((_, '\\')) => {
+            chars.next();
+            chars.find(|&(_, c)| c == '\'').map_or(0, |(at, _)| at + 1)
+        }
+        Some(_) => chars.next().filter(|&(_, c)| c == '\'').map_or(0, |(at, _)| at + 1),
+        None => 0,
+    }
+}
+
+/// Appends a segment, a type's name or a constant: `::` as `.`, a space as `+` (none behind `,`
+/// and `;`), and what could be mistaken for one of these or for a key's syntax escaped.
+fn write(text: &str, out: &mut Vec<u8>) {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        let next = bytes.get(at + 1);
+        match bytes[at] {
+            b':' if next == Some(&b':') => {
+                out.push(b'.');
+                at += 1;
+            }
+            byte @ (b',' | b';') => {
+                out.push(byte);
+                at += usize::from(next == Some(&b' '));
+            }
+            b' ' => out.push(b'+'),
+            byte if byte.is_ascii_alphanumeric() || b"_-<>()[]&*=!@".contains(&byte) => {
+                out.push(byte);
+            }
+            byte => escape_byte(byte, out),
+        }
+        at += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path_of<T>(_: &T) -> &'static str {
+        std::any::type_name::<T>()
+    }
+
+    fn name(path: &str, ident: &str) -> String {
+        function_name(path, ident, &[])
+    }
+
+    #[test]
+    fn paths_lose_their_crate_and_keep_the_rest() {
+        for (path, ident, expected) in [
+            ("shop::find::{{closure}}", "find", "find"),
+            ("shop::users::find::{{closure}}::{{closure}}", "find", "users.find"),
+            ("shop::users::find_entry<u64>::{{closure}}", "find", "users.find"),
+            ("shop::users::Repo<u8>::am::{{closure}}", "am", "users.Repo<u8>.am"),
+            ("<shop::Repo as shop::Find>::am::{{closure}}", "am", "<shop.Repo+as+shop.Find>.am"),
+            ("shop::b::<impl shop::a::Repo>::am::{{closure}}", "am", "b.<impl+shop.a.Repo>.am"),
+            ("shop::outer::{{closure}}::inner::{{closure}}", "inner", "outer.~.inner"),
+            ("shop::outer::inner::{{closure}}", "inner", "outer.inner"),
+            ("shop::R<fn(u8) -> a::B, (a::C, [u8; 4])>::am::{{closure}}", "am",
+             "R<fn(u8)+->+a.B,(a.C,[u8;4])>.am"),
+            ("shop::R<'>', '\\''>::am::{{closure}}", "am", "R<%27>%27,%27%5C%27%27>.am"),
+            ("shop::R<for<'a> fn(&'a u8)>::am::{{closure}}", "am",
+             "R<for<%27a>+fn(&%27a+u8)>.am"),
+            ("shop::größe::f::{{closure}}", "f", "gr%C3%B6%C3%9Fe.f"),
+            ("odd", "f", "f"),
+            ("", "f", "f"),
+            ("<<<::'", "f", "f"),
+        ] {
+            assert_eq!(name(path, ident), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn generics_are_part_of_the_name() {
+        assert_eq!(
+            function_name("shop::users::find<u64>::{{closure}}", "find", &[&"u64"]),
+            "users.find<u64>"
+        );
+        assert_eq!(
+            function_name("c::f::{{closure}}", "f", &[&"alloc::vec::Vec<u8>", &3, &true, &':']),
+            "f<alloc.vec.Vec<u8>,3,true,%3A>"
+        );
+    }
+
+    /// What the compiler in use really answers, one function per place where one can stand.
+    mod real {
+        use super::path_of;
+
+        pub(super) struct Repo<T>(pub(super) T);
+
+        pub(super) trait Find {
+            fn am(&self) -> &'static str;
+            fn provided(&self) -> &'static str {
+                path_of(&|| ())
+            }
+        }
+
+        impl<T> Repo<T> {
+            pub(super) fn associated(&self) -> &'static str {
+                path_of(&|| ())
+            }
+            pub(super) fn nested(&self) -> &'static str {
+                fn inner() -> &'static str {
+                    path_of(&|| ())
+                }
+                inner()
+            }
+        }
+
+        impl Find for Repo<u8> {
+            fn am(&self) -> &'static str {
+                path_of(&|| ())
+            }
+        }
+
+        pub(super) mod elsewhere {
+            impl super::Repo<u16> {
+                pub(in super::super) fn from_elsewhere(&self) -> &'static str {
+                    super::path_of(&|| ())
+                }
+            }
+        }
+
+        pub(super) fn generic<T>(_: T, _: impl Sized) -> &'static str {
+            path_of(&|| ())
+        }
+
+        pub(super) async fn asynchronous() -> &'static str {
+            path_of(&|| ())
+        }
+
+        pub(super) async fn outer() -> (&'static str, &'static str) {
+            async fn inner() -> &'static str {
+                path_of(&|| ())
+            }
+            (path_of(&|| ()), inner().await)
+        }
+    }
+
+    fn block_on<F: Future>(future: F) -> F::Output {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match std::pin::pin!(future).poll(&mut context) {
+            std::task::Poll::Ready(output) => output,
+            std::task::Poll::Pending => panic!("nothing to wait for"),
+        }
+    }
+
+    #[test]
+    fn the_compiler_s_own_paths_are_understood() {
+        use real::{Find, Repo};
+
+        // The tests' own module in front, wherever these files are compiled.
+        let here = path_of(&|| ());
+        let (_, modules) = here.split_once("::").expect("a path");
+        let (modules, _) = modules.rsplit_once("::the_compiler").expect("this function");
+        let here = modules.replace("::", ".");
+        let (outer, inner) = block_on(real::outer());
+        for (path, ident, expected) in [
+            (Repo(1_u8).associated(), "associated", "real.Repo<u8>.associated"),
+            (Repo("").nested(), "inner", "real.Repo<&str>.nested.inner"),
+            (Repo(1_u16).from_elsewhere(), "from_elsewhere", "from_elsewhere"),
+            (real::generic(1_u64, ()), "generic", "real.generic"),
+            (block_on(real::asynchronous()), "asynchronous", "real.asynchronous"),
+            (outer, "outer", "real.outer"),
+            (inner, "inner", "real.outer.~.inner"),
+            (Repo(1_u8).am(), "am", "as"),
+            (Repo(1_u8).provided(), "provided", "provided"),
+        ] {
+            println!("{path}  =>  {}", name(path, ident));
+            assert_eq!(name(path, ident), format!("{here}.{expected}"), "{path}");
+        }
+    }
+}

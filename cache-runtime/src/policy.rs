@@ -1,0 +1,74 @@
+//! What is stored, for how long, and what is fresh: pure functions that take the clock.
+
+use crate::envelope::Value;
+use crate::function::Plan;
+use crate::ttl::Ttl;
+
+/// How long this value is to live; `None`: it is not stored.
+pub(crate) fn lifetime<V>(plan: &Plan<V>, value: &V, random: u64) -> Option<Ttl> {
+    if !(plan.cache_if)(value) {
+        return None;
+    }
+    let ttl = if (plan.nones.is_none)(value) { plan.none_ttl? } else { (plan.ttl)(value) };
+    match shorten(ttl, plan.jitter, random) {
+        Ttl::Millis(0) => None,
+        ttl => Some(ttl),
+    }
+}
+
+/// Takes a random part of at most `jitter` off a lifetime, never all of it.
+fn shorten(ttl: Ttl, jitter: f64, random: u64) -> Ttl {
+    match ttl {
+        Ttl::Millis(millis @ 1..) if jitter > 0.0 => {
+            // 53 bits: what a double holds exactly.
+            let part = (random >> 11) as f64 / (1u64 << 53) as f64 * jitter;
+            let off = (millis as f64 * part) as u64;
+            Ttl::Millis((millis - off.min(millis)).max(1))
+        }
+        ttl => ttl,
+    }
+}
+
+/// When a value filled at `now` ceases to be fresh.
+pub(crate) fn fresh_until(ttl: Ttl, now: u64) -> u64 {
+    match ttl {
+        Ttl::Millis(millis) => now.saturating_add(millis),
+        Ttl::Forever => u64::MAX,
+    }
+}
+
+/// Whether a value may be served at `now`. `not_before` is the store's: values leased earlier
+/// may have outlived an invalidation that was lost.
+pub(crate) fn is_fresh(value: &Value, now: u64, not_before: u64) -> bool {
+    value.fresh_until > now && value.leased_at >= not_before
+}
+
+/// What is left of the fresh lifetime.
+pub(crate) fn remaining(value: &Value, now: u64) -> Ttl {
+    match value.fresh_until {
+        u64::MAX => Ttl::Forever,
+        until => Ttl::Millis(until.saturating_sub(now)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_shortens_by_at_most_its_part() {
+        for random in [0, 1, u64::MAX / 3, u64::MAX] {
+            let Ttl::Millis(millis) = shorten(Ttl::Millis(1000), 0.1, random) else { panic!("not for ever") };
+            assert!((900..=1000).contains(&millis), "{millis}");
+        }
+        assert_eq!(shorten(Ttl::Millis(1000), 0.1, u64::MAX), Ttl::Millis(901));
+        assert_eq!(shorten(Ttl::Millis(1000), 0.0, u64::MAX), Ttl::Millis(1000));
+        assert_eq!(shorten(Ttl::Forever, 0.5, u64::MAX), Ttl::Forever);
+    }
+
+    #[test]
+    fn jitter_never_takes_everything() {
+        assert_eq!(shorten(Ttl::Millis(1), 1.0, u64::MAX), Ttl::Millis(1));
+        assert_eq!(shorten(Ttl::Millis(0), 1.0, u64::MAX), Ttl::Millis(0));
+    }
+}

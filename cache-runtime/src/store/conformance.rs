@@ -1,0 +1,268 @@
+//! What every store has to do, as one suite: run over memory, and over a real server through
+//! both faces.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::memory::MemoryStore;
+use super::{Acquired, Store};
+use crate::envelope::{Lease, Token};
+use crate::key::{Key, KeyWriter};
+use crate::ttl::Ttl;
+
+fn key(name: &str) -> Key {
+    KeyWriter::new("", "conformance").arg("name", name).finish().expect("a string is a key")
+}
+
+fn lease() -> Lease {
+    Lease::new(Token::random().expect("randomness"), 10_000)
+}
+
+fn by() -> Instant {
+    Instant::now() + Duration::from_secs(5)
+}
+
+const MINUTE: Ttl = Ttl::Millis(60_000);
+
+/// A value of `length` bytes: `V`, then a pattern.
+fn value(length: usize, seed: u8) -> Vec<u8> {
+    let mut bytes: Vec<u8> = (0..length).map(|at| (at as u8).wrapping_mul(31).wrapping_add(seed)).collect();
+    bytes[0] = b'V';
+    bytes
+}
+
+async fn read(store: &impl Store, key: &Key) -> Option<Vec<u8>> {
+    store.read(key, by()).await.expect("the store answers").map(|bytes| bytes.to_vec())
+}
+
+async fn acquired(store: &impl Store, key: &Key, lease: &Lease) -> bool {
+    matches!(store.acquire(key, lease, by()).await, Ok(Acquired::Taken))
+}
+
+pub(crate) async fn suite(store: &impl Store) {
+    an_empty_slot_is_taken_once(store).await;
+    a_fill_needs_the_lease(store).await;
+    large_values_fill_under_the_same_rules(store).await;
+    displacing_compares(store).await;
+    take_overrides(store).await;
+    release_and_renew_compare(store).await;
+    invalidation_counts(store).await;
+    lifetimes(store).await;
+    the_clock_is_a_clock(store).await;
+}
+
+async fn an_empty_slot_is_taken_once(store: &impl Store) {
+    let (key, first, second) = (key("taken once"), lease(), lease());
+    assert_eq!(read(store, &key).await, None);
+    assert!(acquired(store, &key, &first).await);
+    match store.acquire(&key, &second, by()).await {
+        Ok(Acquired::Held(bytes)) => assert_eq!(bytes, first.bytes()),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(read(store, &key).await.as_deref(), Some(first.bytes()));
+}
+
+async fn a_fill_needs_the_lease(store: &impl Store) {
+    let (key, first, second) = (key("fill"), lease(), lease());
+    let old = value(200, 1);
+    let new = value(300, 2);
+    assert_eq!(store.fill(&key, &first, old.clone(), MINUTE, by()).await.unwrap(), false, "no lease");
+    assert_eq!(read(store, &key).await, None, "and nothing stored");
+    assert!(acquired(store, &key, &first).await);
+    assert_eq!(store.fill(&key, &second, new.clone(), MINUTE, by()).await.unwrap(), false, "another's lease");
+    assert!(store.fill(&key, &first, old.clone(), MINUTE, by()).await.unwrap());
+    assert_eq!(read(store, &key).await, Some(old.clone()));
+    assert_eq!(store.fill(&key, &first, new.clone(), MINUTE, by()).await.unwrap(), false, "a lease fills once");
+    assert_eq!(read(store, &key).await, Some(old));
+
+    store.invalidate(std::slice::from_ref(&key), by()).await.unwrap();
+    assert!(acquired(store, &key, &first).await);
+    store.invalidate(std::slice::from_ref(&key), by()).await.unwrap();
+    assert_eq!(store.fill(&key, &first, new.clone(), MINUTE, by()).await.unwrap(), false, "voided");
+    assert!(acquired(store, &key, &second).await);
+    assert_eq!(store.fill(&key, &first, new, MINUTE, by()).await.unwrap(), false, "and taken by another");
+    assert_eq!(read(store, &key).await.as_deref(), Some(second.bytes()));
+}
+
+async fn large_values_fill_under_the_same_rules(store: &impl Store) {
+    for length in [16 << 10, 33 << 10, 300 << 10, 3 << 20] {
+        let (key, first, second) = (key(&format!("large {length}")), lease(), lease());
+        let bytes = value(length, 3);
+        assert!(acquired(store, &key, &first).await);
+        assert!(store.fill(&key, &first, bytes.clone(), MINUTE, by()).await.unwrap(), "{length}");
+        assert_eq!(read(store, &key).await, Some(bytes.clone()), "{length}");
+        let left = store.expiry(&key, by()).await.unwrap();
+        assert!(matches!(left, Some(Ttl::Millis(50_000..=60_000))), "{length}: {left:?}");
+
+        store.take(&key, &second, by()).await.unwrap();
+        assert_eq!(store.fill(&key, &first, bytes.clone(), MINUTE, by()).await.unwrap(), false, "{length}");
+        assert_eq!(read(store, &key).await.as_deref(), Some(second.bytes()), "{length}");
+        assert!(store.fill(&key, &second, bytes, Ttl::Forever, by()).await.unwrap(), "{length}");
+        assert_eq!(store.expiry(&key, by()).await.unwrap(), Some(Ttl::Forever), "{length}");
+        store.invalidate(std::slice::from_ref(&key), by()).await.unwrap();
+    }
+}
+
+async fn displacing_compares(store: &impl Store) {
+    let (key, first, second, third) = (key("displace"), lease(), lease(), lease());
+    let old = value(500, 4);
+    let mut other_head = old.clone();
+    other_head[60] ^= 1;
+    let mut longer = old.clone();
+    longer.push(0);
+    assert!(acquired(store, &key, &first).await);
+    assert!(store.fill(&key, &first, old.clone(), MINUTE, by()).await.unwrap());
+    for seen in [other_head, longer, first.bytes().to_vec()] {
+        let displaced = store.displace(&key, &Bytes::from(seen), &second, by()).await.unwrap();
+        assert!(!matches!(displaced, Acquired::Taken), "{displaced:?}");
+        assert_eq!(read(store, &key).await, Some(old.clone()));
+    }
+    let seen = Bytes::from(old);
+    assert!(matches!(store.displace(&key, &seen, &second, by()).await, Ok(Acquired::Taken)));
+    assert_eq!(read(store, &key).await.as_deref(), Some(second.bytes()));
+    // Whoever saw the same bytes comes too late, and leaves the newer lease.
+    assert!(!matches!(store.displace(&key, &seen, &third, by()).await, Ok(Acquired::Taken)));
+    assert_eq!(read(store, &key).await.as_deref(), Some(second.bytes()));
+}
+
+async fn take_overrides(store: &impl Store) {
+    let (key, first, second) = (key("take"), lease(), lease());
+    store.take(&key, &first, by()).await.unwrap();
+    store.take(&key, &second, by()).await.unwrap();
+    assert_eq!(store.fill(&key, &first, value(120, 5), MINUTE, by()).await.unwrap(), false);
+    assert!(store.fill(&key, &second, value(120, 6), MINUTE, by()).await.unwrap());
+    store.take(&key, &first, by()).await.unwrap();
+    assert_eq!(read(store, &key).await.as_deref(), Some(first.bytes()));
+}
+
+async fn release_and_renew_compare(store: &impl Store) {
+    let (key, first) = (key("release"), lease());
+    let short = Lease::new(Token::random().expect("randomness"), 2_000);
+    assert!(acquired(store, &key, &short).await);
+    assert_eq!(store.renew(&key, &first, by()).await.unwrap(), false);
+    assert_eq!(store.release(&key, &first, by()).await.unwrap(), false);
+    assert!(store.renew(&key, &short, by()).await.unwrap());
+    let left = store.expiry(&key, by()).await.unwrap();
+    assert!(matches!(left, Some(Ttl::Millis(1..=2_000))), "{left:?}");
+    assert!(store.release(&key, &short, by()).await.unwrap());
+    assert_eq!(read(store, &key).await, None);
+    assert_eq!(store.release(&key, &short, by()).await.unwrap(), false);
+    assert_eq!(store.renew(&key, &short, by()).await.unwrap(), false);
+}
+
+async fn invalidation_counts(store: &impl Store) {
+    let keys = [key("one"), key("two"), key("three")];
+    assert_eq!(store.invalidate(&keys, by()).await.unwrap(), 0);
+    assert!(acquired(store, &keys[0], &lease()).await);
+    store.take(&keys[2], &lease(), by()).await.unwrap();
+    assert_eq!(store.invalidate(&keys, by()).await.unwrap(), 2);
+    assert_eq!(read(store, &keys[0]).await, None);
+    assert_eq!(store.invalidate(&[], by()).await.unwrap(), 0);
+}
+
+async fn lifetimes(store: &impl Store) {
+    let (key, lease) = (key("lifetimes"), lease());
+    assert!(acquired(store, &key, &lease).await);
+    assert!(store.fill(&key, &lease, value(150, 7), Ttl::Millis(30), by()).await.unwrap());
+    let filled = Instant::now();
+    while read(store, &key).await.is_some() {
+        assert!(filled.elapsed() < Duration::from_secs(5), "it never expires");
+    }
+    assert!(filled.elapsed() >= Duration::from_millis(20), "{:?}", filled.elapsed());
+    assert_eq!(store.expiry(&key, by()).await.unwrap(), None);
+}
+
+async fn the_clock_is_a_clock(store: &impl Store) {
+    let system = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+    assert!(store.now().abs_diff(system) < 2_000, "{} against {system}", store.now());
+    assert_eq!(store.not_before(), 0);
+    store.ping(by()).await.unwrap();
+}
+
+#[test]
+fn memory() {
+    crate::engine::blocking::once(suite(&MemoryStore::new(64 << 20)));
+}
+
+#[cfg(test)]
+mod on_a_server {
+    use super::*;
+    use crate::store::redis::Redis;
+    use crate::store::url::{Target, parse};
+    use crate::test_support::Server;
+
+    fn redis(server: &Server) -> Redis {
+        match parse(&server.url()).unwrap() {
+            Target::Redis(target) => Redis::new(target, Duration::from_secs(5)).unwrap(),
+            Target::Memory { .. } => unreachable!("a server's URL"),
+        }
+    }
+
+    #[test]
+    fn blocking() {
+        let server = Server::start();
+        crate::engine::blocking::once(suite(redis(&server).blocking()));
+    }
+
+    #[test]
+    fn tokio() {
+        let server = Server::start();
+        let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(suite(redis(&server).tokio()));
+    }
+}
+
+/// Memory alone: what a server does by itself, or does otherwise.
+mod in_memory {
+    use super::*;
+
+    fn fill(store: &MemoryStore, name: &str, bytes: usize) -> bool {
+        crate::engine::blocking::once(async {
+            let (key, lease) = (key(name), lease());
+            store.take(&key, &lease, by()).await.unwrap();
+            store.fill(&key, &lease, value(bytes, 9), Ttl::Forever, by()).await.unwrap_or(false)
+        })
+    }
+
+    fn holds(store: &MemoryStore, name: &str) -> bool {
+        crate::engine::blocking::once(store.read(&key(name), by())).unwrap().is_some()
+    }
+
+    #[test]
+    fn it_is_bounded_and_keeps_what_is_read() {
+        let store = MemoryStore::new(1 << 20);
+        assert!(fill(&store, "hot", 10_000));
+        for n in 0..2_000 {
+            assert!(holds(&store, "hot"), "after {n}");
+            assert!(fill(&store, &format!("cold {n}"), 10_000));
+        }
+        let kept = (0..2_000).filter(|n| holds(&store, &format!("cold {n}"))).count();
+        assert!((50..=105).contains(&kept), "{kept} of 10 KB each in 1 MB");
+    }
+
+    #[test]
+    fn one_value_may_use_all_the_room_and_no_more() {
+        let store = MemoryStore::new(1 << 20);
+        for n in 0..50 {
+            fill(&store, &format!("small {n}"), 1_000);
+        }
+        assert!(fill(&store, "large", 1_000_000));
+        assert!(holds(&store, "large"));
+        assert!(!fill(&store, "too large", 2_000_000));
+        assert!(!holds(&store, "too large"));
+    }
+
+    #[test]
+    fn what_comes_and_goes_leaves_nothing() {
+        let store = MemoryStore::new(1 << 20);
+        for n in 0..200_000 {
+            let key = key(&format!("{}", n % 7));
+            crate::engine::blocking::once(async {
+                store.take(&key, &lease(), by()).await.unwrap();
+                store.invalidate(std::slice::from_ref(&key), by()).await.unwrap();
+            });
+        }
+        assert!(store.is_empty_inside());
+    }
+}

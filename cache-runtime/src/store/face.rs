@@ -1,0 +1,83 @@
+//! One store out of those that a cache may be configured with, in one of its two faces.
+
+use std::future::Future;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::memory::MemoryStore;
+use super::{Acquired, Store};
+use crate::envelope::Lease;
+use crate::error::Error;
+use crate::key::Key;
+use crate::ttl::Ttl;
+
+/// `R` is Redis' store for async or for blocking callers; memory serves both.
+#[derive(Debug)]
+pub(crate) enum Face<'a, R> {
+    Memory(&'a MemoryStore),
+    Redis(&'a R),
+    Unusable(&'a Error),
+}
+
+/// Hands each operation on to the store behind the face.
+macro_rules! delegate {
+    ($($verb:ident($($argument:ident: $type:ty),*) -> $output:ty;)*) => {$(
+        fn $verb(&self, $($argument: $type,)* by: Instant) -> impl Future<Output = Result<$output, Error>> + Send {
+            async move {
+                match self {
+                    Face::Memory(store) => store.$verb($($argument,)* by).await,
+                    Face::Redis(store) => store.$verb($($argument,)* by).await,
+                    Face::Unusable(error) => Err(Error::clone(error)),
+                }
+            }
+        }
+    )*};
+}
+
+impl<R: Store> Store for Face<'_, R> {
+    delegate! {
+        read(key: &Key) -> Option<Bytes>;
+        acquire(key: &Key, lease: &Lease) -> Acquired;
+        displace(key: &Key, seen: &Bytes, lease: &Lease) -> Acquired;
+        take(key: &Key, lease: &Lease) -> ();
+        fill(key: &Key, lease: &Lease, value: Vec<u8>, ttl: Ttl) -> bool;
+        renew(key: &Key, lease: &Lease) -> bool;
+        release(key: &Key, lease: &Lease) -> bool;
+        invalidate(keys: &[Key]) -> u64;
+        expiry(key: &Key) -> Option<Ttl>;
+        ping() -> ();
+    }
+
+    fn abandon(&self, key: &Key, lease: &Lease) {
+        match self {
+            Face::Memory(store) => store.abandon(key, lease),
+            Face::Redis(store) => store.abandon(key, lease),
+            Face::Unusable(_) => {}
+        }
+    }
+
+    fn queue_invalidation(&self, key: &Key) {
+        match self {
+            Face::Memory(store) => store.queue_invalidation(key),
+            Face::Redis(store) => store.queue_invalidation(key),
+            Face::Unusable(_) => {}
+        }
+    }
+
+    fn now(&self) -> u64 {
+        match self {
+            Face::Memory(store) => store.now(),
+            Face::Redis(store) => store.now(),
+            Face::Unusable(_) => 0,
+        }
+    }
+
+    fn not_before(&self) -> u64 {
+        match self {
+            Face::Memory(store) => store.not_before(),
+            Face::Redis(store) => store.not_before(),
+            Face::Unusable(_) => 0,
+        }
+    }
+}

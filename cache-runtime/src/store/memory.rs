@@ -1,0 +1,303 @@
+//! A store in this process: for programs and tests without a server, with the same rules.
+//!
+//! Bounded by bytes. What makes room is second chance (the CLOCK algorithm): the oldest entry
+//! goes, unless it was read since it was last looked at. Expired entries go when they are met.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::future::{Future, ready};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+
+use super::{Acquired, Store};
+use crate::envelope::{COMPARED, Lease};
+use crate::error::{Error, ErrorKind};
+use crate::key::Key;
+use crate::ttl::Ttl;
+
+/// Locks to share the threads among.
+const SHARDS: usize = 16;
+
+/// What an entry costs beside its key and bytes: map and queue slots, reference counts.
+const OVERHEAD: usize = 160;
+
+#[derive(Debug)]
+pub(crate) struct MemoryStore {
+    shards: [Mutex<Shard>; SHARDS],
+    hasher: RandomState,
+    max_bytes: i64,
+    /// Of all shards together, so that one large value can use the room of all.
+    used_bytes: AtomicI64,
+    started: Instant,
+    started_at: u64,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    slots: HashMap<Arc<str>, Slot>,
+    /// Every key of `slots` once, and keys that are gone.
+    queue: VecDeque<Arc<str>>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    bytes: Bytes,
+    /// In the store's clock; `u64::MAX` for never.
+    expires_at: u64,
+    read: bool,
+}
+
+impl MemoryStore {
+    pub(crate) fn new(max_bytes: u64) -> MemoryStore {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        MemoryStore {
+            shards: Default::default(),
+            hasher: RandomState::new(),
+            max_bytes: i64::try_from(max_bytes).unwrap_or(i64::MAX),
+            used_bytes: AtomicI64::new(0),
+            started: Instant::now(),
+            started_at: u64::try_from(since_epoch.as_millis()).unwrap_or(0),
+        }
+    }
+
+    fn shard_index(&self, key: &Key) -> usize {
+        self.hasher.hash_one(key.as_str()) as usize % SHARDS
+    }
+
+    fn lock(&self, index: usize) -> MutexGuard<'_, Shard> {
+        // A panic while the lock is held leaves a map that is still a map.
+        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `decide` on the slot's living bytes under its lock, and does as it says.
+    fn update<T>(&self, key: &Key, decide: impl FnOnce(Option<&mut Slot>) -> (T, Update)) -> T {
+        let index = self.shard_index(key);
+        let mut shard = self.lock(index);
+        let now = self.now();
+        let living = shard.slots.get_mut(key.as_str()).filter(|slot| slot.expires_at > now);
+        let (result, update) = decide(living);
+        let growth = match update {
+            Update::Keep => 0,
+            Update::Remove => -shard.remove(key.as_str()),
+            Update::Put(bytes, ttl) => {
+                let expires_at = match ttl {
+                    Ttl::Millis(millis) => now.saturating_add(millis),
+                    Ttl::Forever => u64::MAX,
+                };
+                shard.put(key.as_str(), Slot { bytes, expires_at, read: false })
+            }
+        };
+        drop(shard);
+        if growth != 0 {
+            let used = self.used_bytes.fetch_add(growth, Ordering::Relaxed) + growth;
+            if growth > 0 && used > self.max_bytes {
+                self.make_room(index, now);
+            }
+        }
+        result
+    }
+
+    /// No slot, no queue that grew without bound, nothing counted.
+    #[cfg(test)]
+    pub(crate) fn is_empty_inside(&self) -> bool {
+        (0..SHARDS).all(|index| self.lock(index).slots.is_empty() && self.lock(index).queue.len() <= 64)
+            && self.used_bytes.load(Ordering::Relaxed) == 0
+    }
+
+    /// Evicts until the bound holds again: the other shards first, the one that grew last, so
+    /// that what was just stored stays if it can.
+    fn make_room(&self, grown: usize, now: u64) {
+        let mut idle = 0;
+        for index in (1..).map(|step| (grown + step) % SHARDS) {
+            if self.used_bytes.load(Ordering::Relaxed) <= self.max_bytes || idle == SHARDS {
+                return;
+            }
+            let freed = self.lock(index).evict_one(now);
+            idle = if freed == 0 { idle + 1 } else { 0 };
+            self.used_bytes.fetch_sub(freed, Ordering::Relaxed);
+        }
+    }
+}
+
+enum Update {
+    Keep,
+    Remove,
+    Put(Bytes, Ttl),
+}
+
+impl Shard {
+    fn put(&mut self, key: &str, slot: Slot) -> i64 {
+        let key: Arc<str> = key.into();
+        let new = cost(&key, &slot);
+        match self.slots.entry(Arc::clone(&key)) {
+            Entry::Occupied(mut old) => {
+                let freed = cost(&key, old.get());
+                old.insert(slot);
+                new - freed
+            }
+            Entry::Vacant(place) => {
+                place.insert(slot);
+                self.queue.push_back(key);
+                // Keys that are gone leave the queue here at the latest: it stays proportional.
+                if self.queue.len() > 2 * self.slots.len() + 16 {
+                    self.compact();
+                }
+                new
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &str) -> i64 {
+        self.slots.remove_entry(key).map_or(0, |(key, slot)| cost(&key, &slot))
+    }
+
+    /// Drops what is gone from the queue, and what would make a key appear twice.
+    fn compact(&mut self) {
+        let mut kept = std::collections::HashSet::with_capacity(self.slots.len());
+        let slots = &self.slots;
+        self.queue.retain(|key| slots.contains_key(key) && kept.insert(Arc::clone(key)));
+    }
+
+    /// The bytes that this freed; 0 if the shard is empty.
+    fn evict_one(&mut self, now: u64) -> i64 {
+        while let Some(key) = self.queue.pop_front() {
+            match self.slots.get_mut(&key) {
+                Some(slot) if slot.read && slot.expires_at > now => {
+                    slot.read = false;
+                    self.queue.push_back(key);
+                }
+                Some(_) => return self.remove(&key),
+                None => {}
+            }
+        }
+        0
+    }
+}
+
+fn cost(key: &str, slot: &Slot) -> i64 {
+    i64::try_from(key.len() + slot.bytes.len() + OVERHEAD).unwrap_or(i64::MAX)
+}
+
+fn holds(slot: Option<&mut Slot>, lease: &Lease) -> bool {
+    slot.is_some_and(|slot| slot.bytes == lease.bytes())
+}
+
+fn lease_update(lease: &Lease) -> Update {
+    Update::Put(Bytes::copy_from_slice(lease.bytes()), Ttl::Millis(lease.millis))
+}
+
+/// Every operation is done when it returns: its future is ready, as the blocking face needs.
+impl Store for MemoryStore {
+    fn read(&self, key: &Key, _: Instant) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send {
+        ready(Ok(self.update(key, |slot| {
+            let bytes = slot.map(|slot| {
+                slot.read = true;
+                slot.bytes.clone()
+            });
+            (bytes, Update::Keep)
+        })))
+    }
+
+    fn acquire(&self, key: &Key, lease: &Lease, _: Instant) -> impl Future<Output = Result<Acquired, Error>> + Send {
+        ready(Ok(self.update(key, |slot| match slot {
+            Some(slot) => (Acquired::Held(slot.bytes.clone()), Update::Keep),
+            None => (Acquired::Taken, lease_update(lease)),
+        })))
+    }
+
+    fn displace(
+        &self,
+        key: &Key,
+        seen: &Bytes,
+        lease: &Lease,
+        _: Instant,
+    ) -> impl Future<Output = Result<Acquired, Error>> + Send {
+        let compared = |bytes: &[u8]| bytes[..bytes.len().min(COMPARED)].to_vec();
+        ready(Ok(self.update(key, |slot| match slot {
+            Some(slot) if slot.bytes.len() != seen.len() || compared(&slot.bytes) != compared(seen) => {
+                (Acquired::Changed, Update::Keep)
+            }
+            _ => (Acquired::Taken, lease_update(lease)),
+        })))
+    }
+
+    fn take(&self, key: &Key, lease: &Lease, _: Instant) -> impl Future<Output = Result<(), Error>> + Send {
+        ready(Ok(self.update(key, |_| ((), lease_update(lease)))))
+    }
+
+    fn fill(
+        &self,
+        key: &Key,
+        lease: &Lease,
+        value: Vec<u8>,
+        ttl: Ttl,
+        _: Instant,
+    ) -> impl Future<Output = Result<bool, Error>> + Send {
+        // An entry counts with its key and its place: a value above the bound has none here.
+        let too_large = i64::try_from(value.len() + OVERHEAD + key.as_str().len()).map_or(true, |n| n > self.max_bytes);
+        let filled = self.update(key, |slot| match holds(slot, lease) {
+            true if too_large => (false, Update::Remove),
+            true => (true, Update::Put(value.into(), ttl)),
+            false => (false, Update::Keep),
+        });
+        ready(if filled || !too_large {
+            Ok(filled)
+        } else {
+            Err(Error::new(ErrorKind::OutOfMemory, "the value is larger than the memory store"))
+        })
+    }
+
+    fn renew(&self, key: &Key, lease: &Lease, _: Instant) -> impl Future<Output = Result<bool, Error>> + Send {
+        ready(Ok(self.update(key, |slot| match holds(slot, lease) {
+            true => (true, lease_update(lease)),
+            false => (false, Update::Keep),
+        })))
+    }
+
+    fn release(&self, key: &Key, lease: &Lease, _: Instant) -> impl Future<Output = Result<bool, Error>> + Send {
+        ready(Ok(self.update(key, |slot| match holds(slot, lease) {
+            true => (true, Update::Remove),
+            false => (false, Update::Keep),
+        })))
+    }
+
+    fn invalidate(&self, keys: &[Key], _: Instant) -> impl Future<Output = Result<u64, Error>> + Send {
+        let held = |key: &Key| self.update(key, |slot| (u64::from(slot.is_some()), Update::Remove));
+        ready(Ok(keys.iter().map(held).sum()))
+    }
+
+    fn expiry(&self, key: &Key, _: Instant) -> impl Future<Output = Result<Option<Ttl>, Error>> + Send {
+        let now = self.now();
+        ready(Ok(self.update(key, |slot| {
+            let left = slot.map(|slot| match slot.expires_at {
+                u64::MAX => Ttl::Forever,
+                at => Ttl::Millis(at.saturating_sub(now)),
+            });
+            (left, Update::Keep)
+        })))
+    }
+
+    fn ping(&self, _: Instant) -> impl Future<Output = Result<(), Error>> + Send {
+        ready(Ok(()))
+    }
+
+    fn abandon(&self, key: &Key, lease: &Lease) {
+        drop(self.release(key, lease, self.started));
+    }
+
+    fn queue_invalidation(&self, key: &Key) {
+        drop(self.invalidate(std::slice::from_ref(key), self.started));
+    }
+
+    fn now(&self) -> u64 {
+        self.started_at + u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX / 2)
+    }
+
+    fn not_before(&self) -> u64 {
+        0
+    }
+}

@@ -1,0 +1,301 @@
+//! For blocking callers: a small pool of connections.
+//!
+//! Opening a connection resolves a name, and may shake hands over TLS: things that take no
+//! deadline. A short-lived thread does it, and callers wait no longer than theirs.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Shared;
+use super::breaker::Epoch;
+use super::fault::{Blame, Fault};
+use super::transport::{Features, HALF_OPEN, Reply, Request, Transport, patience};
+use super::wire::Wire;
+use crate::error::ErrorKind;
+
+/// So many connections at most.
+const MOST: usize = 16;
+
+/// A connection that nobody needed for so long is closed.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// A pool of connections, the last one used first.
+pub(crate) struct Blocking {
+    shared: Arc<Shared>,
+    pool: Arc<Pool>,
+}
+
+#[derive(Default)]
+struct Pool {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// In a row.
+    timeouts: AtomicU32,
+}
+
+#[derive(Default)]
+struct State {
+    idle: Vec<Pooled>,
+    /// Idle, lent, and being opened.
+    open: usize,
+    opening: usize,
+    waiting: usize,
+    /// Connections of an earlier one are dropped: they were open when another one was found
+    /// closed.
+    generation: u64,
+    /// How many openings failed, and why the last one did.
+    failures: u64,
+    failure: Option<Fault>,
+}
+
+struct Pooled {
+    wire: Wire,
+    epoch: Epoch,
+    generation: u64,
+    used: bool,
+    /// The deadline of its last exchange: as good as the time of its return.
+    since: Instant,
+}
+
+impl Blocking {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Blocking {
+        Blocking { shared: Arc::clone(shared), pool: Arc::default() }
+    }
+
+    fn exchange_now<R>(
+        &self,
+        epoch: Epoch,
+        build: impl Fn(Features) -> Request,
+        read: impl Fn(Reply) -> Result<R, Fault>,
+        by: Instant,
+    ) -> Result<R, Fault> {
+        let mut retried = false;
+        loop {
+            let mut lent = self.checkout(epoch, by)?;
+            let Some(pooled) = lent.pooled.as_mut() else { return Err(Fault::hung()) };
+            let request = build(self.shared.allowed(pooled.wire.features));
+            let outcome = pooled.wire.send(&request, by).and_then(&read);
+            match outcome {
+                Err(fault) if fault.spoils_connection() => {
+                    let used = pooled.used;
+                    self.pool.spoilt(lent, &fault);
+                    if fault.blame == Blame::Closed && used && !retried {
+                        retried = true;
+                        continue;
+                    }
+                    return Err(fault);
+                }
+                outcome => {
+                    pooled.used = true;
+                    pooled.since = by;
+                    lent.give_back();
+                    return outcome;
+                }
+            }
+        }
+    }
+
+    fn checkout(&self, epoch: Epoch, by: Instant) -> Result<Lent<'_>, Fault> {
+        let pool = &*self.pool;
+        let mut state = pool.lock();
+        let failures = state.failures;
+        loop {
+            while let Some(pooled) = state.idle.pop() {
+                if pooled.epoch == epoch {
+                    return Ok(Lent { pool, pooled: Some(pooled) });
+                }
+                state.open -= 1;
+            }
+            if state.failures != failures {
+                return Err(state.failure.clone().unwrap_or_else(Fault::hung));
+            }
+            if state.opening <= state.waiting && state.open < MOST {
+                self.open(&mut state, epoch)?;
+            }
+            let left = by.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(match state.opening {
+                    0 => Fault::new(ErrorKind::Timeout, Blame::Wait, "all connections are busy"),
+                    _ => Fault::hung(),
+                });
+            }
+            state.waiting += 1;
+            state = pool.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.waiting -= 1;
+        }
+    }
+
+    /// Starts a thread that opens a connection.
+    fn open(&self, state: &mut State, epoch: Epoch) -> Result<(), Fault> {
+        let (shared, generation) = (Arc::clone(&self.shared), state.generation);
+        let opening = Opening { pool: Arc::clone(&self.pool), outcome: None };
+        state.open += 1;
+        state.opening += 1;
+        let thread = thread::Builder::new().name("redis-cached connect".to_owned());
+        let started = thread.spawn(move || {
+            // All of it, for its `Drop`.
+            let mut opening = opening;
+            let by = Instant::now() + patience(shared.timeout);
+            opening.outcome = Some(connect(&shared, epoch, generation, by));
+        });
+        match started {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Fault::new(ErrorKind::Unreachable, Blame::Wait, error.to_string())),
+        }
+    }
+}
+
+impl Transport for Blocking {
+    async fn exchange<R: Send>(
+        &self,
+        epoch: Epoch,
+        build: impl Fn(Features) -> Request + Send + Sync,
+        read: impl Fn(Reply) -> Result<R, Fault> + Send + Sync,
+        by: Instant,
+    ) -> Result<R, Fault> {
+        self.exchange_now(epoch, build, read, by)
+    }
+
+    async fn reconnect(&self, epoch: Epoch, by: Instant) -> Result<(), Fault> {
+        let generation = self.pool.lock().generation;
+        let pooled = connect(&self.shared, epoch, generation, by)?;
+        self.pool.lock().open += 1;
+        Lent { pool: &self.pool, pooled: Some(pooled) }.give_back();
+        Ok(())
+    }
+
+    fn background(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let thread = thread::Builder::new().name("redis-cached".to_owned());
+        // Where no thread can be had, the task is dropped.
+        let _ = thread.spawn(move || finish(task));
+    }
+
+    fn aside(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let at_hand = !self.pool.lock().idle.is_empty();
+        if at_hand {
+            finish(task);
+        } else {
+            self.background(task);
+        }
+    }
+
+    async fn pause(duration: Duration) {
+        thread::sleep(duration);
+    }
+}
+
+/// Runs a future of this transport, all of which are ready at the first poll.
+fn finish(task: impl Future<Output = ()>) {
+    let task = std::pin::pin!(task);
+    let _ = task.poll(&mut Context::from_waker(Waker::noop()));
+}
+
+fn connect(shared: &Shared, epoch: Epoch, generation: u64, by: Instant) -> Result<Pooled, Fault> {
+    let wire = Wire::open(shared, by)?;
+    Ok(Pooled { wire, epoch, generation, used: false, since: by })
+}
+
+impl Pool {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drops a connection, and with it those that will have suffered the same.
+    fn spoilt(&self, mut lent: Lent<'_>, fault: &Fault) {
+        let generation = lent.pooled.take().map(|pooled| pooled.generation);
+        let timed_out = fault.error.kind() == ErrorKind::Timeout;
+        let half_open = timed_out && self.timeouts.fetch_add(1, Relaxed) + 1 >= HALF_OPEN;
+        let mut state = self.lock();
+        state.open -= 1;
+        if (half_open || !timed_out) && generation == Some(state.generation) {
+            self.timeouts.store(0, Relaxed);
+            state.generation += 1;
+            state.open -= state.idle.len();
+            state.idle.clear();
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+}
+
+/// A connection in use.
+struct Lent<'a> {
+    pool: &'a Pool,
+    /// `None` once it was given back, or spoilt.
+    pooled: Option<Pooled>,
+}
+
+impl Lent<'_> {
+    fn give_back(mut self) {
+        let Some(pooled) = self.pooled.take() else { return };
+        if self.pool.timeouts.load(Relaxed) != 0 {
+            self.pool.timeouts.store(0, Relaxed);
+        }
+        let mut state = self.pool.lock();
+        let mut unneeded = None;
+        if pooled.generation != state.generation {
+            unneeded = Some(pooled);
+        } else {
+            let now = pooled.since;
+            state.idle.push(pooled);
+            if now.saturating_duration_since(state.idle[0].since) > IDLE {
+                unneeded = Some(state.idle.remove(0));
+            }
+        }
+        if unneeded.is_some() {
+            state.open -= 1;
+        }
+        let waiting = state.waiting > 0;
+        drop(state);
+        if waiting {
+            self.pool.changed.notify_one();
+        }
+    }
+}
+
+impl Drop for Lent<'_> {
+    /// The caller unwinds.
+    fn drop(&mut self) {
+        if self.pooled.take().is_some() {
+            self.pool.lock().open -= 1;
+            self.pool.changed.notify_one();
+        }
+    }
+}
+
+/// A connection being opened: its end is told whatever happens to the thread.
+struct Opening {
+    pool: Arc<Pool>,
+    outcome: Option<Result<Pooled, Fault>>,
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        // `None`: no thread could be had, or it panicked.
+        let outcome = self.outcome.take().unwrap_or_else(|| {
+            Err(Fault::new(ErrorKind::Unreachable, Blame::Connection, "the thread that connects ended"))
+        });
+        let mut state = self.pool.lock();
+        state.opening -= 1;
+        match outcome {
+            Ok(pooled) if pooled.generation == state.generation => {
+                state.idle.push(pooled);
+                drop(state);
+                self.pool.changed.notify_one();
+            }
+            outcome => {
+                state.open -= 1;
+                if let Err(fault) = outcome {
+                    state.failures += 1;
+                    state.failure = Some(fault);
+                }
+                drop(state);
+                self.pool.changed.notify_all();
+            }
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! What is known of a server's health: shared by both faces and all runtimes of a cache, and
+//! told in the log once per change.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use super::breaker::{Breaker, Epoch, HalfOpen, Pauses, noise};
+use super::clock::Clock;
+use super::fault::{Blame, Fault};
+use crate::error::{Error, ErrorKind};
+
+/// A prober that was not heard of for so long, beyond its own pauses, is dead: its runtime ended,
+/// or nobody drives it.
+const PROBER_DIES: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(crate) struct Health {
+    server: String,
+    pub(crate) clock: Clock,
+    breaker: Breaker,
+    writes: HalfOpen,
+    writes_kind: AtomicU8,
+    outage: Mutex<Outage>,
+    /// When an operation that finds the breaker open may start a prober, in the clock's ticks.
+    prober_due: AtomicU64,
+    /// Whether an operation was refused since the last probe: without any, and without anything
+    /// to deliver, there is no need to probe on.
+    wanted: AtomicBool,
+    /// Misuses that are told once.
+    told: AtomicU8,
+}
+
+#[derive(Debug, Default)]
+struct Outage {
+    /// Of the clock's ticks; `None` in health.
+    began: Option<u64>,
+    closed: u64,
+    told: Option<ErrorKind>,
+    pauses: Pauses,
+    next_probe: u64,
+    prober: u64,
+}
+
+impl Health {
+    pub(crate) fn new(server: String) -> Health {
+        Health {
+            server,
+            clock: Clock::new(),
+            breaker: Breaker::default(),
+            writes: HalfOpen::default(),
+            writes_kind: AtomicU8::new(0),
+            outage: Mutex::default(),
+            prober_due: AtomicU64::new(0),
+            wanted: AtomicBool::new(false),
+            told: AtomicU8::new(0),
+        }
+    }
+
+    /// Lets an operation begin. `None`: it fails at once, and may find that a probe is due.
+    pub(crate) fn admit(&self) -> Option<Epoch> {
+        let epoch = self.breaker.admit();
+        if epoch.is_none() && !self.wanted.load(Relaxed) {
+            self.wanted.store(true, Relaxed);
+        }
+        epoch
+    }
+
+    /// The epoch of an operation that is attempted in any case.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.breaker.epoch()
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        self.breaker.admit().is_none()
+    }
+
+    /// The server answered.
+    pub(crate) fn succeeded(&self, epoch: Epoch) {
+        if !self.breaker.succeeded(epoch) {
+            return;
+        }
+        let mut outage = self.outage();
+        if let Some(began) = outage.began.take() {
+            outage.pauses.reset();
+            outage.told = None;
+            let away = Duration::from_millis(outage.closed.saturating_sub(began));
+            drop(outage);
+            tracing::info!(server = self.server, ?away, "Redis is back: results are cached again");
+        }
+    }
+
+    /// An operation failed; true if the breaker opened.
+    pub(crate) fn failed(&self, epoch: Epoch, fault: &Fault) -> bool {
+        match fault.blame {
+            Blame::Wait | Blame::Caller => return false,
+            Blame::Command | Blame::Script | Blame::Writes => {
+                self.succeeded(epoch);
+                return false;
+            }
+            Blame::Server | Blame::Closed | Blame::Connection | Blame::Role => {}
+        }
+        if !self.breaker.failed(epoch, fault.blame == Blame::Role) {
+            return false;
+        }
+        let now = self.clock.ticks();
+        let mut outage = self.outage();
+        outage.began.get_or_insert(now);
+        outage.next_probe = now + outage.pauses.next(noise()).as_millis() as u64;
+        self.prober_due.store(outage.next_probe, Relaxed);
+        self.tell(&mut outage, &fault.error);
+        true
+    }
+
+    /// Tells why the server is away, once per reason.
+    fn tell(&self, outage: &mut Outage, error: &Error) {
+        if outage.told.replace(error.kind()) != Some(error.kind()) {
+            tracing::warn!(
+                server = self.server,
+                %error,
+                "Redis is away: functions run uncached until it is back"
+            );
+        }
+    }
+
+    /// Whether a write may begin, else why not.
+    pub(crate) fn admit_write(&self) -> Result<(), Error> {
+        if self.writes.admits(|| self.clock.ticks()) {
+            return Ok(());
+        }
+        let kind = match self.writes_kind.load(Relaxed) {
+            0 => ErrorKind::OutOfMemory,
+            _ => ErrorKind::ReadOnly,
+        };
+        Err(Error::new(kind, "not tried again yet"))
+    }
+
+    pub(crate) fn wrote(&self) {
+        if self.writes.succeeded() {
+            tracing::info!(server = self.server, "Redis accepts writes: results are stored again");
+        }
+    }
+
+    pub(crate) fn write_failed(&self, fault: &Fault) {
+        if fault.blame != Blame::Writes {
+            return;
+        }
+        let kind = u8::from(fault.error.kind() != ErrorKind::OutOfMemory);
+        self.writes_kind.store(kind, Relaxed);
+        if self.writes.failed(self.clock.ticks(), noise()) {
+            tracing::warn!(
+                server = self.server,
+                error = %fault.error,
+                "Redis accepts no writes: hits are served, new results are not stored"
+            );
+        }
+    }
+
+    /// Tells of a misuse that concerns single commands or keys, once.
+    pub(crate) fn tell_once(&self, error: &Error) {
+        let bit = match error.kind() {
+            ErrorKind::WrongType => 1,
+            ErrorKind::Protocol => 2,
+            ErrorKind::Auth => 4,
+            _ => return,
+        };
+        if self.told.load(Relaxed) & bit == 0 && self.told.fetch_or(bit, Relaxed) & bit == 0 {
+            tracing::warn!(
+                server = self.server,
+                %error,
+                "Redis refused a command: its function runs uncached (told once)"
+            );
+        }
+    }
+
+    /// The right to probe, for one prober at a time, when one is due.
+    pub(crate) fn claim_probe(self: &Arc<Self>, at_once: bool) -> Option<Prober> {
+        let now = self.clock.ticks();
+        if !at_once && now < self.prober_due.load(Relaxed) {
+            return None;
+        }
+        let mut outage = self.outage();
+        if !self.is_down() || (!at_once && now < self.prober_due.load(Relaxed)) {
+            return None;
+        }
+        if at_once {
+            outage.next_probe = now;
+        }
+        outage.prober += 1;
+        let pause = Duration::from_millis(outage.next_probe.saturating_sub(now));
+        self.expect_prober(now, pause);
+        Some(Prober { health: Arc::downgrade(self), number: outage.prober, pause })
+    }
+
+    /// A prober is at work: another one is due only if it is not heard of.
+    fn expect_prober(&self, now: u64, pause: Duration) {
+        // Its attempt may take as long as connecting is given.
+        let silence = pause + PROBER_DIES * 3;
+        self.prober_due.store(now + silence.as_millis() as u64, Relaxed);
+    }
+
+    fn outage(&self) -> MutexGuard<'_, Outage> {
+        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to probe. Dropped, another prober may begin.
+#[derive(Debug)]
+pub(crate) struct Prober {
+    health: Weak<Health>,
+    number: u64,
+    /// Until the first attempt.
+    pub(crate) pause: Duration,
+}
+
+impl Prober {
+    /// Whether to make the attempt: another prober may have taken over.
+    pub(crate) fn proceeds(&self, attempt_takes: Duration) -> bool {
+        let Some(health) = self.health.upgrade() else { return false };
+        let outage = health.outage();
+        if outage.prober != self.number || !health.is_down() {
+            return false;
+        }
+        health.expect_prober(health.clock.ticks(), attempt_takes);
+        health.wanted.store(false, Relaxed);
+        true
+    }
+
+    /// The attempt succeeded: operations pass again.
+    pub(crate) fn succeeded(&self, epoch: Epoch) {
+        let Some(health) = self.health.upgrade() else { return };
+        let mut outage = health.outage();
+        outage.closed = health.clock.ticks();
+        health.breaker.close(epoch);
+    }
+
+    /// The attempt failed: how long to pause until the next one, or `None` to leave it to whoever
+    /// needs the server next.
+    pub(crate) fn failed(&mut self, fault: &Fault, undelivered: bool) -> Option<Duration> {
+        let health = self.health.upgrade()?;
+        let mut outage = health.outage();
+        if outage.prober != self.number {
+            return None;
+        }
+        let now = health.clock.ticks();
+        let pause = outage.pauses.next(noise());
+        outage.next_probe = now + pause.as_millis() as u64;
+        health.tell(&mut outage, &fault.error);
+        if !undelivered && !health.wanted.load(Relaxed) {
+            return None;
+        }
+        health.expect_prober(now, pause);
+        Some(pause)
+    }
+}
+
+impl Drop for Prober {
+    fn drop(&mut self) {
+        let Some(health) = self.health.upgrade() else { return };
+        let outage = health.outage();
+        if outage.prober == self.number {
+            health.prober_due.store(outage.next_probe, Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused() -> Fault {
+        Fault::new(ErrorKind::Unreachable, Blame::Connection, "refused")
+    }
+
+    fn down() -> Arc<Health> {
+        let health = Arc::new(Health::new("redis://test".to_owned()));
+        let epoch = health.epoch();
+        assert_eq!((0..5).filter(|_| health.failed(epoch, &refused())).count(), 1);
+        health
+    }
+
+    #[test]
+    fn one_prober_at_a_time() {
+        let health = down();
+        let first = health.claim_probe(true).expect("due");
+        assert!(health.claim_probe(false).is_none(), "the first one is at work");
+        assert!(first.proceeds(Duration::ZERO));
+        drop(first);
+        let second = health.claim_probe(false).expect("the first one is gone");
+        let third = health.claim_probe(true).expect("an invalidation cannot wait");
+        assert!(!second.proceeds(Duration::ZERO), "the third one took over");
+        drop(second);
+        assert!(health.claim_probe(false).is_none(), "the third one is still at work");
+        third.succeeded(health.epoch());
+        assert!(!health.is_down());
+        drop(third);
+        assert!(health.claim_probe(true).is_none(), "nothing to probe");
+    }
+
+    #[test]
+    fn a_prober_goes_on_while_somebody_needs_the_server() {
+        let health = down();
+        let mut prober = health.claim_probe(true).expect("due");
+        assert!(prober.proceeds(Duration::ZERO));
+        assert!(health.admit().is_none());
+        assert!(prober.failed(&refused(), false).is_some(), "an operation was refused");
+        assert!(prober.proceeds(Duration::ZERO));
+        assert!(prober.failed(&refused(), true).is_some(), "there is something to deliver");
+        assert!(prober.proceeds(Duration::ZERO));
+        assert!(prober.failed(&refused(), false).is_none());
+    }
+
+    #[test]
+    fn errors_of_commands_are_no_failures_of_the_server() {
+        let health = Health::new("redis://test".to_owned());
+        for blame in [Blame::Command, Blame::Writes, Blame::Wait, Blame::Caller] {
+            let fault = Fault::new(ErrorKind::WrongType, blame, "");
+            assert!((0..50).all(|_| !health.failed(health.epoch(), &fault)));
+        }
+        assert!(!health.is_down());
+        let fault = Fault::new(ErrorKind::ReadOnly, Blame::Role, "");
+        assert!(health.failed(health.epoch(), &fault), "a replica is not asked five times");
+    }
+
+    #[test]
+    fn a_full_server_still_answers() {
+        let health = Health::new("redis://test".to_owned());
+        let fault = Fault::new(ErrorKind::OutOfMemory, Blame::Writes, "");
+        for _ in 0..5 {
+            assert!(health.admit_write().is_ok());
+            health.write_failed(&fault);
+        }
+        let error = health.admit_write().expect_err("open");
+        assert_eq!(error.kind(), ErrorKind::OutOfMemory);
+        assert!(health.admit().is_some());
+        health.wrote();
+        assert!(health.admit_write().is_ok());
+    }
+}

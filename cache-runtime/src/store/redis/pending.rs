@@ -1,0 +1,156 @@
+//! Invalidations that could not be delivered.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// So many keys are kept.
+const MOST: usize = 65_536;
+
+/// How far clocks of processes may be apart: half of a slow round trip on either side, and more.
+const MARGIN_MILLIS: u64 = 2_000;
+
+/// A bounded set of keys to invalidate before anything is read from them again.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    /// Whether there is anything in `kept`, for the path of a hit.
+    any: AtomicBool,
+    not_before: AtomicU64,
+    kept: Mutex<Kept>,
+    most: usize,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// Each with the number of its latest addition: a delivery that began before it is not one.
+    keys: HashMap<Box<str>, u64>,
+    additions: u64,
+    /// Some did not fit: values leased until now are misses once the server is back.
+    lost: bool,
+}
+
+/// Some of the kept keys, to be delivered.
+pub(crate) type Batch = Vec<(Box<str>, u64)>;
+
+impl Default for Pending {
+    fn default() -> Self {
+        Pending::new(MOST)
+    }
+}
+
+impl Pending {
+    fn new(most: usize) -> Pending {
+        Pending { any: AtomicBool::new(false), not_before: AtomicU64::new(0), kept: Mutex::default(), most }
+    }
+
+    pub(crate) fn any(&self) -> bool {
+        self.any.load(SeqCst)
+    }
+
+    pub(crate) fn add<'a>(&self, keys: impl IntoIterator<Item = &'a str>) {
+        let mut kept = self.lock();
+        for key in keys {
+            kept.additions += 1;
+            let addition = kept.additions;
+            if let Some(known) = kept.keys.get_mut(key) {
+                *known = addition;
+            } else if kept.keys.len() < self.most {
+                kept.keys.insert(key.into(), addition);
+            } else {
+                kept.lost = true;
+            }
+        }
+        self.note(&kept);
+    }
+
+    /// The key's entry, if it is kept.
+    pub(crate) fn find(&self, key: &str) -> Option<Batch> {
+        let kept = self.lock();
+        kept.keys.get(key).map(|addition| vec![(key.into(), *addition)])
+    }
+
+    /// Up to `most` of the kept keys.
+    pub(crate) fn batch(&self, most: usize) -> Batch {
+        self.lock().keys.iter().take(most).map(|(key, addition)| (key.clone(), *addition)).collect()
+    }
+
+    /// The server confirmed these.
+    pub(crate) fn delivered(&self, batch: &Batch) {
+        let mut kept = self.lock();
+        for (key, addition) in batch {
+            if kept.keys.get(key) == Some(addition) {
+                kept.keys.remove(key);
+            }
+        }
+        if kept.keys.is_empty() {
+            // An outage's worth of capacity is not kept for ever.
+            kept.keys = HashMap::new();
+        }
+        self.note(&kept);
+    }
+
+    /// The server answers: where keys were lost, all that was leased so far is a miss.
+    pub(crate) fn settle_losses(&self, now: u64) {
+        let mut kept = self.lock();
+        if kept.lost {
+            kept.lost = false;
+            self.not_before.fetch_max(now.saturating_add(MARGIN_MILLIS), Relaxed);
+        }
+        self.note(&kept);
+    }
+
+    /// Values leased before this time of the server are misses.
+    pub(crate) fn not_before(&self) -> u64 {
+        self.not_before.load(Relaxed)
+    }
+
+    fn note(&self, kept: &Kept) {
+        self.any.store(kept.lost || !kept.keys.is_empty(), SeqCst);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_delivered_is_gone() {
+        let pending = Pending::default();
+        assert!(!pending.any());
+        pending.add(["a", "b"]);
+        assert!(pending.any());
+        let batch = pending.find("a").expect("kept");
+        pending.delivered(&batch);
+        assert!(pending.find("a").is_none() && pending.any());
+        pending.delivered(&pending.batch(10));
+        assert!(!pending.any());
+    }
+
+    #[test]
+    fn a_key_added_again_meanwhile_stays() {
+        let pending = Pending::default();
+        pending.add(["a"]);
+        let batch = pending.batch(10);
+        pending.add(["a"]);
+        pending.delivered(&batch);
+        assert!(pending.find("a").is_some() && pending.any());
+    }
+
+    #[test]
+    fn too_many_make_all_that_was_leased_a_miss() {
+        let pending = Pending::new(2);
+        pending.add(["a", "b"]);
+        pending.settle_losses(1_000);
+        assert_eq!(pending.not_before(), 0, "none lost");
+        pending.add(["a", "c"]);
+        pending.delivered(&pending.batch(10));
+        assert!(pending.any(), "the loss is still to be settled");
+        pending.settle_losses(1_000);
+        assert_eq!(pending.not_before(), 1_000 + MARGIN_MILLIS);
+        assert!(!pending.any());
+    }
+}

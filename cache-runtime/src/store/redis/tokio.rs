@@ -1,0 +1,347 @@
+//! For async callers: one multiplexed connection in each tokio runtime.
+//!
+//! A connection is driven by the runtime that opened it, so each runtime has its own; runtimes
+//! come and go, and may exist at the same time.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client};
+use tokio::runtime::{Handle, Id};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::AbortHandle;
+use tokio::time::timeout_at;
+
+use super::Shared;
+use super::breaker::Epoch;
+use super::fault::{Blame, Fault};
+use super::transport::{
+    Features, HALF_OPEN, Reply, Request, Transport, alone, cluster_info, greeted, greeting, patience,
+};
+use crate::error::ErrorKind;
+
+/// Requests of more than this many bytes take part in [`IN_FLIGHT`].
+const SMALL: usize = 4 * 1024;
+
+/// How many bytes of large requests one runtime has in flight: a hung server must not collect
+/// them without a bound.
+const IN_FLIGHT: usize = 64 << 20;
+
+/// One multiplexed connection in each runtime.
+pub(crate) struct Tokio {
+    shared: Arc<Shared>,
+    links: Arc<Links>,
+}
+
+type Links = RwLock<Vec<Arc<Link>>>;
+
+/// What one runtime has of the server.
+struct Link {
+    runtime: Id,
+    handle: Handle,
+    slot: Mutex<Slot>,
+    /// Kilobytes of large requests.
+    room: Semaphore,
+    sentinel: AbortHandle,
+}
+
+enum Slot {
+    Empty,
+    /// One task connects; whoever needs the connection waits for it.
+    Connecting { epoch: Epoch, outcome: Outcome, task: AbortHandle },
+    Ready(Arc<Connection>),
+}
+
+type Outcome = watch::Receiver<Option<Result<Arc<Connection>, Fault>>>;
+
+struct Connection {
+    multiplexed: MultiplexedConnection,
+    features: Features,
+    epoch: Epoch,
+    /// In a row.
+    timeouts: AtomicU32,
+}
+
+/// How far an exchange has come, for when its time is up.
+enum Progress {
+    Connecting,
+    Waiting,
+    Sent(Arc<Connection>),
+}
+
+impl Tokio {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Tokio {
+        Tokio { shared: Arc::clone(shared), links: Arc::default() }
+    }
+
+    /// The current runtime's link.
+    fn link(&self) -> Result<Arc<Link>, Fault> {
+        let Ok(handle) = Handle::try_current() else {
+            return Err(unsupported("called outside of a tokio runtime"));
+        };
+        let runtime = handle.id();
+        let links = self.links.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(link) = links.iter().find(|link| link.runtime == runtime) {
+            return Ok(Arc::clone(link));
+        }
+        drop(links);
+        // A panic here is that of a runtime without timers.
+        std::panic::catch_unwind(AssertUnwindSafe(|| drop(tokio::time::sleep(Duration::ZERO))))
+            .map_err(|_| unsupported("this tokio runtime has no timers: build it with `enable_all`"))?;
+        let mut links = self.links.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(link) = links.iter().find(|link| link.runtime == runtime) {
+            return Ok(Arc::clone(link));
+        }
+        let leave = Leave { links: Arc::downgrade(&self.links), runtime };
+        let sentinel = handle.spawn(async move {
+            let _leave = leave;
+            std::future::pending::<()>().await;
+        });
+        let link = Arc::new(Link {
+            runtime,
+            handle,
+            slot: Mutex::new(Slot::Empty),
+            room: Semaphore::new(IN_FLIGHT / 1024),
+            sentinel: sentinel.abort_handle(),
+        });
+        links.push(Arc::clone(&link));
+        Ok(link)
+    }
+
+    /// A connection made in `epoch`, and whether it was in use before.
+    async fn connection(&self, link: &Arc<Link>, epoch: Epoch) -> Result<(Arc<Connection>, bool), Fault> {
+        let mut outcome = {
+            let mut slot = link.slot();
+            match &*slot {
+                Slot::Ready(connection) if connection.epoch == epoch => return Ok((Arc::clone(connection), true)),
+                Slot::Connecting { epoch: same, outcome, .. } if *same == epoch => outcome.clone(),
+                _ => self.connect(link, &mut slot, epoch),
+            }
+        };
+        wait(&mut outcome).await.map(|connection| (connection, false))
+    }
+
+    /// Starts the task that connects, in place of whatever is in the slot.
+    fn connect(&self, link: &Arc<Link>, slot: &mut Slot, epoch: Epoch) -> Outcome {
+        if let Slot::Connecting { task, .. } = slot {
+            task.abort();
+        }
+        let (sender, outcome) = watch::channel(None);
+        let (shared, at) = (Arc::clone(&self.shared), Arc::downgrade(link));
+        let own = outcome.clone();
+        let task = link.handle.spawn(async move {
+            let limit = patience(shared.timeout);
+            let connected = tokio::time::timeout(limit, connect(&shared, epoch)).await.unwrap_or_else(|_| Err(Fault::hung()));
+            if let Some(link) = at.upgrade() {
+                let mut slot = link.slot();
+                // Not if another attempt has replaced this one.
+                if matches!(&*slot, Slot::Connecting { outcome, .. } if outcome.same_channel(&own)) {
+                    *slot = connected.clone().map_or(Slot::Empty, Slot::Ready);
+                }
+            }
+            sender.send_replace(Some(connected));
+        });
+        *slot = Slot::Connecting { epoch, outcome: outcome.clone(), task: task.abort_handle() };
+        outcome
+    }
+
+    async fn attempt<R: Send>(
+        &self,
+        link: &Arc<Link>,
+        epoch: Epoch,
+        build: &(impl Fn(Features) -> Request + Send + Sync),
+        read: &(impl Fn(Reply) -> Result<R, Fault> + Send + Sync),
+        progress: &mut Progress,
+    ) -> Result<R, Fault> {
+        let mut retried = false;
+        loop {
+            *progress = Progress::Connecting;
+            let (connection, used) = self.connection(link, epoch).await?;
+            let request = build(self.shared.allowed(connection.features));
+            *progress = Progress::Waiting;
+            let _room = link.room(&request).await;
+            *progress = Progress::Sent(Arc::clone(&connection));
+            let mut multiplexed = connection.multiplexed.clone();
+            let outcome = match send(&mut multiplexed, &request).await {
+                Ok(reply) => read(reply),
+                Err(error) => Err(error.into()),
+            };
+            match outcome {
+                Ok(result) => {
+                    if connection.timeouts.load(Relaxed) != 0 {
+                        connection.timeouts.store(0, Relaxed);
+                    }
+                    return Ok(result);
+                }
+                Err(fault) => {
+                    if fault.spoils_connection() {
+                        link.discard(&connection);
+                    }
+                    if fault.blame == Blame::Closed && used && !retried {
+                        retried = true;
+                        continue;
+                    }
+                    return Err(fault);
+                }
+            }
+        }
+    }
+}
+
+impl Transport for Tokio {
+    async fn exchange<R: Send>(
+        &self,
+        epoch: Epoch,
+        build: impl Fn(Features) -> Request + Send + Sync,
+        read: impl Fn(Reply) -> Result<R, Fault> + Send + Sync,
+        by: Instant,
+    ) -> Result<R, Fault> {
+        let link = self.link()?;
+        let mut progress = Progress::Connecting;
+        let attempt = self.attempt(&link, epoch, &build, &read, &mut progress);
+        let outcome = timeout_at(by.into(), attempt).await;
+        match (outcome, progress) {
+            (Ok(outcome), _) => outcome,
+            (Err(_), Progress::Connecting) => Err(Fault::hung()),
+            (Err(_), Progress::Waiting) => {
+                Err(Fault::new(ErrorKind::Timeout, Blame::Wait, "too many large values are on their way"))
+            }
+            (Err(_), Progress::Sent(connection)) => {
+                if connection.timeouts.fetch_add(1, Relaxed) + 1 >= HALF_OPEN {
+                    link.discard(&connection);
+                }
+                Err(Fault::hung())
+            }
+        }
+    }
+
+    async fn reconnect(&self, epoch: Epoch, by: Instant) -> Result<(), Fault> {
+        let link = self.link()?;
+        let mut outcome = {
+            let mut slot = link.slot();
+            self.connect(&link, &mut slot, epoch)
+        };
+        let connected = timeout_at(by.into(), wait(&mut outcome)).await;
+        connected.unwrap_or_else(|_| Err(Fault::hung())).map(drop)
+    }
+
+    fn background(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let handle = Handle::try_current().ok().or_else(|| {
+            // Dropped outside of its runtime: any one that is left will do.
+            let links = self.links.read().unwrap_or_else(PoisonError::into_inner);
+            links.first().map(|link| link.handle.clone())
+        });
+        if let Some(handle) = handle {
+            handle.spawn(task);
+        }
+    }
+
+    async fn pause(duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+impl Link {
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn discard(&self, connection: &Arc<Connection>) {
+        let mut slot = self.slot();
+        if matches!(&*slot, Slot::Ready(ready) if Arc::ptr_eq(ready, connection)) {
+            *slot = Slot::Empty;
+        }
+    }
+
+    /// Waits until a large request has room.
+    async fn room(&self, request: &Request) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        let size = size(request);
+        if size <= SMALL {
+            return None;
+        }
+        let kilobytes = (size.min(IN_FLIGHT) / 1024) as u32;
+        // The semaphore is never closed.
+        self.room.acquire_many(kilobytes).await.ok()
+    }
+}
+
+impl Drop for Tokio {
+    fn drop(&mut self) {
+        for link in self.links.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            link.sentinel.abort();
+        }
+    }
+}
+
+/// Held by a task that lives as long as its runtime: its end is the runtime's.
+struct Leave {
+    links: Weak<Links>,
+    runtime: Id,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        if let Some(links) = self.links.upgrade() {
+            let mut links = links.write().unwrap_or_else(PoisonError::into_inner);
+            let left = links.iter().position(|link| link.runtime == self.runtime).map(|at| links.swap_remove(at));
+            drop(links);
+            drop(left);
+        }
+    }
+}
+
+async fn wait(outcome: &mut Outcome) -> Result<Arc<Connection>, Fault> {
+    match outcome.wait_for(Option::is_some).await {
+        Ok(connected) => connected.as_ref().map_or_else(|| Err(Fault::hung()), Clone::clone),
+        Err(_) => Err(Fault::new(
+            ErrorKind::Unreachable,
+            Blame::Connection,
+            "the task that connects ended; is I/O enabled in this tokio runtime?",
+        )),
+    }
+}
+
+async fn connect(shared: &Shared, epoch: Epoch) -> Result<Arc<Connection>, Fault> {
+    let client = Client::open(shared.info.clone())?;
+    // Each exchange has its own deadline; a second timer beside it would only cost.
+    let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+    let mut multiplexed = client.get_multiplexed_async_connection_with_config(&config).await?;
+    let greeting = greeting();
+    let sent = Instant::now();
+    let answers = multiplexed.send_packed_commands(&greeting, 0, greeting.len()).await?;
+    let greeted = greeted(answers, sent, shared)?;
+    if greeted.clustered {
+        alone(multiplexed.send_packed_command(&cluster_info()).await?)?;
+    }
+    Ok(Arc::new(Connection { multiplexed, features: greeted.features, epoch, timeouts: AtomicU32::new(0) }))
+}
+
+async fn send(connection: &mut MultiplexedConnection, request: &Request) -> redis::RedisResult<Reply> {
+    Ok(match request {
+        Request::One(command) => Reply::One(connection.send_packed_command(command).await?),
+        Request::Many(pipeline) => {
+            let sent = Instant::now();
+            let values = connection.send_packed_commands(pipeline, 0, pipeline.len()).await?;
+            Reply::Many { values, sent }
+        }
+    })
+}
+
+/// About as many bytes as the request has.
+fn size(request: &Request) -> usize {
+    let of = |command: &redis::Cmd| {
+        command.args_iter().map(|part| if let redis::Arg::Simple(bytes) = part { bytes.len() } else { 0 }).sum()
+    };
+    match request {
+        Request::One(command) => of(command),
+        Request::Many(pipeline) => pipeline.cmd_iter().map(of).sum(),
+    }
+}
+
+fn unsupported(why: &str) -> Fault {
+    Fault::new(ErrorKind::Unsupported, Blame::Caller, why)
+}

@@ -1,0 +1,283 @@
+//! What carries commands to the server and replies back, and what the server says of itself
+//! when a connection is made.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use redis::{Cmd, Pipeline, Value};
+
+use super::Shared;
+use super::breaker::Epoch;
+use super::fault::{Blame, Fault};
+use crate::error::ErrorKind;
+
+/// How long connecting may take, and a probe's exchange, when no caller waits for it.
+pub(crate) fn patience(timeout: Duration) -> Duration {
+    timeout.max(Duration::from_secs(1))
+}
+
+/// So many time-outs in a row are taken for a connection whose other end is gone.
+pub(crate) const HALF_OPEN: u32 = 3;
+
+/// Commands that travel together.
+pub(crate) enum Request {
+    One(Cmd),
+    Many(Pipeline),
+}
+
+/// The replies to a [`Request`], errors among them.
+pub(crate) enum Reply {
+    One(Value),
+    Many { values: Vec<Value>, sent: Instant },
+}
+
+impl Reply {
+    /// The reply to a single command.
+    pub(crate) fn one(self) -> Result<Value, Fault> {
+        let value = match self {
+            Reply::One(value) => Some(value),
+            Reply::Many { values, .. } => values.into_iter().next(),
+        };
+        checked(value.unwrap_or_default())
+    }
+
+    /// The first reply, where the last one is the server's time.
+    pub(crate) fn timed(self, shared: &Shared) -> Result<Value, Fault> {
+        let Reply::Many { mut values, sent } = self else { return self.one() };
+        if values.len() > 1
+            && let Some(time) = values.pop()
+        {
+            shared.note_time(&time, sent);
+        }
+        checked(values.into_iter().next().unwrap_or_default())
+    }
+
+    pub(crate) fn all(self) -> Vec<Value> {
+        match self {
+            Reply::One(value) => vec![value],
+            Reply::Many { values, .. } => values,
+        }
+    }
+}
+
+/// The value, unless it is an error.
+pub(crate) fn checked(value: Value) -> Result<Value, Fault> {
+    match value {
+        Value::ServerError(error) => Err(Fault::from(&error)),
+        value => Ok(value),
+    }
+}
+
+/// Carries requests, for callers of one kind.
+pub(crate) trait Transport: Send + Sync + Sized + 'static {
+    /// Sends what `build` makes for the server at hand and reads the replies, over a connection
+    /// made in `epoch`. Where a connection in use turns out to have been closed, it sends a
+    /// second time over a new one: every operation of a store may be applied twice.
+    fn exchange<R: Send>(
+        &self,
+        epoch: Epoch,
+        build: impl Fn(Features) -> Request + Send + Sync,
+        read: impl Fn(Reply) -> Result<R, Fault> + Send + Sync,
+        by: Instant,
+    ) -> impl Future<Output = Result<R, Fault>> + Send;
+
+    /// Connects anew, whatever is there.
+    fn reconnect(&self, epoch: Epoch, by: Instant) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Runs a task that nobody waits for. Drops it where that is impossible.
+    fn background(&self, task: impl Future<Output = ()> + Send + 'static);
+
+    /// Runs a short task that nobody waits for, perhaps at once.
+    fn aside(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.background(task);
+    }
+
+    /// Waits, inside a [`Transport::background`] task.
+    fn pause(duration: Duration) -> impl Future<Output = ()> + Send;
+}
+
+/// What a server can do beyond Redis 6.0.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Features(u8);
+
+impl Features {
+    /// `SET k v NX GET`
+    pub(crate) const SET_NX_GET: Features = Features(1);
+    /// `SET k v IFEQ w`
+    pub(crate) const SET_IFEQ: Features = Features(2);
+
+    pub(crate) fn has(self, feature: Features) -> bool {
+        self.0 & feature.0 != 0
+    }
+
+    pub(crate) fn without(self, bits: u8) -> Features {
+        Features(self.0 & !bits)
+    }
+
+    pub(crate) fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// From the text of `INFO server`. Valkey reports a `redis_version` of 7.2.4.
+    fn of(info: &str) -> Features {
+        let redis = version(info, "redis_version");
+        let valkey = version(info, "valkey_version");
+        let mut features = Features::default();
+        if redis >= (7, 0) || valkey > (0, 0) {
+            features.0 |= Features::SET_NX_GET.0;
+        }
+        if valkey >= (8, 1) || valkey == (0, 0) && redis >= (8, 4) {
+            features.0 |= Features::SET_IFEQ.0;
+        }
+        features
+    }
+}
+
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+}
+
+/// Major and minor number, (0, 0) for none.
+fn version(info: &str, name: &str) -> (u32, u32) {
+    let mut numbers = field(info, name).unwrap_or_default().split('.').map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// The questions to a server at connecting. Each may be refused alone, by a user's permissions.
+/// The last one touches the data set, which a server that is loading it refuses.
+pub(crate) fn greeting() -> Pipeline {
+    let mut pipeline = Pipeline::with_capacity(4);
+    pipeline.cmd("INFO").arg("server").cmd("TIME").cmd("ROLE").cmd("EXISTS").arg("redis-cached");
+    pipeline
+}
+
+/// What the answers mean.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Greeted {
+    pub(crate) features: Features,
+    /// Ask [`cluster_info`] too.
+    pub(crate) clustered: bool,
+}
+
+/// Reads the answers to [`greeting`].
+pub(crate) fn greeted(values: Vec<Value>, sent: Instant, shared: &Shared) -> Result<Greeted, Fault> {
+    let Ok([info, time, role, exists]) = <[Value; 4]>::try_from(values) else {
+        return Err(Fault::unexpected("the first commands"));
+    };
+    for value in [&info, &time, &role, &exists] {
+        if let Value::ServerError(error) = value {
+            let fault = Fault::from(error);
+            // A permission that is missing here need not be missing elsewhere.
+            let tolerable = fault.blame == Blame::Command
+                || error.code() == "NOPERM"
+                || matches!(error.code(), "MOVED" | "ASK");
+            if !tolerable {
+                return Err(fault);
+            }
+        }
+    }
+    match name_of_role(&role) {
+        Some("slave") => return Err(Fault::replica()),
+        Some("sentinel") => {
+            return Err(Fault::new(ErrorKind::Unsupported, Blame::Role, "this is a sentinel; name the master itself"));
+        }
+        _ => shared.role_is_known(),
+    }
+    shared.note_time(&time, sent);
+    let info = match &info {
+        Value::BulkString(bytes) => String::from_utf8_lossy(bytes),
+        Value::VerbatimString { text, .. } => text.as_str().into(),
+        _ => "".into(),
+    };
+    Ok(Greeted { features: Features::of(&info), clustered: field(&info, "redis_mode") == Some("cluster") })
+}
+
+/// Asks a node of a cluster whether it is alone.
+pub(crate) fn cluster_info() -> Cmd {
+    let mut command = redis::cmd("CLUSTER");
+    command.arg("INFO");
+    command
+}
+
+/// A node that serves all slots is as good as a server; any other one holds a part of the keys.
+pub(crate) fn alone(info: Value) -> Result<(), Fault> {
+    let text = match &info {
+        Value::BulkString(bytes) => String::from_utf8_lossy(bytes),
+        Value::VerbatimString { text, .. } => text.as_str().into(),
+        _ => return Ok(()),
+    };
+    match field(&text, "cluster_size") {
+        Some("1") | None => Ok(()),
+        Some(size) => Err(Fault::new(
+            ErrorKind::Cluster,
+            Blame::Role,
+            format!("one of {size} masters; clusters are not supported yet"),
+        )),
+    }
+}
+
+/// `master`, `slave` or `sentinel`.
+pub(crate) fn name_of_role(role: &Value) -> Option<&str> {
+    match role {
+        Value::Array(parts) => match parts.first()? {
+            Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
+            Value::SimpleString(text) => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The microseconds of a reply to `TIME`.
+pub(crate) fn micros(time: &Value) -> Option<i64> {
+    let Value::Array(parts) = time else { return None };
+    let number = |part: &Value| match part {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?.parse::<i64>().ok(),
+        Value::Int(number) => Some(*number),
+        _ => None,
+    };
+    let (seconds, micros) = (number(parts.first()?)?, number(parts.get(1)?)?);
+    seconds.checked_mul(1_000_000)?.checked_add(micros)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_decide_on_features() {
+        for (info, nx_get, ifeq) in [
+            ("redis_version:6.2.14\r\n", false, false),
+            ("# Server\r\nredis_version:7.0.15\r\n", true, false),
+            ("redis_version:8.0.0\r\n", true, false),
+            ("redis_version:8.4.0\r\n", true, true),
+            ("redis_version:10.0.0\r\n", true, true),
+            ("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\n", true, false),
+            ("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.8\r\n", true, true),
+            ("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\n", true, true),
+            ("redis_version:unstable\r\n", false, false),
+            ("", false, false),
+        ] {
+            let features = Features::of(info);
+            assert_eq!(features.has(Features::SET_NX_GET), nx_get, "{info}");
+            assert_eq!(features.has(Features::SET_IFEQ), ifeq, "{info}");
+        }
+    }
+
+    #[test]
+    fn times_are_microseconds() {
+        let text = |text: &str| Value::BulkString(text.into());
+        assert_eq!(micros(&Value::Array(vec![text("12"), text("34")])), Some(12_000_034));
+        assert_eq!(micros(&Value::Array(vec![text("x"), text("34")])), None);
+        assert_eq!(micros(&Value::Array(vec![text("9999999999999999"), text("34")])), None);
+        assert_eq!(micros(&Value::Nil), None);
+    }
+
+    #[test]
+    fn a_cluster_of_one_is_a_server() {
+        let info = |text: &str| alone(Value::BulkString(text.into()));
+        assert!(info("cluster_state:ok\r\ncluster_size:1\r\n").is_ok());
+        assert!(info("cluster_state:ok\r\ncluster_size:3\r\n").is_err());
+        assert!(alone(Value::Nil).is_ok());
+    }
+}

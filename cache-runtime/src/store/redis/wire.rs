@@ -1,0 +1,285 @@
+//! One blocking connection that keeps deadlines.
+//!
+//! redis-rs' own connection knows a time-out for each read of the socket: a reply that trickles
+//! in takes as long as it likes. So plain sockets are read here, with redis-rs' parser; TLS stays
+//! with redis-rs, and each read of the socket has the deadline's rest.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use redis::io::tcp::{TcpSettings, socket2};
+use redis::{ConnectionAddr, ConnectionLike, Parser, Pipeline};
+
+use super::Shared;
+use super::fault::{Blame, Fault};
+use super::transport::{Features, Reply, Request, alone, checked, cluster_info, greeted, greeting};
+use crate::error::ErrorKind;
+
+/// A connection, greeted.
+pub(crate) struct Wire {
+    line: Line,
+    pub(crate) features: Features,
+}
+
+enum Line {
+    Plain { socket: Timed, parser: Parser },
+    Tls { connection: Box<redis::Connection>, timeout: Duration },
+}
+
+impl Wire {
+    pub(crate) fn open(shared: &Shared, by: Instant) -> Result<Wire, Fault> {
+        let line = match shared.info.addr() {
+            ConnectionAddr::Tcp(host, port) => {
+                let socket = Socket::Tcp(dial(host, *port, shared.info.tcp_settings(), by)?);
+                Line::plain(socket)
+            }
+            #[cfg(unix)]
+            ConnectionAddr::Unix(path) => Line::plain(Socket::Unix(UnixStream::connect(path)?)),
+            _ => {
+                let client = redis::Client::open(shared.info.clone())?;
+                let connection = client.get_connection_with_timeout(left(by)?)?;
+                Line::Tls { connection: Box::new(connection), timeout: Duration::ZERO }
+            }
+        };
+        let mut wire = Wire { line, features: Features::default() };
+        wire.greet(shared, by)?;
+        Ok(wire)
+    }
+
+    fn greet(&mut self, shared: &Shared, by: Instant) -> Result<(), Fault> {
+        let mut pipeline = Pipeline::new();
+        let settings = shared.info.redis_settings();
+        let password = settings.password().filter(|_| matches!(self.line, Line::Plain { .. }));
+        let db = Some(settings.db()).filter(|db| *db != 0 && matches!(self.line, Line::Plain { .. }));
+        if let Some(password) = password {
+            pipeline.cmd("AUTH").arg(settings.username()).arg(password);
+        }
+        if let Some(db) = db {
+            pipeline.cmd("SELECT").arg(db);
+        }
+        for command in greeting().cmd_iter() {
+            pipeline.add_command(command.clone());
+        }
+        let Reply::Many { mut values, sent } = self.send(&Request::Many(pipeline), by)? else {
+            return Err(Fault::unexpected("the first commands"));
+        };
+        if password.is_some() {
+            checked(values.remove(0)).map_err(|fault| match fault.error.kind() {
+                ErrorKind::Protocol => Fault::new(ErrorKind::Auth, Blame::Connection, fault.error.to_string()),
+                _ => fault,
+            })?;
+        }
+        if db.is_some() {
+            let selected = checked(values.remove(0));
+            selected.map_err(|fault| Fault { blame: Blame::Connection, ..fault })?;
+        }
+        let greeted = greeted(values, sent, shared)?;
+        if greeted.clustered {
+            alone(self.send(&Request::One(cluster_info()), by)?.one().unwrap_or_default())?;
+        }
+        self.features = greeted.features;
+        Ok(())
+    }
+
+    /// Sends a request and receives its replies.
+    pub(crate) fn send(&mut self, request: &Request, by: Instant) -> Result<Reply, Fault> {
+        let (bytes, count) = match request {
+            Request::One(command) => (command.get_packed_command(), 1),
+            Request::Many(pipeline) => (pipeline.get_packed_pipeline(), pipeline.len()),
+        };
+        match &mut self.line {
+            Line::Plain { socket, parser } => {
+                socket.until(by)?;
+                let sent = socket.set_at;
+                socket.write_all(&bytes)?;
+                let mut receive = || parser.parse_value(&mut *socket).map_err(Fault::from);
+                Ok(match request {
+                    Request::One(_) => Reply::One(receive()?),
+                    Request::Many(_) => {
+                        let values = (0..count).map(|_| receive()).collect::<Result<Vec<_>, _>>()?;
+                        Reply::Many { values, sent }
+                    }
+                })
+            }
+            Line::Tls { connection, timeout } => {
+                let sent = Instant::now();
+                let left = left(by)?;
+                if is_material(*timeout, left) {
+                    connection.set_read_timeout(Some(left))?;
+                    connection.set_write_timeout(Some(left))?;
+                    *timeout = left;
+                }
+                Ok(match request {
+                    Request::One(_) => Reply::One(connection.req_packed_command(&bytes)?),
+                    Request::Many(_) => {
+                        Reply::Many { values: connection.req_packed_commands(&bytes, 0, count)?, sent }
+                    }
+                })
+            }
+        }
+    }
+}
+
+impl Line {
+    fn plain(socket: Socket) -> Line {
+        let now = Instant::now();
+        let socket = Timed { socket, timeout: Duration::ZERO, by: now, set_at: now, fresh: true };
+        Line::Plain { socket, parser: Parser::new() }
+    }
+}
+
+/// Connects to the first address that accepts.
+fn dial(host: &str, port: u16, settings: &TcpSettings, by: Instant) -> Result<TcpStream, Fault> {
+    let mut refused = None;
+    for address in (host, port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, left(by)?) {
+            Ok(stream) => return Ok(configured(stream, settings)?),
+            Err(error) => refused = Some(error),
+        }
+    }
+    Err(match refused {
+        Some(error) => error.into(),
+        None => Fault::new(ErrorKind::Unreachable, Blame::Connection, "the host has no address"),
+    })
+}
+
+fn configured(stream: TcpStream, settings: &TcpSettings) -> io::Result<TcpStream> {
+    stream.set_nodelay(settings.nodelay())?;
+    let socket = socket2::Socket::from(stream);
+    if let Some(keepalive) = settings.keepalive() {
+        socket.set_tcp_keepalive(keepalive)?;
+    }
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    socket.set_tcp_user_timeout(settings.user_timeout())?;
+    Ok(socket.into())
+}
+
+/// The time until the deadline, which is not over.
+fn left(by: Instant) -> Result<Duration, Fault> {
+    let left = by.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(Fault::new(ErrorKind::Timeout, Blame::Wait, "the deadline passed"));
+    }
+    // Some systems round a shorter one down to none at all.
+    Ok(left.max(Duration::from_millis(1)))
+}
+
+/// Whether a socket's time-out is worth a system call to change it: it would pass the deadline
+/// by more than a sixteenth, or wake up several times before it.
+fn is_material(timeout: Duration, left: Duration) -> bool {
+    timeout > left + left / 16 || timeout < left / 4
+}
+
+enum Socket {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+impl Socket {
+    fn set_timeout(&self, timeout: Duration) -> io::Result<()> {
+        match self {
+            Socket::Tcp(stream) => {
+                stream.set_read_timeout(Some(timeout))?;
+                stream.set_write_timeout(Some(timeout))
+            }
+            #[cfg(unix)]
+            Socket::Unix(stream) => {
+                stream.set_read_timeout(Some(timeout))?;
+                stream.set_write_timeout(Some(timeout))
+            }
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(stream) => stream.read(buffer),
+            #[cfg(unix)]
+            Socket::Unix(stream) => stream.read(buffer),
+        }
+    }
+
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(stream) => stream.write(buffer),
+            #[cfg(unix)]
+            Socket::Unix(stream) => stream.write(buffer),
+        }
+    }
+}
+
+/// A socket whose reads and writes all end by one deadline.
+struct Timed {
+    socket: Socket,
+    /// As set on the socket.
+    timeout: Duration,
+    by: Instant,
+    set_at: Instant,
+    /// Nothing was read or written since the time was looked at.
+    fresh: bool,
+}
+
+impl Timed {
+    /// The deadline of what follows.
+    fn until(&mut self, by: Instant) -> Result<(), Fault> {
+        self.by = by;
+        self.set_at = Instant::now();
+        let left = left(by)?;
+        self.limit(left)?;
+        self.fresh = true;
+        Ok(())
+    }
+
+    fn limit(&mut self, left: Duration) -> io::Result<()> {
+        if is_material(self.timeout, left) {
+            self.socket.set_timeout(left)?;
+            self.timeout = left;
+        }
+        Ok(())
+    }
+
+    fn within_deadline(&mut self, mut operation: impl FnMut(&mut Socket) -> io::Result<usize>) -> io::Result<usize> {
+        loop {
+            if !self.fresh {
+                let left = self.by.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                self.limit(left.max(Duration::from_millis(1)))?;
+            }
+            let outcome = operation(&mut self.socket);
+            match outcome {
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
+                    ) =>
+                {
+                    self.fresh = false;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.within_deadline(|socket| socket.read(buffer));
+        self.fresh = false;
+        read
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.within_deadline(|socket| socket.write(buffer))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,168 @@
+//! Lifetimes, in the forms in which users write them.
+
+use std::time::Duration;
+
+/// How long a value is fresh. Zero means: do not store it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ttl {
+    /// Milliseconds, the unit of Redis' expiry.
+    Millis(u64),
+    /// Until it is invalidated or evicted.
+    Forever,
+}
+
+impl Ttl {
+    /// Of the crates that say nothing: ten minutes.
+    pub const DEFAULT: Ttl = Ttl::Millis(600_000);
+
+    /// A lifetime of whole seconds.
+    pub const fn seconds(seconds: u64) -> Ttl {
+        Ttl::Millis(seconds.saturating_mul(1000))
+    }
+
+    /// Rounds a fraction of a millisecond up, so that a short lifetime does not become none.
+    pub const fn duration(duration: Duration) -> Ttl {
+        let nanos = duration.as_nanos();
+        let millis = nanos.div_ceil(1_000_000);
+        Ttl::Millis(if millis > u64::MAX as u128 { u64::MAX } else { millis as u64 })
+    }
+
+    /// Reads `600`, `"10m"`, `"1h30m"`, `"250ms"` or `"forever"` at compile time; the message of
+    /// its panic is the compile error.
+    pub const fn parse(text: &str) -> Result<Ttl, &'static str> {
+        let bytes = text.as_bytes();
+        if matches!(bytes, b"forever") {
+            return Ok(Ttl::Forever);
+        }
+        if bytes.is_empty() {
+            return Err("empty; write seconds (600) or a text such as 10m, 1h30m, 250ms");
+        }
+        let mut total: u64 = 0;
+        let mut at = 0;
+        while at < bytes.len() {
+            let start = at;
+            let mut number: u64 = 0;
+            while at < bytes.len() && bytes[at].is_ascii_digit() {
+                let digit = (bytes[at] - b'0') as u64;
+                number = match number.checked_mul(10) {
+                    Some(n) => match n.checked_add(digit) {
+                        Some(n) => n,
+                        None => return Err("too large"),
+                    },
+                    None => return Err("too large"),
+                };
+                at += 1;
+            }
+            if at == start {
+                return Err("expected a number, such as 600, 10m, 1h30m or 250ms");
+            }
+            let unit_at = at;
+            while at < bytes.len() && bytes[at].is_ascii_alphabetic() {
+                at += 1;
+            }
+            let millis = match (bytes, unit_at, at - unit_at) {
+                // A bare number is seconds, and stands alone.
+                (_, _, 0) if start == 0 && at == bytes.len() => 1000,
+                (b, i, 2) if b[i] == b'm' && b[i + 1] == b's' => 1,
+                (b, i, 1) if b[i] == b's' => 1000,
+                (b, i, 1) if b[i] == b'm' => 60_000,
+                (b, i, 1) if b[i] == b'h' => 3_600_000,
+                (b, i, 1) if b[i] == b'd' => 86_400_000,
+                _ => return Err("unknown unit; use ms, s, m, h or d"),
+            };
+            total = match number.checked_mul(millis) {
+                Some(part) => match total.checked_add(part) {
+                    Some(sum) => sum,
+                    None => return Err("too large"),
+                },
+                None => return Err("too large"),
+            };
+        }
+        if total == 0 {
+            return Err("a lifetime of zero stores nothing");
+        }
+        Ok(Ttl::Millis(total))
+    }
+
+    /// The lifetime that the compile-time environment names, else [`Ttl::DEFAULT`].
+    ///
+    /// # Panics
+    ///
+    /// Evaluated in a constant of generated code: a malformed value is a compile error.
+    pub const fn from_env(value: Option<&'static str>) -> Ttl {
+        let Some(text) = value else { return Ttl::DEFAULT };
+        match Ttl::parse(text) {
+            Ok(ttl) => ttl,
+            // A const panic takes no formatted message: one literal for each.
+            Err(reason) => match reason.as_bytes()[0] {
+                b'u' => panic!("REDIS_CACHED_TTL: unknown unit; use ms, s, m, h or d"),
+                b't' => panic!("REDIS_CACHED_TTL: too large"),
+                b'a' => panic!("REDIS_CACHED_TTL: a lifetime of zero stores nothing"),
+                _ => panic!("REDIS_CACHED_TTL: expected seconds (600) or a text such as 10m, 1h30m, 250ms, forever"),
+            },
+        }
+    }
+}
+
+/// What a `ttl` constant or closure may yield: a `Duration`, or whole seconds in any integer
+/// type (a negative number counts as zero).
+#[diagnostic::on_unimplemented(
+    message = "a lifetime is a `Duration` or an integer number of seconds, not `{Self}`",
+    note = "in `ttl = |value| …` the closure sees the value; convert what it returns to one of these"
+)]
+pub trait IntoTtl {
+    /// The conversion.
+    fn into_ttl(self) -> Ttl;
+}
+
+impl IntoTtl for Duration {
+    fn into_ttl(self) -> Ttl {
+        Ttl::duration(self)
+    }
+}
+
+macro_rules! seconds {
+    ($($integer:ty)*) => {$(
+        impl IntoTtl for $integer {
+            fn into_ttl(self) -> Ttl {
+                Ttl::seconds(u64::try_from(self).unwrap_or(0))
+            }
+        }
+    )*};
+}
+seconds!(u8 u16 u32 u64 usize i8 i16 i32 i64 isize);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_name_milliseconds() {
+        for (text, millis) in [
+            ("600", 600_000),
+            ("1s", 1_000),
+            ("250ms", 250),
+            ("10m", 600_000),
+            ("1h30m", 5_400_000),
+            ("2d", 172_800_000),
+        ] {
+            assert_eq!(Ttl::parse(text), Ok(Ttl::Millis(millis)), "{text}");
+        }
+        assert_eq!(Ttl::parse("forever"), Ok(Ttl::Forever));
+    }
+
+    #[test]
+    fn malformed_texts_say_what_to_write() {
+        for text in ["", "h", "10x", "10m5", "1.5s", "-1", "0", "0s", "99999999999999999999", "1 h"] {
+            assert!(Ttl::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_fraction_of_a_millisecond_is_not_zero() {
+        assert_eq!(Duration::from_micros(1).into_ttl(), Ttl::Millis(1));
+        assert_eq!(Duration::from_micros(1500).into_ttl(), Ttl::Millis(2));
+        assert_eq!(Duration::ZERO.into_ttl(), Ttl::Millis(0));
+        assert_eq!((-3i64).into_ttl(), Ttl::Millis(0));
+    }
+}

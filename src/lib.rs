@@ -1,0 +1,17 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub use redis_cached_macro::redis_cached;
+#[doc(hidden)]
+pub use redis_cached_runtime::__private;
+#[cfg(feature = "bincode")]
+pub use redis_cached_runtime::Bincode;
+#[cfg(feature = "tokio")]
+pub use redis_cached_runtime::Entry;
+#[cfg(feature = "json")]
+pub use redis_cached_runtime::Json;
+#[cfg(feature = "messagepack")]
+pub use redis_cached_runtime::MessagePack;
+#[cfg(feature = "blocking")]
+pub use redis_cached_runtime::blocking;
+pub use redis_cached_runtime::{Builder, Cache, Codec, CodecError, Error, ErrorKind, Stats};

@@ -1,0 +1,86 @@
+//! One cache, any number of tokio runtimes: after each other, at the same time, and none at all.
+
+mod support;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::thread;
+
+use redis_cached::{Cache, ErrorKind, redis_cached};
+use support::Server;
+
+static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+static CACHE: LazyLock<Cache> = LazyLock::new(|| Cache::builder(&SERVER.url()).unwrap().build());
+static RUNS: AtomicUsize = AtomicUsize::new(0);
+
+#[redis_cached(cache = CACHE)]
+async fn square(n: u64) -> u64 {
+    RUNS.fetch_add(1, Ordering::SeqCst);
+    n * n
+}
+
+#[redis_cached(cache = CACHE)]
+fn cube(n: u64) -> u64 {
+    n * n * n
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+#[test]
+fn runtimes_that_come_and_go() {
+    for _ in 0..20 {
+        assert_eq!(runtime().block_on(square(11)), 121);
+    }
+    let stats = CACHE.stats();
+    assert_eq!(stats.bypasses, 0, "{stats:?}");
+}
+
+#[test]
+fn runtimes_at_the_same_time() {
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let runtime = runtime();
+                for n in 100..150 {
+                    assert_eq!(runtime.block_on(square(n)), n * n);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn plain_functions_inside_and_outside_of_a_runtime() {
+    assert_eq!(cube(3), 27);
+    runtime().block_on(async {
+        assert_eq!(cube(3), 27);
+        assert_eq!(tokio::spawn(async { cube(3) }).await.unwrap(), 27);
+    });
+}
+
+#[test]
+fn an_async_function_without_a_tokio_runtime_computes() {
+    // A minimal executor, as others than tokio are.
+    struct Unpark(thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    fn block_on<F: Future>(future: F) -> F::Output {
+        let waker = Arc::new(Unpark(thread::current())).into();
+        let mut context = std::task::Context::from_waker(&waker);
+        let mut future = std::pin::pin!(future);
+        loop {
+            match future.as_mut().poll(&mut context) {
+                std::task::Poll::Ready(output) => return output,
+                std::task::Poll::Pending => thread::park(),
+            }
+        }
+    }
+    assert_eq!(block_on(square(12)), 144);
+    let error = block_on(square_entry(12).get()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+}
