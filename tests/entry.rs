@@ -106,7 +106,12 @@ async fn an_invalidation_during_the_body_voids_its_result() {
     on_both(async |cache| {
         let runs = AtomicUsize::new(0);
         #[redis_cached(prefix = "t", name = "slow", cache = cache, skip(cache, runs, gate))]
-        async fn slow(cache: &Cache, runs: &AtomicUsize, gate: Option<tokio::sync::oneshot::Receiver<()>>, id: u64) -> usize {
+        async fn slow(
+            cache: &Cache,
+            runs: &AtomicUsize,
+            gate: Option<tokio::sync::oneshot::Receiver<()>>,
+            id: u64,
+        ) -> usize {
             let run = runs.fetch_add(1, Ordering::SeqCst);
             if let Some(gate) = gate {
                 gate.await.unwrap();

@@ -244,7 +244,7 @@ macro_rules! round_trips {
                 check(Vec::<u64>::new()).await;
                 check(vec![String::new(); 3]).await;
                 check((u128::MAX, i128::MIN, 'ß', true, 1.5_f32, f64::MIN_POSITIVE)).await;
-                check(Some(Some(5_u8))).await;
+                check(Some(5_u8)).await;
                 check(user_of(u64::MAX)).await;
                 check(std::collections::BTreeMap::from([("a".to_owned(), vec![1]), ("b".to_owned(), vec![])])).await;
             }
@@ -252,10 +252,12 @@ macro_rules! round_trips {
             #[tokio::test]
             async fn deep() {
                 #[derive(Serialize, Deserialize, PartialEq, Debug, Clone, Default)]
-                struct Nested(Option<Box<Nested>>);
+                struct Nested {
+                    inner: Option<Box<Nested>>,
+                }
                 let mut nested = Nested::default();
                 for _ in 0..60 {
-                    nested = Nested(Some(Box::new(nested)));
+                    nested = Nested { inner: Some(Box::new(nested)) };
                 }
                 check(nested).await;
             }

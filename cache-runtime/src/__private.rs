@@ -8,17 +8,17 @@ use serde::Serialize;
 use crate::cache::Cache;
 pub use crate::cache::installed;
 pub use crate::codec::Codec;
-#[cfg(feature = "tokio")]
-pub use crate::engine::tokio::{call_result, call_value, refresh_result, refresh_value};
-#[cfg(feature = "tokio")]
-pub use crate::entry::entry;
 #[cfg(feature = "blocking")]
 pub use crate::engine::blocking::{
     call_result as blocking_call_result, call_value as blocking_call_value, refresh_result as blocking_refresh_result,
     refresh_value as blocking_refresh_value,
 };
+#[cfg(feature = "tokio")]
+pub use crate::engine::tokio::{call_result, call_value, refresh_result, refresh_value};
 #[cfg(feature = "blocking")]
 pub use crate::entry::blocking::entry as blocking_entry;
+#[cfg(feature = "tokio")]
+pub use crate::entry::entry;
 pub use crate::function::{CodecFns, Function, Name, Nones, Plan, Site, Slot, default_prefix};
 pub use crate::key::{Key, KeyWriter};
 pub use crate::ttl::{IntoTtl, Ttl};

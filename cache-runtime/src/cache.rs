@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
+#[cfg(feature = "blocking")]
+use crate::renewer::Renewer;
 use crate::store::Store;
 use crate::store::face::Face;
 use crate::store::memory::MemoryStore;
@@ -16,14 +18,14 @@ use crate::store::url::{self, Target};
 ///
 /// ```
 /// use std::time::Duration;
-/// use redis_cached_runtime::Cache;
+/// use redis_cached::Cache;
 ///
 /// let cache = Cache::builder("redis://127.0.0.1:6379")?
 ///     .namespace("staging")
 ///     .timeout(Duration::from_millis(100))
 ///     .build();
 /// cache.install()?; // for functions without `cache = …`
-/// # Ok::<(), redis_cached_runtime::Error>(())
+/// # Ok::<(), redis_cached::Error>(())
 /// ```
 ///
 /// Cloning is cheap, and every clone is the same cache: connections, circuit breaker and
@@ -38,6 +40,8 @@ struct Inner {
     timeout: Duration,
     display: String,
     counters: Counters,
+    #[cfg(feature = "blocking")]
+    renewer: Renewer,
 }
 
 enum Backend {
@@ -84,13 +88,25 @@ impl Builder {
                 (target.to_string(), Redis::new(target, timeout).map_or_else(Backend::Unusable, Backend::Redis))
             }
         };
-        Cache(Arc::new(Inner { backend, namespace, timeout, display, counters: Counters::default() }))
+        Cache::new(backend, namespace, timeout, display)
     }
 }
 
 impl Cache {
     /// The time-out of caches that set none.
     const DEFAULT_TIMEOUT: Duration = Duration::from_millis(250);
+
+    fn new(backend: Backend, namespace: String, timeout: Duration, display: String) -> Cache {
+        Cache(Arc::new(Inner {
+            backend,
+            namespace,
+            timeout,
+            display,
+            counters: Counters::default(),
+            #[cfg(feature = "blocking")]
+            renewer: Renewer::default(),
+        }))
+    }
 
     /// Starts a cache on `url`.
     ///
@@ -163,7 +179,7 @@ impl Cache {
     /// [`ping`](Self::ping) for programs without async.
     #[cfg(feature = "blocking")]
     pub fn ping_blocking(&self) -> Result<(), Error> {
-        crate::engine::blocking::once(self.blocking().ping(self.deadline()))
+        crate::once::once(self.blocking().ping(self.deadline()))
     }
 
     pub(crate) fn namespace(&self) -> &str {
@@ -177,6 +193,17 @@ impl Cache {
     /// When an operation that starts now has to end.
     pub(crate) fn deadline(&self) -> Instant {
         Instant::now() + self.0.timeout
+    }
+
+    /// The thread that keeps the leases of blocking bodies.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn renewer(&self) -> &Renewer {
+        &self.0.renewer
+    }
+
+    #[cfg(feature = "blocking")]
+    pub(crate) fn downgrade(&self) -> WeakCache {
+        WeakCache(Arc::downgrade(&self.0))
     }
 
     #[cfg(feature = "tokio")]
@@ -198,6 +225,17 @@ impl Cache {
     }
 }
 
+/// A cache that may be gone.
+#[cfg(feature = "blocking")]
+pub(crate) struct WeakCache(Weak<Inner>);
+
+#[cfg(feature = "blocking")]
+impl WeakCache {
+    pub(crate) fn upgrade(&self) -> Option<Cache> {
+        self.0.upgrade().map(Cache)
+    }
+}
+
 impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
@@ -216,13 +254,7 @@ pub fn installed() -> &'static Cache {
         Ok(builder) => builder.build(),
         Err(error) => {
             tracing::error!(%error, "functions run uncached");
-            Cache(Arc::new(Inner {
-                backend: Backend::Unusable(error),
-                namespace: String::new(),
-                timeout: Cache::DEFAULT_TIMEOUT,
-                display: "unusable".to_owned(),
-                counters: Counters::default(),
-            }))
+            Cache::new(Backend::Unusable(error), String::new(), Cache::DEFAULT_TIMEOUT, "unusable".to_owned())
         }
     })
 }

@@ -165,11 +165,7 @@ pub(crate) fn parse(key: &Key, expected: &Identity, bytes: Bytes) -> Slot {
     if bytes.len() < HEADER_LEN || bytes[0] != VALUE || bytes[1] != FORMAT {
         return Slot::Unusable;
     }
-    let identity = Identity {
-        version: u32_at(&bytes, 50),
-        codec: u32_at(&bytes, 54),
-        fingerprint: u64_at(&bytes, 58),
-    };
+    let identity = Identity { version: u32_at(&bytes, 50), codec: u32_at(&bytes, 54), fingerprint: u64_at(&bytes, 58) };
     let flags = bytes[102];
     // No tags exist yet: a value that has some was written by a later version of this library.
     let plain = u64_at(&bytes, 66) == 0 && bytes[103] == 0 && flags & !NEGATIVE == 0;

@@ -22,13 +22,13 @@ use std::panic::{self, AssertUnwindSafe};
 
 use serde::de::value::{BorrowedStrDeserializer, U32Deserializer};
 use serde::de::{
-    self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess,
-    IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
+    self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess,
+    SeqAccess, VariantAccess, Visitor,
 };
 use xxhash_rust::xxh3::xxh3_64;
 
 /// How deep types are followed.
-const DEPTH: usize = 64;
+const DEPTH: usize = 96;
 
 /// How many runs may go into finding shapes: some milliseconds.
 const RUNS: u32 = 4096;
@@ -57,6 +57,7 @@ pub(crate) fn of<V: DeserializeOwned>(human_readable: bool) -> Fingerprint {
         text: Vec::new(),
         closed: BTreeMap::new(),
         open: BTreeMap::new(),
+        level: 0,
         digest: 0,
         runs: RUNS,
         dummies: DUMMIES,
@@ -81,6 +82,7 @@ struct Notes {
     /// Types that are part of a cycle. By name alone, so that the result does not depend on how
     /// often the compiler emitted the code.
     open: BTreeMap<&'static str, Known>,
+    level: usize,
     /// Of the type explored last.
     digest: u64,
     runs: u32,
@@ -189,13 +191,15 @@ fn explore<'de, U: Deserialize<'de>>(notes: &mut Notes) -> Option<U> {
     if !notes.enter(code, name) {
         return None;
     }
-    let depth = notes.frames.len();
+    let (depth, level) = (notes.frames.len(), notes.level);
     let mut value = None;
     while notes.spend() {
         // A `Deserialize` that panics on a dummy would panic on damaged bytes too. The message has
         // gone to the panic hook by then.
         let run = panic::catch_unwind(AssertUnwindSafe(|| U::deserialize(Recorder { notes })));
+        // A panic has left them as they were.
         notes.frames.truncate(depth);
+        notes.level = level;
         if run.is_err() {
             notes.partial();
         }
@@ -220,18 +224,13 @@ impl Notes {
             return false;
         }
         let mut recording = self.frames.last().is_none_or(|frame| frame.recording);
-        if let Some(known) = self.closed.get(&(code, name)).or_else(|| self.open.get(name)).copied()
-        {
+        if let Some(known) = self.closed.get(&(code, name)).or_else(|| self.open.get(name)).copied() {
             self.refers_to(known.outermost);
             self.digest(known.digest);
             if !known.has_value {
                 return false;
             }
             recording = false;
-        }
-        if self.frames.len() == DEPTH {
-            self.partial();
-            return false;
         }
         self.frames.push(Frame {
             name,
@@ -381,7 +380,20 @@ impl Notes {
     }
 
     fn child<'de, T: Deserialize<'de>>(&mut self) -> Result<T, Refused> {
-        explore(self).ok_or(Refused)
+        self.nested(|notes| explore(notes).ok_or(Refused))
+    }
+
+    /// One level deeper, with or without a type of its own: `struct List(Option<Box<List>>)` goes
+    /// on for ever without.
+    fn nested<R>(&mut self, run: impl FnOnce(&mut Notes) -> Result<R, Refused>) -> Result<R, Refused> {
+        if self.level == DEPTH {
+            self.partial();
+            return Err(Refused);
+        }
+        self.level += 1;
+        let result = run(self);
+        self.level -= 1;
+        result
     }
 }
 
@@ -508,7 +520,7 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
         self.notes.note(b'o');
         let some = if self.notes.recording() { 0 } else { 1 };
         if self.notes.pick(2, false) == some {
-            visitor.visit_some(self)
+            self.notes.nested(|notes| visitor.visit_some(Recorder { notes }))
         } else {
             visitor.visit_none()
         }
@@ -519,22 +531,14 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
         visitor.visit_unit()
     }
 
-    fn deserialize_unit_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Refused> {
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Refused> {
         self.notes.name(b'U', name);
         visitor.visit_unit()
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Refused> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Refused> {
         self.notes.name(b'N', name);
-        visitor.visit_newtype_struct(self)
+        self.notes.nested(|notes| visitor.visit_newtype_struct(Recorder { notes }))
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
@@ -545,11 +549,7 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
         visitor.visit_seq(Elements { notes, left, fixed: false })
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(
-        self,
-        len: usize,
-        visitor: V,
-    ) -> Result<V::Value, Refused> {
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Refused> {
         self.notes.number(b'(', len);
         visitor.visit_seq(Elements { notes: self.notes, left: len, fixed: true })
     }
@@ -605,11 +605,7 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
 
 impl Recorder<'_> {
     /// The fields of a struct or of a variant.
-    fn fields<'de, V: Visitor<'de>>(
-        self,
-        names: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Refused> {
+    fn fields<'de, V: Visitor<'de>>(self, names: &'static [&'static str], visitor: V) -> Result<V::Value, Refused> {
         let Recorder { notes } = self;
         notes.names(b'.', names);
         let Some(frame) = notes.frames.last_mut() else { return Err(Refused) };
@@ -668,14 +664,11 @@ impl<'de> SeqAccess<'de> for Elements<'_> {
         self.notes.child().map(Some).inspect_err(|_| self.refused())
     }
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Refused> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Refused> {
         if !self.take() {
             return Ok(None);
         }
-        let value = seed.deserialize(Recorder { notes: self.notes });
+        let value = self.notes.nested(|notes| seed.deserialize(Recorder { notes }));
         value.map(Some).inspect_err(|_| self.refused())
     }
 
@@ -722,15 +715,12 @@ impl<'de> MapAccess<'de> for Entries<'_> {
         key.map(Some)
     }
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, Refused> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Refused> {
         if !self.take() {
             return Ok(None);
         }
         self.notes.identifier = false;
-        let key = seed.deserialize(Recorder { notes: self.notes });
+        let key = self.notes.nested(|notes| seed.deserialize(Recorder { notes }));
         self.key(key.is_ok());
         key.map(Some)
     }
@@ -740,13 +730,11 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Refused> {
-        seed.deserialize(Recorder { notes: self.notes })
+        self.notes.nested(|notes| seed.deserialize(Recorder { notes }))
     }
 
     // Both, even if there is no dummy of the key.
-    fn next_entry<K: Deserialize<'de>, V: Deserialize<'de>>(
-        &mut self,
-    ) -> Result<Option<(K, V)>, Refused> {
+    fn next_entry<K: Deserialize<'de>, V: Deserialize<'de>>(&mut self) -> Result<Option<(K, V)>, Refused> {
         if !self.take() {
             return Ok(None);
         }
@@ -773,8 +761,7 @@ impl Fields<'_> {
     /// refused for its name, as a duplicate.
     fn next(&mut self) -> Option<usize> {
         let frame = self.notes.frames.last_mut()?;
-        let Kind::Fields { refused, pending, asked, .. } = &mut frame.choices[self.choice].kind
-        else {
+        let Kind::Fields { refused, pending, asked, .. } = &mut frame.choices[self.choice].kind else {
             return None;
         };
         *asked = true;
@@ -805,10 +792,7 @@ impl Fields<'_> {
 impl<'de> MapAccess<'de> for Fields<'_> {
     type Error = Refused;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, Refused> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Refused> {
         match self.next() {
             Some(slot) => seed.deserialize(BorrowedStrDeserializer::new(self.names[slot])).map(Some),
             None => Ok(None),
@@ -822,7 +806,7 @@ impl<'de> MapAccess<'de> for Fields<'_> {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Refused> {
-        let value = seed.deserialize(Recorder { notes: self.notes })?;
+        let value = self.notes.nested(|notes| seed.deserialize(Recorder { notes }))?;
         self.made(true);
         Ok(value)
     }
@@ -839,10 +823,7 @@ impl<'de, 'a> EnumAccess<'de> for Variant<'a> {
     type Error = Refused;
     type Variant = Recorder<'a>;
 
-    fn variant_seed<V: DeserializeSeed<'de>>(
-        self,
-        seed: V,
-    ) -> Result<(V::Value, Recorder<'a>), Refused> {
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Recorder<'a>), Refused> {
         let variant = if self.notes.pick(2, false) == 0 {
             seed.deserialize(BorrowedStrDeserializer::new(self.name))?
         } else {
@@ -871,18 +852,14 @@ impl<'de> VariantAccess<'de> for Recorder<'_> {
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Refused> {
         self.notes.note(b'n');
-        seed.deserialize(self)
+        self.notes.nested(|notes| seed.deserialize(Recorder { notes }))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Refused> {
         self.deserialize_tuple(len, visitor)
     }
 
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Refused> {
+    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Refused> {
         self.fields(fields, visitor)
     }
 }

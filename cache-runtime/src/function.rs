@@ -55,6 +55,7 @@ pub(crate) enum Once {
     Key = 4,
     Encode = 8,
     Unsupported = 16,
+    Decode = 32,
 }
 
 impl Function {
@@ -97,7 +98,7 @@ impl Function {
 
 /// What the value's type and the codec contribute.
 #[derive(Debug)]
-pub struct Found {
+pub(crate) struct Found {
     codec: u32,
     codec_name: &'static str,
     fingerprint: u64,
@@ -238,7 +239,7 @@ macro_rules! copy_without_bounds {
 copy_without_bounds!(CodecFns Nones Plan);
 
 /// The crate's name, of a `module_path!()`: the prefix of crates that say nothing.
-pub const fn crate_name(module_path: &'static str) -> &'static str {
+const fn crate_name(module_path: &'static str) -> &'static str {
     let bytes = module_path.as_bytes();
     let mut at = 0;
     while at < bytes.len() && bytes[at] != b':' {

@@ -9,6 +9,7 @@
 //! | `key`, `codec`, `fingerprint`, `envelope` | text and bytes: pure functions |
 //! | `policy` | what is fresh, what is stored and for how long: pure, takes the clock |
 //! | `store` | one trait; `store::memory` and `store::redis` implement it |
+//! | `once`, `renewer` | what blocking callers need in place of a runtime |
 //! | `cache`, `function` | a configured store; one cached function |
 //! | `engine` | the protocol of one call, over any store, async and blocking |
 //! | `entry` | the verbs beside a function |
@@ -25,9 +26,17 @@ mod error;
 mod fingerprint;
 mod function;
 mod key;
+#[cfg(feature = "blocking")]
+mod once;
 mod policy;
+#[cfg(feature = "blocking")]
+mod renewer;
 mod store;
 mod ttl;
+
+#[cfg(test)]
+#[path = "../../tests/support/mod.rs"]
+mod test_support;
 
 #[doc(hidden)]
 pub mod __private;
@@ -40,8 +49,8 @@ pub use codec::Json;
 #[cfg(feature = "messagepack")]
 pub use codec::MessagePack;
 pub use codec::{Codec, CodecError};
-#[cfg(feature = "blocking")]
-pub use entry::blocking;
 #[cfg(feature = "tokio")]
 pub use entry::Entry;
+#[cfg(feature = "blocking")]
+pub use entry::blocking;
 pub use error::{Error, ErrorKind};

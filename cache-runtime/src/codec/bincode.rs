@@ -19,7 +19,7 @@ const CONFIG: bincode::config::Configuration = bincode::config::standard();
 /// each byte of the value. Encoding has the same bound.
 const EMPTY_ELEMENTS: usize = 1 << 16;
 
-/// How many fields each struct had, folded. Reader and writer may disagree, without either knowing:
+/// Which fields and ends of structs came one after the other, folded. Reader and writer may disagree, without either knowing:
 /// a field that only `skip_serializing` leaves out is read from the bytes of the next one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts(u32);
@@ -28,8 +28,13 @@ impl Counts {
     const LEN: usize = 4;
 
     #[inline]
-    fn add(&mut self, fields: u32) {
-        self.0 = (self.0 ^ fields).wrapping_mul(0x9e37_79b1).rotate_left(15);
+    fn field(&mut self) {
+        self.0 = self.0.wrapping_add(1);
+    }
+
+    #[inline]
+    fn end(&mut self) {
+        self.0 = self.0.wrapping_add(0x10001).wrapping_mul(0x9e37_79b1).rotate_left(15);
     }
 
     fn to_bytes(self) -> [u8; Self::LEN] {

@@ -1,7 +1,7 @@
 //! `codec = messagepack`.
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::strict::{Format, Strict};
 use super::{Codec, CodecError, DEPTH};

@@ -31,7 +31,8 @@ const DEPTH: usize = 128;
 /// A format for stored values.
 ///
 /// ```
-/// use redis_cached_runtime::{Codec, CodecError};
+/// # use redis_cached_runtime as redis_cached;
+/// use redis_cached::{Codec, CodecError};
 /// use serde::{Serialize, de::DeserializeOwned};
 ///
 /// /// JSON with line breaks, for people who read the cache in a terminal.

@@ -97,20 +97,11 @@ impl Serializer for Probe {
         OTHER
     }
 
-    fn serialize_unit_variant(
-        self,
-        name: &'static str,
-        _: u32,
-        variant: &'static str,
-    ) -> Result<Root, Found> {
+    fn serialize_unit_variant(self, name: &'static str, _: u32, variant: &'static str) -> Result<Root, Found> {
         Ok(variant_root(name, variant))
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        _: &T,
-    ) -> Result<Root, Found> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, _: &T) -> Result<Root, Found> {
         OTHER
     }
 

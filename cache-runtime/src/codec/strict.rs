@@ -50,9 +50,7 @@ impl Place {
     fn float<E: ser::Error>(self, _finite: bool) -> Result<(), E> {
         #[cfg(feature = "json")]
         if self.format == Format::Json && !_finite {
-            return Err(E::custom(
-                "JSON has no NaN and no infinity; write `codec = bincode` or `codec = messagepack`",
-            ));
+            return Err(E::custom("JSON has no NaN and no infinity; write `codec = bincode` or `codec = messagepack`"));
         }
         Ok(())
     }
@@ -155,20 +153,11 @@ impl<S: Serializer> Serializer for Strict<S> {
         self.inner.serialize_unit_struct(name)
     }
 
-    fn serialize_unit_variant(
-        self,
-        name: &'static str,
-        index: u32,
-        variant: &'static str,
-    ) -> Result<S::Ok, S::Error> {
+    fn serialize_unit_variant(self, name: &'static str, index: u32, variant: &'static str) -> Result<S::Ok, S::Error> {
         self.inner.serialize_unit_variant(name, index, variant)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        name: &'static str,
-        value: &T,
-    ) -> Result<S::Ok, S::Error> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Result<S::Ok, S::Error> {
         self.inner.serialize_newtype_struct(name, &Child { value, place: self.place })
     }
 
@@ -193,11 +182,7 @@ impl<S: Serializer> Serializer for Strict<S> {
         Ok(Compound { inner: self.inner.serialize_tuple(len)?, place })
     }
 
-    fn serialize_tuple_struct(
-        self,
-        name: &'static str,
-        len: usize,
-    ) -> Result<Self::SerializeTupleStruct, S::Error> {
+    fn serialize_tuple_struct(self, name: &'static str, len: usize) -> Result<Self::SerializeTupleStruct, S::Error> {
         let place = self.place.deeper()?;
         Ok(Compound { inner: self.inner.serialize_tuple_struct(name, len)?, place })
     }
@@ -218,11 +203,7 @@ impl<S: Serializer> Serializer for Strict<S> {
         Ok(Compound { inner: self.inner.serialize_map(len)?, place })
     }
 
-    fn serialize_struct(
-        self,
-        name: &'static str,
-        len: usize,
-    ) -> Result<Self::SerializeStruct, S::Error> {
+    fn serialize_struct(self, name: &'static str, len: usize) -> Result<Self::SerializeStruct, S::Error> {
         let place = self.place.deeper()?;
         Ok(Compound { inner: self.inner.serialize_struct(name, len)?, place })
     }
@@ -322,11 +303,7 @@ impl<C: ser::SerializeStruct> ser::SerializeStruct for Compound<C> {
     type Ok = C::Ok;
     type Error = C::Error;
 
-    fn serialize_field<T: Serialize + ?Sized>(
-        &mut self,
-        name: &'static str,
-        value: &T,
-    ) -> Result<(), C::Error> {
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), C::Error> {
         let child = self.child(value);
         self.inner.serialize_field(name, &child)
     }
@@ -344,11 +321,7 @@ impl<C: ser::SerializeStructVariant> ser::SerializeStructVariant for Compound<C>
     type Ok = C::Ok;
     type Error = C::Error;
 
-    fn serialize_field<T: Serialize + ?Sized>(
-        &mut self,
-        name: &'static str,
-        value: &T,
-    ) -> Result<(), C::Error> {
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), C::Error> {
         let child = self.child(value);
         self.inner.serialize_field(name, &child)
     }

@@ -2,51 +2,47 @@
 
 use std::convert::Infallible;
 use std::future::{Future, ready};
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 
+use super::Engine;
+use super::lease::Leased;
+use super::renewal::{EVERY, LONGEST, Renewal};
 use crate::__private::ResultLike;
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::function::Plan;
 use crate::key::Key;
+use crate::once::once;
+use crate::renewer::Pace;
+use crate::store::Store;
+use crate::store::face::Face;
+use crate::store::redis::BlockingStore;
 
-/// The output of a future that is ready when it is first polled: over a blocking store each is.
-pub(crate) fn once<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        // No store does this. If one ever does, waiting is right and a panic is not.
-        Poll::Pending => park(future),
+impl<'a> Engine<'a, Face<'a, BlockingStore>, OnThread<'a>> {
+    pub(crate) fn blocking(cache: &'a Cache) -> Self {
+        Engine { cache, store: cache.blocking(), renewal: OnThread(cache) }
     }
 }
 
-struct Unpark(Thread);
+/// For bodies that block their thread: another one, of the cache.
+pub(crate) struct OnThread<'a>(&'a Cache);
 
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-#[cold]
-fn park<F: Future>(mut future: std::pin::Pin<&mut F>) -> F::Output {
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut context = Context::from_waker(&waker);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
-        }
+impl Renewal for OnThread<'_> {
+    async fn during<S: Store, T>(&self, leased: &Leased<'_, S>, body: impl Future<Output = T>) -> T {
+        let cache = self.0.downgrade();
+        let pace = Pace { every: EVERY, longest: LONGEST };
+        let _held = self.0.renewer().hold(leased.key(), leased.lease(), pace, move |key, lease| {
+            let Some(cache) = cache.upgrade() else { return false };
+            // A server that cannot be asked may still hold the lease.
+            once(cache.blocking().renew(key, lease, cache.deadline())).unwrap_or(true)
+        });
+        body.await
     }
 }
 
 /// A call of a function whose value is stored as it is.
 pub fn call_value<V>(cache: &Cache, plan: Plan<V>, key: Result<Key, Error>, body: impl FnOnce() -> V) -> V {
     let body = || ready(Ok::<V, Infallible>(body()));
-    let Ok(value) = once(super::call(cache, &cache.blocking(), &plan, key, body));
+    let Ok(value) = once(Engine::blocking(cache).call(&plan, key, body));
     value
 }
 
@@ -58,13 +54,13 @@ pub fn call_result<R: ResultLike>(
     body: impl FnOnce() -> R,
 ) -> R {
     let body = || ready(body().into_result());
-    R::from_result(once(super::call(cache, &cache.blocking(), &plan, key, body)))
+    R::from_result(once(Engine::blocking(cache).call(&plan, key, body)))
 }
 
 /// As [`call_value`], whatever is stored.
 pub fn refresh_value<V>(cache: &Cache, plan: Plan<V>, key: Result<Key, Error>, body: impl FnOnce() -> V) -> V {
     let body = || ready(Ok::<V, Infallible>(body()));
-    let Ok(value) = once(super::refresh(cache, &cache.blocking(), &plan, key, body));
+    let Ok(value) = once(Engine::blocking(cache).refresh(&plan, key, body));
     value
 }
 
@@ -76,5 +72,5 @@ pub fn refresh_result<R: ResultLike>(
     body: impl FnOnce() -> R,
 ) -> R {
     let body = || ready(body().into_result());
-    R::from_result(once(super::refresh(cache, &cache.blocking(), &plan, key, body)))
+    R::from_result(once(Engine::blocking(cache).refresh(&plan, key, body)))
 }

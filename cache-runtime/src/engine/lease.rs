@@ -59,14 +59,15 @@ impl<'a, S: Store> Leased<'a, S> {
     }
 
     /// Takes the slot whatever it holds.
-    pub(crate) async fn take(store: &'a S, key: &'a Key, millis: Duration, by: Instant) -> Result<Leased<'a, S>, Error> {
+    pub(crate) async fn take(
+        store: &'a S,
+        key: &'a Key,
+        millis: Duration,
+        by: Instant,
+    ) -> Result<Leased<'a, S>, Error> {
         let leased = Leased::request(store, key, millis)?;
         store.take(key, &leased.lease, by).await?;
         Ok(leased)
-    }
-
-    pub(crate) fn store(&self) -> &'a S {
-        self.store
     }
 
     pub(crate) fn key(&self) -> &'a Key {
@@ -85,6 +86,16 @@ impl<'a, S: Store> Leased<'a, S> {
         // The store cleans up after a fill that failed.
         self.standing = false;
         filled
+    }
+
+    pub(crate) fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// Starts the lease's time again; false if it was lost. A server that cannot be asked may
+    /// still hold it.
+    pub(crate) async fn renew(&self, by: Instant) -> bool {
+        self.store.renew(self.key, &self.lease, by).await.unwrap_or(true)
     }
 
     /// Leaves the slot to whoever empties it next.

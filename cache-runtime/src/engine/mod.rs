@@ -10,16 +10,18 @@
 #[cfg(feature = "blocking")]
 pub(crate) mod blocking;
 mod lease;
+mod renewal;
 #[cfg(feature = "tokio")]
 pub(crate) mod tokio;
-pub(crate) mod verbs;
+mod verbs;
 
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use self::lease::Leased;
+use self::renewal::{LEASE, Renewal};
 use crate::cache::{Cache, count};
 use crate::codec::Root;
 use crate::envelope::{self, Header, Slot, Token, Value};
@@ -30,70 +32,184 @@ use crate::policy;
 use crate::store::{Acquired, Store};
 use crate::ttl::Ttl;
 
-/// How long a slot stays leased if its holder says nothing more.
-const LEASE: Duration = Duration::from_secs(60);
-
 /// How often a call looks at a slot that changes under its hands before it computes unstored.
 const LOOKS: usize = 3;
 
-/// One call of a cached function.
-pub(crate) async fn call<S, V, E, F, Fut>(
-    cache: &Cache,
-    store: &S,
-    plan: &Plan<V>,
-    key: Result<Key, Error>,
-    body: F,
-) -> Result<V, E>
-where
-    S: Store,
-    F: FnOnce() -> Fut,
-    Fut: Future<Output = Result<V, E>>,
-{
-    let Some(key) = usable(plan.function, key) else {
-        count(&cache.counters().bypasses);
-        return body().await;
-    };
-    match look(cache, store, plan, &key).await {
-        Ok(Look::Hit(value)) => {
-            count(&cache.counters().hits);
-            Ok(value)
-        }
-        Ok(Look::Leased(leased)) => {
-            count(&cache.counters().misses);
-            compute(cache, plan, leased, body).await
-        }
-        Ok(Look::Busy) => {
-            count(&cache.counters().misses);
-            body().await
-        }
-        Err(error) => {
-            tell(plan.function, &key, &error);
-            count(&cache.counters().bypasses);
-            body().await
-        }
-    }
+/// A cache, through one of its faces.
+pub(crate) struct Engine<'a, S, R> {
+    cache: &'a Cache,
+    store: S,
+    renewal: R,
 }
 
-/// Runs the body whatever is stored, and stores what it returns.
-pub(crate) async fn refresh<S, V, E, F, Fut>(
-    cache: &Cache,
-    store: &S,
-    plan: &Plan<V>,
-    key: Result<Key, Error>,
-    body: F,
-) -> Result<V, E>
-where
-    S: Store,
-    F: FnOnce() -> Fut,
-    Fut: Future<Output = Result<V, E>>,
-{
-    let Some(key) = usable(plan.function, key) else { return body().await };
-    match Leased::take(store, &key, LEASE, cache.deadline()).await {
-        Ok(leased) => compute(cache, plan, leased, body).await,
-        Err(error) => {
-            tell(plan.function, &key, &error);
-            body().await
+impl<S: Store, R: Renewal> Engine<'_, S, R> {
+    /// One call of a cached function.
+    pub(crate) async fn call<V, E, F, Fut>(&self, plan: &Plan<V>, key: Result<Key, Error>, body: F) -> Result<V, E>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<V, E>>,
+    {
+        let counters = self.cache.counters();
+        let Some(key) = usable(plan.function, key) else {
+            count(&counters.bypasses);
+            return body().await;
+        };
+        match self.look(plan, &key).await {
+            Ok(Look::Hit(value)) => {
+                count(&counters.hits);
+                Ok(value)
+            }
+            Ok(Look::Leased(leased)) => {
+                count(&counters.misses);
+                self.compute(plan, leased, body).await
+            }
+            Ok(Look::Busy) => {
+                count(&counters.misses);
+                body().await
+            }
+            Err(error) => {
+                tell(plan.function, &key, &error);
+                count(&counters.bypasses);
+                body().await
+            }
         }
+    }
+
+    /// Runs the body whatever is stored, and stores what it returns.
+    pub(crate) async fn refresh<V, E, F, Fut>(&self, plan: &Plan<V>, key: Result<Key, Error>, body: F) -> Result<V, E>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<V, E>>,
+    {
+        let Some(key) = usable(plan.function, key) else { return body().await };
+        match Leased::take(&self.store, &key, LEASE, self.cache.deadline()).await {
+            Ok(leased) => self.compute(plan, leased, body).await,
+            Err(error) => {
+                tell(plan.function, &key, &error);
+                body().await
+            }
+        }
+    }
+
+    async fn look<'a, V>(&'a self, plan: &Plan<V>, key: &'a Key) -> Result<Look<'a, S, V>, Error> {
+        let by = self.cache.deadline();
+        let mut found = self.store.read(key, by).await?;
+        for _ in 0..LOOKS {
+            let (acquired, leased) = match found {
+                None => Leased::acquire(&self.store, key, LEASE, by).await?,
+                Some(bytes) => match self.read(plan, key, bytes) {
+                    Read::Fresh(_, value) => return Ok(Look::Hit(value)),
+                    Read::Leased => return Ok(Look::Busy),
+                    Read::Unusable(bytes) => Leased::displace(&self.store, key, &bytes, LEASE, by).await?,
+                },
+            };
+            found = match acquired {
+                Acquired::Taken => return Ok(Look::Leased(leased)),
+                Acquired::Held(bytes) => Some(bytes),
+                Acquired::Changed => self.store.read(key, by).await?,
+            };
+        }
+        Ok(Look::Busy)
+    }
+
+    /// What bytes from a slot are to this function, now.
+    fn read<V>(&self, plan: &Plan<V>, key: &Key, bytes: Bytes) -> Read<V> {
+        match envelope::parse(key, plan.function.identity(), bytes.clone()) {
+            Slot::Lease => Read::Leased,
+            Slot::Value(value) if policy::is_fresh(&value, self.store.now(), self.store.not_before()) => {
+                match decode(plan, &value) {
+                    Ok(decoded) => Read::Fresh(value, decoded),
+                    Err(error) => {
+                        // Intact, of this type, and yet: its `Serialize` and `Deserialize`
+                        // disagree, so that no call would ever hit.
+                        if plan.function.first(Once::Decode) {
+                            tracing::warn!(
+                                key = key.as_str(),
+                                error,
+                                "a value cannot be read back; further ones are not told"
+                            );
+                        }
+                        Read::Unusable(bytes)
+                    }
+                }
+            }
+            Slot::Value(_) | Slot::Unusable => Read::Unusable(bytes),
+        }
+    }
+
+    /// Runs the body under a lease, and fills the slot with its value or gives the lease back.
+    async fn compute<V, E, F, Fut>(&self, plan: &Plan<V>, leased: Leased<'_, S>, body: F) -> Result<V, E>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<V, E>>,
+    {
+        let started = Instant::now();
+        // Dropped here, by cancellation or a panic, `leased` gives the slot back.
+        let result = self.renewal.during(&leased, async { body().await }).await;
+        let sealed = match &result {
+            Ok(value) => self.seal(plan, &leased, value, started),
+            Err(_) => None,
+        };
+        let by = self.cache.deadline();
+        match sealed {
+            None => leased.release(by).await,
+            Some((bytes, ttl)) => {
+                let filled = leased.fill(bytes, ttl, by).await;
+                self.count_fill(&filled);
+            }
+        }
+        result
+    }
+
+    fn count_fill(&self, filled: &Result<bool, Error>) {
+        let counters = self.cache.counters();
+        count(if matches!(filled, Ok(true)) { &counters.stored } else { &counters.refused });
+    }
+
+    /// The bytes to store, and for how long; `None` for a value that is not stored.
+    fn seal<V>(&self, plan: &Plan<V>, leased: &Leased<'_, S>, value: &V, started: Instant) -> Option<(Vec<u8>, Ttl)> {
+        match self.encode(plan, leased, value, started) {
+            Ok(sealed) => sealed,
+            Err(error) => {
+                if plan.function.first(Once::Encode) {
+                    tracing::warn!(key = leased.key().as_str(), %error, "a value is not stored; further ones are not told");
+                }
+                None
+            }
+        }
+    }
+
+    /// As [`seal`](Self::seal), with the reason where a value cannot be encoded.
+    fn encode<V>(
+        &self,
+        plan: &Plan<V>,
+        leased: &Leased<'_, S>,
+        value: &V,
+        started: Instant,
+    ) -> Result<Option<(Vec<u8>, Ttl)>, Error> {
+        let Some(id) = Token::random() else { return Ok(None) };
+        let Some(ttl) = policy::lifetime(plan, value, id.as_random()) else { return Ok(None) };
+        let negative = (plan.nones.is_none)(value);
+        let mut buffer = envelope::buffer();
+        if !negative {
+            // What a generic function hides from the attribute: a `None` or an `Err` in its type
+            // parameter.
+            if !matches!((plan.codec.root)(value), Root::Other) {
+                return Ok(None);
+            }
+            (plan.codec.encode)(value, &mut buffer).map_err(|error| Error::new(ErrorKind::Codec, error.to_string()))?;
+        }
+        let now = self.store.now();
+        let header = Header {
+            identity: *plan.function.identity(),
+            leased_at: leased.since(),
+            filled_at: now,
+            fresh_until: policy::fresh_until(ttl, now),
+            body_millis: u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX),
+            negative,
+        };
+        envelope::seal(leased.key(), id, &header, &mut buffer);
+        Ok(Some((buffer, ttl)))
     }
 }
 
@@ -107,123 +223,19 @@ enum Look<'a, S: Store, V> {
     Busy,
 }
 
-async fn look<'a, S: Store, V>(
-    cache: &Cache,
-    store: &'a S,
-    plan: &Plan<V>,
-    key: &'a Key,
-) -> Result<Look<'a, S, V>, Error> {
-    let by = cache.deadline();
-    let mut found = store.read(key, by).await?;
-    for _ in 0..LOOKS {
-        let (acquired, leased) = match found {
-            None => Leased::acquire(store, key, LEASE, by).await?,
-            Some(bytes) => match read(store, plan, key, bytes) {
-                Read::Fresh(_, value) => return Ok(Look::Hit(value)),
-                Read::Leased => return Ok(Look::Busy),
-                Read::Unusable(bytes) => Leased::displace(store, key, &bytes, LEASE, by).await?,
-            },
-        };
-        found = match acquired {
-            Acquired::Taken => return Ok(Look::Leased(leased)),
-            Acquired::Held(bytes) => Some(bytes),
-            Acquired::Changed => store.read(key, by).await?,
-        };
-    }
-    Ok(Look::Busy)
-}
-
-/// What bytes from a slot are to this function, now.
-pub(crate) enum Read<V> {
+/// What bytes are to a function.
+enum Read<V> {
     Fresh(Value, V),
     Leased,
     /// A miss: to be displaced, by comparison with these bytes.
     Unusable(Bytes),
 }
 
-pub(crate) fn read<S: Store, V>(store: &S, plan: &Plan<V>, key: &Key, bytes: Bytes) -> Read<V> {
-    match envelope::parse(key, plan.function.identity(), bytes.clone()) {
-        Slot::Lease => Read::Leased,
-        Slot::Value(value) if policy::is_fresh(&value, store.now(), store.not_before()) => {
-            let decoded =
-                if value.negative { (plan.nones.none)() } else { (plan.codec.decode)(value.payload()).ok() };
-            match decoded {
-                Some(decoded) => Read::Fresh(value, decoded),
-                None => Read::Unusable(bytes),
-            }
-        }
-        Slot::Value(_) | Slot::Unusable => Read::Unusable(bytes),
+fn decode<V>(plan: &Plan<V>, value: &Value) -> Result<V, String> {
+    if value.negative {
+        return (plan.nones.none)().ok_or_else(|| "`None` of a type without".to_owned());
     }
-}
-
-/// Runs the body under a lease, and fills the slot with its value or gives the lease back.
-async fn compute<S, V, E, F, Fut>(cache: &Cache, plan: &Plan<V>, leased: Leased<'_, S>, body: F) -> Result<V, E>
-where
-    S: Store,
-    F: FnOnce() -> Fut,
-    Fut: Future<Output = Result<V, E>>,
-{
-    let started = Instant::now();
-    // Dropped here, by cancellation or a panic, `leased` gives the slot back.
-    let result = body().await;
-    let sealed = match &result {
-        Ok(value) => seal(plan, &leased, value, started),
-        Err(_) => None,
-    };
-    let by = cache.deadline();
-    match sealed {
-        None => leased.release(by).await,
-        Some((bytes, ttl)) => match leased.fill(bytes, ttl, by).await {
-            Ok(true) => count(&cache.counters().stored),
-            Ok(false) | Err(_) => count(&cache.counters().refused),
-        },
-    }
-    result
-}
-
-/// The bytes to store, and for how long; `None` for a value that is not stored.
-fn seal<S: Store, V>(plan: &Plan<V>, leased: &Leased<'_, S>, value: &V, started: Instant) -> Option<(Vec<u8>, Ttl)> {
-    match encode(plan, leased, value, started) {
-        Ok(sealed) => sealed,
-        Err(error) => {
-            if plan.function.first(Once::Encode) {
-                tracing::warn!(key = leased.key().as_str(), %error, "values of this function are not stored");
-            }
-            None
-        }
-    }
-}
-
-/// As [`seal`], with the reason where a value cannot be encoded.
-fn encode<S: Store, V>(
-    plan: &Plan<V>,
-    leased: &Leased<'_, S>,
-    value: &V,
-    started: Instant,
-) -> Result<Option<(Vec<u8>, Ttl)>, Error> {
-    let Some(id) = Token::random() else { return Ok(None) };
-    let Some(ttl) = policy::lifetime(plan, value, id.as_random()) else { return Ok(None) };
-    let negative = (plan.nones.is_none)(value);
-    let mut buffer = envelope::buffer();
-    if !negative {
-        // What a generic function hides from the attribute: a `None` or an `Err` in its type
-        // parameter.
-        if !matches!((plan.codec.root)(value), Root::Other) {
-            return Ok(None);
-        }
-        (plan.codec.encode)(value, &mut buffer).map_err(|error| Error::new(ErrorKind::Codec, error.to_string()))?;
-    }
-    let now = leased.store().now();
-    let header = Header {
-        identity: *plan.function.identity(),
-        leased_at: leased.since(),
-        filled_at: now,
-        fresh_until: policy::fresh_until(ttl, now),
-        body_millis: u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX),
-        negative,
-    };
-    envelope::seal(leased.key(), id, &header, &mut buffer);
-    Ok(Some((buffer, ttl)))
+    (plan.codec.decode)(value.payload()).map_err(|error| error.to_string())
 }
 
 /// The key, if this function's values can be stored under it.

@@ -3,11 +3,21 @@
 use std::convert::Infallible;
 use std::future::Future;
 
+use super::Engine;
+use super::renewal::Alongside;
 use crate::__private::ResultLike;
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::function::Plan;
 use crate::key::Key;
+use crate::store::face::Face;
+use crate::store::redis::TokioStore;
+
+impl<'a> Engine<'a, Face<'a, TokioStore>, Alongside> {
+    pub(crate) fn tokio(cache: &'a Cache) -> Self {
+        Engine { cache, store: cache.tokio(), renewal: Alongside }
+    }
+}
 
 /// A call of a function whose value is stored as it is.
 pub async fn call_value<V, F, Fut>(cache: &Cache, plan: Plan<V>, key: Result<Key, Error>, body: F) -> V
@@ -16,7 +26,7 @@ where
     Fut: Future<Output = V>,
 {
     let body = || async { Ok::<V, Infallible>(body().await) };
-    let Ok(value) = super::call(cache, &cache.tokio(), &plan, key, body).await;
+    let Ok(value) = Engine::tokio(cache).call(&plan, key, body).await;
     value
 }
 
@@ -28,7 +38,7 @@ where
     Fut: Future<Output = R>,
 {
     let body = || async { body().await.into_result() };
-    R::from_result(super::call(cache, &cache.tokio(), &plan, key, body).await)
+    R::from_result(Engine::tokio(cache).call(&plan, key, body).await)
 }
 
 /// As [`call_value`], whatever is stored.
@@ -38,7 +48,7 @@ where
     Fut: Future<Output = V>,
 {
     let body = || async { Ok::<V, Infallible>(body().await) };
-    let Ok(value) = super::refresh(cache, &cache.tokio(), &plan, key, body).await;
+    let Ok(value) = Engine::tokio(cache).refresh(&plan, key, body).await;
     value
 }
 
@@ -50,5 +60,5 @@ where
     Fut: Future<Output = R>,
 {
     let body = || async { body().await.into_result() };
-    R::from_result(super::refresh(cache, &cache.tokio(), &plan, key, body).await)
+    R::from_result(Engine::tokio(cache).refresh(&plan, key, body).await)
 }

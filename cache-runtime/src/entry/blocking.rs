@@ -4,11 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::cache::Cache;
-use crate::engine::blocking::once;
-use crate::engine::verbs;
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::function::Plan;
 use crate::key::Key;
+use crate::once::once;
 
 /// The entry that a call of a plain `fn` with the same arguments reads and fills.
 ///
@@ -52,7 +52,7 @@ impl<V> Entry<V> {
 
     /// The value, if one is stored and fresh. Never runs the body, never waits for one that runs.
     pub fn get(&self) -> Result<Option<V>, Error> {
-        once(verbs::get(&self.cache, &self.cache.blocking(), &self.plan, self.usable()?))
+        once(Engine::blocking(&self.cache).get(&self.plan, self.usable()?))
     }
 
     /// Stores `value` with the lifetime that the function's attribute gives it. False if it was
@@ -63,7 +63,7 @@ impl<V> Entry<V> {
     /// This asserts that `value` is current. After a write to the origin, prefer
     /// [`write_through`](Self::write_through) or [`invalidate`](Self::invalidate).
     pub fn put(&self, value: &V) -> Result<bool, Error> {
-        once(verbs::put(&self.cache, &self.cache.blocking(), &self.plan, self.usable()?, value))
+        once(Engine::blocking(&self.cache).put(&self.plan, self.usable()?, value))
     }
 
     /// Forgets the value; true if something was there. Also voids computations in flight: their
@@ -72,13 +72,13 @@ impl<V> Entry<V> {
     /// Where this fails, the entry is kept in mind and invalidated before this process reads it
     /// again.
     pub fn invalidate(&self) -> Result<bool, Error> {
-        once(verbs::invalidate(&self.cache, &self.cache.blocking(), self.usable()?))
+        once(Engine::blocking(&self.cache).invalidate(self.usable()?))
     }
 
     /// What is left of the value's fresh lifetime: `None` if there is no value,
     /// [`Duration::MAX`] if it lives for ever.
     pub fn ttl(&self) -> Result<Option<Duration>, Error> {
-        once(verbs::ttl(&self.cache, &self.cache.blocking(), &self.plan, self.usable()?))
+        once(Engine::blocking(&self.cache).ttl(&self.plan, self.usable()?))
     }
 
     /// Runs `write`, which makes `value` current at the origin, and stores `value`. Returns what
@@ -91,8 +91,7 @@ impl<V> Entry<V> {
     where
         F: FnOnce() -> Result<T, E>,
     {
-        let store = self.cache.blocking();
-        once(verbs::write_through(&self.cache, &store, &self.plan, self.usable(), value, async || write()))
+        once(Engine::blocking(&self.cache).write_through(&self.plan, self.usable(), value, async || write()))
     }
 
     fn usable(&self) -> Result<&Key, Error> {

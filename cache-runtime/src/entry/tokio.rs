@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::cache::Cache;
-use crate::engine::verbs;
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::function::Plan;
 use crate::key::Key;
@@ -55,7 +55,7 @@ impl<V> Entry<V> {
 
     /// The value, if one is stored and fresh. Never runs the body, never waits for one that runs.
     pub async fn get(&self) -> Result<Option<V>, Error> {
-        verbs::get(&self.cache, &self.cache.tokio(), &self.plan, self.usable()?).await
+        Engine::tokio(&self.cache).get(&self.plan, self.usable()?).await
     }
 
     /// Stores `value` with the lifetime that the function's attribute gives it. False if it was
@@ -66,7 +66,7 @@ impl<V> Entry<V> {
     /// This asserts that `value` is current. After a write to the origin, prefer
     /// [`write_through`](Self::write_through) or [`invalidate`](Self::invalidate).
     pub async fn put(&self, value: &V) -> Result<bool, Error> {
-        verbs::put(&self.cache, &self.cache.tokio(), &self.plan, self.usable()?, value).await
+        Engine::tokio(&self.cache).put(&self.plan, self.usable()?, value).await
     }
 
     /// Forgets the value; true if something was there. Also voids computations in flight: their
@@ -75,13 +75,13 @@ impl<V> Entry<V> {
     /// Where this fails, the entry is kept in mind and invalidated before this process reads it
     /// again.
     pub async fn invalidate(&self) -> Result<bool, Error> {
-        verbs::invalidate(&self.cache, &self.cache.tokio(), self.usable()?).await
+        Engine::tokio(&self.cache).invalidate(self.usable()?).await
     }
 
     /// What is left of the value's fresh lifetime: `None` if there is no value,
     /// [`Duration::MAX`] if it lives for ever.
     pub async fn ttl(&self) -> Result<Option<Duration>, Error> {
-        verbs::ttl(&self.cache, &self.cache.tokio(), &self.plan, self.usable()?).await
+        Engine::tokio(&self.cache).ttl(&self.plan, self.usable()?).await
     }
 
     /// Runs `write`, which makes `value` current at the origin, and stores `value`. Returns what
@@ -94,8 +94,7 @@ impl<V> Entry<V> {
     where
         F: AsyncFnOnce() -> Result<T, E>,
     {
-        let store = self.cache.tokio();
-        verbs::write_through(&self.cache, &store, &self.plan, self.usable(), value, write).await
+        Engine::tokio(&self.cache).write_through(&self.plan, self.usable(), value, write).await
     }
 
     fn usable(&self) -> Result<&Key, Error> {

@@ -82,13 +82,7 @@ impl<'a> Encoder<'a> {
     fn compound(self, open: u8, close: u8, sorted: bool) -> Compound<'a> {
         self.out.push(open);
         let at = self.out.len();
-        Compound {
-            out: self.out,
-            at,
-            close,
-            parts: sorted.then(Vec::new),
-            depth: self.depth,
-        }
+        Compound { out: self.out, at, close, parts: sorted.then(Vec::new), depth: self.depth }
     }
 }
 
@@ -157,8 +151,7 @@ fn is_number(text: &[u8]) -> bool {
 }
 
 fn is_bytes(text: &[u8]) -> bool {
-    text.strip_prefix(b"0x")
-        .is_some_and(|digits| digits.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
+    text.strip_prefix(b"0x").is_some_and(|digits| digits.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
 }
 
 /// Whether the type is one whose elements have no order, by the last segment of its path:
@@ -321,11 +314,7 @@ impl<'a> Serializer for Encoder<'a> {
         Ok(())
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _name: &'static str,
-        value: &T,
-    ) -> Result<(), Refused> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> Result<(), Refused> {
         child(value, self.out, self.depth)
     }
 
@@ -352,11 +341,7 @@ impl<'a> Serializer for Encoder<'a> {
         Ok(self.compound(b'[', b']', false))
     }
 
-    fn serialize_tuple_struct(
-        self,
-        _name: &'static str,
-        _len: usize,
-    ) -> Result<Compound<'a>, Refused> {
+    fn serialize_tuple_struct(self, _name: &'static str, _len: usize) -> Result<Compound<'a>, Refused> {
         Ok(self.compound(b'[', b']', false))
     }
 
@@ -433,11 +418,8 @@ impl Compound<'_> {
         {
             let text = self.out.split_off(self.at);
             let ends = parts[1..].iter().map(|next| next - 1).chain([self.at + text.len()]);
-            let mut sorted: Vec<&[u8]> = parts
-                .iter()
-                .zip(ends)
-                .map(|(start, end)| &text[start - self.at..end - self.at])
-                .collect();
+            let mut sorted: Vec<&[u8]> =
+                parts.iter().zip(ends).map(|(start, end)| &text[start - self.at..end - self.at]).collect();
             sorted.sort_unstable();
             for (index, part) in sorted.into_iter().enumerate() {
                 if index > 0 {
@@ -531,11 +513,7 @@ impl ser::SerializeStruct for Compound<'_> {
     type Ok = ();
     type Error = Refused;
 
-    fn serialize_field<T: Serialize + ?Sized>(
-        &mut self,
-        name: &'static str,
-        value: &T,
-    ) -> Result<(), Refused> {
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Refused> {
         self.field(name, value)
     }
 
@@ -552,11 +530,7 @@ impl ser::SerializeStructVariant for Compound<'_> {
     type Ok = ();
     type Error = Refused;
 
-    fn serialize_field<T: Serialize + ?Sized>(
-        &mut self,
-        name: &'static str,
-        value: &T,
-    ) -> Result<(), Refused> {
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Refused> {
         self.field(name, value)
     }
 

@@ -8,8 +8,7 @@ const SAFE: [bool; 256] = {
     let mut byte = 0;
     while byte < 128 {
         let b = byte as u8;
-        safe[byte] =
-            b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~' | b'@' | b'/' | b'+');
+        safe[byte] = b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~' | b'@' | b'/' | b'+');
         byte += 1;
     }
     safe
@@ -43,11 +42,7 @@ pub(super) fn escape(text: &str, out: &mut Vec<u8>) {
 /// Appends `%` and two digits.
 pub(super) fn escape_byte(byte: u8, out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    out.extend_from_slice(&[
-        b'%',
-        DIGITS[usize::from(byte >> 4)],
-        DIGITS[usize::from(byte & 15)],
-    ]);
+    out.extend_from_slice(&[b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
 }
 
 #[cfg(test)]

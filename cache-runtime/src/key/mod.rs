@@ -80,11 +80,7 @@ impl KeyWriter {
 
     /// Appends an argument without a separator: a placeholder of a template.
     #[must_use]
-    pub fn placeholder<T: serde::Serialize + ?Sized>(
-        mut self,
-        parameter: &'static str,
-        value: &T,
-    ) -> Self {
+    pub fn placeholder<T: serde::Serialize + ?Sized>(mut self, parameter: &'static str, value: &T) -> Self {
         self.arguments_at.get_or_insert(self.text.len());
         if self.failure.is_none()
             && let Err(refused) = encode::encode(value, &mut self.text)
@@ -109,8 +105,7 @@ impl KeyWriter {
             self.text.push(b'#');
             encode::write_hex(&digest[..DIGEST], &mut self.text);
         }
-        let text = String::from_utf8(self.text)
-            .map_err(|error| Error::new(ErrorKind::Key, error.to_string()))?;
+        let text = String::from_utf8(self.text).map_err(|error| Error::new(ErrorKind::Key, error.to_string()))?;
         Ok(Key { text, namespace_len: self.namespace_len })
     }
 }

@@ -137,11 +137,9 @@ mod tests {
             ("shop::b::<impl shop::a::Repo>::am::{{closure}}", "am", "b.<impl+shop.a.Repo>.am"),
             ("shop::outer::{{closure}}::inner::{{closure}}", "inner", "outer.~.inner"),
             ("shop::outer::inner::{{closure}}", "inner", "outer.inner"),
-            ("shop::R<fn(u8) -> a::B, (a::C, [u8; 4])>::am::{{closure}}", "am",
-             "R<fn(u8)+->+a.B,(a.C,[u8;4])>.am"),
+            ("shop::R<fn(u8) -> a::B, (a::C, [u8; 4])>::am::{{closure}}", "am", "R<fn(u8)+->+a.B,(a.C,[u8;4])>.am"),
             ("shop::R<'>', '\\''>::am::{{closure}}", "am", "R<%27>%27,%27%5C%27%27>.am"),
-            ("shop::R<for<'a> fn(&'a u8)>::am::{{closure}}", "am",
-             "R<for<%27a>+fn(&%27a+u8)>.am"),
+            ("shop::R<for<'a> fn(&'a u8)>::am::{{closure}}", "am", "R<for<%27a>+fn(&%27a+u8)>.am"),
             ("shop::größe::f::{{closure}}", "f", "gr%C3%B6%C3%9Fe.f"),
             ("odd", "f", "f"),
             ("", "f", "f"),
@@ -153,10 +151,7 @@ mod tests {
 
     #[test]
     fn generics_are_part_of_the_name() {
-        assert_eq!(
-            function_name("shop::users::find<u64>::{{closure}}", "find", &[&"u64"]),
-            "users.find<u64>"
-        );
+        assert_eq!(function_name("shop::users::find<u64>::{{closure}}", "find", &[&"u64"]), "users.find<u64>");
         assert_eq!(
             function_name("c::f::{{closure}}", "f", &[&"alloc::vec::Vec<u8>", &3, &true, &':']),
             "f<alloc.vec.Vec<u8>,3,true,%3A>"
@@ -196,7 +191,7 @@ mod tests {
 
         pub(super) mod elsewhere {
             impl super::Repo<u16> {
-                pub(in super::super) fn from_elsewhere(&self) -> &'static str {
+                pub(in super::super) fn elsewhere_defined(&self) -> &'static str {
                     super::path_of(&|| ())
                 }
             }
@@ -230,25 +225,29 @@ mod tests {
     fn the_compiler_s_own_paths_are_understood() {
         use real::{Find, Repo};
 
-        // The tests' own module in front, wherever these files are compiled.
+        // The tests' own module, wherever these files are compiled.
         let here = path_of(&|| ());
-        let (_, modules) = here.split_once("::").expect("a path");
-        let (modules, _) = modules.rsplit_once("::the_compiler").expect("this function");
-        let here = modules.replace("::", ".");
+        let (here, _) = here.rsplit_once("::the_compiler").expect("this function");
+        let full = here.replace("::", ".");
+        let (_, short) = full.split_once('.').expect("a path");
         let (outer, inner) = block_on(real::outer());
         for (path, ident, expected) in [
-            (Repo(1_u8).associated(), "associated", "real.Repo<u8>.associated"),
-            (Repo("").nested(), "inner", "real.Repo<&str>.nested.inner"),
-            (Repo(1_u16).from_elsewhere(), "from_elsewhere", "from_elsewhere"),
-            (real::generic(1_u64, ()), "generic", "real.generic"),
-            (block_on(real::asynchronous()), "asynchronous", "real.asynchronous"),
-            (outer, "outer", "real.outer"),
-            (inner, "inner", "real.outer.~.inner"),
-            (Repo(1_u8).am(), "am", "as"),
-            (Repo(1_u8).provided(), "provided", "provided"),
+            (Repo(1_u8).associated(), "associated", "SHORT.real.Repo<u8>.associated"),
+            (Repo("").nested(), "inner", "SHORT.real.Repo<_>.nested.inner"),
+            (
+                Repo(1_u16).elsewhere_defined(),
+                "elsewhere_defined",
+                "SHORT.real.elsewhere.<impl+FULL.real.Repo<u16>>.elsewhere_defined",
+            ),
+            (real::generic(1_u64, ()), "generic", "SHORT.real.generic"),
+            (block_on(real::asynchronous()), "asynchronous", "SHORT.real.asynchronous"),
+            (outer, "outer", "SHORT.real.outer"),
+            (inner, "inner", "SHORT.real.outer.~.inner"),
+            (Repo(1_u8).am(), "am", "<FULL.real.Repo<u8>+as+FULL.real.Find>.am"),
+            (Repo(1_u8).provided(), "provided", "<FULL.real.Repo<u8>+as+FULL.real.Find>.provided"),
         ] {
-            println!("{path}  =>  {}", name(path, ident));
-            assert_eq!(name(path, ident), format!("{here}.{expected}"), "{path}");
+            let expected = expected.replace("SHORT", short).replace("FULL", &full);
+            assert_eq!(name(path, ident), expected, "{path}");
         }
     }
 }

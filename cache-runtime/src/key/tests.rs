@@ -1,0 +1,595 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
+
+use proptest::prelude::*;
+use serde::{Serialize, Serializer};
+
+use super::*;
+
+fn text<T: Serialize + ?Sized>(value: &T) -> String {
+    let key = KeyWriter::new("", "f").arg("value", value).finish().expect("it has a text");
+    key.as_str().strip_prefix("f:").expect("the head").to_owned()
+}
+
+fn error<T: Serialize + ?Sized>(value: &T) -> String {
+    let error = KeyWriter::new("", "f").arg("value", value).finish().expect_err("it has no text");
+    assert_eq!(error.kind(), ErrorKind::Key);
+    error.to_string()
+}
+
+#[derive(Serialize)]
+struct Point {
+    x: i32,
+    y: i32,
+}
+
+#[derive(Serialize)]
+struct Meters(f64);
+
+#[derive(Serialize)]
+struct Nothing;
+
+#[derive(Serialize)]
+struct Empty {}
+
+#[derive(Serialize)]
+struct Skipped {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    a: Option<u8>,
+    #[serde(rename = "odd=,{name}")]
+    b: u8,
+}
+
+#[derive(Serialize)]
+enum Shape {
+    Unit,
+    New(u8),
+    Inner(Option<Point>),
+    Tuple(u8, String),
+    Struct {
+        x: u8,
+    },
+    #[serde(rename = "a(b)")]
+    Odd,
+}
+
+#[derive(Serialize)]
+struct Tags(HashSet<&'static str>);
+
+struct Bytes(&'static [u8]);
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+/// Through `collect_str`, as types that format themselves do.
+struct Displayed(&'static str);
+
+impl Serialize for Displayed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self.0)
+    }
+}
+
+#[test]
+fn numbers() {
+    for (found, expected) in [
+        (text(&42_u8), "42"),
+        (text(&42_u64), "42"),
+        (text(&42_i128), "42"),
+        (text(&0), "0"),
+        (text(&-1), "-1"),
+        (text(&i64::MIN), "-9223372036854775808"),
+        (text(&u64::MAX), "18446744073709551615"),
+        (text(&u128::MAX), "340282366920938463463374607431768211455"),
+        (text(&i128::MIN), "-170141183460469231731687303715884105728"),
+        (text(&1.0_f64), "1.0"),
+        (text(&0.1_f32), "0.1"),
+        (text(&1e16_f64), "1e16"),
+        (text(&-1.5e-7_f64), "-1.5e-7"),
+        (text(&f64::MAX), "1.7976931348623157e308"),
+        (text(&0.0_f64), "0.0"),
+        (text(&-0.0_f64), "0.0"),
+        (text(&-0.0_f32), "0.0"),
+        (text(&f64::NAN), "NaN"),
+        (text(&-f32::NAN), "NaN"),
+        (text(&f32::INFINITY), "inf"),
+        (text(&f64::NEG_INFINITY), "-inf"),
+        (text(&true), "true"),
+        (text(&Meters(2.5)), "2.5"),
+    ] {
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn texts() {
+    for (value, expected) in [
+        ("red shoes", "red%20shoes"),
+        ("a-b_c.d~e@f/g+h", "a-b_c.d~e@f/g+h"),
+        ("a:b{c}%#'\"", "a%3Ab%7Bc%7D%25%23%27%22"),
+        ("grün", "gr%C3%BCn"),
+        ("", "''"),
+        ("None", "None"),
+        ("none", "'none'"),
+        ("some(none)", "some%28none%29"),
+        ("true", "'true'"),
+        ("True", "True"),
+        ("42", "'42'"),
+        ("-1", "'-1'"),
+        ("-", "-"),
+        ("1.0", "'1.0'"),
+        ("1.", "1."),
+        ("1e16", "'1e16'"),
+        ("-1.5e-7", "'-1.5e-7'"),
+        ("1e", "1e"),
+        ("+1", "+1"),
+        ("inf", "'inf'"),
+        ("-inf", "'-inf'"),
+        ("NaN", "'NaN'"),
+        ("nan", "nan"),
+        ("2024-01-31", "2024-01-31"),
+        ("67e55044-10b1-426f-9247-bb680e5fe0c8", "67e55044-10b1-426f-9247-bb680e5fe0c8"),
+        ("10.0.0.1", "10.0.0.1"),
+        (".Unit", "'.Unit'"),
+        ("a.b", "a.b"),
+        ("0x", "'0x'"),
+        ("0x00ff", "'0x00ff'"),
+        ("0x00FF", "0x00FF"),
+        ("'", "%27"),
+        ("()", "%28%29"),
+    ] {
+        assert_eq!(text(value), expected);
+        assert_eq!(text(&Displayed(value)), expected);
+    }
+    assert_eq!(text(&'a'), "a");
+    assert_eq!(text(&'5'), "'5'");
+    assert_eq!(text(&':'), "%3A");
+    assert_eq!(text(&"::1".parse::<IpAddr>().expect("an address")), "%3A%3A1");
+}
+
+#[test]
+fn the_rest_of_the_data_model() {
+    for (found, expected) in [
+        (text(&()), "()"),
+        (text(&Nothing), "()"),
+        (text(&Empty {}), "(=)"),
+        (text(&None::<u8>), "none"),
+        (text(&Some(5)), "5"),
+        (text(&Some("none")), "'none'"),
+        (text(&Some(None::<u8>)), "some(none)"),
+        (text(&Some(Some(None::<u8>))), "some(some(none))"),
+        (text(&Some(Some(5))), "5"),
+        (text(&Some(())), "()"),
+        (text(&Bytes(b"\x00\xff")), "0x00ff"),
+        (text(&Bytes(b"")), "0x"),
+        (text(&[1, 2]), "[1,2]"),
+        (text(&Vec::<u8>::new()), "[]"),
+        (text(&(1, "a,b", [""])), "[1,a%2Cb,['']]"),
+        (text(&BTreeMap::from([(10, 'a'), (9, 'b')])), "<10=a,9=b>"),
+        (text(&BTreeMap::from([("k=1", Some(1)), ("k", None)])), "<k%3D1=1,k=none>"),
+        (text(&Point { x: 1, y: -2 }), "(x=1,y=-2)"),
+        (text(&Skipped { a: None, b: 1 }), "(odd%3D%2C%7Bname%7D=1)"),
+        (text(&Skipped { a: Some(0), b: 1 }), "(a=0,odd%3D%2C%7Bname%7D=1)"),
+        (text(&Shape::Unit), ".Unit"),
+        (text(&Shape::New(1)), ".New(1)"),
+        (text(&Shape::Inner(None)), ".Inner(none)"),
+        (text(&Shape::Inner(Some(Point { x: 1, y: 2 }))), ".Inner((x=1,y=2))"),
+        (text(&Shape::Tuple(1, "x".into())), ".Tuple[1,x]"),
+        (text(&Shape::Struct { x: 1 }), ".Struct(x=1)"),
+        (text(&Shape::Odd), ".a%28b%29"),
+    ] {
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn sets_have_no_order() {
+    for words in [["a", "b", "c"], ["c", "a", "b"]] {
+        let set = HashSet::from(words);
+        assert_eq!(text(&set), "[a,b,c]");
+        assert_eq!(text(&&&set), "[a,b,c]");
+        assert_eq!(text(&Some(&set)), "[a,b,c]");
+        assert_eq!(text(&Box::new(set.clone())), "[a,b,c]");
+        assert_eq!(text(&std::borrow::Cow::Borrowed(&set)), "[a,b,c]");
+        assert_eq!(text(&std::cell::RefCell::new(set.clone())), "[a,b,c]");
+        assert_eq!(text(&(1, set.clone())), "[1,[a,b,c]]");
+        assert_eq!(text(&BTreeMap::from([(1, set.clone())])), "<1=[a,b,c]>");
+        assert_eq!(text(&Tags(set)), "[a,b,c]");
+    }
+    assert_eq!(text(&["c", "a"]), "[c,a]");
+    assert_eq!(text(&vec![HashSet::from([1])]), "[[1]]");
+    assert_eq!(text(&BTreeSet::from([10, 9])), "[9,10]");
+    assert_eq!(text(&HashSet::from([9, 10])), "[10,9]");
+}
+
+#[test]
+fn a_key_is_its_parts_between_colons() {
+    let key = KeyWriter::new("", "shop:users.user").arg("id", &42).finish().expect("valid");
+    assert_eq!(key.as_str(), "shop:users.user:42");
+    assert_eq!(key.namespace_len(), 0);
+    let key =
+        KeyWriter::new("eu:{1}", "shop:search").arg("words", "red shoes").arg("page", &2).finish().expect("valid");
+    assert_eq!(key.as_str(), "eu%3A%7B1%7D:shop:search:red%20shoes:2");
+    assert_eq!(key.namespace_len(), "eu%3A%7B1%7D".len());
+    let key = KeyWriter::new("", "shop:all").finish().expect("valid");
+    assert_eq!(key.as_str(), "shop:all");
+    let key = KeyWriter::new("", "shop")
+        .literal(":user:{")
+        .placeholder("id", &7)
+        .literal("}:")
+        .placeholder("page", "x")
+        .finish()
+        .expect("valid");
+    assert_eq!(key.as_str(), "shop:user:{7}:x");
+}
+
+#[test]
+fn a_long_argument_part_is_hashed() {
+    let spelled = "x".repeat(SPELLED);
+    assert_eq!(text(spelled.as_str()), spelled);
+    let hashed = text(format!("{spelled}x").as_str());
+    // SHA-256 of 201 times "x".
+    assert_eq!(hashed, format!("#{}", &sha256_hex(&"x".repeat(201))[..48]));
+    assert_ne!(hashed, text(format!("{spelled}y").as_str()));
+    // All arguments together, in either order.
+    let halves = |a: &str, b: &str| {
+        let key = KeyWriter::new("n", "p:f").arg("a", a).arg("b", b).finish().expect("valid");
+        key.as_str().to_owned()
+    };
+    let (long, short) = ("x".repeat(150), "y".repeat(60));
+    assert!(halves(&long, &short).starts_with("n:p:f:#"));
+    assert_eq!(halves(&long, &short).len(), "n:p:f:#".len() + 48);
+    assert_ne!(halves(&long, &short), halves(&short, &long));
+    // Of a template, the text in front stays.
+    let key = KeyWriter::new("", "shop")
+        .literal(":user:")
+        .placeholder("name", &"z".repeat(201))
+        .literal(":tail")
+        .finish()
+        .expect("valid");
+    assert!(key.as_str().starts_with("shop:user:#") && key.as_str().len() == 11 + 48);
+}
+
+fn sha256_hex(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn what_has_no_text_is_an_error_that_names_the_parameter() {
+    struct Refusing;
+    impl Serialize for Refusing {
+        fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("not today"))
+        }
+    }
+    let message = error(&Refusing);
+    assert!(message.contains("`value`") && message.contains("not today"), "{message}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        let path = std::path::Path::new(std::ffi::OsStr::from_bytes(b"\xff"));
+        assert!(error(path).contains("UTF-8"));
+    }
+    let first = KeyWriter::new("", "f").arg("a", &1).arg("b", &Refusing).arg("c", &Refusing).finish();
+    assert!(first.expect_err("refused").to_string().contains("`b`"));
+}
+
+#[test]
+fn depth_has_a_limit() {
+    #[derive(Serialize, Clone)]
+    struct Node(Option<Box<Node>>);
+    let nested = |depth| (0..depth).fold(Node(None), |inner, _| Node(Some(Box::new(inner))));
+    assert_eq!(text(&nested(1)), "some(none)");
+    assert!(error(&nested(500)).contains("deep"));
+    let deep = nested(50_000);
+    assert!(error(&deep).contains("deep"));
+    // Its own drop would overflow the stack.
+    std::mem::forget(deep);
+}
+
+/// Anything that serde can say, with an equality of its own.
+#[derive(Clone, Debug, PartialEq)]
+enum Model {
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+    Bytes(Vec<u8>),
+    Unit,
+    Option(Option<Box<Model>>),
+    Seq(Vec<Model>),
+    Map(Vec<(Model, Model)>),
+    Struct(Vec<(usize, Model)>),
+    UnitVariant(usize),
+    NewVariant(usize, Box<Model>),
+    TupleVariant(usize, Vec<Model>),
+    StructVariant(usize, Vec<(usize, Model)>),
+}
+
+const NAMES: &[&str] = &["a", "b", "a=1", "a,b", "none", "some(", "a.b", ".a", "{a}", "a:", ""];
+
+impl Serialize for Model {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::{SerializeMap, SerializeStruct, SerializeStructVariant, SerializeTupleVariant};
+        match self {
+            Model::Bool(v) => s.serialize_bool(*v),
+            Model::Int(v) => s.serialize_i64(*v),
+            Model::Float(v) => s.serialize_f64(*v),
+            Model::Text(v) => s.serialize_str(v),
+            Model::Bytes(v) => s.serialize_bytes(v),
+            Model::Unit => s.serialize_unit(),
+            Model::Option(None) => s.serialize_none(),
+            Model::Option(Some(v)) => s.serialize_some(v),
+            Model::Seq(v) => s.collect_seq(v),
+            Model::Map(v) => {
+                let mut map = s.serialize_map(Some(v.len()))?;
+                for (key, value) in v {
+                    map.serialize_entry(key, value)?;
+                }
+                map.end()
+            }
+            Model::Struct(v) => {
+                let mut fields = s.serialize_struct("S", v.len())?;
+                for (name, value) in v {
+                    fields.serialize_field(NAMES[*name], value)?;
+                }
+                fields.end()
+            }
+            Model::UnitVariant(n) => s.serialize_unit_variant("E", 0, NAMES[*n]),
+            Model::NewVariant(n, v) => s.serialize_newtype_variant("E", 0, NAMES[*n], v),
+            Model::TupleVariant(n, v) => {
+                let mut fields = s.serialize_tuple_variant("E", 0, NAMES[*n], v.len())?;
+                for value in v {
+                    fields.serialize_field(value)?;
+                }
+                fields.end()
+            }
+            Model::StructVariant(n, v) => {
+                let mut fields = s.serialize_struct_variant("E", 0, NAMES[*n], v.len())?;
+                for (name, value) in v {
+                    fields.serialize_field(NAMES[*name], value)?;
+                }
+                fields.end()
+            }
+        }
+    }
+}
+
+/// What two values are the same key for: `Some(x)` is `x` unless that is an absent option, maps
+/// have no order, and the sign of zero and the kind of NaN do not count.
+fn canonical(model: &Model) -> String {
+    let list = |items: &[Model]| items.iter().map(canonical).collect::<Vec<_>>().join(" ");
+    let fields = |items: &[(usize, Model)]| {
+        items.iter().map(|(name, value)| format!("{name} {}", canonical(value))).collect::<Vec<_>>().join(" ")
+    };
+    match model {
+        Model::Float(v) if v.is_nan() => "NaN".to_owned(),
+        Model::Float(v) => format!("Float {}", if *v == 0.0 { 0 } else { v.to_bits() }),
+        Model::Option(Some(v)) => match &**v {
+            Model::Option(_) if is_absent(v) => format!("Some {}", canonical(v)),
+            _ => canonical(v),
+        },
+        Model::Seq(v) => format!("Seq{} {}", v.len(), list(v)),
+        Model::Map(v) => {
+            let mut entries: Vec<_> =
+                v.iter().map(|(key, value)| format!("{} {}", canonical(key), canonical(value))).collect();
+            entries.sort();
+            format!("Map{} {}", v.len(), entries.join(" "))
+        }
+        Model::Struct(v) => format!("Struct{} {}", v.len(), fields(v)),
+        Model::NewVariant(n, v) => format!("New{n} {}", canonical(v)),
+        Model::TupleVariant(n, v) => format!("Tuple{n} {} {}", v.len(), list(v)),
+        Model::StructVariant(n, v) => format!("StructVariant{n} {} {}", v.len(), fields(v)),
+        other => format!("{other:?}"),
+    }
+}
+
+fn is_absent(model: &Model) -> bool {
+    match model {
+        Model::Option(None) => true,
+        Model::Option(Some(inner)) => is_absent(inner),
+        _ => false,
+    }
+}
+
+/// Text that would like to be something else.
+fn hostile() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a:,=.'(){}<>\\[\\]%#0-9ex -]{0,6}",
+        proptest::sample::select(vec![
+            "none",
+            "some(none)",
+            "true",
+            "''",
+            "()",
+            "(=)",
+            "[]",
+            "<>",
+            "0x00",
+            "NaN",
+            "inf",
+            "-inf",
+            "1.0",
+            "1e5",
+            "%3A",
+            ":",
+            "a:b",
+            "#",
+            "é",
+            "é",
+        ])
+        .prop_map(str::to_owned),
+        any::<i16>().prop_map(|number| number.to_string()),
+    ]
+}
+
+fn model() -> impl Strategy<Value = Model> {
+    let name = 0..NAMES.len();
+    let leaf = prop_oneof![
+        any::<bool>().prop_map(Model::Bool),
+        (-3_i64..3).prop_map(Model::Int),
+        proptest::sample::select(vec![0.0, -0.0, 1.0, f64::NAN, f64::INFINITY, 1e16, -1.0]).prop_map(Model::Float),
+        hostile().prop_map(Model::Text),
+        proptest::collection::vec(0_u8..2, 0..3).prop_map(Model::Bytes),
+        Just(Model::Unit),
+        Just(Model::Option(None)),
+        name.clone().prop_map(Model::UnitVariant),
+    ];
+    leaf.prop_recursive(4, 24, 3, move |inner| {
+        let fields = proptest::collection::vec((name.clone(), inner.clone()), 0..3);
+        let list = proptest::collection::vec(inner.clone(), 0..3);
+        prop_oneof![
+            inner.clone().prop_map(|v| Model::Option(Some(Box::new(v)))),
+            list.clone().prop_map(Model::Seq),
+            proptest::collection::vec((inner.clone(), inner.clone()), 0..3).prop_map(Model::Map),
+            fields.clone().prop_map(Model::Struct),
+            (name.clone(), inner).prop_map(|(n, v)| Model::NewVariant(n, Box::new(v))),
+            (name.clone(), list).prop_map(|(n, v)| Model::TupleVariant(n, v)),
+            (name.clone(), fields).prop_map(|(n, v)| Model::StructVariant(n, v)),
+        ]
+    })
+}
+
+/// Visible ASCII without a brace.
+fn is_clean(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'{' && byte != b'}')
+}
+
+fn key_of(arguments: &[Model]) -> Key {
+    arguments
+        .iter()
+        .fold(KeyWriter::new("", "p:f"), |writer, argument| writer.arg("a", argument))
+        .finish()
+        .expect("valid")
+}
+
+#[test]
+fn no_two_small_values_share_a_key() {
+    const TEXTS: &[&str] = &[
+        "",
+        "a",
+        "none",
+        "None",
+        "some(none)",
+        "true",
+        "false",
+        "NaN",
+        "inf",
+        "-inf",
+        "0",
+        "-1",
+        "1.0",
+        "0.0",
+        "1e16",
+        "''",
+        "'a'",
+        "()",
+        "(=)",
+        "[]",
+        "[a]",
+        "<>",
+        "0x",
+        "0x00",
+        ".a",
+        ".",
+        ".a=1",
+        "a,a",
+        "a:a",
+        "a=a",
+        "%61",
+        "#",
+    ];
+    let mut values: Vec<_> = TEXTS.iter().map(|&text| Model::Text(text.to_owned())).collect();
+    values.extend([true, false].map(Model::Bool));
+    values.extend([0, -1, 1].map(Model::Int));
+    values.extend([0.0, 1.0, -1.0, 1e16, f64::NAN, f64::INFINITY, f64::NEG_INFINITY].map(Model::Float));
+    values.extend([vec![], vec![0]].map(Model::Bytes));
+    values.extend([Model::Unit, Model::Option(None), Model::Seq(vec![]), Model::Map(vec![]), Model::Struct(vec![])]);
+    for name in 0..NAMES.len() {
+        values.extend([
+            Model::UnitVariant(name),
+            Model::TupleVariant(name, vec![]),
+            Model::StructVariant(name, vec![]),
+        ]);
+    }
+    for _ in 0..2 {
+        for value in values.clone().into_iter().step_by(values.len() / 400 + 1) {
+            let boxed = Box::new(value.clone());
+            values.extend([
+                Model::Option(Some(boxed.clone())),
+                Model::Seq(vec![value.clone()]),
+                Model::Seq(vec![value.clone(), Model::Int(0)]),
+                Model::Map(vec![(value.clone(), Model::Int(0))]),
+                Model::Map(vec![(Model::Int(0), value.clone())]),
+                Model::Struct(vec![(0, value.clone())]),
+                Model::Struct(vec![(2, value.clone()), (0, Model::Int(0))]),
+                Model::NewVariant(0, boxed),
+                Model::TupleVariant(0, vec![value.clone()]),
+                Model::StructVariant(0, vec![(0, value)]),
+            ]);
+        }
+    }
+    let mut seen = HashMap::new();
+    let mut put = |arguments: &[Model]| {
+        let canonical: Vec<_> = arguments.iter().map(canonical).collect();
+        let before = seen.entry(key_of(arguments)).or_insert_with(|| canonical.clone());
+        assert_eq!(*before, canonical, "{arguments:?}");
+    };
+    for (index, value) in values.iter().enumerate() {
+        put(std::slice::from_ref(value));
+        put(&[value.clone(), values[index * 7 % values.len()].clone()]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn different_arguments_have_different_keys(
+        lists in proptest::collection::vec(proptest::collection::vec(model(), 0..3), 2..40)
+    ) {
+        let mut seen = HashMap::<String, (String, Vec<Model>)>::new();
+        for arguments in lists {
+            let canonical: Vec<_> = arguments.iter().map(canonical).collect();
+            let canonical = format!("{} {}", arguments.len(), canonical.join(" | "));
+            let key = key_of(&arguments);
+            prop_assert!(is_clean(key.as_str()));
+            prop_assert!(key.as_str().len() <= "p:f:".len() + SPELLED);
+            let known = seen.entry(key.as_str().to_owned());
+            let (other, before) = known.or_insert_with(|| (canonical.clone(), arguments.clone()));
+            prop_assert_eq!(&*other, &canonical, "{:?} and {:?}", before, arguments);
+        }
+    }
+
+    #[test]
+    fn texts_never_share_a_key(a in hostile(), b in hostile(), c in hostile(), d in hostile()) {
+        let key = |a: &str, b: &str| KeyWriter::new("", "f").arg("a", a).arg("b", b).finish();
+        let (one, other) = (key(&a, &b).expect("valid"), key(&c, &d).expect("valid"));
+        prop_assert_eq!((a, b) == (c, d), one == other);
+    }
+
+    #[test]
+    fn order_of_insertion_does_not_matter(entries in proptest::collection::hash_map(hostile(), any::<u8>(), 0..8)) {
+        let forward: HashMap<_, _> = entries.clone().into_iter().collect();
+        let mut backward = HashMap::new();
+        let mut listed: Vec<_> = entries.iter().collect();
+        listed.reverse();
+        backward.extend(listed);
+        let sorted: BTreeMap<_, _> = entries.iter().collect();
+        prop_assert_eq!(text(&forward), text(&backward));
+        prop_assert_eq!(text(&forward), text(&sorted));
+        let set: HashSet<_> = entries.keys().collect();
+        let again: HashSet<_> = backward.keys().copied().collect();
+        prop_assert_eq!(text(&set), text(&again));
+    }
+
+    #[test]
+    fn every_text_and_number_has_one_key(value in any::<(String, i64, u128, f64, char)>()) {
+        let found = text(&value);
+        prop_assert_eq!(&found, &text(&value.clone()));
+        prop_assert!(is_clean(&found), "{}", found);
+    }
+}

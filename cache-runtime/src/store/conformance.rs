@@ -9,6 +9,7 @@ use super::memory::MemoryStore;
 use super::{Acquired, Store};
 use crate::envelope::{Lease, Token};
 use crate::key::{Key, KeyWriter};
+use crate::once::once;
 use crate::ttl::Ttl;
 
 fn key(name: &str) -> Key {
@@ -40,15 +41,16 @@ async fn acquired(store: &impl Store, key: &Key, lease: &Lease) -> bool {
     matches!(store.acquire(key, lease, by()).await, Ok(Acquired::Taken))
 }
 
-pub(crate) async fn suite(store: &impl Store) {
+/// `expiry` tells what is left of a slot's lifetime, by another way than the store.
+async fn suite(store: &impl Store, expiry: &(dyn Fn(&Key) -> Option<Ttl> + Sync)) {
     an_empty_slot_is_taken_once(store).await;
     a_fill_needs_the_lease(store).await;
-    large_values_fill_under_the_same_rules(store).await;
+    large_values_fill_under_the_same_rules(store, expiry).await;
     displacing_compares(store).await;
     take_overrides(store).await;
-    release_and_renew_compare(store).await;
+    release_and_renew_compare(store, expiry).await;
     invalidation_counts(store).await;
-    lifetimes(store).await;
+    lifetimes(store, expiry).await;
     the_clock_is_a_clock(store).await;
 }
 
@@ -85,21 +87,21 @@ async fn a_fill_needs_the_lease(store: &impl Store) {
     assert_eq!(read(store, &key).await.as_deref(), Some(second.bytes()));
 }
 
-async fn large_values_fill_under_the_same_rules(store: &impl Store) {
+async fn large_values_fill_under_the_same_rules(store: &impl Store, expiry: &(dyn Fn(&Key) -> Option<Ttl> + Sync)) {
     for length in [16 << 10, 33 << 10, 300 << 10, 3 << 20] {
         let (key, first, second) = (key(&format!("large {length}")), lease(), lease());
         let bytes = value(length, 3);
         assert!(acquired(store, &key, &first).await);
         assert!(store.fill(&key, &first, bytes.clone(), MINUTE, by()).await.unwrap(), "{length}");
         assert_eq!(read(store, &key).await, Some(bytes.clone()), "{length}");
-        let left = store.expiry(&key, by()).await.unwrap();
+        let left = expiry(&key);
         assert!(matches!(left, Some(Ttl::Millis(50_000..=60_000))), "{length}: {left:?}");
 
         store.take(&key, &second, by()).await.unwrap();
         assert_eq!(store.fill(&key, &first, bytes.clone(), MINUTE, by()).await.unwrap(), false, "{length}");
         assert_eq!(read(store, &key).await.as_deref(), Some(second.bytes()), "{length}");
         assert!(store.fill(&key, &second, bytes, Ttl::Forever, by()).await.unwrap(), "{length}");
-        assert_eq!(store.expiry(&key, by()).await.unwrap(), Some(Ttl::Forever), "{length}");
+        assert_eq!(expiry(&key), Some(Ttl::Forever), "{length}");
         store.invalidate(std::slice::from_ref(&key), by()).await.unwrap();
     }
 }
@@ -136,14 +138,14 @@ async fn take_overrides(store: &impl Store) {
     assert_eq!(read(store, &key).await.as_deref(), Some(first.bytes()));
 }
 
-async fn release_and_renew_compare(store: &impl Store) {
+async fn release_and_renew_compare(store: &impl Store, expiry: &(dyn Fn(&Key) -> Option<Ttl> + Sync)) {
     let (key, first) = (key("release"), lease());
     let short = Lease::new(Token::random().expect("randomness"), 2_000);
     assert!(acquired(store, &key, &short).await);
     assert_eq!(store.renew(&key, &first, by()).await.unwrap(), false);
     assert_eq!(store.release(&key, &first, by()).await.unwrap(), false);
     assert!(store.renew(&key, &short, by()).await.unwrap());
-    let left = store.expiry(&key, by()).await.unwrap();
+    let left = expiry(&key);
     assert!(matches!(left, Some(Ttl::Millis(1..=2_000))), "{left:?}");
     assert!(store.release(&key, &short, by()).await.unwrap());
     assert_eq!(read(store, &key).await, None);
@@ -161,7 +163,7 @@ async fn invalidation_counts(store: &impl Store) {
     assert_eq!(store.invalidate(&[], by()).await.unwrap(), 0);
 }
 
-async fn lifetimes(store: &impl Store) {
+async fn lifetimes(store: &impl Store, expiry: &(dyn Fn(&Key) -> Option<Ttl> + Sync)) {
     let (key, lease) = (key("lifetimes"), lease());
     assert!(acquired(store, &key, &lease).await);
     assert!(store.fill(&key, &lease, value(150, 7), Ttl::Millis(30), by()).await.unwrap());
@@ -170,7 +172,7 @@ async fn lifetimes(store: &impl Store) {
         assert!(filled.elapsed() < Duration::from_secs(5), "it never expires");
     }
     assert!(filled.elapsed() >= Duration::from_millis(20), "{:?}", filled.elapsed());
-    assert_eq!(store.expiry(&key, by()).await.unwrap(), None);
+    assert_eq!(expiry(&key), None);
 }
 
 async fn the_clock_is_a_clock(store: &impl Store) {
@@ -182,10 +184,10 @@ async fn the_clock_is_a_clock(store: &impl Store) {
 
 #[test]
 fn memory() {
-    crate::engine::blocking::once(suite(&MemoryStore::new(64 << 20)));
+    let store = MemoryStore::new(64 << 20);
+    once(suite(&store, &|key| store.expiry(key)));
 }
 
-#[cfg(test)]
 mod on_a_server {
     use super::*;
     use crate::store::redis::Redis;
@@ -199,17 +201,25 @@ mod on_a_server {
         }
     }
 
+    fn expiry(server: &Server, key: &Key) -> Option<Ttl> {
+        let left: i64 = ::redis::cmd("PTTL").arg(key.as_str()).query(&mut server.connection()).unwrap();
+        match left {
+            -1 => Some(Ttl::Forever),
+            millis => u64::try_from(millis).ok().map(Ttl::Millis),
+        }
+    }
+
     #[test]
     fn blocking() {
         let server = Server::start();
-        crate::engine::blocking::once(suite(redis(&server).blocking()));
+        once(suite(redis(&server).blocking(), &|key| expiry(&server, key)));
     }
 
     #[test]
     fn tokio() {
         let server = Server::start();
         let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(suite(redis(&server).tokio()));
+        runtime.block_on(suite(redis(&server).tokio(), &|key| expiry(&server, key)));
     }
 }
 
@@ -218,7 +228,7 @@ mod in_memory {
     use super::*;
 
     fn fill(store: &MemoryStore, name: &str, bytes: usize) -> bool {
-        crate::engine::blocking::once(async {
+        once(async {
             let (key, lease) = (key(name), lease());
             store.take(&key, &lease, by()).await.unwrap();
             store.fill(&key, &lease, value(bytes, 9), Ttl::Forever, by()).await.unwrap_or(false)
@@ -226,7 +236,7 @@ mod in_memory {
     }
 
     fn holds(store: &MemoryStore, name: &str) -> bool {
-        crate::engine::blocking::once(store.read(&key(name), by())).unwrap().is_some()
+        once(store.read(&key(name), by())).unwrap().is_some()
     }
 
     #[test]
@@ -258,7 +268,7 @@ mod in_memory {
         let store = MemoryStore::new(1 << 20);
         for n in 0..200_000 {
             let key = key(&format!("{}", n % 7));
-            crate::engine::blocking::once(async {
+            once(async {
                 store.take(&key, &lease(), by()).await.unwrap();
                 store.invalidate(std::slice::from_ref(&key), by()).await.unwrap();
             });

@@ -45,7 +45,6 @@ impl<R: Store> Store for Face<'_, R> {
         renew(key: &Key, lease: &Lease) -> bool;
         release(key: &Key, lease: &Lease) -> bool;
         invalidate(keys: &[Key]) -> u64;
-        expiry(key: &Key) -> Option<Ttl>;
         ping() -> ();
     }
 

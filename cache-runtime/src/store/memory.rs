@@ -7,7 +7,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::future::{Future, ready};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -32,6 +32,8 @@ pub(crate) struct MemoryStore {
     max_bytes: i64,
     /// Of all shards together, so that one large value can use the room of all.
     used_bytes: AtomicI64,
+    /// Which shard is to make room next.
+    hand: AtomicUsize,
     started: Instant,
     started_at: u64,
 }
@@ -59,6 +61,7 @@ impl MemoryStore {
             hasher: RandomState::new(),
             max_bytes: i64::try_from(max_bytes).unwrap_or(i64::MAX),
             used_bytes: AtomicI64::new(0),
+            hand: AtomicUsize::new(0),
             started: Instant::now(),
             started_at: u64::try_from(since_epoch.as_millis()).unwrap_or(0),
         }
@@ -101,6 +104,17 @@ impl MemoryStore {
         result
     }
 
+    /// What is left of the slot's lifetime.
+    #[cfg(test)]
+    pub(crate) fn expiry(&self, key: &Key) -> Option<Ttl> {
+        let now = self.now();
+        let left = |slot: &mut Slot| match slot.expires_at {
+            u64::MAX => Ttl::Forever,
+            at => Ttl::Millis(at - now),
+        };
+        self.update(key, |slot| (slot.map(left), Update::Keep))
+    }
+
     /// No slot, no queue that grew without bound, nothing counted.
     #[cfg(test)]
     pub(crate) fn is_empty_inside(&self) -> bool {
@@ -108,16 +122,16 @@ impl MemoryStore {
             && self.used_bytes.load(Ordering::Relaxed) == 0
     }
 
-    /// Evicts until the bound holds again: the other shards first, the one that grew last, so
-    /// that what was just stored stays if it can.
+    /// Evicts until the bound holds again: shard after shard, so that an entry gets its second
+    /// chance against those of all shards. The shard that grew comes last: what was just stored
+    /// stays if it can.
     fn make_room(&self, grown: usize, now: u64) {
-        let mut idle = 0;
-        for index in (1..).map(|step| (grown + step) % SHARDS) {
-            if self.used_bytes.load(Ordering::Relaxed) <= self.max_bytes || idle == SHARDS {
-                return;
-            }
-            let freed = self.lock(index).evict_one(now);
-            idle = if freed == 0 { idle + 1 } else { 0 };
+        let mut fruitless = 0;
+        while self.used_bytes.load(Ordering::Relaxed) > self.max_bytes && fruitless < 4 * SHARDS {
+            let index = self.hand.fetch_add(1, Ordering::Relaxed) % SHARDS;
+            let spared = index == grown && fruitless < 2 * SHARDS;
+            let freed = if spared { 0 } else { self.lock(index).evict_one(now) };
+            fruitless = if freed == 0 { fruitless + 1 } else { 0 };
             self.used_bytes.fetch_sub(freed, Ordering::Relaxed);
         }
     }
@@ -162,9 +176,10 @@ impl Shard {
         self.queue.retain(|key| slots.contains_key(key) && kept.insert(Arc::clone(key)));
     }
 
-    /// The bytes that this freed; 0 if the shard is empty.
+    /// The bytes that this freed; 0 if nothing is here, or all of it was read lately.
     fn evict_one(&mut self, now: u64) -> i64 {
-        while let Some(key) = self.queue.pop_front() {
+        for _ in 0..self.queue.len() {
+            let Some(key) = self.queue.pop_front() else { break };
             match self.slots.get_mut(&key) {
                 Some(slot) if slot.read && slot.expires_at > now => {
                     slot.read = false;
@@ -268,17 +283,6 @@ impl Store for MemoryStore {
     fn invalidate(&self, keys: &[Key], _: Instant) -> impl Future<Output = Result<u64, Error>> + Send {
         let held = |key: &Key| self.update(key, |slot| (u64::from(slot.is_some()), Update::Remove));
         ready(Ok(keys.iter().map(held).sum()))
-    }
-
-    fn expiry(&self, key: &Key, _: Instant) -> impl Future<Output = Result<Option<Ttl>, Error>> + Send {
-        let now = self.now();
-        ready(Ok(self.update(key, |slot| {
-            let left = slot.map(|slot| match slot.expires_at {
-                u64::MAX => Ttl::Forever,
-                at => Ttl::Millis(at.saturating_sub(now)),
-            });
-            (left, Update::Keep)
-        })))
     }
 
     fn ping(&self, _: Instant) -> impl Future<Output = Result<(), Error>> + Send {

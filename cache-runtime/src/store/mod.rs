@@ -74,9 +74,6 @@ pub(crate) trait Store: Send + Sync {
     /// before anything is read from them again.
     fn invalidate(&self, keys: &[Key], by: Instant) -> impl Future<Output = Result<u64, Error>> + Send;
 
-    /// What is left until the store expires the slot; `None` for an empty one.
-    fn expiry(&self, key: &Key, by: Instant) -> impl Future<Output = Result<Option<Ttl>, Error>> + Send;
-
     /// Whether the store answers at all.
     fn ping(&self, by: Instant) -> impl Future<Output = Result<(), Error>> + Send;
 

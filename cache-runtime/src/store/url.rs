@@ -6,15 +6,16 @@ use crate::error::{Error, ErrorKind};
 
 const MEMORY: &str = "memory";
 const DEFAULT_MB: u64 = 64;
-const KNOWN: &str =
-    "redis://, rediss://, redis+unix://, unix://, valkey://, valkeys://, valkey+unix://, memory://";
+const KNOWN: &str = "redis://, rediss://, redis+unix://, unix://, valkey://, valkeys://, valkey+unix://, memory://";
 
 /// A backend, as a URL names it.
 #[derive(Debug)]
 pub(crate) enum Target {
     Redis(RedisTarget),
     /// The memory of this process, up to so many bytes.
-    Memory { max_bytes: u64 },
+    Memory {
+        max_bytes: u64,
+    },
 }
 
 /// One server.
@@ -44,13 +45,10 @@ pub(crate) fn parse(url: &str) -> Result<Target, Error> {
     };
     match scheme.to_ascii_lowercase().as_str() {
         MEMORY => memory(url, rest),
-        "redis-cluster" | "redis-sentinel" => {
-            Err(refuse(url, format_args!("{scheme}:// is not supported yet")))
+        "redis-cluster" | "redis-sentinel" => Err(refuse(url, format_args!("{scheme}:// is not supported yet"))),
+        "rediss" | "valkeys" if !cfg!(any(feature = "tls-rustls", feature = "tls-native")) => {
+            Err(refuse(url, format_args!("{scheme}:// needs the feature `tls-rustls` or `tls-native` of redis-cached")))
         }
-        "rediss" | "valkeys" if !cfg!(any(feature = "tls-rustls", feature = "tls-native")) => Err(refuse(
-            url,
-            format_args!("{scheme}:// needs the feature `tls-rustls` or `tls-native` of redis-cached"),
-        )),
         "redis" | "rediss" | "valkey" | "valkeys" | "redis+unix" | "valkey+unix" | "unix" => server(url),
         _ => Err(refuse(url, format_args!("unknown scheme; the known ones are {KNOWN}"))),
     }
@@ -63,7 +61,9 @@ fn server(url: &str) -> Result<Target, Error> {
         let text = text.split(" - ").next().unwrap_or_default();
         refuse(
             url,
-            format_args!("{text} (expected `redis://[user][:password@]host[:port][/db]`, special characters percent-encoded)"),
+            format_args!(
+                "{text} (expected `redis://[user][:password@]host[:port][/db]`, special characters percent-encoded)"
+            ),
         )
     })?;
     let settings = info.redis_settings();
@@ -126,9 +126,7 @@ fn without_password(url: &str) -> String {
         _ => authority,
     };
     match after_host.split_once(':') {
-        Some((host, port))
-            if authority.starts_with(':') || !port.bytes().all(|byte| byte.is_ascii_digit()) =>
-        {
+        Some((host, port)) if authority.starts_with(':') || !port.bytes().all(|byte| byte.is_ascii_digit()) => {
             format!("{scheme}{host}:***")
         }
         _ => format!("{scheme}{rest}{query}"),

@@ -7,8 +7,8 @@ use bincode::de::{BorrowDecode, Decode, Decoder as _, DecoderImpl};
 use bincode::error::DecodeError;
 use serde::de::value::U32Deserializer;
 use serde::de::{
-    self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess,
-    SeqAccess, VariantAccess, Visitor,
+    self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
+    VariantAccess, Visitor,
 };
 
 use super::{CONFIG, Counts, EMPTY_ELEMENTS};
@@ -24,8 +24,7 @@ pub(super) fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError>
         counts: Counts::default(),
         empty: EMPTY_ELEMENTS + bytes.len(),
     };
-    let value =
-        V::deserialize(Walk { input: &mut input, depth: 0 }).map_err(|Refused(error)| error)?;
+    let value = V::deserialize(Walk { input: &mut input, depth: 0 }).map_err(|Refused(error)| error)?;
     if input.len() > 0 {
         return Err(CodecError::new("bytes are left over"));
     }
@@ -148,12 +147,11 @@ impl<'a, 'de> Walk<'a, 'de> {
     }
 
     /// The fields of a struct or variant.
+    #[inline]
     fn fields<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Refused> {
-        let mut count = 0;
-        let input = self.input;
-        let fields = Fields { input: &mut *input, depth: self.depth, left: len, count: &mut count };
-        let value = visitor.visit_seq(fields)?;
-        input.counts.add(count);
+        let Walk { input, depth } = self;
+        let value = visitor.visit_seq(Fields::<true> { input: &mut *input, depth, left: len })?;
+        input.counts.end();
         Ok(value)
     }
 }
@@ -216,19 +214,11 @@ impl<'de> Deserializer<'de> for Walk<'_, 'de> {
         visitor.visit_unit()
     }
 
-    fn deserialize_unit_struct<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Refused> {
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Refused> {
         visitor.visit_unit()
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Refused> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Refused> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -239,14 +229,9 @@ impl<'de> Deserializer<'de> for Walk<'_, 'de> {
         Ok(value)
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(
-        self,
-        len: usize,
-        visitor: V,
-    ) -> Result<V::Value, Refused> {
-        let mut count = 0;
-        let fields = Fields { input: self.input, depth: self.depth, left: len, count: &mut count };
-        visitor.visit_seq(fields)
+    #[inline]
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Refused> {
+        visitor.visit_seq(Fields::<false> { input: self.input, depth: self.depth, left: len })
     }
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(
@@ -265,6 +250,7 @@ impl<'de> Deserializer<'de> for Walk<'_, 'de> {
         Ok(value)
     }
 
+    #[inline]
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _name: &'static str,
@@ -313,11 +299,7 @@ impl<'de> VariantAccess<'de> for Walk<'_, 'de> {
         self.deeper()?.fields(len, visitor)
     }
 
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Refused> {
+    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Refused> {
         self.deeper()?.fields(fields.len(), visitor)
     }
 }
@@ -332,6 +314,7 @@ struct Elements<'a, 'de> {
 }
 
 impl<'de> Elements<'_, 'de> {
+    #[inline]
     fn next<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Refused> {
         if self.left == 0 {
             return Ok(None);
@@ -341,12 +324,12 @@ impl<'de> Elements<'_, 'de> {
         let value = self.value(seed)?;
         if self.input.len() == before {
             let fewer = self.input.empty.checked_sub(1);
-            self.input.empty =
-                fewer.ok_or_else(|| Refused(CodecError::new("more elements than bytes")))?;
+            self.input.empty = fewer.ok_or_else(|| Refused(CodecError::new("more elements than bytes")))?;
         }
         Ok(Some(value))
     }
 
+    #[inline]
     fn value<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Refused> {
         seed.deserialize(Walk { input: &mut *self.input, depth: self.depth })
     }
@@ -366,10 +349,7 @@ impl<'de> Elements<'_, 'de> {
 impl<'de> SeqAccess<'de> for &mut Elements<'_, 'de> {
     type Error = Refused;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Refused> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Refused> {
         self.next(seed)
     }
 
@@ -381,10 +361,7 @@ impl<'de> SeqAccess<'de> for &mut Elements<'_, 'de> {
 impl<'de> MapAccess<'de> for &mut Elements<'_, 'de> {
     type Error = Refused;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, Refused> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Refused> {
         self.next(seed)
     }
 
@@ -397,28 +374,25 @@ impl<'de> MapAccess<'de> for &mut Elements<'_, 'de> {
     }
 }
 
-/// Of a tuple, a struct or a variant, as many as the type says.
-struct Fields<'a, 'de> {
+/// Of a tuple or, if `COUNTED`, of a struct or a variant, as many as the type says.
+struct Fields<'a, 'de, const COUNTED: bool> {
     input: &'a mut Input<'de>,
     depth: usize,
     left: usize,
-    /// How many were read.
-    count: &'a mut u32,
 }
 
-impl<'de> SeqAccess<'de> for Fields<'_, 'de> {
+impl<'de, const COUNTED: bool> SeqAccess<'de> for Fields<'_, 'de, COUNTED> {
     type Error = Refused;
 
     #[inline]
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Refused> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Refused> {
         if self.left == 0 {
             return Ok(None);
         }
         self.left -= 1;
-        *self.count += 1;
+        if COUNTED {
+            self.input.counts.field();
+        }
         seed.deserialize(Walk { input: &mut *self.input, depth: self.depth }).map(Some)
     }
 

@@ -10,16 +10,10 @@ use super::{CONFIG, Counts, EMPTY_ELEMENTS};
 use crate::codec::{CodecError, DEPTH};
 
 /// Appends `value` and its [`Counts`].
-pub(super) fn encode<V: Serialize + ?Sized>(
-    value: &V,
-    buffer: &mut Vec<u8>,
-) -> Result<(), CodecError> {
+pub(super) fn encode<V: Serialize + ?Sized>(value: &V, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
     let start = buffer.len();
-    let mut output = Output {
-        encoder: EncoderImpl::new(Appended(buffer), CONFIG),
-        counts: Counts::default(),
-        empty: 0,
-    };
+    let mut output =
+        Output { encoder: EncoderImpl::new(Appended(buffer), CONFIG), counts: Counts::default(), empty: 0 };
     value.serialize(Walk { output: &mut output, depth: 0 }).map_err(|Refused(error)| error)?;
     let Output { counts, empty, .. } = output;
     if empty > EMPTY_ELEMENTS + (buffer.len() - start) {
@@ -52,6 +46,7 @@ impl Output<'_> {
         value.encode(&mut self.encoder).map_err(ser::Error::custom)
     }
 
+    #[inline]
     fn len(&mut self) -> usize {
         self.encoder.writer().0.len()
     }
@@ -101,7 +96,7 @@ impl<'a, 'b> Walk<'a, 'b> {
     }
 
     fn fields(self) -> Fields<'a, 'b> {
-        Fields { output: self.output, depth: self.depth, count: 0 }
+        Fields { output: self.output, depth: self.depth }
     }
 }
 
@@ -152,20 +147,11 @@ impl<'a, 'b> Serializer for Walk<'a, 'b> {
         Ok(())
     }
 
-    fn serialize_unit_variant(
-        self,
-        _name: &'static str,
-        index: u32,
-        _variant: &'static str,
-    ) -> Result<(), Refused> {
+    fn serialize_unit_variant(self, _name: &'static str, index: u32, _variant: &'static str) -> Result<(), Refused> {
         self.output.put(index)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _name: &'static str,
-        value: &T,
-    ) -> Result<(), Refused> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> Result<(), Refused> {
         value.serialize(self)
     }
 
@@ -188,11 +174,7 @@ impl<'a, 'b> Serializer for Walk<'a, 'b> {
         Ok(self)
     }
 
-    fn serialize_tuple_struct(
-        self,
-        _name: &'static str,
-        _len: usize,
-    ) -> Result<Fields<'a, 'b>, Refused> {
+    fn serialize_tuple_struct(self, _name: &'static str, _len: usize) -> Result<Fields<'a, 'b>, Refused> {
         Ok(self.fields())
     }
 
@@ -211,11 +193,7 @@ impl<'a, 'b> Serializer for Walk<'a, 'b> {
         self.elements(len)
     }
 
-    fn serialize_struct(
-        self,
-        _name: &'static str,
-        _len: usize,
-    ) -> Result<Fields<'a, 'b>, Refused> {
+    fn serialize_struct(self, _name: &'static str, _len: usize) -> Result<Fields<'a, 'b>, Refused> {
         Ok(self.fields())
     }
 
@@ -314,17 +292,16 @@ impl ser::SerializeTuple for Walk<'_, '_> {
 struct Fields<'a, 'b> {
     output: &'a mut Output<'b>,
     depth: usize,
-    count: u32,
 }
 
 impl Fields<'_, '_> {
     fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
-        self.count += 1;
+        self.output.counts.field();
         value.serialize(Walk { output: self.output, depth: self.depth })
     }
 
     fn end(self) -> Result<(), Refused> {
-        self.output.counts.add(self.count);
+        self.output.counts.end();
         Ok(())
     }
 }
@@ -367,11 +344,7 @@ impl ser::SerializeStruct for Fields<'_, '_> {
     type Ok = ();
     type Error = Refused;
 
-    fn serialize_field<T: Serialize + ?Sized>(
-        &mut self,
-        _name: &'static str,
-        value: &T,
-    ) -> Result<(), Refused> {
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, _name: &'static str, value: &T) -> Result<(), Refused> {
         self.value(value)
     }
 
@@ -388,11 +361,7 @@ impl ser::SerializeStructVariant for Fields<'_, '_> {
     type Ok = ();
     type Error = Refused;
 
-    fn serialize_field<T: Serialize + ?Sized>(
-        &mut self,
-        _name: &'static str,
-        value: &T,
-    ) -> Result<(), Refused> {
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, _name: &'static str, value: &T) -> Result<(), Refused> {
         self.value(value)
     }
 

@@ -129,8 +129,7 @@ impl HalfOpen {
         }
         let now = now();
         // Whoever moves the time is the one attempt.
-        now >= at
-            && self.next_at.compare_exchange(at, now + LONGEST.as_millis() as u64, Relaxed, Relaxed).is_ok()
+        now >= at && self.next_at.compare_exchange(at, now + LONGEST.as_millis() as u64, Relaxed, Relaxed).is_ok()
     }
 
     /// Notes a success; true if it closed the breaker.

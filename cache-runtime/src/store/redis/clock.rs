@@ -34,11 +34,7 @@ impl Clock {
     /// The client's own clock, until the server's is known.
     pub(crate) fn new() -> Clock {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Clock {
-            base: Instant::now(),
-            offset: AtomicI64::new(since.as_micros() as i64),
-            last: Mutex::new(None),
-        }
+        Clock { base: Instant::now(), offset: AtomicI64::new(since.as_micros() as i64), last: Mutex::new(None) }
     }
 
     /// Milliseconds since the Unix epoch.

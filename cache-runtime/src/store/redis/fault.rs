@@ -71,9 +71,7 @@ impl From<RedisError> for Fault {
                 };
             }
             RedisErrorKind::AuthenticationFailed => (ErrorKind::Auth, Blame::Connection),
-            RedisErrorKind::Parse | RedisErrorKind::UnexpectedReturnType => {
-                (ErrorKind::Protocol, Blame::Connection)
-            }
+            RedisErrorKind::Parse | RedisErrorKind::UnexpectedReturnType => (ErrorKind::Protocol, Blame::Connection),
             _ if error.is_timeout() => (ErrorKind::Timeout, Blame::Connection),
             _ if error.is_connection_dropped() && !error.is_connection_refusal() => {
                 (ErrorKind::Unreachable, Blame::Closed)

@@ -16,7 +16,7 @@ const PROBER_DIES: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Health {
-    server: String,
+    pub(crate) server: String,
     pub(crate) clock: Clock,
     breaker: Breaker,
     writes: HalfOpen,

@@ -52,7 +52,7 @@ const ROLE_CHECKED: Duration = Duration::from_secs(5);
 
 /// The largest value that travels as a script's argument: past it, sending it ahead under another
 /// key is quicker.
-const INLINE: usize = 32 * 1024;
+const INLINE: usize = 4 * 1024;
 
 /// Keys in one `UNLINK`.
 const CHUNK: usize = 1024;
@@ -64,6 +64,7 @@ const DELIVERY_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_MILLIS: u64 = 1_000_000_000_000_000;
 
 /// One server, for both faces.
+#[derive(Debug)]
 pub(crate) struct Redis {
     #[cfg(feature = "tokio")]
     tokio: TokioStore,
@@ -118,7 +119,7 @@ fn tuned(info: ConnectionInfo) -> ConnectionInfo {
 }
 
 /// What both faces share.
-struct Shared {
+pub(crate) struct Shared {
     info: ConnectionInfo,
     timeout: Duration,
     health: Arc<Health>,
@@ -152,7 +153,8 @@ impl Shared {
     fn claims_role_check(&self, by: Instant) -> bool {
         let now = self.health.clock.ticks_at(by);
         let due = self.role_due.load(Relaxed);
-        now >= due && self.role_due.compare_exchange(due, now + ROLE_CHECKED.as_millis() as u64, Relaxed, Relaxed).is_ok()
+        now >= due
+            && self.role_due.compare_exchange(due, now + ROLE_CHECKED.as_millis() as u64, Relaxed, Relaxed).is_ok()
     }
 
     fn claims_delivery(&self) -> bool {
@@ -176,6 +178,12 @@ struct Core<T> {
 impl<T> Clone for RedisStore<T> {
     fn clone(&self) -> Self {
         RedisStore { core: Arc::clone(&self.core) }
+    }
+}
+
+impl<T> std::fmt::Debug for RedisStore<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Redis").field(&self.core.shared.health.server).finish()
     }
 }
 
@@ -279,13 +287,8 @@ impl<T: Transport> RedisStore<T> {
         read: impl Fn(Value) -> Result<R, Fault> + Send + Sync,
         by: Instant,
     ) -> Result<R, Fault> {
-        self.exchange(
-            epoch,
-            |_| timed(script.by_text(keys, arguments)),
-            |reply| read(reply.timed(self.shared())?),
-            by,
-        )
-        .await
+        self.exchange(epoch, |_| timed(script.by_text(keys, arguments)), |reply| read(reply.timed(self.shared())?), by)
+            .await
     }
 
     /// Draws the conclusions about the server's readiness to write.
@@ -308,7 +311,9 @@ impl<T: Transport> RedisStore<T> {
             epoch,
             |features| {
                 if !features.has(Features::SET_NX_GET) {
-                    return timed(scripts::ACQUIRE.by_hash(&[key.as_str().as_bytes()], &[lease.bytes(), millis.as_bytes()]));
+                    return timed(
+                        scripts::ACQUIRE.by_hash(&[key.as_str().as_bytes()], &[lease.bytes(), millis.as_bytes()]),
+                    );
                 }
                 let mut command = Cmd::with_capacity(7, key.as_str().len() + 64);
                 command.arg("SET").arg(key.as_str()).arg(lease.bytes());
@@ -512,8 +517,7 @@ impl<T: Transport> Store for RedisStore<T> {
         let head = &seen[..seen.len().min(COMPARED)];
         let arguments = [lease.bytes(), millis.as_bytes(), head, length.as_bytes()];
         let read = |value| if truth(value, "a script")? { Ok(Acquired::Taken) } else { Ok(Acquired::Changed) };
-        let outcome =
-            self.script(epoch, &scripts::DISPLACE, &[key.as_str().as_bytes()], &arguments, read, by).await;
+        let outcome = self.script(epoch, &scripts::DISPLACE, &[key.as_str().as_bytes()], &arguments, read, by).await;
         self.written(outcome)
     }
 
@@ -591,21 +595,6 @@ impl<T: Transport> Store for RedisStore<T> {
             }
         }
         outcome.map_err(|fault| self.told(fault))
-    }
-
-    async fn expiry(&self, key: &Key, by: Instant) -> Result<Option<Ttl>, Error> {
-        let epoch = self.admit()?;
-        let build = || {
-            let mut command = Cmd::with_capacity(2, key.as_str().len() + 4);
-            command.arg("PTTL").arg(key.as_str());
-            command
-        };
-        let read = |value| match value {
-            Value::Int(-1) => Ok(Some(Ttl::Forever)),
-            Value::Int(millis) => Ok(u64::try_from(millis).ok().map(Ttl::Millis)),
-            _ => Err(Fault::unexpected("PTTL")),
-        };
-        self.command(epoch, build, read, by).await.map_err(|fault| self.told(fault))
     }
 
     async fn ping(&self, by: Instant) -> Result<(), Error> {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
-use redis::aio::MultiplexedConnection;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Client};
 use tokio::runtime::{Handle, Id};
 use tokio::sync::{Semaphore, watch};
@@ -52,7 +52,11 @@ struct Link {
 enum Slot {
     Empty,
     /// One task connects; whoever needs the connection waits for it.
-    Connecting { epoch: Epoch, outcome: Outcome, task: AbortHandle },
+    Connecting {
+        epoch: Epoch,
+        outcome: Outcome,
+        task: AbortHandle,
+    },
     Ready(Arc<Connection>),
 }
 
@@ -135,7 +139,8 @@ impl Tokio {
         let own = outcome.clone();
         let task = link.handle.spawn(async move {
             let limit = patience(shared.timeout);
-            let connected = tokio::time::timeout(limit, connect(&shared, epoch)).await.unwrap_or_else(|_| Err(Fault::hung()));
+            let connected =
+                tokio::time::timeout(limit, connect(&shared, epoch)).await.unwrap_or_else(|_| Err(Fault::hung()));
             if let Some(link) = at.upgrade() {
                 let mut slot = link.slot();
                 // Not if another attempt has replaced this one.
@@ -321,11 +326,13 @@ async fn connect(shared: &Shared, epoch: Epoch) -> Result<Arc<Connection>, Fault
 }
 
 async fn send(connection: &mut MultiplexedConnection, request: &Request) -> redis::RedisResult<Reply> {
+    // Through the trait, whose futures are boxed: an allocation costs less than to move a large
+    // future through all the layers above.
     Ok(match request {
-        Request::One(command) => Reply::One(connection.send_packed_command(command).await?),
+        Request::One(command) => Reply::One(connection.req_packed_command(command).await?),
         Request::Many(pipeline) => {
             let sent = Instant::now();
-            let values = connection.send_packed_commands(pipeline, 0, pipeline.len()).await?;
+            let values = connection.req_packed_commands(pipeline, 0, pipeline.len()).await?;
             Reply::Many { values, sent }
         }
     })

@@ -168,9 +168,8 @@ pub(crate) fn greeted(values: Vec<Value>, sent: Instant, shared: &Shared) -> Res
         if let Value::ServerError(error) = value {
             let fault = Fault::from(error);
             // A permission that is missing here need not be missing elsewhere.
-            let tolerable = fault.blame == Blame::Command
-                || error.code() == "NOPERM"
-                || matches!(error.code(), "MOVED" | "ASK");
+            let tolerable =
+                fault.blame == Blame::Command || error.code() == "NOPERM" || matches!(error.code(), "MOVED" | "ASK");
             if !tolerable {
                 return Err(fault);
             }

@@ -114,9 +114,7 @@ impl Wire {
                 }
                 Ok(match request {
                     Request::One(_) => Reply::One(connection.req_packed_command(&bytes)?),
-                    Request::Many(_) => {
-                        Reply::Many { values: connection.req_packed_commands(&bytes, 0, count)?, sent }
-                    }
+                    Request::Many(_) => Reply::Many { values: connection.req_packed_commands(&bytes, 0, count)?, sent },
                 })
             }
         }

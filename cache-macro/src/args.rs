@@ -1,0 +1,383 @@
+//! The attribute's arguments, as they are written: each is checked as far as that takes no look
+//! at the function.
+
+use proc_macro2::{Span, TokenStream};
+use syn::ext::IdentExt;
+use syn::parse::{ParseStream, Parser};
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
+use syn::{Expr, ExprLit, Ident, Lit, LitStr, Path, Token, Type, UnOp, parenthesized};
+
+use crate::check::Errors;
+use crate::duration;
+use crate::suggest::did_you_mean;
+
+/// All arguments, absent ones included.
+#[derive(Default)]
+pub(crate) struct Args {
+    pub(crate) ttl: Option<Lifetime>,
+    pub(crate) prefix: Option<Prefix>,
+    pub(crate) name: Option<LitStr>,
+    pub(crate) key: Option<LitStr>,
+    /// Names of parameters, `self` among them.
+    pub(crate) skip: Vec<Ident>,
+    pub(crate) version: u32,
+    pub(crate) codec: Codec,
+    pub(crate) cache: Option<Expr>,
+    pub(crate) cache_if: Option<Expr>,
+    pub(crate) none_ttl: Option<(Ident, Lifetime)>,
+    pub(crate) jitter: f64,
+    pub(crate) returns: Option<Word<Returns>>,
+    pub(crate) siblings: bool,
+    pub(crate) krate: Option<Path>,
+}
+
+/// `ttl = …`, `none_ttl = …`
+pub(crate) enum Lifetime {
+    Milliseconds(u64),
+    Forever,
+    /// A `Duration` or an integer number of seconds.
+    Constant(Expr),
+    /// Of the value.
+    Closure(Expr),
+}
+
+/// `prefix = …`
+pub(crate) enum Prefix {
+    Literal(LitStr),
+    Constant(Path),
+}
+
+/// `codec = …`
+#[derive(Default)]
+pub(crate) enum Codec {
+    #[default]
+    Default,
+    Bincode(Span),
+    Json(Span),
+    MessagePack(Span),
+    /// A type that implements the trait.
+    Custom(Type),
+}
+
+/// `returns = …`
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Returns {
+    Value,
+    Option,
+    Result,
+}
+
+/// One of a few words, with its place.
+pub(crate) struct Word<T> {
+    pub(crate) value: T,
+    pub(crate) span: Span,
+}
+
+/// How each argument is written, for messages.
+const FORMS: [(&str, &str); 14] = [
+    ("ttl", "ttl = 600"),
+    ("prefix", "prefix = \"shop\""),
+    ("name", "name = \"user\""),
+    ("key", "key = \"user:{id}\""),
+    ("skip", "skip(db)"),
+    ("version", "version = 2"),
+    ("codec", "codec = json"),
+    ("cache", "cache = self.cache"),
+    ("cache_if", "cache_if = |value| …"),
+    ("none_ttl", "none_ttl = \"30s\""),
+    ("jitter", "jitter = 0.1"),
+    ("returns", "returns = result"),
+    ("siblings", "siblings = off"),
+    ("crate", "crate = ::path"),
+];
+
+impl Args {
+    pub(crate) fn parse(tokens: TokenStream, errors: &Errors) -> Args {
+        let mut args = Args { siblings: true, ..Args::default() };
+        let parser = |input: ParseStream<'_>| {
+            let mut seen: Vec<String> = Vec::new();
+            while !input.is_empty() {
+                if errors.keep(args.one(input, &mut seen, errors)).is_none() {
+                    recover(input)?;
+                }
+                if !input.is_empty() && errors.keep(separator(input)).is_none() {
+                    recover(input)?;
+                    input.parse::<Option<Token![,]>>()?;
+                }
+            }
+            Ok(())
+        };
+        errors.keep(parser.parse2(tokens));
+        args
+    }
+
+    /// Parses one argument. An error that it returns leaves the rest of the argument unread.
+    fn one(&mut self, input: ParseStream<'_>, seen: &mut Vec<String>, errors: &Errors) -> syn::Result<()> {
+        let keyword = input.call(Ident::parse_any)?;
+        let text = keyword.to_string();
+        let Some(&(_, form)) = FORMS.iter().find(|(known, _)| *known == text) else {
+            let known = FORMS.map(|(known, _)| known);
+            let message = format!(
+                "unknown argument `{text}`{}\nknown arguments: {}",
+                did_you_mean(&text, known),
+                known.join(", ")
+            );
+            return Err(syn::Error::new(keyword.span(), message));
+        };
+        if seen.contains(&text) {
+            errors.at(keyword.span(), format_args!("`{text}` is given twice"));
+        }
+        if text == "skip" {
+            if !input.peek(syn::token::Paren) {
+                return Err(syn::Error::new(keyword.span(), format_args!("write `{form}`")));
+            }
+            self.skip.append(&mut skip(&keyword, input, errors)?);
+            seen.push(text);
+            return Ok(());
+        }
+        if !input.peek(Token![=]) {
+            return Err(syn::Error::new(keyword.span(), format_args!("write `{form}`")));
+        }
+        input.parse::<Token![=]>()?;
+        if input.is_empty() || input.peek(Token![,]) {
+            return Err(syn::Error::new(keyword.span(), format_args!("write `{form}`")));
+        }
+        match text.as_str() {
+            "ttl" => self.ttl = lifetime(input.parse()?, errors),
+            "prefix" => self.prefix = prefix(input.parse()?, errors),
+            "name" => self.name = name(input.parse()?, errors),
+            "key" => self.key = errors.keep(string(input.parse()?, form)),
+            "version" => self.version = errors.keep(version(input.parse()?)).unwrap_or_default(),
+            "codec" => self.codec = errors.keep(codec(input.parse()?)).unwrap_or_default(),
+            "cache" => self.cache = Some(input.parse()?),
+            "cache_if" => self.cache_if = errors.keep(cache_if(input.parse()?)),
+            "none_ttl" => self.none_ttl = none_ttl(keyword, input.parse()?, errors),
+            "jitter" => self.jitter = errors.keep(jitter(input.parse()?)).unwrap_or_default(),
+            "returns" => {
+                let words =
+                    [("value", Returns::Value), ("option", Returns::Option), ("result", Returns::Result)];
+                self.returns = errors.keep(word(input, &words));
+            }
+            "siblings" => {
+                let on = errors.keep(word(input, &[("on", true), ("off", false)]));
+                self.siblings = on.is_none_or(|on| on.value);
+            }
+            _ => self.krate = Some(input.call(Path::parse_mod_style)?),
+        }
+        seen.push(text);
+        Ok(())
+    }
+}
+
+/// The `,` behind an argument.
+fn separator(input: ParseStream<'_>) -> syn::Result<()> {
+    if input.peek(Token![,]) {
+        return input.parse::<Token![,]>().map(drop);
+    }
+    Err(input.error("expected `,`"))
+}
+
+/// Goes on behind a broken argument.
+fn recover(input: ParseStream<'_>) -> syn::Result<()> {
+    while !input.is_empty() && !input.peek(Token![,]) {
+        input.parse::<proc_macro2::TokenTree>()?;
+    }
+    Ok(())
+}
+
+/// What a macro put between invisible delimiters.
+fn ungrouped(mut expr: Expr) -> Expr {
+    while let Expr::Group(group) = expr {
+        expr = *group.expr;
+    }
+    expr
+}
+
+fn literal(expr: &Expr) -> Option<&Lit> {
+    match expr {
+        Expr::Lit(ExprLit { lit, .. }) => Some(lit),
+        _ => None,
+    }
+}
+
+fn string(expr: Expr, form: &str) -> syn::Result<LitStr> {
+    match ungrouped(expr) {
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text),
+        other => Err(syn::Error::new(other.span(), format_args!("expected a string literal: `{form}`"))),
+    }
+}
+
+fn lifetime(expr: Expr, errors: &Errors) -> Option<Lifetime> {
+    let expr = ungrouped(expr);
+    let forms = "write seconds (`600`), a text (`\"10m\"`), a constant, `forever`, or a closure of the value";
+    match &expr {
+        Expr::Path(path) if path.path.is_ident("forever") => Some(Lifetime::Forever),
+        Expr::Closure(_) => Some(Lifetime::Closure(expr)),
+        Expr::Lit(ExprLit { lit: Lit::Int(seconds), .. }) => {
+            match seconds.base10_parse::<u64>().ok().and_then(|seconds| seconds.checked_mul(1000)) {
+                Some(0) => errors.at(seconds.span(), "a lifetime of zero stores nothing"),
+                Some(milliseconds) => return Some(Lifetime::Milliseconds(milliseconds)),
+                None => errors.at(seconds.span(), "too large; for values that never expire write `forever`"),
+            }
+            None
+        }
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => match text.value().as_str() {
+            "forever" => Some(Lifetime::Forever),
+            value => match duration::milliseconds(value) {
+                Ok(milliseconds) => Some(Lifetime::Milliseconds(milliseconds)),
+                Err(reason) => {
+                    errors.at(text.span(), reason);
+                    None
+                }
+            },
+        },
+        Expr::Lit(ExprLit { lit: Lit::Float(float), .. }) => {
+            errors.at(float.span(), "a number is whole seconds; write fractions as text, such as \"250ms\"");
+            None
+        }
+        Expr::Lit(other) => {
+            errors.at(other.span(), forms);
+            None
+        }
+        Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => {
+            errors.at(unary.span(), "a lifetime cannot be negative");
+            None
+        }
+        _ => Some(Lifetime::Constant(expr)),
+    }
+}
+
+fn none_ttl(keyword: Ident, expr: Expr, errors: &Errors) -> Option<(Ident, Lifetime)> {
+    match lifetime(expr, errors)? {
+        Lifetime::Closure(closure) => {
+            let message = "there is nothing in a `None` to look at; write a lifetime, such as `none_ttl = \"30s\"`";
+            errors.at(closure.span(), message);
+            None
+        }
+        lifetime => Some((keyword, lifetime)),
+    }
+}
+
+/// One part of a key, as text: it cannot hold the separator.
+fn part(text: LitStr, errors: &Errors) -> Option<LitStr> {
+    let value = text.value();
+    if value.is_empty() {
+        errors.at(text.span(), "empty; leave the argument out to get the default");
+        return None;
+    }
+    if value.contains(':') {
+        errors.at(text.span(), "`:` separates the parts of a key; use `.` or `-` within one");
+        return None;
+    }
+    Some(text)
+}
+
+fn prefix(expr: Expr, errors: &Errors) -> Option<Prefix> {
+    match ungrouped(expr) {
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => part(text, errors).map(Prefix::Literal),
+        Expr::Path(path) if path.qself.is_none() => Some(Prefix::Constant(path.path)),
+        other => {
+            errors.at(other.span(), "expected a string literal or the path of a `&'static str` constant");
+            None
+        }
+    }
+}
+
+fn name(expr: Expr, errors: &Errors) -> Option<LitStr> {
+    part(errors.keep(string(expr, "name = \"user\""))?, errors)
+}
+
+fn version(expr: Expr) -> syn::Result<u32> {
+    let expr = ungrouped(expr);
+    if let Some(Lit::Int(number)) = literal(&expr)
+        && let Ok(number) = number.base10_parse()
+    {
+        return Ok(number);
+    }
+    Err(syn::Error::new(expr.span(), "expected an integer from 0 to 4294967295"))
+}
+
+fn jitter(expr: Expr) -> syn::Result<f64> {
+    let expr = ungrouped(expr);
+    let part: Option<f64> = match literal(&expr) {
+        Some(Lit::Float(part)) => part.base10_parse().ok(),
+        Some(Lit::Int(part)) => part.base10_parse().ok(),
+        _ => None,
+    };
+    part.filter(|part| (0.0..=1.0).contains(part)).ok_or_else(|| {
+        let message = "expected the part of a lifetime that may be taken off, from 0.0 to 1.0: `0.1` is up to 10 %";
+        syn::Error::new(expr.span(), message)
+    })
+}
+
+fn codec(mut ty: Type) -> syn::Result<Codec> {
+    while let Type::Group(group) = ty {
+        ty = *group.elem;
+    }
+    let Type::Path(path) = &ty else {
+        return Err(syn::Error::new(ty.span(), "expected a codec: bincode, json, messagepack, or a path to a `Codec`"));
+    };
+    let Some(ident) = path.path.get_ident().filter(|_| path.qself.is_none()) else {
+        return Ok(Codec::Custom(ty));
+    };
+    let text = ident.to_string();
+    match text.as_str() {
+        "bincode" => Ok(Codec::Bincode(ident.span())),
+        "json" => Ok(Codec::Json(ident.span())),
+        "messagepack" => Ok(Codec::MessagePack(ident.span())),
+        // Types begin with a capital.
+        _ if text.starts_with(char::is_lowercase) => {
+            let message = format!(
+                "unknown codec `{text}`{}\nknown codecs: bincode, json, messagepack, or a path to a type that implements `Codec`",
+                did_you_mean(&text, ["bincode", "json", "messagepack"]),
+            );
+            Err(syn::Error::new(ident.span(), message))
+        }
+        _ => Ok(Codec::Custom(ty)),
+    }
+}
+
+fn cache_if(expr: Expr) -> syn::Result<Expr> {
+    match ungrouped(expr) {
+        expr @ (Expr::Closure(_) | Expr::Path(_)) => Ok(expr),
+        other => Err(syn::Error::new(
+            other.span(),
+            "expected a closure of the value, or the path of a function: `cache_if = |value| …`",
+        )),
+    }
+}
+
+/// `a` of `= a`, where only the words of `known` can stand.
+fn word<T: Copy>(input: ParseStream<'_>, known: &[(&str, T)]) -> syn::Result<Word<T>> {
+    let span = input.span();
+    let found = input.call(Ident::parse_any).ok().and_then(|ident| {
+        known.iter().find(|(word, _)| ident == word).map(|&(_, value)| Word { value, span })
+    });
+    found.ok_or_else(|| {
+        let words = known.iter().map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>();
+        let (last, others) = words.split_last().expect("there are words");
+        syn::Error::new(span, format_args!("expected {} or {last}", others.join(", ")))
+    })
+}
+
+fn skip(keyword: &Ident, input: ParseStream<'_>, errors: &Errors) -> syn::Result<Vec<Ident>> {
+    let content;
+    parenthesized!(content in input);
+    let names = Punctuated::<Ident, Token![,]>::parse_terminated_with(&content, |input| {
+        let name = input.call(Ident::parse_any)?;
+        if !input.is_empty() && !input.peek(Token![,]) {
+            return Err(input.error("expected the name of a parameter"));
+        }
+        Ok(name)
+    })?;
+    if names.is_empty() {
+        errors.at(keyword.span(), "`skip()` names no parameter");
+    }
+    for (index, name) in names.iter().enumerate() {
+        if names.iter().take(index).any(|earlier| earlier == name) {
+            errors.at(name.span(), format_args!("`{name}` is skipped twice"));
+        }
+    }
+    Ok(names.into_iter().collect())
+}

@@ -1,0 +1,221 @@
+//! The function under the attribute: parsed as far as its body, and checked for shapes that cannot
+//! be cached.
+
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::ext::IdentExt;
+use syn::parse::{ParseStream, Parser};
+use syn::spanned::Spanned;
+use syn::visit::{self, Visit};
+use syn::{
+    Attribute, FnArg, Ident, LitStr, Pat, PatIdent, Receiver, ReceiverKind, ReturnType, Safety, Signature, Token, Type, Visibility,
+};
+
+use crate::check::Errors;
+use crate::features::Features;
+use crate::returns;
+
+/// A function. Its body stays as it is, so that half-written code reaches the compiler, whose
+/// errors are better, and an editor, which can complete it.
+pub(crate) struct Function {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    pub(crate) sig: Signature,
+    pub(crate) body: Group,
+}
+
+/// A parameter that is not `self`.
+pub(crate) struct Param {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) pat: Pat,
+    pub(crate) ty: Type,
+    /// What it is called where no pattern can stand.
+    pub(crate) ident: Ident,
+    /// The names that its pattern binds: all that the body sees of it.
+    pub(crate) bindings: Vec<Ident>,
+}
+
+/// How a function runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Face {
+    Async,
+    /// A plain function that returns a boxed future: what `#[async_trait]` makes of an `async fn`.
+    Boxed,
+    Plain,
+}
+
+impl Function {
+    pub(crate) fn parse(item: TokenStream, errors: &Errors) -> Option<Function> {
+        errors.keep(Function::parser.parse2(item))
+    }
+
+    fn parser(input: ParseStream<'_>) -> syn::Result<Function> {
+        let attrs = input.call(Attribute::parse_outer)?;
+        let vis: Visibility = input.parse()?;
+        if !is_function(&input.fork()) {
+            return Err(input.error("`#[redis_cached]` caches what a function returns; put it on a `fn`"));
+        }
+        let sig: Signature = input.parse()?;
+        if input.peek(Token![;]) {
+            let message = "a function without a body has nothing to run on a miss; \
+                           put `#[redis_cached]` on the implementation, with `siblings = off`";
+            return Err(syn::Error::new(sig.ident.span(), message));
+        }
+        match input.parse()? {
+            TokenTree::Group(body) if body.delimiter() == Delimiter::Brace => Ok(Function { attrs, vis, sig, body }),
+            other => Err(syn::Error::new(other.span(), "expected the body of the function")),
+        }
+    }
+
+    /// Where it begins, apart from its attributes.
+    pub(crate) fn begin(&self) -> Span {
+        let mut tokens = self.vis.to_token_stream().into_iter().chain(self.sig.to_token_stream());
+        tokens.next().map_or_else(Span::call_site, |first| first.span())
+    }
+
+    pub(crate) fn face(&self) -> Face {
+        if self.sig.asyncness.is_some() {
+            Face::Async
+        } else if matches!(&self.sig.output, ReturnType::Type(_, ty) if returns::boxed_output(ty).is_some()) {
+            Face::Boxed
+        } else {
+            Face::Plain
+        }
+    }
+
+    /// The type of what the function computes, without the future around it.
+    pub(crate) fn output(&self) -> Option<&Type> {
+        match &self.sig.output {
+            ReturnType::Default => None,
+            ReturnType::Type(_, ty) => match self.face() {
+                Face::Boxed => returns::boxed_output(ty),
+                Face::Async | Face::Plain => Some(ty),
+            },
+        }
+    }
+
+    pub(crate) fn params(&self) -> Vec<Param> {
+        let typed = self.sig.inputs.iter().filter_map(|input| match input {
+            FnArg::Typed(typed) => Some(typed),
+            FnArg::Receiver(_) => None,
+        });
+        typed
+            .enumerate()
+            .map(|(index, typed)| {
+                let bindings = bindings(&typed.pat);
+                let ident = match bindings.as_slice() {
+                    [only] => only.clone(),
+                    _ => Ident::new(&format!("arg{index}"), Span::mixed_site()),
+                };
+                Param {
+                    attrs: typed.attrs.clone(),
+                    pat: (*typed.pat).clone(),
+                    ty: (*typed.ty).clone(),
+                    ident,
+                    bindings,
+                }
+            })
+            .collect()
+    }
+
+    /// Refuses what cannot be cached. True if the function is one that can.
+    pub(crate) fn check(&self, features: Features, errors: &Errors) -> bool {
+        let sig = &self.sig;
+        let mut fine = true;
+        let mut refuse = |span: Span, message: &str| {
+            errors.at(span, message);
+            fine = false;
+        };
+        if let Some(constness) = &sig.constness {
+            refuse(constness.span, "a `const fn` cannot ask a cache; remove `const`");
+        }
+        if let Safety::Unsafe(unsafety) = &sig.safety {
+            let message = "an `unsafe fn` cannot be cached: nobody checks its contract before a hit; \
+                           cache a safe function that calls it";
+            refuse(unsafety.span, message);
+        }
+        if let Some(abi) = &sig.abi {
+            let message = "a function with a foreign ABI cannot be cached; cache a Rust function, and call that one";
+            refuse(abi.extern_token.span, message);
+        }
+        if let Some(variadic) = &sig.variadic {
+            refuse(variadic.span(), "a variadic function cannot be cached: its arguments cannot be made into a key");
+        }
+        for input in &sig.inputs {
+            let (FnArg::Receiver(Receiver { attrs, .. }) | FnArg::Typed(syn::PatType { attrs, .. })) = input;
+            if let Some(cfg) = attrs.iter().find(|attr| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr")) {
+                let message = "a parameter of a cached function cannot be conditional; \
+                               write the function twice, each with a `#[cfg]` of its own";
+                refuse(cfg.span(), message);
+            }
+        }
+        let face = self.face();
+        if face == Face::Plain && !features.blocking {
+            refuse(sig.fn_token.span, "caching a plain `fn` needs the feature `blocking` of `redis-cached`");
+        }
+        if face != Face::Plain && !features.tokio {
+            let span = sig.asyncness.map_or(sig.fn_token.span, |asyncness| asyncness.span);
+            refuse(span, "caching an `async fn` needs the feature `tokio` of `redis-cached`");
+        }
+        returns::check_shape(self, &mut refuse);
+        fine
+    }
+}
+
+/// Whether a `fn` comes next, behind its modifiers.
+fn is_function(input: ParseStream<'_>) -> bool {
+    while let Ok(modifier) = input.call(Ident::parse_any) {
+        match modifier.to_string().as_str() {
+            "fn" => return true,
+            "extern" => drop(input.parse::<Option<LitStr>>()),
+            "const" | "async" | "unsafe" => {}
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// The identifiers that a pattern binds, in order.
+fn bindings(pat: &Pat) -> Vec<Ident> {
+    struct Bindings(Vec<Ident>);
+    impl<'ast> Visit<'ast> for Bindings {
+        fn visit_pat_ident(&mut self, pat: &'ast PatIdent) {
+            // `None` and constants look like bindings; in a parameter's pattern only bindings can
+            // stand there, except for unit structs, which begin with a capital.
+            if !pat.ident.unraw().to_string().starts_with(char::is_uppercase) || pat.subpat.is_some() {
+                self.0.push(pat.ident.clone());
+            }
+            visit::visit_pat_ident(self, pat);
+        }
+    }
+    let mut bindings = Bindings(Vec::new());
+    bindings.visit_pat(pat);
+    bindings.0
+}
+
+impl Param {
+    /// The pattern is a plain name.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(&self.pat, Pat::Ident(pat) if pat.subpat.is_none())
+    }
+}
+
+/// The expression for the `Self` behind a receiver.
+pub(crate) fn behind(receiver: &Receiver) -> TokenStream {
+    /// How many pointers stand around `Self`.
+    fn depth(ty: &Type) -> usize {
+        match ty {
+            Type::Reference(reference) => 1 + depth(&reference.elem),
+            Type::Path(path) if !path.path.is_ident("Self") => 1 + returns::type_args(path).first().map_or(0, |ty| depth(ty)),
+            _ => 0,
+        }
+    }
+    let token = receiver.self_token;
+    let depth = match &receiver.kind {
+        ReceiverKind::Reference(..) => 1,
+        ReceiverKind::Typed(_, ty) => depth(ty),
+        _ => 0,
+    };
+    let stars = std::iter::repeat_n(Token![*](token.span), depth);
+    quote::quote_spanned!(token.span=> #(#stars)* #token)
+}

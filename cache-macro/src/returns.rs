@@ -1,0 +1,210 @@
+//! What a function returns, and what of it is stored.
+
+use proc_macro2::Span;
+use syn::spanned::Spanned;
+use syn::visit::{self, Visit};
+use syn::visit_mut::VisitMut;
+use syn::{GenericArgument, Lifetime, PathArguments, ReturnType, Type, TypeImplTrait, TypeParamBound, TypePath, TypeReference};
+
+use crate::args::{self, Args};
+use crate::check::Errors;
+use crate::function::{Face, Function};
+
+/// What of a returned value is stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// All of it; of an `Option` only `Some`, as its type will tell.
+    Value,
+    /// As `Value`, on the user's word, without a look at the type.
+    Anything,
+    /// `Some`, on the user's word.
+    Option,
+    /// `Ok`.
+    Result,
+}
+
+/// Reports return types that cannot be stored, whatever the arguments say.
+pub(crate) fn check_shape(function: &Function, refuse: &mut impl FnMut(Span, &str)) {
+    let ReturnType::Type(_, ty) = &function.sig.output else {
+        refuse(function.sig.ident.span(), NOTHING);
+        return;
+    };
+    if let Some(future) = impl_trait(ty) {
+        let message = match (function.face(), is_future(future)) {
+            (Face::Async, true) => "an `async fn` that returns a future cannot be cached; await it in the body",
+            (_, true) => "write `async fn` instead of returning `impl Future`",
+            _ => "a type behind `impl Trait` cannot be read back from a cache; name the type",
+        };
+        refuse(future.span(), message);
+        return;
+    }
+    if function.face() == Face::Async && boxed_output(ty).is_some() {
+        refuse(ty.span(), "an `async fn` that returns a future cannot be cached; await it in the body");
+        return;
+    }
+    match function.output() {
+        Some(Type::Tuple(tuple)) if tuple.elems.is_empty() => refuse(tuple.span(), NOTHING),
+        Some(Type::Never(never)) => refuse(never.span(), "a function that never returns has nothing to cache"),
+        _ => {}
+    }
+}
+
+const NOTHING: &str = "this function returns nothing, so there is nothing to cache; \
+                       where it is called for its effects, a hit would skip them";
+
+/// The kind of a return type, and an error if the stored part of it borrows.
+pub(crate) fn kind(ty: &Type, args: &Args, errors: &Errors) -> Kind {
+    let spelled = last_ident(ty).is_some_and(|ident| ident.ends_with("Result"));
+    let kind = match args.returns.as_ref().map(|returns| returns.value) {
+        Some(args::Returns::Value) => Kind::Anything,
+        Some(args::Returns::Option) => Kind::Option,
+        Some(args::Returns::Result) => Kind::Result,
+        None if spelled => Kind::Result,
+        None => Kind::Value,
+    };
+    let stored = match (kind, ty) {
+        // Behind an alias the type is out of sight.
+        (Kind::Result, Type::Path(path)) => type_args(path).first().copied(),
+        _ => Some(ty),
+    };
+    if let Some(span) = stored.and_then(borrowed) {
+        errors.at(span, "a value that borrows cannot be read back from a cache; return an owned type, such as `String` for `&str`");
+    }
+    if let (Kind::Anything, Some((keyword, _))) = (kind, &args.none_ttl) {
+        errors.at(keyword.span(), "with `returns = value` a `None` is a value like any other; remove `none_ttl`");
+    }
+    kind
+}
+
+/// `X` of `Pin<Box<dyn Future<Output = X> + …>>`.
+pub(crate) fn boxed_output(ty: &Type) -> Option<&Type> {
+    fn argument<'ast>(ty: &'ast Type, of: &str) -> Option<&'ast Type> {
+        match ty {
+            Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == of) => {
+                type_args(path).first().copied()
+            }
+            _ => None,
+        }
+    }
+    match argument(argument(ty, "Pin")?, "Box")? {
+        Type::TraitObject(object) => object.bounds.iter().find_map(future_output),
+        _ => None,
+    }
+}
+
+/// `X` of `Future<Output = X>`.
+fn future_output(bound: &TypeParamBound) -> Option<&Type> {
+    let TypeParamBound::Trait(bound) = bound else { return None };
+    let last = bound.path.segments.last().filter(|last| last.ident == "Future")?;
+    let PathArguments::AngleBracketed(args) = &last.arguments else { return None };
+    args.args.iter().find_map(|arg| match arg {
+        GenericArgument::AssocType(output) if output.ident == "Output" => Some(&output.ty),
+        _ => None,
+    })
+}
+
+fn is_future(ty: &TypeImplTrait) -> bool {
+    ty.bounds.iter().any(|bound| future_output(bound).is_some())
+}
+
+/// The types between the angle brackets of a path's last segment.
+pub(crate) fn type_args(path: &TypePath) -> Vec<&Type> {
+    let Some(PathArguments::AngleBracketed(args)) = path.path.segments.last().map(|last| &last.arguments) else {
+        return Vec::new();
+    };
+    let types = args.args.iter().filter_map(|arg| match arg {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    });
+    types.collect()
+}
+
+fn last_ident(ty: &Type) -> Option<String> {
+    match ty {
+        Type::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()),
+        Type::Group(group) => last_ident(&group.elem),
+        Type::Paren(paren) => last_ident(&paren.elem),
+        _ => None,
+    }
+}
+
+/// The first `impl Trait` in a type.
+fn impl_trait(ty: &Type) -> Option<&TypeImplTrait> {
+    struct Find<'ast>(Option<&'ast TypeImplTrait>);
+    impl<'ast> Visit<'ast> for Find<'ast> {
+        fn visit_type_impl_trait(&mut self, ty: &'ast TypeImplTrait) {
+            self.0.get_or_insert(ty);
+        }
+    }
+    let mut find = Find(None);
+    find.visit_type(ty);
+    find.0
+}
+
+/// Where a type says that it borrows.
+fn borrowed(ty: &Type) -> Option<Span> {
+    struct Find(Option<Span>);
+    impl<'ast> Visit<'ast> for Find {
+        fn visit_type_reference(&mut self, ty: &'ast TypeReference) {
+            self.0.get_or_insert(ty.and_token.span);
+        }
+        fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
+            if lifetime.ident != "static" {
+                self.0.get_or_insert(lifetime.span());
+            }
+        }
+        // What a function takes is not stored.
+        fn visit_type_fn_ptr(&mut self, _: &'ast syn::TypeFnPtr) {}
+    }
+    let mut find = Find(None);
+    find.visit_type(ty);
+    find.0
+}
+
+/// The type with each lifetime replaced by `'static`, for a place where the function's own
+/// lifetimes are unknown. The stored part of a type has none, so it stays the same.
+pub(crate) fn without_lifetimes(ty: &Type) -> Type {
+    struct Replace;
+    impl VisitMut for Replace {
+        fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+            *lifetime = Lifetime::new("'static", lifetime.span());
+        }
+        fn visit_type_reference_mut(&mut self, ty: &mut TypeReference) {
+            ty.lifetime.get_or_insert_with(|| Lifetime::new("'static", ty.and_token.span));
+            syn::visit_mut::visit_type_reference_mut(self, ty);
+        }
+        // `for<'a> fn(&'a u8)` brings its own.
+        fn visit_type_fn_ptr_mut(&mut self, _: &mut syn::TypeFnPtr) {}
+    }
+    let mut ty = ty.clone();
+    Replace.visit_type_mut(&mut ty);
+    ty
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use syn::parse_quote;
+
+    #[test]
+    fn boxed_futures_are_seen_through() {
+        let ty: Type = parse_quote!(::core::pin::Pin<Box<dyn ::core::future::Future<Output = u8> + Send + 'a>>);
+        assert!(boxed_output(&ty).is_some_and(|output| *output == parse_quote!(u8)));
+        assert!(boxed_output(&parse_quote!(Pin<Box<u8>>)).is_none());
+        assert!(boxed_output(&parse_quote!(Box<dyn Future<Output = u8>>)).is_none());
+    }
+
+    #[test]
+    fn borrowing_types_are_told() {
+        for (ty, expected) in [
+            (parse_quote!(&str), true),
+            (parse_quote!(Cow<'_, str>), true),
+            (parse_quote!(Vec<Page<'a>>), true),
+            (parse_quote!(Cow<'static, str>), false),
+            (parse_quote!(PhantomData<fn(&u8)>), false),
+            (parse_quote!(String), false),
+        ] {
+            assert_eq!(borrowed(&ty).is_some(), expected);
+        }
+    }
+}

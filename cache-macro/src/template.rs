@@ -1,0 +1,205 @@
+//! `key = "user:{req.user_id}"`: text with expressions in braces.
+
+use proc_macro2::Span;
+use syn::visit::{self, Visit};
+use syn::{Expr, LitStr};
+
+use crate::check::Errors;
+
+/// A part of a template.
+pub(crate) enum Piece {
+    Text(String),
+    Placeholder {
+        /// As it is written, for messages.
+        text: String,
+        expr: Expr,
+    },
+}
+
+/// Splits a template; what is wrong with it is reported at the literal, or at the very piece where
+/// the compiler can point into one.
+pub(crate) fn parse(literal: &LitStr, errors: &Errors) -> Option<Vec<Piece>> {
+    let value = literal.value();
+    let spans = Spans::of(literal, &value);
+    let mut fine = true;
+    let mut refuse = |span: Span, message: &str| {
+        errors.at(span, message);
+        fine = false;
+    };
+    if value.is_empty() {
+        refuse(literal.span(), "an empty key; write one such as \"user:{id}\"");
+    }
+    if value.starts_with(':') {
+        refuse(literal.span(), "the prefix and a `:` come in front by themselves; remove the leading `:`");
+    }
+    let mut pieces = Vec::new();
+    let mut text = String::new();
+    let mut at = 0;
+    while let Some(c) = value[at..].chars().next() {
+        let next = at + c.len_utf8();
+        let is_doubled = value[next..].starts_with(c);
+        match c {
+            '{' | '}' if is_doubled => {
+                text.push(c);
+                at = next + 1;
+            }
+            '}' => {
+                refuse(spans.at(at..next), "unmatched `}`; a brace that is part of the key is written `}}`");
+                at = next;
+            }
+            '{' => {
+                let Some(length) = placeholder_len(&value[next..]) else {
+                    refuse(spans.at(at..next), "unclosed `{`; a brace that is part of the key is written `{{`");
+                    break;
+                };
+                let inner = next..next + length;
+                at = inner.end + 1;
+                let source = &value[inner.clone()];
+                let span = spans.at(inner);
+                if let [.., Piece::Placeholder { .. }] = pieces.as_slice()
+                    && !text.contains(':')
+                {
+                    let message = "two placeholders need a `:` between them: without it, \
+                                   `1` and `23` would share a key with `12` and `3`";
+                    refuse(span, message);
+                }
+                if !text.is_empty() {
+                    pieces.push(Piece::Text(std::mem::take(&mut text)));
+                }
+                match expression(source, span) {
+                    Ok(expr) => pieces.push(Piece::Placeholder { text: source.trim().to_owned(), expr }),
+                    Err(message) => refuse(span, message),
+                }
+            }
+            _ if c.is_whitespace() || c.is_control() => {
+                refuse(spans.at(at..next), "a key holds no white space; write `_` or `-`");
+                at = next;
+            }
+            _ => {
+                text.push(c);
+                at = next;
+            }
+        }
+    }
+    if !text.is_empty() {
+        pieces.push(Piece::Text(text));
+    }
+    fine.then_some(pieces)
+}
+
+/// The bytes up to the `}` that closes a placeholder.
+fn placeholder_len(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'{' => depth += 1,
+            b'}' if depth == 0 => return Some(at),
+            b'}' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+fn expression(source: &str, span: Span) -> Result<Expr, &'static str> {
+    if source.trim().is_empty() {
+        return Err("an empty placeholder; name a parameter, as in `{id}`");
+    }
+    let Ok(expr) = LitStr::new(source, span).parse::<Expr>() else {
+        let is_format = source.split_once(':').is_some_and(|(_, rest)| !rest.starts_with(':'));
+        return Err(if is_format {
+            "a placeholder takes no format: each type has one way into a key"
+        } else {
+            "expected an expression over the parameters, as in `{id}` or `{req.user_id}`"
+        });
+    };
+    if leaves(&expr) {
+        return Err("a placeholder cannot return, break or await: it only looks at the parameters");
+    }
+    Ok(expr)
+}
+
+/// Whether an expression does more than yield a value.
+fn leaves(expr: &Expr) -> bool {
+    struct Leaves(bool);
+    impl<'ast> Visit<'ast> for Leaves {
+        fn visit_expr(&mut self, expr: &'ast Expr) {
+            self.0 |= matches!(
+                expr,
+                Expr::Try(_) | Expr::Await(_) | Expr::Return(_) | Expr::Break(_) | Expr::Continue(_) | Expr::Yield(_)
+            );
+            visit::visit_expr(self, expr);
+        }
+    }
+    let mut leaves = Leaves(false);
+    leaves.visit_expr(expr);
+    leaves.0
+}
+
+/// Where the pieces of a literal stand.
+struct Spans<'a> {
+    literal: &'a LitStr,
+    /// The text between plain quotes is the value itself, so that offsets are the same.
+    is_plain: bool,
+}
+
+impl<'a> Spans<'a> {
+    fn of(literal: &'a LitStr, value: &str) -> Spans<'a> {
+        Spans { literal, is_plain: literal.token().to_string() == format!("\"{value}\"") }
+    }
+
+    /// As near as the compiler lets us get.
+    fn at(&self, range: std::ops::Range<usize>) -> Span {
+        let within = self.literal.token().subspan(range.start + 1..range.end + 1).filter(|_| self.is_plain);
+        within.unwrap_or_else(|| self.literal.span())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(template: &str) -> Result<Vec<String>, String> {
+        let errors = Errors::new();
+        let pieces = parse(&LitStr::new(template, Span::call_site()), &errors);
+        errors.finish().map_err(|tokens| tokens.to_string())?;
+        let shown = pieces.into_iter().flatten().map(|piece| match piece {
+            Piece::Text(text) => format!("'{text}'"),
+            Piece::Placeholder { text, .. } => text,
+        });
+        Ok(shown.collect())
+    }
+
+    #[test]
+    fn templates_are_split() {
+        for (template, expected) in [
+            ("user:{id}", vec!["'user:'", "id"]),
+            ("{ a.b() }:{c[0]}:x", vec!["a.b()", "':'", "c[0]", "':x'"]),
+            ("{{user:{id}}}", vec!["'{user:'", "id", "'}'"]),
+            ("all", vec!["'all'"]),
+            ("{match x { _ => 1 }}", vec!["match x { _ => 1 }"]),
+        ] {
+            assert_eq!(parsed(template), Ok(expected.into_iter().map(String::from).collect()), "{template}");
+        }
+    }
+
+    #[test]
+    fn broken_templates_are_refused() {
+        for (template, reason) in [
+            ("", "an empty key"),
+            (":a", "leading"),
+            ("{a}{b}", "between them"),
+            ("{a}-{b}", "between them"),
+            ("{a", "unclosed"),
+            ("a}", "unmatched"),
+            ("a b", "white space"),
+            ("{}", "empty placeholder"),
+            ("{id:?}", "takes no format"),
+            ("{a +}", "expected an expression"),
+            ("{a?}", "cannot return"),
+        ] {
+            let error = parsed(template).expect_err(template);
+            assert!(error.contains(reason), "{template}: {error}");
+        }
+    }
+}

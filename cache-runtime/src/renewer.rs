@@ -1,0 +1,180 @@
+//! The thread that renews the leases of bodies that block theirs.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::envelope::Lease;
+use crate::key::Key;
+
+/// The leases of one cache that blocking bodies hold. A thread renews them while there are any;
+/// it starts with the first and ends some time after the last.
+#[derive(Debug, Default)]
+pub(crate) struct Renewer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By when they are due: equal intervals, so what comes is behind all that is there.
+    due: BTreeMap<(Instant, u64), Held>,
+    next_id: u64,
+    running: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    key: Key,
+    lease: Lease,
+    until: Instant,
+}
+
+/// How leases are renewed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    pub(crate) every: Duration,
+    pub(crate) longest: Duration,
+}
+
+/// How long the thread stays when nothing is held.
+const IDLE: Duration = Duration::from_secs(30);
+
+impl Renewer {
+    /// Renews `lease` until the guard is dropped, as `renew` says how; false from it: lost.
+    pub(crate) fn hold(
+        &self,
+        key: &Key,
+        lease: &Lease,
+        pace: Pace,
+        renew: impl Fn(&Key, &Lease) -> bool + Send + 'static,
+    ) -> Guard {
+        let now = Instant::now();
+        let mut state = self.shared.lock();
+        let id = state.next_id;
+        state.next_id += 1;
+        state.due.insert((now + pace.every, id), Held { key: key.clone(), lease: *lease, until: now + pace.longest });
+        if !state.running {
+            let shared = Arc::clone(&self.shared);
+            let thread = thread::Builder::new().name("redis-cached renew".to_owned());
+            // Where no thread can be had, the lease ends in its own time.
+            state.running = thread.spawn(move || shared.run(pace.every, renew)).is_ok();
+        } else if state.due.len() == 1 {
+            // It sleeps for its own end.
+            self.shared.changed.notify_one();
+        }
+        drop(state);
+        Guard { shared: Arc::clone(&self.shared), id }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self, every: Duration, renew: impl Fn(&Key, &Lease) -> bool) {
+        let mut state = self.lock();
+        loop {
+            let now = Instant::now();
+            let Some((&(at, id), held)) = state.due.first_key_value() else {
+                let (woken, timeout) = self.changed.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+                state = woken;
+                if timeout.timed_out() && state.due.is_empty() {
+                    state.running = false;
+                    return;
+                }
+                continue;
+            };
+            if at > now {
+                state = self.changed.wait_timeout(state, at - now).unwrap_or_else(PoisonError::into_inner).0;
+                continue;
+            }
+            let held = held.clone();
+            drop(state);
+            let stands = renew(&held.key, &held.lease);
+            state = self.lock();
+            // Gone if the body ended meanwhile.
+            if state.due.remove(&(at, id)).is_some() && stands && Instant::now() < held.until {
+                state.due.insert((Instant::now() + every, id), held);
+            }
+        }
+    }
+}
+
+/// Ends the renewals.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    shared: Arc<Shared>,
+    id: u64,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        // Few bodies run at the same time, and a lease moves whenever it is renewed.
+        state.due.retain(|(_, id), _| *id != self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::envelope::Token;
+    use crate::key::KeyWriter;
+
+    const PACE: Pace = Pace { every: Duration::from_millis(5), longest: Duration::from_secs(60) };
+
+    fn held() -> (Key, Lease) {
+        let key = KeyWriter::new("", "renewer").finish().expect("a key");
+        (key, Lease::new(Token::random().expect("randomness"), 1_000))
+    }
+
+    #[test]
+    fn a_lease_is_renewed_until_its_guard_is_dropped() {
+        let renewer = Renewer::default();
+        let (key, lease) = held();
+        let (renewed, renewals) = mpsc::channel();
+        let guard = renewer.hold(&key, &lease, PACE, move |_, _| renewed.send(()).is_ok());
+        for _ in 0..5 {
+            renewals.recv_timeout(Duration::from_secs(20)).expect("a renewal");
+        }
+        drop(guard);
+        assert!(renewer.shared.lock().due.is_empty());
+    }
+
+    #[test]
+    fn a_lost_lease_is_let_go() {
+        let renewer = Renewer::default();
+        let (key, lease) = held();
+        let (asked, questions) = mpsc::channel();
+        let _guard = renewer.hold(&key, &lease, PACE, move |_, _| {
+            let _ = asked.send(());
+            false
+        });
+        questions.recv_timeout(Duration::from_secs(20)).expect("it asks once");
+        while !renewer.shared.lock().due.is_empty() {
+            thread::yield_now();
+        }
+        assert!(questions.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_body_that_hangs_is_given_up() {
+        let renewer = Renewer::default();
+        let (key, lease) = held();
+        let pace = Pace { longest: Duration::ZERO, ..PACE };
+        let _guard = renewer.hold(&key, &lease, pace, |_, _| true);
+        while !renewer.shared.lock().due.is_empty() {
+            thread::yield_now();
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The classic case: a table of 100,000 users, read from the database and from the cache.
+//!
+//! ```sh
+//! cargo run --release -p users_db
+//! REDIS_URL=redis://127.0.0.1:6379 cargo run --release -p users_db
+//! cargo run --release -p users_db -- mysql://user:password@127.0.0.1/shop
+//! cargo run --release -p users_db -- postgres://user:password@127.0.0.1/shop
+//! ```
+//!
+//! The database is the one that the argument or `DATABASE_URL` names; its table
+//! `redis_cached_users` is created and filled if it is missing. Without either, a SQLite file
+//! in a temporary directory serves, and is removed at the end. Add `--features tls` for a server
+//! that wants encrypted connections, as MySQL 8 does by default for passwords.
+//!
+//! Measure in release mode: a hit is almost all decoding, which a debug build does many times
+//! slower.
+
+mod db;
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use redis_cached::redis_cached;
+use sqlx::AnyPool;
+
+use crate::db::{Database, USERS};
+
+/// A connection pool says nothing about the result: it is left out of the key.
+#[redis_cached(ttl = "10m", skip(pool))]
+async fn all_users(pool: &AnyPool) -> Result<Vec<(i64, String, String)>, sqlx::Error> {
+    sqlx::query_as("SELECT id, name, email FROM redis_cached_users ORDER BY id").fetch_all(pool).await
+}
+
+#[redis_cached(ttl = "10m", skip(pool))]
+async fn user(pool: &AnyPool, id: i64) -> Result<Option<(String, String)>, sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    let sql = match connection.backend_name() {
+        "PostgreSQL" => "SELECT name, email FROM redis_cached_users WHERE id = $1",
+        _ => "SELECT name, email FROM redis_cached_users WHERE id = ?",
+    };
+    sqlx::query_as(sql).bind(id).fetch_optional(&mut *connection).await
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let url = std::env::args().nth(1).or_else(|| std::env::var("DATABASE_URL").ok());
+    let database = Database::open(url).await?;
+    println!("{USERS} users in {}", database.kind);
+
+    // With Redis, an earlier run may have left them there: maybe from another database.
+    let start = Instant::now();
+    if let Some(users) = all_users_entry().get().await? {
+        println!("An earlier run left {} users in the cache: read in {:.1?}", users.len(), start.elapsed());
+        println!("They are invalidated now, to show what reading them from the database takes.");
+    }
+    all_users_entry().invalidate().await?;
+    user_entry(42).invalidate().await?;
+
+    println!("all_users()");
+    let first = timed("first call, from the database", all_users(&database.pool)).await?;
+    let second = timed("second call, from the cache", all_users(&database.pool)).await?;
+    assert_eq!(first.value, second.value);
+    compare(first.took, second.took);
+
+    // By its primary key, and from a file on this machine, a row costs no more than a round trip
+    // to Redis does. What the cache saves here is a database that is far away, or busy.
+    println!("user(42)");
+    let first = timed("first call, from the database", user(&database.pool, 42)).await?;
+    let second = timed("second call, from the cache", user(&database.pool, 42)).await?;
+    assert_eq!(first.value, second.value);
+    compare(first.took, second.took);
+
+    database.close().await?;
+    Ok(())
+}
+
+struct Timed<T> {
+    value: T,
+    took: Duration,
+}
+
+async fn timed<T, E>(title: &str, call: impl Future<Output = Result<T, E>>) -> Result<Timed<T>, E> {
+    let start = Instant::now();
+    let value = call.await?;
+    let took = start.elapsed();
+    println!("  {title:<30} {:>10}", format!("{took:.2?}"));
+    Ok(Timed { value, took })
+}
+
+fn compare(database: Duration, cache: Duration) {
+    println!("  the cache took {:.1} times less", database.as_secs_f64() / cache.as_secs_f64());
+}

@@ -1,0 +1,115 @@
+//! An axum service whose answers come from a slow upstream, and are cached for 30 seconds.
+//!
+//! ```sh
+//! cargo run -p weather_api
+//! PORT=8080 REDIS_URL=redis://127.0.0.1:6379 cargo run -p weather_api
+//! ```
+//!
+//! It prints the `curl` commands to try. Start two of them on different ports with one
+//! `REDIS_URL`: what one has fetched the other has too, and what one forgets both forget. Stop
+//! Redis while they run: they go on, uncached.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use redis_cached::{Cache, redis_cached};
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+
+#[derive(Clone)]
+struct AppState {
+    cache: Cache,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Weather {
+    city: String,
+    celsius: i32,
+    wind_kmh: u32,
+}
+
+/// What is cached is this function, not the handler: a handler returns a response, and a
+/// response (`Json<Weather>` too) is not something that can be read back from a store.
+///
+/// An error is not stored: the next request asks the upstream again.
+#[redis_cached(ttl = "30s", cache = state.cache, key = "weather:{city}")]
+async fn forecast(state: &AppState, city: &str) -> Result<Weather, UpstreamError> {
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    if city == "atlantis" {
+        return Err(UpstreamError);
+    }
+    let seed = city.bytes().fold(7u32, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
+    Ok(Weather { city: city.to_owned(), celsius: (seed % 45) as i32 - 12, wind_kmh: seed / 45 % 90 })
+}
+
+async fn weather(State(state): State<AppState>, Path(city): Path<String>) -> Result<Json<Weather>, UpstreamError> {
+    Ok(Json(forecast(&state, &spelled(&city)).await?))
+}
+
+/// Where `forecast` works without the cache, this does not: who asks to forget has to know
+/// whether it happened.
+async fn forget(State(state): State<AppState>, Path(city): Path<String>) -> Result<StatusCode, (StatusCode, String)> {
+    match forecast_entry(&state, &spelled(&city)).invalidate().await {
+        Ok(true) => Ok(StatusCode::NO_CONTENT),
+        Ok(false) => Ok(StatusCode::NOT_FOUND),
+        Err(error) => Err((StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n"))),
+    }
+}
+
+/// One spelling, one entry.
+fn spelled(city: &str) -> String {
+    city.trim().to_lowercase()
+}
+
+struct UpstreamError;
+
+impl IntoResponse for UpstreamError {
+    fn into_response(self) -> Response {
+        (StatusCode::BAD_GATEWAY, "the weather service has no answer\n").into_response()
+    }
+}
+
+async fn print_time(request: Request, next: Next) -> Response {
+    let title = format!("{} {}", request.method(), request.uri());
+    let start = Instant::now();
+    let response = next.run(request).await;
+    println!("{title}: {} after {:.1?}", response.status(), start.elapsed());
+    response
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt().init();
+    let state = AppState { cache: Cache::from_env()?.build() };
+    let app = Router::new()
+        .route("/weather/{city}", get(weather).delete(forget))
+        .layer(middleware::from_fn(print_time))
+        .with_state(state.clone());
+
+    let port = std::env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
+    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    let url = format!("http://{}/weather", listener.local_addr()?);
+    println!("Try, and watch the times here:");
+    println!("  curl {url}/oslo             # 300 ms, and at once for the next 30 seconds");
+    println!("  curl -X DELETE {url}/oslo   # forgotten: the next one takes 300 ms again");
+    println!("  curl {url}/atlantis         # an error is never cached");
+    println!("Ctrl-C stops.");
+
+    let stop = async {
+        // Without the handler there is no graceful way to stop, but the service can run.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    axum::serve(listener, app).with_graceful_shutdown(stop).await?;
+
+    let stats = state.cache.stats();
+    println!("{} hits, {} misses, {} calls without the cache", stats.hits, stats.misses, stats.bypasses);
+    Ok(())
+}

@@ -1,0 +1,216 @@
+//! A way to a server that can be disturbed while it is in use.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+/// What happens to bytes on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Pass,
+    /// New connections are closed at once; those that exist are left alone.
+    Refuse,
+    /// All connections swallow everything and stay open: a peer that vanished.
+    Freeze,
+    /// The same for those that exist now; new ones pass.
+    FreezeExisting,
+    /// Replies arrive that much later.
+    Delay(Duration),
+    /// Replies trickle in, some bytes at a time with a pause between.
+    Trickle {
+        bytes: usize,
+        pause: Duration,
+    },
+    /// Replies arrive with flipped bits.
+    Corrupt,
+}
+
+/// Listens on a port of its own and forwards to a server. Its connections end with it.
+pub(crate) struct Proxy {
+    port: u16,
+    state: Arc<State>,
+}
+
+struct State {
+    target: u16,
+    mode: Mutex<Mode>,
+    pairs: Mutex<Vec<Arc<Pair>>>,
+    accepted: AtomicUsize,
+    replies: AtomicUsize,
+    over: AtomicBool,
+}
+
+struct Pair {
+    client: TcpStream,
+    server: TcpStream,
+    /// For good: a connection that lost bytes never goes on as if nothing had been.
+    frozen: AtomicBool,
+}
+
+impl Proxy {
+    pub(crate) fn to(target: u16) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::new(State {
+            target,
+            mode: Mutex::new(Mode::Pass),
+            pairs: Mutex::default(),
+            accepted: AtomicUsize::new(0),
+            replies: AtomicUsize::new(0),
+            over: AtomicBool::new(false),
+        });
+        let accepting = Arc::clone(&state);
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                if accepting.over.load(SeqCst) {
+                    break;
+                }
+                if let Ok(client) = client {
+                    accepting.accept(client);
+                }
+            }
+        });
+        Proxy { port, state }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Changes what happens from now on.
+    pub(crate) fn set(&self, mode: Mode) {
+        *self.state.mode.lock().unwrap() = match mode {
+            Mode::FreezeExisting => {
+                for pair in &*self.state.pairs.lock().unwrap() {
+                    pair.frozen.store(true, SeqCst);
+                }
+                Mode::Pass
+            }
+            mode => mode,
+        };
+    }
+
+    /// Closes all connections.
+    pub(crate) fn cut(&self) {
+        for pair in self.state.pairs.lock().unwrap().drain(..) {
+            pair.close();
+        }
+    }
+
+    /// How many connections were made so far.
+    pub(crate) fn accepted(&self) -> usize {
+        self.state.accepted.load(SeqCst)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.state.over.store(true, SeqCst);
+        // Wakes the thread that accepts.
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+        self.cut();
+    }
+}
+
+impl State {
+    fn accept(self: &Arc<Self>, client: TcpStream) {
+        self.accepted.fetch_add(1, SeqCst);
+        if *self.mode.lock().unwrap() == Mode::Refuse {
+            return;
+        }
+        let Ok(server) = TcpStream::connect(("127.0.0.1", self.target)) else { return };
+        client.set_nodelay(true).unwrap();
+        server.set_nodelay(true).unwrap();
+        let pair = Arc::new(Pair { client, server, frozen: AtomicBool::new(false) });
+        self.pairs.lock().unwrap().push(Arc::clone(&pair));
+        let (chunks, replies) = mpsc::channel();
+        self.thread(&pair, |state, pair| {
+            state.pump(&pair, &pair.client, |bytes, _| (&pair.server).write_all(bytes).is_ok());
+        });
+        self.thread(&pair, move |state, pair| {
+            state.pump(&pair, &pair.server, |bytes, mode| {
+                let wait = if let Mode::Delay(wait) = mode { wait } else { Duration::ZERO };
+                chunks.send((Instant::now() + wait, bytes.to_vec())).is_ok()
+            });
+        });
+        self.thread(&pair, move |state, pair| {
+            for (due, bytes) in replies {
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                if !state.reply(&pair, bytes) {
+                    break;
+                }
+            }
+        });
+    }
+
+    fn thread(self: &Arc<Self>, pair: &Arc<Pair>, work: impl FnOnce(&State, Arc<Pair>) + Send + 'static) {
+        let (state, pair) = (Arc::clone(self), Arc::clone(pair));
+        std::thread::spawn(move || {
+            work(&state, Arc::clone(&pair));
+            if !pair.frozen.load(SeqCst) {
+                pair.close();
+            }
+        });
+    }
+
+    /// Hands bytes on until either side ends.
+    fn pump(&self, pair: &Pair, mut from: &TcpStream, mut hand_on: impl FnMut(&[u8], Mode) -> bool) {
+        let mut buffer = [0; 64 * 1024];
+        loop {
+            let read = match from.read(&mut buffer) {
+                Ok(0) | Err(_) => return,
+                Ok(read) => read,
+            };
+            let mode = *self.mode.lock().unwrap();
+            if mode == Mode::Freeze {
+                pair.frozen.store(true, SeqCst);
+            }
+            if !pair.frozen.load(SeqCst) && !hand_on(&buffer[..read], mode) {
+                return;
+            }
+        }
+    }
+
+    fn reply(&self, pair: &Pair, mut bytes: Vec<u8>) -> bool {
+        if pair.frozen.load(SeqCst) {
+            return true;
+        }
+        let mode = *self.mode.lock().unwrap();
+        match mode {
+            Mode::Trickle { bytes: size, pause } => {
+                for part in bytes.chunks(size) {
+                    if (&pair.client).write_all(part).is_err() {
+                        return false;
+                    }
+                    std::thread::sleep(pause);
+                }
+                true
+            }
+            Mode::Corrupt => {
+                // Some in each dozen, at places that differ from reply to reply.
+                let mut state = self.replies.fetch_add(1, SeqCst) as u32;
+                for byte in &mut bytes {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    if state >> 24 < 40 {
+                        *byte ^= 1 << (state >> 8 & 7);
+                    }
+                }
+                (&pair.client).write_all(&bytes).is_ok()
+            }
+            _ => (&pair.client).write_all(&bytes).is_ok(),
+        }
+    }
+}
+
+impl Pair {
+    fn close(&self) {
+        let _ = self.client.shutdown(Shutdown::Both);
+        let _ = self.server.shutdown(Shutdown::Both);
+    }
+}
