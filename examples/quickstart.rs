@@ -44,11 +44,10 @@ async fn main() -> Result<(), redis_cached::Error> {
     println!("forget {}: {}", entry.key()?, if entry.invalidate().await? { "done" } else { "nothing was there" });
     call("third call").await;
 
-    match std::env::var("REDIS_URL") {
-        Ok(_) => println!("The report stays in Redis for five minutes: run this again, and the first call is a hit."),
-        Err(_) => {
-            println!("Set REDIS_URL=redis://127.0.0.1:6379 to share results with other processes and later runs.")
-        }
+    if std::env::var("REDIS_URL").is_ok_and(|url| !url.is_empty()) {
+        println!("The report stays in Redis for five minutes: run this again, and the first call is a hit.");
+    } else {
+        println!("Set REDIS_URL=redis://127.0.0.1:6379 to share results with other processes and later runs.");
     }
     Ok(())
 }

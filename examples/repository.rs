@@ -43,7 +43,8 @@ impl Users {
     }
 
     /// No `key`: all parameters but the skipped ones make it. A search that found nothing is
-    /// not worth keeping.
+    /// not worth keeping. Nobody can say which searches an update touches, so a short lifetime
+    /// bounds how long one may lag behind.
     #[redis_cached(cache = self.cache, skip(self), ttl = "1m", cache_if = |found| !found.is_empty())]
     async fn search(&self, name: &str) -> Result<Vec<User>, DbError> {
         self.db.select_by_name(name).await
@@ -109,8 +110,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     updated?;
     let after = users.show("find 1, afterwards", users.find(1)).await?;
     let email = |user: Option<User>| user.map(|user| user.email).unwrap_or_default();
-    println!("  The overtaken read saw {}, and that was not stored:", email(overtaken?));
-    println!("  every read after the update sees {}.", email(after));
+    println!("  The overtaken read (one of the two queries is the update's) saw {},", email(overtaken?));
+    println!("  and that was not stored: every read after the update sees {}.", email(after));
     Ok(())
 }
 
@@ -120,7 +121,7 @@ impl Users {
         let (start, before) = (Instant::now(), self.db.queries());
         let value = call.await?;
         let (took, queries) = (start.elapsed(), self.db.queries() - before);
-        println!("  {title:<20} {:>9} {queries} queries   {value:?}", format!("{took:.1?}"));
+        println!("  {title:<20} {:>9}   queries: {queries}   {value:?}", format!("{took:.1?}"));
         Ok(value)
     }
 }

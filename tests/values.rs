@@ -234,8 +234,8 @@ macro_rules! round_trips {
                     value.expect("the second call is a hit")
                 }
                 let cache = Cache::builder("memory://?max_mb=512").unwrap().build();
-                assert_eq!(kept(&cache, Some(value.clone())).await, value);
-                assert_eq!(kept(&cache, None).await, value);
+                assert_eq!(kept::<V>(&cache, Some(value.clone())).await, value);
+                assert_eq!(kept::<V>(&cache, None).await, value);
             }
 
             #[tokio::test]

@@ -27,7 +27,7 @@ pub(crate) struct Args {
     pub(crate) cache_if: Option<Expr>,
     pub(crate) none_ttl: Option<(Ident, Lifetime)>,
     pub(crate) jitter: f64,
-    pub(crate) returns: Option<Word<Returns>>,
+    pub(crate) returns: Option<Returns>,
     pub(crate) siblings: bool,
     pub(crate) krate: Option<Path>,
 }
@@ -66,12 +66,6 @@ pub(crate) enum Returns {
     Value,
     Option,
     Result,
-}
-
-/// One of a few words, with its place.
-pub(crate) struct Word<T> {
-    pub(crate) value: T,
-    pub(crate) span: Span,
 }
 
 /// How each argument is written, for messages.
@@ -161,7 +155,7 @@ impl Args {
             }
             "siblings" => {
                 let on = errors.keep(word(input, &[("on", true), ("off", false)]));
-                self.siblings = on.is_none_or(|on| on.value);
+                self.siblings = on.unwrap_or(true);
             }
             _ => self.krate = Some(input.call(Path::parse_mod_style)?),
         }
@@ -348,16 +342,13 @@ fn cache_if(expr: Expr) -> syn::Result<Expr> {
     }
 }
 
-/// `a` of `= a`, where only the words of `known` can stand.
-fn word<T: Copy>(input: ParseStream<'_>, known: &[(&str, T)]) -> syn::Result<Word<T>> {
+/// One of the words of `known`.
+fn word<T: Copy>(input: ParseStream<'_>, known: &[(&str, T)]) -> syn::Result<T> {
     let span = input.span();
-    let found = input.call(Ident::parse_any).ok().and_then(|ident| {
-        known.iter().find(|(word, _)| ident == word).map(|&(_, value)| Word { value, span })
-    });
-    found.ok_or_else(|| {
+    let found = input.call(Ident::parse_any).ok().and_then(|ident| known.iter().find(|(word, _)| ident == word));
+    found.map(|&(_, value)| value).ok_or_else(|| {
         let words = known.iter().map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>();
-        let (last, others) = words.split_last().expect("there are words");
-        syn::Error::new(span, format_args!("expected {} or {last}", others.join(", ")))
+        syn::Error::new(span, format_args!("expected {}", words.join(" or ")))
     })
 }
 

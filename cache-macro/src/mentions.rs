@@ -74,7 +74,9 @@ pub(crate) fn identifiers(tokens: &impl ToTokens) -> HashSet<String> {
 fn words(tokens: TokenStream, found: &mut HashSet<String>) {
     for token in tokens {
         match token {
-            TokenTree::Ident(ident) => drop(found.insert(ident.to_string())),
+            TokenTree::Ident(ident) => {
+                found.insert(ident.to_string());
+            }
             TokenTree::Group(group) => words(group.stream(), found),
             TokenTree::Punct(_) | TokenTree::Literal(_) => {}
         }

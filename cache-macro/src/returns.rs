@@ -2,8 +2,8 @@
 
 use proc_macro2::Span;
 use syn::spanned::Spanned;
-use syn::visit::{self, Visit};
-use syn::visit_mut::VisitMut;
+use syn::visit::Visit;
+use syn::visit_mut::{self, VisitMut};
 use syn::{GenericArgument, Lifetime, PathArguments, ReturnType, Type, TypeImplTrait, TypeParamBound, TypePath, TypeReference};
 
 use crate::args::{self, Args};
@@ -55,7 +55,7 @@ const NOTHING: &str = "this function returns nothing, so there is nothing to cac
 /// The kind of a return type, and an error if the stored part of it borrows.
 pub(crate) fn kind(ty: &Type, args: &Args, errors: &Errors) -> Kind {
     let spelled = last_ident(ty).is_some_and(|ident| ident.ends_with("Result"));
-    let kind = match args.returns.as_ref().map(|returns| returns.value) {
+    let kind = match args.returns {
         Some(args::Returns::Value) => Kind::Anything,
         Some(args::Returns::Option) => Kind::Option,
         Some(args::Returns::Result) => Kind::Result,
@@ -171,7 +171,7 @@ pub(crate) fn without_lifetimes(ty: &Type) -> Type {
         }
         fn visit_type_reference_mut(&mut self, ty: &mut TypeReference) {
             ty.lifetime.get_or_insert_with(|| Lifetime::new("'static", ty.and_token.span));
-            syn::visit_mut::visit_type_reference_mut(self, ty);
+            visit_mut::visit_type_reference_mut(self, ty);
         }
         // `for<'a> fn(&'a u8)` brings its own.
         fn visit_type_fn_ptr_mut(&mut self, _: &mut syn::TypeFnPtr) {}

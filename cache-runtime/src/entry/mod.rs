@@ -1,5 +1,7 @@
 //! The entry behind one call's arguments: what generated `…_entry` functions return.
 
+#[cfg(any(feature = "tokio", feature = "blocking"))]
+mod base;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 #[cfg(feature = "tokio")]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::base::Base;
 use crate::cache::Cache;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -41,21 +42,17 @@ use crate::key::Key;
 /// can come of it.
 ///
 /// An entry holds its key and a handle to its cache; making one asks nobody.
-pub struct Entry<V> {
-    cache: Cache,
-    plan: Plan<V>,
-    key: Result<Key, Error>,
-}
+pub struct Entry<V>(Base<V>);
 
 impl<V> Entry<V> {
     /// The key, as `redis-cli` shows it.
     pub fn key(&self) -> Result<&str, Error> {
-        Ok(self.usable()?.as_str())
+        Ok(self.0.key()?.as_str())
     }
 
     /// The value, if one is stored and fresh. Never runs the body, never waits for one that runs.
     pub async fn get(&self) -> Result<Option<V>, Error> {
-        Engine::tokio(&self.cache).get(&self.plan, self.usable()?).await
+        Engine::tokio(&self.0.cache).get(&self.0.plan, self.0.key()?).await
     }
 
     /// Stores `value` with the lifetime that the function's attribute gives it. False if it was
@@ -66,7 +63,7 @@ impl<V> Entry<V> {
     /// This asserts that `value` is current. After a write to the origin, prefer
     /// [`write_through`](Self::write_through) or [`invalidate`](Self::invalidate).
     pub async fn put(&self, value: &V) -> Result<bool, Error> {
-        Engine::tokio(&self.cache).put(&self.plan, self.usable()?, value).await
+        Engine::tokio(&self.0.cache).put(&self.0.plan, self.0.key()?, value).await
     }
 
     /// Forgets the value; true if something was there. Also voids computations in flight: their
@@ -75,13 +72,13 @@ impl<V> Entry<V> {
     /// Where this fails, the entry is kept in mind and invalidated before this process reads it
     /// again.
     pub async fn invalidate(&self) -> Result<bool, Error> {
-        Engine::tokio(&self.cache).invalidate(self.usable()?).await
+        Engine::tokio(&self.0.cache).invalidate(self.0.key()?).await
     }
 
     /// What is left of the value's fresh lifetime: `None` if there is no value,
     /// [`Duration::MAX`] if it lives for ever.
     pub async fn ttl(&self) -> Result<Option<Duration>, Error> {
-        Engine::tokio(&self.cache).ttl(&self.plan, self.usable()?).await
+        Engine::tokio(&self.0.cache).ttl(&self.0.plan, self.0.key()?).await
     }
 
     /// Runs `write`, which makes `value` current at the origin, and stores `value`. Returns what
@@ -94,28 +91,24 @@ impl<V> Entry<V> {
     where
         F: AsyncFnOnce() -> Result<T, E>,
     {
-        Engine::tokio(&self.cache).write_through(&self.plan, self.usable(), value, write).await
-    }
-
-    fn usable(&self) -> Result<&Key, Error> {
-        self.key.as_ref().map_err(Error::clone)
+        Engine::tokio(&self.0.cache).write_through(&self.0.plan, self.0.key(), value, write).await
     }
 }
 
 impl<V> Clone for Entry<V> {
     fn clone(&self) -> Self {
-        Entry { cache: self.cache.clone(), plan: self.plan, key: self.key.clone() }
+        Entry(self.0.clone())
     }
 }
 
 impl<V> fmt::Debug for Entry<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry").field("key", &self.key.as_ref().map(Key::as_str)).finish_non_exhaustive()
+        self.0.debug(f)
     }
 }
 
 /// For generated code.
 #[doc(hidden)]
 pub fn entry<V>(cache: &Cache, plan: Plan<V>, key: Result<Key, Error>) -> Entry<V> {
-    Entry { cache: cache.clone(), plan, key }
+    Entry(Base::new(cache, plan, key))
 }

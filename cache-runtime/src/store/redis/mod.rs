@@ -15,6 +15,8 @@ mod transport;
 
 #[cfg(feature = "blocking")]
 mod blocking;
+#[cfg(feature = "tokio")]
+mod deadline;
 #[cfg(feature = "tls-rustls")]
 mod tls;
 #[cfg(feature = "tokio")]

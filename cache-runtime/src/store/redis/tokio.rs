@@ -5,11 +5,12 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client};
 use tokio::runtime::{Handle, Id};
 use tokio::sync::{Semaphore, watch};
@@ -18,6 +19,7 @@ use tokio::time::timeout_at;
 
 use super::Shared;
 use super::breaker::Epoch;
+use super::deadline::{Deadlines, Elapsed};
 use super::fault::{Blame, Fault};
 use super::transport::{
     Features, HALF_OPEN, Reply, Request, Transport, alone, cluster_info, greeted, greeting, patience,
@@ -46,7 +48,8 @@ struct Link {
     slot: Mutex<Slot>,
     /// Kilobytes of large requests.
     room: Semaphore,
-    sentinel: AbortHandle,
+    deadlines: Arc<Deadlines>,
+    keeper: AbortHandle,
 }
 
 enum Slot {
@@ -100,17 +103,20 @@ impl Tokio {
         if let Some(link) = links.iter().find(|link| link.runtime == runtime) {
             return Ok(Arc::clone(link));
         }
+        let deadlines = Arc::<Deadlines>::default();
+        let (kept, usual) = (Arc::clone(&deadlines), self.shared.timeout);
         let leave = Leave { links: Arc::downgrade(&self.links), runtime };
-        let sentinel = handle.spawn(async move {
+        let keeper = handle.spawn(async move {
             let _leave = leave;
-            std::future::pending::<()>().await;
+            kept.keep(usual).await;
         });
         let link = Arc::new(Link {
             runtime,
             handle,
             slot: Mutex::new(Slot::Empty),
             room: Semaphore::new(IN_FLIGHT / 1024),
-            sentinel: sentinel.abort_handle(),
+            deadlines,
+            keeper: keeper.abort_handle(),
         });
         links.push(Arc::clone(&link));
         Ok(link)
@@ -207,15 +213,17 @@ impl Transport for Tokio {
     ) -> Result<R, Fault> {
         let link = self.link()?;
         let mut progress = Progress::Connecting;
-        let attempt = self.attempt(&link, epoch, &build, &read, &mut progress);
-        let outcome = timeout_at(by.into(), attempt).await;
+        let outcome = {
+            let attempt = pin!(self.attempt(&link, epoch, &build, &read, &mut progress));
+            link.deadlines.within(by, attempt).await
+        };
         match (outcome, progress) {
             (Ok(outcome), _) => outcome,
-            (Err(_), Progress::Connecting) => Err(Fault::hung()),
-            (Err(_), Progress::Waiting) => {
+            (Err(Elapsed), Progress::Connecting) => Err(Fault::hung()),
+            (Err(Elapsed), Progress::Waiting) => {
                 Err(Fault::new(ErrorKind::Timeout, Blame::Wait, "too many large values are on their way"))
             }
-            (Err(_), Progress::Sent(connection)) => {
+            (Err(Elapsed), Progress::Sent(connection)) => {
                 if connection.timeouts.fetch_add(1, Relaxed) + 1 >= HALF_OPEN {
                     link.discard(&connection);
                 }
@@ -277,7 +285,7 @@ impl Link {
 impl Drop for Tokio {
     fn drop(&mut self) {
         for link in self.links.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            link.sentinel.abort();
+            link.keeper.abort();
         }
     }
 }
@@ -326,13 +334,12 @@ async fn connect(shared: &Shared, epoch: Epoch) -> Result<Arc<Connection>, Fault
 }
 
 async fn send(connection: &mut MultiplexedConnection, request: &Request) -> redis::RedisResult<Reply> {
-    // Through the trait, whose futures are boxed: an allocation costs less than to move a large
-    // future through all the layers above.
+    // Not through redis-rs' trait, whose futures are boxed.
     Ok(match request {
-        Request::One(command) => Reply::One(connection.req_packed_command(command).await?),
+        Request::One(command) => Reply::One(connection.send_packed_command(command).await?),
         Request::Many(pipeline) => {
             let sent = Instant::now();
-            let values = connection.req_packed_commands(pipeline, 0, pipeline.len()).await?;
+            let values = connection.send_packed_commands(pipeline, 0, pipeline.len()).await?;
             Reply::Many { values, sent }
         }
     })

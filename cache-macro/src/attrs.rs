@@ -1,0 +1,93 @@
+//! Which of the user's attributes go where, and which generated functions add.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::punctuated::Punctuated;
+use syn::{Attribute, Ident, Meta, Token};
+
+/// The attributes that every generated function gets: those that say what a function is, and not
+/// what its body does.
+pub(crate) fn shared(attrs: &[Attribute]) -> TokenStream {
+    attrs.iter().filter_map(shared_one).collect()
+}
+
+fn shared_one(attr: &Attribute) -> Option<TokenStream> {
+    let Some(name) = attr.path().segments.first().map(|first| first.ident.to_string()) else { return None };
+    match name.as_str() {
+        "doc" | "cfg" | "deprecated" | "must_use" | "allow" | "warn" | "deny" | "forbid" => Some(attr.to_token_stream()),
+        // Fulfilled by the body, and perhaps by nothing else.
+        "expect" => attr.parse_args::<TokenStream>().ok().map(|lints| quote!(#[allow(#lints)])),
+        "cfg_attr" => {
+            let metas = attr.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated).ok()?;
+            let all_shared = metas.iter().skip(1).all(|meta| {
+                let words = ["doc", "deprecated", "must_use", "allow", "warn", "deny", "forbid"];
+                words.iter().any(|word| meta.path().is_ident(word))
+            });
+            all_shared.then(|| attr.to_token_stream())
+        }
+        _ => None,
+    }
+}
+
+/// The attributes of a parameter that a generated function repeats.
+pub(crate) fn of_param(attrs: &[Attribute]) -> Vec<Attribute> {
+    let lints = ["allow", "warn", "deny", "forbid"];
+    attrs.iter().filter(|attr| lints.iter().any(|lint| attr.path().is_ident(lint))).cloned().collect()
+}
+
+/// A paragraph in front of the documentation that a sibling shares with its function.
+pub(crate) fn doc(summary: &str) -> TokenStream {
+    quote! {
+        #[doc = #summary]
+        #[doc = ""]
+    }
+}
+
+pub(crate) fn of_body(ident: &Ident) -> TokenStream {
+    doc(&format!("The body of `{ident}`: computes, and leaves the cache alone."))
+}
+
+pub(crate) fn of_refresh(ident: &Ident) -> TokenStream {
+    doc(&format!("Runs the body of `{ident}` now, and stores what it returns."))
+}
+
+pub(crate) fn of_entry(ident: &Ident) -> TokenStream {
+    doc(&format!("The cache entry behind the call of `{ident}` with the same arguments."))
+}
+
+/// What generated code may do, whatever the crate around it forbids itself.
+pub(crate) fn generated() -> TokenStream {
+    quote! {
+        #[allow(
+            // Siblings are there to be used, not because they are.
+            dead_code,
+            // A pattern binds more than the key needs.
+            unused_variables,
+            // `use … as _` for a trait that only some types need.
+            unused_imports,
+            // Fires where the user's own function is deprecated, which said so already.
+            deprecated,
+            // Signatures are the user's, and complained about once, at the body.
+            clippy::too_many_arguments,
+            clippy::type_complexity,
+            clippy::needless_pass_by_value,
+            clippy::trivially_copy_pass_by_ref,
+            clippy::must_use_candidate,
+            clippy::double_must_use,
+            clippy::unused_async,
+            clippy::unused_self,
+            // A parameter `_x` is handed on.
+            clippy::used_underscore_binding,
+            // A `match` lets a temporary of a key's expression live as long as it is needed.
+            clippy::match_single_binding,
+            // What an attribute's expressions look like from within.
+            clippy::redundant_closure,
+            clippy::redundant_closure_for_method_calls,
+            clippy::borrow_deref_ref,
+            clippy::explicit_auto_deref,
+            clippy::needless_borrow,
+            clippy::clone_on_copy,
+            clippy::items_after_statements,
+        )]
+    }
+}

@@ -1,0 +1,237 @@
+//! The attribute and the function, brought together and checked against each other. What is in a
+//! [`Model`] can be quoted without another look.
+
+use std::collections::HashSet;
+
+use proc_macro2::Span;
+use quote::ToTokens;
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{Expr, Ident, Receiver, Type};
+
+use crate::args::{Args, Codec, Lifetime};
+use crate::check::Errors;
+use crate::features::Features;
+use crate::function::{Face, Function, Param};
+use crate::mentions::Variables;
+use crate::place::{self, Place};
+use crate::returns::{self, Kind};
+use crate::suggest::did_you_mean;
+use crate::{generics, template};
+
+/// A function that can be cached as its attribute says.
+pub(crate) struct Model {
+    pub(crate) args: Args,
+    pub(crate) face: Face,
+    pub(crate) params: Vec<Param>,
+    /// Without the future around it.
+    pub(crate) output: Type,
+    pub(crate) kind: Kind,
+    pub(crate) pieces: Vec<Piece>,
+    /// Which parameters the key needs, and which `cache = …`.
+    pub(crate) key: Uses,
+    pub(crate) cache: Uses,
+    /// Generic parameters that the entry does not have.
+    pub(crate) not_in_entry: HashSet<String>,
+    /// Generic parameters that are no part of the name.
+    pub(crate) not_in_name: HashSet<String>,
+    pub(crate) place: Place,
+    pub(crate) function: Function,
+}
+
+/// A piece of a key.
+pub(crate) enum Piece {
+    Text(String),
+    Part(Part),
+}
+
+/// An argument in a key.
+pub(crate) struct Part {
+    /// For messages.
+    pub(crate) label: String,
+    pub(crate) value: Value,
+    /// Whether its `:` is still to be written: in a template it is text.
+    pub(crate) separated: bool,
+}
+
+pub(crate) enum Value {
+    Receiver(Span),
+    Expr(Expr),
+}
+
+/// What an expression needs of the function's parameters.
+pub(crate) struct Uses {
+    pub(crate) receiver: bool,
+    /// By position.
+    pub(crate) params: Vec<bool>,
+}
+
+impl Model {
+    pub(crate) fn new(args: Args, function: Function, features: Features, errors: &Errors) -> Option<Model> {
+        if !function.check(features, errors) {
+            return None;
+        }
+        let output = function.output()?.clone();
+        let kind = returns::kind(&output, &args, errors);
+        check_codec(&args.codec, features, errors);
+
+        let params = function.params();
+        let scope = Scope { receiver: function.sig.receiver(), params: &params };
+        scope.check_skips(&args.skip, errors);
+        scope.check_lifetimes(&args, errors);
+        let pieces = match &args.key {
+            Some(literal) => scope.template(literal, &args, errors)?,
+            None => scope.all(&args.skip),
+        };
+        let key = scope.uses(pieces.iter().filter_map(|piece| match piece {
+            Piece::Part(Part { value: Value::Expr(expr), .. }) => Some(expr),
+            _ => None,
+        }));
+        let key = Uses {
+            receiver: key.receiver || pieces.iter().any(|piece| matches!(piece, Piece::Part(Part { value: Value::Receiver(_), .. }))),
+            ..key
+        };
+        let cache = scope.uses(&args.cache);
+        let not_in_name = scope.dropped(&function, &output, |index| key.params[index]);
+        let not_in_entry = scope.dropped(&function, &output, |index| key.params[index] || cache.params[index]);
+
+        let place = if args.siblings { place::place(&function) } else { Place::Free };
+        if place == Place::TraitImpl {
+            let message = "in an `impl … for` block nothing may stand beside a method; \
+                           write `siblings = off`, and reach its entry through a method of the type's own";
+            errors.at(function.sig.ident.span(), message);
+        }
+        let face = function.face();
+        Some(Model { args, face, params, output, kind, pieces, key, cache, not_in_entry, not_in_name, place, function })
+    }
+}
+
+/// The names that expressions of the attribute can use.
+struct Scope<'a> {
+    receiver: Option<&'a Receiver>,
+    params: &'a [Param],
+}
+
+impl Scope<'_> {
+    fn bindings(&self) -> impl Iterator<Item = &Ident> {
+        self.params.iter().flat_map(|param| &param.bindings)
+    }
+
+    fn knows(&self, name: &Ident) -> bool {
+        if name == "self" { self.receiver.is_some() } else { self.bindings().any(|binding| binding == name) }
+    }
+
+    /// What to say of a name that is none of a parameter.
+    fn unknown(&self, name: &Ident) -> String {
+        if name == "self" {
+            return "this function has no `self`".to_owned();
+        }
+        let receiver = self.receiver.map(|_| "self".to_owned());
+        let known: Vec<String> = receiver.into_iter().chain(self.bindings().map(|name| name.unraw().to_string())).collect();
+        if known.is_empty() {
+            return format!("`{name}` is not a parameter; this function has none");
+        }
+        let nearest = did_you_mean(&name.to_string(), known.iter().map(String::as_str));
+        format!("`{name}` is not a parameter{nearest}\nparameters: {}", known.join(", "))
+    }
+
+    fn check_skips(&self, skip: &[Ident], errors: &Errors) {
+        for name in skip.iter().filter(|name| !self.knows(name)) {
+            errors.at(name.span(), self.unknown(name));
+        }
+    }
+
+    /// A lifetime is decided where only the value is at hand.
+    fn check_lifetimes(&self, args: &Args, errors: &Errors) {
+        let none_ttl = args.none_ttl.as_ref().map(|(_, lifetime)| lifetime);
+        for lifetime in args.ttl.iter().chain(none_ttl) {
+            let Lifetime::Constant(expr) = lifetime else { continue };
+            let variables = Variables::of(expr);
+            if let Some(param) = variables.free().find(|name| self.knows(name)) {
+                let message = format!(
+                    "a lifetime sees the value, and not the parameter `{param}`; write `ttl = |value| …`, or a constant"
+                );
+                errors.at(param.span(), message);
+            }
+        }
+    }
+
+    /// Every parameter that is not skipped, in order.
+    fn all(&self, skip: &[Ident]) -> Vec<Piece> {
+        let receiver = self.receiver.filter(|_| !skip.iter().any(|name| name == "self")).map(|receiver| Part {
+            label: "self".to_owned(),
+            value: Value::Receiver(receiver.self_token.span),
+            separated: true,
+        });
+        let params = self.bindings().filter(|name| !skip.contains(name)).map(|name| Part {
+            label: name.unraw().to_string(),
+            value: Value::Expr(Expr::Path(syn::ExprPath { attrs: Vec::new(), qself: None, path: name.clone().into() })),
+            separated: true,
+        });
+        receiver.into_iter().chain(params).map(Piece::Part).collect()
+    }
+
+    fn template(&self, literal: &syn::LitStr, args: &Args, errors: &Errors) -> Option<Vec<Piece>> {
+        if let Some(name) = &args.name {
+            errors.at(name.span(), "`key` replaces the name; remove one of the two");
+        }
+        let mut pieces = vec![Piece::Text(":".to_owned())];
+        for piece in template::parse(literal, errors)? {
+            match piece {
+                template::Piece::Text(text) => match pieces.last_mut() {
+                    Some(Piece::Text(before)) => before.push_str(&text),
+                    _ => pieces.push(Piece::Text(text)),
+                },
+                template::Piece::Placeholder { text, expr } => {
+                    let variables = Variables::of(&expr);
+                    for name in variables.free().filter(|name| !self.knows(name)) {
+                        errors.at(name.span(), self.unknown(name));
+                    }
+                    for name in args.skip.iter().filter(|name| variables.mention(name)) {
+                        errors.at(name.span(), format_args!("`{name}` is skipped, and part of `key` all the same"));
+                    }
+                    let is_receiver = matches!(&expr, Expr::Path(path) if path.path.is_ident("self"));
+                    let value = if is_receiver { Value::Receiver(expr.span()) } else { Value::Expr(expr) };
+                    pieces.push(Piece::Part(Part { label: text, value, separated: false }));
+                }
+            }
+        }
+        Some(pieces)
+    }
+
+    fn uses<'a>(&self, exprs: impl IntoIterator<Item = &'a Expr>) -> Uses {
+        let variables: Vec<_> = exprs.into_iter().map(Variables::of).collect();
+        let mention = |name: &Ident| variables.iter().any(|variables| variables.mention(name));
+        Uses {
+            receiver: mention(&Ident::new("self", Span::call_site())),
+            params: self.params.iter().map(|param| param.bindings.iter().any(mention)).collect(),
+        }
+    }
+
+    fn dropped(&self, function: &Function, output: &Type, is_used: impl Fn(usize) -> bool) -> HashSet<String> {
+        let (mut used, mut unused) = (vec![output.to_token_stream()], Vec::new());
+        for (index, param) in self.params.iter().enumerate() {
+            let types = if is_used(index) { &mut used } else { &mut unused };
+            types.push(param.ty.to_token_stream());
+        }
+        generics::dropped(&function.sig.generics, &used, &unused)
+    }
+}
+
+fn check_codec(codec: &Codec, features: Features, errors: &Errors) {
+    let (span, name, enabled) = match codec {
+        Codec::Custom(_) => return,
+        Codec::Default if features.bincode => return,
+        Codec::Default => {
+            let message = "without the feature `bincode` of `redis-cached` there is no default codec; \
+                           enable it, or write `codec = …`";
+            return errors.at(Span::call_site(), message);
+        }
+        Codec::Bincode(span) => (*span, "bincode", features.bincode),
+        Codec::Json(span) => (*span, "json", features.json),
+        Codec::MessagePack(span) => (*span, "messagepack", features.messagepack),
+    };
+    if !enabled {
+        errors.at(span, format_args!("`codec = {name}` needs the feature `{name}` of `redis-cached`"));
+    }
+}
