@@ -263,19 +263,17 @@ mod generic {
     }
 
     #[redis_cached(cache = CACHE)]
-    async fn name_of<K: Kind, const N: usize>(times: [u8; N]) -> String {
-        format!("{}{N}{}", K::NAME, times.len())
+    async fn name_of<K: Kind, const N: usize>(times: u8) -> String {
+        format!("{}{N}{times}", K::NAME)
     }
 
     #[tokio::test]
     async fn parameters_are_part_of_the_name() {
-        assert_eq!(name_of::<Red, 2>([0, 0]).await, "red22");
-        assert_eq!(name_of::<Blue, 2>([0, 0]).await, "blue22");
-        assert_eq!(name_of::<Blue, 1>([0]).await, "blue11");
-        assert_eq!(
-            name_of_entry::<Red, 2>([0, 0]).key().unwrap(),
-            "functions:generic.name_of<functions.generic.Red,2>:(0,0)"
-        );
+        assert_eq!(name_of::<Red, 2>(3).await, "red23");
+        assert_eq!(name_of::<Blue, 2>(3).await, "blue23");
+        assert_eq!(name_of::<Blue, 1>(3).await, "blue13");
+        let entry = name_of_entry::<Red, 2>(3);
+        assert_eq!(entry.key().unwrap(), "functions:generic.name_of<functions.generic.Red,2>:3");
     }
 
     #[redis_cached(cache = CACHE)]
@@ -453,25 +451,44 @@ mod names {
         assert_eq!(r#match(1), 1);
         assert_eq!(match_entry(1).key().unwrap(), "functions:names.match:1");
     }
+}
 
-    #[test]
-    fn of_the_prelude_may_be_taken() {
-        #[derive(Serialize, Deserialize)]
-        #[expect(dead_code, reason = "only their names matter")]
-        enum Option {
-            Some,
-            None,
-            Ok,
-            Err,
-        }
-        #[expect(unused_imports, reason = "only their names matter")]
-        use Option::{Err, None, Ok, Some};
-        #[redis_cached(cache = CACHE)]
-        fn own() -> Option {
-            None
-        }
-        assert!(matches!(own(), Option::None));
+mod shadowed {
+    //! Types and constructors named as in the prelude.
+
+    use super::{CACHE, Deserialize, Serialize, redis_cached};
+
+    #[derive(Serialize, Deserialize)]
+    pub(super) enum Option {
+        None,
+        #[expect(dead_code, reason = "only its name matters")]
+        Some,
     }
+    #[expect(unused_imports, reason = "only their names matter")]
+    use self::Option::{None, Some};
+
+    #[expect(dead_code, reason = "only its name matters")]
+    struct Box;
+    #[expect(dead_code, reason = "only its name matters")]
+    struct Result;
+    #[expect(dead_code, reason = "only its name matters")]
+    fn drop() {}
+
+    #[redis_cached(cache = CACHE)]
+    pub(super) fn plain(id: u64) -> Option {
+        if id == 0 { None } else { Some }
+    }
+
+    #[redis_cached(cache = CACHE, siblings = off)]
+    pub(super) async fn asynchronous(id: u64) -> Option {
+        if id == 0 { None } else { Some }
+    }
+}
+
+#[tokio::test]
+async fn the_prelude_may_be_shadowed() {
+    assert!(matches!(shadowed::plain(0), shadowed::Option::None));
+    assert!(matches!(shadowed::asynchronous(0).await, shadowed::Option::None));
 }
 
 mod in_traits {
@@ -497,7 +514,7 @@ mod in_traits {
         }
 
         #[redis_cached(siblings = off, cache = CACHE)]
-        fn count(mut self, (mut id): u64) -> u64 {
+        fn count(mut self, mut id: u64) -> u64 {
             self.0 += 1;
             id += 1;
             if id > 100 {
@@ -530,8 +547,8 @@ mod in_traits {
     #[tokio::test]
     async fn alone() {
         for _ in 0..2 {
-            assert_eq!(Repo(1).find(2).await.as_deref(), Ok("12"));
-            assert_eq!(Repo(1).find(0).await.as_deref(), Err("zero"));
+            assert_eq!(Repo(1).find(2).await, Ok("12".into()));
+            assert_eq!(Repo(1).find(0).await, Err("zero".into()));
             assert_eq!(Repo(1).count(2), 5);
             assert_eq!(Repo::make(1), 1);
             assert_eq!(Repo(2).doubled(), 4);
@@ -566,7 +583,7 @@ mod in_traits {
     async fn under_async_trait() {
         let db = Db::new();
         for _ in 0..2 {
-            assert_eq!(is_send(FindBoxed::find(&db, 1, "a", (2, 3))).await.as_deref(), Ok("1a23"));
+            assert_eq!(is_send(FindBoxed::find(&db, 1, "a", (2, 3))).await, Ok("1a23".into()));
             assert_eq!(db.shared(true).await, "true");
         }
         assert_eq!(db.runs.so_far(), 2);

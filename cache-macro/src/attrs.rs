@@ -56,7 +56,7 @@ pub(crate) fn of_entry(ident: &Ident) -> TokenStream {
 }
 
 /// What generated code may do, whatever the crate around it forbids itself.
-pub(crate) fn generated() -> TokenStream {
+pub(crate) fn allowances() -> TokenStream {
     quote! {
         #[allow(
             // Siblings are there to be used, not because they are.

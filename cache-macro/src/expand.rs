@@ -33,7 +33,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
         return alone(model);
     }
     let call = caller(model, "call", None);
-    let body = body(&model.function);
+    let body = body(model);
     let refresh = caller(model, "refresh", Some("refresh"));
     let entry = entry(model);
     quote!(#call #body #refresh #entry)
@@ -46,16 +46,16 @@ pub(crate) fn fallback(model: &Model) -> TokenStream {
         return TokenStream::new();
     }
     let Function { attrs, vis, sig, .. } = &model.function;
-    let (attrs, generated) = (attrs::shared(attrs), attrs::generated());
+    let (attrs, allow) = (attrs::shared(attrs), attrs::allowances());
     let unreachable = quote!({ ::core::panic!("its attribute does not compile") });
     let same = ["uncached", "refresh"].map(|suffix| {
         let sig = Signature { ident: sibling(&sig.ident, suffix), ..plain_signature(sig, &model.params) };
-        quote!(#attrs #generated #vis #sig #unreachable)
+        quote!(#attrs #allow #vis #sig #unreachable)
     });
     let entry = entry_signature(model);
     quote! {
         #(#same)*
-        #attrs #generated #vis #entry #unreachable
+        #attrs #allow #vis #entry #unreachable
     }
 }
 
@@ -72,7 +72,7 @@ fn caller(model: &Model, verb: &str, suffix: Option<&str>) -> TokenStream {
     let docs = suffix.map(|_| attrs::of_refresh(&sig.ident.unraw()));
     let attrs = attrs::shared(attrs);
     // A function that nobody calls is worth a warning; a sibling is not.
-    let generated = attrs::generated();
+    let allow = attrs::allowances();
     let mut new_sig = plain_signature(sig, &model.params);
     if let Some(suffix) = suffix {
         new_sig.ident = sibling(&sig.ident, suffix);
@@ -89,7 +89,7 @@ fn caller(model: &Model, verb: &str, suffix: Option<&str>) -> TokenStream {
     let description = description(model, sig.receiver(), &model.output, &TokenStream::new());
     let run = run(model, verb, &quote!(move || #callee #turbofish (#(#args),*)));
     let block = block(model.face, &description, &run);
-    quote!(#docs #attrs #generated #vis #new_sig #block)
+    quote!(#docs #attrs #allow #vis #new_sig #block)
 }
 
 // Input:
@@ -99,10 +99,20 @@ fn caller(model: &Model, verb: &str, suffix: Option<&str>) -> TokenStream {
 // Output:
 //     #[instrument]
 //     async fn user_uncached(db: &Db, Path(id): Path<u64>) -> Result<User, Error> { BODY }
-fn body(function: &Function) -> TokenStream {
-    let Function { attrs, vis, sig, body } = function;
+fn body(model: &Model) -> TokenStream {
+    let Function { attrs, vis, sig, body } = &model.function;
     let docs = attrs::of_body(&sig.ident.unraw());
-    let sig = Signature { ident: sibling(&sig.ident, "uncached"), ..sig.clone() };
+    let mut sig = Signature { ident: sibling(&sig.ident, "uncached"), ..sig.clone() };
+    let typed = sig.inputs.iter_mut().filter_map(|input| match input {
+        FnArg::Typed(typed) => Some(typed),
+        FnArg::Receiver(_) => None,
+    });
+    for (index, param) in typed.enumerate() {
+        // Unused is not what a parameter is that the attribute mentions.
+        if model.cache.params[index] || (model.args.key.is_some() && model.key.params[index]) {
+            param.attrs.push(parse_quote!(#[allow(unused_variables)]));
+        }
+    }
     quote!(#docs #(#attrs)* #[allow(dead_code)] #vis #sig #body)
 }
 
@@ -119,14 +129,14 @@ fn entry(model: &Model) -> TokenStream {
     let Names { cache, plan, key, .. } = &names;
     let Function { attrs, vis, sig, .. } = &model.function;
     let docs = attrs::of_entry(&sig.ident.unraw());
-    let (attrs, generated) = (attrs::shared(attrs), attrs::generated());
+    let (attrs, allow) = (attrs::shared(attrs), attrs::allowances());
     let private = private(model);
     let make = if model.face == Face::Plain { quote!(blocking_entry) } else { quote!(entry) };
     let output = returns::without_lifetimes(&model.output);
     let sig = entry_signature(model);
     let description = description(model, sig.receiver(), &output, &TokenStream::new());
     quote! {
-        #docs #attrs #generated
+        #docs #attrs #allow
         #vis #sig {
             #description
             #private::#make(#cache, #plan, #key)
@@ -202,7 +212,7 @@ fn alone(model: &Model) -> TokenStream {
     if let (Some((mutability, _)), Some(FnArg::Receiver(plain))) = (receiver, new_sig.inputs.first_mut()) {
         plain.mutability = Some(mutability);
     }
-    let description = description(model, sig.receiver(), output, &attrs::generated());
+    let description = description(model, sig.receiver(), output, &attrs::allowances());
     let run = run(model, "call", &closure);
     let block = block(model.face, &description, &run);
     quote!(#(#attrs)* #vis #new_sig #block)
@@ -300,13 +310,15 @@ fn find_cache(model: &Model) -> TokenStream {
     let private = private(model);
     let Some(expr) = &model.args.cache else { return quote!(#private::installed()) };
     let Names { cache, .. } = &Names::new();
-    let facade = facade(model);
+    let span = generated(expr.span());
+    let facade = facade_at(model, span);
     let destructure = destructure(model, &model.cache);
     let borrowed = borrowed(expr);
-    quote_spanned! {expr.span().resolved_at(Span::mixed_site())=>
+    let clone = quote_spanned!(span=> #facade::Cache::clone(#borrowed));
+    quote! {
         &{
             #destructure
-            let #cache = #facade::Cache::clone(#borrowed);
+            let #cache = #clone;
             #cache
         }
     }
@@ -330,18 +342,20 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
     let private = private(model);
     let stored = stored(model, output);
     // What is wrong with the stored type is reported at the return type.
-    let span = output.span().resolved_at(Span::mixed_site());
+    let span = generated(output.span());
     let codec_type = codec_type(model, span);
-    let codec_fns = quote_spanned!(span=> #private::CodecFns::<#stored>::of::<#codec_type>());
+    let at_output = private_at(model, span);
+    let codec_fns = quote_spanned!(span=> #at_output::CodecFns::<#stored>::of::<#codec_type>());
     let function = make_function(model);
     let nones = match (model.kind, &model.args.none_ttl) {
-        (Kind::Anything, _) => quote_spanned!(span=> #private::Nones::never()),
-        (Kind::Option, _) => quote_spanned!(span=> <#stored as #private::OptionLike>::nones()),
+        (Kind::Anything, _) => quote!(#private::Nones::never()),
+        (Kind::Option, _) => quote_spanned!(span=> <#stored as #at_output::OptionLike>::nones()),
         (Kind::Value | Kind::Result, None) => {
-            quote_spanned!(span=> #private::storable::<#stored, _>(#private::Kind::<#stored>::new().found()))
+            quote_spanned!(span=> #at_output::storable::<#stored, _>(#at_output::Kind::<#stored>::new().found()))
         }
         (Kind::Value | Kind::Result, Some((keyword, _))) => {
-            let span = keyword.span().resolved_at(Span::mixed_site());
+            let span = generated(keyword.span());
+            let private = private_at(model, span);
             quote_spanned!(span=> #private::storable_option::<#stored, _>(#private::Kind::<#stored>::new().found()))
         }
     };
@@ -350,18 +364,22 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
             const __TTL: #private::Ttl = #private::Ttl::from_env(::core::option_env!("REDIS_CACHED_TTL"));
             |_| __TTL
         }},
-        Some(Lifetime::Closure(closure)) => quote_spanned! {closure.span().resolved_at(Span::mixed_site())=>
-            |#value| #private::IntoTtl::into_ttl(#private::of_value::<#stored, _>(#closure, #value))
-        },
+        Some(Lifetime::Closure(closure)) => {
+            let span = generated(closure.span());
+            let private = private_at(model, span);
+            quote_spanned! {span=>
+                |#value| #private::IntoTtl::into_ttl(#private::of_value::<#stored, _>(#closure, #value))
+            }
+        }
         Some(lifetime) => {
-            let lifetime = constant_lifetime(&private, lifetime);
+            let lifetime = constant_lifetime(model, lifetime);
             quote!(|_| #lifetime)
         }
     };
     let none_ttl = match &model.args.none_ttl {
         None => quote!(::core::option::Option::None),
         Some((_, lifetime)) => {
-            let lifetime = constant_lifetime(&private, lifetime);
+            let lifetime = constant_lifetime(model, lifetime);
             quote!(::core::option::Option::Some(#lifetime))
         }
     };
@@ -382,12 +400,15 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
     }}
 }
 
-fn constant_lifetime(private: &TokenStream, lifetime: &Lifetime) -> TokenStream {
+fn constant_lifetime(model: &Model, lifetime: &Lifetime) -> TokenStream {
+    let private = private(model);
     match lifetime {
         Lifetime::Milliseconds(milliseconds) => quote!(#private::Ttl::Millis(#milliseconds)),
         Lifetime::Forever => quote!(#private::Ttl::Forever),
         Lifetime::Constant(expr) | Lifetime::Closure(expr) => {
-            quote_spanned!(expr.span().resolved_at(Span::mixed_site())=> #private::IntoTtl::into_ttl(#expr))
+            let span = generated(expr.span());
+            let private = private_at(model, span);
+            quote_spanned!(span=> #private::IntoTtl::into_ttl(#expr))
         }
     }
 }
@@ -450,15 +471,17 @@ fn make_function(model: &Model) -> TokenStream {
     }}
 }
 
-fn codec_type(model: &Model, span: Span) -> TokenStream {
-    let facade = facade(model);
-    match &model.args.codec {
-        Codec::Default => quote_spanned!(span=> #facade::Bincode),
-        Codec::Bincode(span) => quote_spanned!(span.resolved_at(Span::mixed_site())=> #facade::Bincode),
-        Codec::Json(span) => quote_spanned!(span.resolved_at(Span::mixed_site())=> #facade::Json),
-        Codec::MessagePack(span) => quote_spanned!(span.resolved_at(Span::mixed_site())=> #facade::MessagePack),
-        Codec::Custom(codec) => codec.to_token_stream(),
-    }
+fn codec_type(model: &Model, output: Span) -> TokenStream {
+    let (span, codec) = match &model.args.codec {
+        Codec::Default => (output, "Bincode"),
+        Codec::Bincode(span) => (generated(*span), "Bincode"),
+        Codec::Json(span) => (generated(*span), "Json"),
+        Codec::MessagePack(span) => (generated(*span), "MessagePack"),
+        Codec::Custom(codec) => return codec.to_token_stream(),
+    };
+    let facade = facade_at(model, span);
+    let codec = Ident::new(codec, span);
+    quote_spanned!(span=> #facade::#codec)
 }
 
 // Input:
@@ -469,7 +492,7 @@ fn codec_type(model: &Model, span: Span) -> TokenStream {
 //         let writer = key(cache, plan.function);
 //         let writer = writer.literal(":user:");
 //         let writer = match &id {
-//             part => writer.placeholder("id", key_part_of(part, probe(part).key_part())),
+//             part => __private::part(writer, "id", part, probe(part).key_part()),
 //         };
 //         writer.finish()
 //     }
@@ -478,24 +501,24 @@ fn make_key(model: &Model, receiver: Option<&Receiver>) -> TokenStream {
     let private = private(model);
     let destructure = destructure(model, &model.key);
     let pieces = model.pieces.iter().map(|piece| {
-        let Part { label, value, separated } = match piece {
+        let Part { label, value } = match piece {
             Piece::Text(text) => return quote!(let #writer = #writer.literal(#text);),
             Piece::Part(part) => part,
         };
-        let append = if *separated { quote!(arg) } else { quote!(placeholder) };
-        let (span, check, value) = match (value, receiver) {
+        let (span, append, value) = match (value, receiver) {
             (Value::Receiver(span), Some(receiver)) => {
                 let value = function::behind(receiver);
-                (*span, "key_part_of_self", quote!(&#value))
+                (*span, "self_part", quote_spanned!(*span=> &#value))
             }
             (Value::Receiver(_), None) => unreachable!("checked before"),
-            (Value::Expr(expr), _) => (expr.span(), "key_part_of", borrowed(expr)),
+            (Value::Expr(expr), _) => (expr.span(), "part", borrowed(expr)),
         };
-        let span = span.resolved_at(Span::mixed_site());
-        let check = Ident::new(check, span);
+        let span = generated(span);
+        let private = private_at(model, span);
+        let append = Ident::new(append, span);
         quote_spanned! {span=>
             let #writer = match #value {
-                #part => #writer.#append(#label, #private::#check(#part, #private::probe(#part).key_part())),
+                #part => #private::#append(#writer, #label, #part, #private::probe(#part).key_part()),
             };
         }
     });
@@ -510,7 +533,7 @@ fn make_key(model: &Model, receiver: Option<&Receiver>) -> TokenStream {
 
 /// A reference to the value of an expression.
 fn borrowed(expr: &Expr) -> TokenStream {
-    let span = expr.span().resolved_at(Span::mixed_site());
+    let span = generated(expr.span());
     match expr {
         Expr::Path(_) | Expr::Field(_) | Expr::MethodCall(_) | Expr::Call(_) | Expr::Index(_) | Expr::Lit(_)
         | Expr::Macro(_) | Expr::Paren(_) | Expr::Unary(_) | Expr::Reference(_) => quote_spanned!(span=> &#expr),
@@ -575,8 +598,8 @@ fn sibling(ident: &Ident, suffix: &str) -> Ident {
 
 /// The type that is stored.
 fn stored(model: &Model, output: &Type) -> TokenStream {
-    let private = private(model);
-    let span = output.span().resolved_at(Span::mixed_site());
+    let span = generated(output.span());
+    let private = private_at(model, span);
     match model.kind {
         Kind::Result => quote_spanned!(span=> <#output as #private::ResultLike>::Ok),
         Kind::Value | Kind::Anything | Kind::Option => output.to_token_stream(),
@@ -592,4 +615,27 @@ fn facade(model: &Model) -> TokenStream {
 fn private(model: &Model) -> TokenStream {
     let facade = facade(model);
     quote!(#facade::__private)
+}
+
+/// [`facade`], for code whose errors are to be shown at `span`: one token from elsewhere, and they
+/// are shown at the attribute.
+fn facade_at(model: &Model, span: Span) -> TokenStream {
+    match &model.args.krate {
+        None => quote_spanned!(span=> ::redis_cached),
+        Some(path) => path.to_token_stream().into_iter().map(|mut token| {
+            token.set_span(token.span().located_at(span));
+            token
+        }).collect(),
+    }
+}
+
+/// [`private`], as [`facade_at`].
+fn private_at(model: &Model, span: Span) -> TokenStream {
+    let facade = facade_at(model, span);
+    quote_spanned!(span=> #facade::__private)
+}
+
+/// The place of the user's code, for code that is not the user's.
+fn generated(span: Span) -> Span {
+    span.resolved_at(Span::mixed_site())
 }

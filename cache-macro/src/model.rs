@@ -50,8 +50,6 @@ pub(crate) struct Part {
     /// For messages.
     pub(crate) label: String,
     pub(crate) value: Value,
-    /// Whether its `:` is still to be written: in a template it is text.
-    pub(crate) separated: bool,
 }
 
 pub(crate) enum Value {
@@ -161,14 +159,12 @@ impl Scope<'_> {
         let receiver = self.receiver.filter(|_| !skip.iter().any(|name| name == "self")).map(|receiver| Part {
             label: "self".to_owned(),
             value: Value::Receiver(receiver.self_token.span),
-            separated: true,
         });
         let params = self.bindings().filter(|name| !skip.contains(name)).map(|name| Part {
             label: name.unraw().to_string(),
             value: Value::Expr(Expr::Path(syn::ExprPath { attrs: Vec::new(), qself: None, path: name.clone().into() })),
-            separated: true,
         });
-        receiver.into_iter().chain(params).map(Piece::Part).collect()
+        receiver.into_iter().chain(params).flat_map(|part| [Piece::Text(":".to_owned()), Piece::Part(part)]).collect()
     }
 
     fn template(&self, literal: &syn::LitStr, args: &Args, errors: &Errors) -> Option<Vec<Piece>> {
@@ -192,7 +188,7 @@ impl Scope<'_> {
                     }
                     let is_receiver = matches!(&expr, Expr::Path(path) if path.path.is_ident("self"));
                     let value = if is_receiver { Value::Receiver(expr.span()) } else { Value::Expr(expr) };
-                    pieces.push(Piece::Part(Part { label: text, value, separated: false }));
+                    pieces.push(Piece::Part(Part { label: text, value }));
                 }
             }
         }

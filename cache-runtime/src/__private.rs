@@ -23,8 +23,7 @@ pub use crate::function::{CodecFns, Function, Name, Nones, Plan, Site, Slot, def
 pub use crate::key::{Key, KeyWriter};
 pub use crate::ttl::{IntoTtl, Ttl};
 
-/// Starts a key: `key(cache, plan.function).arg("id", &id).finish()`, or with a template
-/// `.literal(":user:").placeholder("id", &id)`.
+/// Starts a key: text goes on with `.literal(":")`, parameters with [`part`], and `.finish()` ends it.
 pub fn key(cache: &Cache, function: &'static Function) -> KeyWriter {
     crate::function::key_writer(cache.namespace(), function)
 }
@@ -174,8 +173,8 @@ impl<T> OptionLike for Option<T> {
     }
 }
 
-/// Whether a parameter can be part of a key: `require_key_part(&id).key_part()` names [`Yes`]
-/// where the type is `Serialize`, and otherwise fails with our words at the parameter.
+/// Whether a parameter can be part of a key: `part(writer, "id", &id, probe(&id).key_part())` gets
+/// [`Yes`] where the type is `Serialize`, and otherwise fails with our words at the parameter.
 #[derive(Debug)]
 pub struct Probe<'a, T: ?Sized>(&'a T);
 
@@ -210,16 +209,38 @@ impl<T: ?Sized> NoKeyPart<T> for Probe<'_, T> {
     }
 }
 
-/// The verdict of [`Probe`], as a bound: `key_part_of(&id, probe(&id).key_part())`.
+/// The verdict of [`Probe`] on a parameter, as a bound.
 #[diagnostic::on_unimplemented(
     message = "a parameter of type `{T}` cannot be part of a cache key",
     label = "not `Serialize`",
     note = "leave it out with `skip(…)`, or say what it means to the key with `key = \"…{{param.field}}…\"`"
 )]
-pub trait KeyPart<T: ?Sized> {}
-impl<T: ?Sized> KeyPart<T> for Yes {}
+pub trait KeyPart<T: ?Sized> {
+    /// Appends it.
+    fn append(self, writer: KeyWriter, parameter: &'static str, value: &T) -> KeyWriter;
+}
 
-/// The parameter itself, once its type has passed.
-pub fn key_part_of<T: ?Sized, K: KeyPart<T>>(parameter: &T, _: K) -> &T {
-    parameter
+impl<T: ?Sized + Serialize> KeyPart<T> for Yes {
+    fn append(self, writer: KeyWriter, parameter: &'static str, value: &T) -> KeyWriter {
+        writer.placeholder(parameter, value)
+    }
+}
+
+/// The verdict of [`Probe`] on `self`.
+#[diagnostic::on_unimplemented(
+    message = "`self` of type `{T}` cannot be part of a cache key",
+    label = "not `Serialize`",
+    note = "leave it out with `skip(self)`, or say what it means to the key with `key = \"…{{self.field}}…\"`"
+)]
+pub trait SelfPart<T: ?Sized>: KeyPart<T> {}
+impl<T: ?Sized + Serialize> SelfPart<T> for Yes {}
+
+/// Appends a parameter to a key, or what a template makes of some.
+pub fn part<T: ?Sized, K: KeyPart<T>>(writer: KeyWriter, parameter: &'static str, value: &T, verdict: K) -> KeyWriter {
+    verdict.append(writer, parameter, value)
+}
+
+/// Appends `self` to a key.
+pub fn self_part<T: ?Sized, K: SelfPart<T>>(writer: KeyWriter, parameter: &'static str, value: &T, verdict: K) -> KeyWriter {
+    verdict.append(writer, parameter, value)
 }

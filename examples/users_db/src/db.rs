@@ -1,7 +1,7 @@
 //! The database: which one, its table, and the rows in it. Nothing here knows of a cache.
 
-use sqlx::any::{AnyPool, AnyPoolOptions, install_default_drivers};
-use sqlx::{AssertSqlSafe, Connection};
+use sqlx::any::{AnyPoolOptions, install_default_drivers};
+use sqlx::{AnyPool, AssertSqlSafe, Connection};
 use tempfile::TempDir;
 
 /// How many users the table has.

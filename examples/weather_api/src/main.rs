@@ -24,6 +24,7 @@ use tokio::net::TcpListener;
 
 #[derive(Clone)]
 struct AppState {
+    upstream: Upstream,
     cache: Cache,
 }
 
@@ -40,12 +41,7 @@ struct Weather {
 /// An error is not stored: the next request asks the upstream again.
 #[redis_cached(ttl = "30s", cache = state.cache, key = "weather:{city}")]
 async fn forecast(state: &AppState, city: &str) -> Result<Weather, UpstreamError> {
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    if city == "atlantis" {
-        return Err(UpstreamError);
-    }
-    let seed = city.bytes().fold(7u32, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
-    Ok(Weather { city: city.to_owned(), celsius: (seed % 45) as i32 - 12, wind_kmh: seed / 45 % 90 })
+    state.upstream.ask(city).await
 }
 
 async fn weather(State(state): State<AppState>, Path(city): Path<String>) -> Result<Json<Weather>, UpstreamError> {
@@ -67,7 +63,22 @@ fn spelled(city: &str) -> String {
     city.trim().to_lowercase()
 }
 
+/// Stands for a service that others run, a slow one.
+#[derive(Clone)]
+struct Upstream;
+
 struct UpstreamError;
+
+impl Upstream {
+    async fn ask(&self, city: &str) -> Result<Weather, UpstreamError> {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        if city == "atlantis" {
+            return Err(UpstreamError);
+        }
+        let seed = city.bytes().fold(7u32, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
+        Ok(Weather { city: city.to_owned(), celsius: (seed % 45) as i32 - 12, wind_kmh: seed / 45 % 90 })
+    }
+}
 
 impl IntoResponse for UpstreamError {
     fn into_response(self) -> Response {
@@ -86,7 +97,7 @@ async fn print_time(request: Request, next: Next) -> Response {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().init();
-    let state = AppState { cache: Cache::from_env()?.build() };
+    let state = AppState { upstream: Upstream, cache: Cache::from_env()?.build() };
     let app = Router::new()
         .route("/weather/{city}", get(weather).delete(forget))
         .layer(middleware::from_fn(print_time))

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client};
 use tokio::runtime::{Handle, Id};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::AbortHandle;
 use tokio::time::timeout_at;
 
@@ -28,6 +28,9 @@ use crate::error::ErrorKind;
 
 /// Requests of more than this many bytes take part in [`IN_FLIGHT`].
 const SMALL: usize = 4 * 1024;
+
+/// So many spare lanes are kept.
+const SPARE: usize = 1024;
 
 /// How many bytes of large requests one runtime has in flight: a hung server must not collect
 /// them without a bound.
@@ -60,7 +63,11 @@ enum Slot {
         outcome: Outcome,
         task: AbortHandle,
     },
-    Ready(Arc<Connection>),
+    Ready {
+        connection: Arc<Connection>,
+        /// Lanes that nobody uses now.
+        spare: Vec<Lane>,
+    },
 }
 
 type Outcome = watch::Receiver<Option<Result<Arc<Connection>, Fault>>>;
@@ -73,11 +80,24 @@ struct Connection {
     timeouts: AtomicU32,
 }
 
+/// One exchange's share in a connection. To take a spare one is cheaper than to make one.
+struct Lane {
+    connection: Arc<Connection>,
+    multiplexed: MultiplexedConnection,
+}
+
+impl Lane {
+    fn of(connection: &Arc<Connection>) -> Lane {
+        Lane { connection: Arc::clone(connection), multiplexed: connection.multiplexed.clone() }
+    }
+}
+
 /// How far an exchange has come, for when its time is up.
-enum Progress {
-    Connecting,
-    Waiting,
-    Sent(Arc<Connection>),
+#[derive(Default)]
+struct Progress {
+    /// `None` while connecting.
+    lane: Option<Lane>,
+    sent: bool,
 }
 
 impl Tokio {
@@ -122,17 +142,19 @@ impl Tokio {
         Ok(link)
     }
 
-    /// A connection made in `epoch`, and whether it was in use before.
-    async fn connection(&self, link: &Arc<Link>, epoch: Epoch) -> Result<(Arc<Connection>, bool), Fault> {
+    /// A share in a connection made in `epoch`, and whether that was in use before.
+    async fn lane(&self, link: &Arc<Link>, epoch: Epoch) -> Result<(Lane, bool), Fault> {
         let mut outcome = {
             let mut slot = link.slot();
-            match &*slot {
-                Slot::Ready(connection) if connection.epoch == epoch => return Ok((Arc::clone(connection), true)),
+            match &mut *slot {
+                Slot::Ready { connection, spare } if connection.epoch == epoch => {
+                    return Ok((spare.pop().unwrap_or_else(|| Lane::of(connection)), true));
+                }
                 Slot::Connecting { epoch: same, outcome, .. } if *same == epoch => outcome.clone(),
                 _ => self.connect(link, &mut slot, epoch),
             }
         };
-        wait(&mut outcome).await.map(|connection| (connection, false))
+        wait(&mut outcome).await.map(|connection| (Lane::of(&connection), false))
     }
 
     /// Starts the task that connects, in place of whatever is in the slot.
@@ -151,7 +173,10 @@ impl Tokio {
                 let mut slot = link.slot();
                 // Not if another attempt has replaced this one.
                 if matches!(&*slot, Slot::Connecting { outcome, .. } if outcome.same_channel(&own)) {
-                    *slot = connected.clone().map_or(Slot::Empty, Slot::Ready);
+                    *slot = match &connected {
+                        Ok(connection) => Slot::Ready { connection: Arc::clone(connection), spare: Vec::new() },
+                        Err(_) => Slot::Empty,
+                    };
                 }
             }
             sender.send_replace(Some(connected));
@@ -170,33 +195,35 @@ impl Tokio {
     ) -> Result<R, Fault> {
         let mut retried = false;
         loop {
-            *progress = Progress::Connecting;
-            let (connection, used) = self.connection(link, epoch).await?;
-            let request = build(self.shared.allowed(connection.features));
-            *progress = Progress::Waiting;
-            let _room = link.room(&request).await;
-            *progress = Progress::Sent(Arc::clone(&connection));
-            let mut multiplexed = connection.multiplexed.clone();
-            let outcome = match send(&mut multiplexed, &request).await {
+            *progress = Progress::default();
+            let (lane, used) = self.lane(link, epoch).await?;
+            let lane = progress.lane.insert(lane);
+            let request = build(self.shared.allowed(lane.connection.features));
+            let _room = match size(&request) {
+                size if size > SMALL => link.room(size).await,
+                _ => None,
+            };
+            progress.sent = true;
+            let outcome = match send(&mut lane.multiplexed, &request).await {
                 Ok(reply) => read(reply),
                 Err(error) => Err(error.into()),
             };
+            let Some(lane) = progress.lane.take() else { return outcome };
             match outcome {
-                Ok(result) => {
-                    if connection.timeouts.load(Relaxed) != 0 {
-                        connection.timeouts.store(0, Relaxed);
-                    }
-                    return Ok(result);
-                }
-                Err(fault) => {
-                    if fault.spoils_connection() {
-                        link.discard(&connection);
-                    }
+                Err(fault) if fault.spoils_connection() => {
+                    link.discard(&lane.connection);
                     if fault.blame == Blame::Closed && used && !retried {
                         retried = true;
                         continue;
                     }
                     return Err(fault);
+                }
+                outcome => {
+                    if lane.connection.timeouts.load(Relaxed) != 0 {
+                        lane.connection.timeouts.store(0, Relaxed);
+                    }
+                    link.give_back(lane);
+                    return outcome;
                 }
             }
         }
@@ -212,19 +239,20 @@ impl Transport for Tokio {
         by: Instant,
     ) -> Result<R, Fault> {
         let link = self.link()?;
-        let mut progress = Progress::Connecting;
+        let mut progress = Progress::default();
         let outcome = {
             let attempt = pin!(self.attempt(&link, epoch, &build, &read, &mut progress));
             link.deadlines.within(by, attempt).await
         };
         match (outcome, progress) {
             (Ok(outcome), _) => outcome,
-            (Err(Elapsed), Progress::Connecting) => Err(Fault::hung()),
-            (Err(Elapsed), Progress::Waiting) => {
+            (Err(Elapsed), Progress { lane: Some(_), sent: false }) => {
                 Err(Fault::new(ErrorKind::Timeout, Blame::Wait, "too many large values are on their way"))
             }
-            (Err(Elapsed), Progress::Sent(connection)) => {
-                if connection.timeouts.fetch_add(1, Relaxed) + 1 >= HALF_OPEN {
+            (Err(Elapsed), Progress { lane, .. }) => {
+                if let Some(Lane { connection, .. }) = lane
+                    && connection.timeouts.fetch_add(1, Relaxed) + 1 >= HALF_OPEN
+                {
                     link.discard(&connection);
                 }
                 Err(Fault::hung())
@@ -263,19 +291,26 @@ impl Link {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn discard(&self, connection: &Arc<Connection>) {
+    fn give_back(&self, lane: Lane) {
+        if let Slot::Ready { connection, spare } = &mut *self.slot()
+            && Arc::ptr_eq(connection, &lane.connection)
+            && spare.len() < SPARE
+        {
+            spare.push(lane);
+        }
+    }
+
+    fn discard(&self, spoilt: &Arc<Connection>) {
         let mut slot = self.slot();
-        if matches!(&*slot, Slot::Ready(ready) if Arc::ptr_eq(ready, connection)) {
-            *slot = Slot::Empty;
+        if matches!(&*slot, Slot::Ready { connection, .. } if Arc::ptr_eq(connection, spoilt)) {
+            let discarded = std::mem::replace(&mut *slot, Slot::Empty);
+            drop(slot);
+            drop(discarded);
         }
     }
 
     /// Waits until a large request has room.
-    async fn room(&self, request: &Request) -> Option<tokio::sync::SemaphorePermit<'_>> {
-        let size = size(request);
-        if size <= SMALL {
-            return None;
-        }
+    async fn room(&self, size: usize) -> Option<SemaphorePermit<'_>> {
         let kilobytes = (size.min(IN_FLIGHT) / 1024) as u32;
         // The semaphore is never closed.
         self.room.acquire_many(kilobytes).await.ok()
