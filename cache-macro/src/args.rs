@@ -57,7 +57,7 @@ pub(crate) enum Codec {
     Json(Span),
     MessagePack(Span),
     /// A type that implements the trait.
-    Custom(Type),
+    Custom(Box<Type>),
 }
 
 /// `returns = …`
@@ -313,7 +313,7 @@ fn codec(mut ty: Type) -> syn::Result<Codec> {
         return Err(syn::Error::new(ty.span(), "expected a codec: bincode, json, messagepack, or a path to a `Codec`"));
     };
     let Some(ident) = path.path.get_ident().filter(|_| path.qself.is_none()) else {
-        return Ok(Codec::Custom(ty));
+        return Ok(Codec::Custom(Box::new(ty)));
     };
     let text = ident.to_string();
     match text.as_str() {
@@ -328,7 +328,7 @@ fn codec(mut ty: Type) -> syn::Result<Codec> {
             );
             Err(syn::Error::new(ident.span(), message))
         }
-        _ => Ok(Codec::Custom(ty)),
+        _ => Ok(Codec::Custom(Box::new(ty))),
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) fn shared(attrs: &[Attribute]) -> TokenStream {
 }
 
 fn shared_one(attr: &Attribute) -> Option<TokenStream> {
-    let Some(name) = attr.path().segments.first().map(|first| first.ident.to_string()) else { return None };
+    let name = attr.path().segments.first()?.ident.to_string();
     match name.as_str() {
         "doc" | "cfg" | "deprecated" | "must_use" | "allow" | "warn" | "deny" | "forbid" => Some(attr.to_token_stream()),
         // Fulfilled by the body, and perhaps by nothing else.
@@ -80,6 +80,10 @@ pub(crate) fn allowances() -> TokenStream {
             clippy::used_underscore_binding,
             // A `match` lets a temporary of a key's expression live as long as it is needed.
             clippy::match_single_binding,
+            // A pattern looks through the reference that the key has.
+            clippy::pattern_type_mismatch,
+            // `60 * 60` is an `i32`, as good as any.
+            clippy::default_numeric_fallback,
             // What an attribute's expressions look like from within.
             clippy::redundant_closure,
             clippy::redundant_closure_for_method_calls,
@@ -90,4 +94,21 @@ pub(crate) fn allowances() -> TokenStream {
             clippy::items_after_statements,
         )]
     }
+}
+
+/// What a body may be that it would not be but for the attribute.
+pub(crate) fn body_allowances() -> TokenStream {
+    quote! {
+        #[allow(
+            // The wrapper calls it; where nobody calls the wrapper, that is what is worth a warning.
+            dead_code,
+            // A `const fn` cannot be cached, so this is no advice.
+            clippy::missing_const_for_fn,
+        )]
+    }
+}
+
+/// For the `let` that gives a body its parameter back as the signature says.
+pub(crate) fn rebinding_allowances() -> TokenStream {
+    quote!(#[allow(clippy::shadow_same, clippy::shadow_reuse, clippy::shadow_unrelated)])
 }

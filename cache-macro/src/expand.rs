@@ -113,7 +113,8 @@ fn body(model: &Model) -> TokenStream {
             param.attrs.push(parse_quote!(#[allow(unused_variables)]));
         }
     }
-    quote!(#docs #(#attrs)* #[allow(dead_code)] #vis #sig #body)
+    let allow = attrs::body_allowances();
+    quote!(#docs #(#attrs)* #allow #vis #sig #body)
 }
 
 // Input:
@@ -185,7 +186,8 @@ fn alone(model: &Model) -> TokenStream {
     let output = &model.output;
     let ret = Ident::new("ret", Span::mixed_site());
     let rebind = model.params.iter().filter(|param| needs_rebinding(param)).map(|Param { pat, ident, .. }| {
-        quote!(let #pat = #ident;)
+        let allow = attrs::rebinding_allowances();
+        quote!(#allow let #pat = #ident;)
     });
     let receiver = sig.receiver().and_then(|receiver| receiver.mutability.map(|mutability| (mutability, receiver)));
     let closure = match model.face {

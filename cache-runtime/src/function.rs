@@ -32,7 +32,7 @@ pub struct Site {
 pub enum Name {
     /// The function's path, found at run time.
     Path,
-    /// `name = "…"`.
+    /// `name = "…"`, followed by the type parameters that are part of the function's identity.
     Given(&'static str),
     /// `key = "…"`: the template is all that follows the prefix.
     Template,
@@ -63,7 +63,7 @@ impl Function {
         let prefix = escape_part(site.prefix);
         let head = match site.name {
             Name::Template => prefix.into_owned(),
-            Name::Given(name) => format!("{prefix}:{}", escape_part(name)),
+            Name::Given(name) => format!("{prefix}:{}{}", escape_part(name), function_name("", "", generics)),
             Name::Path => format!("{prefix}:{}", function_name(path, site.ident, generics)),
         };
         let refusal = found.needs_self_describing.then(|| {

@@ -1,0 +1,117 @@
+//! Generated code passes under every lint that a crate is likely to deny, and without a prelude.
+
+#![deny(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
+#![deny(missing_docs, missing_debug_implementations, unreachable_pub, unused, future_incompatible, let_underscore)]
+#![deny(
+    elided_lifetimes_in_paths,
+    explicit_outlives_requirements,
+    single_use_lifetimes,
+    trivial_casts,
+    trivial_numeric_casts,
+    unused_lifetimes,
+    unused_qualifications,
+    unused_results,
+    variant_size_differences
+)]
+#![deny(
+    clippy::absolute_paths,
+    clippy::allow_attributes_without_reason,
+    clippy::default_numeric_fallback,
+    clippy::expect_used,
+    clippy::missing_docs_in_private_items,
+    clippy::pattern_type_mismatch,
+    clippy::semicolon_inside_block,
+    clippy::shadow_reuse,
+    clippy::shadow_same,
+    clippy::shadow_unrelated,
+    clippy::std_instead_of_core,
+    clippy::unwrap_used
+)]
+#![forbid(unsafe_code)]
+#![no_implicit_prelude]
+
+use ::core::convert::From;
+use ::core::future::ready;
+use ::core::mem::drop;
+use ::core::option::Option;
+use ::core::prelude::rust_2024::{derive, test};
+use ::core::result::Result;
+use ::redis_cached::redis_cached;
+use ::serde::{Deserialize, Serialize};
+use ::std::string::String;
+use ::std::sync::Arc;
+
+/// A parameter that is no part of a key.
+#[derive(Debug)]
+struct Db;
+
+/// A value.
+#[derive(Debug, Serialize, Deserialize)]
+struct User {
+    /// Its number.
+    id: u64,
+}
+
+/// Everything at once.
+#[redis_cached(
+    ttl = |user: &User| user.id,
+    prefix = "lints",
+    version = 2,
+    jitter = 0.5,
+    cache_if = |user| user.id > 1,
+    skip(db)
+)]
+async fn user(db: &Db, id: u64, _tag: &str) -> Result<User, String> {
+    ready(db).await;
+    Result::Ok(User { id })
+}
+
+/// A plain one.
+#[redis_cached(none_ttl = "5s", key = "plain:{id}:{(a, b)}", ttl = 60 * 60)]
+fn plain(id: u64, (a, b): (u8, &u8)) -> Option<u64> {
+    id.checked_add(u64::from(a))?.checked_add(u64::from(*b))
+}
+
+/// With parameters of its own.
+#[redis_cached(skip(_with))]
+fn generic<T: Serialize, const N: usize>(text: &str, _with: T) -> usize {
+    text.len().saturating_add(N)
+}
+
+impl Db {
+    /// A method.
+    #[redis_cached(skip(self))]
+    async fn method(self: &Arc<Self>, id: u64) -> u64 {
+        ready(id).await
+    }
+
+    /// An associated function.
+    #[redis_cached]
+    fn associated(id: u64) -> u64 {
+        id
+    }
+}
+
+/// Has one method.
+trait Find {
+    /// The method.
+    fn find(&self, id: u64) -> u64;
+}
+
+impl Find for Db {
+    #[redis_cached(siblings = off, skip(self))]
+    fn find(&self, mut id: u64) -> u64 {
+        id = id.saturating_add(1);
+        id
+    }
+}
+
+#[test]
+fn it_compiles() {
+    drop(user(&Db, 1, "a"));
+    ::std::assert_eq!(plain(1, (2, &3)), Option::Some(6));
+    ::std::assert_eq!(generic::<_, 3>("a", 'x'), 4);
+    ::std::assert_eq!(Db::associated(1), 1);
+    ::std::assert_eq!(Db.find(1), 2);
+    drop(Arc::new(Db).method(1));
+}

@@ -1,0 +1,124 @@
+//! `key = "…"`: a template in place of the name and the arguments.
+
+use redis_cached::redis_cached;
+
+struct Request {
+    user_id: u64,
+    path: String,
+}
+
+impl Request {
+    fn first(&self) -> &str {
+        self.path.split('/').next().unwrap_or_default()
+    }
+}
+
+#[redis_cached(key = "user:{id}")]
+fn parameter(id: u64, other: u64) -> u64 {
+    id + other
+}
+
+#[redis_cached(key = "request:{ req.user_id }:{req.first()}:{ids[0]}:{ids.len()}:{id + 1}:{LIMIT}")]
+fn expressions(req: &Request, ids: &[u64], id: u64, unrelated: Request) -> u64 {
+    let _ = unrelated;
+    req.user_id + ids[0] + id
+}
+
+const LIMIT: u64 = 50;
+
+#[redis_cached(key = "{{user:{id}}}:profile")]
+fn hash_tag(id: u64) -> u64 {
+    id
+}
+
+#[redis_cached(key = "all")]
+fn constant() -> u64 {
+    1
+}
+
+#[redis_cached(key = r#"raw:{text.replace("a", "b")}"#)]
+fn raw(text: &str) -> String {
+    text.to_owned()
+}
+
+#[redis_cached(key = "page:{if page == 0 { 1 } else { page }}")]
+fn block(page: u64) -> u64 {
+    page
+}
+
+#[redis_cached(key = "pattern:{id}:{name.len()}")]
+fn pattern((id, Request { path: name, .. }): (u64, Request), unused: u64) -> String {
+    let _ = unused;
+    format!("{id}{name}")
+}
+
+fn request(path: &str) -> Request {
+    Request { user_id: 7, path: path.to_owned() }
+}
+
+#[test]
+fn placeholders_are_expressions_over_the_parameters() {
+    assert_eq!(parameter_entry(1).key().unwrap(), "key:user:1");
+    assert_eq!(expressions_entry(&request("a/b"), &[4, 5], 9).key().unwrap(), "key:request:7:a:4:2:10:50");
+    assert_eq!(constant_entry().key().unwrap(), "key:all");
+    assert_eq!(raw_entry("aa").key().unwrap(), "key:raw:bb");
+    assert_eq!(block_entry(0).key().unwrap(), "key:page:1");
+    assert_eq!(pattern_entry((1, request("abc"))).key().unwrap(), "key:pattern:1:3");
+}
+
+#[test]
+fn they_are_escaped_and_the_text_is_not() {
+    assert_eq!(raw_entry("x:y{z}").key().unwrap(), "key:raw:x%3Ay%7Bz%7D");
+    assert_eq!(hash_tag_entry(7).key().unwrap(), "key:{user:7}:profile");
+}
+
+#[test]
+fn parameters_that_it_does_not_mention_make_no_difference() {
+    assert_eq!(parameter(1, 2), 3);
+    assert_eq!(parameter(1, 3), 3);
+    assert_eq!(parameter(2, 3), 5);
+}
+
+#[test]
+fn an_expression_runs_once_per_call() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+    struct Counting;
+    impl Counting {
+        fn id(&self) -> String {
+            RUNS.fetch_add(1, Ordering::SeqCst);
+            "x".to_owned()
+        }
+    }
+    #[redis_cached(key = "counting:{counting.id().as_str()}")]
+    fn counted(counting: &Counting) -> u64 {
+        let _ = counting;
+        1
+    }
+    counted(&Counting);
+    assert_eq!(RUNS.load(Ordering::SeqCst), 1);
+}
+
+mod outer {
+    use super::redis_cached;
+
+    pub(super) struct Repo {
+        pub(super) tenant: String,
+    }
+
+    impl Repo {
+        #[redis_cached(key = "user:{self.tenant}:{id}")]
+        pub(super) async fn user(&self, id: u64) -> String {
+            format!("{}{id}", self.tenant)
+        }
+    }
+}
+
+#[tokio::test]
+async fn self_is_a_parameter() {
+    let repo = outer::Repo { tenant: "acme".into() };
+    assert_eq!(repo.user(1).await, "acme1");
+    assert_eq!(repo.user_entry(1).key().unwrap(), "key:user:acme:1");
+    let other = outer::Repo { tenant: "other".into() };
+    assert_eq!(other.user(1).await, "other1");
+}

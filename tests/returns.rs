@@ -1,0 +1,112 @@
+//! What of a returned value is stored, and `returns = …` where its spelling misleads.
+
+use std::io;
+
+use redis_cached::redis_cached;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize, Debug, PartialEq)]
+struct User {
+    id: u64,
+}
+
+type Found = Option<User>;
+type Outcome = Result<User, String>;
+type QueryResult<T> = Result<T, String>;
+
+/// Spelled like a `Result`.
+#[derive(Serialize, Deserialize, Debug, PartialEq)]
+struct SearchResult(u64);
+
+#[redis_cached]
+async fn result(id: u64) -> Result<User, String> {
+    if id == 0 { Err("zero".into()) } else { Ok(User { id }) }
+}
+
+#[redis_cached]
+fn io_result(id: u64) -> io::Result<User> {
+    if id == 0 { Err(io::ErrorKind::NotFound.into()) } else { Ok(User { id }) }
+}
+
+#[redis_cached]
+fn alias_of_result(id: u64) -> QueryResult<Option<User>> {
+    if id == 0 { Err("zero".into()) } else { Ok((id > 1).then_some(User { id })) }
+}
+
+#[redis_cached(returns = result)]
+fn hidden_result(id: u64) -> Outcome {
+    if id == 0 { Err("zero".into()) } else { Ok(User { id }) }
+}
+
+#[redis_cached]
+fn hidden_option(id: u64) -> Found {
+    (id > 0).then_some(User { id })
+}
+
+#[redis_cached(returns = option)]
+fn said_option(id: u64) -> Found {
+    (id > 0).then_some(User { id })
+}
+
+#[redis_cached(returns = value)]
+fn spelled_like_a_result(id: u64) -> SearchResult {
+    SearchResult(id)
+}
+
+#[redis_cached(returns = value)]
+fn option_as_it_is(id: u64) -> Vec<Option<User>> {
+    vec![(id > 0).then_some(User { id })]
+}
+
+#[redis_cached]
+async fn unit() -> Result<(), String> {
+    Ok(())
+}
+
+#[tokio::test]
+async fn errors_are_not_stored() {
+    assert!(result(0).await.is_err());
+    assert_eq!(result_entry(0).get().await.unwrap(), None);
+    assert!(io_result(0).is_err());
+    assert_eq!(io_result_entry(0).get().unwrap(), None);
+    assert!(alias_of_result(0).is_err());
+    assert_eq!(alias_of_result_entry(0).get().unwrap(), None);
+    assert!(hidden_result(0).is_err());
+    assert_eq!(hidden_result_entry(0).get().unwrap(), None);
+}
+
+#[tokio::test]
+async fn of_a_result_the_ok_is_stored() {
+    result(1).await.unwrap();
+    assert_eq!(result_entry(1).get().await.unwrap(), Some(User { id: 1 }));
+    io_result(1).unwrap();
+    assert_eq!(io_result_entry(1).get().unwrap(), Some(User { id: 1 }));
+    alias_of_result(2).unwrap();
+    assert_eq!(alias_of_result_entry(2).get().unwrap(), Some(Some(User { id: 2 })));
+    hidden_result(1).unwrap();
+    assert_eq!(hidden_result_entry(1).get().unwrap(), Some(User { id: 1 }));
+    unit().await.unwrap();
+    assert_eq!(unit_entry().get().await.unwrap(), Some(()));
+}
+
+#[test]
+fn none_is_not_stored() {
+    alias_of_result(1).unwrap();
+    assert_eq!(alias_of_result_entry(1).get().unwrap(), None);
+    hidden_option(0);
+    assert_eq!(hidden_option_entry(0).get().unwrap(), None);
+    said_option(0);
+    assert_eq!(said_option_entry(0).get().unwrap(), None);
+    hidden_option(1);
+    assert_eq!(hidden_option_entry(1).get().unwrap(), Some(Some(User { id: 1 })));
+    said_option(1);
+    assert_eq!(said_option_entry(1).get().unwrap(), Some(Some(User { id: 1 })));
+}
+
+#[test]
+fn values_are_stored_as_they_are() {
+    spelled_like_a_result(1);
+    assert_eq!(spelled_like_a_result_entry(1).get().unwrap(), Some(SearchResult(1)));
+    option_as_it_is(0);
+    assert_eq!(option_as_it_is_entry(0).get().unwrap(), Some(vec![None]));
+}

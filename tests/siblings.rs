@@ -1,0 +1,66 @@
+//! What stands beside a function, and `siblings = off`, which leaves it alone.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use redis_cached::redis_cached;
+
+static RUNS: AtomicUsize = AtomicUsize::new(0);
+
+mod shop {
+    use super::{AtomicUsize, Ordering, RUNS, redis_cached};
+
+    #[redis_cached]
+    pub(crate) async fn user(id: u64) -> Result<String, String> {
+        RUNS.fetch_add(1, Ordering::SeqCst);
+        if id == 0 { Err("zero".into()) } else { Ok(format!("user {id}")) }
+    }
+
+    pub(crate) static PLAIN_RUNS: AtomicUsize = AtomicUsize::new(0);
+
+    #[redis_cached]
+    pub(super) fn plain(id: u64) -> u64 {
+        PLAIN_RUNS.fetch_add(1, Ordering::SeqCst) as u64 + id
+    }
+
+    #[redis_cached(siblings = off)]
+    pub(super) fn alone(id: u64) -> u64 {
+        PLAIN_RUNS.fetch_add(1, Ordering::SeqCst) as u64 + id
+    }
+
+    // Nothing of this name stands beside `alone`.
+    #[expect(dead_code, reason = "it only has to compile")]
+    pub(super) fn alone_entry() {}
+
+    #[redis_cached(siblings = on)]
+    pub(super) fn not_alone(id: u64) -> u64 {
+        id
+    }
+}
+
+#[tokio::test]
+async fn they_are_as_visible_as_the_function() {
+    assert_eq!(shop::user(1).await.unwrap(), "user 1");
+    assert_eq!(shop::user_entry(1).get().await.unwrap().as_deref(), Some("user 1"));
+    assert_eq!(shop::user_uncached(1).await.unwrap(), "user 1");
+    assert_eq!(RUNS.load(Ordering::SeqCst), 2);
+    assert_eq!(shop::user_refresh(1).await.unwrap(), "user 1");
+    assert!(shop::user_refresh(0).await.is_err());
+    assert_eq!(RUNS.load(Ordering::SeqCst), 4);
+    assert!(shop::user_entry(1).invalidate().await.unwrap());
+    assert_eq!(shop::not_alone_entry(1).get().unwrap(), None);
+}
+
+#[test]
+fn refresh_stores_what_the_next_call_gets() {
+    let first = shop::plain(100);
+    let refreshed = shop::plain_refresh(100);
+    assert_ne!(first, refreshed);
+    assert_eq!(shop::plain(100), refreshed);
+    assert_ne!(shop::plain_uncached(100), refreshed);
+    assert_eq!(shop::plain(100), refreshed);
+}
+
+#[test]
+fn alone_is_cached_too() {
+    assert_eq!(shop::alone(200), shop::alone(200));
+}
