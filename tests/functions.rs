@@ -175,7 +175,10 @@ mod methods {
             id + 1
         }
 
-        #[redis_cached(cache = CACHE)] fn associated_on_one_line(id: u64) -> u64 { id + 2 }
+        #[redis_cached(cache = CACHE)]
+        fn associated_on_one_line(id: u64) -> u64 {
+            id + 2
+        }
 
         /// A function in a method's body is none.
         fn outer(id: u64) -> u64 {
@@ -346,10 +349,7 @@ mod generic {
         assert_eq!(Repo("x").shown(1).await, "x1");
         assert_eq!(Repo::<u8>::shown_entry(1).key().unwrap(), "functions:generic.Repo<u8>.shown:1");
         assert_eq!(Repo::<u8>::with_impl("a", 2_u8), "a2");
-        assert_eq!(
-            Repo::<u8>::with_impl_entry("a", 2_u8).key().unwrap(),
-            "functions:generic.Repo<u8>.with_impl:a:2"
-        );
+        assert_eq!(Repo::<u8>::with_impl_entry("a", 2_u8).key().unwrap(), "functions:generic.Repo<u8>.with_impl:a:2");
     }
 }
 
@@ -698,7 +698,14 @@ async fn values_need_no_clone_and_errors_nothing() {
 #[test]
 fn parameters_that_borrow() {
     #[redis_cached(cache = CACHE)]
-    fn borrowed<'a, 'b: 'a>(a: &'a str, b: Cow<'b, str>, c: Option<&'a [u8]>, d: &&u8, e: &mut u8, f: Box<str>) -> String {
+    fn borrowed<'a, 'b: 'a>(
+        a: &'a str,
+        b: Cow<'b, str>,
+        c: Option<&'a [u8]>,
+        d: &&u8,
+        e: &mut u8,
+        f: Box<str>,
+    ) -> String {
         *e += 1;
         format!("{a}{b}{c:?}{d}{e}{f}")
     }

@@ -11,7 +11,10 @@ static CACHE: LazyLock<Cache> = LazyLock::new(|| Cache::builder("memory://").unw
 /// The lifetime is what was asked for, and not more: a little of it has passed.
 fn assert_about(left: Option<Duration>, expected: Duration) {
     let left = left.expect("a stored value");
-    assert!(left <= expected && left.saturating_add(Duration::from_secs(20)) > expected, "{left:?} is not {expected:?}");
+    assert!(
+        left <= expected && left.saturating_add(Duration::from_secs(20)) > expected,
+        "{left:?} is not {expected:?}"
+    );
 }
 
 mod limits {

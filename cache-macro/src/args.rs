@@ -149,8 +149,7 @@ impl Args {
             "none_ttl" => self.none_ttl = none_ttl(keyword, input.parse()?, errors),
             "jitter" => self.jitter = errors.keep(jitter(input.parse()?)).unwrap_or_default(),
             "returns" => {
-                let words =
-                    [("value", Returns::Value), ("option", Returns::Option), ("result", Returns::Result)];
+                let words = [("value", Returns::Value), ("option", Returns::Option), ("result", Returns::Result)];
                 self.returns = errors.keep(word(input, &words));
             }
             "siblings" => {

@@ -14,7 +14,9 @@ pub(crate) fn shared(attrs: &[Attribute]) -> TokenStream {
 fn shared_one(attr: &Attribute) -> Option<TokenStream> {
     let name = attr.path().segments.first()?.ident.to_string();
     match name.as_str() {
-        "doc" | "cfg" | "deprecated" | "must_use" | "allow" | "warn" | "deny" | "forbid" => Some(attr.to_token_stream()),
+        "doc" | "cfg" | "deprecated" | "must_use" | "allow" | "warn" | "deny" | "forbid" => {
+            Some(attr.to_token_stream())
+        }
         // Fulfilled by the body, and perhaps by nothing else.
         "expect" => attr.parse_args::<TokenStream>().ok().map(|lints| quote!(#[allow(#lints)])),
         "cfg_attr" => {

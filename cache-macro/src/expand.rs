@@ -537,8 +537,16 @@ fn make_key(model: &Model, receiver: Option<&Receiver>) -> TokenStream {
 fn borrowed(expr: &Expr) -> TokenStream {
     let span = generated(expr.span());
     match expr {
-        Expr::Path(_) | Expr::Field(_) | Expr::MethodCall(_) | Expr::Call(_) | Expr::Index(_) | Expr::Lit(_)
-        | Expr::Macro(_) | Expr::Paren(_) | Expr::Unary(_) | Expr::Reference(_) => quote_spanned!(span=> &#expr),
+        Expr::Path(_)
+        | Expr::Field(_)
+        | Expr::MethodCall(_)
+        | Expr::Call(_)
+        | Expr::Index(_)
+        | Expr::Lit(_)
+        | Expr::Macro(_)
+        | Expr::Paren(_)
+        | Expr::Unary(_)
+        | Expr::Reference(_) => quote_spanned!(span=> &#expr),
         _ => quote_spanned!(span=> &(#expr)),
     }
 }
@@ -624,10 +632,14 @@ fn private(model: &Model) -> TokenStream {
 fn facade_at(model: &Model, span: Span) -> TokenStream {
     match &model.args.krate {
         None => quote_spanned!(span=> ::redis_cached),
-        Some(path) => path.to_token_stream().into_iter().map(|mut token| {
-            token.set_span(token.span().located_at(span));
-            token
-        }).collect(),
+        Some(path) => path
+            .to_token_stream()
+            .into_iter()
+            .map(|mut token| {
+                token.set_span(token.span().located_at(span));
+                token
+            })
+            .collect(),
     }
 }
 

@@ -8,7 +8,8 @@ use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{
-    Attribute, FnArg, Ident, LitStr, Pat, PatIdent, Receiver, ReceiverKind, ReturnType, Safety, Signature, Token, Type, Visibility,
+    Attribute, FnArg, Ident, LitStr, Pat, PatIdent, Receiver, ReceiverKind, ReturnType, Safety, Signature, Token, Type,
+    Visibility,
 };
 
 use crate::check::Errors;
@@ -143,7 +144,8 @@ impl Function {
         }
         for input in &sig.inputs {
             let (FnArg::Receiver(Receiver { attrs, .. }) | FnArg::Typed(syn::PatType { attrs, .. })) = input;
-            if let Some(cfg) = attrs.iter().find(|attr| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr")) {
+            if let Some(cfg) = attrs.iter().find(|attr| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr"))
+            {
                 let message = "a parameter of a cached function cannot be conditional; \
                                write the function twice, each with a `#[cfg]` of its own";
                 refuse(cfg.span(), message);
@@ -206,7 +208,9 @@ pub(crate) fn behind(receiver: &Receiver) -> TokenStream {
     fn depth(ty: &Type) -> usize {
         match ty {
             Type::Reference(reference) => 1 + depth(&reference.elem),
-            Type::Path(path) if !path.path.is_ident("Self") => 1 + returns::type_args(path).first().map_or(0, |ty| depth(ty)),
+            Type::Path(path) if !path.path.is_ident("Self") => {
+                1 + returns::type_args(path).first().map_or(0, |ty| depth(ty))
+            }
             _ => 0,
         }
     }

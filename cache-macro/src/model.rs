@@ -86,7 +86,8 @@ impl Model {
             _ => None,
         }));
         let key = Uses {
-            receiver: key.receiver || pieces.iter().any(|piece| matches!(piece, Piece::Part(Part { value: Value::Receiver(_), .. }))),
+            receiver: key.receiver
+                || pieces.iter().any(|piece| matches!(piece, Piece::Part(Part { value: Value::Receiver(_), .. }))),
             ..key
         };
         let cache = scope.uses(&args.cache);
@@ -125,7 +126,8 @@ impl Scope<'_> {
             return "this function has no `self`".to_owned();
         }
         let receiver = self.receiver.map(|_| "self".to_owned());
-        let known: Vec<String> = receiver.into_iter().chain(self.bindings().map(|name| name.unraw().to_string())).collect();
+        let known: Vec<String> =
+            receiver.into_iter().chain(self.bindings().map(|name| name.unraw().to_string())).collect();
         if known.is_empty() {
             return format!("`{name}` is not a parameter; this function has none");
         }
@@ -156,10 +158,10 @@ impl Scope<'_> {
 
     /// Every parameter that is not skipped, in order.
     fn all(&self, skip: &[Ident]) -> Vec<Piece> {
-        let receiver = self.receiver.filter(|_| !skip.iter().any(|name| name == "self")).map(|receiver| Part {
-            label: "self".to_owned(),
-            value: Value::Receiver(receiver.self_token.span),
-        });
+        let receiver = self
+            .receiver
+            .filter(|_| !skip.iter().any(|name| name == "self"))
+            .map(|receiver| Part { label: "self".to_owned(), value: Value::Receiver(receiver.self_token.span) });
         let params = self.bindings().filter(|name| !skip.contains(name)).map(|name| Part {
             label: name.unraw().to_string(),
             value: Value::Expr(Expr::Path(syn::ExprPath { attrs: Vec::new(), qself: None, path: name.clone().into() })),

@@ -324,7 +324,10 @@ mod tests {
             ("impl A { fn a(x: impl B) -> impl C { y } } fn target() {}", Place::Free),
             ("fn a() -> impl C { y } impl A { fn b(x: impl B) {} fn target() {} }", Place::Inherent),
             ("const X: &str = \"}\"; impl A { const Y: char = '}'; fn target() {} }", Place::Inherent),
-            ("impl A { const Y: char = '\\''; /* } /* } */ } */ // }\n fn a(x: &'a u8) {} fn target() {} }", Place::Inherent),
+            (
+                "impl A { const Y: char = '\\''; /* } /* } */ } */ // }\n fn a(x: &'a u8) {} fn target() {} }",
+                Place::Inherent,
+            ),
             ("impl A { const Y: &str = r#\"}\"#; const Z: [u8; 2] = *br\"}\"; fn target() {} }", Place::Inherent),
             ("macro_rules! m { ($t:ty) => { impl $t { pub fn target() {} } } }", Place::Inherent),
             ("f({ impl A { fn target() {} } })", Place::Inherent),

@@ -4,7 +4,9 @@ use proc_macro2::Span;
 use syn::spanned::Spanned;
 use syn::visit::Visit;
 use syn::visit_mut::{self, VisitMut};
-use syn::{GenericArgument, Lifetime, PathArguments, ReturnType, Type, TypeImplTrait, TypeParamBound, TypePath, TypeReference};
+use syn::{
+    GenericArgument, Lifetime, PathArguments, ReturnType, Type, TypeImplTrait, TypeParamBound, TypePath, TypeReference,
+};
 
 use crate::args::{self, Args};
 use crate::check::Errors;
@@ -68,7 +70,10 @@ pub(crate) fn kind(ty: &Type, args: &Args, errors: &Errors) -> Kind {
         _ => Some(ty),
     };
     if let Some(span) = stored.and_then(borrowed) {
-        errors.at(span, "a value that borrows cannot be read back from a cache; return an owned type, such as `String` for `&str`");
+        errors.at(
+            span,
+            "a value that borrows cannot be read back from a cache; return an owned type, such as `String` for `&str`",
+        );
     }
     if let (Kind::Anything, Some((keyword, _))) = (kind, &args.none_ttl) {
         errors.at(keyword.span(), "with `returns = value` a `None` is a value like any other; remove `none_ttl`");

@@ -241,6 +241,11 @@ pub fn part<T: ?Sized, K: KeyPart<T>>(writer: KeyWriter, parameter: &'static str
 }
 
 /// Appends `self` to a key.
-pub fn self_part<T: ?Sized, K: SelfPart<T>>(writer: KeyWriter, parameter: &'static str, value: &T, verdict: K) -> KeyWriter {
+pub fn self_part<T: ?Sized, K: SelfPart<T>>(
+    writer: KeyWriter,
+    parameter: &'static str,
+    value: &T,
+    verdict: K,
+) -> KeyWriter {
     verdict.append(writer, parameter, value)
 }

@@ -45,7 +45,7 @@ struct Inner {
 }
 
 enum Backend {
-    Memory(MemoryStore),
+    Memory(Box<MemoryStore>),
     Redis(Redis),
     /// `REDIS_URL` cannot be used: functions run uncached. Falling back to memory would keep
     /// results that other processes cannot invalidate.
@@ -82,7 +82,7 @@ impl Builder {
         let Builder { target, namespace, timeout } = self;
         let (display, backend) = match target {
             Target::Memory { max_bytes } => {
-                (format!("memory:// ({max_bytes} bytes)"), Backend::Memory(MemoryStore::new(max_bytes)))
+                (format!("memory:// ({max_bytes} bytes)"), Backend::Memory(Box::new(MemoryStore::new(max_bytes))))
             }
             Target::Redis(target) => {
                 (target.to_string(), Redis::new(target, timeout).map_or_else(Backend::Unusable, Backend::Redis))

@@ -16,6 +16,8 @@
 //! | `__private` | what generated code names |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// What the outside can influence must not panic.
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod cache;
 mod codec;

@@ -89,6 +89,7 @@ impl Ttl {
     /// # Panics
     ///
     /// Evaluated in a constant of generated code: a malformed value is a compile error.
+    #[allow(clippy::panic, reason = "at compile time it is the error message")]
     pub const fn from_env(value: Option<&'static str>) -> Ttl {
         let Some(text) = value else { return Ttl::DEFAULT };
         match Ttl::parse(text) {

@@ -69,21 +69,21 @@ async fn a_fill_needs_the_lease(store: &impl Store) {
     let (key, first, second) = (key("fill"), lease(), lease());
     let old = value(200, 1);
     let new = value(300, 2);
-    assert_eq!(store.fill(&key, &first, old.clone(), MINUTE, by()).await.unwrap(), false, "no lease");
+    assert!(!store.fill(&key, &first, old.clone(), MINUTE, by()).await.unwrap(), "no lease");
     assert_eq!(read(store, &key).await, None, "and nothing stored");
     assert!(acquired(store, &key, &first).await);
-    assert_eq!(store.fill(&key, &second, new.clone(), MINUTE, by()).await.unwrap(), false, "another's lease");
+    assert!(!store.fill(&key, &second, new.clone(), MINUTE, by()).await.unwrap(), "another's lease");
     assert!(store.fill(&key, &first, old.clone(), MINUTE, by()).await.unwrap());
     assert_eq!(read(store, &key).await, Some(old.clone()));
-    assert_eq!(store.fill(&key, &first, new.clone(), MINUTE, by()).await.unwrap(), false, "a lease fills once");
+    assert!(!store.fill(&key, &first, new.clone(), MINUTE, by()).await.unwrap(), "a lease fills once");
     assert_eq!(read(store, &key).await, Some(old));
 
     store.invalidate(std::slice::from_ref(&key), by()).await.unwrap();
     assert!(acquired(store, &key, &first).await);
     store.invalidate(std::slice::from_ref(&key), by()).await.unwrap();
-    assert_eq!(store.fill(&key, &first, new.clone(), MINUTE, by()).await.unwrap(), false, "voided");
+    assert!(!store.fill(&key, &first, new.clone(), MINUTE, by()).await.unwrap(), "voided");
     assert!(acquired(store, &key, &second).await);
-    assert_eq!(store.fill(&key, &first, new, MINUTE, by()).await.unwrap(), false, "and taken by another");
+    assert!(!store.fill(&key, &first, new, MINUTE, by()).await.unwrap(), "and taken by another");
     assert_eq!(read(store, &key).await.as_deref(), Some(second.bytes()));
 }
 
@@ -98,7 +98,7 @@ async fn large_values_fill_under_the_same_rules(store: &impl Store, expiry: &(dy
         assert!(matches!(left, Some(Ttl::Millis(50_000..=60_000))), "{length}: {left:?}");
 
         store.take(&key, &second, by()).await.unwrap();
-        assert_eq!(store.fill(&key, &first, bytes.clone(), MINUTE, by()).await.unwrap(), false, "{length}");
+        assert!(!store.fill(&key, &first, bytes.clone(), MINUTE, by()).await.unwrap(), "{length}");
         assert_eq!(read(store, &key).await.as_deref(), Some(second.bytes()), "{length}");
         assert!(store.fill(&key, &second, bytes, Ttl::Forever, by()).await.unwrap(), "{length}");
         assert_eq!(expiry(&key), Some(Ttl::Forever), "{length}");
@@ -132,7 +132,7 @@ async fn take_overrides(store: &impl Store) {
     let (key, first, second) = (key("take"), lease(), lease());
     store.take(&key, &first, by()).await.unwrap();
     store.take(&key, &second, by()).await.unwrap();
-    assert_eq!(store.fill(&key, &first, value(120, 5), MINUTE, by()).await.unwrap(), false);
+    assert!(!store.fill(&key, &first, value(120, 5), MINUTE, by()).await.unwrap());
     assert!(store.fill(&key, &second, value(120, 6), MINUTE, by()).await.unwrap());
     store.take(&key, &first, by()).await.unwrap();
     assert_eq!(read(store, &key).await.as_deref(), Some(first.bytes()));
@@ -142,15 +142,15 @@ async fn release_and_renew_compare(store: &impl Store, expiry: &(dyn Fn(&Key) ->
     let (key, first) = (key("release"), lease());
     let short = Lease::new(Token::random().expect("randomness"), 2_000);
     assert!(acquired(store, &key, &short).await);
-    assert_eq!(store.renew(&key, &first, by()).await.unwrap(), false);
-    assert_eq!(store.release(&key, &first, by()).await.unwrap(), false);
+    assert!(!store.renew(&key, &first, by()).await.unwrap());
+    assert!(!store.release(&key, &first, by()).await.unwrap());
     assert!(store.renew(&key, &short, by()).await.unwrap());
     let left = expiry(&key);
     assert!(matches!(left, Some(Ttl::Millis(1..=2_000))), "{left:?}");
     assert!(store.release(&key, &short, by()).await.unwrap());
     assert_eq!(read(store, &key).await, None);
-    assert_eq!(store.release(&key, &short, by()).await.unwrap(), false);
-    assert_eq!(store.renew(&key, &short, by()).await.unwrap(), false);
+    assert!(!store.release(&key, &short, by()).await.unwrap());
+    assert!(!store.renew(&key, &short, by()).await.unwrap());
 }
 
 async fn invalidation_counts(store: &impl Store) {
