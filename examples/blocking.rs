@@ -20,7 +20,7 @@ static RUNS: AtomicUsize = AtomicUsize::new(0);
 #[redis_cached(ttl = "1m")]
 fn primes_below(limit: u64) -> usize {
     RUNS.fetch_add(1, Ordering::Relaxed);
-    let is_prime = |n: &u64| (2..).take_while(|d| d * d <= *n).all(|d| n % d != 0);
+    let is_prime = |n: &u64| (2..).take_while(|d| d * d <= *n).all(|d| !n.is_multiple_of(d));
     (2..limit).filter(is_prime).count()
 }
 

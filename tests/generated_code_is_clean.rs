@@ -62,7 +62,7 @@ struct User {
     skip(db)
 )]
 async fn user(db: &Db, id: u64, _tag: &str) -> Result<User, String> {
-    ready(db).await;
+    let _db = ready(db).await;
     Result::Ok(User { id })
 }
 

@@ -14,9 +14,13 @@ type Found = Option<User>;
 type Outcome = Result<User, String>;
 type QueryResult<T> = Result<T, String>;
 
-/// Spelled like a `Result`.
+/// A value, whatever its name.
 #[derive(Serialize, Deserialize, Debug, PartialEq)]
 struct SearchResult(u64);
+
+/// Spelled like a `Result`.
+#[derive(Serialize, Deserialize, Debug, PartialEq)]
+struct PageResult<T>(T);
 
 #[redis_cached]
 async fn result(id: u64) -> Result<User, String> {
@@ -48,9 +52,14 @@ fn said_option(id: u64) -> Found {
     (id > 0).then_some(User { id })
 }
 
-#[redis_cached(returns = value)]
-fn spelled_like_a_result(id: u64) -> SearchResult {
+#[redis_cached]
+fn named_like_a_result(id: u64) -> SearchResult {
     SearchResult(id)
+}
+
+#[redis_cached(returns = value)]
+fn spelled_like_a_result(id: u64) -> PageResult<u64> {
+    PageResult(id)
 }
 
 #[redis_cached(returns = value)]
@@ -106,7 +115,9 @@ fn none_is_not_stored() {
 #[test]
 fn values_are_stored_as_they_are() {
     spelled_like_a_result(1);
-    assert_eq!(spelled_like_a_result_entry(1).get().unwrap(), Some(SearchResult(1)));
+    assert_eq!(spelled_like_a_result_entry(1).get().unwrap(), Some(PageResult(1)));
+    named_like_a_result(1);
+    assert_eq!(named_like_a_result_entry(1).get().unwrap(), Some(SearchResult(1)));
     option_as_it_is(0);
     assert_eq!(option_as_it_is_entry(0).get().unwrap(), Some(vec![None]));
 }

@@ -4,9 +4,8 @@
 use proc_macro2::{Span, TokenStream};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
-use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Expr, ExprLit, Ident, Lit, LitStr, Path, Token, Type, UnOp, parenthesized};
+use syn::{Expr, ExprLit, Ident, Lit, LitStr, Path, Token, Type, TypePath, UnOp, parenthesized};
 
 use crate::check::Errors;
 use crate::duration;
@@ -57,7 +56,7 @@ pub(crate) enum Codec {
     Json(Span),
     MessagePack(Span),
     /// A type that implements the trait.
-    Custom(Box<Type>),
+    Custom(TypePath),
 }
 
 /// `returns = …`
@@ -108,6 +107,9 @@ impl Args {
 
     /// Parses one argument. An error that it returns leaves the rest of the argument unread.
     fn one(&mut self, input: ParseStream<'_>, seen: &mut Vec<String>, errors: &Errors) -> syn::Result<()> {
+        if !input.peek(Ident::peek_any) {
+            return Err(input.error("expected an argument, such as `ttl = 600`"));
+        }
         let keyword = input.call(Ident::parse_any)?;
         let text = keyword.to_string();
         let Some(&(_, form)) = FORMS.iter().find(|(known, _)| *known == text) else {
@@ -143,7 +145,7 @@ impl Args {
             "name" => self.name = name(input.parse()?, errors),
             "key" => self.key = errors.keep(string(input.parse()?, form)),
             "version" => self.version = errors.keep(version(input.parse()?)).unwrap_or_default(),
-            "codec" => self.codec = errors.keep(codec(input.parse()?)).unwrap_or_default(),
+            "codec" => self.codec = codec(input)?,
             "cache" => self.cache = Some(input.parse()?),
             "cache_if" => self.cache_if = errors.keep(cache_if(input.parse()?)),
             "none_ttl" => self.none_ttl = none_ttl(keyword, input.parse()?, errors),
@@ -156,7 +158,11 @@ impl Args {
                 let on = errors.keep(word(input, &[("on", true), ("off", false)]));
                 self.siblings = on.unwrap_or(true);
             }
-            _ => self.krate = Some(input.call(Path::parse_mod_style)?),
+            _ => {
+                let span = input.span();
+                let path = input.call(Path::parse_mod_style);
+                self.krate = Some(path.map_err(|_| syn::Error::new(span, format_args!("expected a path: `{form}`")))?);
+            }
         }
         seen.push(text);
         Ok(())
@@ -304,15 +310,18 @@ fn jitter(expr: Expr) -> syn::Result<f64> {
     })
 }
 
-fn codec(mut ty: Type) -> syn::Result<Codec> {
-    while let Type::Group(group) = ty {
-        ty = *group.elem;
+fn codec(input: ParseStream<'_>) -> syn::Result<Codec> {
+    let span = input.span();
+    let mut ty = input.parse();
+    while let Ok(Type::Group(group)) = ty {
+        ty = Ok(*group.elem);
     }
-    let Type::Path(path) = &ty else {
-        return Err(syn::Error::new(ty.span(), "expected a codec: bincode, json, messagepack, or a path to a `Codec`"));
+    let Ok(Type::Path(path)) = ty else {
+        let message = "expected a codec: bincode, json, messagepack, or a path to a type that implements `Codec`";
+        return Err(syn::Error::new(span, message));
     };
     let Some(ident) = path.path.get_ident().filter(|_| path.qself.is_none()) else {
-        return Ok(Codec::Custom(Box::new(ty)));
+        return Ok(Codec::Custom(path));
     };
     let text = ident.to_string();
     match text.as_str() {
@@ -327,7 +336,7 @@ fn codec(mut ty: Type) -> syn::Result<Codec> {
             );
             Err(syn::Error::new(ident.span(), message))
         }
-        _ => Ok(Codec::Custom(Box::new(ty))),
+        _ => Ok(Codec::Custom(path)),
     }
 }
 
@@ -354,20 +363,21 @@ fn word<T: Copy>(input: ParseStream<'_>, known: &[(&str, T)]) -> syn::Result<T> 
 fn skip(keyword: &Ident, input: ParseStream<'_>, errors: &Errors) -> syn::Result<Vec<Ident>> {
     let content;
     parenthesized!(content in input);
-    let names = Punctuated::<Ident, Token![,]>::parse_terminated_with(&content, |input| {
-        let name = input.call(Ident::parse_any)?;
-        if !input.is_empty() && !input.peek(Token![,]) {
-            return Err(input.error("expected the name of a parameter"));
-        }
-        Ok(name)
-    })?;
-    if names.is_empty() {
+    let mut names: Vec<Ident> = Vec::new();
+    if content.is_empty() {
         errors.at(keyword.span(), "`skip()` names no parameter");
     }
-    for (index, name) in names.iter().enumerate() {
-        if names.iter().take(index).any(|earlier| earlier == name) {
-            errors.at(name.span(), format_args!("`{name}` is skipped twice"));
+    while !content.is_empty() {
+        let name = content.call(Ident::parse_any).ok().filter(|_| content.is_empty() || content.peek(Token![,]));
+        match name {
+            Some(name) if names.contains(&name) => errors.at(name.span(), format_args!("`{name}` is skipped twice")),
+            Some(name) => names.push(name),
+            None => {
+                errors.add(content.error("expected the name of a parameter"));
+                recover(&content)?;
+            }
         }
+        content.parse::<Option<Token![,]>>()?;
     }
-    Ok(names.into_iter().collect())
+    Ok(names)
 }

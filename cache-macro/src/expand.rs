@@ -184,26 +184,31 @@ fn entry_signature(model: &Model) -> Signature {
 fn alone(model: &Model) -> TokenStream {
     let Function { attrs, vis, sig, body } = &model.function;
     let output = &model.output;
-    let ret = Ident::new("ret", Span::mixed_site());
+    let ret = Ident::new("ret", generated(output.span()));
     let rebind = model.params.iter().filter(|param| needs_rebinding(param)).map(|Param { pat, ident, .. }| {
         let allow = attrs::rebinding_allowances();
         quote!(#allow let #pat = #ident;)
     });
     let receiver = sig.receiver().and_then(|receiver| receiver.mutability.map(|mutability| (mutability, receiver)));
     let closure = match model.face {
-        Face::Async => quote! {
-            move || async move {
-                // Tells the compiler the type before it sees the body, for errors in the user's words.
+        Face::Async => {
+            // Tells the compiler the type before it sees the body, for errors in the user's words.
+            let announce = quote_spanned! {generated(output.span())=>
                 if let ::core::option::Option::Some(#ret) = ::core::option::Option::None::<#output> {
                     #[allow(unreachable_code)]
                     return #ret;
                 }
-                #(#rebind)*
-                let #ret: #output = #body;
-                #[allow(unreachable_code)]
-                #ret
+            };
+            quote! {
+                move || async move {
+                    #announce
+                    #(#rebind)*
+                    let #ret: #output = #body;
+                    #[allow(unreachable_code)]
+                    #ret
+                }
             }
-        },
+        }
         Face::Boxed | Face::Plain => {
             let syn::ReturnType::Type(_, declared) = &sig.output else { unreachable!("checked before") };
             quote!(move || -> #declared { #(#rebind)* #body })
@@ -238,17 +243,20 @@ fn block(face: Face, description: &TokenStream, run: &TokenStream) -> TokenStrea
 /// The one call into the runtime.
 fn run(model: &Model, verb: &str, closure: &TokenStream) -> TokenStream {
     let Names { cache, plan, key, .. } = &Names::new();
-    let private = private(model);
     let output = &model.output;
+    let span = generated(output.span());
+    let private = private_at(model, span);
     let kind = if model.kind == Kind::Result { "result" } else { "value" };
     match model.face {
         Face::Async | Face::Boxed => {
-            let function = format_ident!("{verb}_{kind}");
-            quote!(#private::#function::<#output, _, _>(#cache, #plan, #key, #closure).await)
+            let function = format_ident!("{verb}_{kind}", span = span);
+            let function = quote_spanned!(span=> #private::#function::<#output, _, _>);
+            quote_spanned!(span=> #function(#cache, #plan, #key, #closure).await)
         }
         Face::Plain => {
-            let function = format_ident!("blocking_{verb}_{kind}");
-            quote!(#private::#function::<#output>(#cache, #plan, #key, #closure))
+            let function = format_ident!("blocking_{verb}_{kind}", span = span);
+            let function = quote_spanned!(span=> #private::#function::<#output>);
+            quote_spanned!(span=> #function(#cache, #plan, #key, #closure))
         }
     }
 }
@@ -348,6 +356,7 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
     let codec_type = codec_type(model, span);
     let at_output = private_at(model, span);
     let codec_fns = quote_spanned!(span=> #at_output::CodecFns::<#stored>::of::<#codec_type>());
+    let plan = quote_spanned!(span=> #at_output::Plan::<#stored>);
     let function = make_function(model);
     let nones = match (model.kind, &model.args.none_ttl) {
         (Kind::Anything, _) => quote!(#private::Nones::never()),
@@ -390,7 +399,7 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
     quote! {{
         use #private::AnyKind as _;
         let #codec = #codec_fns;
-        #private::Plan::<#stored> {
+        #plan {
             function: #function,
             codec: #codec,
             nones: #nones,

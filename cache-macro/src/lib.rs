@@ -22,6 +22,8 @@ mod place;
 mod returns;
 mod suggest;
 mod template;
+#[cfg(test)]
+mod tests;
 
 /// Docs.
 #[proc_macro_attribute]

@@ -66,21 +66,19 @@ pub(crate) struct Uses {
 
 impl Model {
     pub(crate) fn new(args: Args, function: Function, features: Features, errors: &Errors) -> Option<Model> {
-        if !function.check(features, errors) {
-            return None;
-        }
-        let output = function.output()?.clone();
-        let kind = returns::kind(&output, &args, errors);
         check_codec(&args.codec, features, errors);
-
         let params = function.params();
         let scope = Scope { receiver: function.sig.receiver(), params: &params };
         scope.check_skips(&args.skip, errors);
-        scope.check_lifetimes(&args, errors);
+        scope.check_closures(&args, errors);
         let pieces = match &args.key {
-            Some(literal) => scope.template(literal, &args, errors)?,
-            None => scope.all(&args.skip),
+            Some(literal) => scope.template(literal, &args, errors),
+            None => Some(scope.all(&args.skip)),
         };
+        let is_cacheable = function.check(features, errors);
+        let output = function.output().filter(|_| is_cacheable)?.clone();
+        let kind = returns::kind(&output, &args, errors);
+        let pieces = pieces?;
         let key = scope.uses(pieces.iter().filter_map(|piece| match piece {
             Piece::Part(Part { value: Value::Expr(expr), .. }) => Some(expr),
             _ => None,
@@ -141,16 +139,18 @@ impl Scope<'_> {
         }
     }
 
-    /// A lifetime is decided where only the value is at hand.
-    fn check_lifetimes(&self, args: &Args, errors: &Errors) {
-        let none_ttl = args.none_ttl.as_ref().map(|(_, lifetime)| lifetime);
-        for lifetime in args.ttl.iter().chain(none_ttl) {
-            let Lifetime::Constant(expr) = lifetime else { continue };
+    /// Closures run where only the value is at hand.
+    fn check_closures(&self, args: &Args, errors: &Errors) {
+        let lifetimes = args.ttl.iter().chain(args.none_ttl.as_ref().map(|(_, lifetime)| lifetime));
+        let lifetimes = lifetimes.filter_map(|lifetime| match lifetime {
+            Lifetime::Constant(expr) | Lifetime::Closure(expr) => Some(expr),
+            Lifetime::Milliseconds(_) | Lifetime::Forever => None,
+        });
+        for expr in lifetimes.chain(&args.cache_if) {
             let variables = Variables::of(expr);
             if let Some(param) = variables.free().find(|name| self.knows(name)) {
-                let message = format!(
-                    "a lifetime sees the value, and not the parameter `{param}`; write `ttl = |value| …`, or a constant"
-                );
+                let message =
+                    format!("the parameter `{param}` is out of reach here; only a closure's value is not: `|value| …`");
                 errors.at(param.span(), message);
             }
         }

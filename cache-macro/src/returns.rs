@@ -56,12 +56,11 @@ const NOTHING: &str = "this function returns nothing, so there is nothing to cac
 
 /// The kind of a return type, and an error if the stored part of it borrows.
 pub(crate) fn kind(ty: &Type, args: &Args, errors: &Errors) -> Kind {
-    let spelled = last_ident(ty).is_some_and(|ident| ident.ends_with("Result"));
     let kind = match args.returns {
         Some(args::Returns::Value) => Kind::Anything,
         Some(args::Returns::Option) => Kind::Option,
         Some(args::Returns::Result) => Kind::Result,
-        None if spelled => Kind::Result,
+        None if is_spelled_result(ty) => Kind::Result,
         None => Kind::Value,
     };
     let stored = match (kind, ty) {
@@ -124,12 +123,17 @@ pub(crate) fn type_args(path: &TypePath) -> Vec<&Type> {
     types.collect()
 }
 
-fn last_ident(ty: &Type) -> Option<String> {
+/// `Result`, `io::Result<T>`, `QueryResult<T>`. Not `SearchResult`: a type of that name may well be a
+/// value, and if it hides a `Result`, its real type will tell.
+fn is_spelled_result(ty: &Type) -> bool {
     match ty {
-        Type::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()),
-        Type::Group(group) => last_ident(&group.elem),
-        Type::Paren(paren) => last_ident(&paren.elem),
-        _ => None,
+        Type::Path(path) => path.path.segments.last().is_some_and(|last| {
+            let name = last.ident.to_string();
+            name == "Result" || (name.ends_with("Result") && !last.arguments.is_none())
+        }),
+        Type::Group(group) => is_spelled_result(&group.elem),
+        Type::Paren(paren) => is_spelled_result(&paren.elem),
+        _ => false,
     }
 }
 
@@ -194,7 +198,7 @@ mod tests {
     #[test]
     fn boxed_futures_are_seen_through() {
         let ty: Type = parse_quote!(::core::pin::Pin<Box<dyn ::core::future::Future<Output = u8> + Send + 'a>>);
-        assert!(boxed_output(&ty).is_some_and(|output| *output == parse_quote!(u8)));
+        assert!(boxed_output(&ty).is_some_and(|output| quote::quote!(#output).to_string() == "u8"));
         assert!(boxed_output(&parse_quote!(Pin<Box<u8>>)).is_none());
         assert!(boxed_output(&parse_quote!(Box<dyn Future<Output = u8>>)).is_none());
     }

@@ -41,8 +41,8 @@ pub fn of_value<V, R>(closure: fn(&V) -> R, value: &V) -> R {
 
 /// The `Result` behind a function's return type, whatever it is called.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is spelled like a `Result` but is none",
-    note = "write `returns = value` to store it as it is"
+    message = "`{Self}` is no `Result`",
+    note = "a type whose name ends in `Result` is taken for one; write `returns = value` to store it as it is"
 )]
 pub trait ResultLike {
     /// What is stored.

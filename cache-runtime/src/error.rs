@@ -6,7 +6,7 @@ use std::fmt;
 ///
 /// A call of a cached function never sees this type: there, every failure of the cache is a
 /// call of the function's body.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,
     detail: String,
@@ -88,6 +88,13 @@ impl fmt::Display for Error {
             write!(f, ": {}", self.detail)?;
         }
         Ok(())
+    }
+}
+
+/// The sentence, with its kind: what `fn main() -> Result<_, Error>` prints.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} ({self})", self.kind)
     }
 }
 

@@ -144,21 +144,23 @@ impl<S: Store, R: Renewal> Engine<'_, S, R> {
         Fut: Future<Output = Result<V, E>>,
     {
         let started = Instant::now();
-        // Dropped here, by cancellation or a panic, `leased` gives the slot back.
-        let result = self.renewal.during(&leased, async { body().await }).await;
-        let sealed = match &result {
-            Ok(value) => self.seal(plan, &leased, value, started),
-            Err(_) => None,
+        // Dropped here, by cancellation or a panic, `leased` gives the slot back. The result lives
+        // in this `match` alone: no await is in it, so the error need not be `Send`.
+        let value = match self.renewal.during(&leased, async { body().await }).await {
+            Ok(value) => value,
+            Err(error) => {
+                leased.give_back();
+                return Err(error);
+            }
         };
-        let by = self.cache.deadline();
-        match sealed {
-            None => leased.release(by).await,
+        match self.seal(plan, &leased, &value, started) {
+            None => leased.give_back(),
             Some((bytes, ttl)) => {
-                let filled = leased.fill(bytes, ttl, by).await;
+                let filled = leased.fill(bytes, ttl, self.cache.deadline()).await;
                 self.count_fill(&filled);
             }
         }
-        result
+        Ok(value)
     }
 
     fn count_fill(&self, filled: &Result<bool, Error>) {

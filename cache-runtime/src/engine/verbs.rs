@@ -39,20 +39,18 @@ impl<S: Store, R: Renewal> Engine<'_, S, R> {
     /// while it was on its way is not stored.
     pub(crate) async fn put<V>(&self, plan: &Plan<V>, key: &Key, value: &V) -> Result<bool, Error> {
         let leased = Leased::take(&self.store, key, LEASE, self.cache.deadline()).await?;
-        let sealed = self.encode(plan, &leased, value, Instant::now());
-        let by = self.cache.deadline();
-        match sealed {
+        match self.encode(plan, &leased, value, Instant::now()) {
             Ok(Some((bytes, ttl))) => {
-                let filled = leased.fill(bytes, ttl, by).await;
+                let filled = leased.fill(bytes, ttl, self.cache.deadline()).await;
                 self.count_fill(&filled);
                 filled
             }
             Ok(None) => {
-                leased.release(by).await;
+                leased.give_back();
                 Ok(false)
             }
             Err(error) => {
-                leased.release(by).await;
+                leased.give_back();
                 Err(error)
             }
         }
@@ -84,21 +82,33 @@ impl<S: Store, R: Renewal> Engine<'_, S, R> {
         // The write may have been committed at any point from here: until its outcome is in the
         // slot, dropping this future empties the slot.
         let mut doubt = Doubt { store: &self.store, key, settled: false };
-        let result = match &leased {
-            Some(leased) => self.renewal.during(leased, write()).await,
-            None => write().await,
+        let writing = async {
+            match &leased {
+                Some(leased) => self.renewal.during(leased, write()).await,
+                None => write().await,
+            }
         };
-        match (&result, leased) {
-            (Ok(_), Some(leased)) => match self.seal(plan, &leased, value, started) {
+        // No await is in this `match`: the error need not be `Send`. The slot is emptied behind
+        // it, and shows nothing until then.
+        let written = match writing.await {
+            Ok(written) => written,
+            Err(error) => {
+                if let Some(leased) = leased {
+                    leased.leave();
+                }
+                drop(doubt);
+                return Err(error);
+            }
+        };
+        if let Some(leased) = leased {
+            match self.seal(plan, &leased, value, started) {
                 Some((bytes, ttl)) => {
                     let filled = leased.fill(bytes, ttl, self.cache.deadline()).await;
                     self.count_fill(&filled);
                     doubt.settled = filled.unwrap_or(false);
                 }
                 None => leased.leave(),
-            },
-            (Err(_), Some(leased)) => leased.leave(),
-            (_, None) => {}
+            }
         }
         if !doubt.settled {
             // What a third party put there may be older than the write. A failure is kept by the
@@ -109,7 +119,7 @@ impl<S: Store, R: Renewal> Engine<'_, S, R> {
                 tracing::warn!(key = key.as_str(), %error, "written, but the entry could not be invalidated yet");
             }
         }
-        result
+        Ok(written)
     }
 }
 

@@ -49,6 +49,11 @@ pub(crate) fn parse(url: &str) -> Result<Target, Error> {
         "rediss" | "valkeys" if !cfg!(any(feature = "tls-rustls", feature = "tls-native")) => {
             Err(refuse(url, format_args!("{scheme}:// needs the feature `tls-rustls` or `tls-native` of redis-cached")))
         }
+        // redis 1.8 then takes rustls, and leaves its list of trusted certificates empty.
+        "rediss" | "valkeys" if cfg!(all(feature = "tls-rustls", feature = "tls-native")) => Err(refuse(
+            url,
+            format_args!("{scheme}:// needs one of the features `tls-rustls` and `tls-native`, and both are on"),
+        )),
         "redis" | "rediss" | "valkey" | "valkeys" | "redis+unix" | "valkey+unix" | "unix" => server(url),
         _ => Err(refuse(url, format_args!("unknown scheme; the known ones are {KNOWN}"))),
     }
@@ -200,7 +205,11 @@ mod tests {
         assert!(message("host:6379").contains("redis://"));
         assert!(message("").contains("redis://"));
         assert!(message("memory://?max_mb=x").contains("memory://?max_mb=64"));
-        if cfg!(not(any(feature = "tls-rustls", feature = "tls-native"))) {
+        if cfg!(any(feature = "tls-rustls", feature = "tls-native"))
+            != cfg!(all(feature = "tls-rustls", feature = "tls-native"))
+        {
+            assert_eq!(redis("rediss://host").to_string(), "rediss://host:6379");
+        } else {
             let message = message("rediss://host");
             assert!(message.contains("tls-rustls") && message.contains("tls-native"), "{message}");
         }

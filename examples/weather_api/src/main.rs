@@ -103,7 +103,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .layer(middleware::from_fn(print_time))
         .with_state(state.clone());
 
-    let port = std::env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
+    let port = std::env::var("PORT").map_or(Ok(3000), |port| port.parse().map_err(|_| "PORT is not a port number"))?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let url = format!("http://{}/weather", listener.local_addr()?);
     println!("Try, and watch the times here:");

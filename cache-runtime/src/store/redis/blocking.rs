@@ -144,7 +144,7 @@ impl Blocking {
         });
         match started {
             Ok(_) => Ok(()),
-            Err(error) => Err(Fault::new(ErrorKind::Unreachable, Blame::Wait, error.to_string())),
+            Err(error) => Err(Fault::new(ErrorKind::Unreachable, Blame::Caller, error.to_string())),
         }
     }
 }

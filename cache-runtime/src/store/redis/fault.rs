@@ -32,7 +32,7 @@ pub(crate) enum Blame {
     Role,
     /// Nobody yet: the caller's time ended before anything was sent.
     Wait,
-    /// The caller: where or how it called.
+    /// This process: where it called from, or what it has run out of.
     Caller,
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Health {
     /// Whether an operation was refused since the last probe: without any, and without anything
     /// to deliver, there is no need to probe on.
     wanted: AtomicBool,
-    /// Misuses that are told once.
+    /// What is told once.
     told: AtomicU8,
 }
 
@@ -156,19 +156,19 @@ impl Health {
         }
     }
 
-    /// Tells of a misuse that concerns single commands or keys, once.
+    /// Tells of commands that the server refuses to understand or to permit, once.
     pub(crate) fn tell_once(&self, error: &Error) {
         let bit = match error.kind() {
-            ErrorKind::WrongType => 1,
-            ErrorKind::Protocol => 2,
-            ErrorKind::Auth => 4,
+            ErrorKind::Protocol => 1,
+            ErrorKind::Auth => 2,
+            // A key of another type is its function's to tell.
             _ => return,
         };
         if self.told.load(Relaxed) & bit == 0 && self.told.fetch_or(bit, Relaxed) & bit == 0 {
             tracing::warn!(
                 server = self.server,
                 %error,
-                "Redis refused a command: its function runs uncached (told once)"
+                "Redis refused a command; further ones are not told"
             );
         }
     }

@@ -362,7 +362,7 @@ impl<T: Transport> RedisStore<T> {
 
     fn deliver_aside(&self) {
         let store = self.clone();
-        self.core.transport.background(async move {
+        self.core.transport.aside(async move {
             // Where it fails, the keys stay.
             let _ = store.deliver(store.shared().health.epoch()).await;
         });
@@ -560,9 +560,11 @@ impl<T: Transport> Store for RedisStore<T> {
 
     async fn release(&self, key: &Key, lease: &Lease, by: Instant) -> Result<bool, Error> {
         let epoch = self.admit()?;
+        let (keys, arguments) = ([key.as_str().as_bytes()], [lease.bytes()]);
         let read = |value| truth(value, "a script");
-        let outcome =
-            self.script(epoch, &scripts::RELEASE, &[key.as_str().as_bytes()], &[lease.bytes()], read, by).await;
+        // By its text: by its hash a server that does not know it yet would be asked twice, and
+        // a retry on the same connection might overtake the second time.
+        let outcome = self.script_by_text(epoch, &scripts::RELEASE, &keys, &arguments, read, by).await;
         outcome.map_err(|fault| self.told(fault))
     }
 

@@ -8,6 +8,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
@@ -278,6 +279,17 @@ impl Transport for Tokio {
         });
         if let Some(handle) = handle {
             handle.spawn(task);
+        }
+    }
+
+    fn aside(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut task = Box::pin(task);
+        // A first step at once: on a connection that is open it sends the command, ahead of
+        // whatever the caller sends next.
+        let stepped =
+            Handle::try_current().is_ok() && task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+        if !stepped {
+            self.background(task);
         }
     }
 

@@ -1,0 +1,9 @@
+impl Repo {
+    #[redis_cached(key = "user:{self.tenant}:{id}", cache = self.cache, crate = ::renamed, returns = option)]
+    async fn user<E>(self: Arc<Self>, id: u64, executor: E) -> Found
+    where
+        E: Executor,
+    {
+        self.find(executor, id).await
+    }
+}

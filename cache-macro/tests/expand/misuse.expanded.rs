@@ -1,0 +1,15 @@
+async fn user<T>(id: u64, kind: T) -> User {
+    load(id, kind).await
+}
+async fn user_uncached<T>(id: u64, kind: T) -> User {
+    ::core::panic!("its attribute does not compile")
+}
+async fn user_refresh<T>(id: u64, kind: T) -> User {
+    ::core::panic!("its attribute does not compile")
+}
+fn user_entry<T>(id: u64, kind: T) -> ::redis_cached::Entry<User> {
+    ::core::panic!("its attribute does not compile")
+}
+::core::compile_error! {
+    "a lifetime of zero stores nothing"
+}

@@ -1,0 +1,509 @@
+//! The function always works: whatever is wrong with Redis, a call returns what the body returns,
+//! within a bound, and once the fault is over, the cache works again with nothing restarted.
+//!
+//! `cargo test --test outage -- --nocapture` prints a row for each fault.
+
+mod support;
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use redis_cached::{Cache, ErrorKind, redis_cached};
+use support::{Mode, PATIENCE, Proxy, Server, eventually};
+
+const BODY: Duration = Duration::from_millis(20);
+const TIMEOUT: Duration = Duration::from_millis(200);
+
+/// For a machine that runs a hundred callers on two cores, and compilers beside them.
+const MARGIN: Duration = Duration::from_millis(150);
+
+const CALLERS: u64 = 100;
+
+/// What the cached functions read: a database, so to speak.
+#[derive(Default)]
+struct Source {
+    version: AtomicU64,
+    runs: AtomicU64,
+}
+
+impl Source {
+    fn read(&self, id: u64) -> (u64, u64) {
+        self.runs.fetch_add(1, SeqCst);
+        (id, self.version.load(SeqCst))
+    }
+}
+
+#[redis_cached(prefix = "outage", name = "row", cache = cache, skip(cache, source))]
+async fn row(cache: &Cache, source: &Source, id: u64) -> (u64, u64) {
+    let row = source.read(id);
+    tokio::time::sleep(BODY).await;
+    row
+}
+
+#[redis_cached(prefix = "outage", name = "row", cache = cache, skip(cache, source))]
+fn row_blocking(cache: &Cache, source: &Source, id: u64) -> (u64, u64) {
+    let row = source.read(id);
+    thread::sleep(BODY);
+    row
+}
+
+/// `async fn` or plain `fn`.
+#[derive(Clone, Copy, Debug)]
+enum Face {
+    Async,
+    Plain,
+}
+
+/// A server behind a proxy, and a cache on it.
+struct Rig {
+    server: Server,
+    proxy: Proxy,
+    cache: Cache,
+    source: Arc<Source>,
+    face: Face,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Rig {
+    fn new(face: Face, arguments: &[&str]) -> Rig {
+        let server = Server::with(arguments);
+        let proxy = server.proxy();
+        Rig {
+            cache: Cache::builder(&proxy.url()).unwrap().timeout(TIMEOUT).build(),
+            server,
+            proxy,
+            source: Arc::default(),
+            face,
+            runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap(),
+        }
+    }
+
+    fn call(&self, id: u64) -> (u64, u64) {
+        match self.face {
+            Face::Async => self.runtime.block_on(row(&self.cache, &self.source, id)),
+            Face::Plain => row_blocking(&self.cache, &self.source, id),
+        }
+    }
+
+    fn invalidate(&self, id: u64) -> Result<bool, redis_cached::Error> {
+        match self.face {
+            Face::Async => self.runtime.block_on(row_entry(&self.cache, id).invalidate()),
+            Face::Plain => row_blocking_entry(&self.cache, id).invalidate(),
+        }
+    }
+
+    /// Whether a call was answered from the cache.
+    fn hits(&self, id: u64) -> bool {
+        let before = self.source.runs.load(SeqCst);
+        let version = self.source.version.load(SeqCst);
+        assert_eq!(self.call(id), (id, version));
+        self.source.runs.load(SeqCst) == before
+    }
+
+    fn warm(&self, ids: Range<u64>) {
+        self.calls(ids.clone());
+        for id in ids {
+            assert!(self.hits(id), "nothing is wrong yet");
+        }
+    }
+
+    /// Many callers at once, half of them for warm entries: how long the slowest took.
+    fn burst(&self) -> Duration {
+        self.calls(0..CALLERS)
+    }
+
+    /// Calls at the same time, each of which gets what the body returns.
+    fn calls(&self, ids: Range<u64>) -> Duration {
+        let version = self.source.version.load(SeqCst);
+        let mut slowest = Duration::ZERO;
+        match self.face {
+            Face::Async => self.runtime.block_on(async {
+                let calls = ids.map(|id| {
+                    let (cache, source) = (self.cache.clone(), Arc::clone(&self.source));
+                    tokio::spawn(async move {
+                        let begun = Instant::now();
+                        assert_eq!(row(&cache, &source, id).await, (id, version));
+                        begun.elapsed()
+                    })
+                });
+                for call in calls.collect::<Vec<_>>() {
+                    slowest = slowest.max(call.await.expect("no call panics"));
+                }
+            }),
+            Face::Plain => thread::scope(|scope| {
+                let calls = ids.map(|id| {
+                    scope.spawn(move || {
+                        let begun = Instant::now();
+                        assert_eq!(row_blocking(&self.cache, &self.source, id), (id, version));
+                        begun.elapsed()
+                    })
+                });
+                for call in calls.collect::<Vec<_>>() {
+                    slowest = slowest.max(call.join().expect("no call panics"));
+                }
+            }),
+        }
+        slowest
+    }
+}
+
+/// One way to fail, and its end.
+struct Fault {
+    name: &'static str,
+    arguments: &'static [&'static str],
+    strike: fn(&Rig),
+    heal: fn(&Rig),
+    /// From the first call on, rather than after a while in health.
+    from_the_start: bool,
+    /// Deadlines that a call may lose.
+    deadlines: u32,
+    /// Whether calls stop asking after a while.
+    opens_the_breaker: bool,
+}
+
+const FAULT: Fault = Fault {
+    name: "",
+    arguments: &[],
+    strike: |_| {},
+    heal: |_| {},
+    from_the_start: false,
+    deadlines: 1,
+    opens_the_breaker: true,
+};
+
+/// Times are bounded below: one test at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Fault {
+    fn check(&self, face: Face) {
+        let _alone = alone();
+        let rig = Rig::new(face, self.arguments);
+        if !self.from_the_start {
+            rig.warm(0..CALLERS / 2);
+        }
+        (self.strike)(&rig);
+        let begun = Instant::now();
+        let first = rig.burst();
+        let second = rig.burst();
+        let third = rig.burst();
+        let slowest = first.max(second).max(third);
+        let bound = BODY + TIMEOUT * self.deadlines + MARGIN;
+        assert!(slowest <= bound, "{face:?}, {}: {first:?}, {second:?}, {third:?}", self.name);
+        if self.opens_the_breaker {
+            assert!(third <= BODY + MARGIN, "{face:?}, {}: {third:?} with an open breaker", self.name);
+        }
+        let struck = begun.elapsed();
+
+        (self.heal)(&rig);
+        let begun = Instant::now();
+        let mut id = 1_000;
+        eventually("a hit", || {
+            id += 1;
+            rig.call(id);
+            rig.hits(id)
+        });
+        println!(
+            "| {:24} | {:5} | {:4} calls in {:4} ms | 0 failed | slowest {:3} ms | then {:3} ms | back after {:4} ms |",
+            self.name,
+            format!("{face:?}"),
+            CALLERS * 3,
+            struck.as_millis(),
+            slowest.as_millis(),
+            third.as_millis(),
+            begun.elapsed().as_millis(),
+        );
+        // And everything else works, too.
+        rig.warm(2_000..2_010);
+        rig.invalidate(2_000).expect("the server is back");
+        assert!(!rig.hits(2_000), "invalidated");
+    }
+}
+
+/// A test for each face of each fault.
+macro_rules! faults {
+    ($($name:ident: $fault:expr;)*) => {$(
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn of_async_functions() {
+                Fault { name: stringify!($name), ..$fault }.check(Face::Async);
+            }
+
+            #[test]
+            fn of_plain_functions() {
+                Fault { name: stringify!($name), ..$fault }.check(Face::Plain);
+            }
+        }
+    )*};
+}
+
+faults! {
+    refused_from_the_start: Fault {
+        strike: |rig| rig.server.kill(),
+        heal: |rig| rig.server.restart(),
+        from_the_start: true,
+        ..FAULT
+    };
+    killed: Fault { strike: |rig| rig.server.kill(), heal: |rig| rig.server.restart(), ..FAULT };
+    restarted_empty: Fault { strike: |rig| rig.server.restart(), opens_the_breaker: false, ..FAULT };
+    hung: Fault { strike: |rig| rig.server.stop(), heal: |rig| rig.server.cont(), ..FAULT };
+    hung_from_the_start: Fault {
+        strike: |rig| rig.server.stop(),
+        heal: |rig| rig.server.cont(),
+        from_the_start: true,
+        ..FAULT
+    };
+    half_open: Fault { strike: |rig| rig.proxy.set(Mode::Freeze), heal: |rig| rig.proxy.set(Mode::Pass), ..FAULT };
+    half_open_while_new_ones_pass: Fault {
+        strike: |rig| rig.proxy.set(Mode::FreezeExisting),
+        opens_the_breaker: false,
+        ..FAULT
+    };
+    slower_than_the_deadline: Fault {
+        strike: |rig| rig.proxy.set(Mode::Delay(TIMEOUT * 3)),
+        heal: |rig| rig.proxy.set(Mode::Pass),
+        ..FAULT
+    };
+    trickling: Fault {
+        strike: |rig| rig.proxy.set(Mode::Trickle { bytes: 1, pause: Duration::from_millis(40) }),
+        heal: |rig| rig.proxy.set(Mode::Pass),
+        ..FAULT
+    };
+    connections_cut: Fault { strike: |rig| rig.proxy.cut(), opens_the_breaker: false, ..FAULT };
+    corrupt_bytes: Fault {
+        strike: |rig| rig.proxy.set(Mode::Corrupt),
+        heal: |rig| rig.proxy.set(Mode::Pass),
+        deadlines: 2,
+        opens_the_breaker: false,
+        ..FAULT
+    };
+    password_required: Fault {
+        strike: |rig| {
+            rig.server.cli(&["CONFIG", "SET", "requirepass", "secret"]);
+            rig.proxy.cut();
+        },
+        heal: |rig| {
+            let mut connection = rig.server.connection();
+            redis::cmd("AUTH").arg("secret").exec(&mut connection).unwrap();
+            redis::cmd("CONFIG").arg("SET").arg("requirepass").arg("").exec(&mut connection).unwrap();
+        },
+        ..FAULT
+    };
+    read_only_replica: Fault {
+        // Of a master that is not there, so that it stays as it is.
+        strike: |rig| {
+            rig.server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
+        },
+        heal: |rig| rig.server.promote(),
+        ..FAULT
+    };
+    permission_taken: Fault {
+        strike: |rig| {
+            rig.server.cli(&["ACL", "SETUSER", "default", "-get"]);
+        },
+        heal: |rig| {
+            rig.server.cli(&["ACL", "SETUSER", "default", "+get"]);
+        },
+        ..FAULT
+    };
+}
+
+/// Every fault once more, while a body runs that was leased in health.
+fn killed_mid_body(face: Face) {
+    let _alone = alone();
+    let rig = Rig::new(face, &[]);
+    rig.warm(0..1);
+    let begun = Instant::now();
+    thread::scope(|scope| {
+        let call = scope.spawn(|| rig.call(7));
+        eventually("the body runs", || rig.source.runs.load(SeqCst) == 2);
+        rig.server.kill();
+        assert_eq!(call.join().expect("no call panics"), (7, 0));
+    });
+    assert!(begun.elapsed() <= BODY + TIMEOUT * 2 + MARGIN, "{:?}", begun.elapsed());
+    rig.server.restart();
+    let mut id = 1_000;
+    eventually("a hit", || {
+        id += 1;
+        rig.call(id);
+        rig.hits(id)
+    });
+}
+
+#[test]
+fn a_server_killed_while_an_async_body_runs() {
+    killed_mid_body(Face::Async);
+}
+
+#[test]
+fn a_server_killed_while_a_plain_body_runs() {
+    killed_mid_body(Face::Plain);
+}
+
+/// Full, and not allowed to evict: hits go on, and nothing new is stored.
+fn full(face: Face) {
+    let _alone = alone();
+    let rig = Rig::new(face, &["--maxmemory-policy", "noeviction"]);
+    rig.warm(0..CALLERS / 2);
+    rig.server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    for _ in 0..3 {
+        let slowest = rig.burst();
+        assert!(slowest <= BODY + TIMEOUT + MARGIN, "{slowest:?}");
+        assert!((0..CALLERS / 2).all(|id| rig.hits(id)), "hits are served");
+    }
+    assert!(!rig.hits(CALLERS), "and nothing new is stored");
+    assert!(rig.invalidate(0).expect("an invalidation frees memory"));
+    rig.server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    eventually("results are stored again", || rig.hits(CALLERS));
+}
+
+#[test]
+fn a_full_server_answers_async_functions() {
+    full(Face::Async);
+}
+
+#[test]
+fn a_full_server_answers_plain_functions() {
+    full(Face::Plain);
+}
+
+/// Once `invalidate` has failed, the value that it could not remove is not served any more.
+fn undelivered_invalidations(face: Face, strike: fn(&Rig), heal: fn(&Rig)) {
+    let _alone = alone();
+    let rig = Rig::new(face, &[]);
+    rig.warm(0..10);
+    strike(&rig);
+    rig.source.version.store(1, SeqCst);
+    for id in 0..10 {
+        let begun = Instant::now();
+        let error = rig.invalidate(id).expect_err("it cannot be delivered");
+        assert!(matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::ReadOnly), "{error}");
+        assert!(begun.elapsed() <= TIMEOUT + MARGIN, "{:?}", begun.elapsed());
+    }
+    assert_eq!(rig.call(3), (3, 1), "during the fault");
+    heal(&rig);
+    // `hits` asserts the version.
+    eventually("a hit of the new value", || rig.hits(3));
+    for id in 0..10 {
+        eventually("a hit of the new value", || rig.hits(id));
+    }
+}
+
+#[test]
+fn undelivered_invalidations_of_async_functions() {
+    undelivered_invalidations(
+        Face::Async,
+        |rig| {
+            rig.proxy.set(Mode::Refuse);
+            rig.proxy.cut();
+        },
+        |rig| rig.proxy.set(Mode::Pass),
+    );
+}
+
+#[test]
+fn undelivered_invalidations_of_plain_functions() {
+    undelivered_invalidations(
+        Face::Plain,
+        |rig| {
+            rig.proxy.set(Mode::Refuse);
+            rig.proxy.cut();
+        },
+        |rig| rig.proxy.set(Mode::Pass),
+    );
+}
+
+#[test]
+fn invalidations_of_async_functions_that_a_hung_server_never_saw() {
+    undelivered_invalidations(Face::Async, |rig| rig.proxy.set(Mode::Freeze), |rig| rig.proxy.set(Mode::Pass));
+}
+
+#[test]
+fn invalidations_of_plain_functions_that_a_hung_server_never_saw() {
+    undelivered_invalidations(Face::Plain, |rig| rig.proxy.set(Mode::Freeze), |rig| rig.proxy.set(Mode::Pass));
+}
+
+#[test]
+fn invalidations_that_a_replica_refused() {
+    for face in [Face::Async, Face::Plain] {
+        let strike: fn(&Rig) = |rig| {
+            rig.server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
+        };
+        undelivered_invalidations(face, strike, |rig| rig.server.promote());
+    }
+}
+
+/// An open breaker is silent: calls cost no connection, and one probe at a time does.
+fn silence(face: Face) {
+    let _alone = alone();
+    let rig = Rig::new(face, &[]);
+    rig.proxy.set(Mode::Refuse);
+    rig.burst();
+    let (accepted, begun) = (rig.proxy.accepted(), Instant::now());
+    let mut calls = 0;
+    while begun.elapsed() < Duration::from_secs(2) {
+        rig.burst();
+        calls += CALLERS;
+    }
+    let probes = rig.proxy.accepted() - accepted;
+    // Pauses of 75 ms at least, twice as long after each failure.
+    assert!((1..=8).contains(&probes), "{probes} connections for {calls} calls");
+}
+
+#[test]
+fn an_open_breaker_of_async_functions_is_silent() {
+    silence(Face::Async);
+}
+
+#[test]
+fn an_open_breaker_of_plain_functions_is_silent() {
+    silence(Face::Plain);
+}
+
+#[test]
+fn a_verb_tells_what_a_call_hides() {
+    let _alone = alone();
+    let rig = Rig::new(Face::Async, &[]);
+    rig.server.kill();
+    let kind = || rig.invalidate(1).expect_err("no server").kind();
+    for _ in 0..10 {
+        assert_eq!(kind(), ErrorKind::Unreachable, "an invalidation is attempted even with an open breaker");
+    }
+    let ping = rig.runtime.block_on(rig.cache.ping()).expect_err("no server");
+    assert_eq!(ping.kind(), ErrorKind::CircuitOpen);
+}
+
+/// A runtime that ends takes its connection and perhaps the prober with it.
+#[test]
+fn recovery_does_not_need_the_runtime_that_saw_the_fault() {
+    let _alone = alone();
+    let server = Server::start();
+    let cache = Cache::builder(&server.url()).unwrap().timeout(TIMEOUT).build();
+    let source = Source::default();
+    let call = |id| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(row(&cache, &source, id))
+    };
+    server.kill();
+    for id in 0..10 {
+        assert_eq!(call(id), (id, 0));
+    }
+    server.restart();
+    let begun = Instant::now();
+    let mut id = 10;
+    eventually("a hit", || {
+        id += 1;
+        call(id);
+        let runs = source.runs.load(SeqCst);
+        call(id);
+        source.runs.load(SeqCst) == runs
+    });
+    assert!(begun.elapsed() < PATIENCE / 2);
+}

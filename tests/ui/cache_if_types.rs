@@ -1,0 +1,13 @@
+use redis_cached::redis_cached;
+
+#[redis_cached(cache_if = |value| value + 1)]
+fn no_answer(id: u64) -> u64 {
+    id
+}
+
+#[redis_cached(cache_if = Option::is_some)]
+fn of_another_type(id: u64) -> u64 {
+    id
+}
+
+fn main() {}

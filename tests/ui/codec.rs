@@ -1,0 +1,13 @@
+use redis_cached::redis_cached;
+
+#[redis_cached(codec = jsn)]
+fn misspelled(id: u64) -> u64 {
+    id
+}
+
+#[redis_cached(codec = "json")]
+fn text(id: u64) -> u64 {
+    id
+}
+
+fn main() {}
