@@ -284,6 +284,30 @@ faults! {
         opens_the_breaker: false,
         ..FAULT
     };
+    loading: Fault {
+        strike: |rig| rig.proxy.set(Mode::Answer("-LOADING Redis is loading the dataset in memory")),
+        heal: |rig| rig.proxy.set(Mode::Pass),
+        ..FAULT
+    };
+    redirecting: Fault {
+        strike: |rig| rig.proxy.set(Mode::Answer("-MOVED 3999 127.0.0.1:6381")),
+        heal: |rig| rig.proxy.set(Mode::Pass),
+        ..FAULT
+    };
+    too_many_clients: Fault {
+        strike: |rig| {
+            rig.proxy.set(Mode::Answer("-ERR max number of clients reached"));
+            rig.proxy.cut();
+        },
+        heal: |rig| rig.proxy.set(Mode::Pass),
+        ..FAULT
+    };
+    persistence_fails: Fault {
+        strike: |rig| rig.proxy.set(Mode::Answer("-MISCONF Redis is configured to save RDB snapshots")),
+        heal: |rig| rig.proxy.set(Mode::Pass),
+        opens_the_breaker: false,
+        ..FAULT
+    };
     password_required: Fault {
         strike: |rig| {
             rig.server.cli(&["CONFIG", "SET", "requirepass", "secret"]);
@@ -440,6 +464,56 @@ fn invalidations_that_a_replica_refused() {
     }
 }
 
+/// A replica may lag behind an invalidation: it is never read, not even where it answers.
+fn replica(face: Face) {
+    let _alone = alone();
+    let rig = Rig::new(face, &[]);
+    rig.warm(0..10);
+    rig.server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
+    rig.proxy.cut();
+    for _ in 0..10 {
+        assert!(!rig.hits(3));
+        // Time for a probe, which finds a replica.
+        thread::sleep(Duration::from_millis(30));
+    }
+    rig.server.promote();
+    eventually("a hit", || rig.hits(3));
+
+    // Without a new connection, and without a write that it would refuse.
+    rig.server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
+    eventually("the change of role is noticed", || !rig.hits(3));
+    assert!(!rig.hits(3));
+}
+
+#[test]
+fn a_replica_is_not_read_by_async_functions() {
+    replica(Face::Async);
+}
+
+#[test]
+fn a_replica_is_not_read_by_plain_functions() {
+    replica(Face::Plain);
+}
+
+/// A caller with less patience than the deadline gives up each time: that the server hangs must
+/// be noticed all the same, or no call would ever get to its body.
+#[test]
+fn callers_that_give_up_are_failures_of_the_server() {
+    let _alone = alone();
+    let rig = Rig::new(Face::Async, &[]);
+    rig.warm(0..10);
+    rig.proxy.set(Mode::Freeze);
+    let patient = TIMEOUT * 3 / 4;
+    let mut given_up = 0;
+    rig.runtime.block_on(async {
+        while tokio::time::timeout(patient, row(&rig.cache, &rig.source, 3)).await.is_err() {
+            given_up += 1;
+            assert!(given_up < 20, "the body never runs");
+        }
+    });
+    assert!(given_up > 0);
+}
+
 /// An open breaker is silent: calls cost no connection, and one probe at a time does.
 fn silence(face: Face) {
     let _alone = alone();
@@ -506,4 +580,29 @@ fn recovery_does_not_need_the_runtime_that_saw_the_fault() {
         source.runs.load(SeqCst) == runs
     });
     assert!(begun.elapsed() < PATIENCE / 2);
+}
+
+/// The probe belongs to a runtime that nobody drives any more, though it still exists.
+#[test]
+fn recovery_does_not_wait_for_a_runtime_that_sleeps() {
+    let _alone = alone();
+    let server = Server::start();
+    let cache = Cache::builder(&server.url()).unwrap().timeout(TIMEOUT).build();
+    let source = Source::default();
+    let asleep = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    server.kill();
+    asleep.block_on(async {
+        for id in 0..10 {
+            assert_eq!(row(&cache, &source, id).await, (id, 0));
+        }
+    });
+    server.restart();
+    let mut id = 10;
+    eventually("a hit", || {
+        id += 1;
+        row_blocking(&cache, &source, id);
+        let runs = source.runs.load(SeqCst);
+        row_blocking(&cache, &source, id);
+        source.runs.load(SeqCst) == runs
+    });
 }

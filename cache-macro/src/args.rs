@@ -25,7 +25,7 @@ pub(crate) struct Args {
     pub(crate) cache: Option<Expr>,
     pub(crate) cache_if: Option<Expr>,
     pub(crate) none_ttl: Option<(Ident, Lifetime)>,
-    pub(crate) jitter: f64,
+    pub(crate) jitter: Option<f64>,
     pub(crate) returns: Option<Returns>,
     pub(crate) siblings: bool,
     pub(crate) krate: Option<Path>,
@@ -149,7 +149,7 @@ impl Args {
             "cache" => self.cache = Some(input.parse()?),
             "cache_if" => self.cache_if = errors.keep(cache_if(input.parse()?)),
             "none_ttl" => self.none_ttl = none_ttl(keyword, input.parse()?, errors),
-            "jitter" => self.jitter = errors.keep(jitter(input.parse()?)).unwrap_or_default(),
+            "jitter" => self.jitter = errors.keep(jitter(input.parse()?)),
             "returns" => {
                 let words = [("value", Returns::Value), ("option", Returns::Option), ("result", Returns::Result)];
                 self.returns = errors.keep(word(input, &words));

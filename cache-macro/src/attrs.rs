@@ -46,23 +46,21 @@ pub(crate) fn doc(summary: &str) -> TokenStream {
 }
 
 pub(crate) fn of_body(ident: &Ident) -> TokenStream {
-    doc(&format!("The body of `{ident}`: computes, and leaves the cache alone."))
+    doc(&format!(" The body of `{ident}`: computes, and leaves the cache alone."))
 }
 
 pub(crate) fn of_refresh(ident: &Ident) -> TokenStream {
-    doc(&format!("Runs the body of `{ident}` now, and stores what it returns."))
+    doc(&format!(" Runs the body of `{ident}` now, and stores what it returns."))
 }
 
 pub(crate) fn of_entry(ident: &Ident) -> TokenStream {
-    doc(&format!("The cache entry behind the call of `{ident}` with the same arguments."))
+    doc(&format!(" The cache entry behind the call of `{ident}` with the same arguments."))
 }
 
 /// What generated code may do, whatever the crate around it forbids itself.
 pub(crate) fn allowances() -> TokenStream {
     quote! {
         #[allow(
-            // Siblings are there to be used, not because they are.
-            dead_code,
             // A pattern binds more than the key needs.
             unused_variables,
             // `use … as _` for a trait that only some types need.
@@ -80,10 +78,10 @@ pub(crate) fn allowances() -> TokenStream {
             clippy::unused_self,
             // A parameter `_x` is handed on.
             clippy::used_underscore_binding,
-            // A `match` lets a temporary of a key's expression live as long as it is needed.
-            clippy::match_single_binding,
             // A pattern looks through the reference that the key has.
             clippy::pattern_type_mismatch,
+            // A `match` lets a temporary of a key's expression live as long as it is needed.
+            clippy::match_single_binding,
             // `60 * 60` is an `i32`, as good as any.
             clippy::default_numeric_fallback,
             // What an attribute's expressions look like from within.
@@ -98,16 +96,16 @@ pub(crate) fn allowances() -> TokenStream {
     }
 }
 
+/// What a sibling may be. A function that nobody uses is worth a warning, its siblings are not.
+pub(crate) fn sibling_allowances() -> TokenStream {
+    // Of `unreachable_pub` once is enough.
+    quote!(#[allow(dead_code, unreachable_pub)])
+}
+
 /// What a body may be that it would not be but for the attribute.
 pub(crate) fn body_allowances() -> TokenStream {
-    quote! {
-        #[allow(
-            // The wrapper calls it; where nobody calls the wrapper, that is what is worth a warning.
-            dead_code,
-            // A `const fn` cannot be cached, so this is no advice.
-            clippy::missing_const_for_fn,
-        )]
-    }
+    // A `const fn` cannot be cached, so this is no advice.
+    quote!(#[allow(clippy::missing_const_for_fn)])
 }
 
 /// For the `let` that gives a body its parameter back as the signature says.

@@ -11,6 +11,7 @@ use crate::model::Model;
 mod args;
 mod attrs;
 mod check;
+mod describe;
 mod duration;
 mod expand;
 mod features;

@@ -71,7 +71,10 @@ impl VisitMut for Expand {
 
     // The allowances are the same everywhere, and long.
     fn visit_attributes_mut(&mut self, attrs: &mut Vec<Attribute>) {
-        attrs.retain(|attr| !quote!(#attr).to_string().contains("clippy"));
+        attrs.retain(|attr| {
+            let attr = quote!(#attr).to_string();
+            !attr.contains("clippy") && !attr.contains("dead_code")
+        });
     }
 
     fn visit_stmt_mut(&mut self, stmt: &mut Stmt) {

@@ -5,8 +5,13 @@ use std::marker::PhantomData;
 
 use serde::Serialize;
 
-use crate::cache::Cache;
-pub use crate::cache::installed;
+pub use crate::cache::{Cache, installed};
+#[cfg(feature = "bincode")]
+pub use crate::codec::Bincode;
+#[cfg(feature = "json")]
+pub use crate::codec::Json;
+#[cfg(feature = "messagepack")]
+pub use crate::codec::MessagePack;
 pub use crate::codec::Codec;
 #[cfg(feature = "blocking")]
 pub use crate::engine::blocking::{

@@ -220,6 +220,18 @@ pub struct Plan<V> {
     pub jitter: f64,
 }
 
+impl<V> Plan<V> {
+    /// Of a function whose attribute says no more: every value is stored, except for `None`.
+    pub fn new(
+        function: &'static Function,
+        codec: CodecFns<V>,
+        nones: Nones<V>,
+        ttl: fn(&V) -> Ttl,
+    ) -> Plan<V> {
+        Plan { function, codec, nones, ttl, none_ttl: None, cache_if: |_| true, jitter: 0.0 }
+    }
+}
+
 macro_rules! copy_without_bounds {
     ($($name:ident)*) => {$(
         // A derive would ask for `V: Copy`; function pointers do not.

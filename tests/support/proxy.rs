@@ -25,6 +25,8 @@ pub(crate) enum Mode {
     },
     /// Replies arrive with flipped bits.
     Corrupt,
+    /// This line is the reply to everything; the server hears nothing.
+    Answer(&'static str),
 }
 
 /// Listens on a port of its own and forwards to a server. Its connections end with it.
@@ -171,6 +173,13 @@ impl State {
             if mode == Mode::Freeze {
                 pair.frozen.store(true, SeqCst);
             }
+            if let Mode::Answer(line) = mode {
+                let answers = format!("{line}\r\n").repeat(commands(&buffer[..read]));
+                if (&pair.client).write_all(answers.as_bytes()).is_err() {
+                    return;
+                }
+                continue;
+            }
             if !pair.frozen.load(SeqCst) && !hand_on(&buffer[..read], mode) {
                 return;
             }
@@ -206,6 +215,11 @@ impl State {
             _ => (&pair.client).write_all(&bytes).is_ok(),
         }
     }
+}
+
+/// How many commands begin in these bytes, which hold whole ones.
+fn commands(bytes: &[u8]) -> usize {
+    usize::from(bytes.starts_with(b"*")) + bytes.windows(3).filter(|window| window == b"\r\n*").count()
 }
 
 impl Pair {

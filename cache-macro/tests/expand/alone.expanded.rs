@@ -1,85 +1,64 @@
 impl Find for Repo {
     async fn find(&self, arg0: (u64, u64)) -> io::Result<User> {
-        let cache = ::redis_cached::__private::installed();
+        use ::redis_cached::__private as __rc;
+        let cache = __rc::installed();
         let plan = {
-            use ::redis_cached::__private::AnyKind as _;
-            let codec = ::redis_cached::__private::CodecFns::<
-                <io::Result<User> as ::redis_cached::__private::ResultLike>::Ok,
-            >::of::<::redis_cached::Bincode>();
-            ::redis_cached::__private::Plan::<
-                <io::Result<User> as ::redis_cached::__private::ResultLike>::Ok,
-            > {
-                function: {
-                    static __SLOT: ::redis_cached::__private::Slot = ::redis_cached::__private::Slot::new();
-                    const __PREFIX: &::core::primitive::str = ::redis_cached::__private::default_prefix(
+            use __rc::AnyKind as _;
+            let codec = __rc::CodecFns::<
+                <io::Result<User> as __rc::ResultLike>::Ok,
+            >::of::<__rc::Bincode>();
+            let plan = __rc::Plan::<
+                <io::Result<User> as __rc::ResultLike>::Ok,
+            >::new(
+                {
+                    static __SLOT: __rc::Slot = __rc::Slot::new();
+                    const __PREFIX: &::core::primitive::str = __rc::default_prefix(
                         ::core::option_env!("REDIS_CACHED_PREFIX"),
                         ::core::module_path!(),
                     );
                     __SLOT
                         .function(
                             const {
-                                &::redis_cached::__private::Site {
+                                &__rc::Site {
                                     ident: "find",
                                     prefix: __PREFIX,
-                                    name: ::redis_cached::__private::Name::Path,
+                                    name: __rc::Name::Path,
                                     version: 0u32,
                                 }
                             },
-                            ::redis_cached::__private::path_of(&|| ()),
+                            __rc::path_of(&|| ()),
                             &[],
                             &codec,
                         )
                 },
-                codec: codec,
-                nones: ::redis_cached::__private::storable::<
-                    <io::Result<User> as ::redis_cached::__private::ResultLike>::Ok,
+                codec,
+                __rc::storable::<
+                    <io::Result<User> as __rc::ResultLike>::Ok,
                     _,
                 >(
-                    ::redis_cached::__private::Kind::<
-                        <io::Result<User> as ::redis_cached::__private::ResultLike>::Ok,
-                    >::new()
+                    __rc::Kind::<<io::Result<User> as __rc::ResultLike>::Ok>::new()
                         .found(),
                 ),
-                ttl: {
-                    const __TTL: ::redis_cached::__private::Ttl = ::redis_cached::__private::Ttl::from_env(
+                {
+                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
                         ::core::option_env!("REDIS_CACHED_TTL"),
                     );
                     |_| __TTL
                 },
-                none_ttl: ::core::option::Option::None,
-                cache_if: |_| true,
-                jitter: 0f64,
-            }
+            );
+            plan
         };
         let key = {
-            use ::redis_cached::__private::NoKeyPart as _;
+            use __rc::NoKeyPart as _;
             let (a, b) = &arg0;
-            let writer = ::redis_cached::__private::key(cache, plan.function);
+            let writer = __rc::key(cache, plan.function);
             let writer = writer.literal(":");
-            let writer = match &a {
-                part => {
-                    ::redis_cached::__private::part(
-                        writer,
-                        "a",
-                        part,
-                        ::redis_cached::__private::probe(part).key_part(),
-                    )
-                }
-            };
+            let writer = __rc::part(writer, "a", &a, __rc::probe(&a).key_part());
             let writer = writer.literal(":");
-            let writer = match &b {
-                part => {
-                    ::redis_cached::__private::part(
-                        writer,
-                        "b",
-                        part,
-                        ::redis_cached::__private::probe(part).key_part(),
-                    )
-                }
-            };
+            let writer = __rc::part(writer, "b", &b, __rc::probe(&b).key_part());
             writer.finish()
         };
-        ::redis_cached::__private::call_result::<
+        __rc::call_result::<
             io::Result<User>,
             _,
             _,
@@ -118,78 +97,61 @@ impl Find for Repo {
         Self: 'async_trait,
     {
         ::std::boxed::Box::pin(async move {
-            let cache = ::redis_cached::__private::installed();
+            use ::redis_cached::__private as __rc;
+            let cache = __rc::installed();
             let plan = {
-                use ::redis_cached::__private::AnyKind as _;
-                let codec = ::redis_cached::__private::CodecFns::<
+                use __rc::AnyKind as _;
+                let codec = __rc::CodecFns::<User>::of::<__rc::Bincode>();
+                let plan = __rc::Plan::<
                     User,
-                >::of::<::redis_cached::Bincode>();
-                ::redis_cached::__private::Plan::<User> {
-                    function: {
-                        static __SLOT: ::redis_cached::__private::Slot = ::redis_cached::__private::Slot::new();
-                        const __PREFIX: &::core::primitive::str = ::redis_cached::__private::default_prefix(
+                >::new(
+                    {
+                        static __SLOT: __rc::Slot = __rc::Slot::new();
+                        const __PREFIX: &::core::primitive::str = __rc::default_prefix(
                             ::core::option_env!("REDIS_CACHED_PREFIX"),
                             ::core::module_path!(),
                         );
                         __SLOT
                             .function(
                                 const {
-                                    &::redis_cached::__private::Site {
+                                    &__rc::Site {
                                         ident: "find_boxed",
                                         prefix: __PREFIX,
-                                        name: ::redis_cached::__private::Name::Path,
+                                        name: __rc::Name::Path,
                                         version: 0u32,
                                     }
                                 },
-                                ::redis_cached::__private::path_of(&|| ()),
+                                __rc::path_of(&|| ()),
                                 &[],
                                 &codec,
                             )
                     },
-                    codec: codec,
-                    nones: ::redis_cached::__private::storable::<
-                        User,
-                        _,
-                    >(::redis_cached::__private::Kind::<User>::new().found()),
-                    ttl: {
-                        const __TTL: ::redis_cached::__private::Ttl = ::redis_cached::__private::Ttl::from_env(
+                    codec,
+                    __rc::storable::<User, _>(__rc::Kind::<User>::new().found()),
+                    {
+                        const __TTL: __rc::Ttl = __rc::Ttl::from_env(
                             ::core::option_env!("REDIS_CACHED_TTL"),
                         );
                         |_| __TTL
                     },
-                    none_ttl: ::core::option::Option::None,
-                    cache_if: |_| true,
-                    jitter: 0f64,
-                }
+                );
+                plan
             };
             let key = {
-                use ::redis_cached::__private::NoKeyPart as _;
-                let writer = ::redis_cached::__private::key(cache, plan.function);
+                use __rc::NoKeyPart as _;
+                let writer = __rc::key(cache, plan.function);
                 let writer = writer.literal(":");
-                let writer = match &*self {
-                    part => {
-                        ::redis_cached::__private::self_part(
-                            writer,
-                            "self",
-                            part,
-                            ::redis_cached::__private::probe(part).key_part(),
-                        )
-                    }
-                };
+                let writer = __rc::self_part(
+                    writer,
+                    "self",
+                    &*self,
+                    __rc::probe(&*self).key_part(),
+                );
                 let writer = writer.literal(":");
-                let writer = match &id {
-                    part => {
-                        ::redis_cached::__private::part(
-                            writer,
-                            "id",
-                            part,
-                            ::redis_cached::__private::probe(part).key_part(),
-                        )
-                    }
-                };
+                let writer = __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
                 writer.finish()
             };
-            ::redis_cached::__private::call_value::<
+            __rc::call_value::<
                 User,
                 _,
                 _,
@@ -209,75 +171,61 @@ impl Find for Repo {
         })
     }
     fn find_plain(mut self, id: u64) -> Result<User, Error> {
-        let cache = ::redis_cached::__private::installed();
+        use ::redis_cached::__private as __rc;
+        let cache = __rc::installed();
         let plan = {
-            use ::redis_cached::__private::AnyKind as _;
-            let codec = ::redis_cached::__private::CodecFns::<
+            use __rc::AnyKind as _;
+            let codec = __rc::CodecFns::<Result<User, Error>>::of::<__rc::Bincode>();
+            let plan = __rc::Plan::<
                 Result<User, Error>,
-            >::of::<::redis_cached::Bincode>();
-            ::redis_cached::__private::Plan::<Result<User, Error>> {
-                function: {
-                    static __SLOT: ::redis_cached::__private::Slot = ::redis_cached::__private::Slot::new();
-                    const __PREFIX: &::core::primitive::str = ::redis_cached::__private::default_prefix(
+            >::new(
+                {
+                    static __SLOT: __rc::Slot = __rc::Slot::new();
+                    const __PREFIX: &::core::primitive::str = __rc::default_prefix(
                         ::core::option_env!("REDIS_CACHED_PREFIX"),
                         ::core::module_path!(),
                     );
                     __SLOT
                         .function(
                             const {
-                                &::redis_cached::__private::Site {
+                                &__rc::Site {
                                     ident: "find_plain",
                                     prefix: __PREFIX,
-                                    name: ::redis_cached::__private::Name::Path,
+                                    name: __rc::Name::Path,
                                     version: 0u32,
                                 }
                             },
-                            ::redis_cached::__private::path_of(&|| ()),
+                            __rc::path_of(&|| ()),
                             &[],
                             &codec,
                         )
                 },
-                codec: codec,
-                nones: ::redis_cached::__private::Nones::never(),
-                ttl: {
-                    const __TTL: ::redis_cached::__private::Ttl = ::redis_cached::__private::Ttl::from_env(
+                codec,
+                __rc::Nones::never(),
+                {
+                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
                         ::core::option_env!("REDIS_CACHED_TTL"),
                     );
                     |_| __TTL
                 },
-                none_ttl: ::core::option::Option::None,
-                cache_if: |_| true,
-                jitter: 0f64,
-            }
+            );
+            plan
         };
         let key = {
-            use ::redis_cached::__private::NoKeyPart as _;
-            let writer = ::redis_cached::__private::key(cache, plan.function);
+            use __rc::NoKeyPart as _;
+            let writer = __rc::key(cache, plan.function);
             let writer = writer.literal(":");
-            let writer = match &self {
-                part => {
-                    ::redis_cached::__private::self_part(
-                        writer,
-                        "self",
-                        part,
-                        ::redis_cached::__private::probe(part).key_part(),
-                    )
-                }
-            };
+            let writer = __rc::self_part(
+                writer,
+                "self",
+                &self,
+                __rc::probe(&self).key_part(),
+            );
             let writer = writer.literal(":");
-            let writer = match &id {
-                part => {
-                    ::redis_cached::__private::part(
-                        writer,
-                        "id",
-                        part,
-                        ::redis_cached::__private::probe(part).key_part(),
-                    )
-                }
-            };
+            let writer = __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
             writer.finish()
         };
-        ::redis_cached::__private::blocking_call_value::<
+        __rc::blocking_call_value::<
             Result<User, Error>,
         >(cache, plan, key, move || -> Result<User, Error> { { self.load(id) } })
     }

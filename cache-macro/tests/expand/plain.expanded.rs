@@ -2,26 +2,27 @@ fn token<'a, T: Kind, D>(client: &'a str, kind: T, count: u8, db: D) -> Option<T
 where
     D: Find<T>,
 {
-    let cache = ::redis_cached::__private::installed();
+    use ::redis_cached::__private as __rc;
+    let cache = __rc::installed();
     let plan = {
-        use ::redis_cached::__private::AnyKind as _;
-        let codec = ::redis_cached::__private::CodecFns::<
+        use __rc::AnyKind as _;
+        let codec = __rc::CodecFns::<Option<Token>>::of::<__rc::Json>();
+        let plan = __rc::Plan::<
             Option<Token>,
-        >::of::<::redis_cached::Json>();
-        ::redis_cached::__private::Plan::<Option<Token>> {
-            function: {
-                static __SLOT: ::redis_cached::__private::Slot = ::redis_cached::__private::Slot::new();
+        >::new(
+            {
+                static __SLOT: __rc::Slot = __rc::Slot::new();
                 __SLOT
                     .function(
                         const {
-                            &::redis_cached::__private::Site {
+                            &__rc::Site {
                                 ident: "token",
                                 prefix: SHOP,
-                                name: ::redis_cached::__private::Name::Given("token"),
+                                name: __rc::Name::Given("token"),
                                 version: 2u32,
                             }
                         },
-                        ::redis_cached::__private::path_of(&|| ()),
+                        __rc::path_of(&|| ()),
                         &[
                             &::core::any::type_name::<T>(),
                             &::core::any::type_name::<D>(),
@@ -29,78 +30,48 @@ where
                         &codec,
                     )
             },
-            codec: codec,
-            nones: ::redis_cached::__private::storable_option::<
+            codec,
+            __rc::storable_option::<
                 Option<Token>,
                 _,
-            >(::redis_cached::__private::Kind::<Option<Token>>::new().found()),
-            ttl: |value| ::redis_cached::__private::IntoTtl::into_ttl(
-                ::redis_cached::__private::of_value::<
+            >(__rc::Kind::<Option<Token>>::new().found()),
+            |value| __rc::IntoTtl::into_ttl(
+                __rc::of_value::<
                     Option<Token>,
                     _,
                 >(|token: &Token| token.expires_in, value),
             ),
-            none_ttl: ::core::option::Option::Some(
-                ::redis_cached::__private::Ttl::Millis(30000u64),
-            ),
+        );
+        __rc::Plan::<Option<Token>> {
+            none_ttl: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
             cache_if: Option::is_some,
             jitter: 0.1f64,
+            ..plan
         }
     };
     let key = {
-        use ::redis_cached::__private::NoKeyPart as _;
-        let writer = ::redis_cached::__private::key(cache, plan.function);
+        use __rc::NoKeyPart as _;
+        let writer = __rc::key(cache, plan.function);
         let writer = writer.literal(":");
-        let writer = match &client {
-            part => {
-                ::redis_cached::__private::part(
-                    writer,
-                    "client",
-                    part,
-                    ::redis_cached::__private::probe(part).key_part(),
-                )
-            }
-        };
+        let writer = __rc::part(
+            writer,
+            "client",
+            &client,
+            __rc::probe(&client).key_part(),
+        );
         let writer = writer.literal(":");
-        let writer = match &kind {
-            part => {
-                ::redis_cached::__private::part(
-                    writer,
-                    "kind",
-                    part,
-                    ::redis_cached::__private::probe(part).key_part(),
-                )
-            }
-        };
+        let writer = __rc::part(writer, "kind", &kind, __rc::probe(&kind).key_part());
         let writer = writer.literal(":");
-        let writer = match &count {
-            part => {
-                ::redis_cached::__private::part(
-                    writer,
-                    "count",
-                    part,
-                    ::redis_cached::__private::probe(part).key_part(),
-                )
-            }
-        };
+        let writer = __rc::part(writer, "count", &count, __rc::probe(&count).key_part());
         let writer = writer.literal(":");
-        let writer = match &db {
-            part => {
-                ::redis_cached::__private::part(
-                    writer,
-                    "db",
-                    part,
-                    ::redis_cached::__private::probe(part).key_part(),
-                )
-            }
-        };
+        let writer = __rc::part(writer, "db", &db, __rc::probe(&db).key_part());
         writer.finish()
     };
-    ::redis_cached::__private::blocking_call_value::<
+    __rc::blocking_call_value::<
         Option<Token>,
     >(cache, plan, key, move || token_uncached::<T, D>(client, kind, count, db))
 }
-///The body of `token`: computes, and leaves the cache alone.
+/// The body of `token`: computes, and leaves the cache alone.
 ///
 fn token_uncached<'a, T: Kind, D>(
     client: &'a str,
@@ -113,7 +84,7 @@ where
 {
     db.find(client, kind, count)
 }
-///Runs the body of `token` now, and stores what it returns.
+/// Runs the body of `token` now, and stores what it returns.
 ///
 fn token_refresh<'a, T: Kind, D>(
     client: &'a str,
@@ -124,26 +95,27 @@ fn token_refresh<'a, T: Kind, D>(
 where
     D: Find<T>,
 {
-    let cache = ::redis_cached::__private::installed();
+    use ::redis_cached::__private as __rc;
+    let cache = __rc::installed();
     let plan = {
-        use ::redis_cached::__private::AnyKind as _;
-        let codec = ::redis_cached::__private::CodecFns::<
+        use __rc::AnyKind as _;
+        let codec = __rc::CodecFns::<Option<Token>>::of::<__rc::Json>();
+        let plan = __rc::Plan::<
             Option<Token>,
-        >::of::<::redis_cached::Json>();
-        ::redis_cached::__private::Plan::<Option<Token>> {
-            function: {
-                static __SLOT: ::redis_cached::__private::Slot = ::redis_cached::__private::Slot::new();
+        >::new(
+            {
+                static __SLOT: __rc::Slot = __rc::Slot::new();
                 __SLOT
                     .function(
                         const {
-                            &::redis_cached::__private::Site {
+                            &__rc::Site {
                                 ident: "token",
                                 prefix: SHOP,
-                                name: ::redis_cached::__private::Name::Given("token"),
+                                name: __rc::Name::Given("token"),
                                 version: 2u32,
                             }
                         },
-                        ::redis_cached::__private::path_of(&|| ()),
+                        __rc::path_of(&|| ()),
                         &[
                             &::core::any::type_name::<T>(),
                             &::core::any::type_name::<D>(),
@@ -151,78 +123,48 @@ where
                         &codec,
                     )
             },
-            codec: codec,
-            nones: ::redis_cached::__private::storable_option::<
+            codec,
+            __rc::storable_option::<
                 Option<Token>,
                 _,
-            >(::redis_cached::__private::Kind::<Option<Token>>::new().found()),
-            ttl: |value| ::redis_cached::__private::IntoTtl::into_ttl(
-                ::redis_cached::__private::of_value::<
+            >(__rc::Kind::<Option<Token>>::new().found()),
+            |value| __rc::IntoTtl::into_ttl(
+                __rc::of_value::<
                     Option<Token>,
                     _,
                 >(|token: &Token| token.expires_in, value),
             ),
-            none_ttl: ::core::option::Option::Some(
-                ::redis_cached::__private::Ttl::Millis(30000u64),
-            ),
+        );
+        __rc::Plan::<Option<Token>> {
+            none_ttl: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
             cache_if: Option::is_some,
             jitter: 0.1f64,
+            ..plan
         }
     };
     let key = {
-        use ::redis_cached::__private::NoKeyPart as _;
-        let writer = ::redis_cached::__private::key(cache, plan.function);
+        use __rc::NoKeyPart as _;
+        let writer = __rc::key(cache, plan.function);
         let writer = writer.literal(":");
-        let writer = match &client {
-            part => {
-                ::redis_cached::__private::part(
-                    writer,
-                    "client",
-                    part,
-                    ::redis_cached::__private::probe(part).key_part(),
-                )
-            }
-        };
+        let writer = __rc::part(
+            writer,
+            "client",
+            &client,
+            __rc::probe(&client).key_part(),
+        );
         let writer = writer.literal(":");
-        let writer = match &kind {
-            part => {
-                ::redis_cached::__private::part(
-                    writer,
-                    "kind",
-                    part,
-                    ::redis_cached::__private::probe(part).key_part(),
-                )
-            }
-        };
+        let writer = __rc::part(writer, "kind", &kind, __rc::probe(&kind).key_part());
         let writer = writer.literal(":");
-        let writer = match &count {
-            part => {
-                ::redis_cached::__private::part(
-                    writer,
-                    "count",
-                    part,
-                    ::redis_cached::__private::probe(part).key_part(),
-                )
-            }
-        };
+        let writer = __rc::part(writer, "count", &count, __rc::probe(&count).key_part());
         let writer = writer.literal(":");
-        let writer = match &db {
-            part => {
-                ::redis_cached::__private::part(
-                    writer,
-                    "db",
-                    part,
-                    ::redis_cached::__private::probe(part).key_part(),
-                )
-            }
-        };
+        let writer = __rc::part(writer, "db", &db, __rc::probe(&db).key_part());
         writer.finish()
     };
-    ::redis_cached::__private::blocking_refresh_value::<
+    __rc::blocking_refresh_value::<
         Option<Token>,
     >(cache, plan, key, move || token_uncached::<T, D>(client, kind, count, db))
 }
-///The cache entry behind the call of `token` with the same arguments.
+/// The cache entry behind the call of `token` with the same arguments.
 ///
 fn token_entry<'a, T: Kind, D>(
     client: &'a str,
@@ -233,26 +175,27 @@ fn token_entry<'a, T: Kind, D>(
 where
     D: Find<T>,
 {
-    let cache = ::redis_cached::__private::installed();
+    use ::redis_cached::__private as __rc;
+    let cache = __rc::installed();
     let plan = {
-        use ::redis_cached::__private::AnyKind as _;
-        let codec = ::redis_cached::__private::CodecFns::<
+        use __rc::AnyKind as _;
+        let codec = __rc::CodecFns::<Option<Token>>::of::<__rc::Json>();
+        let plan = __rc::Plan::<
             Option<Token>,
-        >::of::<::redis_cached::Json>();
-        ::redis_cached::__private::Plan::<Option<Token>> {
-            function: {
-                static __SLOT: ::redis_cached::__private::Slot = ::redis_cached::__private::Slot::new();
+        >::new(
+            {
+                static __SLOT: __rc::Slot = __rc::Slot::new();
                 __SLOT
                     .function(
                         const {
-                            &::redis_cached::__private::Site {
+                            &__rc::Site {
                                 ident: "token",
                                 prefix: SHOP,
-                                name: ::redis_cached::__private::Name::Given("token"),
+                                name: __rc::Name::Given("token"),
                                 version: 2u32,
                             }
                         },
-                        ::redis_cached::__private::path_of(&|| ()),
+                        __rc::path_of(&|| ()),
                         &[
                             &::core::any::type_name::<T>(),
                             &::core::any::type_name::<D>(),
@@ -260,72 +203,42 @@ where
                         &codec,
                     )
             },
-            codec: codec,
-            nones: ::redis_cached::__private::storable_option::<
+            codec,
+            __rc::storable_option::<
                 Option<Token>,
                 _,
-            >(::redis_cached::__private::Kind::<Option<Token>>::new().found()),
-            ttl: |value| ::redis_cached::__private::IntoTtl::into_ttl(
-                ::redis_cached::__private::of_value::<
+            >(__rc::Kind::<Option<Token>>::new().found()),
+            |value| __rc::IntoTtl::into_ttl(
+                __rc::of_value::<
                     Option<Token>,
                     _,
                 >(|token: &Token| token.expires_in, value),
             ),
-            none_ttl: ::core::option::Option::Some(
-                ::redis_cached::__private::Ttl::Millis(30000u64),
-            ),
+        );
+        __rc::Plan::<Option<Token>> {
+            none_ttl: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
             cache_if: Option::is_some,
             jitter: 0.1f64,
+            ..plan
         }
     };
     let key = {
-        use ::redis_cached::__private::NoKeyPart as _;
-        let writer = ::redis_cached::__private::key(cache, plan.function);
+        use __rc::NoKeyPart as _;
+        let writer = __rc::key(cache, plan.function);
         let writer = writer.literal(":");
-        let writer = match &client {
-            part => {
-                ::redis_cached::__private::part(
-                    writer,
-                    "client",
-                    part,
-                    ::redis_cached::__private::probe(part).key_part(),
-                )
-            }
-        };
+        let writer = __rc::part(
+            writer,
+            "client",
+            &client,
+            __rc::probe(&client).key_part(),
+        );
         let writer = writer.literal(":");
-        let writer = match &kind {
-            part => {
-                ::redis_cached::__private::part(
-                    writer,
-                    "kind",
-                    part,
-                    ::redis_cached::__private::probe(part).key_part(),
-                )
-            }
-        };
+        let writer = __rc::part(writer, "kind", &kind, __rc::probe(&kind).key_part());
         let writer = writer.literal(":");
-        let writer = match &count {
-            part => {
-                ::redis_cached::__private::part(
-                    writer,
-                    "count",
-                    part,
-                    ::redis_cached::__private::probe(part).key_part(),
-                )
-            }
-        };
+        let writer = __rc::part(writer, "count", &count, __rc::probe(&count).key_part());
         let writer = writer.literal(":");
-        let writer = match &db {
-            part => {
-                ::redis_cached::__private::part(
-                    writer,
-                    "db",
-                    part,
-                    ::redis_cached::__private::probe(part).key_part(),
-                )
-            }
-        };
+        let writer = __rc::part(writer, "db", &db, __rc::probe(&db).key_part());
         writer.finish()
     };
-    ::redis_cached::__private::blocking_entry(cache, plan, key)
+    __rc::blocking_entry(cache, plan, key)
 }

@@ -153,6 +153,7 @@ impl Transport for Blocking {
     async fn exchange<R: Send>(
         &self,
         epoch: Epoch,
+        _size: usize,
         build: impl Fn(Features) -> Request + Send + Sync,
         read: impl Fn(Reply) -> Result<R, Fault> + Send + Sync,
         by: Instant,

@@ -217,12 +217,13 @@ impl<T: Transport> RedisStore<T> {
     async fn exchange<R: Send>(
         &self,
         epoch: Epoch,
+        size: usize,
         build: impl Fn(Features) -> Request + Send + Sync,
         read: impl Fn(Reply) -> Result<R, Fault> + Send + Sync,
         by: Instant,
     ) -> Result<R, Fault> {
         let watch = Unanswered { store: self, epoch, by, armed: true };
-        let outcome = self.core.transport.exchange(epoch, build, read, by).await;
+        let outcome = self.core.transport.exchange(epoch, size, build, read, by).await;
         watch.disarm();
         match &outcome {
             Ok(_) => self.shared().health.succeeded(epoch),

@@ -190,6 +190,7 @@ impl Tokio {
         &self,
         link: &Arc<Link>,
         epoch: Epoch,
+        size: usize,
         build: &(impl Fn(Features) -> Request + Send + Sync),
         read: &(impl Fn(Reply) -> Result<R, Fault> + Send + Sync),
         progress: &mut Progress,
@@ -199,11 +200,9 @@ impl Tokio {
             *progress = Progress::default();
             let (lane, used) = self.lane(link, epoch).await?;
             let lane = progress.lane.insert(lane);
+            // Before the bytes exist.
+            let _room = if size > SMALL { link.room(size).await } else { None };
             let request = build(self.shared.allowed(lane.connection.features));
-            let _room = match size(&request) {
-                size if size > SMALL => link.room(size).await,
-                _ => None,
-            };
             progress.sent = true;
             let outcome = match send(&mut lane.multiplexed, &request).await {
                 Ok(reply) => read(reply),
@@ -235,6 +234,7 @@ impl Transport for Tokio {
     async fn exchange<R: Send>(
         &self,
         epoch: Epoch,
+        size: usize,
         build: impl Fn(Features) -> Request + Send + Sync,
         read: impl Fn(Reply) -> Result<R, Fault> + Send + Sync,
         by: Instant,
@@ -242,7 +242,7 @@ impl Transport for Tokio {
         let link = self.link()?;
         let mut progress = Progress::default();
         let outcome = {
-            let attempt = pin!(self.attempt(&link, epoch, &build, &read, &mut progress));
+            let attempt = pin!(self.attempt(&link, epoch, size, &build, &read, &mut progress));
             link.deadlines.within(by, attempt).await
         };
         match (outcome, progress) {
@@ -390,17 +390,6 @@ async fn send(connection: &mut MultiplexedConnection, request: &Request) -> redi
             Reply::Many { values, sent }
         }
     })
-}
-
-/// About as many bytes as the request has.
-fn size(request: &Request) -> usize {
-    let of = |command: &redis::Cmd| {
-        command.args_iter().map(|part| if let redis::Arg::Simple(bytes) = part { bytes.len() } else { 0 }).sum()
-    };
-    match request {
-        Request::One(command) => of(command),
-        Request::Many(pipeline) => pipeline.cmd_iter().map(of).sum(),
-    }
 }
 
 fn unsupported(why: &str) -> Fault {

@@ -72,10 +72,12 @@ pub(crate) fn checked(value: Value) -> Result<Value, Fault> {
 pub(crate) trait Transport: Send + Sync + Sized + 'static {
     /// Sends what `build` makes for the server at hand and reads the replies, over a connection
     /// made in `epoch`. Where a connection in use turns out to have been closed, it sends a
-    /// second time over a new one: every operation of a store may be applied twice.
+    /// second time over a new one: every operation of a store may be applied twice. `size` is
+    /// about how many bytes `build` makes, if they are many.
     fn exchange<R: Send>(
         &self,
         epoch: Epoch,
+        size: usize,
         build: impl Fn(Features) -> Request + Send + Sync,
         read: impl Fn(Reply) -> Result<R, Fault> + Send + Sync,
         by: Instant,

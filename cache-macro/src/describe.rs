@@ -1,0 +1,388 @@
+//! What a generated function knows before it asks the cache: which one, its plan, and the key.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::visit_mut::{self, VisitMut};
+use syn::{Expr, GenericParam, Ident, Pat, PatIdent, Receiver, Type};
+
+use crate::args::{Codec, Lifetime, Prefix};
+use crate::function::{self, Param};
+use crate::model::{Model, Part, Piece, Uses, Value};
+use crate::returns::Kind;
+
+/// The variables of generated code, which no name of the user's can meet.
+pub(crate) struct Names {
+    pub(crate) cache: Ident,
+    pub(crate) plan: Ident,
+    pub(crate) key: Ident,
+    codec: Ident,
+    writer: Ident,
+    part: Ident,
+    value: Ident,
+}
+
+impl Names {
+    pub(crate) fn new() -> Names {
+        let ident = |name| Ident::new(name, Span::mixed_site());
+        Names {
+            cache: ident("cache"),
+            plan: ident("plan"),
+            key: ident("key"),
+            codec: ident("codec"),
+            writer: ident("writer"),
+            part: ident("part"),
+            value: ident("value"),
+        }
+    }
+}
+
+/// The place of the user's code, for code that is not the user's.
+pub(crate) fn generated(span: Span) -> Span {
+    span.resolved_at(Span::mixed_site())
+}
+
+/// The path of `redis-cached`, in the crate around the function.
+pub(crate) fn facade(model: &Model) -> TokenStream {
+    model.args.krate.as_ref().map_or_else(|| quote!(::redis_cached), ToTokens::to_token_stream)
+}
+
+/// [`facade`], all of it at `span`.
+pub(crate) fn facade_at(model: &Model, span: Span) -> TokenStream {
+    let Some(path) = &model.args.krate else { return quote_spanned!(span=> ::redis_cached) };
+    let tokens = path.to_token_stream().into_iter().map(|mut token| {
+        token.set_span(token.span().located_at(span));
+        token
+    });
+    tokens.collect()
+}
+
+/// What generated code names, and nobody else: `use ::redis_cached::__private as __rc`.
+///
+/// An error is shown at `span` only if all tokens of the code in question have it; with one from
+/// elsewhere among them it is shown at the attribute.
+pub(crate) fn private(span: Span) -> Ident {
+    Ident::new("__rc", span)
+}
+
+/// The type that is stored.
+pub(crate) fn stored(model: &Model, output: &Type, private: impl ToTokens) -> TokenStream {
+    let span = generated(output.span());
+    match model.kind {
+        Kind::Result => quote_spanned!(span=> <#output as #private::ResultLike>::Ok),
+        Kind::Value | Kind::Anything | Kind::Option => output.to_token_stream(),
+    }
+}
+
+// Output:
+//     use ::redis_cached::__private as __rc;
+//     let cache = CACHE;
+//     let plan = PLAN;
+//     let key = KEY;
+//
+// `receiver` is the one of the function that is generated.
+pub(crate) fn description(model: &Model, receiver: Option<&Receiver>, output: &Type, allow: &TokenStream) -> TokenStream {
+    let Names { cache, plan, key, .. } = &Names::new();
+    let rc = private(Span::mixed_site());
+    let facade = facade(model);
+    let find_cache = find_cache(model);
+    let make_plan = make_plan(model, output);
+    let make_key = make_key(model, receiver);
+    let make_plan = quote_spanned!(generated(output.span())=> let #plan = #make_plan;);
+    quote! {
+        use #facade::__private as #rc;
+        #allow
+        let #cache = #find_cache;
+        #allow
+        #make_plan
+        #allow
+        let #key = #make_key;
+    }
+}
+
+// Input:
+//     cache = self.cache
+//
+// Output:
+//     &{
+//         let cache = __rc::Cache::clone(&self.cache);
+//         cache
+//     }
+//
+// A handle of its own, because the body may take `self` away.
+fn find_cache(model: &Model) -> TokenStream {
+    let Some(expr) = &model.args.cache else {
+        let rc = private(Span::mixed_site());
+        return quote!(#rc::installed());
+    };
+    let Names { cache, .. } = &Names::new();
+    let span = generated(expr.span());
+    let rc = private(span);
+    let destructure = destructure(model, &model.cache);
+    let borrowed = borrowed(expr);
+    let clone = quote_spanned!(span=> #rc::Cache::clone(#borrowed));
+    quote! {
+        &{
+            #destructure
+            let #cache = #clone;
+            #cache
+        }
+    }
+}
+
+// Output:
+//     {
+//         use __rc::AnyKind as _;
+//         let codec = __rc::CodecFns::<User>::of::<::redis_cached::Bincode>();
+//         let plan = __rc::Plan::<User>::new(FUNCTION, codec, NONES, |_| __rc::Ttl::Millis(600_000));
+//         __rc::Plan::<User> { jitter: 0.1, ..plan }
+//     }
+fn make_plan(model: &Model, output: &Type) -> TokenStream {
+    let Names { codec, value, plan, .. } = &Names::new();
+    // What is wrong with the stored type is reported at the return type.
+    let span = generated(output.span());
+    let (rc, rc_output) = (private(Span::mixed_site()), private(span));
+    let stored = stored(model, output, &rc_output);
+    let codec_type = codec_type(model, span);
+    let codec_fns = quote_spanned!(span=> #rc_output::CodecFns::<#stored>::of::<#codec_type>());
+    let function = make_function(model);
+    let nones = match (model.kind, &model.args.none_ttl) {
+        (Kind::Anything, _) => quote!(#rc::Nones::never()),
+        (Kind::Option, _) => quote_spanned!(span=> <#stored as #rc_output::OptionLike>::nones()),
+        (Kind::Value | Kind::Result, None) => {
+            quote_spanned!(span=> #rc_output::storable::<#stored, _>(#rc_output::Kind::<#stored>::new().found()))
+        }
+        (Kind::Value | Kind::Result, Some((keyword, _))) => {
+            let span = generated(keyword.span());
+            let rc = private(span);
+            quote_spanned!(span=> #rc::storable_option::<#stored, _>(#rc::Kind::<#stored>::new().found()))
+        }
+    };
+    let ttl = match &model.args.ttl {
+        None => quote! {{
+            const __TTL: #rc::Ttl = #rc::Ttl::from_env(::core::option_env!("REDIS_CACHED_TTL"));
+            |_| __TTL
+        }},
+        Some(Lifetime::Closure(closure)) => {
+            let span = generated(closure.span());
+            let rc = private(span);
+            quote_spanned!(span=> |#value| #rc::IntoTtl::into_ttl(#rc::of_value::<#stored, _>(#closure, #value)))
+        }
+        Some(lifetime) => {
+            let lifetime = constant_lifetime(lifetime);
+            quote!(|_| #lifetime)
+        }
+    };
+    let none_ttl = model.args.none_ttl.as_ref().map(|(_, lifetime)| {
+        let lifetime = constant_lifetime(lifetime);
+        quote!(none_ttl: ::core::option::Option::Some(#lifetime),)
+    });
+    let cache_if = model.args.cache_if.as_ref().map(|expr| quote!(cache_if: #expr,));
+    let jitter = model.args.jitter.map(|jitter| quote!(jitter: #jitter,));
+    let new = quote_spanned!(span=> #rc_output::Plan::<#stored>::new);
+    let finish = match (&none_ttl, &cache_if, &jitter) {
+        (None, None, None) => quote!(#plan),
+        _ => quote!(#rc::Plan::<#stored> { #none_ttl #cache_if #jitter ..#plan }),
+    };
+    quote_spanned! {span=> {
+        use #rc::AnyKind as _;
+        let #codec = #codec_fns;
+        let #plan = #new(#function, #codec, #nones, #ttl);
+        #finish
+    }}
+}
+
+fn constant_lifetime(lifetime: &Lifetime) -> TokenStream {
+    let rc = private(Span::mixed_site());
+    match lifetime {
+        Lifetime::Milliseconds(milliseconds) => quote!(#rc::Ttl::Millis(#milliseconds)),
+        Lifetime::Forever => quote!(#rc::Ttl::Forever),
+        Lifetime::Constant(expr) | Lifetime::Closure(expr) => {
+            let span = generated(expr.span());
+            let rc = private(span);
+            quote_spanned!(span=> #rc::IntoTtl::into_ttl(#expr))
+        }
+    }
+}
+
+// Output:
+//     {
+//         static __SLOT: __rc::Slot = __rc::Slot::new();
+//         const __PREFIX: &str = __rc::default_prefix(option_env!("REDIS_CACHED_PREFIX"), module_path!());
+//         __SLOT.function(
+//             const { &__rc::Site { ident: "user", prefix: __PREFIX, name: __rc::Name::Path, version: 0 } },
+//             __rc::path_of(&|| ()),
+//             &[&type_name::<T>()],
+//             &codec,
+//         )
+//     }
+fn make_function(model: &Model) -> TokenStream {
+    let Names { codec, .. } = &Names::new();
+    let rc = private(Span::mixed_site());
+    let sig = &model.function.sig;
+    let ident = sig.ident.unraw().to_string();
+    let (default_prefix, prefix) = match &model.args.prefix {
+        Some(Prefix::Literal(prefix)) => (None, quote!(#prefix)),
+        Some(Prefix::Constant(prefix)) => (None, quote!(#prefix)),
+        None => {
+            let find = quote! {
+                const __PREFIX: &::core::primitive::str =
+                    #rc::default_prefix(::core::option_env!("REDIS_CACHED_PREFIX"), ::core::module_path!());
+            };
+            (Some(find), quote!(__PREFIX))
+        }
+    };
+    let name = match (&model.args.key, &model.args.name) {
+        (Some(_), _) => quote!(Template),
+        (None, Some(name)) => quote!(Given(#name)),
+        (None, None) => quote!(Path),
+    };
+    let version = model.args.version;
+    let generics = sig.generics.params.iter().filter_map(|param| match param {
+        GenericParam::Type(param) => Some((&param.ident, true)),
+        GenericParam::Const(param) => Some((&param.ident, false)),
+        GenericParam::Lifetime(_) => None,
+    });
+    let generics = generics.filter(|(ident, _)| !model.not_in_name.contains(&ident.to_string()));
+    let generics = generics.map(|(ident, is_type)| {
+        if is_type { quote!(&::core::any::type_name::<#ident>()) } else { quote!(&#ident) }
+    });
+    quote! {{
+        static __SLOT: #rc::Slot = #rc::Slot::new();
+        #default_prefix
+        __SLOT.function(
+            const { &#rc::Site { ident: #ident, prefix: #prefix, name: #rc::Name::#name, version: #version } },
+            #rc::path_of(&|| ()),
+            &[#(#generics),*],
+            &#codec,
+        )
+    }}
+}
+
+fn codec_type(model: &Model, output: Span) -> TokenStream {
+    let (span, codec) = match &model.args.codec {
+        Codec::Default => (output, "Bincode"),
+        Codec::Bincode(span) => (generated(*span), "Bincode"),
+        Codec::Json(span) => (generated(*span), "Json"),
+        Codec::MessagePack(span) => (generated(*span), "MessagePack"),
+        Codec::Custom(codec) => return codec.to_token_stream(),
+    };
+    let rc = private(span);
+    let codec = Ident::new(codec, span);
+    quote_spanned!(span=> #rc::#codec)
+}
+
+// Input:
+//     key = "user:{id}:{req.page()}"
+//
+// Output:
+//     {
+//         use __rc::NoKeyPart as _;
+//         let writer = __rc::key(cache, plan.function);
+//         let writer = writer.literal(":user:");
+//         let writer = __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+//         let writer = writer.literal(":");
+//         let writer = match &req.page() {
+//             part => __rc::part(writer, "req.page()", part, __rc::probe(part).key_part()),
+//         };
+//         writer.finish()
+//     }
+//
+// The `match` keeps a temporary of the expression for as long as it is needed, and runs it once.
+fn make_key(model: &Model, receiver: Option<&Receiver>) -> TokenStream {
+    let Names { cache, plan, writer, part, .. } = &Names::new();
+    let rc = private(Span::mixed_site());
+    let destructure = destructure(model, &model.key);
+    let pieces = model.pieces.iter().map(|piece| {
+        let Part { label, value } = match piece {
+            Piece::Text(text) => return quote!(let #writer = #writer.literal(#text);),
+            Piece::Part(part) => part,
+        };
+        let (span, append, reference, is_place) = match (value, receiver) {
+            (Value::Receiver(span), Some(receiver)) => {
+                let place = function::behind(receiver);
+                (*span, "self_part", quote_spanned!(*span=> &#place), true)
+            }
+            (Value::Receiver(_), None) => unreachable!("checked before"),
+            (Value::Expr(expr), _) => (expr.span(), "part", borrowed(expr), is_place(expr)),
+        };
+        let span = generated(span);
+        let rc = private(span);
+        let append = Ident::new(append, span);
+        let append = |reference: &dyn ToTokens| {
+            quote_spanned!(span=> #rc::#append(#writer, #label, #reference, #rc::probe(#reference).key_part()))
+        };
+        let append = if is_place {
+            append(&reference)
+        } else {
+            let append = append(part);
+            quote_spanned!(span=> match #reference { #part => #append })
+        };
+        quote!(let #writer = #append;)
+    });
+    quote! {{
+        use #rc::NoKeyPart as _;
+        #destructure
+        let #writer = #rc::key(#cache, #plan.function);
+        #(#pieces)*
+        #writer.finish()
+    }}
+}
+
+/// Whether naming an expression twice is as good as once.
+fn is_place(expr: &Expr) -> bool {
+    match expr {
+        Expr::Path(_) => true,
+        Expr::Field(field) => is_place(&field.base),
+        _ => false,
+    }
+}
+
+/// A reference to the value of an expression.
+fn borrowed(expr: &Expr) -> TokenStream {
+    let span = generated(expr.span());
+    match expr {
+        Expr::Path(_)
+        | Expr::Field(_)
+        | Expr::MethodCall(_)
+        | Expr::Call(_)
+        | Expr::Index(_)
+        | Expr::Lit(_)
+        | Expr::Macro(_)
+        | Expr::Paren(_)
+        | Expr::Unary(_)
+        | Expr::Reference(_) => quote_spanned!(span=> &#expr),
+        _ => quote_spanned!(span=> &(#expr)),
+    }
+}
+
+// Input:
+//     (Path(mut id), State(state)): (Path<u64>, State<App>)
+//
+// Output, where only `id` is used:
+//     let (Path(id), State(state)) = &arg0;
+fn destructure(model: &Model, uses: &Uses) -> TokenStream {
+    struct Peel;
+    impl VisitMut for Peel {
+        fn visit_pat_mut(&mut self, pat: &mut Pat) {
+            // Through a reference `&x` and `ref x` mean something else, or nothing.
+            while let Pat::Reference(reference) = pat {
+                *pat = (*reference.pat).clone();
+            }
+            visit_mut::visit_pat_mut(self, pat);
+        }
+        fn visit_pat_ident_mut(&mut self, pat: &mut PatIdent) {
+            pat.by_ref = None;
+            pat.mutability = None;
+            visit_mut::visit_pat_ident_mut(self, pat);
+        }
+    }
+    let params = model.params.iter().zip(&uses.params).filter(|(param, is_used)| **is_used && !param.is_plain());
+    let lets = params.map(|(Param { pat, ident, .. }, _)| {
+        let mut pat = pat.clone();
+        Peel.visit_pat_mut(&mut pat);
+        quote!(let #pat = &#ident;)
+    });
+    lets.collect()
+}
