@@ -26,7 +26,135 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-/// Docs.
+/// Caches the results of a function in Redis.
+///
+/// ```
+/// use redis_cached::redis_cached;
+/// # use serde::{Deserialize, Serialize};
+/// # struct Db;
+/// # impl Db { async fn load(&self, id: u64) -> Result<User, String> { Ok(User { id }) } }
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct User {
+///     id: u64,
+/// }
+///
+/// #[redis_cached(ttl = "10m", skip(db))]
+/// async fn user(db: &Db, id: u64) -> Result<User, String> {
+///     db.load(id).await
+/// }
+///
+/// # async fn calls(db: Db) -> Result<(), Box<dyn std::error::Error>> {
+/// let computed = user(&db, 42).await?;
+/// let from_redis = user(&db, 42).await?;
+/// user_entry(42).invalidate().await?; // after an UPDATE
+/// # Ok(())
+/// # }
+/// ```
+///
+/// `#[redis_cached]` alone is complete. It goes on `async fn` and plain `fn`, on free functions,
+/// functions in functions, methods and associated functions, with type parameters, references,
+/// patterns and `impl Trait` among their parameters. The function keeps its signature, so no call
+/// of it changes, and its future is `Send` wherever it was.
+///
+/// # Arguments
+///
+/// | argument | meaning | without it |
+/// |---|---|---|
+/// | `ttl = …` | how long a value lives: seconds (`600`), text (`"10m"`, `"1h30m"`, `"250ms"`), a constant (`Duration`, or an integer of seconds), `forever`, or a closure of the value (<code>\|token\| token.expires_in</code>; zero: do not store) | the environment variable `REDIS_CACHED_TTL` at compile time, else 600 s |
+/// | `prefix = …` | the first part of every key: text, or the path of a `&str` constant | `REDIS_CACHED_PREFIX` at compile time, else the crate's name |
+/// | `name = "user"` | the second part | the function's path: `users.user`, `users.Repo.user` |
+/// | `key = "user:{id}"` | a template in place of name and arguments, see [below](#keys) | all parameters, in order |
+/// | `skip(db, span)` | parameters that are no part of the key; `skip(self)` too | |
+/// | `version = 2` | abandons what other versions stored | 0 |
+/// | `codec = …` | how values are stored: `bincode`, `json`, `messagepack`, or a type that implements `Codec` | `bincode` |
+/// | `cache = EXPR` | which `Cache`: a static, a field, a call: `self.cache`, `state.cache()` | the installed one |
+/// | `cache_if = …` | a closure of the value, or the path of a function: stores what it is true for | everything is stored |
+/// | `none_ttl = …` | stores `None`, for as long as this; like `ttl`, but no closure | `None` is not stored |
+/// | `jitter = 0.1` | takes a random part off each lifetime, here up to 10 % | 0 |
+/// | `returns = …` | `value`, `option` or `result`, where the spelling of the return type misleads | see [below](#return-types) |
+/// | `siblings = off` | emits the function alone | `siblings = on` |
+/// | `crate = ::path` | where `redis-cached` is found, if it is renamed | `::redis_cached` |
+///
+/// Closures see the value and nothing else. The two environment variables are read when the crate
+/// is compiled, for example from the `[env]` table of `.cargo/config.toml`; a malformed one is a
+/// compile error.
+///
+/// # Siblings
+///
+/// Beside a function `user` the attribute puts, as visible and with the same documentation:
+///
+/// - `user_entry(id)`: the entry that a call with these arguments reads and fills, an `Entry` or, for
+///   a plain function, a `blocking::Entry`. It takes the parameters that the key (or `cache = …`)
+///   needs, and `&self` if one of the two does.
+/// - `user_uncached(db, id)`: the body.
+/// - `user_refresh(db, id)`: runs the body now, and stores what it returns.
+///
+/// Attributes that say what a function is (documentation, `cfg`, lints, `deprecated`, `must_use`)
+/// are repeated on all of them. All others, such as `#[tracing::instrument]`, go with the body where
+/// they are written below `#[redis_cached]`, so a hit is not instrumented; above it, they apply to
+/// the whole call. Attributes that register a function somewhere (routes, for example) belong above.
+///
+/// In an `impl Trait for` block nothing may stand beside a method: there, `siblings = off` caches it
+/// without. The same goes for methods under `#[async_trait]`.
+///
+/// # Keys
+///
+/// ```
+/// # use redis_cached::{Cache, redis_cached};
+/// # struct Repo { tenant: String, cache: Cache }
+/// # struct Page { number: u32 }
+/// impl Repo {
+///     #[redis_cached(key = "user:{self.tenant}:{id}", cache = self.cache)]
+///     async fn user(&self, id: u64) -> Option<String> {
+///         // …
+/// #       Some(format!("{} {id}", self.tenant))
+///     }
+///
+///     #[redis_cached(key = "search:{text}:{page.number}", cache = self.cache)]
+///     async fn search(&self, text: &str, page: Page) -> Vec<String> {
+///         // …
+/// #       vec![format!("{text} {}", page.number)]
+///     }
+/// }
+/// ```
+///
+/// Without a template, all parameters are part of the key in their order, `self` first. Of a pattern
+/// these are the names that it binds: `Path(id): Path<u64>` is as good as `id: u64`. A parameter that
+/// is not `Serialize` is an error that advises to skip it.
+///
+/// A template follows the prefix and a `:`. Its placeholders are expressions over the parameters,
+/// which are evaluated before the body runs; `{{` and `}}` are braces. Each placeholder is escaped,
+/// and between two of them stands at least one `:`, so different values never make the same key.
+/// The names of a pattern are references there: `{id.len()}` works as ever, a comparison takes `*id`.
+///
+/// A function's type and constant parameters are part of its name (also of `name = …`, but not of a
+/// template, which is the whole key), and parameters of its entry, unless they occur only in
+/// parameters that the key does not mention: `user<E: Executor>(db: E, id: u64)` with `skip(db)` has
+/// one entry per `id`, found by `user_entry(42)`. An argument of type `impl Trait` counts by its
+/// value.
+///
+/// # Return types
+///
+/// Anything that is `Serialize` and `DeserializeOwned`; no `Clone` is needed, nor anything of an
+/// error. Of a `Result` only `Ok` is stored, and no `None` of an `Option` without `none_ttl`.
+///
+/// A type spelled `Result` or `…Result<…>` is taken for a `Result`, through any alias
+/// (`io::Result<User>`, `QueryResult<User>`). One that is none says `returns = value`; a `Result`
+/// behind another name is found out by its type, and refused until it says `returns = result`. An
+/// `Option` is recognized behind any name.
+///
+/// # Limits
+///
+/// - Not `unsafe`, `const` or `extern` functions, nor those that return nothing, `impl Trait`, or a
+///   value that borrows.
+/// - A parameter cannot have a `#[cfg]`.
+/// - A plain function that returns `Pin<Box<dyn Future>>` or `BoxFuture` counts as `async`.
+/// - An associated function without a receiver is told from a free one by a `Self` in it, else by a
+///   look into its source file. Where there is none (a doctest), write `Self` somewhere, or
+///   `siblings = off`.
+/// - Two functions of one name in two blocks of the same function have the same path: give one of
+///   them a `name`.
 #[proc_macro_attribute]
 pub fn redis_cached(args: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     attribute(args.into(), item.into(), Features::ENABLED).into()

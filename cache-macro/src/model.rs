@@ -71,6 +71,9 @@ impl Model {
         let scope = Scope { receiver: function.sig.receiver(), params: &params };
         scope.check_skips(&args.skip, errors);
         scope.check_closures(&args, errors);
+        if let Some(cache) = args.cache.as_ref().filter(|cache| template::leaves(cache)) {
+            errors.at(cache.span(), "a cache is looked up without `await`, `?` or `return`: an entry needs it too");
+        }
         let pieces = match &args.key {
             Some(literal) => scope.template(literal, &args, errors),
             None => Some(scope.all(&args.skip)),

@@ -80,7 +80,7 @@ pub(crate) fn kind(ty: &Type, args: &Args, errors: &Errors) -> Kind {
     kind
 }
 
-/// `X` of `Pin<Box<dyn Future<Output = X> + …>>`.
+/// `X` of `Pin<Box<dyn Future<Output = X> + …>>`, or of `BoxFuture<'_, X>`, as which crates name it.
 pub(crate) fn boxed_output(ty: &Type) -> Option<&Type> {
     fn argument<'ast>(ty: &'ast Type, of: &str) -> Option<&'ast Type> {
         match ty {
@@ -89,6 +89,9 @@ pub(crate) fn boxed_output(ty: &Type) -> Option<&Type> {
             }
             _ => None,
         }
+    }
+    if let Some(output) = argument(ty, "BoxFuture").or_else(|| argument(ty, "LocalBoxFuture")) {
+        return Some(output);
     }
     match argument(argument(ty, "Pin")?, "Box")? {
         Type::TraitObject(object) => object.bounds.iter().find_map(future_output),
@@ -199,6 +202,7 @@ mod tests {
     fn boxed_futures_are_seen_through() {
         let ty: Type = parse_quote!(::core::pin::Pin<Box<dyn ::core::future::Future<Output = u8> + Send + 'a>>);
         assert!(boxed_output(&ty).is_some_and(|output| quote::quote!(#output).to_string() == "u8"));
+        assert!(boxed_output(&parse_quote!(futures::future::BoxFuture<'a, u8>)).is_some());
         assert!(boxed_output(&parse_quote!(Pin<Box<u8>>)).is_none());
         assert!(boxed_output(&parse_quote!(Box<dyn Future<Output = u8>>)).is_none());
     }

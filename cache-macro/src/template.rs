@@ -120,7 +120,7 @@ fn expression(source: &str, span: Span) -> Result<Expr, &'static str> {
 }
 
 /// Whether an expression does more than yield a value.
-fn leaves(expr: &Expr) -> bool {
+pub(crate) fn leaves(expr: &Expr) -> bool {
     struct Leaves(bool);
     impl<'ast> Visit<'ast> for Leaves {
         fn visit_expr(&mut self, expr: &'ast Expr) {

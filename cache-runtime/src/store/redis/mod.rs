@@ -24,6 +24,7 @@ mod tokio;
 #[cfg(feature = "blocking")]
 mod wire;
 
+use std::future::Future;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -213,8 +214,18 @@ impl<T: Transport> RedisStore<T> {
         Ok(epoch)
     }
 
+    fn exchange<R: Send>(
+        &self,
+        epoch: Epoch,
+        build: impl Fn(Features) -> Request + Send + Sync,
+        read: impl Fn(Reply) -> Result<R, Fault> + Send + Sync,
+        by: Instant,
+    ) -> impl Future<Output = Result<R, Fault>> + Send {
+        self.exchange_sized(epoch, 0, build, read, by)
+    }
+
     /// Sends, reads the reply, and draws the conclusions about the server's health.
-    async fn exchange<R: Send>(
+    async fn exchange_sized<R: Send>(
         &self,
         epoch: Epoch,
         size: usize,
@@ -687,7 +698,7 @@ impl<T: Transport> RedisStore<T> {
                 filled(moved)
             }
         };
-        let outcome = self.exchange(epoch, build, read, by).await;
+        let outcome = self.exchange_sized(epoch, value.len(), build, read, by).await;
         let Err(fault) = &outcome else { return outcome };
         let large = value.len() > INLINE;
         match (fault.blame, fault.error.kind()) {
