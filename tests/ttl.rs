@@ -111,7 +111,7 @@ fn a_closure_that_says_zero_stores_nothing() {
 
 #[test]
 fn a_closure_s_own_names_hide_parameters() {
-    #[redis_cached(ttl = |value| { let id = value + 40; id }, cache = CACHE)]
+    #[redis_cached(ttl = |value| { let id = value + 20; id + 20 }, cache = CACHE)]
     fn cached(id: u64) -> u64 {
         id
     }

@@ -82,7 +82,12 @@ pub(crate) fn stored(model: &Model, output: &Type, private: impl ToTokens) -> To
 //     let key = KEY;
 //
 // `receiver` is the one of the function that is generated.
-pub(crate) fn description(model: &Model, receiver: Option<&Receiver>, output: &Type, allow: &TokenStream) -> TokenStream {
+pub(crate) fn description(
+    model: &Model,
+    receiver: Option<&Receiver>,
+    output: &Type,
+    allow: &TokenStream,
+) -> TokenStream {
     let Names { cache, plan, key, .. } = &Names::new();
     let rc = private(Span::mixed_site());
     let facade = facade(model);
@@ -245,9 +250,11 @@ fn make_function(model: &Model) -> TokenStream {
         GenericParam::Lifetime(_) => None,
     });
     let generics = generics.filter(|(ident, _)| !model.not_in_name.contains(&ident.to_string()));
-    let generics = generics.map(|(ident, is_type)| {
-        if is_type { quote!(&::core::any::type_name::<#ident>()) } else { quote!(&#ident) }
-    });
+    let generics = generics.map(
+        |(ident, is_type)| {
+            if is_type { quote!(&::core::any::type_name::<#ident>()) } else { quote!(&#ident) }
+        },
+    );
     quote! {{
         static __SLOT: #rc::Slot = #rc::Slot::new();
         #default_prefix

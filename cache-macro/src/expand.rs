@@ -187,7 +187,6 @@ fn alone(model: &Model) -> TokenStream {
         let allow = attrs::rebinding_allowances();
         quote!(#allow let #pat = #ident;)
     });
-    let receiver = sig.receiver().and_then(|receiver| receiver.mutability.map(|mutability| (mutability, receiver)));
     let closure = match model.face {
         Face::Async => {
             // Tells the compiler the type before it sees the body, for errors in the user's words.
@@ -212,10 +211,10 @@ fn alone(model: &Model) -> TokenStream {
             quote!(move || -> #declared { #(#rebind)* #body })
         }
     };
-    // `mut self` stays where it is: there is no other place for it.
     let mut new_sig = plain_signature(sig, &model.params);
-    if let (Some((mutability, _)), Some(FnArg::Receiver(plain))) = (receiver, new_sig.inputs.first_mut()) {
-        plain.mutability = Some(mutability);
+    // `mut self` stays where it is: there is no other place for it.
+    if let (Some(receiver), Some(FnArg::Receiver(plain))) = (sig.receiver(), new_sig.inputs.first_mut()) {
+        plain.mutability = receiver.mutability;
     }
     let description = description(model, sig.receiver(), output, &attrs::allowances());
     let run = run(model, "call", &closure);

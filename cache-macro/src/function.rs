@@ -209,7 +209,9 @@ pub(crate) fn behind(receiver: &Receiver) -> TokenStream {
         match ty {
             Type::Reference(reference) => 1 + depth(&reference.elem),
             Type::Path(path) if !path.path.is_ident("Self") => {
-                1 + returns::type_args(path).first().map_or(0, |ty| depth(ty))
+                // A `Pin` hides the pointer within.
+                let is_pin = path.path.segments.last().is_some_and(|last| last.ident == "Pin");
+                usize::from(!is_pin) + returns::type_args(path).first().map_or(0, |ty| depth(ty))
             }
             _ => 0,
         }

@@ -96,7 +96,9 @@ mod tests;
 /// the whole call. Attributes that register a function somewhere (routes, for example) belong above.
 ///
 /// In an `impl Trait for` block nothing may stand beside a method: there, `siblings = off` caches it
-/// without. The same goes for methods under `#[async_trait]`.
+/// without. The same goes for methods under `#[async_trait]`. In a trait, the siblings of a method
+/// with a body are provided methods, of which the entry may have no receiver; a trait that is to be
+/// `dyn` says `siblings = off`, too.
 ///
 /// # Keys
 ///
@@ -149,7 +151,8 @@ mod tests;
 /// - Not `unsafe`, `const` or `extern` functions, nor those that return nothing, `impl Trait`, or a
 ///   value that borrows.
 /// - A parameter cannot have a `#[cfg]`.
-/// - A plain function that returns `Pin<Box<dyn Future>>` or `BoxFuture` counts as `async`.
+/// - A plain function that returns `Pin<Box<dyn Future>>` or `BoxFuture` counts as `async`; all of it
+///   runs when the future is polled.
 /// - An associated function without a receiver is told from a free one by a `Self` in it, else by a
 ///   look into its source file. Where there is none (a doctest), write `Self` somewhere, or
 ///   `siblings = off`.

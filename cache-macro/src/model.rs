@@ -152,8 +152,7 @@ impl Scope<'_> {
         for expr in lifetimes.chain(&args.cache_if) {
             let variables = Variables::of(expr);
             if let Some(param) = variables.free().find(|name| self.knows(name)) {
-                let message =
-                    format!("the parameter `{param}` is out of reach here; only a closure's value is not: `|value| …`");
+                let message = "a parameter is out of reach here: the value alone decides, as in `|value| …`";
                 errors.at(param.span(), message);
             }
         }

@@ -8,7 +8,7 @@ use std::path::Path;
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Attribute, File, ImplItem, Item, ItemImpl, Meta, Stmt};
+use syn::{Attribute, File, ImplItem, Item, ItemImpl, Meta};
 
 use crate::attribute;
 use crate::features::Features;
@@ -75,10 +75,6 @@ impl VisitMut for Expand {
             let attr = quote!(#attr).to_string();
             !attr.contains("clippy") && !attr.contains("dead_code")
         });
-    }
-
-    fn visit_stmt_mut(&mut self, stmt: &mut Stmt) {
-        visit_mut::visit_stmt_mut(self, stmt);
     }
 }
 

@@ -8,11 +8,11 @@ use serde::Serialize;
 pub use crate::cache::{Cache, installed};
 #[cfg(feature = "bincode")]
 pub use crate::codec::Bincode;
+pub use crate::codec::Codec;
 #[cfg(feature = "json")]
 pub use crate::codec::Json;
 #[cfg(feature = "messagepack")]
 pub use crate::codec::MessagePack;
-pub use crate::codec::Codec;
 #[cfg(feature = "blocking")]
 pub use crate::engine::blocking::{
     call_result as blocking_call_result, call_value as blocking_call_value, refresh_result as blocking_refresh_result,

@@ -222,12 +222,7 @@ pub struct Plan<V> {
 
 impl<V> Plan<V> {
     /// Of a function whose attribute says no more: every value is stored, except for `None`.
-    pub fn new(
-        function: &'static Function,
-        codec: CodecFns<V>,
-        nones: Nones<V>,
-        ttl: fn(&V) -> Ttl,
-    ) -> Plan<V> {
+    pub fn new(function: &'static Function, codec: CodecFns<V>, nones: Nones<V>, ttl: fn(&V) -> Ttl) -> Plan<V> {
         Plan { function, codec, nones, ttl, none_ttl: None, cache_if: |_| true, jitter: 0.0 }
     }
 }
