@@ -131,19 +131,20 @@ impl Blocking {
 
     /// Starts a thread that opens a connection.
     fn open(&self, state: &mut State, epoch: Epoch) -> Result<(), Fault> {
-        let (shared, generation) = (Arc::clone(&self.shared), state.generation);
-        let opening = Opening { pool: Arc::clone(&self.pool), outcome: None };
-        state.open += 1;
-        state.opening += 1;
+        let (shared, pool, generation) = (Arc::clone(&self.shared), Arc::clone(&self.pool), state.generation);
         let thread = thread::Builder::new().name("redis-cached connect".to_owned());
         let started = thread.spawn(move || {
-            // All of it, for its `Drop`.
-            let mut opening = opening;
+            // Made here: a thread that cannot be had drops this closure under the pool's lock.
+            let mut opening = Opening { pool, outcome: None };
             let by = Instant::now() + patience(shared.timeout);
             opening.outcome = Some(connect(&shared, epoch, generation, by));
         });
         match started {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                state.open += 1;
+                state.opening += 1;
+                Ok(())
+            }
             Err(error) => Err(Fault::new(ErrorKind::Unreachable, Blame::Caller, error.to_string())),
         }
     }
@@ -276,7 +277,7 @@ struct Opening {
 
 impl Drop for Opening {
     fn drop(&mut self) {
-        // `None`: no thread could be had, or it panicked.
+        // `None`: the thread panicked.
         let outcome = self.outcome.take().unwrap_or_else(|| {
             Err(Fault::new(ErrorKind::Unreachable, Blame::Connection, "the thread that connects ended"))
         });
