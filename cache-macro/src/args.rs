@@ -108,7 +108,7 @@ impl Args {
     /// Parses one argument. An error that it returns leaves the rest of the argument unread.
     fn one(&mut self, input: ParseStream<'_>, seen: &mut Vec<String>, errors: &Errors) -> syn::Result<()> {
         if !input.peek(Ident::peek_any) {
-            return Err(input.error("expected an argument, such as `ttl = 600`"));
+            return Err(input.error("expected `argument = value`, such as `ttl = 600` or `ttl = \"10m\"`"));
         }
         let keyword = input.call(Ident::parse_any)?;
         let text = keyword.to_string();
@@ -213,6 +213,10 @@ fn lifetime(expr: Expr, errors: &Errors) -> Option<Lifetime> {
     match &expr {
         Expr::Path(path) if path.path.is_ident("forever") => Some(Lifetime::Forever),
         Expr::Closure(_) => Some(Lifetime::Closure(expr)),
+        Expr::Lit(ExprLit { lit: Lit::Int(seconds), .. }) if !seconds.suffix().is_empty() => {
+            errors.at(seconds.span(), format_args!("a lifetime with a unit is text: write `\"{seconds}\"`"));
+            None
+        }
         Expr::Lit(ExprLit { lit: Lit::Int(seconds), .. }) => {
             match seconds.base10_parse::<u64>().ok().and_then(|seconds| seconds.checked_mul(1000)) {
                 Some(0) => errors.at(seconds.span(), "a lifetime of zero stores nothing"),

@@ -16,6 +16,10 @@
 //! | `__private` | what generated code names |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    not(any(feature = "tokio", feature = "blocking")),
+    allow(dead_code, unused_imports, unused_variables, reason = "no face is left to use it")
+)]
 // What the outside can influence must not panic.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

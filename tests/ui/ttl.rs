@@ -10,6 +10,21 @@ fn unknown_unit(id: u64) -> u64 {
     id
 }
 
+#[redis_cached(ttl = 10m)]
+fn unit_without_quotes(id: u64) -> u64 {
+    id
+}
+
+#[redis_cached(ttl = 1h30m)]
+fn units_without_quotes(id: u64) -> u64 {
+    id
+}
+
+#[redis_cached("10m")]
+fn value_alone(id: u64) -> u64 {
+    id
+}
+
 #[redis_cached(ttl = "")]
 fn empty(id: u64) -> u64 {
     id

@@ -25,6 +25,7 @@ pub(super) struct Strict<S> {
 
 #[derive(Clone, Copy)]
 struct Place {
+    #[cfg_attr(not(feature = "json"), allow(dead_code, reason = "only JSON's rules differ"))]
     format: Format,
     depth: usize,
     /// Directly in a `Some`, where a null would read back as `None`.

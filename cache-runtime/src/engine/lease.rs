@@ -88,12 +88,14 @@ impl<'a, S: Store> Leased<'a, S> {
         filled
     }
 
+    #[cfg(feature = "blocking")]
     pub(crate) fn lease(&self) -> &Lease {
         &self.lease
     }
 
     /// Starts the lease's time again; false if it was lost. A server that cannot be asked may
     /// still hold it.
+    #[cfg(feature = "tokio")]
     pub(crate) async fn renew(&self, by: Instant) -> bool {
         self.store.renew(self.key, &self.lease, by).await.unwrap_or(true)
     }
