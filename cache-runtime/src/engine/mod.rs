@@ -50,11 +50,52 @@ impl<S: Store, R: Renewal> Engine<'_, S, R> {
         Fut: Future<Output = Result<V, E>>,
     {
         let counters = self.cache.counters();
-        let Some(key) = usable(plan.function, key) else {
-            count(&counters.bypasses);
-            return body().await;
+        let by = self.cache.deadline();
+        let found = match usable(plan.function, key) {
+            None => Found::Nowhere,
+            Some(key) => match self.store.read(&key, by).await {
+                Ok(None) => Found::Missing(key, Missing::Empty),
+                Ok(Some(bytes)) => match self.read(plan, &key, bytes) {
+                    Read::Fresh(_, value) => {
+                        count(&counters.hits);
+                        return Ok(value);
+                    }
+                    Read::Missing(missing) => Found::Missing(key, missing),
+                },
+                Err(error) => {
+                    tell(plan.function, &key, &error);
+                    Found::Nowhere
+                }
+            },
         };
-        match self.look(plan, &key).await {
+        // Boxed, so that a hit does not carry around what a miss needs, the body's future among it.
+        Box::pin(async move {
+            match found {
+                Found::Missing(key, missing) => self.miss(plan, &key, missing, by, body).await,
+                Found::Nowhere => {
+                    count(&counters.bypasses);
+                    body().await
+                }
+            }
+        })
+        .await
+    }
+
+    /// A call that found nothing usable in its slot.
+    async fn miss<V, E, F, Fut>(
+        &self,
+        plan: &Plan<V>,
+        key: &Key,
+        missing: Missing,
+        by: Instant,
+        body: F,
+    ) -> Result<V, E>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<V, E>>,
+    {
+        let counters = self.cache.counters();
+        match self.acquire(plan, key, missing, by).await {
             Ok(Look::Hit(value)) => {
                 count(&counters.hits);
                 Ok(value)
@@ -68,7 +109,7 @@ impl<S: Store, R: Renewal> Engine<'_, S, R> {
                 body().await
             }
             Err(error) => {
-                tell(plan.function, &key, &error);
+                tell(plan.function, key, &error);
                 count(&counters.bypasses);
                 body().await
             }
@@ -91,22 +132,29 @@ impl<S: Store, R: Renewal> Engine<'_, S, R> {
         }
     }
 
-    async fn look<'a, V>(&'a self, plan: &Plan<V>, key: &'a Key) -> Result<Look<'a, S, V>, Error> {
-        let by = self.cache.deadline();
-        let mut found = self.store.read(key, by).await?;
+    /// Takes the slot, unless somebody else was there in the meantime.
+    async fn acquire<'a, V>(
+        &'a self,
+        plan: &Plan<V>,
+        key: &'a Key,
+        mut missing: Missing,
+        by: Instant,
+    ) -> Result<Look<'a, S, V>, Error> {
         for _ in 0..LOOKS {
-            let (acquired, leased) = match found {
-                None => Leased::acquire(&self.store, key, LEASE, by).await?,
-                Some(bytes) => match self.read(plan, key, bytes) {
-                    Read::Fresh(_, value) => return Ok(Look::Hit(value)),
-                    Read::Leased => return Ok(Look::Busy),
-                    Read::Unusable(bytes) => Leased::displace(&self.store, key, &bytes, LEASE, by).await?,
-                },
+            let (acquired, leased) = match missing {
+                Missing::Empty => Leased::acquire(&self.store, key, LEASE, by).await?,
+                Missing::Unusable(seen) => Leased::displace(&self.store, key, &seen, LEASE, by).await?,
+                Missing::Leased => return Ok(Look::Busy),
             };
-            found = match acquired {
+            let found = match acquired {
                 Acquired::Taken => return Ok(Look::Leased(leased)),
                 Acquired::Held(bytes) => Some(bytes),
                 Acquired::Changed => self.store.read(key, by).await?,
+            };
+            missing = match found.map(|bytes| self.read(plan, key, bytes)) {
+                Some(Read::Fresh(_, value)) => return Ok(Look::Hit(value)),
+                Some(Read::Missing(missing)) => missing,
+                None => Missing::Empty,
             };
         }
         Ok(Look::Busy)
@@ -115,7 +163,7 @@ impl<S: Store, R: Renewal> Engine<'_, S, R> {
     /// What bytes from a slot are to this function, now.
     fn read<V>(&self, plan: &Plan<V>, key: &Key, bytes: Bytes) -> Read<V> {
         match envelope::parse(key, plan.function.identity(), bytes.clone()) {
-            Slot::Lease => Read::Leased,
+            Slot::Lease => Read::Missing(Missing::Leased),
             Slot::Value(value) if policy::is_fresh(&value, self.store.now(), self.store.not_before()) => {
                 match decode(plan, &value) {
                     Ok(decoded) => Read::Fresh(value, decoded),
@@ -129,11 +177,11 @@ impl<S: Store, R: Renewal> Engine<'_, S, R> {
                                 "a value cannot be read back; further ones are not told"
                             );
                         }
-                        Read::Unusable(bytes)
+                        Read::Missing(Missing::Unusable(bytes))
                     }
                 }
             }
-            Slot::Value(_) | Slot::Unusable => Read::Unusable(bytes),
+            Slot::Value(_) | Slot::Unusable => Read::Missing(Missing::Unusable(bytes)),
         }
     }
 
@@ -215,22 +263,36 @@ impl<S: Store, R: Renewal> Engine<'_, S, R> {
     }
 }
 
-/// What a call found in its slot.
-enum Look<'a, S: Store, V> {
-    /// A fresh value.
-    Hit(V),
-    /// Nothing usable; the slot is ours to fill.
-    Leased(Leased<'a, S>),
-    /// Nothing usable; somebody else computes it, or the slot changes too fast.
-    Busy,
+/// What a call found that is no hit.
+enum Found {
+    /// Nothing usable in the slot of this key.
+    Missing(Key, Missing),
+    /// There is no slot to look at.
+    Nowhere,
 }
 
-/// What bytes are to a function.
+/// What a slot holds that is no hit.
+enum Missing {
+    Empty,
+    Leased,
+    /// To be displaced, by comparison with these bytes.
+    Unusable(Bytes),
+}
+
+/// What bytes from a slot are to a function.
 enum Read<V> {
     Fresh(Value, V),
-    Leased,
-    /// A miss: to be displaced, by comparison with these bytes.
-    Unusable(Bytes),
+    Missing(Missing),
+}
+
+/// How taking a slot ended.
+enum Look<'a, S: Store, V> {
+    /// Somebody filled it: a fresh value.
+    Hit(V),
+    /// It is ours to fill.
+    Leased(Leased<'a, S>),
+    /// Somebody else computes it, or it changes too fast.
+    Busy,
 }
 
 fn decode<V>(plan: &Plan<V>, value: &Value) -> Result<V, String> {

@@ -31,7 +31,7 @@ impl<S: Store, R: Renewal> Engine<'_, S, R> {
         let Some(bytes) = self.store.read(key, self.cache.deadline()).await? else { return Ok(None) };
         Ok(match self.read(plan, key, bytes) {
             Read::Fresh(value, decoded) => Some((value, decoded)),
-            Read::Leased | Read::Unusable(_) => None,
+            Read::Missing(_) => None,
         })
     }
 

@@ -15,8 +15,6 @@ mod transport;
 
 #[cfg(feature = "blocking")]
 mod blocking;
-#[cfg(feature = "tokio")]
-mod deadline;
 #[cfg(feature = "tls-rustls")]
 mod tls;
 #[cfg(feature = "tokio")]
@@ -477,7 +475,8 @@ impl<T: Transport> Store for RedisStore<T> {
         let epoch = self.admit()?;
         let shared = self.shared();
         let outcome = if shared.pending.any() {
-            self.read_behind_invalidations(epoch, key, by).await
+            // Boxed, as all that is rare: each call carries its futures along.
+            Box::pin(self.read_behind_invalidations(epoch, key, by)).await
         } else if shared.claims_role_check(by) {
             let build = |_| {
                 let mut pipeline = Pipeline::with_capacity(3);
@@ -495,7 +494,7 @@ impl<T: Transport> Store for RedisStore<T> {
                 shared.note_time(&time, sent);
                 value(checked(read)?)
             };
-            self.exchange(epoch, build, read, by).await
+            Box::pin(self.exchange(epoch, build, read, by)).await
         } else {
             self.command(epoch, || get(key), value, by).await
         };

@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
@@ -20,7 +20,6 @@ use tokio::time::timeout_at;
 
 use super::Shared;
 use super::breaker::Epoch;
-use super::deadline::{Deadlines, Elapsed};
 use super::fault::{Blame, Fault};
 use super::transport::{
     Features, HALF_OPEN, Reply, Request, Transport, alone, cluster_info, greeted, greeting, patience,
@@ -30,8 +29,11 @@ use crate::error::ErrorKind;
 /// Requests of more than this many bytes take part in [`IN_FLIGHT`].
 const SMALL: usize = 4 * 1024;
 
-/// So many spare lanes are kept.
-const SPARE: usize = 1024;
+/// Places for spare lanes, to share the threads among.
+const SHARDS: usize = 16;
+
+/// So many spare lanes are kept in each.
+const SPARE: usize = 128;
 
 /// How many bytes of large requests one runtime has in flight: a hung server must not collect
 /// them without a bound.
@@ -43,7 +45,17 @@ pub(crate) struct Tokio {
     links: Arc<Links>,
 }
 
-type Links = RwLock<Vec<Arc<Link>>>;
+#[derive(Default)]
+struct Links {
+    all: RwLock<Vec<Arc<Link>>>,
+    spare: [Shard; SHARDS],
+}
+
+/// Lanes that nobody uses now, on a cache line of their own: what every hit touches must not be
+/// shared between processors.
+#[derive(Default)]
+#[repr(align(128))]
+struct Shard(Mutex<Vec<Lane>>);
 
 /// What one runtime has of the server.
 struct Link {
@@ -52,7 +64,6 @@ struct Link {
     slot: Mutex<Slot>,
     /// Kilobytes of large requests.
     room: Semaphore,
-    deadlines: Arc<Deadlines>,
     keeper: AbortHandle,
 }
 
@@ -64,11 +75,7 @@ enum Slot {
         outcome: Outcome,
         task: AbortHandle,
     },
-    Ready {
-        connection: Arc<Connection>,
-        /// Lanes that nobody uses now.
-        spare: Vec<Lane>,
-    },
+    Ready(Arc<Connection>),
 }
 
 type Outcome = watch::Receiver<Option<Result<Arc<Connection>, Fault>>>;
@@ -79,18 +86,27 @@ struct Connection {
     epoch: Epoch,
     /// In a row.
     timeouts: AtomicU32,
+    /// Not to be used any more.
+    spoilt: AtomicBool,
 }
 
 /// One exchange's share in a connection. To take a spare one is cheaper than to make one.
 struct Lane {
+    link: Arc<Link>,
     connection: Arc<Connection>,
     multiplexed: MultiplexedConnection,
 }
 
 impl Lane {
-    fn of(connection: &Arc<Connection>) -> Lane {
-        Lane { connection: Arc::clone(connection), multiplexed: connection.multiplexed.clone() }
+    fn of(link: &Arc<Link>, connection: Arc<Connection>) -> Lane {
+        Lane { link: Arc::clone(link), multiplexed: connection.multiplexed.clone(), connection }
     }
+}
+
+/// Where an exchange starts from.
+enum Start {
+    Lane(Lane),
+    Link(Arc<Link>),
 }
 
 /// How far an exchange has come, for when its time is up.
@@ -106,13 +122,18 @@ impl Tokio {
         Tokio { shared: Arc::clone(shared), links: Arc::default() }
     }
 
-    /// The current runtime's link.
-    fn link(&self) -> Result<Arc<Link>, Fault> {
-        let Ok(handle) = Handle::try_current() else {
-            return Err(unsupported("called outside of a tokio runtime"));
-        };
+    /// A lane that is at hand in the current runtime, else what the runtime has.
+    fn start(&self, epoch: Epoch) -> Result<Start, Fault> {
+        let handle = current()?;
+        match self.links.take(handle.id(), epoch) {
+            Some(lane) => Ok(Start::Lane(lane)),
+            None => self.link(handle).map(Start::Link),
+        }
+    }
+
+    fn link(&self, handle: Handle) -> Result<Arc<Link>, Fault> {
         let runtime = handle.id();
-        let links = self.links.read().unwrap_or_else(PoisonError::into_inner);
+        let links = self.links.all.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(link) = links.iter().find(|link| link.runtime == runtime) {
             return Ok(Arc::clone(link));
         }
@@ -120,48 +141,50 @@ impl Tokio {
         // A panic here is that of a runtime without timers.
         std::panic::catch_unwind(AssertUnwindSafe(|| drop(tokio::time::sleep(Duration::ZERO))))
             .map_err(|_| unsupported("this tokio runtime has no timers: build it with `enable_all`"))?;
-        let mut links = self.links.write().unwrap_or_else(PoisonError::into_inner);
+        let mut links = self.links.all.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(link) = links.iter().find(|link| link.runtime == runtime) {
             return Ok(Arc::clone(link));
         }
-        let deadlines = Arc::<Deadlines>::default();
-        let (kept, usual) = (Arc::clone(&deadlines), self.shared.timeout);
         let leave = Leave { links: Arc::downgrade(&self.links), runtime };
         let keeper = handle.spawn(async move {
             let _leave = leave;
-            kept.keep(usual).await;
+            std::future::pending::<()>().await;
         });
         let link = Arc::new(Link {
             runtime,
             handle,
             slot: Mutex::new(Slot::Empty),
             room: Semaphore::new(IN_FLIGHT / 1024),
-            deadlines,
             keeper: keeper.abort_handle(),
         });
         links.push(Arc::clone(&link));
         Ok(link)
     }
 
-    /// A share in a connection made in `epoch`, and whether that was in use before.
+    /// A new lane in a connection made in `epoch`, and whether that was in use before.
     async fn lane(&self, link: &Arc<Link>, epoch: Epoch) -> Result<(Lane, bool), Fault> {
         let mut outcome = {
             let mut slot = link.slot();
-            match &mut *slot {
-                Slot::Ready { connection, spare } if connection.epoch == epoch => {
-                    return Ok((spare.pop().unwrap_or_else(|| Lane::of(connection)), true));
+            match &*slot {
+                Slot::Ready(connection) if connection.epoch == epoch => {
+                    return Ok((Lane::of(link, Arc::clone(connection)), true));
                 }
                 Slot::Connecting { epoch: same, outcome, .. } if *same == epoch => outcome.clone(),
                 _ => self.connect(link, &mut slot, epoch),
             }
         };
-        wait(&mut outcome).await.map(|connection| (Lane::of(&connection), false))
+        wait(&mut outcome).await.map(|connection| (Lane::of(link, connection), false))
     }
 
     /// Starts the task that connects, in place of whatever is in the slot.
     fn connect(&self, link: &Arc<Link>, slot: &mut Slot, epoch: Epoch) -> Outcome {
-        if let Slot::Connecting { task, .. } = slot {
-            task.abort();
+        match slot {
+            Slot::Connecting { task, .. } => task.abort(),
+            Slot::Ready(old) => {
+                old.spoilt.store(true, Relaxed);
+                self.links.purge(|lane| Arc::ptr_eq(&lane.connection, old));
+            }
+            Slot::Empty => {}
         }
         let (sender, outcome) = watch::channel(None);
         let (shared, at) = (Arc::clone(&self.shared), Arc::downgrade(link));
@@ -174,10 +197,7 @@ impl Tokio {
                 let mut slot = link.slot();
                 // Not if another attempt has replaced this one.
                 if matches!(&*slot, Slot::Connecting { outcome, .. } if outcome.same_channel(&own)) {
-                    *slot = match &connected {
-                        Ok(connection) => Slot::Ready { connection: Arc::clone(connection), spare: Vec::new() },
-                        Err(_) => Slot::Empty,
-                    };
+                    *slot = connected.clone().map_or(Slot::Empty, Slot::Ready);
                 }
             }
             sender.send_replace(Some(connected));
@@ -188,7 +208,7 @@ impl Tokio {
 
     async fn attempt<R: Send>(
         &self,
-        link: &Arc<Link>,
+        mut start: Start,
         epoch: Epoch,
         size: usize,
         build: &(impl Fn(Features) -> Request + Send + Sync),
@@ -198,22 +218,28 @@ impl Tokio {
         let mut retried = false;
         loop {
             *progress = Progress::default();
-            let (lane, used) = self.lane(link, epoch).await?;
+            let (lane, used) = match start {
+                Start::Lane(lane) => (lane, true),
+                // Boxed, as all that is rare: each exchange carries its futures along.
+                Start::Link(link) => Box::pin(self.lane(&link, epoch)).await?,
+            };
             let lane = progress.lane.insert(lane);
             // Before the bytes exist.
-            let _room = if size > SMALL { link.room(size).await } else { None };
+            let room = if size > SMALL { Box::pin(lane.link.room(size)).await } else { None };
             let request = build(self.shared.allowed(lane.connection.features));
             progress.sent = true;
             let outcome = match send(&mut lane.multiplexed, &request).await {
                 Ok(reply) => read(reply),
                 Err(error) => Err(error.into()),
             };
+            drop(room);
             let Some(lane) = progress.lane.take() else { return outcome };
             match outcome {
                 Err(fault) if fault.spoils_connection() => {
-                    link.discard(&lane.connection);
+                    self.links.discard(&lane);
                     if fault.blame == Blame::Closed && used && !retried {
                         retried = true;
+                        start = Start::Link(lane.link);
                         continue;
                     }
                     return Err(fault);
@@ -222,7 +248,7 @@ impl Tokio {
                     if lane.connection.timeouts.load(Relaxed) != 0 {
                         lane.connection.timeouts.store(0, Relaxed);
                     }
-                    link.give_back(lane);
+                    self.links.give_back(lane);
                     return outcome;
                 }
             }
@@ -239,22 +265,23 @@ impl Transport for Tokio {
         read: impl Fn(Reply) -> Result<R, Fault> + Send + Sync,
         by: Instant,
     ) -> Result<R, Fault> {
-        let link = self.link()?;
+        let start = self.start(epoch)?;
         let mut progress = Progress::default();
         let outcome = {
-            let attempt = pin!(self.attempt(&link, epoch, size, &build, &read, &mut progress));
-            link.deadlines.within(by, attempt).await
+            // Pinned here, so that it is not moved into the timer's future.
+            let attempt = pin!(self.attempt(start, epoch, size, &build, &read, &mut progress));
+            timeout_at(by.into(), attempt).await
         };
         match (outcome, progress) {
             (Ok(outcome), _) => outcome,
-            (Err(Elapsed), Progress { lane: Some(_), sent: false }) => {
+            (Err(_), Progress { lane: Some(_), sent: false }) => {
                 Err(Fault::new(ErrorKind::Timeout, Blame::Wait, "too many large values are on their way"))
             }
-            (Err(Elapsed), Progress { lane, .. }) => {
-                if let Some(Lane { connection, .. }) = lane
-                    && connection.timeouts.fetch_add(1, Relaxed) + 1 >= HALF_OPEN
+            (Err(_), Progress { lane, .. }) => {
+                if let Some(lane) = lane
+                    && lane.connection.timeouts.fetch_add(1, Relaxed) + 1 >= HALF_OPEN
                 {
-                    link.discard(&connection);
+                    self.links.discard(&lane);
                 }
                 Err(Fault::hung())
             }
@@ -262,7 +289,7 @@ impl Transport for Tokio {
     }
 
     async fn reconnect(&self, epoch: Epoch, by: Instant) -> Result<(), Fault> {
-        let link = self.link()?;
+        let link = self.link(current()?)?;
         let mut outcome = {
             let mut slot = link.slot();
             self.connect(&link, &mut slot, epoch)
@@ -274,7 +301,7 @@ impl Transport for Tokio {
     fn background(&self, task: impl Future<Output = ()> + Send + 'static) {
         let handle = Handle::try_current().ok().or_else(|| {
             // Dropped outside of its runtime: any one that is left will do.
-            let links = self.links.read().unwrap_or_else(PoisonError::into_inner);
+            let links = self.links.all.read().unwrap_or_else(PoisonError::into_inner);
             links.first().map(|link| link.handle.clone())
         });
         if let Some(handle) = handle {
@@ -298,27 +325,66 @@ impl Transport for Tokio {
     }
 }
 
-impl Link {
-    fn slot(&self) -> MutexGuard<'_, Slot> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+impl Links {
+    /// This thread's share of the spare lanes.
+    fn shard(&self) -> &Shard {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static SHARD: usize = THREADS.fetch_add(1, Relaxed) % SHARDS;
+        }
+        // A thread that is ending has none of its own.
+        &self.spare[SHARD.try_with(|shard| *shard).unwrap_or(0)]
+    }
+
+    fn take(&self, runtime: Id, epoch: Epoch) -> Option<Lane> {
+        let mut lanes = self.shard().lanes();
+        let at = lanes.iter().rposition(|lane| lane.link.runtime == runtime)?;
+        let lane = lanes.swap_remove(at);
+        (lane.connection.epoch == epoch).then_some(lane)
     }
 
     fn give_back(&self, lane: Lane) {
-        if let Slot::Ready { connection, spare } = &mut *self.slot()
-            && Arc::ptr_eq(connection, &lane.connection)
-            && spare.len() < SPARE
-        {
-            spare.push(lane);
+        let mut lanes = self.shard().lanes();
+        // Under the lock: whoever spoils a connection looks for its lanes afterwards.
+        if lanes.len() < SPARE && !lane.connection.spoilt.load(Relaxed) {
+            lanes.push(lane);
         }
     }
 
-    fn discard(&self, spoilt: &Arc<Connection>) {
-        let mut slot = self.slot();
-        if matches!(&*slot, Slot::Ready { connection, .. } if Arc::ptr_eq(connection, spoilt)) {
-            let discarded = std::mem::replace(&mut *slot, Slot::Empty);
-            drop(slot);
-            drop(discarded);
+    /// Sees to it that nobody uses the lane's connection again.
+    fn discard(&self, lane: &Lane) {
+        let spoilt = &lane.connection;
+        spoilt.spoilt.store(true, Relaxed);
+        let discarded = {
+            let mut slot = lane.link.slot();
+            match &*slot {
+                Slot::Ready(connection) if Arc::ptr_eq(connection, spoilt) => {
+                    Some(std::mem::replace(&mut *slot, Slot::Empty))
+                }
+                _ => None,
+            }
+        };
+        drop(discarded);
+        self.purge(|lane| Arc::ptr_eq(&lane.connection, spoilt));
+    }
+
+    fn purge(&self, gone: impl Fn(&Lane) -> bool) {
+        for shard in &self.spare {
+            let purged: Vec<Lane> = shard.lanes().extract_if(.., |lane| gone(lane)).collect();
+            drop(purged);
         }
+    }
+}
+
+impl Shard {
+    fn lanes(&self) -> MutexGuard<'_, Vec<Lane>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Link {
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until a large request has room.
@@ -331,7 +397,7 @@ impl Link {
 
 impl Drop for Tokio {
     fn drop(&mut self) {
-        for link in self.links.read().unwrap_or_else(PoisonError::into_inner).iter() {
+        for link in self.links.all.read().unwrap_or_else(PoisonError::into_inner).iter() {
             link.keeper.abort();
         }
     }
@@ -346,10 +412,11 @@ struct Leave {
 impl Drop for Leave {
     fn drop(&mut self) {
         if let Some(links) = self.links.upgrade() {
-            let mut links = links.write().unwrap_or_else(PoisonError::into_inner);
-            let left = links.iter().position(|link| link.runtime == self.runtime).map(|at| links.swap_remove(at));
-            drop(links);
+            let mut all = links.all.write().unwrap_or_else(PoisonError::into_inner);
+            let left = all.iter().position(|link| link.runtime == self.runtime).map(|at| all.swap_remove(at));
+            drop(all);
             drop(left);
+            links.purge(|lane| lane.link.runtime == self.runtime);
         }
     }
 }
@@ -377,19 +444,29 @@ async fn connect(shared: &Shared, epoch: Epoch) -> Result<Arc<Connection>, Fault
     if greeted.clustered {
         alone(multiplexed.send_packed_command(&cluster_info()).await?)?;
     }
-    Ok(Arc::new(Connection { multiplexed, features: greeted.features, epoch, timeouts: AtomicU32::new(0) }))
+    Ok(Arc::new(Connection {
+        multiplexed,
+        features: greeted.features,
+        epoch,
+        timeouts: AtomicU32::new(0),
+        spoilt: AtomicBool::new(false),
+    }))
 }
 
 async fn send(connection: &mut MultiplexedConnection, request: &Request) -> redis::RedisResult<Reply> {
-    // Not through redis-rs' trait, whose futures are boxed.
+    // Boxed: an allocation costs less than to move a large future through all the layers above.
     Ok(match request {
-        Request::One(command) => Reply::One(connection.send_packed_command(command).await?),
+        Request::One(command) => Reply::One(Box::pin(connection.send_packed_command(command)).await?),
         Request::Many(pipeline) => {
             let sent = Instant::now();
-            let values = connection.send_packed_commands(pipeline, 0, pipeline.len()).await?;
+            let values = Box::pin(connection.send_packed_commands(pipeline, 0, pipeline.len())).await?;
             Reply::Many { values, sent }
         }
     })
+}
+
+fn current() -> Result<Handle, Fault> {
+    Handle::try_current().map_err(|_| unsupported("called outside of a tokio runtime"))
 }
 
 fn unsupported(why: &str) -> Fault {
