@@ -113,6 +113,7 @@ async fn an_invalidation_during_the_body_voids_its_result() {
             id: u64,
         ) -> usize {
             let run = runs.fetch_add(1, Ordering::SeqCst);
+            assert_eq!(id, 9);
             if let Some(gate) = gate {
                 gate.await.unwrap();
             }

@@ -18,16 +18,16 @@ macro_rules! rollout {
                 use super::*;
                 $($old_items)*
                 #[redis_cached(key = "value:{id}", prefix = "t", cache = cache, skip(cache), $($old_args)*)]
-                pub async fn value(cache: &Cache, id: u64) -> Value {
+                pub(crate) async fn value(cache: &Cache, id: u64) -> Value {
                     make(id)
                 }
             }
             mod $new {
                 use super::*;
                 $($new_items)*
-                pub static RUNS: AtomicUsize = AtomicUsize::new(0);
+                pub(crate) static RUNS: AtomicUsize = AtomicUsize::new(0);
                 #[redis_cached(key = "value:{id}", prefix = "t", cache = cache, skip(cache), $($new_args)*)]
-                pub async fn value(cache: &Cache, id: u64) -> Value {
+                pub(crate) async fn value(cache: &Cache, id: u64) -> Value {
                     RUNS.fetch_add(1, Ordering::SeqCst);
                     make(id)
                 }
@@ -46,68 +46,68 @@ macro_rules! rollout {
 
 rollout!(swapped_fields, old {
     #[derive(Serialize, Deserialize)]
-    pub struct Value { first: String, last: String }
+    pub(crate) struct Value { first: String, last: String }
     fn make(_: u64) -> Value { Value { first: "Ada".into(), last: "Lovelace".into() } }
 } => new {
     #[derive(Serialize, Deserialize, PartialEq, Debug)]
-    pub struct Value { last: String, first: String }
-    pub fn make(_: u64) -> Value { Value { first: "Ada".into(), last: "Lovelace".into() } }
+    pub(crate) struct Value { last: String, first: String }
+    pub(crate) fn make(_: u64) -> Value { Value { first: "Ada".into(), last: "Lovelace".into() } }
 }, [ttl = 60], [ttl = 60]);
 
 rollout!(added_field, old {
     #[derive(Serialize, Deserialize)]
-    pub struct Value { id: u64 }
+    pub(crate) struct Value { id: u64 }
     fn make(id: u64) -> Value { Value { id } }
 } => new {
     #[derive(Serialize, Deserialize, PartialEq, Debug)]
-    pub struct Value { id: u64, tags: Vec<String> }
-    pub fn make(id: u64) -> Value { Value { id, tags: vec![] } }
+    pub(crate) struct Value { id: u64, tags: Vec<String> }
+    pub(crate) fn make(id: u64) -> Value { Value { id, tags: vec![] } }
 }, [ttl = 60], [ttl = 60]);
 
 rollout!(changed_integer_width, old {
     #[derive(Serialize, Deserialize)]
-    pub struct Value { id: i32 }
+    pub(crate) struct Value { id: i32 }
     fn make(id: u64) -> Value { Value { id: id as i32 } }
 } => new {
     #[derive(Serialize, Deserialize, PartialEq, Debug)]
-    pub struct Value { id: i64 }
-    pub fn make(id: u64) -> Value { Value { id: id as i64 } }
+    pub(crate) struct Value { id: i64 }
+    pub(crate) fn make(id: u64) -> Value { Value { id: id as i64 } }
 }, [ttl = 60], [ttl = 60]);
 
 rollout!(reordered_enum, old {
     #[derive(Serialize, Deserialize)]
-    pub enum Value { Active, #[allow(dead_code, reason = "only its place counts")] Banned }
+    pub(crate) enum Value { Active, #[allow(dead_code, reason = "only its place counts")] Banned }
     fn make(_: u64) -> Value { Value::Active }
 } => new {
     #[derive(Serialize, Deserialize, PartialEq, Debug)]
-    pub enum Value { Banned, Active }
-    pub fn make(_: u64) -> Value { Value::Active }
+    pub(crate) enum Value { Banned, Active }
+    pub(crate) fn make(_: u64) -> Value { Value::Active }
 }, [ttl = 60], [ttl = 60]);
 
 rollout!(renamed_field_behind_json, old {
     #[derive(Serialize, Deserialize)]
-    pub struct Value { nick: Option<String> }
+    pub(crate) struct Value { nick: Option<String> }
     fn make(_: u64) -> Value { Value { nick: Some("ada".into()) } }
 } => new {
     #[derive(Serialize, Deserialize, PartialEq, Debug)]
-    pub struct Value { nickname: Option<String> }
-    pub fn make(_: u64) -> Value { Value { nickname: Some("ada".into()) } }
+    pub(crate) struct Value { nickname: Option<String> }
+    pub(crate) fn make(_: u64) -> Value { Value { nickname: Some("ada".into()) } }
 }, [codec = json], [codec = json]);
 
 rollout!(another_codec, old {
-    pub type Value = Vec<u8>;
+    pub(crate) type Value = Vec<u8>;
     fn make(_: u64) -> Value { vec![1, 2, 3] }
 } => new {
-    pub type Value = Vec<u8>;
-    pub fn make(_: u64) -> Value { vec![1, 2, 3] }
+    pub(crate) type Value = Vec<u8>;
+    pub(crate) fn make(_: u64) -> Value { vec![1, 2, 3] }
 }, [codec = json], [codec = messagepack]);
 
 rollout!(another_version, old {
-    pub type Value = String;
+    pub(crate) type Value = String;
     fn make(_: u64) -> Value { "euros".into() }
 } => new {
-    pub type Value = String;
-    pub fn make(_: u64) -> Value { "cents".into() }
+    pub(crate) type Value = String;
+    pub(crate) fn make(_: u64) -> Value { "cents".into() }
 }, [version = 1], [version = 2]);
 
 #[derive(Serialize, Deserialize, PartialEq, Debug, Clone)]

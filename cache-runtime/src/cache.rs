@@ -87,7 +87,7 @@ impl Builder {
                 (format!("memory:// ({max_bytes} bytes)"), Backend::Memory(Box::new(MemoryStore::new(max_bytes))))
             }
             Target::Redis(target) => {
-                (target.to_string(), Redis::new(target, timeout).map_or_else(Backend::Unusable, Backend::Redis))
+                (target.to_string(), Redis::new(*target, timeout).map_or_else(Backend::Unusable, Backend::Redis))
             }
         };
         Cache::new(backend, namespace, timeout, display)

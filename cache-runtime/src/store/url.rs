@@ -11,7 +11,7 @@ const KNOWN: &str = "redis://, rediss://, redis+unix://, unix://, valkey://, val
 /// A backend, as a URL names it.
 #[derive(Debug)]
 pub(crate) enum Target {
-    Redis(RedisTarget),
+    Redis(Box<RedisTarget>),
     /// The memory of this process, up to so many bytes.
     Memory {
         max_bytes: u64,
@@ -82,7 +82,7 @@ fn server(url: &str) -> Result<Target, Error> {
         ConnectionAddr::TcpTls { host, port, .. } => format!("rediss://{user}{}:{port}{db}", bracketed(host)),
         address => format!("redis+unix://{user}{address}{db}"),
     };
-    Ok(Target::Redis(RedisTarget { info, display }))
+    Ok(Target::Redis(Box::new(RedisTarget { info, display })))
 }
 
 fn bracketed(host: &str) -> String {
@@ -144,7 +144,7 @@ mod tests {
 
     fn redis(url: &str) -> RedisTarget {
         match parse(url) {
-            Ok(Target::Redis(target)) => target,
+            Ok(Target::Redis(target)) => *target,
             other => panic!("{url}: {other:?}"),
         }
     }
