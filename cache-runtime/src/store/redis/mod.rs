@@ -154,7 +154,9 @@ impl Shared {
     fn claims_role_check(&self, by: Instant) -> bool {
         let now = self.health.clock.ticks_at(by);
         let due = self.role_due.load(Relaxed);
-        now >= due
+        // 0 until a first connection, which asks for the role itself.
+        due != 0
+            && now >= due
             && self.role_due.compare_exchange(due, now + ROLE_CHECKED.as_millis() as u64, Relaxed, Relaxed).is_ok()
     }
 
