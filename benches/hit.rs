@@ -50,6 +50,11 @@ fn decoded<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> T {
     bincode::serde::decode_from_slice(bytes, bincode::config::standard()).expect("it decodes").0
 }
 
+/// The key, as one would write it.
+fn user_key(id: u64) -> String {
+    format!("by_hand:{}", black_box(id))
+}
+
 /// Runs the two subjects in turn, first one then the other first, and prints the figures.
 struct Paired {
     name: &'static str,
@@ -131,7 +136,7 @@ fn main() {
             "async, one after another",
             2_000,
             {
-                let bytes: Vec<u8> = connection.get("by_hand:1").await.expect("there");
+                let bytes: Vec<u8> = connection.get(user_key(1)).await.expect("there");
                 decoded::<User>(&bytes)
             },
             user(&cache, 1).await
@@ -159,7 +164,7 @@ fn main() {
                 let mut connection = connection.clone();
                 async move {
                     for _ in 0..50 {
-                        let bytes: Vec<u8> = connection.get("by_hand:1").await.expect("there");
+                        let bytes: Vec<u8> = connection.get(user_key(1)).await.expect("there");
                         black_box(decoded::<User>(&bytes));
                     }
                 }
@@ -183,7 +188,7 @@ fn main() {
         "plain fn",
         2_000,
         {
-            let bytes: Vec<u8> = redis::cmd("GET").arg("by_hand:1").query(&mut connection).expect("there");
+            let bytes: Vec<u8> = redis::cmd("GET").arg(user_key(1)).query(&mut connection).expect("there");
             decoded::<User>(&bytes)
         },
         user_blocking(&cache, 1)

@@ -13,7 +13,6 @@
 //! Integers are little-endian. The checksum covers the header without 18..50 and without itself,
 //! the stamps, the payload and the key, so that bytes copied to another key are a miss.
 
-use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::key::Key;
@@ -119,13 +118,11 @@ pub(crate) struct Value {
     pub(crate) leased_at: u64,
     pub(crate) fresh_until: u64,
     pub(crate) negative: bool,
-    bytes: Bytes,
 }
 
-impl Value {
-    pub(crate) fn payload(&self) -> &[u8] {
-        &self.bytes[HEADER_LEN..]
-    }
+/// What follows the header of a value.
+pub(crate) fn payload(bytes: &[u8]) -> &[u8] {
+    bytes.get(HEADER_LEN..).unwrap_or_default()
 }
 
 /// Where an encoder appends the payload: a buffer with room for the header at its front.
@@ -158,26 +155,21 @@ pub(crate) fn seal(key: &Key, id: Token, header: &Header, buffer: &mut [u8]) {
 }
 
 /// Reads a slot's bytes. Any bytes at all may come in.
-pub(crate) fn parse(key: &Key, expected: &Identity, bytes: Bytes) -> Slot {
-    if is_lease(&bytes) {
+pub(crate) fn parse(key: &Key, expected: &Identity, bytes: &[u8]) -> Slot {
+    if is_lease(bytes) {
         return Slot::Lease;
     }
     if bytes.len() < HEADER_LEN || bytes[0] != VALUE || bytes[1] != FORMAT {
         return Slot::Unusable;
     }
-    let identity = Identity { version: u32_at(&bytes, 50), codec: u32_at(&bytes, 54), fingerprint: u64_at(&bytes, 58) };
+    let identity = Identity { version: u32_at(bytes, 50), codec: u32_at(bytes, 54), fingerprint: u64_at(bytes, 58) };
     let flags = bytes[102];
     // No tags exist yet: a value that has some was written by a later version of this library.
-    let plain = u64_at(&bytes, 66) == 0 && bytes[103] == 0 && flags & !NEGATIVE == 0;
-    if identity != *expected || !plain || u64_at(&bytes, CHECKSUM.start) != checksum(key, &bytes) {
+    let plain = u64_at(bytes, 66) == 0 && bytes[103] == 0 && flags & !NEGATIVE == 0;
+    if identity != *expected || !plain || u64_at(bytes, CHECKSUM.start) != checksum(key, bytes) {
         return Slot::Unusable;
     }
-    Slot::Value(Value {
-        leased_at: u64_at(&bytes, 74),
-        fresh_until: u64_at(&bytes, 90),
-        negative: flags & NEGATIVE != 0,
-        bytes,
-    })
+    Slot::Value(Value { leased_at: u64_at(bytes, 74), fresh_until: u64_at(bytes, 90), negative: flags & NEGATIVE != 0 })
 }
 
 /// Whether a slot's bytes are a lease, of whatever holder.

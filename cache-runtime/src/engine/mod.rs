@@ -162,10 +162,10 @@ impl<S: Store, R: Renewal> Engine<'_, S, R> {
 
     /// What bytes from a slot are to this function, now.
     fn read<V>(&self, plan: &Plan<V>, key: &Key, bytes: Bytes) -> Read<V> {
-        match envelope::parse(key, plan.function.identity(), bytes.clone()) {
+        match envelope::parse(key, plan.function.identity(), &bytes) {
             Slot::Lease => Read::Missing(Missing::Leased),
             Slot::Value(value) if policy::is_fresh(&value, self.store.now(), self.store.not_before()) => {
-                match decode(plan, &value) {
+                match decode(plan, &value, &bytes) {
                     Ok(decoded) => Read::Fresh(value, decoded),
                     Err(error) => {
                         // Intact, of this type, and yet: its `Serialize` and `Deserialize`
@@ -295,11 +295,11 @@ enum Look<'a, S: Store, V> {
     Busy,
 }
 
-fn decode<V>(plan: &Plan<V>, value: &Value) -> Result<V, String> {
+fn decode<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<V, String> {
     if value.negative {
         return (plan.nones.none)().ok_or_else(|| "`None` of a type without".to_owned());
     }
-    (plan.codec.decode)(value.payload()).map_err(|error| error.to_string())
+    (plan.codec.decode)(envelope::payload(bytes)).map_err(|error| error.to_string())
 }
 
 /// The key, if this function's values can be stored under it.
