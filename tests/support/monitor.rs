@@ -81,19 +81,32 @@ fn command(line: &str) -> Option<Vec<String>> {
         return None;
     }
     let mut words = Vec::new();
-    let mut word = String::new();
+    let mut word: Option<String> = None;
     let mut characters = rest.chars();
-    let mut inside = false;
     while let Some(character) = characters.next() {
-        match (inside, character) {
-            (true, '\\') => word.extend(characters.next()),
-            (true, '"') => words.push(std::mem::take(&mut word)),
-            (true, other) => word.push(other),
-            (false, _) => {}
-        }
-        if character == '"' {
-            inside = !inside;
+        match (&mut word, character) {
+            (None, '"') => word = Some(String::new()),
+            (None, _) => {}
+            (Some(_), '"') => words.extend(word.take()),
+            (Some(word), '\\') => word.push(escaped(&mut characters)?),
+            (Some(word), other) => word.push(other),
         }
     }
     Some(words)
+}
+
+/// What stands behind a backslash.
+fn escaped(characters: &mut std::str::Chars<'_>) -> Option<char> {
+    Some(match characters.next()? {
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        'a' => '\x07',
+        'b' => '\x08',
+        'x' => {
+            let digits: String = characters.take(2).collect();
+            char::from(u8::from_str_radix(&digits, 16).ok()?)
+        }
+        other => other,
+    })
 }
