@@ -65,8 +65,9 @@ impl KeyWriter {
     }
 
     /// Appends `:` and an argument. `parameter` is its name, for the error.
+    #[cfg(test)]
     #[must_use]
-    pub fn arg<T: serde::Serialize + ?Sized>(mut self, parameter: &'static str, value: &T) -> Self {
+    pub(crate) fn arg<T: serde::Serialize + ?Sized>(mut self, parameter: &'static str, value: &T) -> Self {
         self.text.push(b':');
         self.placeholder(parameter, value)
     }
