@@ -243,17 +243,20 @@ fn run(model: &Model, verb: &str, closure: &TokenStream) -> TokenStream {
     let output = &model.output;
     let span = generated(output.span());
     let rc = private(span);
-    let kind = if model.kind == Kind::Result { "result" } else { "value" };
+    let (kind, errors) = match model.kind {
+        Kind::Result => ("result", Some(quote_spanned!(span=> #rc::Errors::never(),))),
+        _ => ("value", None),
+    };
     match model.face {
         Face::Async | Face::Boxed => {
             let function = format_ident!("{verb}_{kind}", span = span);
             let function = quote_spanned!(span=> #rc::#function::<#output, _, _>);
-            quote_spanned!(span=> #function(#cache, #plan, #key, #closure).await)
+            quote_spanned!(span=> #function(#cache, #plan, #key, #errors #closure).await)
         }
         Face::Plain => {
             let function = format_ident!("blocking_{verb}_{kind}", span = span);
             let function = quote_spanned!(span=> #rc::#function::<#output>);
-            quote_spanned!(span=> #function(#cache, #plan, #key, #closure))
+            quote_spanned!(span=> #function(#cache, #plan, #key, #errors #closure))
         }
     }
 }

@@ -15,17 +15,21 @@ pub use crate::codec::Json;
 pub use crate::codec::MessagePack;
 #[cfg(feature = "blocking")]
 pub use crate::engine::blocking::{
-    call_result as blocking_call_result, call_value as blocking_call_value, refresh_result as blocking_refresh_result,
-    refresh_value as blocking_refresh_value,
+    call_result as blocking_call_result, call_result_behind as blocking_call_result_behind,
+    call_value as blocking_call_value, call_value_behind as blocking_call_value_behind,
+    refresh_result as blocking_refresh_result, refresh_value as blocking_refresh_value,
 };
 #[cfg(feature = "tokio")]
-pub use crate::engine::tokio::{call_result, call_value, refresh_result, refresh_value};
+pub use crate::engine::tokio::{
+    call_result, call_result_behind, call_value, call_value_behind, refresh_result, refresh_value,
+};
 #[cfg(feature = "blocking")]
 pub use crate::entry::blocking::entry as blocking_entry;
 #[cfg(feature = "tokio")]
 pub use crate::entry::entry;
-pub use crate::function::{CodecFns, Function, Name, Nones, Plan, Site, Slot, default_prefix};
+pub use crate::function::{CodecFns, Function, Name, Nones, Plan, SingleFlight, Site, Slot, default_prefix};
 pub use crate::key::{Key, KeyWriter};
+pub use crate::sharing::{ErrorProbe, Errors, Unshared};
 pub use crate::ttl::{IntoTtl, Ttl};
 
 /// Starts a key: text goes on with `.literal(":")`, parameters with [`part`], and `.finish()` ends it.

@@ -218,12 +218,46 @@ pub struct Plan<V> {
     pub cache_if: fn(&V) -> bool,
     /// By what part of it, at most, a lifetime is shortened at random.
     pub jitter: f64,
+    /// How far "computed once" reaches.
+    pub single_flight: SingleFlight,
+    /// The silence of a leader after which another may take over, and how long a call waits for one.
+    pub lease: Ttl,
+    /// Past which part of its lifetime a hit starts a refresh in the background.
+    pub refresh_ahead: Option<f64>,
+    /// How long after its lifetime a value is served while it is refreshed in the background.
+    pub stale_while_revalidate: Ttl,
+    /// How long after its lifetime a value is served where the body fails.
+    pub stale_if_error: Ttl,
+}
+
+/// Among which calls one runs the body for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SingleFlight {
+    /// Those of all processes.
+    Shared,
+    /// Those of one process.
+    Process,
+    /// Each call for itself.
+    Off,
 }
 
 impl<V> Plan<V> {
     /// Of a function whose attribute says no more: every value is stored, except for `None`.
     pub fn new(function: &'static Function, codec: CodecFns<V>, nones: Nones<V>, ttl: fn(&V) -> Ttl) -> Plan<V> {
-        Plan { function, codec, nones, ttl, none_ttl: None, cache_if: |_| true, jitter: 0.0 }
+        Plan {
+            function,
+            codec,
+            nones,
+            ttl,
+            none_ttl: None,
+            cache_if: |_| true,
+            jitter: 0.0,
+            single_flight: SingleFlight::Shared,
+            lease: Ttl::Millis(10_000),
+            refresh_ahead: None,
+            stale_while_revalidate: Ttl::Millis(0),
+            stale_if_error: Ttl::Millis(0),
+        }
     }
 }
 

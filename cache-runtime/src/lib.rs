@@ -37,6 +37,7 @@ mod once;
 mod policy;
 #[cfg(feature = "blocking")]
 mod renewer;
+mod sharing;
 mod store;
 mod ttl;
 

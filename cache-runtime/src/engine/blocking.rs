@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::function::Plan;
 use crate::key::Key;
 use crate::once::once;
+use crate::sharing::Errors;
 use crate::renewer::Pace;
 use crate::store::Store;
 use crate::store::face::Face;
@@ -51,10 +52,44 @@ pub fn call_result<R: ResultLike>(
     cache: &Cache,
     plan: Plan<R::Ok>,
     key: Result<Key, Error>,
+    _errors: Errors<R::Err>,
     body: impl FnOnce() -> R,
 ) -> R {
     let body = || ready(body().into_result());
     R::from_result(once(Engine::blocking(cache).call(&plan, key, body)))
+}
+
+/// As [`call_value`], of a function that is refreshed in the background: `body` runs with the
+/// arguments, `own` makes of them what a thread of its own needs to run it.
+pub fn call_value_behind<V, A, Bg>(
+    cache: &Cache,
+    plan: Plan<V>,
+    key: Result<Key, Error>,
+    args: A,
+    body: impl FnOnce(A) -> V,
+    _own: impl FnOnce(&A) -> Bg,
+) -> V
+where
+    Bg: FnOnce() -> V + Send + 'static,
+{
+    call_value(cache, plan, key, move || body(args))
+}
+
+/// As [`call_result`], of a function that is refreshed in the background.
+pub fn call_result_behind<R, A, Bg>(
+    cache: &Cache,
+    plan: Plan<R::Ok>,
+    key: Result<Key, Error>,
+    errors: Errors<R::Err>,
+    args: A,
+    body: impl FnOnce(A) -> R,
+    _own: impl FnOnce(&A) -> Bg,
+) -> R
+where
+    R: ResultLike,
+    Bg: FnOnce() -> R + Send + 'static,
+{
+    call_result(cache, plan, key, errors, move || body(args))
 }
 
 /// As [`call_value`], whatever is stored.
@@ -69,6 +104,7 @@ pub fn refresh_result<R: ResultLike>(
     cache: &Cache,
     plan: Plan<R::Ok>,
     key: Result<Key, Error>,
+    _errors: Errors<R::Err>,
     body: impl FnOnce() -> R,
 ) -> R {
     let body = || ready(body().into_result());
