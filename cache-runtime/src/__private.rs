@@ -29,6 +29,11 @@ pub use crate::entry::blocking::entry as blocking_entry;
 pub use crate::entry::entry;
 pub use crate::function::{CodecFns, Function, Name, Nones, Plan, SingleFlight, Site, Slot, default_prefix};
 pub use crate::key::{Key, KeyWriter};
+pub use crate::own::{
+    Cloned, Kept, KeptReferent, KeptSelf, KeptSelfReferent, Lender, Lent, LentByThread, NotKept, Referent, cloned,
+    keep, keep_cow, keep_option, keep_referent, keep_self, keep_self_referent, lend, lend_cow, lend_option, lent,
+    lent_by_thread,
+};
 pub use crate::sharing::{ErrorProbe, Errors, Unshared};
 pub use crate::ttl::{IntoTtl, Ttl};
 
@@ -192,7 +197,7 @@ pub struct Probe<'a, T: ?Sized>(&'a T);
 pub struct Yes;
 /// Its type is not.
 #[derive(Debug)]
-pub struct No<T: ?Sized>(PhantomData<T>);
+pub struct No<T: ?Sized>(pub(crate) PhantomData<T>);
 
 /// Starts the probe.
 pub fn probe<T: ?Sized>(parameter: &T) -> Probe<'_, T> {

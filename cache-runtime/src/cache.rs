@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
+use crate::flight::{Flights, Refreshing};
 #[cfg(feature = "blocking")]
 use crate::renewer::Renewer;
 use crate::store::Store;
@@ -42,6 +43,8 @@ struct Inner {
     timeout: Duration,
     display: String,
     counters: Counters,
+    flights: Arc<Flights>,
+    refreshing: Arc<Refreshing>,
     #[cfg(feature = "blocking")]
     renewer: Renewer,
 }
@@ -105,6 +108,8 @@ impl Cache {
             timeout,
             display,
             counters: Counters::default(),
+            flights: Arc::default(),
+            refreshing: Arc::default(),
             #[cfg(feature = "blocking")]
             renewer: Renewer::default(),
         }))
@@ -161,11 +166,14 @@ impl Cache {
     /// What this cache has done in this process since it was built. Costs a few loads.
     pub fn stats(&self) -> Stats {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let Counters { hits, misses, bypasses, stored, refused } = &self.0.counters;
+        let Counters { hits, stale, shared, misses, bypasses, refreshes, stored, refused } = &self.0.counters;
         Stats {
             hits: load(hits),
+            stale: load(stale),
+            shared: load(shared),
             misses: load(misses),
             bypasses: load(bypasses),
+            refreshes: load(refreshes),
             stored: load(stored),
             refused: load(refused),
         }
@@ -190,6 +198,16 @@ impl Cache {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.0.counters
+    }
+
+    /// What runs in this process, and who waits for it.
+    pub(crate) fn flights(&self) -> &Arc<Flights> {
+        &self.0.flights
+    }
+
+    /// What this process refreshes in the background.
+    pub(crate) fn refreshing(&self) -> &Arc<Refreshing> {
+        &self.0.refreshing
     }
 
     /// When an operation that starts now has to end.
@@ -267,10 +285,17 @@ pub fn installed() -> &'static Cache {
 pub struct Stats {
     /// Calls answered from the store.
     pub hits: u64,
+    /// Calls answered from the store with a value past its lifetime (`stale_while_revalidate`,
+    /// `stale_if_error`).
+    pub stale: u64,
+    /// Calls that waited for another call of this process, and got its result.
+    pub shared: u64,
     /// Calls that found nothing usable, and ran the body.
     pub misses: u64,
     /// Calls that ran the body because the cache could not be asked.
     pub bypasses: u64,
+    /// Bodies that ran in the background, for no call.
+    pub refreshes: u64,
     /// Values stored.
     pub stored: u64,
     /// Values not stored although they were to be: overtaken by an invalidation, or the store
@@ -281,8 +306,11 @@ pub struct Stats {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) hits: AtomicU64,
+    pub(crate) stale: AtomicU64,
+    pub(crate) shared: AtomicU64,
     pub(crate) misses: AtomicU64,
     pub(crate) bypasses: AtomicU64,
+    pub(crate) refreshes: AtomicU64,
     pub(crate) stored: AtomicU64,
     pub(crate) refused: AtomicU64,
 }

@@ -12,6 +12,11 @@
 //!
 //! Integers are little-endian. The checksum covers the header without 18..50 and without itself,
 //! the stamps, the payload and the key, so that bytes copied to another key are a miss.
+//!
+//! A value that stays readable while somebody computes its successor carries that lease in its own
+//! mutable bytes: it goes with the value, whatever empties or overwrites the slot.
+
+use std::ops::Range;
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -21,9 +26,13 @@ const LEASE: u8 = b'L';
 const VALUE: u8 = b'V';
 const FORMAT: u8 = 1;
 
-/// Where the mutable area ends and what the checksum covers goes on.
-const MUTABLE: std::ops::Range<usize> = 18..50;
-const CHECKSUM: std::ops::Range<usize> = 104..112;
+/// What the checksum does not cover: who refreshes the value, and until when nobody else may.
+const MUTABLE: Range<usize> = 18..50;
+const UNTIL: Range<usize> = 34..50;
+const CHECKSUM: Range<usize> = 104..112;
+
+/// The bytes of a slot that tell whose it is: all that [`head`] looks at.
+pub(crate) const HEAD_LEN: usize = MUTABLE.end;
 
 /// The bytes before the payload of a value without tags.
 pub(crate) const HEADER_LEN: usize = 112;
@@ -32,6 +41,9 @@ pub(crate) const HEADER_LEN: usize = 112;
 pub(crate) const COMPARED: usize = 64;
 
 const NEGATIVE: u8 = 1;
+
+/// The last time that 16 digits can tell.
+const LATEST: u64 = 9_999_999_999_999_999;
 
 /// Sixteen bytes from the operating system's randomness: a lease's token, a value's id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,6 +55,12 @@ impl Token {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).ok()?;
         Some(Token(bytes))
+    }
+
+    fn at(bytes: &[u8], at: usize) -> Token {
+        let mut token = [0; 16];
+        token.copy_from_slice(&bytes[at..at + 16]);
+        Token(token)
     }
 
     /// Its first half, where randomness is wanted for something else too.
@@ -57,26 +75,69 @@ impl std::fmt::Debug for Token {
     }
 }
 
+/// Where a lease stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Alone in the slot.
+    Slot,
+    /// In the header of a value, which stays readable.
+    Value,
+}
+
 /// The right to fill one slot, for `millis` unless renewed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lease {
     bytes: [u8; 18],
+    token: Token,
+    place: Place,
     pub(crate) millis: u64,
 }
 
 impl Lease {
+    /// For a slot that holds nothing to be read.
     pub(crate) fn new(token: Token, millis: u64) -> Lease {
-        let mut bytes = [0; 18];
-        bytes[0] = LEASE;
-        bytes[1] = FORMAT;
-        bytes[2..].copy_from_slice(&token.0);
-        Lease { bytes, millis }
+        Lease { bytes: front(LEASE, token), token, place: Place::Slot, millis }
     }
 
-    /// What the slot holds while the lease stands.
+    /// For a value to be refreshed.
+    pub(crate) fn in_value(token: Token, millis: u64) -> Lease {
+        Lease { place: Place::Value, ..Lease::new(token, millis) }
+    }
+
+    pub(crate) fn token(&self) -> Token {
+        self.token
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
+    /// What the slot holds while a lease of its own stands.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+
+    /// What a store finds in the lease's place while it stands: the whole slot, or the token in a
+    /// value's header. They differ in length, so that neither is ever taken for the other.
+    pub(crate) fn proof(&self) -> &[u8] {
+        match self.place {
+            Place::Slot => &self.bytes,
+            Place::Value => &self.token.0,
+        }
+    }
+}
+
+/// What a value of this id begins with.
+pub(crate) fn value_front(id: Token) -> [u8; 18] {
+    front(VALUE, id)
+}
+
+fn front(what: u8, token: Token) -> [u8; 18] {
+    let mut bytes = [0; 18];
+    bytes[0] = what;
+    bytes[1] = FORMAT;
+    bytes[2..].copy_from_slice(&token.0);
+    bytes
 }
 
 /// What a stored value must agree on to be this function's: everything that changes when the
@@ -105,7 +166,7 @@ pub(crate) struct Header {
 #[derive(Debug)]
 pub(crate) enum Slot {
     /// Somebody computes it.
-    Lease,
+    Lease(Token),
     /// A value of this identity, intact.
     Value(Value),
     /// Anything else: another version, codec or type, damaged, or not ours.
@@ -115,9 +176,23 @@ pub(crate) enum Slot {
 /// A value as read.
 #[derive(Debug)]
 pub(crate) struct Value {
+    pub(crate) id: Token,
+    /// Whoever refreshes it.
+    pub(crate) mark: Option<Token>,
+    /// Before this time of the store nobody else is to refresh it.
+    pub(crate) until: u64,
     pub(crate) leased_at: u64,
+    pub(crate) filled_at: u64,
     pub(crate) fresh_until: u64,
     pub(crate) negative: bool,
+}
+
+/// What the first bytes of a slot tell, unverified.
+#[derive(Debug)]
+pub(crate) enum Head {
+    Lease(Token),
+    Value { id: Token, mark: Option<Token>, until: u64 },
+    Other,
 }
 
 /// What follows the header of a value.
@@ -135,11 +210,8 @@ pub(crate) fn buffer() -> Vec<u8> {
 /// Writes the header into the front of `buffer`, which [`buffer`] made and an encoder appended to.
 pub(crate) fn seal(key: &Key, id: Token, header: &Header, buffer: &mut [u8]) {
     debug_assert!(buffer.len() >= HEADER_LEN, "made by `buffer`");
-    buffer[0] = VALUE;
-    buffer[1] = FORMAT;
-    buffer[2..18].copy_from_slice(&id.0);
-    buffer[18..34].fill(0);
-    buffer[34..50].fill(b'0');
+    buffer[..MUTABLE.start].copy_from_slice(&value_front(id));
+    mark(buffer, None, 0);
     buffer[50..54].copy_from_slice(&header.identity.version.to_le_bytes());
     buffer[54..58].copy_from_slice(&header.identity.codec.to_le_bytes());
     buffer[58..66].copy_from_slice(&header.identity.fingerprint.to_le_bytes());
@@ -154,14 +226,34 @@ pub(crate) fn seal(key: &Key, id: Token, header: &Header, buffer: &mut [u8]) {
     buffer[CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
 }
 
+/// Writes into the header of a value who refreshes it, and until when nobody else may.
+pub(crate) fn mark(value: &mut [u8], token: Option<Token>, until: u64) {
+    let none = [0; 16];
+    value[MUTABLE.start..UNTIL.start].copy_from_slice(token.as_ref().map_or(&none, |token| &token.0));
+    let digits = format!("{:016}", until.min(LATEST));
+    value[UNTIL].copy_from_slice(digits.as_bytes());
+}
+
+/// Reads the first [`HEAD_LEN`] bytes of a slot, or more. Any bytes at all may come in.
+pub(crate) fn head(bytes: &[u8]) -> Head {
+    match bytes {
+        [LEASE, FORMAT, ..] if bytes.len() >= 18 => Head::Lease(Token::at(bytes, 2)),
+        [VALUE, FORMAT, ..] if bytes.len() >= HEAD_LEN => {
+            let mark = Token::at(bytes, MUTABLE.start);
+            let mark = (mark.0 != [0; 16]).then_some(mark);
+            Head::Value { id: Token::at(bytes, 2), mark, until: number(&bytes[UNTIL]).unwrap_or(0) }
+        }
+        _ => Head::Other,
+    }
+}
+
 /// Reads a slot's bytes. Any bytes at all may come in.
 pub(crate) fn parse(key: &Key, expected: &Identity, bytes: &[u8]) -> Slot {
-    if is_lease(bytes) {
-        return Slot::Lease;
-    }
-    if bytes.len() < HEADER_LEN || bytes[0] != VALUE || bytes[1] != FORMAT {
-        return Slot::Unusable;
-    }
+    let (id, mark, until) = match head(bytes) {
+        Head::Lease(token) => return Slot::Lease(token),
+        Head::Value { id, mark, until } if bytes.len() >= HEADER_LEN => (id, mark, until),
+        _ => return Slot::Unusable,
+    };
     let identity = Identity { version: u32_at(bytes, 50), codec: u32_at(bytes, 54), fingerprint: u64_at(bytes, 58) };
     let flags = bytes[102];
     // No tags exist yet: a value that has some was written by a later version of this library.
@@ -169,12 +261,15 @@ pub(crate) fn parse(key: &Key, expected: &Identity, bytes: &[u8]) -> Slot {
     if identity != *expected || !plain || u64_at(bytes, CHECKSUM.start) != checksum(key, bytes) {
         return Slot::Unusable;
     }
-    Slot::Value(Value { leased_at: u64_at(bytes, 74), fresh_until: u64_at(bytes, 90), negative: flags & NEGATIVE != 0 })
-}
-
-/// Whether a slot's bytes are a lease, of whatever holder.
-pub(crate) fn is_lease(bytes: &[u8]) -> bool {
-    bytes.len() >= 18 && bytes[0] == LEASE && bytes[1] == FORMAT
+    Slot::Value(Value {
+        id,
+        mark,
+        until,
+        leased_at: u64_at(bytes, 74),
+        filled_at: u64_at(bytes, 82),
+        fresh_until: u64_at(bytes, 90),
+        negative: flags & NEGATIVE != 0,
+    })
 }
 
 fn checksum(key: &Key, bytes: &[u8]) -> u64 {
@@ -187,10 +282,145 @@ fn checksum(key: &Key, bytes: &[u8]) -> u64 {
     hash.digest()
 }
 
+/// Of decimal digits, no more than a `u64` has room for.
+fn number(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u64::from(digit - b'0')))
+}
+
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::key::KeyWriter;
+
+    const IDENTITY: Identity = Identity { version: 1, codec: 2, fingerprint: 3 };
+
+    fn key() -> Key {
+        KeyWriter::new("", "envelope").finish().expect("a key")
+    }
+
+    fn token(byte: u8) -> Token {
+        Token([byte; 16])
+    }
+
+    fn sealed() -> Vec<u8> {
+        let header = Header {
+            identity: IDENTITY,
+            leased_at: 10,
+            filled_at: 11,
+            fresh_until: 12,
+            body_millis: 1,
+            negative: false,
+        };
+        let mut buffer = buffer();
+        buffer.extend_from_slice(b"payload");
+        seal(&key(), token(7), &header, &mut buffer);
+        buffer
+    }
+
+    fn value(bytes: &[u8]) -> Value {
+        match parse(&key(), &IDENTITY, bytes) {
+            Slot::Value(value) => value,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_sealed_is_unmarked() {
+        let value = value(&sealed());
+        assert_eq!((value.id, value.mark, value.until), (token(7), None, 0));
+        assert_eq!((value.leased_at, value.filled_at, value.fresh_until), (10, 11, 12));
+    }
+
+    #[test]
+    fn a_mark_is_read_back() {
+        for (mark, until, read) in [
+            (Some(token(9)), 1_700_000_000_123, 1_700_000_000_123),
+            (None, 1, 1),
+            (Some(token(255)), u64::MAX, LATEST),
+            (None, 0, 0),
+        ] {
+            let mut bytes = sealed();
+            super::mark(&mut bytes, mark, until);
+            let value = value(&bytes);
+            assert_eq!((value.id, value.mark, value.until), (token(7), mark, read));
+            match head(&bytes[..HEAD_LEN]) {
+                Head::Value { id, mark: at_front, until } => assert_eq!((id, at_front, until), (token(7), mark, read)),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn digits_that_are_none_say_nothing() {
+        for digits in [b"            1700", b"0x00000000001700", b"-000000000000001", b"1e15000000000000", &[0xff; 16]]
+        {
+            let mut bytes = sealed();
+            bytes[UNTIL].copy_from_slice(digits);
+            assert_eq!(value(&bytes).until, 0);
+        }
+    }
+
+    #[test]
+    fn a_lease_stands_in_its_place_alone() {
+        let (slot, marked) = (Lease::new(token(5), 1), Lease::in_value(token(5), 1));
+        assert_eq!((slot.place(), marked.place()), (Place::Slot, Place::Value));
+        assert_eq!((slot.token(), marked.token()), (token(5), token(5)));
+        assert!(matches!(head(slot.bytes()), Head::Lease(held) if held == token(5)));
+        assert!(matches!(parse(&key(), &IDENTITY, slot.bytes()), Slot::Lease(held) if held == token(5)));
+        assert_ne!(slot.proof().len(), marked.proof().len());
+    }
+
+    #[test]
+    fn half_a_head_is_none() {
+        let (bytes, lease) = (sealed(), Lease::new(token(5), 1));
+        for length in 0..HEAD_LEN {
+            assert!(matches!(head(&bytes[..length]), Head::Other), "{length}");
+        }
+        for length in 0..18 {
+            assert!(matches!(head(&lease.bytes()[..length]), Head::Other), "{length}");
+        }
+        for length in 0..bytes.len() {
+            assert!(matches!(parse(&key(), &IDENTITY, &bytes[..length]), Slot::Unusable), "{length}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn marks_are_outside_the_checksum(mutable in proptest::collection::vec(any::<u8>(), MUTABLE.len())) {
+            let mut bytes = sealed();
+            bytes[MUTABLE].copy_from_slice(&mutable);
+            prop_assert_eq!(value(&bytes).id, token(7));
+        }
+
+        #[test]
+        fn all_else_is_inside(at in 0..sealed().len(), bit in 0..8u8) {
+            let mut bytes = sealed();
+            bytes[at] ^= 1 << bit;
+            let usable = matches!(parse(&key(), &IDENTITY, &bytes), Slot::Value(_));
+            prop_assert_eq!(usable, MUTABLE.contains(&at));
+        }
+
+        #[test]
+        fn any_bytes_are_survived(
+            first in prop_oneof![Just(LEASE), Just(VALUE), any::<u8>()],
+            format in prop_oneof![Just(FORMAT), any::<u8>()],
+            rest in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let bytes = [&[first, format], &rest[..]].concat();
+            for bytes in [&bytes[..], &rest[..]] {
+                let _ = head(bytes);
+                let _ = parse(&key(), &IDENTITY, bytes);
+            }
+        }
+    }
 }

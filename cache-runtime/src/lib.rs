@@ -30,10 +30,12 @@ mod entry;
 mod envelope;
 mod error;
 mod fingerprint;
+mod flight;
 mod function;
 mod key;
-#[cfg(feature = "blocking")]
+#[cfg(any(feature = "tokio", feature = "blocking"))]
 mod once;
+mod own;
 mod policy;
 #[cfg(feature = "blocking")]
 mod renewer;

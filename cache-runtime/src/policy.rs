@@ -37,10 +37,64 @@ pub(crate) fn fresh_until(ttl: Ttl, now: u64) -> u64 {
     }
 }
 
-/// Whether a value may be served at `now`. `not_before` is the store's: values leased earlier
-/// may have outlived an invalidation that was lost.
-pub(crate) fn is_fresh(value: &Value, now: u64, not_before: u64) -> bool {
-    value.fresh_until > now && value.leased_at >= not_before
+/// How long a value of this lifetime is kept: as long as it may be served in any way.
+pub(crate) fn kept<V>(plan: &Plan<V>, ttl: Ttl) -> Ttl {
+    match (ttl, plan.stale_while_revalidate, plan.stale_if_error) {
+        (Ttl::Millis(ttl), Ttl::Millis(revalidate), Ttl::Millis(if_error)) => {
+            Ttl::Millis(ttl.saturating_add(revalidate.max(if_error)))
+        }
+        _ => Ttl::Forever,
+    }
+}
+
+/// What a value is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It is served.
+    Fresh,
+    /// It is served, and refreshed behind: it is close to its end.
+    Due,
+    /// It is served past its end, and refreshed behind.
+    Stale,
+    /// It is served where the body fails.
+    Fallback,
+    /// Nothing.
+    Expired,
+}
+
+/// What a value is good for at `now`. `not_before` is the store's: values leased earlier may have
+/// outlived an invalidation that was lost.
+pub(crate) fn state<V>(plan: &Plan<V>, value: &Value, now: u64, not_before: u64) -> State {
+    if value.leased_at < not_before {
+        return State::Expired;
+    }
+    if now < value.fresh_until {
+        return match plan.refresh_ahead {
+            Some(part) if now >= due(value, part) => State::Due,
+            _ => State::Fresh,
+        };
+    }
+    let since = now - value.fresh_until;
+    let is_within = |window| match window {
+        Ttl::Millis(millis) => since < millis,
+        Ttl::Forever => true,
+    };
+    if is_within(plan.stale_while_revalidate) {
+        State::Stale
+    } else if is_within(plan.stale_if_error) {
+        State::Fallback
+    } else {
+        State::Expired
+    }
+}
+
+/// When `part` of a value's lifetime is over; never for one that lives for ever.
+fn due(value: &Value, part: f64) -> u64 {
+    if value.fresh_until == u64::MAX {
+        return u64::MAX;
+    }
+    let lifetime = value.fresh_until.saturating_sub(value.filled_at);
+    value.filled_at.saturating_add((lifetime as f64 * part) as u64)
 }
 
 /// What is left of the fresh lifetime.

@@ -23,7 +23,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By when they are due: equal intervals, so what comes is behind all that is there.
+    /// By when they are due.
     due: BTreeMap<(Instant, u64), Held>,
     next_id: u64,
     running: bool,
@@ -33,6 +33,7 @@ struct State {
 struct Held {
     key: Key,
     lease: Lease,
+    every: Duration,
     until: Instant,
 }
 
@@ -59,14 +60,16 @@ impl Renewer {
         let mut state = self.shared.lock();
         let id = state.next_id;
         state.next_id += 1;
-        state.due.insert((now + pace.every, id), Held { key: key.clone(), lease: *lease, until: now + pace.longest });
+        let due = (now + pace.every, id);
+        let held = Held { key: key.clone(), lease: *lease, every: pace.every, until: now + pace.longest };
+        state.due.insert(due, held);
         if !state.running {
             let shared = Arc::clone(&self.shared);
             let thread = thread::Builder::new().name("redis-cached renew".to_owned());
             // Where no thread can be had, the lease ends in its own time.
-            state.running = thread.spawn(move || shared.run(pace.every, renew)).is_ok();
-        } else if state.due.len() == 1 {
-            // It sleeps for its own end.
+            state.running = thread.spawn(move || shared.run(renew)).is_ok();
+        } else if state.due.first_key_value().is_some_and(|(first, _)| *first == due) {
+            // It sleeps for longer.
             self.shared.changed.notify_one();
         }
         drop(state);
@@ -79,7 +82,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self, every: Duration, renew: impl Fn(&Key, &Lease) -> bool) {
+    fn run(&self, renew: impl Fn(&Key, &Lease) -> bool) {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
@@ -102,7 +105,7 @@ impl Shared {
             state = self.lock();
             // Gone if the body ended meanwhile.
             if state.due.remove(&(at, id)).is_some() && stands && Instant::now() < held.until {
-                state.due.insert((Instant::now() + every, id), held);
+                state.due.insert((Instant::now() + held.every, id), held);
             }
         }
     }

@@ -60,10 +60,7 @@ impl<E> ErrorProbe<E> {
 impl<E: Clone + Send + 'static> ErrorProbe<E> {
     /// They are shared.
     pub fn errors(self) -> Errors<E> {
-        Errors {
-            share: Some(|error| Box::new(error.clone())),
-            take: |shared| shared.downcast_ref::<E>().cloned(),
-        }
+        Errors { share: Some(|error| Box::new(error.clone())), take: |shared| shared.downcast_ref::<E>().cloned() }
     }
 }
 

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test file uses some of it")]
 #![allow(clippy::unwrap_used, reason = "a failure here is a failure of the test")]
 
+mod gate;
 mod monitor;
 mod proxy;
 
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 
 #[allow(unused_imports, reason = "each test file uses some of it")]
 pub(crate) use self::{
+    gate::Gate,
     monitor::Monitor,
     proxy::{Mode, Proxy},
 };

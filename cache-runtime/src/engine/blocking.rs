@@ -1,49 +1,35 @@
-//! The blocking face of the engine: the same futures, over stores that never make them wait.
+//! The blocking face of the engine: the same futures, over stores and timers that never make them
+//! wait.
 
 use std::convert::Infallible;
 use std::future::{Future, ready};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::Engine;
-use super::lease::Leased;
-use super::renewal::{EVERY, LONGEST, Renewal};
+use super::timer::OnThreads;
+use super::work::{Behind, Body, Work};
 use crate::__private::ResultLike;
 use crate::cache::Cache;
+use crate::envelope::Token;
 use crate::error::Error;
+use crate::flight::Ticket;
 use crate::function::Plan;
 use crate::key::Key;
 use crate::once::once;
 use crate::sharing::Errors;
-use crate::renewer::Pace;
-use crate::store::Store;
 use crate::store::face::Face;
 use crate::store::redis::BlockingStore;
 
-impl<'a> Engine<'a, Face<'a, BlockingStore>, OnThread<'a>> {
+impl<'a> Engine<'a, Face<'a, BlockingStore>, OnThreads<'a>> {
     pub(crate) fn blocking(cache: &'a Cache) -> Self {
-        Engine { cache, store: cache.blocking(), renewal: OnThread(cache) }
-    }
-}
-
-/// For bodies that block their thread: another one, of the cache.
-pub(crate) struct OnThread<'a>(&'a Cache);
-
-impl Renewal for OnThread<'_> {
-    async fn during<S: Store, T>(&self, leased: &Leased<'_, S>, body: impl Future<Output = T>) -> T {
-        let cache = self.0.downgrade();
-        let pace = Pace { every: EVERY, longest: LONGEST };
-        let _held = self.0.renewer().hold(leased.key(), leased.lease(), pace, move |key, lease| {
-            let Some(cache) = cache.upgrade() else { return false };
-            // A server that cannot be asked may still hold the lease.
-            once(cache.blocking().renew(key, lease, cache.deadline())).unwrap_or(true)
-        });
-        body.await
+        Engine { cache, store: cache.blocking(), timer: OnThreads(cache) }
     }
 }
 
 /// A call of a function whose value is stored as it is.
 pub fn call_value<V>(cache: &Cache, plan: Plan<V>, key: Result<Key, Error>, body: impl FnOnce() -> V) -> V {
-    let body = || ready(Ok::<V, Infallible>(body()));
-    let Ok(value) = once(Engine::blocking(cache).call(&plan, key, body));
+    let work = Body(|| ready(Ok::<V, Infallible>(body())));
+    let Ok(value) = once(Engine::blocking(cache).call(&plan, key, Errors::never(), work));
     value
 }
 
@@ -52,11 +38,11 @@ pub fn call_result<R: ResultLike>(
     cache: &Cache,
     plan: Plan<R::Ok>,
     key: Result<Key, Error>,
-    _errors: Errors<R::Err>,
+    errors: Errors<R::Err>,
     body: impl FnOnce() -> R,
 ) -> R {
-    let body = || ready(body().into_result());
-    R::from_result(once(Engine::blocking(cache).call(&plan, key, body)))
+    let work = Body(|| ready(body().into_result()));
+    R::from_result(once(Engine::blocking(cache).call(&plan, key, errors, work)))
 }
 
 /// As [`call_value`], of a function that is refreshed in the background: `body` runs with the
@@ -67,12 +53,20 @@ pub fn call_value_behind<V, A, Bg>(
     key: Result<Key, Error>,
     args: A,
     body: impl FnOnce(A) -> V,
-    _own: impl FnOnce(&A) -> Bg,
+    own: impl Fn(&A) -> Bg,
 ) -> V
 where
+    V: Send + 'static,
     Bg: FnOnce() -> V + Send + 'static,
 {
-    call_value(cache, plan, key, move || body(args))
+    let body = |args| Ok::<V, Infallible>(body(args));
+    let own = |args: &A| {
+        let body = own(args);
+        move || Ok(body())
+    };
+    let work = OnThread(Behind { args, body, own });
+    let Ok(value) = once(Engine::blocking(cache).call(&plan, key, Errors::never(), work));
+    value
 }
 
 /// As [`call_result`], of a function that is refreshed in the background.
@@ -83,19 +77,79 @@ pub fn call_result_behind<R, A, Bg>(
     errors: Errors<R::Err>,
     args: A,
     body: impl FnOnce(A) -> R,
-    _own: impl FnOnce(&A) -> Bg,
+    own: impl Fn(&A) -> Bg,
 ) -> R
 where
     R: ResultLike,
+    R::Ok: Send + 'static,
+    R::Err: 'static,
     Bg: FnOnce() -> R + Send + 'static,
 {
-    call_result(cache, plan, key, errors, move || body(args))
+    let body = |args| body(args).into_result();
+    let own = |args: &A| {
+        let body = own(args);
+        move || body().into_result()
+    };
+    let work = OnThread(Behind { args, body, own });
+    R::from_result(once(Engine::blocking(cache).call(&plan, key, errors, work)))
+}
+
+/// As `Behind`, on a thread instead of in a task.
+struct OnThread<W>(W);
+
+impl<V, E, A, F, O, Bg> Work<V, E> for OnThread<Behind<A, F, O>>
+where
+    V: Send + 'static,
+    E: 'static,
+    F: FnOnce(A) -> Result<V, E>,
+    O: Fn(&A) -> Bg,
+    Bg: FnOnce() -> Result<V, E> + Send + 'static,
+{
+    fn run(self) -> impl Future<Output = Result<V, E>> {
+        let Behind { args, body, .. } = self.0;
+        ready(body(args))
+    }
+
+    fn run_behind(&self, cache: &Cache, plan: &Plan<V>, ticket: Ticket, id: Token) {
+        let Some(running) = Running::one_more() else { return };
+        let (cache, plan, body) = (cache.clone(), *plan, (self.0.own)(&self.0.args));
+        let task = move || {
+            let _running = running;
+            once(Engine::blocking(&cache).refresh_now(&plan, ticket, id, Body(|| ready(body()))));
+        };
+        // Where no thread can be had, the value stays old for now.
+        let _ = std::thread::Builder::new().name("redis-cached refresh".to_owned()).spawn(task);
+    }
+}
+
+/// So many threads refresh at the same time; past them, old values wait for their turn.
+const MOST_THREADS: usize = 64;
+
+/// A place among these threads.
+struct Running;
+
+impl Running {
+    fn count() -> &'static AtomicUsize {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        &COUNT
+    }
+
+    fn one_more() -> Option<Running> {
+        let more = |count| (count < MOST_THREADS).then_some(count + 1);
+        Running::count().fetch_update(Relaxed, Relaxed, more).ok().map(|_| Running)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        Running::count().fetch_sub(1, Relaxed);
+    }
 }
 
 /// As [`call_value`], whatever is stored.
 pub fn refresh_value<V>(cache: &Cache, plan: Plan<V>, key: Result<Key, Error>, body: impl FnOnce() -> V) -> V {
-    let body = || ready(Ok::<V, Infallible>(body()));
-    let Ok(value) = once(Engine::blocking(cache).refresh(&plan, key, body));
+    let work = Body(|| ready(Ok::<V, Infallible>(body())));
+    let Ok(value) = once(Engine::blocking(cache).refresh(&plan, key, Errors::never(), work));
     value
 }
 
@@ -104,9 +158,9 @@ pub fn refresh_result<R: ResultLike>(
     cache: &Cache,
     plan: Plan<R::Ok>,
     key: Result<Key, Error>,
-    _errors: Errors<R::Err>,
+    errors: Errors<R::Err>,
     body: impl FnOnce() -> R,
 ) -> R {
-    let body = || ready(body().into_result());
-    R::from_result(once(Engine::blocking(cache).refresh(&plan, key, body)))
+    let work = Body(|| ready(body().into_result()));
+    R::from_result(once(Engine::blocking(cache).refresh(&plan, key, errors, work)))
 }

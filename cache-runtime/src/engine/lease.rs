@@ -1,17 +1,79 @@
 //! A slot that this call may fill, and gives back when it cannot.
 
+use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::envelope::{Lease, Token};
 use crate::error::{Error, ErrorKind};
+use crate::flight::{Flight, Flights, Leader, Outcome};
 use crate::key::Key;
-use crate::store::{Acquired, Store};
+use crate::store::{Acquired, Marked, Release, Store};
 use crate::ttl::Ttl;
 
-/// A lease that stands, as far as this process knows. Dropped without `fill` or `release`, it
-/// hands the slot back without waiting, so that a cancelled or panicking body leaves nothing.
+/// How long a value that could not be refreshed is left alone.
+pub(crate) const PAUSE: Duration = Duration::from_secs(1);
+
+/// What it takes to lease one slot.
+pub(crate) struct Claim<'a, S: Store> {
+    pub(super) store: &'a S,
+    pub(super) flights: &'a Arc<Flights>,
+    pub(super) key: &'a Key,
+    /// For how long at a time.
+    pub(super) length: Duration,
+}
+
+impl<'a, S: Store> Claim<'a, S> {
+    /// A lease that the server may have granted: from before the request, so that dropping the
+    /// request half-way gives the slot back too, and so that whoever sees the token finds its
+    /// flight.
+    fn request(&self, lease: impl FnOnce(Token, u64) -> Lease) -> Result<Leased<'a, S>, Error> {
+        let token = Token::random()
+            .ok_or_else(|| Error::new(ErrorKind::Unsupported, "the operating system has no randomness to give"))?;
+        let millis = u64::try_from(self.length.as_millis()).unwrap_or(u64::MAX);
+        let leader = self.flights.lead(self.key, token);
+        let since = self.store.now();
+        Ok(Leased { store: self.store, key: self.key, lease: lease(token, millis), since, standing: true, leader })
+    }
+
+    /// Takes an empty slot. The lease is to be used only with [`Acquired::Taken`].
+    pub(crate) async fn acquire(&self, by: Instant) -> Result<(Acquired, Leased<'a, S>), Error> {
+        let mut leased = self.request(Lease::new)?;
+        let acquired = self.store.acquire(self.key, &leased.lease, by).await?;
+        leased.standing = matches!(acquired, Acquired::Taken);
+        Ok((acquired, leased))
+    }
+
+    /// Takes a slot that holds `seen`. The lease is to be used only with [`Acquired::Taken`].
+    pub(crate) async fn displace(&self, seen: &Bytes, by: Instant) -> Result<(Acquired, Leased<'a, S>), Error> {
+        let mut leased = self.request(Lease::new)?;
+        let acquired = self.store.displace(self.key, seen, &leased.lease, by).await?;
+        leased.standing = matches!(acquired, Acquired::Taken);
+        Ok((acquired, leased))
+    }
+
+    /// Takes the slot whatever it holds.
+    pub(crate) async fn take(&self, by: Instant) -> Result<Leased<'a, S>, Error> {
+        let leased = self.request(Lease::new)?;
+        self.store.take(self.key, &leased.lease, by).await?;
+        Ok(leased)
+    }
+
+    /// Takes the right to replace the value `id`, which stays readable. The lease is to be used
+    /// only with [`Marked::Taken`].
+    pub(crate) async fn mark(&self, id: Token, force: bool, by: Instant) -> Result<(Marked, Leased<'a, S>), Error> {
+        let mut leased = self.request(Lease::in_value)?;
+        let marked = self.store.mark(self.key, id, &leased.lease, force, by).await?;
+        leased.standing = matches!(marked, Marked::Taken);
+        Ok((marked, leased))
+    }
+}
+
+/// A lease that stands, as far as this process knows, and the flight under it. Dropped without
+/// `fill` or `give_back`, it hands the slot back without waiting, so that a cancelled or panicking
+/// body leaves nothing; its followers go on without it.
 #[must_use = "dropped, it gives the slot back"]
 pub(crate) struct Leased<'a, S: Store> {
     store: &'a S,
@@ -19,59 +81,16 @@ pub(crate) struct Leased<'a, S: Store> {
     lease: Lease,
     since: u64,
     standing: bool,
+    leader: Leader,
 }
 
 impl<'a, S: Store> Leased<'a, S> {
-    /// A lease that the server may have granted: from before the request, so that dropping the
-    /// request half-way gives the slot back too.
-    fn request(store: &'a S, key: &'a Key, millis: Duration) -> Result<Leased<'a, S>, Error> {
-        let token = Token::random()
-            .ok_or_else(|| Error::new(ErrorKind::Unsupported, "the operating system has no randomness to give"))?;
-        let millis = u64::try_from(millis.as_millis()).unwrap_or(u64::MAX);
-        Ok(Leased { store, key, lease: Lease::new(token, millis), since: store.now(), standing: true })
-    }
-
-    /// Takes an empty slot. The lease is to be used only with [`Acquired::Taken`].
-    pub(crate) async fn acquire(
-        store: &'a S,
-        key: &'a Key,
-        millis: Duration,
-        by: Instant,
-    ) -> Result<(Acquired, Leased<'a, S>), Error> {
-        let mut leased = Leased::request(store, key, millis)?;
-        let acquired = store.acquire(key, &leased.lease, by).await?;
-        leased.standing = matches!(acquired, Acquired::Taken);
-        Ok((acquired, leased))
-    }
-
-    /// Takes a slot that holds `seen`. The lease is to be used only with [`Acquired::Taken`].
-    pub(crate) async fn displace(
-        store: &'a S,
-        key: &'a Key,
-        seen: &Bytes,
-        millis: Duration,
-        by: Instant,
-    ) -> Result<(Acquired, Leased<'a, S>), Error> {
-        let mut leased = Leased::request(store, key, millis)?;
-        let acquired = store.displace(key, seen, &leased.lease, by).await?;
-        leased.standing = matches!(acquired, Acquired::Taken);
-        Ok((acquired, leased))
-    }
-
-    /// Takes the slot whatever it holds.
-    pub(crate) async fn take(
-        store: &'a S,
-        key: &'a Key,
-        millis: Duration,
-        by: Instant,
-    ) -> Result<Leased<'a, S>, Error> {
-        let leased = Leased::request(store, key, millis)?;
-        store.take(key, &leased.lease, by).await?;
-        Ok(leased)
-    }
-
     pub(crate) fn key(&self) -> &'a Key {
         self.key
+    }
+
+    pub(crate) fn flight(&self) -> &Arc<Flight> {
+        self.leader.flight()
     }
 
     /// When it was asked for, in the store's clock.
@@ -79,18 +98,34 @@ impl<'a, S: Store> Leased<'a, S> {
         self.since
     }
 
-    /// Stores `value` if the lease still stands; false if it was voided.
-    pub(crate) async fn fill(mut self, value: Vec<u8>, ttl: Ttl, by: Instant) -> Result<bool, Error> {
-        // Dropped here, half-way: whatever was applied, giving back compares the lease.
-        let filled = self.store.fill(self.key, &self.lease, value, ttl, by).await;
-        // The store cleans up after a fill that failed.
-        self.standing = false;
-        filled
+    /// How long it stands unless renewed.
+    pub(crate) fn length(&self) -> Duration {
+        Duration::from_millis(self.lease.millis)
     }
 
     #[cfg(feature = "blocking")]
     pub(crate) fn lease(&self) -> &Lease {
         &self.lease
+    }
+
+    /// Whether other calls wait for this one.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.leader.is_followed()
+    }
+
+    /// Tells them what came of it. They saw the lease in the slot: whether the value can be
+    /// stored does not matter to them.
+    pub(crate) fn publish(&self, outcome: Outcome) {
+        self.leader.publish(outcome);
+    }
+
+    /// Stores `value` if the lease still stands; false if it was voided.
+    pub(crate) async fn fill(mut self, value: Bytes, ttl: Ttl, by: Instant) -> Result<bool, Error> {
+        // Dropped here, half-way: whatever was applied, giving back compares the lease.
+        let filled = self.store.fill(self.key, &self.lease, value, ttl, by).await;
+        // The store cleans up after a fill that failed.
+        self.standing = false;
+        filled
     }
 
     /// Starts the lease's time again; false if it was lost. A server that cannot be asked may
@@ -100,21 +135,40 @@ impl<'a, S: Store> Leased<'a, S> {
         self.store.renew(self.key, &self.lease, by).await.unwrap_or(true)
     }
 
-    /// Leaves the slot to whoever empties it next.
+    /// Leaves the slot to whoever empties it next; followers look for themselves.
     pub(crate) fn leave(mut self) {
         self.standing = false;
+        self.publish(Outcome::Unshared);
     }
 
-    /// Gives the slot back without waiting for it. What this task asks next finds it empty.
-    pub(crate) fn give_back(self) {
-        drop(self);
+    /// Gives the slot back, without waiting for it, because the body failed: what this task asks
+    /// next finds it empty, or the old value left alone for a while.
+    pub(crate) fn failed(self, outcome: Outcome) {
+        self.give_back(Release::Pause(PAUSE.as_millis() as u64), outcome);
+    }
+
+    /// Gives the slot back, without waiting for it, because the value is not stored. What was
+    /// there before is out of date.
+    pub(crate) fn unstored(self, outcome: Outcome) {
+        self.give_back(Release::Remove, outcome);
+    }
+
+    fn give_back(mut self, release: Release, outcome: Outcome) {
+        // First: followers that get nothing from this find the slot free.
+        self.abandon(release);
+        self.publish(outcome);
+    }
+
+    fn abandon(&mut self, release: Release) {
+        if std::mem::take(&mut self.standing) {
+            self.store.abandon(self.key, &self.lease, release);
+        }
     }
 }
 
 impl<S: Store> Drop for Leased<'_, S> {
     fn drop(&mut self) {
-        if self.standing {
-            self.store.abandon(self.key, &self.lease);
-        }
+        // Before the followers are told, who look at the slot then.
+        self.abandon(Release::Pause(if thread::panicking() { PAUSE.as_millis() as u64 } else { 0 }));
     }
 }

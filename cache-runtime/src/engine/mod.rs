@@ -1,298 +1,177 @@
-//! The protocol of one call: look, take the slot, run the body, fill.
+//! The protocol of one call: look, take the slot, run the body, fill; or wait for whoever does.
 //!
-//! Written once as async code over a [`Store`]. A blocking store's futures are ready when they
-//! are first polled, and so is a call over it: [`blocking`] polls it once.
+//! Written once as async code over a [`Store`] and a [`Timer`]. Those of plain functions block, and
+//! their futures are ready when they are first polled, and so is a call over them: [`blocking`]
+//! polls it once.
 //!
 //! What a value has to pass to be stored: the body began after the slot was leased, and the slot
 //! still holds that lease at the fill. An invalidation in between, by anyone, empties the slot,
-//! and the fill is refused.
+//! and the fill is refused. What a call has to pass to get the value of another's body: its own
+//! read, sent after it started, saw that body's lease.
 
 #[cfg(feature = "blocking")]
 pub(crate) mod blocking;
+mod compute;
+mod follow;
 mod lease;
-mod renewal;
+mod miss;
+mod refresh;
+mod timer;
 #[cfg(feature = "tokio")]
 pub(crate) mod tokio;
 mod verbs;
+mod work;
 
-use std::future::Future;
-use std::time::Instant;
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use self::lease::Leased;
-use self::renewal::{LEASE, Renewal};
+use self::lease::Claim;
+use self::timer::Timer;
+use self::work::Work;
 use crate::cache::{Cache, count};
-use crate::codec::Root;
-use crate::envelope::{self, Header, Slot, Token, Value};
+use crate::envelope::{self, Slot, Token, Value};
 use crate::error::{Error, ErrorKind};
 use crate::function::{Function, Once, Plan};
 use crate::key::Key;
-use crate::policy;
-use crate::store::{Acquired, Store};
+use crate::policy::{self, State};
+use crate::sharing::Errors;
+use crate::store::Store;
 use crate::ttl::Ttl;
 
-/// How often a call looks at a slot that changes under its hands before it computes unstored.
-const LOOKS: usize = 3;
-
 /// A cache, through one of its faces.
-pub(crate) struct Engine<'a, S, R> {
+pub(crate) struct Engine<'a, S, T> {
     cache: &'a Cache,
     store: S,
-    renewal: R,
+    timer: T,
 }
 
-impl<S: Store, R: Renewal> Engine<'_, S, R> {
+impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// One call of a cached function.
-    pub(crate) async fn call<V, E, F, Fut>(&self, plan: &Plan<V>, key: Result<Key, Error>, body: F) -> Result<V, E>
-    where
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<V, E>>,
-    {
+    pub(crate) async fn call<V, E, W: Work<V, E>>(
+        &self,
+        plan: &Plan<V>,
+        key: Result<Key, Error>,
+        errors: Errors<E>,
+        work: W,
+    ) -> Result<V, E> {
         let counters = self.cache.counters();
         let by = self.cache.deadline();
         let found = match usable(plan.function, key) {
-            None => Found::Nowhere,
+            None => None,
             Some(key) => match self.store.read(&key, by).await {
-                Ok(None) => Found::Missing(key, Missing::Empty),
-                Ok(Some(bytes)) => match self.read(plan, &key, bytes) {
-                    Read::Fresh(_, value) => {
+                Ok(None) => Some((key, Ok(Missing::Empty))),
+                Ok(Some(bytes)) => match self.look(plan, &key, bytes) {
+                    Look::Fresh(_, value) => {
                         count(&counters.hits);
                         return Ok(value);
                     }
-                    Read::Missing(missing) => Found::Missing(key, missing),
+                    Look::Old(old, value) => {
+                        count(if old.is_stale { &counters.stale } else { &counters.hits });
+                        self.refresh_behind(plan, key, &old, &work);
+                        return Ok(value);
+                    }
+                    Look::Missing(missing) => Some((key, Ok(missing))),
                 },
-                Err(error) => {
-                    tell(plan.function, &key, &error);
-                    Found::Nowhere
-                }
+                Err(error) => Some((key, Err(error))),
             },
         };
         // Boxed, so that a hit does not carry around what a miss needs, the body's future among it.
         Box::pin(async move {
             match found {
-                Found::Missing(key, missing) => self.miss(plan, &key, missing, by, body).await,
-                Found::Nowhere => {
+                Some((key, found)) => self.miss(plan, &key, found, by, errors, work).await,
+                // There is no slot to look at.
+                None => {
                     count(&counters.bypasses);
-                    body().await
+                    work.run().await
                 }
             }
         })
         .await
     }
 
-    /// A call that found nothing usable in its slot.
-    async fn miss<V, E, F, Fut>(
-        &self,
-        plan: &Plan<V>,
-        key: &Key,
-        missing: Missing,
-        by: Instant,
-        body: F,
-    ) -> Result<V, E>
-    where
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<V, E>>,
-    {
-        let counters = self.cache.counters();
-        match self.acquire(plan, key, missing, by).await {
-            Ok(Look::Hit(value)) => {
-                count(&counters.hits);
-                Ok(value)
-            }
-            Ok(Look::Leased(leased)) => {
-                count(&counters.misses);
-                self.compute(plan, leased, body).await
-            }
-            Ok(Look::Busy) => {
-                count(&counters.misses);
-                body().await
-            }
-            Err(error) => {
-                tell(plan.function, key, &error);
-                count(&counters.bypasses);
-                body().await
-            }
-        }
-    }
-
-    /// Runs the body whatever is stored, and stores what it returns.
-    pub(crate) async fn refresh<V, E, F, Fut>(&self, plan: &Plan<V>, key: Result<Key, Error>, body: F) -> Result<V, E>
-    where
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<V, E>>,
-    {
-        let Some(key) = usable(plan.function, key) else { return body().await };
-        match Leased::take(&self.store, &key, LEASE, self.cache.deadline()).await {
-            Ok(leased) => self.compute(plan, leased, body).await,
-            Err(error) => {
-                tell(plan.function, &key, &error);
-                body().await
-            }
-        }
-    }
-
-    /// Takes the slot, unless somebody else was there in the meantime.
-    async fn acquire<'a, V>(
-        &'a self,
-        plan: &Plan<V>,
-        key: &'a Key,
-        mut missing: Missing,
-        by: Instant,
-    ) -> Result<Look<'a, S, V>, Error> {
-        for _ in 0..LOOKS {
-            let (acquired, leased) = match missing {
-                Missing::Empty => Leased::acquire(&self.store, key, LEASE, by).await?,
-                Missing::Unusable(seen) => Leased::displace(&self.store, key, &seen, LEASE, by).await?,
-                Missing::Leased => return Ok(Look::Busy),
-            };
-            let found = match acquired {
-                Acquired::Taken => return Ok(Look::Leased(leased)),
-                Acquired::Held(bytes) => Some(bytes),
-                Acquired::Changed => self.store.read(key, by).await?,
-            };
-            missing = match found.map(|bytes| self.read(plan, key, bytes)) {
-                Some(Read::Fresh(_, value)) => return Ok(Look::Hit(value)),
-                Some(Read::Missing(missing)) => missing,
-                None => Missing::Empty,
-            };
-        }
-        Ok(Look::Busy)
-    }
-
     /// What bytes from a slot are to this function, now.
-    fn read<V>(&self, plan: &Plan<V>, key: &Key, bytes: Bytes) -> Read<V> {
-        match envelope::parse(key, plan.function.identity(), &bytes) {
-            Slot::Lease => Read::Missing(Missing::Leased),
-            Slot::Value(value) if policy::is_fresh(&value, self.store.now(), self.store.not_before()) => {
-                match decode(plan, &value, &bytes) {
-                    Ok(decoded) => Read::Fresh(value, decoded),
-                    Err(error) => {
-                        // Intact, of this type, and yet: its `Serialize` and `Deserialize`
-                        // disagree, so that no call would ever hit.
-                        if plan.function.first(Once::Decode) {
-                            tracing::warn!(
-                                key = key.as_str(),
-                                error,
-                                "a value cannot be read back; further ones are not told"
-                            );
-                        }
-                        Read::Missing(Missing::Unusable(bytes))
-                    }
-                }
-            }
-            Slot::Value(_) | Slot::Unusable => Read::Missing(Missing::Unusable(bytes)),
-        }
-    }
-
-    /// Runs the body under a lease, and fills the slot with its value or gives the lease back.
-    async fn compute<V, E, F, Fut>(&self, plan: &Plan<V>, leased: Leased<'_, S>, body: F) -> Result<V, E>
-    where
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<V, E>>,
-    {
-        let started = Instant::now();
-        // Dropped here, by cancellation or a panic, `leased` gives the slot back. The result lives
-        // in this `match` alone: no await is in it, so the error need not be `Send`.
-        let value = match self.renewal.during(&leased, async { body().await }).await {
-            Ok(value) => value,
-            Err(error) => {
-                leased.give_back();
-                return Err(error);
-            }
+    fn look<V>(&self, plan: &Plan<V>, key: &Key, bytes: Bytes) -> Look<V> {
+        let value = match envelope::parse(key, plan.function.identity(), &bytes) {
+            Slot::Lease(token) => return Look::Missing(Missing::Leased(token)),
+            Slot::Unusable => return Look::Missing(Missing::Unusable(bytes)),
+            Slot::Value(value) => value,
         };
-        match self.seal(plan, &leased, &value, started) {
-            None => leased.give_back(),
-            Some((bytes, ttl)) => {
-                let filled = leased.fill(bytes, ttl, self.cache.deadline()).await;
-                self.count_fill(&filled);
-            }
-        }
-        Ok(value)
-    }
-
-    fn count_fill(&self, filled: &Result<bool, Error>) {
-        let counters = self.cache.counters();
-        count(if matches!(filled, Ok(true)) { &counters.stored } else { &counters.refused });
-    }
-
-    /// The bytes to store, and for how long; `None` for a value that is not stored.
-    fn seal<V>(&self, plan: &Plan<V>, leased: &Leased<'_, S>, value: &V, started: Instant) -> Option<(Vec<u8>, Ttl)> {
-        match self.encode(plan, leased, value, started) {
-            Ok(sealed) => sealed,
-            Err(error) => {
-                if plan.function.first(Once::Encode) {
-                    tracing::warn!(key = leased.key().as_str(), %error, "a value is not stored; further ones are not told");
-                }
-                None
-            }
-        }
-    }
-
-    /// As [`seal`](Self::seal), with the reason where a value cannot be encoded.
-    fn encode<V>(
-        &self,
-        plan: &Plan<V>,
-        leased: &Leased<'_, S>,
-        value: &V,
-        started: Instant,
-    ) -> Result<Option<(Vec<u8>, Ttl)>, Error> {
-        let Some(id) = Token::random() else { return Ok(None) };
-        let Some(ttl) = policy::lifetime(plan, value, id.as_random()) else { return Ok(None) };
-        let negative = (plan.nones.is_none)(value);
-        let mut buffer = envelope::buffer();
-        if !negative {
-            // What a generic function hides from the attribute: a `None` or an `Err` in its type
-            // parameter.
-            if !matches!((plan.codec.root)(value), Root::Other) {
-                return Ok(None);
-            }
-            (plan.codec.encode)(value, &mut buffer).map_err(|error| Error::new(ErrorKind::Codec, error.to_string()))?;
-        }
         let now = self.store.now();
-        let header = Header {
-            identity: *plan.function.identity(),
-            leased_at: leased.since(),
-            filled_at: now,
-            fresh_until: policy::fresh_until(ttl, now),
-            body_millis: u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX),
-            negative,
+        let state = policy::state(plan, &value, now, self.store.not_before());
+        let decoded = match state {
+            State::Fresh | State::Due | State::Stale => decode(plan, &value, &bytes),
+            State::Fallback => {
+                let mark = value.mark.filter(|_| value.until > now);
+                let pausing = value.until > now && value.mark.is_none();
+                return Look::Missing(Missing::Fallback(Fallback { id: value.id, mark, pausing, value, bytes }));
+            }
+            State::Expired => {
+                return Look::Missing(match value.mark.filter(|_| value.until > now) {
+                    // Somebody refreshes it, and was at it before it went out of date.
+                    Some(token) => Missing::Leased(token),
+                    None => Missing::Unusable(bytes),
+                });
+            }
         };
-        envelope::seal(leased.key(), id, &header, &mut buffer);
-        Ok(Some((buffer, ttl)))
+        match decoded {
+            Ok(decoded) if matches!(state, State::Fresh) => Look::Fresh(value, decoded),
+            Ok(decoded) => {
+                let is_attended = value.until > now;
+                Look::Old(Old { id: value.id, is_stale: matches!(state, State::Stale), is_attended, value }, decoded)
+            }
+            Err(error) => {
+                // Intact, of this type, and yet: its `Serialize` and `Deserialize` disagree, so
+                // that no call would ever hit.
+                if plan.function.first(Once::Decode) {
+                    tracing::warn!(key = key.as_str(), error, "a value cannot be read back; further ones are not told");
+                }
+                Look::Missing(Missing::Unusable(bytes))
+            }
+        }
     }
-}
 
-/// What a call found that is no hit.
-enum Found {
-    /// Nothing usable in the slot of this key.
-    Missing(Key, Missing),
-    /// There is no slot to look at.
-    Nowhere,
+    fn claim<'a, V>(&'a self, plan: &Plan<V>, key: &'a Key) -> Claim<'a, S> {
+        Claim { store: &self.store, flights: self.cache.flights(), key, length: lease(plan) }
+    }
 }
 
 /// What a slot holds that is no hit.
 enum Missing {
     Empty,
-    Leased,
+    /// Somebody computes it under this token.
+    Leased(Token),
     /// To be displaced, by comparison with these bytes.
     Unusable(Bytes),
+    /// Too old to be served, except where the body fails.
+    Fallback(Fallback),
+}
+
+/// A value for `stale_if_error`.
+struct Fallback {
+    id: Token,
+    /// Somebody refreshes it under this token.
+    mark: Option<Token>,
+    /// A refresh failed a moment ago.
+    pausing: bool,
+    value: Value,
+    bytes: Bytes,
+}
+
+/// A value that is served, and to be refreshed.
+struct Old {
+    id: Token,
+    is_stale: bool,
+    /// Somebody refreshes it, or tried a moment ago.
+    is_attended: bool,
+    value: Value,
 }
 
 /// What bytes from a slot are to a function.
-enum Read<V> {
+enum Look<V> {
     Fresh(Value, V),
+    Old(Old, V),
     Missing(Missing),
-}
-
-/// How taking a slot ended.
-enum Look<'a, S: Store, V> {
-    /// Somebody filled it: a fresh value.
-    Hit(V),
-    /// It is ours to fill.
-    Leased(Leased<'a, S>),
-    /// Somebody else computes it, or it changes too fast.
-    Busy,
 }
 
 fn decode<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<V, String> {
@@ -300,6 +179,14 @@ fn decode<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<V, String> {
         return (plan.nones.none)().ok_or_else(|| "`None` of a type without".to_owned());
     }
     (plan.codec.decode)(envelope::payload(bytes)).map_err(|error| error.to_string())
+}
+
+/// How long a slot stays leased if its holder says nothing more.
+fn lease<V>(plan: &Plan<V>) -> Duration {
+    match plan.lease {
+        Ttl::Millis(millis) => Duration::from_millis(millis),
+        Ttl::Forever => Duration::MAX,
+    }
 }
 
 /// The key, if this function's values can be stored under it.

@@ -4,19 +4,22 @@ use std::convert::Infallible;
 use std::future::Future;
 
 use super::Engine;
-use super::renewal::Alongside;
+use super::timer::InTasks;
+use super::work::{Behind, Body, Work};
 use crate::__private::ResultLike;
 use crate::cache::Cache;
+use crate::envelope::Token;
 use crate::error::Error;
+use crate::flight::Ticket;
 use crate::function::Plan;
 use crate::key::Key;
 use crate::sharing::Errors;
 use crate::store::face::Face;
 use crate::store::redis::TokioStore;
 
-impl<'a> Engine<'a, Face<'a, TokioStore>, Alongside> {
+impl<'a> Engine<'a, Face<'a, TokioStore>, InTasks> {
     pub(crate) fn tokio(cache: &'a Cache) -> Self {
-        Engine { cache, store: cache.tokio(), renewal: Alongside }
+        Engine { cache, store: cache.tokio(), timer: InTasks }
     }
 }
 
@@ -26,8 +29,8 @@ where
     F: FnOnce() -> Fut,
     Fut: Future<Output = V>,
 {
-    let body = || async { Ok::<V, Infallible>(body().await) };
-    let Ok(value) = Engine::tokio(cache).call(&plan, key, body).await;
+    let work = Body(|| async { Ok::<V, Infallible>(body().await) });
+    let Ok(value) = Engine::tokio(cache).call(&plan, key, Errors::never(), work).await;
     value
 }
 
@@ -36,7 +39,7 @@ pub async fn call_result<R, F, Fut>(
     cache: &Cache,
     plan: Plan<R::Ok>,
     key: Result<Key, Error>,
-    _errors: Errors<R::Err>,
+    errors: Errors<R::Err>,
     body: F,
 ) -> R
 where
@@ -44,8 +47,8 @@ where
     F: FnOnce() -> Fut,
     Fut: Future<Output = R>,
 {
-    let body = || async { body().await.into_result() };
-    R::from_result(Engine::tokio(cache).call(&plan, key, body).await)
+    let work = Body(|| async { body().await.into_result() });
+    R::from_result(Engine::tokio(cache).call(&plan, key, errors, work).await)
 }
 
 /// As [`call_value`], of a function that is refreshed in the background: `body` runs with the
@@ -56,15 +59,22 @@ pub async fn call_value_behind<V, A, F, Fut, O, Bg>(
     key: Result<Key, Error>,
     args: A,
     body: F,
-    _own: O,
+    own: O,
 ) -> V
 where
+    V: Send + 'static,
     F: FnOnce(A) -> Fut,
     Fut: Future<Output = V>,
-    O: FnOnce(&A) -> Bg,
+    O: Fn(&A) -> Bg,
     Bg: Future<Output = V> + Send + 'static,
 {
-    call_value(cache, plan, key, move || body(args)).await
+    let body = |args| async { Ok::<V, Infallible>(body(args).await) };
+    let own = |args: &A| {
+        let body = own(args);
+        async move { Ok(body.await) }
+    };
+    let Ok(value) = Engine::tokio(cache).call(&plan, key, Errors::never(), Behind { args, body, own }).await;
+    value
 }
 
 /// As [`call_result`], of a function that is refreshed in the background.
@@ -75,16 +85,55 @@ pub async fn call_result_behind<R, A, F, Fut, O, Bg>(
     errors: Errors<R::Err>,
     args: A,
     body: F,
-    _own: O,
+    own: O,
 ) -> R
 where
     R: ResultLike,
+    R::Ok: Send + 'static,
+    R::Err: 'static,
     F: FnOnce(A) -> Fut,
     Fut: Future<Output = R>,
-    O: FnOnce(&A) -> Bg,
+    O: Fn(&A) -> Bg,
     Bg: Future<Output = R> + Send + 'static,
 {
-    call_result(cache, plan, key, errors, move || body(args)).await
+    let body = |args| async { body(args).await.into_result() };
+    let own = |args: &A| {
+        let body = own(args);
+        async move { body.await.into_result() }
+    };
+    R::from_result(Engine::tokio(cache).call(&plan, key, errors, Behind { args, body, own }).await)
+}
+
+impl<V, E, A, F, Fut, O, Bg> Work<V, E> for Behind<A, F, O>
+where
+    V: Send + 'static,
+    E: 'static,
+    F: FnOnce(A) -> Fut,
+    Fut: Future<Output = Result<V, E>>,
+    O: Fn(&A) -> Bg,
+    Bg: Future<Output = Result<V, E>> + Send + 'static,
+{
+    fn run(self) -> impl Future<Output = Result<V, E>> {
+        (self.body)(self.args)
+    }
+
+    fn run_behind(&self, cache: &Cache, plan: &Plan<V>, ticket: Ticket, id: Token) {
+        let (cache, plan, body) = (cache.clone(), *plan, (self.own)(&self.args));
+        spawn(async move { Engine::tokio(&cache).refresh_now(&plan, ticket, id, Body(|| body)).await });
+    }
+}
+
+/// Runs a task that nobody waits for.
+fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn(task)),
+        // Another executor, which has no name for this; with it goes the memory store.
+        Err(_) => {
+            let thread = std::thread::Builder::new().name("redis-cached refresh".to_owned());
+            // Where no thread can be had, the value stays old for now.
+            let _ = thread.spawn(|| crate::once::once(task));
+        }
+    }
 }
 
 /// As [`call_value`], whatever is stored.
@@ -93,8 +142,8 @@ where
     F: FnOnce() -> Fut,
     Fut: Future<Output = V>,
 {
-    let body = || async { Ok::<V, Infallible>(body().await) };
-    let Ok(value) = Engine::tokio(cache).refresh(&plan, key, body).await;
+    let work = Body(|| async { Ok::<V, Infallible>(body().await) });
+    let Ok(value) = Engine::tokio(cache).refresh(&plan, key, Errors::never(), work).await;
     value
 }
 
@@ -103,7 +152,7 @@ pub async fn refresh_result<R, F, Fut>(
     cache: &Cache,
     plan: Plan<R::Ok>,
     key: Result<Key, Error>,
-    _errors: Errors<R::Err>,
+    errors: Errors<R::Err>,
     body: F,
 ) -> R
 where
@@ -111,6 +160,6 @@ where
     F: FnOnce() -> Fut,
     Fut: Future<Output = R>,
 {
-    let body = || async { body().await.into_result() };
-    R::from_result(Engine::tokio(cache).refresh(&plan, key, body).await)
+    let work = Body(|| async { body().await.into_result() });
+    R::from_result(Engine::tokio(cache).refresh(&plan, key, errors, work).await)
 }

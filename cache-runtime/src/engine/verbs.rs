@@ -2,18 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use super::lease::Leased;
-use super::renewal::{LEASE, Renewal};
-use super::{Engine, Read};
+use super::timer::Timer;
+use super::{Engine, Look};
 use crate::envelope::Value;
 use crate::error::Error;
+use crate::flight::{Outcome, within};
 use crate::function::Plan;
 use crate::key::Key;
 use crate::policy;
 use crate::store::Store;
 use crate::ttl::Ttl;
 
-impl<S: Store, R: Renewal> Engine<'_, S, R> {
+impl<S: Store, T: Timer> Engine<'_, S, T> {
     pub(crate) async fn get<V>(&self, plan: &Plan<V>, key: &Key) -> Result<Option<V>, Error> {
         Ok(self.fresh(plan, key).await?.map(|(_, value)| value))
     }
@@ -29,50 +29,56 @@ impl<S: Store, R: Renewal> Engine<'_, S, R> {
 
     async fn fresh<V>(&self, plan: &Plan<V>, key: &Key) -> Result<Option<(Value, V)>, Error> {
         let Some(bytes) = self.store.read(key, self.cache.deadline()).await? else { return Ok(None) };
-        Ok(match self.read(plan, key, bytes) {
-            Read::Fresh(value, decoded) => Some((value, decoded)),
-            Read::Missing(_) => None,
+        Ok(match self.look(plan, key, bytes) {
+            Look::Fresh(value, decoded) => Some((value, decoded)),
+            Look::Old(old, decoded) if !old.is_stale => Some((old.value, decoded)),
+            Look::Old(..) | Look::Missing(_) => None,
         })
     }
 
     /// Takes the slot, then fills it if nothing came in between: a value that was invalidated
     /// while it was on its way is not stored.
     pub(crate) async fn put<V>(&self, plan: &Plan<V>, key: &Key, value: &V) -> Result<bool, Error> {
-        let leased = Leased::take(&self.store, key, LEASE, self.cache.deadline()).await?;
-        match self.encode(plan, &leased, value, Instant::now()) {
+        self.cache.flights().void(key);
+        let leased = self.claim(plan, key).take(self.cache.deadline()).await?;
+        match self.encode(plan, key, leased.since(), value, Instant::now()) {
             Ok(Some((bytes, ttl))) => {
+                leased.publish(Outcome::Value(bytes.clone()));
                 let filled = leased.fill(bytes, ttl, self.cache.deadline()).await;
                 self.count_fill(&filled);
                 filled
             }
             Ok(None) => {
-                leased.give_back();
+                leased.unstored(Outcome::Unshared);
                 Ok(false)
             }
             Err(error) => {
-                leased.give_back();
+                leased.unstored(Outcome::Unshared);
                 Err(error)
             }
         }
     }
 
     pub(crate) async fn invalidate(&self, key: &Key) -> Result<bool, Error> {
+        // Before it is sent: nobody shares from here on what runs in this process.
+        self.cache.flights().void(key);
         Ok(self.store.invalidate(std::slice::from_ref(key), self.cache.deadline()).await? > 0)
     }
 
     /// Takes the slot, writes, and stores what was written if nobody took the slot meanwhile;
     /// whenever that is in doubt, the slot is emptied.
-    pub(crate) async fn write_through<V, T, E>(
+    pub(crate) async fn write_through<V, O, E>(
         &self,
         plan: &Plan<V>,
         key: Result<&Key, Error>,
         value: &V,
-        write: impl AsyncFnOnce() -> Result<T, E>,
-    ) -> Result<T, E> {
+        write: impl AsyncFnOnce() -> Result<O, E>,
+    ) -> Result<O, E> {
         // Without a key, no call could have stored anything under it either.
         let Ok(key) = key else { return write().await };
         let started = Instant::now();
-        let leased = match Leased::take(&self.store, key, LEASE, self.cache.deadline()).await {
+        self.cache.flights().void(key);
+        let leased = match self.claim(plan, key).take(self.cache.deadline()).await {
             Ok(leased) => Some(leased),
             Err(error) => {
                 tracing::warn!(key = key.as_str(), %error, "written through while the cache cannot be asked");
@@ -84,7 +90,7 @@ impl<S: Store, R: Renewal> Engine<'_, S, R> {
         let mut doubt = Doubt { store: &self.store, key, settled: false };
         let writing = async {
             match &leased {
-                Some(leased) => self.renewal.during(leased, write()).await,
+                Some(leased) => self.timer.during(leased, within(leased.flight(), write())).await,
                 None => write().await,
             }
         };
@@ -93,16 +99,17 @@ impl<S: Store, R: Renewal> Engine<'_, S, R> {
         let written = match writing.await {
             Ok(written) => written,
             Err(error) => {
+                drop(doubt);
                 if let Some(leased) = leased {
                     leased.leave();
                 }
-                drop(doubt);
                 return Err(error);
             }
         };
         if let Some(leased) = leased {
-            match self.seal(plan, &leased, value, started) {
+            match self.seal(plan, key, leased.since(), value, started) {
                 Some((bytes, ttl)) => {
+                    leased.publish(Outcome::Value(bytes.clone()));
                     let filled = leased.fill(bytes, ttl, self.cache.deadline()).await;
                     self.count_fill(&filled);
                     doubt.settled = filled.unwrap_or(false);

@@ -1,12 +1,14 @@
 //! What every store has to do, as one suite: run over memory, and over a real server through
 //! both faces.
 
+mod marks;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::memory::MemoryStore;
-use super::{Acquired, Store};
+use super::{Acquired, Release, Store};
 use crate::envelope::{Lease, Token};
 use crate::key::{Key, KeyWriter};
 use crate::once::once;
@@ -16,8 +18,12 @@ fn key(name: &str) -> Key {
     KeyWriter::new("", "conformance").arg("name", name).finish().expect("a string is a key")
 }
 
+fn token() -> Token {
+    Token::random().expect("randomness")
+}
+
 fn lease() -> Lease {
-    Lease::new(Token::random().expect("randomness"), 10_000)
+    Lease::new(token(), 10_000)
 }
 
 fn by() -> Instant {
@@ -27,14 +33,14 @@ fn by() -> Instant {
 const MINUTE: Ttl = Ttl::Millis(60_000);
 
 /// A value of `length` bytes: `V`, then a pattern.
-fn value(length: usize, seed: u8) -> Vec<u8> {
+fn value(length: usize, seed: u8) -> Bytes {
     let mut bytes: Vec<u8> = (0..length).map(|at| (at as u8).wrapping_mul(31).wrapping_add(seed)).collect();
     bytes[0] = b'V';
-    bytes
+    bytes.into()
 }
 
-async fn read(store: &impl Store, key: &Key) -> Option<Vec<u8>> {
-    store.read(key, by()).await.expect("the store answers").map(|bytes| bytes.to_vec())
+async fn read(store: &impl Store, key: &Key) -> Option<Bytes> {
+    store.read(key, by()).await.expect("the store answers")
 }
 
 async fn acquired(store: &impl Store, key: &Key, lease: &Lease) -> bool {
@@ -52,6 +58,7 @@ async fn suite(store: &impl Store, expiry: &(dyn Fn(&Key) -> Option<Ttl> + Sync)
     invalidation_counts(store).await;
     lifetimes(store, expiry).await;
     the_clock_is_a_clock(store).await;
+    marks::suite(store, expiry).await;
 }
 
 async fn an_empty_slot_is_taken_once(store: &impl Store) {
@@ -109,9 +116,9 @@ async fn large_values_fill_under_the_same_rules(store: &impl Store, expiry: &(dy
 async fn displacing_compares(store: &impl Store) {
     let (key, first, second, third) = (key("displace"), lease(), lease(), lease());
     let old = value(500, 4);
-    let mut other_head = old.clone();
+    let mut other_head = old.to_vec();
     other_head[60] ^= 1;
-    let mut longer = old.clone();
+    let mut longer = old.to_vec();
     longer.push(0);
     assert!(acquired(store, &key, &first).await);
     assert!(store.fill(&key, &first, old.clone(), MINUTE, by()).await.unwrap());
@@ -120,7 +127,7 @@ async fn displacing_compares(store: &impl Store) {
         assert!(!matches!(displaced, Acquired::Taken), "{displaced:?}");
         assert_eq!(read(store, &key).await, Some(old.clone()));
     }
-    let seen = Bytes::from(old);
+    let seen = old;
     assert!(matches!(store.displace(&key, &seen, &second, by()).await, Ok(Acquired::Taken)));
     assert_eq!(read(store, &key).await.as_deref(), Some(second.bytes()));
     // Whoever saw the same bytes comes too late, and leaves the newer lease.
@@ -140,16 +147,16 @@ async fn take_overrides(store: &impl Store) {
 
 async fn release_and_renew_compare(store: &impl Store, expiry: &(dyn Fn(&Key) -> Option<Ttl> + Sync)) {
     let (key, first) = (key("release"), lease());
-    let short = Lease::new(Token::random().expect("randomness"), 2_000);
+    let short = Lease::new(token(), 2_000);
     assert!(acquired(store, &key, &short).await);
     assert!(!store.renew(&key, &first, by()).await.unwrap());
-    assert!(!store.release(&key, &first, by()).await.unwrap());
+    assert!(!store.release(&key, &first, Release::Pause(0), by()).await.unwrap());
     assert!(store.renew(&key, &short, by()).await.unwrap());
     let left = expiry(&key);
     assert!(matches!(left, Some(Ttl::Millis(1..=2_000))), "{left:?}");
-    assert!(store.release(&key, &short, by()).await.unwrap());
+    assert!(store.release(&key, &short, Release::Pause(0), by()).await.unwrap());
     assert_eq!(read(store, &key).await, None);
-    assert!(!store.release(&key, &short, by()).await.unwrap());
+    assert!(!store.release(&key, &short, Release::Pause(0), by()).await.unwrap());
     assert!(!store.renew(&key, &short, by()).await.unwrap());
 }
 
@@ -209,17 +216,50 @@ mod on_a_server {
         }
     }
 
+    /// Values that travelled ahead are in their places, or gone.
+    fn nothing_ahead(server: &Server) {
+        let left: Vec<String> = ::redis::cmd("KEYS").arg("*:ahead:*").query(&mut server.connection()).unwrap();
+        assert_eq!(left, [""; 0]);
+    }
+
+    /// Whether it was applied or not, the value is free again.
+    async fn a_fill_that_fails_gives_the_value_back(store: &impl Store, server: &Server) {
+        for length in [300, 300 << 10] {
+            let (key, id, next) = (key(&format!("failed {length}")), token(), token());
+            marks::put(store, &key, &marks::sealed(&key, id, length, 1), MINUTE).await;
+            let lease = marks::lease();
+            assert!(marks::taken(store, &key, id, &lease).await);
+            let new = marks::sealed(&key, next, length, 2);
+            ::redis::cmd("CLIENT").arg("PAUSE").arg(300).exec(&mut server.connection()).unwrap();
+            let soon = Instant::now() + Duration::from_millis(50);
+            assert!(store.fill(&key, &lease, new, MINUTE, soon).await.is_err(), "no answer");
+            let failed = Instant::now();
+            while marks::read_value(store, &key).await.mark.is_some() {
+                assert!(failed.elapsed() < Duration::from_secs(5), "it is never given back");
+            }
+            let held = marks::read_value(store, &key).await.id;
+            assert!(held == id || held == next);
+            assert!(marks::taken(store, &key, held, &marks::lease()).await, "without a pause");
+        }
+    }
+
     #[test]
     fn blocking() {
         let server = Server::start();
-        once(suite(redis(&server).blocking(), &|key| expiry(&server, key)));
+        let redis = redis(&server);
+        once(suite(redis.blocking(), &|key| expiry(&server, key)));
+        nothing_ahead(&server);
+        once(a_fill_that_fails_gives_the_value_back(redis.blocking(), &server));
     }
 
     #[test]
     fn tokio() {
         let server = Server::start();
         let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(suite(redis(&server).tokio(), &|key| expiry(&server, key)));
+        let redis = redis(&server);
+        runtime.block_on(suite(redis.tokio(), &|key| expiry(&server, key)));
+        nothing_ahead(&server);
+        runtime.block_on(a_fill_that_fails_gives_the_value_back(redis.tokio(), &server));
     }
 }
 
@@ -261,6 +301,62 @@ mod in_memory {
         assert!(holds(&store, "large"));
         assert!(!fill(&store, "too large", 2_000_000));
         assert!(!holds(&store, "too large"));
+    }
+
+    #[test]
+    fn a_refresh_that_has_no_room_keeps_the_value() {
+        let store = MemoryStore::new(1 << 20);
+        once(async {
+            let (key, id) = (key("refreshed"), token());
+            marks::put(&store, &key, &marks::sealed(&key, id, 1_000, 1), MINUTE).await;
+            let lease = marks::lease();
+            assert!(marks::taken(&store, &key, id, &lease).await);
+            let larger = marks::sealed(&key, token(), 2_000_000, 2);
+            assert!(store.fill(&key, &lease, larger, MINUTE, by()).await.is_err());
+            let held = marks::read_value(&store, &key).await;
+            assert_eq!((held.id, held.mark), (id, None));
+            assert!(marks::taken(&store, &key, id, &marks::lease()).await, "without a pause");
+        });
+    }
+
+    #[test]
+    fn a_value_that_is_read_stays_through_its_refresh() {
+        let store = MemoryStore::new(1 << 20);
+        once(async {
+            let hot = key("hot");
+            let mut id = token();
+            marks::put(&store, &hot, &marks::sealed(&hot, id, 10_000, 1), MINUTE).await;
+            for n in 0..1_000 {
+                // Each time around the hand comes by once at most.
+                assert!(read(&store, &hot).await.is_some(), "after {n}");
+                let (lease, next) = (marks::lease(), token());
+                assert!(marks::taken(&store, &hot, id, &lease).await, "after {n}");
+                assert!(store.fill(&hot, &lease, marks::sealed(&hot, next, 10_000, 2), MINUTE, by()).await.unwrap());
+                id = next;
+                let cold = key(&format!("cold {n}"));
+                marks::put(&store, &cold, &value(10_000, 9), Ttl::Forever).await;
+            }
+        });
+    }
+
+    #[test]
+    fn marks_are_not_counted() {
+        let store = MemoryStore::new(1 << 20);
+        once(async {
+            let (key, id) = (key("counted"), token());
+            marks::put(&store, &key, &marks::sealed(&key, id, 1_000, 1), MINUTE).await;
+            for _ in 0..10 {
+                let lease = marks::lease();
+                assert!(marks::taken(&store, &key, id, &lease).await);
+                assert!(store.renew(&key, &lease, by()).await.unwrap());
+                assert!(store.release(&key, &lease, Release::Pause(0), by()).await.unwrap());
+            }
+            let lease = marks::lease();
+            assert!(marks::taken(&store, &key, id, &lease).await);
+            assert!(store.fill(&key, &lease, value(5_000, 1), MINUTE, by()).await.unwrap());
+            store.invalidate(std::slice::from_ref(&key), by()).await.unwrap();
+        });
+        assert!(store.is_empty_inside());
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::memory::MemoryStore;
-use super::{Acquired, Store};
-use crate::envelope::Lease;
+use super::{Acquired, Marked, Release, Store};
+use crate::envelope::{Lease, Token};
 use crate::error::Error;
 use crate::key::Key;
 use crate::ttl::Ttl;
@@ -38,20 +38,22 @@ macro_rules! delegate {
 impl<R: Store> Store for Face<'_, R> {
     delegate! {
         read(key: &Key) -> Option<Bytes>;
+        peek(key: &Key) -> Option<Bytes>;
         acquire(key: &Key, lease: &Lease) -> Acquired;
         displace(key: &Key, seen: &Bytes, lease: &Lease) -> Acquired;
         take(key: &Key, lease: &Lease) -> ();
-        fill(key: &Key, lease: &Lease, value: Vec<u8>, ttl: Ttl) -> bool;
+        mark(key: &Key, id: Token, lease: &Lease, force: bool) -> Marked;
+        fill(key: &Key, lease: &Lease, value: Bytes, ttl: Ttl) -> bool;
         renew(key: &Key, lease: &Lease) -> bool;
-        release(key: &Key, lease: &Lease) -> bool;
+        release(key: &Key, lease: &Lease, release: Release) -> bool;
         invalidate(keys: &[Key]) -> u64;
         ping() -> ();
     }
 
-    fn abandon(&self, key: &Key, lease: &Lease) {
+    fn abandon(&self, key: &Key, lease: &Lease, release: Release) {
         match self {
-            Face::Memory(store) => store.abandon(key, lease),
-            Face::Redis(store) => store.abandon(key, lease),
+            Face::Memory(store) => store.abandon(key, lease, release),
+            Face::Redis(store) => store.abandon(key, lease, release),
             Face::Unusable(_) => {}
         }
     }

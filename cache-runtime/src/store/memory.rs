@@ -13,8 +13,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use super::{Acquired, Store};
-use crate::envelope::{COMPARED, Lease};
+use super::{Acquired, Marked, Release, Store};
+use crate::envelope::{self, COMPARED, HEAD_LEN, Head, Lease, Place, Token};
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::ttl::Ttl;
@@ -86,12 +86,12 @@ impl MemoryStore {
         let growth = match update {
             Update::Keep => 0,
             Update::Remove => -shard.remove(key.as_str()),
-            Update::Put(bytes, ttl) => {
+            Update::Put(bytes, ttl, read) => {
                 let expires_at = match ttl {
                     Ttl::Millis(millis) => now.saturating_add(millis),
                     Ttl::Forever => u64::MAX,
                 };
-                shard.put(key.as_str(), Slot { bytes, expires_at, read: false })
+                shard.put(key.as_str(), Slot { bytes, expires_at, read })
             }
         };
         drop(shard);
@@ -140,7 +140,8 @@ impl MemoryStore {
 enum Update {
     Keep,
     Remove,
-    Put(Bytes, Ttl),
+    /// With whether it counts as read already.
+    Put(Bytes, Ttl, bool),
 }
 
 impl Shard {
@@ -197,12 +198,43 @@ fn cost(key: &str, slot: &Slot) -> i64 {
     i64::try_from(key.len() + slot.bytes.len() + OVERHEAD).unwrap_or(i64::MAX)
 }
 
-fn holds(slot: Option<&mut Slot>, lease: &Lease) -> bool {
-    slot.is_some_and(|slot| slot.bytes == lease.bytes())
+impl Slot {
+    fn holds(&self, lease: &Lease) -> bool {
+        match (lease.place(), envelope::head(&self.bytes)) {
+            (Place::Slot, _) => self.bytes == lease.bytes(),
+            (Place::Value, Head::Value { mark, .. }) => mark == Some(lease.token()),
+            (Place::Value, _) => false,
+        }
+    }
+
+    /// Marks the value: a copy, as readers may have the bytes still. Its length stays.
+    fn mark(&mut self, token: Option<Token>, until: u64) {
+        let mut bytes = self.bytes.to_vec();
+        envelope::mark(&mut bytes, token, until);
+        self.bytes = bytes.into();
+    }
+
+    /// Marks the value as leased from now on, and keeps it for as long.
+    fn lease(&mut self, lease: &Lease, now: u64) {
+        let until = now.saturating_add(lease.millis);
+        self.mark(Some(lease.token()), until);
+        self.expires_at = self.expires_at.max(until);
+    }
+
+    /// Ends the lease that the slot holds; what is to become of the slot.
+    fn release(&mut self, lease: &Lease, release: Release, now: u64) -> Update {
+        match (lease.place(), release) {
+            (Place::Slot, _) | (Place::Value, Release::Remove) => Update::Remove,
+            (Place::Value, Release::Pause(millis)) => {
+                self.mark(None, now.saturating_add(millis));
+                Update::Keep
+            }
+        }
+    }
 }
 
 fn lease_update(lease: &Lease) -> Update {
-    Update::Put(Bytes::copy_from_slice(lease.bytes()), Ttl::Millis(lease.millis))
+    Update::Put(Bytes::copy_from_slice(lease.bytes()), Ttl::Millis(lease.millis), false)
 }
 
 /// Every operation is done when it returns: its future is ready, as the blocking face needs.
@@ -215,6 +247,12 @@ impl Store for MemoryStore {
             });
             (bytes, Update::Keep)
         })))
+    }
+
+    fn peek(&self, key: &Key, _: Instant) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send {
+        // Not a reader of the value. A copy: a part of the bytes would keep all of them.
+        let head = |slot: &mut Slot| Bytes::copy_from_slice(&slot.bytes[..slot.bytes.len().min(HEAD_LEN)]);
+        ready(Ok(self.update(key, |slot| (slot.map(head).filter(|head| !head.is_empty()), Update::Keep))))
     }
 
     fn acquire(&self, key: &Key, lease: &Lease, _: Instant) -> impl Future<Output = Result<Acquired, Error>> + Send {
@@ -245,20 +283,47 @@ impl Store for MemoryStore {
         ready(Ok(()))
     }
 
+    fn mark(
+        &self,
+        key: &Key,
+        id: Token,
+        lease: &Lease,
+        force: bool,
+        _: Instant,
+    ) -> impl Future<Output = Result<Marked, Error>> + Send {
+        debug_assert_eq!(lease.place(), Place::Value);
+        ready(Ok(self.update(key, |slot| {
+            let now = self.now();
+            let marked = match slot.map(|slot| (envelope::head(&slot.bytes), slot)) {
+                Some((Head::Value { id: held, mark, until }, slot)) if held == id => {
+                    if force || until <= now || mark == Some(lease.token()) {
+                        slot.lease(lease, now);
+                        Marked::Taken
+                    } else {
+                        Marked::Until(until)
+                    }
+                }
+                _ => Marked::Changed,
+            };
+            (marked, Update::Keep)
+        })))
+    }
+
     fn fill(
         &self,
         key: &Key,
         lease: &Lease,
-        value: Vec<u8>,
+        value: Bytes,
         ttl: Ttl,
         _: Instant,
     ) -> impl Future<Output = Result<bool, Error>> + Send {
         // An entry counts with its key and its place: a value above the bound has none here.
         let too_large = i64::try_from(value.len() + OVERHEAD + key.as_str().len()).map_or(true, |n| n > self.max_bytes);
-        let filled = self.update(key, |slot| match holds(slot, lease) {
-            true if too_large => (false, Update::Remove),
-            true => (true, Update::Put(value.into(), ttl)),
-            false => (false, Update::Keep),
+        let filled = self.update(key, |slot| match slot.filter(|slot| slot.holds(lease)) {
+            Some(slot) if too_large => (false, slot.release(lease, Release::Pause(0), self.now())),
+            // Who read the old value will want the new one.
+            Some(slot) => (true, Update::Put(value, ttl, slot.read && lease.place() == Place::Value)),
+            None => (false, Update::Keep),
         });
         ready(if filled || !too_large {
             Ok(filled)
@@ -268,16 +333,26 @@ impl Store for MemoryStore {
     }
 
     fn renew(&self, key: &Key, lease: &Lease, _: Instant) -> impl Future<Output = Result<bool, Error>> + Send {
-        ready(Ok(self.update(key, |slot| match holds(slot, lease) {
-            true => (true, lease_update(lease)),
-            false => (false, Update::Keep),
+        ready(Ok(self.update(key, |slot| match slot.filter(|slot| slot.holds(lease)) {
+            Some(slot) if lease.place() == Place::Value => {
+                slot.lease(lease, self.now());
+                (true, Update::Keep)
+            }
+            Some(_) => (true, lease_update(lease)),
+            None => (false, Update::Keep),
         })))
     }
 
-    fn release(&self, key: &Key, lease: &Lease, _: Instant) -> impl Future<Output = Result<bool, Error>> + Send {
-        ready(Ok(self.update(key, |slot| match holds(slot, lease) {
-            true => (true, Update::Remove),
-            false => (false, Update::Keep),
+    fn release(
+        &self,
+        key: &Key,
+        lease: &Lease,
+        release: Release,
+        _: Instant,
+    ) -> impl Future<Output = Result<bool, Error>> + Send {
+        ready(Ok(self.update(key, |slot| match slot.filter(|slot| slot.holds(lease)) {
+            Some(slot) => (true, slot.release(lease, release, self.now())),
+            None => (false, Update::Keep),
         })))
     }
 
@@ -290,8 +365,8 @@ impl Store for MemoryStore {
         ready(Ok(()))
     }
 
-    fn abandon(&self, key: &Key, lease: &Lease) {
-        drop(self.release(key, lease, self.started));
+    fn abandon(&self, key: &Key, lease: &Lease, release: Release) {
+        drop(self.release(key, lease, release, self.started));
     }
 
     fn queue_invalidation(&self, key: &Key) {

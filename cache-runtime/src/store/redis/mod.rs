@@ -37,8 +37,8 @@ use self::pending::{Batch, Pending};
 use self::scripts::Script;
 use self::transport::{Features, Reply, Request, Transport, checked, patience};
 use super::url::RedisTarget;
-use super::{Acquired, Store};
-use crate::envelope::{COMPARED, Lease};
+use super::{Acquired, Marked, Release, Store};
+use crate::envelope::{COMPARED, HEAD_LEN, Lease, Place, Token, value_front};
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::ttl::Ttl;
@@ -503,6 +503,13 @@ impl<T: Transport> Store for RedisStore<T> {
         outcome.map_err(|fault| self.told(fault))
     }
 
+    async fn peek(&self, key: &Key, by: Instant) -> Result<Option<Bytes>, Error> {
+        let epoch = self.admit()?;
+        // A slot without anything has an empty range.
+        let read = |reply| Ok(value(reply)?.filter(|bytes| !bytes.is_empty()));
+        self.command(epoch, || head_of(key), read, by).await.map_err(|fault| self.told(fault))
+    }
+
     async fn acquire(&self, key: &Key, lease: &Lease, by: Instant) -> Result<Acquired, Error> {
         let epoch = self.admit_write()?;
         let mut outcome = self.acquire_by_command(epoch, key, lease, by).await;
@@ -547,33 +554,53 @@ impl<T: Transport> Store for RedisStore<T> {
         self.written(outcome)
     }
 
-    async fn fill(&self, key: &Key, lease: &Lease, value: Vec<u8>, ttl: Ttl, by: Instant) -> Result<bool, Error> {
+    async fn mark(&self, key: &Key, id: Token, lease: &Lease, force: bool, by: Instant) -> Result<Marked, Error> {
+        debug_assert_eq!(lease.place(), Place::Value);
+        let epoch = self.admit_write()?;
+        let (millis, front) = (bounded(lease.millis), value_front(id));
+        let force: &[u8] = if force { b"1" } else { b"0" };
+        let arguments = [lease.proof(), millis.as_bytes(), &front, force];
+        let outcome = self.script(epoch, &scripts::MARK, &[key.as_str().as_bytes()], &arguments, marked, by).await;
+        match outcome {
+            // Nothing was written: that says nothing about writes.
+            Ok(marked @ (Marked::Until(_) | Marked::Changed)) => Ok(marked),
+            outcome => self.written(outcome),
+        }
+    }
+
+    async fn fill(&self, key: &Key, lease: &Lease, value: Bytes, ttl: Ttl, by: Instant) -> Result<bool, Error> {
         // An invalidation that did not arrive still voids what was computed before it.
         if self.shared().pending.any() && self.shared().pending.find(key.as_str()).is_some() {
-            self.abandon(key, lease);
+            self.abandon(key, lease, Release::Pause(0));
             return Ok(false);
         }
-        let epoch = self.admit_write()?;
-        let outcome = self.fill_by_size(epoch, key, lease, &value, ttl, by).await;
+        let outcome = match self.admit_write() {
+            Ok(epoch) => self.written(self.fill_by_size(epoch, key, lease, &value, ttl, by).await),
+            Err(error) => Err(error),
+        };
         if outcome.is_err() {
             // Whether or not it arrived, or still does: once the lease is gone it stores nothing.
-            self.abandon(key, lease);
+            self.abandon(key, lease, Release::Pause(0));
         }
-        self.written(outcome)
+        outcome
     }
 
     async fn renew(&self, key: &Key, lease: &Lease, by: Instant) -> Result<bool, Error> {
         let epoch = self.admit()?;
         let millis = bounded(lease.millis);
-        let arguments = [lease.bytes(), millis.as_bytes()];
+        let arguments = [lease.proof(), millis.as_bytes()];
         let read = |value| truth(value, "a script");
         let outcome = self.script(epoch, &scripts::RENEW, &[key.as_str().as_bytes()], &arguments, read, by).await;
         outcome.map_err(|fault| self.told(fault))
     }
 
-    async fn release(&self, key: &Key, lease: &Lease, by: Instant) -> Result<bool, Error> {
+    async fn release(&self, key: &Key, lease: &Lease, release: Release, by: Instant) -> Result<bool, Error> {
         let epoch = self.admit()?;
-        let (keys, arguments) = ([key.as_str().as_bytes()], [lease.bytes()]);
+        let release = match release {
+            Release::Pause(millis) => millis.min(LONGEST_MILLIS).to_string(),
+            Release::Remove => "remove".to_owned(),
+        };
+        let (keys, arguments) = ([key.as_str().as_bytes()], [lease.proof(), release.as_bytes()]);
         let read = |value| truth(value, "a script");
         // By its text: by its hash a server that does not know it yet would be asked twice, and
         // a retry on the same connection might overtake the second time.
@@ -623,7 +650,7 @@ impl<T: Transport> Store for RedisStore<T> {
         self.command(epoch, || ::redis::cmd("PING"), read, by).await.map_err(|fault| self.told(fault))
     }
 
-    fn abandon(&self, key: &Key, lease: &Lease) {
+    fn abandon(&self, key: &Key, lease: &Lease, release: Release) {
         if self.shared().health.is_down() {
             // The lease ends by itself.
             return;
@@ -631,7 +658,7 @@ impl<T: Transport> Store for RedisStore<T> {
         let (store, key, lease) = (self.clone(), key.clone(), *lease);
         self.core.transport.aside(async move {
             let by = Instant::now() + store.shared().timeout;
-            let _ = store.release(&key, &lease, by).await;
+            let _ = store.release(&key, &lease, release, by).await;
         });
     }
 
@@ -670,7 +697,8 @@ impl<T: Transport> RedisStore<T> {
         let lease_millis = bounded(lease.millis);
         let ahead = ahead_of(key, lease);
         let build = |features: Features| {
-            if features.has(Features::SET_IFEQ) {
+            // It compares the whole slot, of which a lease in a value's header is a part.
+            if lease.place() == Place::Slot && features.has(Features::SET_IFEQ) {
                 let mut command = Cmd::with_capacity(7, key.len() + value.len() + 64);
                 command.arg("SET").arg(key).arg(value).arg("IFEQ").arg(lease.bytes());
                 if ttl != Ttl::Forever {
@@ -679,14 +707,14 @@ impl<T: Transport> RedisStore<T> {
                 return Request::One(command);
             }
             if value.len() <= INLINE {
-                let arguments = [lease.bytes(), value, millis.as_bytes()];
+                let arguments = [lease.proof(), value, millis.as_bytes()];
                 return Request::One(scripts::FILL.by_hash(&[key.as_bytes()], &arguments));
             }
             let mut pipeline = Pipeline::with_capacity(2);
             let keys = [key.as_bytes(), ahead.as_bytes()];
             pipeline
                 .add_command(set(&ahead, value, &lease_millis))
-                .add_command(scripts::MOVE.by_hash(&keys, &[lease.bytes(), millis.as_bytes()]));
+                .add_command(scripts::MOVE.by_hash(&keys, &[lease.proof(), millis.as_bytes()]));
             Request::Many(pipeline)
         };
         let read = |reply: Reply| match reply {
@@ -705,19 +733,21 @@ impl<T: Transport> RedisStore<T> {
         match (fault.blame, fault.error.kind()) {
             (Blame::Script, _) if large => {
                 let keys = [key.as_bytes(), ahead.as_bytes()];
-                let arguments = [lease.bytes(), millis.as_bytes()];
+                let arguments = [lease.proof(), millis.as_bytes()];
                 return self.script_by_text(epoch, &scripts::MOVE, &keys, &arguments, filled, by).await;
             }
             (Blame::Script, _) => {}
             // Not what the version promised: another server that speaks the protocol.
             (Blame::Command, ErrorKind::Protocol) => {
-                self.shared().denied.fetch_or(Features::SET_IFEQ.bits(), Relaxed);
+                if lease.place() == Place::Slot {
+                    self.shared().denied.fetch_or(Features::SET_IFEQ.bits(), Relaxed);
+                }
             }
             // A user confined to a pattern of keys, where the one sent ahead has no place.
             (Blame::Server, ErrorKind::Auth) if large => {}
             _ => return outcome,
         }
-        let arguments = [lease.bytes(), value, millis.as_bytes()];
+        let arguments = [lease.proof(), value, millis.as_bytes()];
         self.script_by_text(epoch, &scripts::FILL, &[key.as_bytes()], &arguments, filled, by).await
     }
 }
@@ -725,6 +755,12 @@ impl<T: Transport> RedisStore<T> {
 fn get(key: &Key) -> Cmd {
     let mut command = Cmd::with_capacity(2, key.as_str().len() + 3);
     command.arg("GET").arg(key.as_str());
+    command
+}
+
+fn head_of(key: &Key) -> Cmd {
+    let mut command = Cmd::with_capacity(4, key.as_str().len() + 12);
+    command.arg("GETRANGE").arg(key.as_str()).arg(0).arg(HEAD_LEN - 1);
     command
 }
 
@@ -791,6 +827,14 @@ fn truth(value: Value, command: &str) -> Result<bool, Fault> {
     match value {
         Value::Int(number) => Ok(number > 0),
         _ => Err(Fault::unexpected(command)),
+    }
+}
+
+fn marked(value: Value) -> Result<Marked, Fault> {
+    match value {
+        Value::Int(0) => Ok(Marked::Taken),
+        Value::Int(until) => Ok(u64::try_from(until).map_or(Marked::Changed, Marked::Until)),
+        _ => Err(Fault::unexpected("a script")),
     }
 }
 

@@ -1,13 +1,14 @@
 //! Server-side scripts, for what no single command does on every server.
 //!
 //! Each compares before it writes, and each may be sent twice: a first run whose reply was lost
-//! looks to the second like its own success, or like a slot that somebody else changed.
+//! looks to the second like its own success, or like a slot that somebody else changed. None
+//! reads or copies a payload that is there: what it costs does not grow with the value.
 
 use std::sync::LazyLock;
 
 use redis::{Cmd, Script as Source};
 
-use crate::envelope::COMPARED;
+use crate::envelope::{COMPARED, HEAD_LEN};
 
 /// A script, run by its hash.
 pub(crate) struct Script(LazyLock<Source>, &'static str);
@@ -62,25 +63,78 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1"
 }
 
+/// Whether the lease whose proof is the first argument stands: alone in the slot, or `marked` in
+/// the header of a value.
+macro_rules! held {
+    () => {
+        "
+local head = redis.call('GETRANGE', KEYS[1], 0, 63)
+local marked = #head >= 50 and string.sub(head, 1, 1) == 'V' and string.sub(head, 19, 34) == ARGV[1]
+local held = marked or head == ARGV[1]"
+    };
+}
+
+/// The server's time, and a time as a value's header has it: without `%d`, which is narrower than
+/// that where a `long` has 32 bits.
+macro_rules! clock {
+    () => {
+        "
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function digits(millis) return string.format('%016.0f', millis) end"
+    };
+}
+
+/// A value that would expire within its lease, the second argument, lives on for as long.
+macro_rules! outlive {
+    () => {
+        "
+local left = redis.call('PTTL', KEYS[1])
+if left >= 0 and left < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end"
+    };
+}
+
+script! {
+    /// Marks a value that begins with these bytes: 0. Or until when it is somebody's, or -1.
+    MARK = concat!(
+        "
+local head = redis.call('GETRANGE', KEYS[1], 0, 49)
+if #head < 50 or string.sub(head, 1, 18) ~= ARGV[3] then return -1 end",
+        clock!(),
+        "
+local taken = tonumber(string.match(string.sub(head, 35, 50), '^%d+$') or '0')
+if ARGV[4] == '0' and taken > now and string.sub(head, 19, 34) ~= ARGV[1] then return taken end
+redis.call('SETRANGE', KEYS[1], 18, ARGV[1] .. digits(now + tonumber(ARGV[2])))",
+        outlive!(),
+        "
+return 0"
+    )
+}
+
 script! {
     /// Stores a value in place of the lease; a lifetime of 0 is for ever.
-    FILL = "
-if redis.call('GETRANGE', KEYS[1], 0, 63) ~= ARGV[1] then return 0 end
+    FILL = concat!(
+        held!(),
+        "
+if not held then return 0 end
 if ARGV[3] == '0' then
   redis.call('SET', KEYS[1], ARGV[2])
 else
   redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 end
 return 1"
+    )
 }
 
 script! {
     /// Moves a value that was sent ahead under another key into the lease's place.
     ///
-    /// The lease is unlinked first because a rename frees what it replaces at once, in the
-    /// server's only thread; a rename carries the other key's lifetime along.
-    MOVE = "
-if redis.call('GETRANGE', KEYS[1], 0, 63) ~= ARGV[1] then
+    /// What it replaces is unlinked first because a rename frees that at once, in the server's
+    /// only thread; a rename carries the other key's lifetime along.
+    MOVE = concat!(
+        held!(),
+        "
+if not held then
   redis.call('UNLINK', KEYS[2])
   return 0
 end
@@ -93,21 +147,39 @@ else
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
 return 1"
+    )
 }
 
 script! {
     /// Starts a lease's time again.
-    RENEW = "
-if redis.call('GETRANGE', KEYS[1], 0, 63) ~= ARGV[1] then return 0 end
-return redis.call('PEXPIRE', KEYS[1], ARGV[2])"
+    RENEW = concat!(
+        held!(),
+        "
+if not held then return 0 end
+if not marked then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end",
+        clock!(),
+        "
+redis.call('SETRANGE', KEYS[1], 34, digits(now + tonumber(ARGV[2])))",
+        outlive!(),
+        "
+return 1"
+    )
 }
 
 script! {
-    /// Empties a slot that holds the lease.
-    RELEASE = "
-if redis.call('GETRANGE', KEYS[1], 0, 63) ~= ARGV[1] then return 0 end
-return redis.call('DEL', KEYS[1])"
+    /// Empties a slot that holds the lease, or takes the mark off a value, which nobody is to mark
+    /// again for a pause, or removes it.
+    RELEASE = concat!(
+        held!(),
+        "
+if not held then return 0 end
+if not marked or ARGV[2] == 'remove' then return redis.call('UNLINK', KEYS[1]) end",
+        clock!(),
+        "
+redis.call('SETRANGE', KEYS[1], 18, string.rep('\\0', 16) .. digits(now + tonumber(ARGV[2])))
+return 1"
+    )
 }
 
-// The texts above say 63.
-const _: () = assert!(COMPARED == 64);
+// The texts above say 63 and 49.
+const _: () = assert!(COMPARED == 64 && HEAD_LEN == 50);

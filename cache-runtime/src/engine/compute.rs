@@ -1,0 +1,165 @@
+//! Running the body for others too, and storing what it returns.
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::Engine;
+use super::lease::Leased;
+use super::timer::Timer;
+use super::work::Work;
+use crate::cache::count;
+use crate::codec::Root;
+use crate::envelope::{self, Header, Token};
+use crate::error::{Error, ErrorKind};
+use crate::flight::{Leader, Outcome, within};
+use crate::function::{Once, Plan};
+use crate::key::Key;
+use crate::policy;
+use crate::sharing::Errors;
+use crate::store::Store;
+use crate::ttl::Ttl;
+
+impl<S: Store, T: Timer> Engine<'_, S, T> {
+    /// Runs the body under a lease, and fills the slot with its value or gives the lease back.
+    pub(super) async fn lead<V, E, W: Work<V, E>>(
+        &self,
+        plan: &Plan<V>,
+        leased: Leased<'_, S>,
+        errors: Errors<E>,
+        work: W,
+    ) -> Result<V, E> {
+        let started = Instant::now();
+        // Dropped here, by cancellation or a panic, `leased` gives the slot back. The result lives
+        // in this `match` alone: no await is in it, so the error need not be `Send`.
+        let value = match self.timer.during(&leased, within(leased.flight(), async { work.run().await })).await {
+            Ok(value) => value,
+            Err(error) => {
+                let outcome = failure(leased.is_followed(), errors, &error);
+                leased.failed(outcome);
+                return Err(error);
+            }
+        };
+        match self.seal(plan, leased.key(), leased.since(), &value, started) {
+            Some((bytes, ttl)) => {
+                leased.publish(Outcome::Value(bytes.clone()));
+                let filled = leased.fill(bytes, ttl, self.cache.deadline()).await;
+                self.count_fill(&filled);
+            }
+            None => {
+                let outcome = unstored(plan, leased.key(), leased.is_followed(), &value);
+                leased.unstored(outcome);
+            }
+        }
+        Ok(value)
+    }
+
+    /// Runs the body for the calls of this process, without a right to store its value.
+    pub(super) async fn lead_here<V, E, W: Work<V, E>>(
+        &self,
+        plan: &Plan<V>,
+        key: &Key,
+        leader: Leader,
+        errors: Errors<E>,
+        work: W,
+    ) -> Result<V, E> {
+        match within(leader.flight(), async { work.run().await }).await {
+            Ok(value) => {
+                leader.publish(unstored(plan, key, leader.is_followed(), &value));
+                Ok(value)
+            }
+            Err(error) => {
+                leader.publish(failure(leader.is_followed(), errors, &error));
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn count_fill(&self, filled: &Result<bool, Error>) {
+        let counters = self.cache.counters();
+        count(if matches!(filled, Ok(true)) { &counters.stored } else { &counters.refused });
+    }
+
+    /// The bytes to store, and for how long; `None` for a value that is not stored.
+    pub(super) fn seal<V>(
+        &self,
+        plan: &Plan<V>,
+        key: &Key,
+        leased_at: u64,
+        value: &V,
+        started: Instant,
+    ) -> Option<(Bytes, Ttl)> {
+        match self.encode(plan, key, leased_at, value, started) {
+            Ok(sealed) => sealed,
+            Err(error) => {
+                tell_encode(plan, key, &error);
+                None
+            }
+        }
+    }
+
+    /// As [`seal`](Self::seal), with the reason where a value cannot be encoded.
+    pub(super) fn encode<V>(
+        &self,
+        plan: &Plan<V>,
+        key: &Key,
+        leased_at: u64,
+        value: &V,
+        started: Instant,
+    ) -> Result<Option<(Bytes, Ttl)>, Error> {
+        let Some(id) = Token::random() else { return Ok(None) };
+        let Some(ttl) = policy::lifetime(plan, value, id.as_random()) else { return Ok(None) };
+        let Some((mut buffer, negative)) = payload(plan, value)? else { return Ok(None) };
+        let now = self.store.now();
+        let header = Header {
+            identity: *plan.function.identity(),
+            leased_at,
+            filled_at: now,
+            fresh_until: policy::fresh_until(ttl, now),
+            body_millis: u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX),
+            negative,
+        };
+        envelope::seal(key, id, &header, &mut buffer);
+        Ok(Some((buffer.into(), policy::kept(plan, ttl))))
+    }
+}
+
+/// What followers get of a value that is not stored. Nobody else sees these bytes.
+fn unstored<V>(plan: &Plan<V>, key: &Key, is_followed: bool, value: &V) -> Outcome {
+    if !is_followed {
+        return Outcome::Unshared;
+    }
+    let (Some(id), Ok(Some((mut buffer, negative)))) = (Token::random(), payload(plan, value)) else {
+        return Outcome::Unshared;
+    };
+    let identity = *plan.function.identity();
+    let header = Header { identity, leased_at: 0, filled_at: 0, fresh_until: 0, body_millis: 0, negative };
+    envelope::seal(key, id, &header, &mut buffer);
+    Outcome::Value(buffer.into())
+}
+
+/// The encoded value behind room for its header, and whether it is a `None`. `None` for what a
+/// generic function hides from the attribute: a `None` or an `Err` in its type parameter.
+fn payload<V>(plan: &Plan<V>, value: &V) -> Result<Option<(Vec<u8>, bool)>, Error> {
+    let mut buffer = envelope::buffer();
+    let negative = (plan.nones.is_none)(value);
+    if !negative {
+        if !matches!((plan.codec.root)(value), Root::Other) {
+            return Ok(None);
+        }
+        (plan.codec.encode)(value, &mut buffer).map_err(|error| Error::new(ErrorKind::Codec, error.to_string()))?;
+    }
+    Ok(Some((buffer, negative)))
+}
+
+fn failure<E>(is_followed: bool, errors: Errors<E>, error: &E) -> Outcome {
+    let shared = if is_followed { errors.share(error) } else { None };
+    shared.map_or(Outcome::Failed, |shared| Outcome::Error(Arc::new(Mutex::new(shared))))
+}
+
+fn tell_encode<V>(plan: &Plan<V>, key: &Key, error: &Error) {
+    if plan.function.first(Once::Encode) {
+        tracing::warn!(key = key.as_str(), %error, "a value is not stored; further ones are not told");
+    }
+}

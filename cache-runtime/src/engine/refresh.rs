@@ -1,0 +1,94 @@
+//! Running the body although there is a value: because the caller says so, or in the background
+//! because the value is old. The old one stays readable meanwhile.
+
+use super::lease::{Leased, PAUSE};
+use super::timer::Timer;
+use super::work::Work;
+use super::{Engine, Old, tell, usable};
+use crate::cache::count;
+use crate::envelope::{self, Head, Token};
+use crate::error::Error;
+use crate::flight::Ticket;
+use crate::function::Plan;
+use crate::key::Key;
+use crate::sharing::Errors;
+use crate::store::{Marked, Store};
+
+/// How often a value may be replaced under the hands of a refresh before it takes the slot itself.
+const LOOKS: usize = 3;
+
+impl<S: Store, T: Timer> Engine<'_, S, T> {
+    /// Runs the body whatever is stored, and stores what it returns.
+    pub(crate) async fn refresh<V, E, W: Work<V, E>>(
+        &self,
+        plan: &Plan<V>,
+        key: Result<Key, Error>,
+        errors: Errors<E>,
+        work: W,
+    ) -> Result<V, E> {
+        let Some(key) = usable(plan.function, key) else { return work.run().await };
+        match self.take_over(plan, &key).await {
+            Ok(leased) => self.lead(plan, leased, errors, work).await,
+            Err(error) => {
+                tell(plan.function, &key, &error);
+                work.run().await
+            }
+        }
+    }
+
+    /// The right to replace what is there, taken from whoever has it.
+    async fn take_over<'a, V>(&'a self, plan: &Plan<V>, key: &'a Key) -> Result<Leased<'a, S>, Error> {
+        let by = self.cache.deadline();
+        let claim = self.claim(plan, key);
+        for _ in 0..LOOKS {
+            let head = self.store.peek(key, by).await?;
+            let Some(Head::Value { id, .. }) = head.as_deref().map(envelope::head) else { break };
+            if let (Marked::Taken, leased) = claim.mark(id, true, by).await? {
+                return Ok(leased);
+            }
+        }
+        claim.take(by).await
+    }
+
+    /// Starts a refresh of an old value, unless one runs, or failed a moment ago.
+    pub(super) fn refresh_behind<V, E, W: Work<V, E>>(&self, plan: &Plan<V>, key: Key, old: &Old, work: &W) {
+        if old.is_attended {
+            return;
+        }
+        if let Some(ticket) = self.cache.refreshing().claim(key) {
+            work.run_behind(self.cache, plan, ticket, old.id);
+        }
+    }
+
+    /// What runs in the background then.
+    pub(super) async fn refresh_now<V, E, W: Work<V, E>>(
+        &self,
+        plan: &Plan<V>,
+        mut ticket: Ticket,
+        id: Token,
+        work: W,
+    ) {
+        let key = ticket.key().clone();
+        match self.claim(plan, &key).mark(id, false, self.cache.deadline()).await {
+            Ok((Marked::Taken, leased)) => {
+                count(&self.cache.counters().refreshes);
+                if self.lead(plan, leased, Errors::never(), work).await.is_err() {
+                    tracing::warn!(
+                        key = key.as_str(),
+                        "a refresh in the background failed; the old value stays for its window"
+                    );
+                    ticket.pause(PAUSE);
+                }
+            }
+            Ok((Marked::Until(until), _)) => {
+                ticket.pause(std::time::Duration::from_millis(until.saturating_sub(self.store.now())));
+            }
+            // Gone, or replaced: whoever meets the new one decides.
+            Ok((Marked::Changed, _)) => {}
+            Err(error) => {
+                tell(plan.function, &key, &error);
+                ticket.pause(PAUSE);
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! For async functions: timers in the same task.
+
+use std::future::{Future, poll_fn};
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Handle, Id};
+use tokio::time::{Sleep, sleep_until};
+
+use super::{Timer, every, longest};
+use crate::engine::lease::Leased;
+use crate::flight::{Event, Follower};
+use crate::store::Store;
+
+pub(crate) struct InTasks;
+
+impl Timer for InTasks {
+    async fn during<S: Store, T>(&self, leased: &Leased<'_, S>, body: impl Future<Output = T>) -> T {
+        let mut body = pin!(body);
+        let mut renewals = pin!(renew(leased));
+        let mut over = false;
+        poll_fn(|context| {
+            // The body first: one that is ready at once costs no timer.
+            if let Poll::Ready(output) = body.as_mut().poll(context) {
+                return Poll::Ready(output);
+            }
+            over = over || renewals.as_mut().poll(context).is_ready();
+            Poll::Pending
+        })
+        .await
+    }
+
+    async fn wait(&self, follower: &Follower, until: Instant) -> Event {
+        let mut timer = None;
+        poll_fn(|context| {
+            if let Poll::Ready(event) = follower.poll(context.waker()) {
+                return Poll::Ready(event);
+            }
+            match timer.get_or_insert_with(|| timer_at(until)) {
+                Some(timer) => timer.as_mut().poll(context).map(|()| Event::TimeUp),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    async fn pause(&self, pause: Duration) {
+        match timer_at(Instant::now() + pause) {
+            Some(timer) => timer.await,
+            None => yield_now().await,
+        }
+    }
+}
+
+async fn renew<S: Store>(leased: &Leased<'_, S>) {
+    let every = every(leased.length());
+    let started = Instant::now();
+    while started.elapsed() < longest(leased.length()) {
+        // Without timers there is no store that needs one, either.
+        let Some(timer) = timer_at(Instant::now() + every) else { return };
+        timer.await;
+        if !leased.renew(Instant::now() + every).await {
+            return;
+        }
+    }
+}
+
+/// `None` where there are no timers: in other executors than tokio, and in a runtime built without
+/// them. The memory store serves there, too.
+fn timer_at(at: Instant) -> Option<Pin<Box<Sleep>>> {
+    // Asked once of each runtime: the answer is a panic.
+    static WITHOUT: Mutex<Vec<Id>> = Mutex::new(Vec::new());
+    let runtime = Handle::try_current().ok()?.id();
+    let without = || WITHOUT.lock().unwrap_or_else(PoisonError::into_inner);
+    if without().contains(&runtime) {
+        return None;
+    }
+    let timer = std::panic::catch_unwind(AssertUnwindSafe(|| Box::pin(sleep_until(at.into()))));
+    timer.map_err(|_| without().push(runtime)).ok()
+}
+
+async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

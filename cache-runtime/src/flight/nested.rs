@@ -1,0 +1,115 @@
+//! Calls inside of bodies: who waits for whom.
+//!
+//! A call that waits for a flight which, through whatever chain, waits for the body around the call
+//! would wait for itself. It is found here and computes instead. What a body hands to another task
+//! or thread is out of sight; there the bound on waiting ends it.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Flight;
+
+thread_local! {
+    /// The flight whose body runs here, the innermost one.
+    static CURRENT: RefCell<Option<Arc<Flight>>> = const { RefCell::new(None) };
+}
+
+/// Held while edges are looked at and added, of all caches: they may wait for each other.
+static GRAPH: Mutex<()> = Mutex::new(());
+
+/// The flights that one waits for.
+pub(super) type Awaits = Mutex<Vec<Arc<Flight>>>;
+
+fn current() -> Option<Arc<Flight>> {
+    // A thread that is ending has none.
+    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+}
+
+/// Runs `body` as that of `flight`.
+pub(crate) async fn within<F: Future>(flight: &Arc<Flight>, body: F) -> F::Output {
+    let mut body = pin!(body);
+    poll_fn(|context| {
+        let _entered = Entered::new(flight);
+        body.as_mut().poll(context)
+    })
+    .await
+}
+
+struct Entered(Option<Arc<Flight>>);
+
+impl Entered {
+    fn new(flight: &Arc<Flight>) -> Entered {
+        let outer = CURRENT.try_with(|current| current.replace(Some(Arc::clone(flight))));
+        Entered(outer.ok().flatten())
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let outer = self.0.take();
+        let _ = CURRENT.try_with(|current| current.replace(outer));
+    }
+}
+
+/// That one flight waits for another, for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Edge {
+    from: Arc<Flight>,
+    to: Arc<Flight>,
+}
+
+impl Edge {
+    /// The call leads `flight` inside of a body: that body waits for it.
+    pub(super) fn leading(flight: &Arc<Flight>) -> Option<Edge> {
+        current().map(|from| Edge::new(from, flight))
+    }
+
+    /// The call is about to wait for `flight`. `Err` if that waits for the body around the call,
+    /// `Ok(None)` if there is no such body.
+    pub(crate) fn waiting(flight: &Arc<Flight>) -> Result<Option<Edge>, Cycle> {
+        let Some(from) = current() else { return Ok(None) };
+        let _graph = GRAPH.lock().unwrap_or_else(PoisonError::into_inner);
+        if reaches(flight, &from) { Err(Cycle) } else { Ok(Some(Edge::new(from, flight))) }
+    }
+
+    fn new(from: Arc<Flight>, to: &Arc<Flight>) -> Edge {
+        from.awaits().push(Arc::clone(to));
+        Edge { from, to: Arc::clone(to) }
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        let mut awaits = self.from.awaits();
+        if let Some(at) = awaits.iter().position(|flight| Arc::ptr_eq(flight, &self.to)) {
+            awaits.swap_remove(at);
+        }
+    }
+}
+
+/// A call would wait for itself.
+#[derive(Debug)]
+pub(crate) struct Cycle;
+
+impl Flight {
+    fn awaits(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Flight>>> {
+        self.awaits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether `from` waits for `to`, or is it.
+fn reaches(from: &Arc<Flight>, to: &Arc<Flight>) -> bool {
+    let (mut seen, mut open) = (Vec::new(), vec![Arc::clone(from)]);
+    while let Some(flight) = open.pop() {
+        if Arc::ptr_eq(&flight, to) {
+            return true;
+        }
+        if !seen.iter().any(|known| Arc::ptr_eq(known, &flight)) {
+            open.extend(flight.awaits().iter().cloned());
+            seen.push(flight);
+        }
+    }
+    false
+}

@@ -1,0 +1,585 @@
+//! Computed once: one call runs the body, and all that came meanwhile get what it returns; whatever
+//! becomes of that call, nobody hangs.
+
+mod support;
+
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use redis_cached::{Cache, redis_cached};
+use support::{Gate, Server, eventually};
+use tokio::task::JoinSet;
+
+/// The body's time where it matters how long a stampede takes on top.
+const BODY: Duration = Duration::from_millis(100);
+
+fn caches(server: &Server) -> [Cache; 2] {
+    ["memory://", &server.url()].map(|url| Cache::builder(url).unwrap().build())
+}
+
+#[redis_cached(prefix = "once", name = "slow", cache = cache, skip(cache, runs))]
+async fn slow(cache: &Cache, runs: &AtomicUsize, id: u64) -> u64 {
+    let run = runs.fetch_add(1, SeqCst) as u64;
+    tokio::time::sleep(BODY).await;
+    id * 1000 + run
+}
+
+#[redis_cached(prefix = "once", name = "slow_blocking", cache = cache, skip(cache, runs))]
+fn slow_blocking(cache: &Cache, runs: &AtomicUsize, id: u64) -> u64 {
+    let run = runs.fetch_add(1, SeqCst) as u64;
+    thread::sleep(BODY);
+    id * 1000 + run
+}
+
+#[redis_cached(prefix = "once", key = "gated:{id}", cache = cache, skip(cache, gate))]
+async fn gated(cache: &Cache, gate: &Gate, id: u64) -> u64 {
+    id * 1000 + gate.pass().await as u64
+}
+
+#[redis_cached(prefix = "once", key = "gated:{id}", cache = cache, skip(cache, gate))]
+fn gated_blocking(cache: &Cache, gate: &Gate, id: u64) -> u64 {
+    id * 1000 + gate.pass_blocking() as u64
+}
+
+/// Lets every call that was spawned before come as far as it can: replies come in order, and each
+/// yield lets all other tasks of this thread run.
+async fn settle(cache: &Cache) {
+    gated_entry(cache, u64::MAX).get().await.unwrap();
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_hundred_tasks_run_a_body_once() {
+    let server = Server::start();
+    for cache in caches(&server) {
+        slow(&cache, &AtomicUsize::new(0), 1).await; // connects
+        let runs = Arc::new(AtomicUsize::new(0));
+        let begun = Instant::now();
+        let mut calls = JoinSet::new();
+        for _ in 0..500 {
+            let (cache, runs) = (cache.clone(), Arc::clone(&runs));
+            calls.spawn(async move { slow(&cache, &runs, 2).await });
+        }
+        assert!(calls.join_all().await.into_iter().all(|value| value == 2000));
+        println!("500 tasks, {cache:?}: the body and {:?}, {:?}", begun.elapsed() - BODY, cache.stats());
+        assert_eq!(runs.load(SeqCst), 1);
+    }
+}
+
+#[test]
+fn sixty_four_threads_run_a_plain_body_once() {
+    let server = Server::start();
+    for cache in caches(&server) {
+        slow_blocking(&cache, &AtomicUsize::new(0), 1); // connects
+        let runs = AtomicUsize::new(0);
+        let begun = Instant::now();
+        thread::scope(|scope| {
+            for _ in 0..64 {
+                scope.spawn(|| assert_eq!(slow_blocking(&cache, &runs, 2), 2000));
+            }
+        });
+        println!("64 threads, {cache:?}: the body and {:?}, {:?}", begun.elapsed() - BODY, cache.stats());
+        assert_eq!(runs.load(SeqCst), 1);
+    }
+}
+
+const CHILD: &str = "REDIS_CACHED_TEST_CHILD";
+
+/// Runs `test` in processes of its own, which all begin when each is ready; what each of them says.
+fn processes(test: &str, count: usize, server: &Server) -> (Duration, Vec<String>) {
+    let children = (0..count).map(|_| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", test, "--nocapture"]).env(CHILD, server.url());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
+    });
+    let children: Vec<_> = children.collect();
+    eventually("the processes are ready", || server.cli(&["GET", "ready"]) == count.to_string());
+    let begun = Instant::now();
+    server.cli(&["SET", "go", "1"]);
+    let said = children.into_iter().map(|child| {
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{text}");
+        let said = text.lines().find_map(|line| Some(line.split_once("said: ")?.1.to_owned()));
+        said.unwrap_or_else(|| panic!("{text}"))
+    });
+    let said = said.collect();
+    (begun.elapsed(), said)
+}
+
+/// In such a process: makes so many calls at once, and says what they got and how often a body ran.
+async fn be_a_process(url: &str, calls: usize) {
+    // What is tested is no outage: a machine that is busy with all of them may be slow.
+    let cache = Cache::builder(url).unwrap().timeout(support::PATIENCE).build();
+    slow(&cache, &AtomicUsize::new(0), u64::from(std::process::id())).await; // connects
+    let client = redis::Client::open(url).unwrap();
+    let mut connection = client.get_connection().unwrap();
+    redis::cmd("INCR").arg("ready").exec(&mut connection).unwrap();
+    eventually("the start", || redis::cmd("EXISTS").arg("go").query(&mut connection) == Ok(1));
+    let runs = Arc::new(AtomicUsize::new(0));
+    let begun = Instant::now();
+    let mut tasks = JoinSet::new();
+    for _ in 0..calls {
+        let (cache, runs) = (cache.clone(), Arc::clone(&runs));
+        tasks.spawn(async move { slow(&cache, &runs, 2).await });
+    }
+    let mut values = tasks.join_all().await;
+    let elapsed = begun.elapsed();
+    values.dedup();
+    println!("said: {values:?} after {} runs, the body and {:?}", runs.load(SeqCst), elapsed.saturating_sub(BODY));
+}
+
+fn assert_once(said: &[String]) {
+    let ran = |runs: usize| said.iter().filter(|said| said.contains(&format!("[2000] after {runs} runs"))).count();
+    assert_eq!((ran(1), ran(0)), (1, said.len() - 1), "{said:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_processes_of_a_hundred_tasks_run_a_body_once() {
+    match std::env::var(CHILD) {
+        Ok(url) => be_a_process(&url, 100).await,
+        Err(_) => {
+            let server = Server::start();
+            let (_, said) = processes("four_processes_of_a_hundred_tasks_run_a_body_once", 4, &server);
+            println!("{said:#?}");
+            assert_once(&said);
+        }
+    }
+}
+
+#[tokio::test]
+async fn ten_processes_of_a_thousand_calls_run_a_body_once() {
+    match std::env::var(CHILD) {
+        Ok(url) => be_a_process(&url, 1000).await,
+        Err(_) => {
+            let server = Server::start();
+            let (_, said) = processes("ten_processes_of_a_thousand_calls_run_a_body_once", 10, &server);
+            assert_once(&said);
+        }
+    }
+}
+
+#[tokio::test]
+async fn async_and_plain_functions_over_one_key_run_one_body() {
+    let server = Server::start();
+    for cache in caches(&server) {
+        let gate = Arc::new(Gate::closed());
+        let tasks = (0..10).map(|_| {
+            let (cache, gate) = (cache.clone(), Arc::clone(&gate));
+            tokio::spawn(async move { gated(&cache, &gate, 1).await })
+        });
+        let tasks: Vec<_> = tasks.collect();
+        gate.wait_for(1).await;
+        let threads = (0..10).map(|_| {
+            let (cache, gate) = (cache.clone(), Arc::clone(&gate));
+            thread::spawn(move || gated_blocking(&cache, &gate, 1))
+        });
+        let threads: Vec<_> = threads.collect();
+        settle(&cache).await;
+        gate.open();
+        for task in tasks {
+            assert_eq!(task.await.unwrap(), 1001);
+        }
+        let joined = tokio::task::spawn_blocking(|| threads.into_iter().map(|thread| thread.join().unwrap()).collect());
+        let values: Vec<u64> = joined.await.unwrap();
+        assert!(values.iter().all(|value| *value == 1001), "{values:?}");
+        assert_eq!(gate.entered(), 1);
+    }
+}
+
+#[test]
+fn a_plain_function_leads_and_an_async_one_follows() {
+    let server = Server::start();
+    for cache in caches(&server) {
+        let gate = Arc::new(Gate::closed());
+        let leader = {
+            let (cache, gate) = (cache.clone(), Arc::clone(&gate));
+            thread::spawn(move || gated_blocking(&cache, &gate, 1))
+        };
+        eventually("the body begins", || gate.entered() == 1);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let call = gated(&cache, &gate, 1);
+            let opening = async {
+                settle(&cache).await;
+                gate.open();
+            };
+            assert_eq!(tokio::join!(call, opening).0, 1001);
+        });
+        assert_eq!(leader.join().unwrap(), 1001);
+        assert_eq!(gate.entered(), 1);
+    }
+}
+
+/// Calls that wait for a body, in tasks of their own.
+async fn waiting(cache: &Cache, gate: &Arc<Gate>, count: usize) -> Vec<tokio::task::JoinHandle<u64>> {
+    let call = || {
+        let (cache, gate) = (cache.clone(), Arc::clone(gate));
+        tokio::spawn(async move { gated(&cache, &gate, 1).await })
+    };
+    let leader = call();
+    gate.wait_for(1).await;
+    let calls = std::iter::once(leader).chain((1..count).map(|_| call())).collect();
+    settle(cache).await;
+    calls
+}
+
+#[tokio::test]
+async fn a_cancelled_leader_hands_over() {
+    let server = Server::start();
+    for cache in caches(&server) {
+        let gate = Arc::new(Gate::closed());
+        let mut calls = waiting(&cache, &gate, 50).await;
+        for leader in 1..=3 {
+            // The first in line leads, and each that is cancelled is replaced by another one.
+            gate.wait_for(leader).await;
+            let cancelled: Vec<_> = calls.drain(..).collect();
+            for call in cancelled {
+                // Which one leads is not known: cancel one after another until another body begins.
+                if gate.entered() == leader {
+                    call.abort();
+                    let _ = call.await;
+                    settle(&cache).await;
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                } else {
+                    calls.push(call);
+                }
+            }
+            assert!(!calls.is_empty(), "every call was cancelled");
+        }
+        gate.open();
+        for call in calls {
+            assert_eq!(call.await.unwrap(), 1004);
+        }
+        assert_eq!(gate.entered(), 4);
+        assert_eq!(gated_entry(&cache, 1).get().await.unwrap(), Some(1004));
+    }
+}
+
+#[tokio::test]
+async fn most_waiters_cancelled_the_rest_get_the_value() {
+    let server = Server::start();
+    for cache in caches(&server) {
+        let gate = Arc::new(Gate::closed());
+        let mut calls = waiting(&cache, &gate, 100).await;
+        for call in calls.drain(10..) {
+            call.abort();
+            let _ = call.await;
+        }
+        gate.open();
+        for call in calls {
+            assert_eq!(call.await.unwrap(), 1001);
+        }
+        assert_eq!(gate.entered(), 1);
+    }
+}
+
+#[tokio::test]
+async fn all_cancelled_the_body_is_dropped_and_nothing_stays() {
+    let server = Server::start();
+    for cache in caches(&server) {
+        let gate = Arc::new(Gate::closed());
+        for call in waiting(&cache, &gate, 100).await {
+            call.abort();
+            let _ = call.await;
+        }
+        assert_eq!(Arc::strong_count(&gate), 1, "a call or a body still holds on to it");
+        if format!("{cache:?}").contains("redis://") {
+            eventually("no lease is left", || server.cli(&["EXISTS", "once:gated:1"]) == "0");
+        }
+        gate.open();
+        assert!(gated(&cache, &gate, 1).await > 1000, "the next call computes at once");
+    }
+}
+
+#[tokio::test]
+async fn a_call_cancelled_while_it_stores_leaves_no_lease_behind() {
+    let server = Server::start();
+    let proxy = server.proxy();
+    let cache = Cache::builder(&proxy.url()).unwrap().build();
+    let gate = Gate::closed();
+    gate.open();
+    gated(&cache, &gate, 7).await; // connects
+    gate.close();
+    {
+        let mut call = std::pin::pin!(gated(&cache, &gate, 1));
+        tokio::select! {
+            _ = &mut call => unreachable!("the gate is closed"),
+            () = gate.wait_for(2) => {}
+        }
+        // The fill is sent and not answered.
+        server.stop();
+        gate.open();
+        let begun = tokio::time::timeout(Duration::from_millis(50), &mut call).await;
+        assert!(begun.is_err(), "{begun:?}");
+    }
+    server.cont();
+    eventually("no lease is left", || {
+        let slot: Option<Vec<u8>> = redis::cmd("GET").arg("once:gated:1").query(&mut server.connection()).unwrap();
+        !slot.is_some_and(|slot| slot.starts_with(b"L"))
+    });
+}
+
+#[tokio::test]
+async fn a_panicking_leader_makes_nobody_hang() {
+    #[redis_cached(prefix = "once", name = "fragile", cache = cache, skip(cache, gate))]
+    async fn fragile(cache: &Cache, gate: &Gate, id: u64) -> u64 {
+        let run = gate.pass().await;
+        assert!(run > 1, "the first run panics");
+        id
+    }
+    let server = Server::start();
+    for cache in caches(&server) {
+        let gate = Arc::new(Gate::closed());
+        let calls = (0..50).map(|_| {
+            let (cache, gate) = (cache.clone(), Arc::clone(&gate));
+            tokio::spawn(async move { fragile(&cache, &gate, 1).await })
+        });
+        let calls: Vec<_> = calls.collect();
+        gate.wait_for(1).await;
+        settle(&cache).await;
+        gate.open();
+        let mut panics = 0;
+        for call in calls {
+            match call.await {
+                Ok(value) => assert_eq!(value, 1),
+                Err(error) => panics += usize::from(error.is_panic()),
+            }
+        }
+        assert_eq!(panics, 1);
+        assert_eq!(fragile_entry(&cache, 1).get().await.unwrap(), Some(1), "one of the others stored it");
+    }
+}
+
+#[tokio::test]
+async fn values_that_are_not_stored_are_shared_all_the_same() {
+    #[redis_cached(prefix = "once", name = "absent", cache = cache, skip(cache, gate))]
+    async fn absent(cache: &Cache, gate: &Gate, id: u64) -> Option<String> {
+        gate.pass().await;
+        (id == 0).then(String::new)
+    }
+    #[redis_cached(prefix = "once", name = "refused", cache = cache, skip(cache, gate), cache_if = |_| false)]
+    async fn refused(cache: &Cache, gate: &Gate, id: u64) -> u64 {
+        gate.pass().await as u64 + id
+    }
+    let server = Server::start();
+    for cache in caches(&server) {
+        let (nones, some) = (Gate::closed(), Gate::closed());
+        let calls = async {
+            let nones = futures(20, || absent(&cache, &nones, 1));
+            let some = futures(20, || refused(&cache, &some, 10));
+            tokio::join!(nones, some)
+        };
+        let opening = async {
+            nones.wait_for(1).await;
+            some.wait_for(1).await;
+            settle(&cache).await;
+            nones.open();
+            some.open();
+        };
+        let ((none, some_of), ()) = tokio::join!(calls, opening);
+        assert!(none.iter().all(Option::is_none));
+        assert_eq!(some_of, [11; 20]);
+        assert_eq!((nones.entered(), some.entered()), (1, 1));
+        assert_eq!(absent_entry(&cache, 1).get().await.unwrap(), None);
+        assert_eq!(refused_entry(&cache, 10).get().await.unwrap(), None);
+    }
+}
+
+/// The outputs of so many futures, all at once in this task.
+async fn futures<F: Future>(count: usize, make: impl Fn() -> F) -> Vec<F::Output> {
+    let mut futures: Vec<_> = (0..count).map(|_| (Box::pin(make()), None)).collect();
+    std::future::poll_fn(|context| {
+        for (future, output) in &mut futures {
+            if output.is_none()
+                && let std::task::Poll::Ready(value) = future.as_mut().poll(context)
+            {
+                *output = Some(value);
+            }
+        }
+        if futures.iter().all(|(_, output)| output.is_some()) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+    futures.into_iter().filter_map(|(_, output)| output).collect()
+}
+
+#[tokio::test]
+async fn a_body_that_calls_itself_with_its_own_arguments_computes() {
+    #[redis_cached(prefix = "once", name = "recursive", cache = cache, skip(cache, depth))]
+    fn recursive<'a>(
+        cache: &'a Cache,
+        depth: &'a AtomicUsize,
+        id: u64,
+    ) -> std::pin::Pin<Box<dyn Future<Output = u64> + Send + 'a>> {
+        Box::pin(async move {
+            if depth.fetch_add(1, SeqCst) == 2 {
+                return id;
+            }
+            recursive(cache, depth, id).await + 1
+        })
+    }
+    #[redis_cached(prefix = "once", name = "recursive_blocking", cache = cache, skip(cache, depth))]
+    fn recursive_blocking(cache: &Cache, depth: &AtomicUsize, id: u64) -> u64 {
+        if depth.fetch_add(1, SeqCst) == 2 { id } else { recursive_blocking(cache, depth, id) + 1 }
+    }
+    let server = Server::start();
+    for cache in caches(&server) {
+        let begun = Instant::now();
+        assert_eq!(recursive(&cache, &AtomicUsize::new(0), 10).await, 12);
+        assert_eq!(recursive_blocking(&cache, &AtomicUsize::new(0), 10), 12);
+        assert!(begun.elapsed() < Duration::from_secs(5), "it waited for itself");
+    }
+}
+
+/// Two functions whose bodies call each other's entries: each would wait for the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_functions_that_call_each_other_do_not_wait_for_each_other() {
+    #[redis_cached(prefix = "once", name = "ping", cache = cache, skip(cache, both, deep))]
+    async fn ping(cache: &Cache, both: &tokio::sync::Barrier, deep: bool, id: u64) -> u64 {
+        if !deep {
+            both.wait().await;
+            Box::pin(pong(cache, both, true, id)).await + 1
+        } else {
+            id
+        }
+    }
+    #[redis_cached(prefix = "once", name = "pong", cache = cache, skip(cache, both, deep))]
+    fn pong<'a>(
+        cache: &'a Cache,
+        both: &'a tokio::sync::Barrier,
+        deep: bool,
+        id: u64,
+    ) -> std::pin::Pin<Box<dyn Future<Output = u64> + Send + 'a>> {
+        Box::pin(async move {
+            if !deep {
+                both.wait().await;
+                ping(cache, both, true, id).await + 1
+            } else {
+                id
+            }
+        })
+    }
+    let server = Server::start();
+    for cache in caches(&server) {
+        for id in 0..20 {
+            let begun = Instant::now();
+            let both = tokio::sync::Barrier::new(2);
+            let (first, second) = tokio::join!(ping(&cache, &both, false, id), pong(&cache, &both, false, id));
+            assert!(first > id && second > id);
+            assert!(begun.elapsed() < Duration::from_secs(5), "they waited for each other");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nested_calls_of_other_functions_share_and_finish() {
+    #[redis_cached(prefix = "once", name = "outer", cache = cache, skip(cache, gate))]
+    async fn outer(cache: &Cache, gate: &Gate, id: u64) -> u64 {
+        gated(cache, gate, 1).await + id
+    }
+    let server = Server::start();
+    for cache in caches(&server) {
+        let gate = Gate::closed();
+        let calls = async { tokio::join!(outer(&cache, &gate, 1), outer(&cache, &gate, 2), gated(&cache, &gate, 1)) };
+        let opening = async {
+            gate.wait_for(1).await;
+            settle(&cache).await;
+            gate.open();
+        };
+        assert_eq!(tokio::join!(calls, opening).0, (1002, 1003, 1001));
+        assert_eq!(gate.entered(), 1);
+    }
+}
+
+/// Two functions, of other types, share a key by mistake or on purpose: none gets what is not its own.
+#[tokio::test]
+async fn functions_of_other_types_over_one_key_get_their_own() {
+    #[redis_cached(prefix = "once", key = "gated:{id}", cache = cache, skip(cache))]
+    async fn text(cache: &Cache, id: u64) -> String {
+        format!("text {id}")
+    }
+    let server = Server::start();
+    for cache in caches(&server) {
+        let gate = Gate::closed();
+        let call = gated(&cache, &gate, 1);
+        let other = async {
+            gate.wait_for(1).await;
+            let opening = async {
+                settle(&cache).await;
+                gate.open();
+            };
+            tokio::join!(text(&cache, 1), opening).0
+        };
+        let (number, text) = tokio::join!(call, other);
+        assert_eq!((number, text.as_str()), (1001, "text 1"));
+    }
+}
+
+#[tokio::test]
+async fn an_invalidation_during_a_body_sends_later_calls_to_a_new_one() {
+    let server = Server::start();
+    for cache in caches(&server) {
+        let gate = Arc::new(Gate::closed());
+        let early = waiting(&cache, &gate, 10).await;
+        gated_entry(&cache, 1).invalidate().await.unwrap();
+        let late = {
+            let (cache, gate) = (cache.clone(), Arc::clone(&gate));
+            tokio::spawn(async move { gated(&cache, &gate, 1).await })
+        };
+        gate.wait_for(2).await;
+        gate.open();
+        for call in early {
+            assert_eq!(call.await.unwrap(), 1001, "they began before");
+        }
+        assert_eq!(late.await.unwrap(), 1002);
+        assert_eq!(gated_entry(&cache, 1).get().await.unwrap(), Some(1002));
+    }
+}
+
+#[tokio::test]
+async fn while_redis_is_away_calls_of_one_process_share_a_body() {
+    let server = Server::start();
+    let cache = Cache::builder(&server.url()).unwrap().build();
+    let gate = Arc::new(Gate::closed());
+    gate.open();
+    gated(&cache, &gate, 9).await;
+    gate.close();
+    server.kill();
+    let call = || {
+        let (cache, gate) = (cache.clone(), Arc::clone(&gate));
+        tokio::spawn(async move { gated(&cache, &gate, 1).await })
+    };
+    let leader = call();
+    gate.wait_for(2).await;
+    let followers: Vec<_> = (0..50).map(|_| call()).collect();
+    // They end within a time-out each, whatever becomes of the connection.
+    eventually_async("everybody was refused", || cache.stats().bypasses >= 1).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(gated_entry(&cache, 1).invalidate().await.is_err(), "nobody to tell");
+    // Its body may have read what is out of date now.
+    let late = call();
+    gate.wait_for(3).await;
+    gate.open();
+    assert_eq!(leader.await.unwrap(), 1002);
+    for call in followers {
+        assert_eq!(call.await.unwrap(), 1002);
+    }
+    assert_eq!(late.await.unwrap(), 1003);
+}
+
+async fn eventually_async(what: &str, condition: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < support::PATIENCE, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
