@@ -5,9 +5,10 @@
 //! REDIS_URL=redis://127.0.0.1:6379 cargo run --example blocking
 //! ```
 //!
-//! Four threads compute one number each, then four others ask for the same numbers. Without
-//! `REDIS_URL` the threads share them through the memory of this process. With it they are in
-//! Redis for a minute: a second run computes none of them.
+//! Four threads compute one number each, then four others ask for the same numbers, then four ask
+//! for one new number at the same time: one computes it, and three wait. Without `REDIS_URL` the
+//! threads share them through the memory of this process. With it they are in Redis for a minute:
+//! a second run computes none of them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -31,11 +32,15 @@ fn count(limit: u64) {
 }
 
 fn main() -> Result<(), redis_cached::Error> {
-    for round in ["Four threads", "Four more threads"] {
+    for (round, limits) in [
+        ("Four threads", [100_000, 200_000, 300_000, 400_000]),
+        ("Four more threads", [100_000, 200_000, 300_000, 400_000]),
+        ("Four threads with one new number", [500_000; 4]),
+    ] {
         println!("{round}");
         let before = RUNS.load(Ordering::Relaxed);
         thread::scope(|scope| {
-            for limit in [100_000, 200_000, 300_000, 400_000] {
+            for limit in limits {
                 scope.spawn(move || count(limit));
             }
         });

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use redis_cached::{Cache, redis_cached};
-use support::{Gate, Server, eventually};
+use redis_cached::{Cache, ErrorKind, redis_cached};
+use support::{Gate, Server, eventually, in_time};
 use tokio::task::JoinSet;
 
 /// The body's time where it matters how long a stampede takes on top.
@@ -238,7 +238,7 @@ async fn a_cancelled_leader_hands_over() {
         for leader in 1..=3 {
             // The first in line leads, and each that is cancelled is replaced by another one.
             gate.wait_for(leader).await;
-            let cancelled: Vec<_> = calls.drain(..).collect();
+            let cancelled = std::mem::take(&mut calls);
             for call in cancelled {
                 // Which one leads is not known: cancel one after another until another body begins.
                 if gate.entered() == leader {
@@ -546,6 +546,32 @@ async fn an_invalidation_during_a_body_sends_later_calls_to_a_new_one() {
 }
 
 #[tokio::test]
+async fn a_burst_that_redis_does_not_answer_runs_one_body() {
+    let server = Server::start();
+    let cache = Cache::builder(&server.url()).unwrap().build();
+    let gate = Arc::new(Gate::closed());
+    gate.open();
+    gated(&cache, &gate, 9).await;
+    gate.close();
+    server.stop();
+    // The breaker is closed when they come, and each of them times out.
+    let calls = (0..50).map(|_| {
+        let (cache, gate) = (cache.clone(), Arc::clone(&gate));
+        tokio::spawn(async move { gated(&cache, &gate, 1).await })
+    });
+    let calls: Vec<_> = calls.collect();
+    gate.wait_for(2).await;
+    in_time("all of them were refused", async || cache.stats().bypasses >= 1).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    gate.open();
+    for call in calls {
+        assert_eq!(call.await.unwrap(), 1002);
+    }
+    assert_eq!(gate.entered(), 2);
+    server.cont();
+}
+
+#[tokio::test]
 async fn while_redis_is_away_calls_of_one_process_share_a_body() {
     let server = Server::start();
     let cache = Cache::builder(&server.url()).unwrap().build();
@@ -554,6 +580,11 @@ async fn while_redis_is_away_calls_of_one_process_share_a_body() {
     gated(&cache, &gate, 9).await;
     gate.close();
     server.kill();
+    in_time("the breaker opens", async || {
+        let refused = gated_entry(&cache, 2).get().await.expect_err("nobody is there");
+        refused.kind() == ErrorKind::CircuitOpen
+    })
+    .await;
     let call = || {
         let (cache, gate) = (cache.clone(), Arc::clone(&gate));
         tokio::spawn(async move { gated(&cache, &gate, 1).await })
@@ -561,9 +592,9 @@ async fn while_redis_is_away_calls_of_one_process_share_a_body() {
     let leader = call();
     gate.wait_for(2).await;
     let followers: Vec<_> = (0..50).map(|_| call()).collect();
-    // They end within a time-out each, whatever becomes of the connection.
-    eventually_async("everybody was refused", || cache.stats().bypasses >= 1).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
     assert!(gated_entry(&cache, 1).invalidate().await.is_err(), "nobody to tell");
     // Its body may have read what is out of date now.
     let late = call();
@@ -574,12 +605,4 @@ async fn while_redis_is_away_calls_of_one_process_share_a_body() {
         assert_eq!(call.await.unwrap(), 1002);
     }
     assert_eq!(late.await.unwrap(), 1003);
-}
-
-async fn eventually_async(what: &str, condition: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < support::PATIENCE, "waited in vain: {what}");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }

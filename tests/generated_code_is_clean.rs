@@ -30,8 +30,10 @@
 #![forbid(unsafe_code)]
 #![no_implicit_prelude]
 
+use ::core::clone::Clone;
 use ::core::convert::From;
 use ::core::future::ready;
+use ::core::marker::Send;
 use ::core::mem::drop;
 use ::core::option::Option;
 use ::core::prelude::rust_2024::{derive, test};
@@ -72,6 +74,27 @@ fn plain(id: u64, (a, b): (u8, &u8)) -> Option<u64> {
     id.checked_add(u64::from(a))?.checked_add(u64::from(*b))
 }
 
+/// An error that is shared, of a function that runs in the background.
+#[redis_cached(
+    stale_while_revalidate = "30s",
+    stale_if_error = "1h",
+    refresh_ahead = 0.5,
+    single_flight = process,
+    lease = 5,
+    skip(db)
+)]
+async fn behind(db: &Arc<Db>, text: &str, id: Option<&u64>, (a, _b): (u8, u8)) -> Result<User, String> {
+    let _db = ready(db).await;
+    let found = id.copied().ok_or_else(|| String::from(text))?;
+    Result::Ok(User { id: found.saturating_add(u64::from(a)) })
+}
+
+/// A plain one.
+#[redis_cached(refresh_ahead = 0.5)]
+fn plain_behind<T: Serialize + Clone + Send + 'static>(text: &str, _with: T) -> Result<usize, String> {
+    text.len().checked_add(1).ok_or_else(String::new)
+}
+
 /// With parameters of its own.
 #[redis_cached(skip(_with))]
 fn generic<T: Serialize, const N: usize>(text: &str, _with: T) -> usize {
@@ -82,6 +105,12 @@ impl Db {
     /// A method.
     #[redis_cached(skip(self))]
     async fn method(self: &Arc<Self>, id: u64) -> u64 {
+        ready(id).await
+    }
+
+    /// In the background.
+    #[redis_cached(skip(self), stale_while_revalidate = 1)]
+    async fn method_behind(self: Arc<Self>, id: u64) -> u64 {
         ready(id).await
     }
 
@@ -96,6 +125,8 @@ impl Db {
 trait Find {
     /// The method.
     fn find(&self, id: u64) -> u64;
+    /// Another.
+    fn try_find(&self, id: u64) -> Result<u64, String>;
 }
 
 impl Find for Db {
@@ -103,6 +134,11 @@ impl Find for Db {
     fn find(&self, mut id: u64) -> u64 {
         id = id.saturating_add(1);
         id
+    }
+
+    #[redis_cached(siblings = off, skip(self), stale_if_error = 5)]
+    fn try_find(&self, id: u64) -> Result<u64, String> {
+        id.checked_add(1).ok_or_else(String::new)
     }
 }
 
@@ -112,6 +148,10 @@ fn it_compiles() {
     ::std::assert_eq!(plain(1, (2, &3)), Option::Some(6));
     ::std::assert_eq!(generic::<_, 3>("a", 'x'), 4);
     ::std::assert_eq!(Db::associated(1), 1);
+    ::std::assert_eq!(plain_behind("a", 'x'), Result::Ok(2));
+    ::std::assert_eq!(Db.try_find(1), Result::Ok(2));
+    drop(behind(&Arc::new(Db), "a", Option::Some(&1), (1, 2)));
+    drop(Arc::new(Db).method_behind(1));
     ::std::assert_eq!(Db.find(1), 2);
     drop(Arc::new(Db).method(1));
 }

@@ -2,10 +2,11 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, redis_cached};
-use support::Server;
+use support::{Gate, Server};
 
 fn expires_in(server: &Server, key: &str) -> i64 {
     redis::cmd("PTTL").arg(key).query(&mut server.connection()).unwrap()
@@ -82,4 +83,106 @@ async fn any_deletion_during_a_body_voids_its_result() {
     assert_eq!(cache.stats().refused, 6);
     voided(&cache, &server, &["PING"], 1).await;
     assert_eq!(voided_entry(&cache, 1).get().await.unwrap(), Some(1));
+}
+
+/// `lease` says how long.
+#[redis_cached(prefix = "lease", name = "short", lease = "300ms", cache = cache, skip(cache, gate))]
+async fn short(cache: &Cache, gate: &Gate, id: u64) -> u64 {
+    id + gate.pass().await as u64
+}
+
+#[redis_cached(prefix = "lease", name = "short_blocking", lease = "300ms", cache = cache, skip(cache, gate))]
+fn short_blocking(cache: &Cache, gate: &Gate, id: u64) -> u64 {
+    id + gate.pass_blocking() as u64
+}
+
+/// Two views of one server, as two processes have them, and one memory.
+fn pairs(server: &Server) -> [[Cache; 2]; 2] {
+    let memory = Cache::builder("memory://").unwrap().build();
+    [[memory.clone(), memory], [0, 1].map(|_| Cache::builder(&server.url()).unwrap().build())]
+}
+
+#[tokio::test]
+async fn a_body_slower_than_its_lease_keeps_it_and_runs_once() {
+    let server = Server::start();
+    for [leader, other] in pairs(&server) {
+        let gate = Arc::new(Gate::closed());
+        let first = {
+            let gate = Arc::clone(&gate);
+            tokio::spawn(async move { short(&leader, &gate, 10).await })
+        };
+        gate.wait_for(1).await;
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        let second = {
+            let (other, gate) = (other.clone(), Arc::clone(&gate));
+            tokio::spawn(async move { short(&other, &gate, 10).await })
+        };
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        gate.open();
+        assert_eq!((first.await.unwrap(), second.await.unwrap()), (11, 11));
+        assert_eq!(short_entry(&other, 10).get().await.unwrap(), Some(11));
+        assert_eq!(gate.entered(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_waited_for_a_lease_long_computes() {
+    let server = Server::start();
+    for [leader, other] in pairs(&server) {
+        let gate = Arc::new(Gate::closed());
+        let first = {
+            let gate = Arc::clone(&gate);
+            tokio::spawn(async move { short(&leader, &gate, 10).await })
+        };
+        gate.wait_for(1).await;
+        let waiting = Instant::now();
+        let second = {
+            let gate = Arc::clone(&gate);
+            tokio::spawn(async move { short(&other, &gate, 10).await })
+        };
+        gate.wait_for(2).await;
+        assert!(waiting.elapsed() >= Duration::from_millis(290), "{:?}", waiting.elapsed());
+        gate.open();
+        assert_eq!((first.await.unwrap(), second.await.unwrap()), (11, 12));
+    }
+}
+
+#[test]
+fn a_plain_call_that_waited_for_a_lease_long_computes() {
+    let server = Server::start();
+    for [leader, other] in pairs(&server) {
+        let gate = Gate::closed();
+        std::thread::scope(|scope| {
+            scope.spawn(|| assert_eq!(short_blocking(&leader, &gate, 10), 11));
+            support::eventually("the body begins", || gate.entered() == 1);
+            let waiting = Instant::now();
+            scope.spawn(|| assert_eq!(short_blocking(&other, &gate, 10), 12));
+            support::eventually("the other body begins", || gate.entered() == 2);
+            assert!(waiting.elapsed() >= Duration::from_millis(290), "{:?}", waiting.elapsed());
+            gate.open();
+        });
+    }
+}
+
+/// What a process leaves behind that was killed.
+#[tokio::test]
+async fn a_lease_that_nobody_renews_ends_and_the_next_call_takes_over() {
+    let server = Server::start();
+    let gate = Gate::closed();
+    gate.open();
+    let cache = Cache::builder(&server.url()).unwrap().build();
+    for id in [10, 20] {
+        let key = short_entry(&cache, id).key().unwrap().to_owned();
+        let lease = [&b"L\x01"[..], &[7; 16]].concat();
+        redis::cmd("SET").arg(&key).arg(lease).arg("PX").arg(200).exec(&mut server.connection()).unwrap();
+        let begun = Instant::now();
+        let value = short(&cache, &gate, id).await;
+        assert!(
+            (Duration::from_millis(190)..Duration::from_secs(5)).contains(&begun.elapsed()),
+            "{:?}",
+            begun.elapsed()
+        );
+        assert_eq!(short_entry(&cache, id).get().await.unwrap(), Some(value), "it had the lease itself");
+    }
+    assert_eq!(gate.entered(), 2);
 }

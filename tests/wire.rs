@@ -46,10 +46,14 @@ async fn a_miss_reads_leases_and_fills_and_a_hit_is_one_get() {
     let mut monitor = server.monitor();
     double(&cache, 2).await;
     let miss = monitor.commands();
-    assert_eq!(names(&miss)[..2], ["GET", "SET"], "{miss:?}");
-    assert_eq!(miss[0][1], "wire:double:2");
-    // Redis 7.0 compares in a script, which runs commands of its own; newer servers in `SET`.
-    assert!(matches!(names(&miss)[2].as_str(), "EVALSHA" | "EVAL" | "SET"), "{miss:?}");
+    let commands = names(&miss);
+    assert_eq!(commands.len(), 3, "{miss:?}");
+    assert_eq!(miss[0], ["GET", "wire:double:2"]);
+    // Older servers lease in a script, which runs commands of its own, and so do all but the newest
+    // when they compare the lease at the fill.
+    for command in &commands[1..] {
+        assert!(matches!(command.as_str(), "EVALSHA" | "EVAL" | "SET"), "{miss:?}");
+    }
 
     double(&cache, 2).await;
     let hit = monitor.commands();

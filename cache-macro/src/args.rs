@@ -26,12 +26,18 @@ pub(crate) struct Args {
     pub(crate) cache_if: Option<Expr>,
     pub(crate) none_ttl: Option<(Ident, Lifetime)>,
     pub(crate) jitter: Option<f64>,
+    pub(crate) refresh_ahead: Option<(Ident, f64)>,
+    pub(crate) stale_while_revalidate: Option<(Ident, Lifetime)>,
+    pub(crate) stale_if_error: Option<(Ident, Lifetime)>,
+    pub(crate) single_flight: Option<SingleFlight>,
+    pub(crate) lease: Option<Lifetime>,
+    pub(crate) share_errors: Option<(Ident, bool)>,
     pub(crate) returns: Option<Returns>,
     pub(crate) siblings: bool,
     pub(crate) krate: Option<Path>,
 }
 
-/// `ttl = …`, `none_ttl = …`
+/// `ttl = …`, `none_ttl = …`, and other spans of time.
 pub(crate) enum Lifetime {
     Milliseconds(u64),
     Forever,
@@ -39,6 +45,16 @@ pub(crate) enum Lifetime {
     Constant(Expr),
     /// Of the value.
     Closure(Expr),
+}
+
+impl Lifetime {
+    /// What the user wrote, where it is no literal.
+    pub(crate) fn expr(&self) -> Option<&Expr> {
+        match self {
+            Lifetime::Constant(expr) | Lifetime::Closure(expr) => Some(expr),
+            Lifetime::Milliseconds(_) | Lifetime::Forever => None,
+        }
+    }
 }
 
 /// `prefix = …`
@@ -59,6 +75,14 @@ pub(crate) enum Codec {
     Custom(TypePath),
 }
 
+/// `single_flight = …`
+#[derive(Clone, Copy)]
+pub(crate) enum SingleFlight {
+    Shared,
+    Process,
+    Off,
+}
+
 /// `returns = …`
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Returns {
@@ -68,7 +92,7 @@ pub(crate) enum Returns {
 }
 
 /// How each argument is written, for messages.
-const FORMS: [(&str, &str); 14] = [
+const FORMS: [(&str, &str); 20] = [
     ("ttl", "ttl = 600"),
     ("prefix", "prefix = \"shop\""),
     ("name", "name = \"user\""),
@@ -80,6 +104,12 @@ const FORMS: [(&str, &str); 14] = [
     ("cache_if", "cache_if = |value| …"),
     ("none_ttl", "none_ttl = \"30s\""),
     ("jitter", "jitter = 0.1"),
+    ("refresh_ahead", "refresh_ahead = 0.8"),
+    ("stale_while_revalidate", "stale_while_revalidate = \"30s\""),
+    ("stale_if_error", "stale_if_error = \"1h\""),
+    ("single_flight", "single_flight = process"),
+    ("lease", "lease = \"10s\""),
+    ("share_errors", "share_errors = off"),
     ("returns", "returns = result"),
     ("siblings", "siblings = off"),
     ("crate", "crate = ::path"),
@@ -140,7 +170,7 @@ impl Args {
             return Err(syn::Error::new(keyword.span(), format_args!("write `{form}`")));
         }
         match text.as_str() {
-            "ttl" => self.ttl = lifetime(input.parse()?, errors),
+            "ttl" => self.ttl = lifetime(input.parse()?, &OF_VALUES, errors),
             "prefix" => self.prefix = prefix(input.parse()?, errors),
             "name" => self.name = name(input.parse()?, errors),
             "key" => self.key = errors.keep(string(input.parse()?, form)),
@@ -150,14 +180,26 @@ impl Args {
             "cache_if" => self.cache_if = errors.keep(cache_if(input.parse()?)),
             "none_ttl" => self.none_ttl = none_ttl(keyword, input.parse()?, errors),
             "jitter" => self.jitter = errors.keep(jitter(input.parse()?)),
+            "refresh_ahead" => {
+                self.refresh_ahead = errors.keep(refresh_ahead(input.parse()?)).map(|part| (keyword, part));
+            }
+            "stale_while_revalidate" => self.stale_while_revalidate = stale(keyword, input.parse()?, form, errors),
+            "stale_if_error" => self.stale_if_error = stale(keyword, input.parse()?, form, errors),
+            "single_flight" => {
+                let words =
+                    [("shared", SingleFlight::Shared), ("process", SingleFlight::Process), ("off", SingleFlight::Off)];
+                self.single_flight = Some(word(input, &words)?);
+            }
+            "lease" => self.lease = lease(input.parse()?, errors),
+            "share_errors" => {
+                let on = word(input, &[("on", true), ("off", false)])?;
+                self.share_errors = Some((keyword, on));
+            }
             "returns" => {
                 let words = [("value", Returns::Value), ("option", Returns::Option), ("result", Returns::Result)];
-                self.returns = errors.keep(word(input, &words));
+                self.returns = Some(word(input, &words)?);
             }
-            "siblings" => {
-                let on = errors.keep(word(input, &[("on", true), ("off", false)]));
-                self.siblings = on.unwrap_or(true);
-            }
+            "siblings" => self.siblings = word(input, &[("on", true), ("off", false)])?,
             _ => {
                 let span = input.span();
                 let path = input.call(Path::parse_mod_style);
@@ -207,9 +249,33 @@ fn string(expr: Expr, form: &str) -> syn::Result<LitStr> {
     }
 }
 
-fn lifetime(expr: Expr, errors: &Errors) -> Option<Lifetime> {
+/// What to say of a span of time that cannot be.
+struct Words {
+    zero: &'static str,
+    too_large: &'static str,
+    forms: &'static str,
+}
+
+const OF_VALUES: Words = Words {
+    zero: "a lifetime of zero stores nothing",
+    too_large: "too large; for values that never expire write `forever`",
+    forms: "write seconds (`600`), a text (`\"10m\"`), a constant, `forever`, or a closure of the value",
+};
+
+const OF_STALE_VALUES: Words = Words {
+    zero: "for no stale values leave the argument out",
+    too_large: "too large; for stale values without a limit write `forever`",
+    forms: "write seconds (`600`), a text (`\"10m\"`), a constant, or `forever`",
+};
+
+const OF_LEASES: Words = Words {
+    zero: "shorter than 100 ms would be lost to a slow reply; write `\"100ms\"` or more",
+    too_large: "longer than 10 minutes would keep all callers waiting for one that crashed; write `\"10m\"` or less",
+    forms: "write seconds (`10`), a text (`\"10s\"`), or a constant",
+};
+
+fn lifetime(expr: Expr, words: &Words, errors: &Errors) -> Option<Lifetime> {
     let expr = ungrouped(expr);
-    let forms = "write seconds (`600`), a text (`\"10m\"`), a constant, `forever`, or a closure of the value";
     match &expr {
         Expr::Path(path) if path.path.is_ident("forever") => Some(Lifetime::Forever),
         Expr::Closure(_) => Some(Lifetime::Closure(expr)),
@@ -219,9 +285,9 @@ fn lifetime(expr: Expr, errors: &Errors) -> Option<Lifetime> {
         }
         Expr::Lit(ExprLit { lit: Lit::Int(seconds), .. }) => {
             match seconds.base10_parse::<u64>().ok().and_then(|seconds| seconds.checked_mul(1000)) {
-                Some(0) => errors.at(seconds.span(), "a lifetime of zero stores nothing"),
+                Some(0) => errors.at(seconds.span(), words.zero),
                 Some(milliseconds) => return Some(Lifetime::Milliseconds(milliseconds)),
-                None => errors.at(seconds.span(), "too large; for values that never expire write `forever`"),
+                None => errors.at(seconds.span(), words.too_large),
             }
             None
         }
@@ -229,8 +295,13 @@ fn lifetime(expr: Expr, errors: &Errors) -> Option<Lifetime> {
             "forever" => Some(Lifetime::Forever),
             value => match duration::milliseconds(value) {
                 Ok(milliseconds) => Some(Lifetime::Milliseconds(milliseconds)),
-                Err(reason) => {
-                    errors.at(text.span(), reason);
+                Err(wrong) => {
+                    let message = match wrong {
+                        duration::Wrong::Zero => words.zero,
+                        duration::Wrong::TooLarge => words.too_large,
+                        duration::Wrong::Form(message) => message,
+                    };
+                    errors.at(text.span(), message);
                     None
                 }
             },
@@ -240,7 +311,7 @@ fn lifetime(expr: Expr, errors: &Errors) -> Option<Lifetime> {
             None
         }
         Expr::Lit(other) => {
-            errors.at(other.span(), forms);
+            errors.at(other.span(), words.forms);
             None
         }
         Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => {
@@ -252,7 +323,7 @@ fn lifetime(expr: Expr, errors: &Errors) -> Option<Lifetime> {
 }
 
 fn none_ttl(keyword: Ident, expr: Expr, errors: &Errors) -> Option<(Ident, Lifetime)> {
-    match lifetime(expr, errors)? {
+    match lifetime(expr, &OF_VALUES, errors)? {
         Lifetime::Closure(closure) => {
             let message = "there is nothing in a `None` to look at; write a lifetime, such as `none_ttl = \"30s\"`";
             errors.at(closure.span(), message);
@@ -260,6 +331,30 @@ fn none_ttl(keyword: Ident, expr: Expr, errors: &Errors) -> Option<(Ident, Lifet
         }
         lifetime => Some((keyword, lifetime)),
     }
+}
+
+fn stale(keyword: Ident, expr: Expr, form: &str, errors: &Errors) -> Option<(Ident, Lifetime)> {
+    match lifetime(expr, &OF_STALE_VALUES, errors)? {
+        Lifetime::Closure(closure) => {
+            let message = format!("this is the same for every value; write a span of time, such as `{form}`");
+            errors.at(closure.span(), message);
+            None
+        }
+        lifetime => Some((keyword, lifetime)),
+    }
+}
+
+fn lease(expr: Expr, errors: &Errors) -> Option<Lifetime> {
+    let span = expr.span();
+    let message = match lifetime(expr, &OF_LEASES, errors)? {
+        Lifetime::Milliseconds(..100) => OF_LEASES.zero,
+        Lifetime::Milliseconds(600_001..) => OF_LEASES.too_large,
+        Lifetime::Forever => "a lease that never ends would outlive a caller that crashed; write `\"10m\"` or less",
+        Lifetime::Closure(_) => "there is no value yet to look at; write a span of time, such as `lease = \"10s\"`",
+        lifetime => return Some(lifetime),
+    };
+    errors.at(span, message);
+    None
 }
 
 /// One part of a key, as text: it cannot hold the separator.
@@ -301,15 +396,28 @@ fn version(expr: Expr) -> syn::Result<u32> {
     Err(syn::Error::new(expr.span(), "expected an integer from 0 to 4294967295"))
 }
 
+/// A number from zero up, as far as it is written as one.
+fn number(expr: &Expr) -> Option<f64> {
+    match literal(expr) {
+        Some(Lit::Float(number)) => number.base10_parse().ok(),
+        Some(Lit::Int(number)) => number.base10_parse().ok(),
+        _ => None,
+    }
+}
+
 fn jitter(expr: Expr) -> syn::Result<f64> {
     let expr = ungrouped(expr);
-    let part: Option<f64> = match literal(&expr) {
-        Some(Lit::Float(part)) => part.base10_parse().ok(),
-        Some(Lit::Int(part)) => part.base10_parse().ok(),
-        _ => None,
-    };
-    part.filter(|part| (0.0..=1.0).contains(part)).ok_or_else(|| {
+    number(&expr).filter(|part| (0.0..=1.0).contains(part)).ok_or_else(|| {
         let message = "expected the part of a lifetime that may be taken off, from 0.0 to 1.0: `0.1` is up to 10 %";
+        syn::Error::new(expr.span(), message)
+    })
+}
+
+fn refresh_ahead(expr: Expr) -> syn::Result<f64> {
+    let expr = ungrouped(expr);
+    number(&expr).filter(|&part| part > 0.0 && part < 1.0).ok_or_else(|| {
+        let message = "expected the part of a lifetime after which a hit starts a refresh, \
+                       between 0.0 and 1.0: `0.8` is its last fifth";
         syn::Error::new(expr.span(), message)
     })
 }

@@ -7,7 +7,7 @@ use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, GenericParam, Ident, Pat, PatIdent, Receiver, Type};
 
-use crate::args::{Codec, Lifetime, Prefix};
+use crate::args::{Codec, Lifetime, Prefix, SingleFlight};
 use crate::function::{self, Param};
 use crate::model::{Model, Part, Piece, Uses, Value};
 use crate::returns::Kind;
@@ -185,17 +185,51 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
     });
     let cache_if = model.args.cache_if.as_ref().map(|expr| quote!(cache_if: #expr,));
     let jitter = model.args.jitter.map(|jitter| quote!(jitter: #jitter,));
+    let fields: TokenStream = [none_ttl, cache_if, jitter].into_iter().flatten().chain(protocol(model)).collect();
     let new = quote_spanned!(span=> #rc_output::Plan::<#stored>::new);
-    let finish = match (&none_ttl, &cache_if, &jitter) {
-        (None, None, None) => quote!(#plan),
-        _ => quote!(#rc::Plan::<#stored> { #none_ttl #cache_if #jitter ..#plan }),
-    };
+    let finish = if fields.is_empty() { quote!(#plan) } else { quote!(#rc::Plan::<#stored> { #fields ..#plan }) };
     quote_spanned! {span=> {
         use #rc::AnyKind as _;
         let #codec = #codec_fns;
         let #plan = #new(#function, #codec, #nones, #ttl);
         #finish
     }}
+}
+
+// Input:
+//     single_flight = process, lease = "5s", refresh_ahead = 0.8
+//
+// Output:
+//     single_flight: __rc::SingleFlight::Process,
+//     lease: __rc::Ttl::Millis(5_000),
+//     refresh_ahead: Option::Some(0.8),
+fn protocol(model: &Model) -> Option<TokenStream> {
+    let rc = private(Span::mixed_site());
+    let args = &model.args;
+    let single_flight = args.single_flight.map(|reach| {
+        let reach = match reach {
+            SingleFlight::Shared => quote!(Shared),
+            SingleFlight::Process => quote!(Process),
+            SingleFlight::Off => quote!(Off),
+        };
+        quote!(single_flight: #rc::SingleFlight::#reach,)
+    });
+    let lease = args.lease.as_ref().map(|lifetime| {
+        let lifetime = constant_lifetime(lifetime);
+        quote!(lease: #lifetime,)
+    });
+    let refresh_ahead =
+        args.refresh_ahead.as_ref().map(|(_, part)| quote!(refresh_ahead: ::core::option::Option::Some(#part),));
+    let stale_while_revalidate = args.stale_while_revalidate.as_ref().map(|(_, lifetime)| {
+        let lifetime = constant_lifetime(lifetime);
+        quote!(stale_while_revalidate: #lifetime,)
+    });
+    let stale_if_error = args.stale_if_error.as_ref().map(|(_, lifetime)| {
+        let lifetime = constant_lifetime(lifetime);
+        quote!(stale_if_error: #lifetime,)
+    });
+    let fields = quote!(#single_flight #lease #refresh_ahead #stale_while_revalidate #stale_if_error);
+    (!fields.is_empty()).then_some(fields)
 }
 
 fn constant_lifetime(lifetime: &Lifetime) -> TokenStream {

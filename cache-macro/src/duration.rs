@@ -1,10 +1,19 @@
 //! Lifetimes as text: `10m`, `1h30m`, `250ms`.
 
+/// Why a text names no span of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    Zero,
+    TooLarge,
+    /// It is no such text, for the reason given.
+    Form(&'static str),
+}
+
 /// Milliseconds. Accepts what the runtime accepts of the environment variable
-/// `REDIS_CACHED_TTL`, and has the same words for what it does not.
-pub(crate) fn milliseconds(text: &str) -> Result<u64, &'static str> {
+/// `REDIS_CACHED_TTL`.
+pub(crate) fn milliseconds(text: &str) -> Result<u64, Wrong> {
     if text.is_empty() {
-        return Err("empty; write seconds (600) or a text such as \"10m\", \"1h30m\", \"250ms\"");
+        return Err(Wrong::Form("empty; write seconds (600) or a text such as \"10m\", \"1h30m\", \"250ms\""));
     }
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return nonzero(scaled(text, 1000)?);
@@ -14,7 +23,7 @@ pub(crate) fn milliseconds(text: &str) -> Result<u64, &'static str> {
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         if digits == 0 {
-            return Err("expected a number, as in \"600\", \"10m\", \"1h30m\" or \"250ms\"");
+            return Err(Wrong::Form("expected a number, as in \"600\", \"10m\", \"1h30m\" or \"250ms\""));
         }
         let (number, tail) = rest.split_at(digits);
         let letters = tail.bytes().take_while(u8::is_ascii_alphabetic).count();
@@ -25,22 +34,20 @@ pub(crate) fn milliseconds(text: &str) -> Result<u64, &'static str> {
             "m" => 60_000,
             "h" => 3_600_000,
             "d" => 86_400_000,
-            _ => return Err("unknown unit; use ms, s, m, h or d"),
+            _ => return Err(Wrong::Form("unknown unit; use ms, s, m, h or d")),
         };
-        total = total.checked_add(scaled(number, factor)?).ok_or(TOO_LARGE)?;
+        total = total.checked_add(scaled(number, factor)?).ok_or(Wrong::TooLarge)?;
         rest = tail;
     }
     nonzero(total)
 }
 
-const TOO_LARGE: &str = "too large; for values that never expire write `forever`";
-
-fn scaled(number: &str, factor: u64) -> Result<u64, &'static str> {
-    number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or(TOO_LARGE)
+fn scaled(number: &str, factor: u64) -> Result<u64, Wrong> {
+    number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or(Wrong::TooLarge)
 }
 
-fn nonzero(milliseconds: u64) -> Result<u64, &'static str> {
-    if milliseconds == 0 { Err("a lifetime of zero stores nothing") } else { Ok(milliseconds) }
+fn nonzero(milliseconds: u64) -> Result<u64, Wrong> {
+    if milliseconds == 0 { Err(Wrong::Zero) } else { Ok(milliseconds) }
 }
 
 #[cfg(test)]

@@ -6,13 +6,13 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{FnArg, Ident, Pat, PatIdent, PatType, Receiver, ReturnType, Signature, Token, Type, parse_quote};
 
-use crate::attrs;
 use crate::describe::{Names, description, facade_at, generated, private, stored};
 use crate::function::{Face, Function, Param};
 use crate::generics;
 use crate::model::Model;
 use crate::place::Place;
 use crate::returns::{self, Kind};
+use crate::{attrs, behind};
 
 // Input:
 //     #[redis_cached(ttl = 600, skip(db))]
@@ -81,11 +81,15 @@ fn caller(model: &Model, verb: &str, suffix: Option<&str>) -> TokenStream {
         Place::Inherent | Place::Trait | Place::TraitImpl => quote!(Self::#callee),
     };
     let turbofish = generics::turbofish(&sig.generics);
+    let callee = quote!(#callee #turbofish);
     let receiver = sig.receiver().map(|receiver| receiver.self_token);
     let args = receiver.map(ToTokens::into_token_stream).into_iter();
     let args = args.chain(model.params.iter().map(|param| param.ident.to_token_stream()));
     let description = description(model, sig.receiver(), &model.output, &TokenStream::new());
-    let run = run(model, verb, &quote!(move || #callee #turbofish (#(#args),*)));
+    let run = match &model.background {
+        Some(background) if suffix.is_none() => behind::run(model, background, &callee),
+        _ => run(model, verb, &quote!(move || #callee (#(#args),*))),
+    };
     let block = block(model.face, &description, &run);
     quote!(#docs #attrs #allow #allow_sibling #vis #new_sig #block)
 }
@@ -244,7 +248,7 @@ fn run(model: &Model, verb: &str, closure: &TokenStream) -> TokenStream {
     let span = generated(output.span());
     let rc = private(span);
     let (kind, errors) = match model.kind {
-        Kind::Result => ("result", Some(quote_spanned!(span=> #rc::Errors::never(),))),
+        Kind::Result => ("result", Some(errors(model))),
         _ => ("value", None),
     };
     match model.face {
@@ -258,6 +262,31 @@ fn run(model: &Model, verb: &str, closure: &TokenStream) -> TokenStream {
             let function = quote_spanned!(span=> #rc::#function::<#output>);
             quote_spanned!(span=> #function(#cache, #plan, #key, #errors #closure))
         }
+    }
+}
+
+// Input:
+//     -> Result<User, Error>
+//
+// Output:
+//     {
+//         use __rc::Unshared as _;
+//         __rc::ErrorProbe::<<Result<User, Error> as __rc::ResultLike>::Err>::new().errors()
+//     },
+pub(crate) fn errors(model: &Model) -> TokenStream {
+    let output = &model.output;
+    let span = generated(output.span());
+    let rc = private(span);
+    let is_off = matches!(model.args.share_errors, Some((_, false)));
+    if is_off || !returns::is_askable(output, &model.function.sig.generics) {
+        return quote_spanned!(span=> #rc::Errors::never(),);
+    }
+    quote_spanned! {span=>
+        {
+            #[allow(unused_imports)]
+            use #rc::Unshared as _;
+            #rc::ErrorProbe::<<#output as #rc::ResultLike>::Err>::new().errors()
+        },
     }
 }
 

@@ -10,6 +10,8 @@ use crate::model::Model;
 
 mod args;
 mod attrs;
+mod behind;
+mod borrows;
 mod check;
 mod describe;
 mod duration;
@@ -19,6 +21,7 @@ mod function;
 mod generics;
 mod mentions;
 mod model;
+mod own;
 mod place;
 mod returns;
 mod suggest;
@@ -72,6 +75,12 @@ mod tests;
 /// | `cache_if = …` | a closure of the value, or the path of a function: stores what it is true for | everything is stored |
 /// | `none_ttl = …` | stores `None`, for as long as this; like `ttl`, but no closure | `None` is not stored |
 /// | `jitter = 0.1` | takes a random part off each lifetime, here up to 10 % | 0 |
+/// | `refresh_ahead = 0.8` | past this part of the lifetime a hit starts a refresh in the [background](#refreshes-in-the-background) | off |
+/// | `stale_while_revalidate = "30s"` | serves an expired value for as long as this, while one refresh runs in the background; like `ttl`, but no closure | off |
+/// | `stale_if_error = "1h"` | serves an expired value for as long as this where the body returns `Err`; like `ttl`, but no closure | off |
+/// | `single_flight = …` | among which callers one runs the body for all: `shared` (of all processes), `process`, or `off` | `shared` |
+/// | `lease = "10s"` | the silence after which another process may take over a computation, from `"100ms"` to `"10m"`; like `ttl`, but no closure and not `forever` | 10 s |
+/// | `share_errors = off` | those who waited for a body that fails run it themselves, instead of getting [its error](#errors) | on where possible |
 /// | `returns = …` | `value`, `option` or `result`, where the spelling of the return type misleads | see [below](#return-types) |
 /// | `siblings = off` | emits the function alone | `siblings = on` |
 /// | `crate = ::path` | where `redis-cached` is found, if it is renamed | `::redis_cached` |
@@ -145,6 +154,33 @@ mod tests;
 /// (`io::Result<User>`, `QueryResult<User>`). One that is none says `returns = value`; a `Result`
 /// behind another name is found out by its type, and refused until it says `returns = result`. An
 /// `Option` is recognized behind any name.
+///
+/// # Errors
+///
+/// An error is never stored. Where several callers wait for one body, its error goes to all of them,
+/// if its type is `Clone + Send + 'static`, and spelled without a lifetime (other than `'static`),
+/// `Self`, or a type parameter. For any other type, and with `share_errors = off`, those who waited
+/// run the body themselves.
+///
+/// A parameter of an `impl` block is out of the attribute's sight, unless its name is a single
+/// letter. If an error's type is such a parameter, the compiler may ask for it to be `'static`:
+/// make it so, or write `share_errors = off`.
+///
+/// # Refreshes in the background
+///
+/// With `refresh_ahead` or `stale_while_revalidate` the body also runs behind the back of a caller
+/// who has been answered already, in a task (or, of a plain function, in a thread) of its own. It
+/// needs arguments of its own there, skipped ones included, of which copies are made when, and only
+/// when, a refresh starts:
+///
+/// - Of `&T`, `Option<&T>` and `Cow<'_, T>`, a `T` is copied by `ToOwned`, and lent: `&str`, `&[T]`,
+///   `&Path`, and `&Pool` if it is `Clone`. The same goes for `&self`.
+/// - Everything else is cloned: it must be `Clone + Send + 'static`, as must type parameters and
+///   `impl Trait`.
+/// - `&mut T`, and types that borrow within, such as `(&str, u32)` or `Page<'_>`, are refused.
+///
+/// The future of an `async fn` must be `Send`. One that calls itself cannot be refreshed so, nor can
+/// a function with `siblings = off`.
 ///
 /// # Limits
 ///

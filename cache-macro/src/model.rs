@@ -14,6 +14,7 @@ use crate::check::Errors;
 use crate::features::Features;
 use crate::function::{Face, Function, Param};
 use crate::mentions::Variables;
+use crate::own::Background;
 use crate::place::{self, Place};
 use crate::returns::{self, Kind};
 use crate::suggest::did_you_mean;
@@ -27,6 +28,7 @@ pub(crate) struct Model {
     /// Without the future around it.
     pub(crate) output: Type,
     pub(crate) kind: Kind,
+    pub(crate) background: Option<Background>,
     pub(crate) pieces: Vec<Piece>,
     /// Which parameters the key needs, and which `cache = …`.
     pub(crate) key: Uses,
@@ -81,6 +83,7 @@ impl Model {
         let is_cacheable = function.check(features, errors);
         let output = function.output().filter(|_| is_cacheable)?.clone();
         let kind = returns::kind(&output, &args, errors);
+        let background = Background::new(&args, &function, &params, errors);
         let pieces = pieces?;
         let key = scope.uses(pieces.iter().filter_map(|piece| match piece {
             Piece::Part(Part { value: Value::Expr(expr), .. }) => Some(expr),
@@ -102,7 +105,21 @@ impl Model {
             errors.at(function.sig.ident.span(), message);
         }
         let face = function.face();
-        Some(Model { args, face, params, output, kind, pieces, key, cache, not_in_entry, not_in_name, place, function })
+        Some(Model {
+            args,
+            face,
+            params,
+            output,
+            kind,
+            background,
+            pieces,
+            key,
+            cache,
+            not_in_entry,
+            not_in_name,
+            place,
+            function,
+        })
     }
 }
 
@@ -142,17 +159,22 @@ impl Scope<'_> {
         }
     }
 
-    /// Closures run where only the value is at hand.
+    /// Closures run where only the value is at hand, and constants where not even that is.
     fn check_closures(&self, args: &Args, errors: &Errors) {
-        let lifetimes = args.ttl.iter().chain(args.none_ttl.as_ref().map(|(_, lifetime)| lifetime));
-        let lifetimes = lifetimes.filter_map(|lifetime| match lifetime {
-            Lifetime::Constant(expr) | Lifetime::Closure(expr) => Some(expr),
-            Lifetime::Milliseconds(_) | Lifetime::Forever => None,
-        });
-        for expr in lifetimes.chain(&args.cache_if) {
+        let given = [&args.none_ttl, &args.stale_while_revalidate, &args.stale_if_error];
+        let given = given.into_iter().flatten().map(|(_, lifetime)| lifetime);
+        let given = given.chain(&args.lease).filter_map(Lifetime::expr);
+        let message = "a parameter is out of reach here: write a span of time, or a constant";
+        self.check_without_parameters(given, message, errors);
+        let of_value = args.ttl.iter().filter_map(Lifetime::expr).chain(&args.cache_if);
+        let message = "a parameter is out of reach here: the value alone decides, as in `|value| …`";
+        self.check_without_parameters(of_value, message, errors);
+    }
+
+    fn check_without_parameters<'a>(&self, exprs: impl Iterator<Item = &'a Expr>, message: &str, errors: &Errors) {
+        for expr in exprs {
             let variables = Variables::of(expr);
             if let Some(param) = variables.free().find(|name| self.knows(name)) {
-                let message = "a parameter is out of reach here: the value alone decides, as in `|value| …`";
                 errors.at(param.span(), message);
             }
         }

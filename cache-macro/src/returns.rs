@@ -5,12 +5,15 @@ use syn::spanned::Spanned;
 use syn::visit::Visit;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    GenericArgument, Lifetime, PathArguments, ReturnType, Type, TypeImplTrait, TypeParamBound, TypePath, TypeReference,
+    GenericArgument, Generics, Lifetime, PathArguments, ReturnType, Type, TypeImplTrait, TypeParamBound, TypePath,
+    TypeReference,
 };
 
 use crate::args::{self, Args};
 use crate::check::Errors;
 use crate::function::{Face, Function};
+use crate::mentions::identifiers;
+use crate::{borrows, generics};
 
 /// What of a returned value is stored.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,6 +80,26 @@ pub(crate) fn kind(ty: &Type, args: &Args, errors: &Errors) -> Kind {
     if let (Kind::Anything, Some((keyword, _))) = (kind, &args.none_ttl) {
         errors.at(keyword.span(), "with `returns = value` a `None` is a value like any other; remove `none_ttl`");
     }
+    let of_errors = [
+        args.stale_if_error.as_ref().map(|(keyword, _)| keyword),
+        args.share_errors.as_ref().map(|(keyword, _)| keyword),
+    ];
+    for keyword in of_errors.into_iter().flatten() {
+        match kind {
+            Kind::Result => {}
+            Kind::Anything => errors.at(
+                keyword.span(),
+                format_args!("with `returns = value` an error is a value like any other; remove `{keyword}`"),
+            ),
+            Kind::Value | Kind::Option => errors.at(
+                keyword.span(),
+                format_args!(
+                    "a function that returns no `Result` has no error; remove `{keyword}`, \
+                     or write `returns = result` if an alias hides the `Result`"
+                ),
+            ),
+        }
+    }
     kind
 }
 
@@ -124,6 +147,23 @@ pub(crate) fn type_args(path: &TypePath) -> Vec<&Type> {
         _ => None,
     });
     types.collect()
+}
+
+/// Whether the error of a `Result` may be asked whether it is `Clone + Send`: without a lifetime, of
+/// which the answer would know nothing, and without a type parameter, which may have one. Of a block
+/// around the function no more is known than that parameters often have a single letter.
+pub(crate) fn is_askable(ty: &Type, generics: &Generics) -> bool {
+    let error = match ty {
+        // Behind an alias with fewer arguments the error is out of sight.
+        Type::Path(path) => type_args(path).get(1).copied().unwrap_or(ty),
+        _ => ty,
+    };
+    let is_parameter = |word: &String| {
+        let is_short =
+            word.starts_with(|c: char| c.is_ascii_uppercase()) && word[1..].bytes().all(|c| c.is_ascii_digit());
+        is_short || word == "Self" || word == "impl" || generics::names(generics).any(|name| name == word)
+    };
+    borrows::at_all(error).is_none() && !identifiers(error).iter().any(is_parameter)
 }
 
 /// `Result`, `io::Result<T>`, `QueryResult<T>`. Not `SearchResult`: a type of that name may well be a
@@ -205,6 +245,31 @@ mod tests {
         assert!(boxed_output(&parse_quote!(futures::future::BoxFuture<'a, u8>)).is_some());
         assert!(boxed_output(&parse_quote!(Pin<Box<u8>>)).is_none());
         assert!(boxed_output(&parse_quote!(Box<dyn Future<Output = u8>>)).is_none());
+    }
+
+    #[test]
+    fn errors_that_may_depend_on_a_parameter_are_not_asked() {
+        let generics = parse_quote!(<'a, Key, const LEN: usize>);
+        for (ty, expected) in [
+            (parse_quote!(Result<User, sqlx::Error>), true),
+            (parse_quote!(Result<T, Arc<Error>>), true),
+            (parse_quote!(Result<Key, &'static str>), true),
+            (parse_quote!(Result<u8, Box<dyn Error>>), true),
+            (parse_quote!(io::Result<User>), true),
+            (parse_quote!(Found), true),
+            (parse_quote!(Result<u8, Box<dyn Error + Send + '_>>), false),
+            (parse_quote!(Result<u8, &str>), false),
+            (parse_quote!(Result<u8, Key>), false),
+            (parse_quote!(Result<u8, Short<LEN>>), false),
+            (parse_quote!(Result<u8, E>), false),
+            (parse_quote!(Result<u8, Failed<T1>>), false),
+            (parse_quote!(Result<u8, <E as Load>::Error>), false),
+            (parse_quote!(Result<u8, Self::Error>), false),
+            (parse_quote!(io::Result<T>), false),
+        ] {
+            let ty: Type = ty;
+            assert_eq!(is_askable(&ty, &generics), expected, "{}", quote::quote!(#ty));
+        }
     }
 
     #[test]

@@ -210,6 +210,11 @@ impl Cache {
         &self.0.refreshing
     }
 
+    /// How long one operation may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.0.timeout
+    }
+
     /// When an operation that starts now has to end.
     pub(crate) fn deadline(&self) -> Instant {
         Instant::now() + self.0.timeout

@@ -60,11 +60,6 @@ impl Error {
 }
 
 impl ErrorKind {
-    /// Whether nothing can be asked of the server, whatever it is.
-    pub(crate) fn is_outage(self) -> bool {
-        matches!(self, ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::CircuitOpen)
-    }
-
     pub(crate) fn describe(self) -> &'static str {
         match self {
             ErrorKind::Config => "the cache's configuration cannot be used",

@@ -10,9 +10,12 @@
 //! | `policy` | what is fresh, what is stored and for how long: pure, takes the clock |
 //! | `store` | one trait; `store::memory` and `store::redis` implement it |
 //! | `once`, `renewer` | what blocking callers need in place of a runtime |
+//! | `sharing` | how an error reaches the calls that waited for it |
+//! | `flight` | computations under way in this process, and who waits for them |
 //! | `cache`, `function` | a configured store; one cached function |
-//! | `engine` | the protocol of one call, over any store, async and blocking |
+//! | `engine` | the protocol of one call, over any store and timer, async and blocking |
 //! | `entry` | the verbs beside a function |
+//! | `own` | what a background refresh keeps of a call's arguments |
 //! | `__private` | what generated code names |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

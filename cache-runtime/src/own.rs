@@ -196,6 +196,7 @@ pub fn keep_option<T: ?Sized, K: KeptReferent<T>>(argument: &Option<&T>, verdict
 }
 
 /// Keeps what a `Cow<'_, T>` lends.
+#[expect(clippy::ptr_arg, reason = "that is how the parameter is spelled")]
 pub fn keep_cow<T: ?Sized + ToOwned, K: KeptReferent<T>>(argument: &Cow<'_, T>, verdict: K) -> Referent<T, K::Kept> {
     Referent(verdict.keep(argument), PhantomData)
 }

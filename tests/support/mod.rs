@@ -38,6 +38,15 @@ pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// [`eventually`] for tests whose other tasks have to run meanwhile.
+pub(crate) async fn in_time(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition().await {
+        assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 /// A server of its own, in a directory of its own, without persistence. Killed when dropped.
 pub(crate) struct Server {
     port: u16,
@@ -143,6 +152,16 @@ impl Server {
     /// Listens to the commands that reach the server from now on.
     pub(crate) fn monitor(&self) -> Monitor {
         Monitor::of(self.port)
+    }
+
+    /// Which server it is, and its version.
+    pub(crate) fn program(&self) -> String {
+        let info = self.cli(&["INFO", "server"]);
+        let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        match (field("valkey_version:"), field("redis_version:")) {
+            (Some(version), _) => format!("Valkey {version}"),
+            (None, version) => format!("Redis {}", version.unwrap_or("of unknown version")),
+        }
     }
 
     /// A way to it that can be disturbed.

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use super::eventually;
+
 /// What happens to bytes on their way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -27,6 +29,10 @@ pub(crate) enum Mode {
     Corrupt,
     /// This line is the reply to everything; the server hears nothing.
     Answer(&'static str),
+    /// What clients send is kept, also after they have given up, until [`Proxy::deliver`].
+    Hold,
+    /// As `Pass` until a client sends bytes with this text in them, and from these on `Hold`.
+    HoldFrom(&'static str),
 }
 
 /// Listens on a port of its own and forwards to a server. Its connections end with it.
@@ -49,6 +55,10 @@ struct Pair {
     server: TcpStream,
     /// For good: a connection that lost bytes never goes on as if nothing had been.
     frozen: AtomicBool,
+    /// What the client sent since it was held.
+    held: Mutex<Vec<u8>>,
+    /// The server has closed its side.
+    ended: AtomicBool,
 }
 
 impl Proxy {
@@ -105,6 +115,30 @@ impl Proxy {
         }
     }
 
+    /// How many bytes are held.
+    pub(crate) fn held(&self) -> usize {
+        self.state.pairs.lock().unwrap().iter().map(|pair| pair.held.lock().unwrap().len()).sum()
+    }
+
+    /// Hands the server all that is held, as if it had been on its way for so long: one connection
+    /// after the other, with `check` whenever the server has worked off what came by one. New
+    /// connections pass from now on.
+    pub(crate) fn deliver(&self, mut check: impl FnMut()) {
+        self.set(Mode::Pass);
+        let pairs = self.state.pairs.lock().unwrap().clone();
+        for pair in pairs {
+            let held = std::mem::take(&mut *pair.held.lock().unwrap());
+            if held.is_empty() {
+                continue;
+            }
+            (&pair.server).write_all(&held).unwrap();
+            // The server reads the end behind the commands, and then closes its side.
+            pair.server.shutdown(Shutdown::Write).unwrap();
+            eventually("the server has read it all", || pair.ended.load(SeqCst));
+            check();
+        }
+    }
+
     /// How many connections were made so far.
     pub(crate) fn accepted(&self) -> usize {
         self.state.accepted.load(SeqCst)
@@ -129,7 +163,13 @@ impl State {
         let Ok(server) = TcpStream::connect(("127.0.0.1", self.target)) else { return };
         client.set_nodelay(true).unwrap();
         server.set_nodelay(true).unwrap();
-        let pair = Arc::new(Pair { client, server, frozen: AtomicBool::new(false) });
+        let pair = Arc::new(Pair {
+            client,
+            server,
+            frozen: AtomicBool::new(false),
+            held: Mutex::default(),
+            ended: AtomicBool::new(false),
+        });
         self.pairs.lock().unwrap().push(Arc::clone(&pair));
         let (chunks, replies) = mpsc::channel();
         self.thread(&pair, |state, pair| {
@@ -140,6 +180,7 @@ impl State {
                 let wait = if let Mode::Delay(wait) = mode { wait } else { Duration::ZERO };
                 chunks.send((Instant::now() + wait, bytes.to_vec())).is_ok()
             });
+            pair.ended.store(true, SeqCst);
         });
         self.thread(&pair, move |state, pair| {
             for (due, bytes) in replies {
@@ -169,7 +210,14 @@ impl State {
                 Ok(0) | Err(_) => return,
                 Ok(read) => read,
             };
-            let mode = *self.mode.lock().unwrap();
+            let from_client = std::ptr::eq(from, &pair.client);
+            let mode = self.mode_for(&buffer[..read], from_client);
+            if mode == Mode::Hold && from_client {
+                // In this order: a frozen connection outlives its client.
+                pair.frozen.store(true, SeqCst);
+                pair.held.lock().unwrap().extend_from_slice(&buffer[..read]);
+                continue;
+            }
             if mode == Mode::Freeze {
                 pair.frozen.store(true, SeqCst);
             }
@@ -184,6 +232,17 @@ impl State {
                 return;
             }
         }
+    }
+
+    fn mode_for(&self, bytes: &[u8], from_client: bool) -> Mode {
+        let mut mode = self.mode.lock().unwrap();
+        if let Mode::HoldFrom(text) = *mode
+            && from_client
+            && bytes.windows(text.len()).any(|window| window == text.as_bytes())
+        {
+            *mode = Mode::Hold;
+        }
+        *mode
     }
 
     fn reply(&self, pair: &Pair, mut bytes: Vec<u8>) -> bool {

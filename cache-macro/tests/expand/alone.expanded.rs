@@ -66,6 +66,14 @@ impl Find for Repo {
                 cache,
                 plan,
                 key,
+                {
+                    #[allow(unused_imports)]
+                    use __rc::Unshared as _;
+                    __rc::ErrorProbe::<
+                        <io::Result<User> as __rc::ResultLike>::Err,
+                    >::new()
+                        .errors()
+                },
                 move || async move {
                     if let ::core::option::Option::Some(ret) = ::core::option::Option::None::<
                         io::Result<User>,

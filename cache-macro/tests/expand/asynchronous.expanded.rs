@@ -57,7 +57,18 @@ pub async fn user(db: &Db, id: u64, slug: Path<String>) -> Result<User, Error> {
         Result<User, Error>,
         _,
         _,
-    >(cache, plan, key, move || user_uncached(db, id, slug))
+    >(
+            cache,
+            plan,
+            key,
+            {
+                #[allow(unused_imports)]
+                use __rc::Unshared as _;
+                __rc::ErrorProbe::<<Result<User, Error> as __rc::ResultLike>::Err>::new()
+                    .errors()
+            },
+            move || user_uncached(db, id, slug),
+        )
         .await
 }
 /// The body of `user`: computes, and leaves the cache alone.
@@ -132,7 +143,18 @@ pub async fn user_refresh(db: &Db, id: u64, slug: Path<String>) -> Result<User, 
         Result<User, Error>,
         _,
         _,
-    >(cache, plan, key, move || user_uncached(db, id, slug))
+    >(
+            cache,
+            plan,
+            key,
+            {
+                #[allow(unused_imports)]
+                use __rc::Unshared as _;
+                __rc::ErrorProbe::<<Result<User, Error> as __rc::ResultLike>::Err>::new()
+                    .errors()
+            },
+            move || user_uncached(db, id, slug),
+        )
         .await
 }
 /// The cache entry behind the call of `user` with the same arguments.

@@ -2,12 +2,12 @@
 //! wait.
 
 use std::convert::Infallible;
-use std::future::{Future, ready};
+use std::future::ready;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::Engine;
 use super::timer::OnThreads;
-use super::work::{Behind, Body, Work};
+use super::work::{Behind, Body};
 use crate::__private::ResultLike;
 use crate::cache::Cache;
 use crate::envelope::Token;
@@ -59,12 +59,12 @@ where
     V: Send + 'static,
     Bg: FnOnce() -> V + Send + 'static,
 {
-    let body = |args| Ok::<V, Infallible>(body(args));
-    let own = |args: &A| {
+    let body = |args| ready(Ok::<V, Infallible>(body(args)));
+    let start = |args: &A, cache: &Cache, plan: &Plan<V>, ticket: Ticket, id: Token| {
         let body = own(args);
-        move || Ok(body())
+        refresh_behind(cache, plan, ticket, id, || Ok::<V, Infallible>(body()));
     };
-    let work = OnThread(Behind { args, body, own });
+    let work = Behind { args, body, start };
     let Ok(value) = once(Engine::blocking(cache).call(&plan, key, Errors::never(), work));
     value
 }
@@ -85,41 +85,33 @@ where
     R::Err: 'static,
     Bg: FnOnce() -> R + Send + 'static,
 {
-    let body = |args| body(args).into_result();
-    let own = |args: &A| {
+    let body = |args| ready(body(args).into_result());
+    let start = |args: &A, cache: &Cache, plan: &Plan<R::Ok>, ticket: Ticket, id: Token| {
         let body = own(args);
-        move || body().into_result()
+        refresh_behind(cache, plan, ticket, id, || body().into_result());
     };
-    let work = OnThread(Behind { args, body, own });
+    let work = Behind { args, body, start };
     R::from_result(once(Engine::blocking(cache).call(&plan, key, errors, work)))
 }
 
-/// As `Behind`, on a thread instead of in a task.
-struct OnThread<W>(W);
-
-impl<V, E, A, F, O, Bg> Work<V, E> for OnThread<Behind<A, F, O>>
-where
+fn refresh_behind<V, E>(
+    cache: &Cache,
+    plan: &Plan<V>,
+    ticket: Ticket,
+    id: Token,
+    body: impl FnOnce() -> Result<V, E> + Send + 'static,
+) where
     V: Send + 'static,
     E: 'static,
-    F: FnOnce(A) -> Result<V, E>,
-    O: Fn(&A) -> Bg,
-    Bg: FnOnce() -> Result<V, E> + Send + 'static,
 {
-    fn run(self) -> impl Future<Output = Result<V, E>> {
-        let Behind { args, body, .. } = self.0;
-        ready(body(args))
-    }
-
-    fn run_behind(&self, cache: &Cache, plan: &Plan<V>, ticket: Ticket, id: Token) {
-        let Some(running) = Running::one_more() else { return };
-        let (cache, plan, body) = (cache.clone(), *plan, (self.0.own)(&self.0.args));
-        let task = move || {
-            let _running = running;
-            once(Engine::blocking(&cache).refresh_now(&plan, ticket, id, Body(|| ready(body()))));
-        };
-        // Where no thread can be had, the value stays old for now.
-        let _ = std::thread::Builder::new().name("redis-cached refresh".to_owned()).spawn(task);
-    }
+    let Some(running) = Running::one_more() else { return };
+    let (cache, plan) = (cache.clone(), *plan);
+    let task = move || {
+        let _running = running;
+        once(Engine::blocking(&cache).refresh_now(&plan, ticket, id, Body(|| ready(body()))));
+    };
+    // Where no thread can be had, the value stays old for now.
+    let _ = std::thread::Builder::new().name("redis-cached refresh".to_owned()).spawn(task);
 }
 
 /// So many threads refresh at the same time; past them, old values wait for their turn.

@@ -94,10 +94,17 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
     }
 
-    /// Waits for whatever runs in this process, without a look at the slot.
-    pub(super) async fn follow_any<E>(&self, key: &Key, errors: Errors<E>, patience: &mut Patience) -> Followed {
+    /// Waits for what runs in this process, without a look at the slot.
+    pub(super) async fn follow_any<E>(
+        &self,
+        key: &Key,
+        began: Instant,
+        is_away: bool,
+        errors: Errors<E>,
+        patience: &mut Patience,
+    ) -> Followed {
         loop {
-            let follower = match self.cache.flights().follow_any_or_lead(key) {
+            let follower = match self.cache.flights().follow_any_or_lead(key, began, is_away) {
                 Role::Follower(follower) => follower,
                 Role::Leader(leader) => return Followed::LeadHere(leader),
             };

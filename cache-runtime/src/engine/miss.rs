@@ -13,7 +13,7 @@ use super::work::Work;
 use super::{Engine, Fallback, Look, Missing, decode, lease, tell};
 use crate::cache::count;
 use crate::envelope;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::flight::{Leader, Patience};
 use crate::function::{Plan, SingleFlight};
 use crate::key::Key;
@@ -58,13 +58,15 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     ) -> Result<V, E> {
         let mut fallback = None;
         let mut patience = Patience::new(lease(plan));
+        // The call asked for its deadline first of all.
+        let began = by.checked_sub(self.cache.timeout()).unwrap_or(by);
         let turn = match found {
             Ok(missing) => self.turn(plan, key, missing, by, errors, &mut patience, &mut fallback).await,
             Err(error) => Err(error),
         };
         let turn = match turn {
             Ok(turn) => turn,
-            Err(error) => self.turn_away(plan, key, &error, errors, &mut patience).await,
+            Err(error) => self.turn_away(plan, key, &error, began, errors, &mut patience).await,
         };
         self.take_turn(plan, key, turn, fallback, errors, work).await
     }
@@ -214,20 +216,22 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         Ok(Turn::Alone)
     }
 
-    /// What the call does where the store cannot be asked: it shares any body that runs here.
+    /// What the call does where the store cannot be asked.
     async fn turn_away<'a, V, E>(
         &'a self,
         plan: &Plan<V>,
         key: &Key,
         error: &Error,
+        began: Instant,
         errors: Errors<E>,
         patience: &mut Patience,
     ) -> Turn<'a, S, V> {
         tell(plan.function, key, error);
-        if plan.single_flight == SingleFlight::Off || !error.kind().is_outage() {
+        if plan.single_flight == SingleFlight::Off {
             return Turn::Bypass;
         }
-        match self.follow_any(key, errors, patience).await {
+        let is_away = error.kind() == ErrorKind::CircuitOpen;
+        match self.follow_any(key, began, is_away, errors, patience).await {
             Followed::LeadHere(leader) => Turn::LeadAway(leader),
             Followed::Value(bytes) => self.shared(plan, key, &bytes).map_or(Turn::Bypass, Turn::Shared),
             Followed::Error(shared) => Turn::Failed(shared),
@@ -252,5 +256,5 @@ impl Fallback {
 }
 
 pub(super) fn take<E>(errors: Errors<E>, shared: &Mutex<Shared>) -> Option<E> {
-    errors.take(&*shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    errors.take(&shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
 }

@@ -181,12 +181,15 @@ fn decode<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<V, String> {
     (plan.codec.decode)(envelope::payload(bytes)).map_err(|error| error.to_string())
 }
 
-/// How long a slot stays leased if its holder says nothing more.
+/// How long a slot stays leased if its holder says nothing more: as the attribute says, which
+/// cannot check a constant.
 fn lease<V>(plan: &Plan<V>) -> Duration {
-    match plan.lease {
-        Ttl::Millis(millis) => Duration::from_millis(millis),
-        Ttl::Forever => Duration::MAX,
-    }
+    const SHORTEST: u64 = 100;
+    const LONGEST: u64 = 600_000;
+    Duration::from_millis(match plan.lease {
+        Ttl::Millis(millis) => millis.clamp(SHORTEST, LONGEST),
+        Ttl::Forever => LONGEST,
+    })
 }
 
 /// The key, if this function's values can be stored under it.

@@ -5,7 +5,7 @@ use std::future::Future;
 
 use super::Engine;
 use super::timer::InTasks;
-use super::work::{Behind, Body, Work};
+use super::work::{Behind, Body};
 use crate::__private::ResultLike;
 use crate::cache::Cache;
 use crate::envelope::Token;
@@ -69,11 +69,11 @@ where
     Bg: Future<Output = V> + Send + 'static,
 {
     let body = |args| async { Ok::<V, Infallible>(body(args).await) };
-    let own = |args: &A| {
+    let start = |args: &A, cache: &Cache, plan: &Plan<V>, ticket: Ticket, id: Token| {
         let body = own(args);
-        async move { Ok(body.await) }
+        refresh_behind(cache, plan, ticket, id, async { Ok::<V, Infallible>(body.await) });
     };
-    let Ok(value) = Engine::tokio(cache).call(&plan, key, Errors::never(), Behind { args, body, own }).await;
+    let Ok(value) = Engine::tokio(cache).call(&plan, key, Errors::never(), Behind { args, body, start }).await;
     value
 }
 
@@ -97,30 +97,25 @@ where
     Bg: Future<Output = R> + Send + 'static,
 {
     let body = |args| async { body(args).await.into_result() };
-    let own = |args: &A| {
+    let start = |args: &A, cache: &Cache, plan: &Plan<R::Ok>, ticket: Ticket, id: Token| {
         let body = own(args);
-        async move { body.await.into_result() }
+        refresh_behind(cache, plan, ticket, id, async { body.await.into_result() });
     };
-    R::from_result(Engine::tokio(cache).call(&plan, key, errors, Behind { args, body, own }).await)
+    R::from_result(Engine::tokio(cache).call(&plan, key, errors, Behind { args, body, start }).await)
 }
 
-impl<V, E, A, F, Fut, O, Bg> Work<V, E> for Behind<A, F, O>
-where
+fn refresh_behind<V, E>(
+    cache: &Cache,
+    plan: &Plan<V>,
+    ticket: Ticket,
+    id: Token,
+    body: impl Future<Output = Result<V, E>> + Send + 'static,
+) where
     V: Send + 'static,
     E: 'static,
-    F: FnOnce(A) -> Fut,
-    Fut: Future<Output = Result<V, E>>,
-    O: Fn(&A) -> Bg,
-    Bg: Future<Output = Result<V, E>> + Send + 'static,
 {
-    fn run(self) -> impl Future<Output = Result<V, E>> {
-        (self.body)(self.args)
-    }
-
-    fn run_behind(&self, cache: &Cache, plan: &Plan<V>, ticket: Ticket, id: Token) {
-        let (cache, plan, body) = (cache.clone(), *plan, (self.own)(&self.args));
-        spawn(async move { Engine::tokio(&cache).refresh_now(&plan, ticket, id, Body(|| body)).await });
-    }
+    let (cache, plan) = (cache.clone(), *plan);
+    spawn(async move { Engine::tokio(&cache).refresh_now(&plan, ticket, id, Body(|| body)).await });
 }
 
 /// Runs a task that nobody waits for.

@@ -32,10 +32,28 @@ where
     }
 }
 
-/// A body that may be refreshed in the background: what runs it with its arguments, and what makes
-/// copies of them first.
+/// A body that may be refreshed in the background: what runs it with its arguments, and what starts
+/// a refresh with copies of them.
+///
+/// `start` and not [`Work::run_behind`] has bounds with `'static`: with those on the implementation
+/// below, the compiler cannot tell that the future of a call is `Send`.
 pub(crate) struct Behind<A, F, O> {
     pub(crate) args: A,
     pub(crate) body: F,
-    pub(crate) own: O,
+    pub(crate) start: O,
+}
+
+impl<V, E, A, F, Fut, O> Work<V, E> for Behind<A, F, O>
+where
+    F: FnOnce(A) -> Fut,
+    Fut: Future<Output = Result<V, E>>,
+    O: Fn(&A, &Cache, &Plan<V>, Ticket, Token),
+{
+    fn run(self) -> impl Future<Output = Result<V, E>> {
+        (self.body)(self.args)
+    }
+
+    fn run_behind(&self, cache: &Cache, plan: &Plan<V>, ticket: Ticket, id: Token) {
+        (self.start)(&self.args, cache, plan, ticket, id);
+    }
 }

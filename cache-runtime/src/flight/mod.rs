@@ -3,8 +3,8 @@
 //! A *flight* is known by its key and the token of the lease that it computes under, or that
 //! another process computes under. A call may share what a flight ends with because its own read,
 //! sent after it started, saw that token in the slot: no invalidation came between the two. A
-//! key alone would not do. The exception is a server that nobody can ask: then calls share by the
-//! key, unless it was invalidated in this process.
+//! key alone would not do. Where the store cannot be asked, a call shares what began after itself;
+//! and once the store is known to be away, whatever was not invalidated in this process.
 //!
 //! Followers of both faces wait here: tasks with a waker, threads at a condition variable.
 
@@ -54,6 +54,8 @@ pub(crate) struct Flight {
     token: Option<Token>,
     /// The lease is this process', and goes to the followers if its leader is gone.
     is_ours: bool,
+    /// Its body begins later.
+    born: Instant,
     state: Mutex<State>,
     /// For the threads among the followers.
     changed: Condvar,
@@ -124,13 +126,15 @@ impl Flights {
         }
     }
 
-    /// Joins any body that runs in this process and was not invalidated in it, or starts one:
-    /// for when the store cannot be asked.
-    pub(crate) fn follow_any_or_lead(self: &Arc<Self>, key: &Key) -> Role {
+    /// Joins a body that runs in this process, or starts one, without a look at the slot: one that
+    /// began after the call did, at `began`; while the store `is_away`, any that was not
+    /// invalidated in this process.
+    pub(crate) fn follow_any_or_lead(self: &Arc<Self>, key: &Key, began: Instant, is_away: bool) -> Role {
         let mut all = self.all();
         let is_shared = |flight: &Flight| {
             let state = flight.lock();
-            state.outcome.is_none() && !state.voided && state.foreign.is_none()
+            let is_new = flight.born > began || (is_away && !state.voided);
+            is_new && state.outcome.is_none() && state.foreign.is_none()
         };
         match find(&all, key, is_shared) {
             Some(flight) => Role::Follower(self.join(flight)),
@@ -197,6 +201,7 @@ impl Flight {
             key: key.clone(),
             token,
             is_ours: false,
+            born: Instant::now(),
             state: Mutex::new(state),
             changed: Condvar::new(),
             awaits: nested::Awaits::default(),

@@ -87,18 +87,35 @@ fn a_read_counts_for_those_who_joined_before_it_was_sent() {
 }
 
 #[test]
+fn a_call_shares_what_began_after_itself() {
+    let (flights, key, before) = (Arc::<Flights>::default(), key(), Instant::now());
+    let leader = flights.lead(&key, token());
+    assert!(matches!(flights.follow_any_or_lead(&key, before, false), Role::Follower(_)));
+    let after = Instant::now();
+    let Role::Leader(newer) = flights.follow_any_or_lead(&key, after, false) else { panic!("that began before") };
+    flights.void(&key);
+    assert!(matches!(flights.follow_any_or_lead(&key, after, false), Role::Follower(_)), "still after");
+    drop((leader, newer));
+    assert!(flights.is_empty());
+}
+
+#[test]
 fn without_a_store_calls_share_what_was_not_invalidated() {
     let (flights, key) = (Arc::<Flights>::default(), key());
-    let Role::Leader(leader) = flights.follow_any_or_lead(&key) else { panic!("nothing runs") };
-    let Role::Follower(follower) = flights.follow_any_or_lead(&key) else { panic!("a body runs") };
+    let join = || {
+        let began = Instant::now();
+        flights.follow_any_or_lead(&key, began, true)
+    };
+    let Role::Leader(leader) = join() else { panic!("nothing runs") };
+    let Role::Follower(follower) = join() else { panic!("a body runs") };
     flights.void(&key);
-    let Role::Leader(newer) = flights.follow_any_or_lead(&key) else { panic!("it is out of date") };
-    let Role::Follower(late) = flights.follow_any_or_lead(&key) else { panic!("a newer one runs") };
+    let Role::Leader(newer) = join() else { panic!("it is out of date") };
+    let Role::Follower(late) = join() else { panic!("a newer one runs") };
     leader.publish(value("old"));
     newer.publish(value("new"));
     assert!(is_value(follower.block(soon()), "old"));
     assert!(is_value(late.block(soon()), "new"));
-    assert!(matches!(flights.follow_any_or_lead(&key), Role::Leader(_)), "neither runs any more");
+    assert!(matches!(join(), Role::Leader(_)), "neither runs any more");
 }
 
 #[test]

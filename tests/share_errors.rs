@@ -1,0 +1,138 @@
+//! `share_errors`: whether those who waited for a body get its error, or run it themselves.
+
+mod support;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use redis_cached::{Cache, redis_cached};
+use support::{Gate, Server};
+
+#[derive(Clone, Debug, PartialEq)]
+struct Failed(usize);
+
+struct NotClone(usize);
+
+#[redis_cached(prefix = "errors", name = "shared", cache = cache, skip(cache, gate))]
+async fn shared(cache: &Cache, gate: &Gate, id: u64) -> Result<u64, Failed> {
+    let run = gate.pass().await;
+    if id == 0 { Ok(id) } else { Err(Failed(run)) }
+}
+
+#[redis_cached(prefix = "errors", name = "own", share_errors = off, cache = cache, skip(cache, gate))]
+async fn own(cache: &Cache, gate: &Gate, id: u64) -> Result<u64, Failed> {
+    let run = gate.pass().await;
+    if id == 0 { Ok(id) } else { Err(Failed(run)) }
+}
+
+#[redis_cached(prefix = "errors", name = "not_clone", cache = cache, skip(cache, gate))]
+async fn not_clone(cache: &Cache, gate: &Gate, id: u64) -> Result<u64, NotClone> {
+    let run = gate.pass().await;
+    if id == 0 { Ok(id) } else { Err(NotClone(run)) }
+}
+
+fn caches(server: &Server) -> [Cache; 2] {
+    ["memory://", &server.url()].map(|url| Cache::builder(url).unwrap().build())
+}
+
+/// Until every call that was spawned has done what it can.
+async fn settle(cache: &Cache) {
+    shared_entry(cache, 0).get().await.unwrap();
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A hundred calls at once, all of which wait for the body of the first.
+macro_rules! fail_together {
+    ($function:ident, $cache:expr, $gate:expr) => {{
+        let calls = (0..100).map(|_| {
+            let (cache, gate) = ($cache.clone(), Arc::clone(&$gate));
+            tokio::spawn(async move { $function(&cache, &gate, 1).await })
+        });
+        let calls: Vec<_> = calls.collect();
+        $gate.wait_for(1).await;
+        settle($cache).await;
+        $gate.open();
+        let mut errors = Vec::new();
+        for call in calls {
+            errors.push(call.await.unwrap().expect_err("every body fails"));
+        }
+        errors
+    }};
+}
+
+#[tokio::test]
+async fn an_error_that_can_be_copied_reaches_everybody() {
+    let server = Server::start();
+    for cache in &caches(&server) {
+        let gate = Arc::new(Gate::closed());
+        let errors = fail_together!(shared, cache, gate);
+        assert!(errors.iter().all(|error| *error == Failed(1)), "{errors:?}");
+        assert_eq!(gate.entered(), 1);
+        // And is not stored: the next call runs.
+        assert_eq!(shared(cache, &gate, 1).await, Err(Failed(2)));
+    }
+}
+
+#[tokio::test]
+async fn off_makes_everybody_run_at_the_same_time() {
+    let server = Server::start();
+    for cache in &caches(&server) {
+        let gate = Arc::new(Gate::closed());
+        let mut runs: Vec<_> = fail_together!(own, cache, gate).into_iter().map(|Failed(run)| run).collect();
+        runs.sort_unstable();
+        assert_eq!(runs, (1..=100).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn an_error_that_cannot_be_copied_makes_everybody_run() {
+    let server = Server::start();
+    for cache in &caches(&server) {
+        let gate = Arc::new(Gate::closed());
+        let mut runs: Vec<_> = fail_together!(not_clone, cache, gate).into_iter().map(|NotClone(run)| run).collect();
+        runs.sort_unstable();
+        assert_eq!(runs, (1..=100).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn a_failing_body_gives_its_lease_back_at_once() {
+    let server = Server::start();
+    let caches = [0, 1].map(|_| Cache::builder(&server.url()).unwrap().build());
+    let gate = Gate::closed();
+    gate.open();
+    for run in 1..=20 {
+        // As another process would, which waits for nobody.
+        assert_eq!(shared(&caches[run % 2], &gate, 1).await, Err(Failed(run)));
+    }
+    assert_eq!(caches[0].stats().misses + caches[1].stats().misses, 20);
+}
+
+/// Plain functions share, too, and errors that cannot leave their thread are no obstacle.
+#[test]
+fn of_plain_functions_alike() {
+    #[redis_cached(prefix = "errors", name = "plain", cache = cache, skip(cache, gate))]
+    fn plain(cache: &Cache, gate: &Gate, id: u64) -> Result<u64, Failed> {
+        let run = gate.pass_blocking();
+        if id == 0 { Ok(id) } else { Err(Failed(run)) }
+    }
+    #[redis_cached(prefix = "errors", name = "local", cache = cache, skip(cache))]
+    fn local(cache: &Cache, id: u64) -> Result<u64, Rc<str>> {
+        if id == 0 { Ok(id) } else { Err("it fails".into()) }
+    }
+    let server = Server::start();
+    for cache in caches(&server) {
+        let gate = Gate::closed();
+        gate.open();
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| {
+                    assert!(plain(&cache, &gate, 1).is_err());
+                    assert_eq!(local(&cache, 1).unwrap_err().as_ref(), "it fails");
+                });
+            }
+        });
+    }
+}

@@ -1,0 +1,265 @@
+//! `stale_while_revalidate`: past its lifetime a value is served for a while, and refreshed behind.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use redis_cached::{Cache, redis_cached};
+use support::{Gate, Server, eventually, in_time};
+
+#[redis_cached(prefix = "swr", name = "count", ttl = "30ms", stale_while_revalidate = "1h", cache = cache, skip(cache, gate))]
+async fn count(cache: &Cache, gate: Arc<Gate>, id: u64) -> u64 {
+    id + gate.pass().await as u64
+}
+
+#[redis_cached(prefix = "swr", name = "count_blocking", ttl = "30ms", stale_while_revalidate = "1h", cache = cache, skip(cache, gate))]
+fn count_blocking(cache: &Cache, gate: Arc<Gate>, id: u64) -> u64 {
+    id + gate.pass_blocking() as u64
+}
+
+#[redis_cached(prefix = "swr", name = "flaky", ttl = "30ms", stale_while_revalidate = "1h", cache = cache, skip(cache, runs, fails))]
+async fn flaky(cache: &Cache, runs: &Arc<AtomicUsize>, fails: bool, id: u64) -> Result<u64, String> {
+    let run = runs.fetch_add(1, SeqCst) as u64 + 1;
+    if fails { Err(format!("run {run} fails")) } else { Ok(id + run) }
+}
+
+fn caches(server: &Server) -> [Cache; 2] {
+    ["memory://", &server.url()].map(|url| Cache::builder(url).unwrap().build())
+}
+
+fn open() -> Arc<Gate> {
+    let gate = Arc::new(Gate::closed());
+    gate.open();
+    gate
+}
+
+/// Until what was stored is past its lifetime.
+async fn expired<V>(entry: redis_cached::Entry<V>) {
+    in_time("it expires", async || entry.get().await.unwrap().is_none()).await;
+}
+
+/// Until a call returns this.
+async fn becomes<F: Future<Output = u64>>(expected: u64, call: impl Fn() -> F) {
+    in_time("the new value is there", async || call().await == expected).await;
+}
+
+#[tokio::test]
+async fn an_old_value_is_served_at_once_and_refreshed_once_behind() {
+    let server = Server::start();
+    for cache in caches(&server) {
+        let gate = open();
+        assert_eq!(count(&cache, gate.clone(), 10).await, 11);
+        expired(count_entry(&cache, 10)).await;
+        gate.close();
+        // The body would wait for ever: these return the old value.
+        for _ in 0..100 {
+            assert_eq!(count(&cache, gate.clone(), 10).await, 11);
+        }
+        gate.wait_for(2).await;
+        for _ in 0..100 {
+            assert_eq!(count(&cache, gate.clone(), 10).await, 11);
+        }
+        assert_eq!(gate.entered(), 2, "one refresh at a time");
+        gate.open();
+        becomes(12, || count(&cache, gate.clone(), 10)).await;
+        let stats = cache.stats();
+        assert!(stats.stale >= 200 && stats.refreshes >= 1 && stats.misses == 1, "{stats:?}");
+    }
+}
+
+#[test]
+fn plain_functions_are_refreshed_on_a_thread_behind() {
+    let server = Server::start();
+    for cache in caches(&server) {
+        let gate = open();
+        assert_eq!(count_blocking(&cache, gate.clone(), 10), 11);
+        eventually("it expires", || count_blocking_entry(&cache, 10).get().unwrap().is_none());
+        gate.close();
+        for _ in 0..100 {
+            assert_eq!(count_blocking(&cache, gate.clone(), 10), 11);
+        }
+        eventually("a refresh begins", || gate.entered() == 2);
+        assert_eq!(count_blocking(&cache, gate.clone(), 10), 11);
+        gate.open();
+        eventually("the new value is stored", || count_blocking(&cache, gate.clone(), 10) == 12);
+    }
+}
+
+#[tokio::test]
+async fn one_process_refreshes_for_all() {
+    let server = Server::start();
+    // Each has its own connections and its own view, as another process would.
+    let caches = [0; 4].map(|_| Cache::builder(&server.url()).unwrap().build());
+    let gate = open();
+    assert_eq!(count(&caches[0], gate.clone(), 10).await, 11);
+    expired(count_entry(&caches[0], 10)).await;
+    gate.close();
+    assert_eq!(count(&caches[0], gate.clone(), 10).await, 11);
+    gate.wait_for(2).await;
+    for cache in &caches {
+        for _ in 0..20 {
+            assert_eq!(count(cache, gate.clone(), 10).await, 11, "old, and at once");
+        }
+    }
+    assert_eq!(gate.entered(), 2);
+    gate.open();
+    for cache in &caches {
+        let fresh = count(cache, gate.clone(), 10);
+        assert!(fresh.await >= 11);
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_outlives_the_call_that_started_it() {
+    let server = Server::start();
+    for cache in caches(&server) {
+        let gate = open();
+        count(&cache, gate.clone(), 10).await;
+        expired(count_entry(&cache, 10)).await;
+        gate.close();
+        let call = {
+            let (cache, gate) = (cache.clone(), gate.clone());
+            tokio::spawn(async move { count(&cache, gate, 10).await })
+        };
+        gate.wait_for(2).await;
+        call.abort();
+        let _ = call.await;
+        gate.open();
+        becomes(12, || count(&cache, gate.clone(), 10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_overtaken_by_an_invalidation_is_not_stored() {
+    let server = Server::start();
+    for cache in caches(&server) {
+        let gate = open();
+        count(&cache, gate.clone(), 10).await;
+        expired(count_entry(&cache, 10)).await;
+        gate.close();
+        count(&cache, gate.clone(), 10).await;
+        gate.wait_for(2).await;
+        assert!(count_entry(&cache, 10).invalidate().await.unwrap());
+        // Neither the old value nor the one under way: a new body.
+        let call = {
+            let (cache, gate) = (cache.clone(), gate.clone());
+            tokio::spawn(async move { count(&cache, gate, 10).await })
+        };
+        gate.wait_for(3).await;
+        gate.open();
+        assert_eq!(call.await.unwrap(), 13);
+        assert!(count(&cache, gate.clone(), 10).await >= 13);
+    }
+}
+
+#[tokio::test]
+async fn a_failing_refresh_keeps_the_old_value_and_is_not_tried_by_every_call() {
+    let server = Server::start();
+    for cache in caches(&server) {
+        let runs = Arc::new(AtomicUsize::new(0));
+        assert_eq!(flaky(&cache, &runs, false, 10).await, Ok(11));
+        expired(flaky_entry(&cache, 10)).await;
+        let begun = Instant::now();
+        while runs.load(SeqCst) < 2 {
+            assert_eq!(flaky(&cache, &runs, true, 10).await, Ok(11));
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..200 {
+            assert_eq!(flaky(&cache, &runs, true, 10).await, Ok(11));
+            tokio::task::yield_now().await;
+        }
+        // A pause is a second.
+        if begun.elapsed() < Duration::from_millis(900) {
+            assert_eq!(runs.load(SeqCst), 2);
+        }
+        // After the pause it is tried again.
+        in_time("it is refreshed", async || flaky(&cache, &runs, false, 10).await != Ok(11)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_the_background_harms_nobody() {
+    #[redis_cached(prefix = "swr", name = "fragile", ttl = "30ms", stale_while_revalidate = "1h", cache = cache, skip(cache, runs))]
+    async fn fragile(cache: &Cache, runs: &Arc<AtomicUsize>, id: u64) -> u64 {
+        assert!(runs.fetch_add(1, SeqCst) != 1, "the second run panics");
+        id + runs.load(SeqCst) as u64
+    }
+    let server = Server::start();
+    for cache in caches(&server) {
+        let runs = Arc::new(AtomicUsize::new(0));
+        assert_eq!(fragile(&cache, &runs, 10).await, 11);
+        expired(fragile_entry(&cache, 10)).await;
+        while runs.load(SeqCst) < 2 {
+            assert_eq!(fragile(&cache, &runs, 10).await, 11);
+            tokio::task::yield_now().await;
+        }
+        becomes(13, || fragile(&cache, &runs, 10)).await;
+    }
+}
+
+#[tokio::test]
+async fn past_the_window_a_call_computes() {
+    #[redis_cached(prefix = "swr", name = "brief", ttl = "20ms", stale_while_revalidate = "20ms", cache = cache, skip(cache, runs))]
+    async fn brief(cache: &Cache, runs: &Arc<AtomicUsize>, id: u64) -> u64 {
+        id + runs.fetch_add(1, SeqCst) as u64
+    }
+    let server = Server::start();
+    for cache in caches(&server) {
+        let runs = Arc::new(AtomicUsize::new(1));
+        brief(&cache, &runs, 10).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(brief(&cache, &runs, 10).await, 12, "not the old value");
+        if format!("{cache:?}").contains("redis://") {
+            eventually("nothing is left", || server.cli(&["DBSIZE"]) == "0");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_that_finds_nothing_to_store_removes_the_old_value() {
+    #[redis_cached(prefix = "swr", name = "found", ttl = "30ms", stale_while_revalidate = "1h", cache = cache, skip(cache, exists))]
+    async fn found(cache: &Cache, exists: &Arc<std::sync::atomic::AtomicBool>, id: u64) -> Option<u64> {
+        exists.load(SeqCst).then_some(id)
+    }
+    let server = Server::start();
+    for cache in caches(&server) {
+        let exists = Arc::new(std::sync::atomic::AtomicBool::new(true));
+        assert_eq!(found(&cache, &exists, 1).await, Some(1));
+        expired(found_entry(&cache, 1)).await;
+        exists.store(false, SeqCst);
+        in_time("the old value is gone", async || found(&cache, &exists, 1).await.is_none()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stored_none_is_refreshed_too() {
+    #[redis_cached(prefix = "swr", name = "absent", none_ttl = "30ms", stale_while_revalidate = "1h", cache = cache, skip(cache, gate))]
+    async fn absent(cache: &Cache, gate: Arc<Gate>, id: u64) -> Option<u64> {
+        (gate.pass().await > 1).then_some(id)
+    }
+    let server = Server::start();
+    for cache in caches(&server) {
+        let gate = open();
+        assert_eq!(absent(&cache, gate.clone(), 1).await, None);
+        expired(absent_entry(&cache, 1)).await;
+        gate.close();
+        assert_eq!(absent(&cache, gate.clone(), 1).await, None, "old, and at once");
+        gate.wait_for(2).await;
+        gate.open();
+        in_time("it is refreshed", async || absent(&cache, gate.clone(), 1).await.is_some()).await;
+    }
+}
+
+#[tokio::test]
+async fn while_redis_is_away_the_body_runs() {
+    let server = Server::start();
+    let cache = Cache::builder(&server.url()).unwrap().build();
+    let runs = Arc::new(AtomicUsize::new(0));
+    assert_eq!(flaky(&cache, &runs, false, 10).await, Ok(11));
+    expired(flaky_entry(&cache, 10)).await;
+    server.kill();
+    assert_eq!(flaky(&cache, &runs, false, 10).await, Ok(12));
+    assert!(flaky(&cache, &runs, true, 10).await.is_err());
+}
