@@ -1,0 +1,121 @@
+//! A checked model of the protocol between `redis-cached` and Redis.
+//!
+//! ```
+//! use protocol_model::check::check;
+//! use protocol_model::protocol::{Property, Protocol, Rules};
+//! use protocol_model::scenarios::{ELSEWHERE, INVALIDATOR, READER};
+//!
+//! // Two calls in different processes, and an invalidation: nothing stale, ever.
+//! let model = Protocol::new([READER, ELSEWHERE, INVALIDATOR]);
+//! assert!(check(&model, &Property::ALL).violation.is_none());
+//!
+//! // A fill that does not ask for its token is stored over the invalidation.
+//! let rules = Rules { conditional_fill: false, ..Rules::default() };
+//! let report = check(&Protocol { rules, ..model }, &Property::ALL);
+//! println!("{report}"); // step by step, from the first call to the stale value
+//! assert!(report.violation.is_some());
+//! ```
+//!
+//! # Runs
+//!
+//! | command | what it explores | time |
+//! |---|---|---|
+//! | `cargo test -p protocol-model` | 14 scenarios with two to four actors, 1.5 million states; one broken rule at a time, with traces (`-- --nocapture` prints them) | 7 s |
+//! | `cargo run -p protocol-model --release` | the same scenarios, states and depth of each printed | 3 s |
+//! | `cargo run -p protocol-model --release -- --actors 4` | seven scenarios, 1.2 million states; two to five actors can be asked for | 5 s |
+//! | `cargo run -p protocol-model --release -- --actors 5` | the same with five, 42 million states | 3 min, 3.5 GB of memory |
+//!
+//! # What is modelled
+//!
+//! One slot, an origin with a version number, and actors in two processes, each of which does one
+//! thing at a time of its own choosing:
+//!
+//! - a **reader** calls: reads; returns a hit; joins the flight of its process whose token it has
+//!   read, or waits for a lease and reads again; acquires what is empty; displaces a value of
+//!   another version of the type. Then its body runs and reads the origin at some moment between
+//!   begin and end, the result goes to the followers, and a conditional fill stores it.
+//! - a **refresher** calls, returns the value it finds, and then refreshes it behind the caller's
+//!   back, under a mark in the value's header or in the companion of a hash field.
+//! - an **invalidator** changes the origin, invalidates, and returns.
+//! - a **writer** writes through: takes the slot, changes the origin, fills or else erases.
+//!
+//! A request, its effect at the server, and the receipt of the reply are separate steps, between
+//! which everybody else may do anything. A lease may expire while its holder works (a paused
+//! process), a value may expire, a reply or a request may be lost or come late, a process may die,
+//! and a leader may be cancelled, with or without followers to take over. [`protocol::Mishaps`]
+//! says how often. A lease that nobody holds may always expire.
+//!
+//! # What must hold
+//!
+//! [`protocol::Property`]: nothing stale is returned or stored; a token has one leader and one
+//! accepted fill; bodies run one at a time and, if all goes well, once; from every state all calls
+//! can still come to their end, which means too that nothing ends in a deadlock.
+//!
+//! # Each rule is needed
+//!
+//! With a rule of [`protocol::Rules`] switched off, the checker finds the shortest way to harm.
+//! All tests are in `tests/each_rule_is_needed.rs`.
+//!
+//! | rule | test | without it |
+//! |---|---|---|
+//! | `join_only_what_was_read` | `a_call_joins_only_a_flight_that_its_own_read_saw` | stale return |
+//! | `acceptance_is_no_licence` | `an_accepted_fill_is_no_licence_to_share` | stale return |
+//! | `no_shared_reads` | `a_read_that_was_already_sent_is_not_shared` | stale return |
+//! | `displace_in_one_step` | `what_is_a_miss_is_not_unlinked_first` | two bodies at once |
+//! | `displace_by_comparison` | `what_is_a_miss_is_displaced_by_comparison` | two bodies at once |
+//! | `conditional_fill` | `a_fill_needs_the_token_in_the_slot` | stale return |
+//! | `fresh_tokens` | `every_lease_has_a_token_of_its_own` | stale return |
+//! | `body_after_acknowledgement` | `a_body_starts_after_its_lease_is_acknowledged`, `a_write_starts_after_its_lease_is_acknowledged` | stale return |
+//! | `no_lease_no_store` | `who_was_not_told_of_the_lease_stores_nothing` | stale return |
+//! | `write_takes_the_slot` | `a_write_takes_the_slot_before_it_stores`, `a_plain_set_of_a_value_outlives_its_clean_up` | stale return |
+//! | `refused_write_erases` | `a_write_whose_fill_is_refused_erases_the_slot` | stale return |
+//! | `clean_up_by_comparison` | `after_a_fill_of_unknown_fate_only_the_own_lease_is_deleted` | two bodies at once |
+//! | `mark_in_the_value` | `a_refresh_is_marked_in_the_value_itself` | stale return |
+//! | `writes_erase_the_companion` | `whoever_writes_a_field_erases_its_companion` | stale return |
+//! | `refill_needs_a_value` | `a_refresh_is_stored_only_where_there_is_a_value` | stale return |
+//! | `hand_over` | `a_cancelled_leader_hands_its_flight_over` | a call that never ends |
+//! | `leases_expire` | `leases_expire` | a call that never ends |
+//!
+//! The two rules about displacement, and the one about cleaning up, protect single-flight alone:
+//! what they forbid erases leases and values, and erasing never makes anything stale. In no
+//! scenario that was tried does their absence lead to a stale value.
+//!
+//! # What is left out, and why that is sound
+//!
+//! - **Time.** Leases, values and marks expire at any moment, so renewal, every lease length and
+//!   every clock are covered. What is promised about durations is not checked here.
+//! - **How long a call waits.** A call that waits may stop at any moment and compute unstored, in
+//!   the scenario that says so; the real bound, two leases or so much time, is one case of it. In
+//!   all others it never does, so that progress does not lean on it.
+//! - **Reads that fail.** Such a call computes unstored too.
+//! - **Repeated calls.** An actor acts once, at any moment; two calls of one task are two actors of
+//!   which one begins after the other.
+//! - **Names.** States that differ only in the numbering of tokens, or in which of two like actors
+//!   is which, count as one. Value ids are the tokens of the fills that stored them.
+//! - **Waiters that read the same lease again.** They would be where they were.
+//!
+//! These are outside of the model, and it says nothing about them: a server that loses
+//! acknowledged writes; a server that is away, undelivered invalidations, and the voiding of local
+//! flights, which matters only then (here invalidations void nothing in the process and nothing is
+//! stale); a write through whose write fails; the local tier; tags and their stamps; the deadline
+//! inside a field's lease; several keys, so batches and nested calls; large payloads that go by
+//! way of a temporary key; forced refreshes; the bytes of envelopes, and what makes them a miss
+//! other than the version of the type.
+//!
+//! And a model is small: five actors, and few mishaps. A flaw that takes more would not be found.
+//!
+//! # Why a checker of its own
+//!
+//! That every call can still come to its end is a question about what can be reached from every
+//! state ([`check`] answers it with a pass over the finished graph). `stateright`, the usual
+//! choice in Rust, asks instead whether all ways lead to something, and by its own documentation
+//! does so reliably only where there are no cycles; calls that wait and read again are cycles. It
+//! also brings forty packages, an HTTP server among them. The checker here is under 200 lines of
+//! code, needs nothing, and compares states in full, where `stateright` trusts 64-bit hashes.
+
+pub mod check;
+pub mod protocol;
+pub mod scenarios;
+mod words;
+
+pub use words::configuration;

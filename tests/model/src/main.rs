@@ -1,0 +1,33 @@
+//! Larger runs of the model: `cargo run -p protocol-model --release -- --actors 5`.
+
+use std::process::ExitCode;
+
+use protocol_model::check::check;
+use protocol_model::configuration;
+use protocol_model::protocol::Property;
+use protocol_model::scenarios::{large, small};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let scenarios = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => small(),
+        ["--actors", "2"] => large(2),
+        ["--actors", "3"] => large(3),
+        ["--actors", "4"] => large(4),
+        ["--actors", "5"] => large(5),
+        _ => {
+            eprintln!("usage: protocol-model [--actors 2|3|4|5]");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut code = ExitCode::SUCCESS;
+    for (name, model) in scenarios {
+        println!("{name}: {}", configuration(&model));
+        let report = check(&model, &Property::ALL);
+        println!("    {report}");
+        if report.violation.is_some() {
+            code = ExitCode::FAILURE;
+        }
+    }
+    code
+}

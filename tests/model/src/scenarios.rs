@@ -1,0 +1,166 @@
+//! Who takes part, and what goes wrong, in the runs with all rules.
+
+use crate::protocol::{Initial, Mishaps, Protocol, Role, Spec};
+
+/// A configuration with its name.
+pub type Scenario = (&'static str, Protocol);
+
+/// A reader in the first process.
+pub const READER: Spec = Spec { role: Role::Reader, process: 0, shape: 0 };
+/// A reader in the second process.
+pub const ELSEWHERE: Spec = Spec { process: 1, ..READER };
+/// A reader in the second process that has another version of the type.
+pub const OTHER_TYPE: Spec = Spec { process: 1, shape: 1, ..READER };
+/// A refresher in the first process.
+pub const REFRESHER: Spec = Spec { role: Role::Refresher, process: 0, shape: 0 };
+/// An invalidator in the second process.
+pub const INVALIDATOR: Spec = Spec { role: Role::Invalidator, process: 1, shape: 0 };
+/// A writer through in the second process.
+pub const WRITER: Spec = Spec { role: Role::Writer, process: 1, shape: 0 };
+
+const NOTHING: Mishaps = Mishaps { expiries: 0, timeouts: 0, crashes: 0, cancels: 0 };
+
+/// What the tests run: up to four actors.
+#[must_use]
+pub fn small() -> Vec<Scenario> {
+    let expiry = Mishaps { expiries: 1, ..NOTHING };
+    let timeout = Mishaps { timeouts: 1, ..NOTHING };
+    let refresher_elsewhere = Spec { process: 1, ..REFRESHER };
+    vec![
+        ("calls alone", Protocol::new([READER, READER, READER, ELSEWHERE])),
+        (
+            "calls, where leaders vanish",
+            Protocol {
+                mishaps: Mishaps { expiries: 1, crashes: 1, cancels: 1, ..NOTHING },
+                ..Protocol::new([READER, READER, READER, ELSEWHERE])
+            },
+        ),
+        (
+            "an invalidation among calls",
+            Protocol {
+                mishaps: Mishaps { expiries: 1, timeouts: 1, ..NOTHING },
+                ..Protocol::new([READER, READER, ELSEWHERE, INVALIDATOR])
+            },
+        ),
+        (
+            "an invalidation, and everything goes wrong",
+            Protocol {
+                mishaps: Mishaps { expiries: 1, timeouts: 1, crashes: 1, cancels: 1 },
+                ..Protocol::new([READER, READER, INVALIDATOR])
+            },
+        ),
+        (
+            "an invalidation, and calls that wait no longer",
+            Protocol {
+                impatient: true,
+                mishaps: Mishaps { expiries: 1, cancels: 1, ..NOTHING },
+                ..Protocol::new([READER, ELSEWHERE, ELSEWHERE, INVALIDATOR])
+            },
+        ),
+        (
+            "two invalidations",
+            Protocol { mishaps: timeout, ..Protocol::new([READER, READER, INVALIDATOR, INVALIDATOR]) },
+        ),
+        (
+            "two versions of a type",
+            Protocol {
+                initial: Initial::Value(0),
+                mishaps: timeout,
+                ..Protocol::new([READER, OTHER_TYPE, OTHER_TYPE, INVALIDATOR])
+            },
+        ),
+        ("two writes through", Protocol { mishaps: expiry, ..Protocol::new([READER, ELSEWHERE, WRITER, WRITER]) }),
+        (
+            "a write through, and everything goes wrong",
+            Protocol {
+                mishaps: Mishaps { expiries: 1, timeouts: 2, crashes: 1, ..NOTHING },
+                ..Protocol::new([READER, WRITER, INVALIDATOR])
+            },
+        ),
+        (
+            "two refreshes",
+            Protocol {
+                initial: Initial::Value(0),
+                mishaps: expiry,
+                ..Protocol::new([READER, REFRESHER, REFRESHER, INVALIDATOR])
+            },
+        ),
+        (
+            "two refreshes, and everything goes wrong",
+            Protocol {
+                initial: Initial::Value(0),
+                mishaps: Mishaps { expiries: 1, timeouts: 1, crashes: 1, ..NOTHING },
+                ..Protocol::new([REFRESHER, refresher_elsewhere, INVALIDATOR])
+            },
+        ),
+        (
+            "two refreshes in a field",
+            Protocol {
+                initial: Initial::Value(0),
+                field: true,
+                mishaps: Mishaps { expiries: 1, timeouts: 1, ..NOTHING },
+                ..Protocol::new([REFRESHER, refresher_elsewhere, INVALIDATOR])
+            },
+        ),
+        (
+            "a refresh of a value of the other type",
+            Protocol {
+                initial: Initial::Value(0),
+                mishaps: expiry,
+                ..Protocol::new([REFRESHER, OTHER_TYPE, INVALIDATOR])
+            },
+        ),
+        (
+            "a refresh and a write through",
+            Protocol { initial: Initial::Value(0), mishaps: timeout, ..Protocol::new([READER, REFRESHER, WRITER]) },
+        ),
+    ]
+}
+
+/// Larger runs, with this many actors, two to five.
+#[must_use]
+pub fn large(actors: usize) -> Vec<Scenario> {
+    let refresher_elsewhere = Spec { process: 1, ..REFRESHER };
+    let crew = |crew: [Spec; 5]| {
+        let mut crew: Vec<Spec> = crew.into_iter().take(actors).collect();
+        crew.sort_unstable();
+        Protocol::new(crew)
+    };
+    let once = Mishaps { expiries: 1, ..NOTHING };
+    // Each mishap more makes a run with five actors several times as large.
+    let mishaps = if actors < 4 { Mishaps { expiries: 2, timeouts: 2, crashes: 1, cancels: 1 } } else { once };
+    let value = Initial::Value(0);
+    vec![
+        ("calls and an invalidation", Protocol { mishaps, ..crew([READER, INVALIDATOR, ELSEWHERE, READER, READER]) }),
+        (
+            "calls and invalidations",
+            Protocol { mishaps, ..crew([READER, INVALIDATOR, READER, ELSEWHERE, INVALIDATOR]) },
+        ),
+        (
+            "two versions of a type",
+            Protocol { initial: value, mishaps, ..crew([OTHER_TYPE, READER, INVALIDATOR, OTHER_TYPE, READER]) },
+        ),
+        ("writes through", Protocol { mishaps, ..crew([READER, WRITER, INVALIDATOR, WRITER, ELSEWHERE]) }),
+        (
+            "refreshes",
+            Protocol {
+                initial: value,
+                mishaps,
+                ..crew([REFRESHER, INVALIDATOR, refresher_elsewhere, READER, ELSEWHERE])
+            },
+        ),
+        (
+            "refreshes in a field",
+            Protocol {
+                initial: value,
+                field: true,
+                mishaps,
+                ..crew([REFRESHER, INVALIDATOR, refresher_elsewhere, READER, ELSEWHERE])
+            },
+        ),
+        (
+            "everybody",
+            Protocol { initial: value, mishaps, ..crew([REFRESHER, INVALIDATOR, WRITER, READER, OTHER_TYPE]) },
+        ),
+    ]
+}

@@ -1,0 +1,100 @@
+//! All rules, and every property in every state.
+
+use std::collections::{BTreeSet, HashSet};
+
+use protocol_model::check::{Model, check};
+use protocol_model::configuration;
+use protocol_model::protocol::{At, Property, Reply, Step};
+use protocol_model::scenarios::small;
+
+#[test]
+fn every_property_holds_in_every_state() {
+    for (name, model) in small() {
+        let report = check(&model, &Property::ALL);
+        println!("{name}: {}\n    {report}", configuration(&model));
+        assert!(report.violation.is_none(), "{name}: {report}");
+    }
+}
+
+/// A model in which little happens has every property.
+#[test]
+fn everything_that_is_modelled_happens() {
+    let mut happened = BTreeSet::new();
+    for (_, model) in small() {
+        let mut seen = HashSet::from([model.canonical(model.start())]);
+        let mut open: Vec<_> = seen.iter().copied().collect();
+        let mut steps = Vec::new();
+        while let Some(state) = open.pop() {
+            steps.clear();
+            model.steps(&state, &mut steps);
+            for &step in &steps {
+                let what = match step {
+                    Step::Receive(number) => match state.actors[number].at {
+                        At::Answered(request, reply) => (Some(word(request)), outcome(reply)),
+                        at => unreachable!("a reply at {at:?}"),
+                    },
+                    step => (None, word(step)),
+                };
+                happened.insert(what);
+                let next = model.canonical(model.next(&state, step));
+                if seen.insert(next) {
+                    open.push(next);
+                }
+            }
+        }
+    }
+    let steps: Vec<&str> = happened.iter().filter(|(request, _)| request.is_none()).map(|(_, step)| &**step).collect();
+    let expected = [
+        "Apply",
+        "ApplyLate",
+        "Cancel",
+        "Crash",
+        "End",
+        "Expire",
+        "GiveUp",
+        "HandOver",
+        "Lapse",
+        "Poll",
+        "Sample",
+        "Start",
+        "TimeOut",
+        "Write",
+    ];
+    assert_eq!(steps, expected);
+    let answers: Vec<String> =
+        happened.iter().filter_map(|(request, reply)| Some(format!("{} {reply}", request.as_ref()?))).collect();
+    let expected = [
+        "Acquire Found Lease",
+        "Acquire Found Value",
+        "Acquire Yes",
+        "Displace No",
+        "Displace Yes",
+        "Fill No",
+        "Fill Yes",
+        "Mark No",
+        "Mark Yes",
+        "Read Found Empty",
+        "Read Found Lease",
+        "Read Found Value",
+        "Refill No",
+        "Refill Yes",
+        "Release No",
+        "Release Yes",
+        "Take Yes",
+        "Unlink Yes",
+    ];
+    assert_eq!(answers, expected);
+}
+
+fn outcome(reply: Reply) -> String {
+    match reply {
+        Reply::Found(slot) => format!("Found {}", word(slot)),
+        reply => word(reply),
+    }
+}
+
+/// The name of an enum's variant.
+fn word(of: impl std::fmt::Debug) -> String {
+    let text = format!("{of:?}");
+    text.split(['(', ' ']).next().unwrap_or_default().to_owned()
+}
