@@ -176,11 +176,6 @@ pub(crate) enum Slot {
 /// A value as read.
 #[derive(Debug)]
 pub(crate) struct Value {
-    pub(crate) id: Token,
-    /// Whoever refreshes it.
-    pub(crate) mark: Option<Token>,
-    /// Before this time of the store nobody else is to refresh it.
-    pub(crate) until: u64,
     pub(crate) leased_at: u64,
     pub(crate) filled_at: u64,
     pub(crate) fresh_until: u64,
@@ -191,8 +186,19 @@ pub(crate) struct Value {
 #[derive(Debug)]
 pub(crate) enum Head {
     Lease(Token),
-    Value { id: Token, mark: Option<Token>, until: u64 },
+    Value(Mark),
     Other,
+}
+
+/// Who refreshes a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// The value's.
+    pub(crate) id: Token,
+    /// `None` for nobody.
+    pub(crate) token: Option<Token>,
+    /// Before this time of the store nobody else is to refresh it.
+    pub(crate) until: u64,
 }
 
 /// What follows the header of a value.
@@ -211,7 +217,8 @@ pub(crate) fn buffer() -> Vec<u8> {
 pub(crate) fn seal(key: &Key, id: Token, header: &Header, buffer: &mut [u8]) {
     debug_assert!(buffer.len() >= HEADER_LEN, "made by `buffer`");
     buffer[..MUTABLE.start].copy_from_slice(&value_front(id));
-    mark(buffer, None, 0);
+    buffer[MUTABLE.start..UNTIL.start].fill(0);
+    buffer[UNTIL].fill(b'0');
     buffer[50..54].copy_from_slice(&header.identity.version.to_le_bytes());
     buffer[54..58].copy_from_slice(&header.identity.codec.to_le_bytes());
     buffer[58..66].copy_from_slice(&header.identity.fingerprint.to_le_bytes());
@@ -239,9 +246,9 @@ pub(crate) fn head(bytes: &[u8]) -> Head {
     match bytes {
         [LEASE, FORMAT, ..] if bytes.len() >= 18 => Head::Lease(Token::at(bytes, 2)),
         [VALUE, FORMAT, ..] if bytes.len() >= HEAD_LEN => {
-            let mark = Token::at(bytes, MUTABLE.start);
-            let mark = (mark.0 != [0; 16]).then_some(mark);
-            Head::Value { id: Token::at(bytes, 2), mark, until: number(&bytes[UNTIL]).unwrap_or(0) }
+            let token = Token::at(bytes, MUTABLE.start);
+            let token = (token.0 != [0; 16]).then_some(token);
+            Head::Value(Mark { id: Token::at(bytes, 2), token, until: number(&bytes[UNTIL]).unwrap_or(0) })
         }
         _ => Head::Other,
     }
@@ -249,11 +256,10 @@ pub(crate) fn head(bytes: &[u8]) -> Head {
 
 /// Reads a slot's bytes. Any bytes at all may come in.
 pub(crate) fn parse(key: &Key, expected: &Identity, bytes: &[u8]) -> Slot {
-    let (id, mark, until) = match head(bytes) {
-        Head::Lease(token) => return Slot::Lease(token),
-        Head::Value { id, mark, until } if bytes.len() >= HEADER_LEN => (id, mark, until),
-        _ => return Slot::Unusable,
-    };
+    // Not by way of `head`: a hit has no use for the mark.
+    if !bytes.starts_with(&[VALUE, FORMAT]) || bytes.len() < HEADER_LEN {
+        return if let Head::Lease(token) = head(bytes) { Slot::Lease(token) } else { Slot::Unusable };
+    }
     let identity = Identity { version: u32_at(bytes, 50), codec: u32_at(bytes, 54), fingerprint: u64_at(bytes, 58) };
     let flags = bytes[102];
     // No tags exist yet: a value that has some was written by a later version of this library.
@@ -262,9 +268,6 @@ pub(crate) fn parse(key: &Key, expected: &Identity, bytes: &[u8]) -> Slot {
         return Slot::Unusable;
     }
     Slot::Value(Value {
-        id,
-        mark,
-        until,
         leased_at: u64_at(bytes, 74),
         filled_at: u64_at(bytes, 82),
         fresh_until: u64_at(bytes, 90),
@@ -334,10 +337,17 @@ mod tests {
         }
     }
 
+    fn marked(bytes: &[u8]) -> Mark {
+        match head(bytes) {
+            Head::Value(mark) => mark,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn what_is_sealed_is_unmarked() {
         let value = value(&sealed());
-        assert_eq!((value.id, value.mark, value.until), (token(7), None, 0));
+        assert_eq!(marked(&sealed()), Mark { id: token(7), token: None, until: 0 });
         assert_eq!((value.leased_at, value.filled_at, value.fresh_until), (10, 11, 12));
     }
 
@@ -351,12 +361,8 @@ mod tests {
         ] {
             let mut bytes = sealed();
             super::mark(&mut bytes, mark, until);
-            let value = value(&bytes);
-            assert_eq!((value.id, value.mark, value.until), (token(7), mark, read));
-            match head(&bytes[..HEAD_LEN]) {
-                Head::Value { id, mark: at_front, until } => assert_eq!((id, at_front, until), (token(7), mark, read)),
-                other => panic!("{other:?}"),
-            }
+            value(&bytes);
+            assert_eq!(marked(&bytes[..HEAD_LEN]), Mark { id: token(7), token: mark, until: read });
         }
     }
 
@@ -366,7 +372,7 @@ mod tests {
         {
             let mut bytes = sealed();
             bytes[UNTIL].copy_from_slice(digits);
-            assert_eq!(value(&bytes).until, 0);
+            assert_eq!(marked(&bytes).until, 0);
         }
     }
 
@@ -399,7 +405,8 @@ mod tests {
         fn marks_are_outside_the_checksum(mutable in proptest::collection::vec(any::<u8>(), MUTABLE.len())) {
             let mut bytes = sealed();
             bytes[MUTABLE].copy_from_slice(&mutable);
-            prop_assert_eq!(value(&bytes).id, token(7));
+            value(&bytes);
+            prop_assert_eq!(marked(&bytes).id, token(7));
         }
 
         #[test]

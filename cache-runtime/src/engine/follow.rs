@@ -160,7 +160,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     fn is_held(&self, head: Option<&[u8]>, token: Token) -> bool {
         match head.map(envelope::head) {
             Some(Head::Lease(held)) => held == token,
-            Some(Head::Value { mark, until, .. }) => mark == Some(token) && until > self.store.now(),
+            Some(Head::Value(mark)) => mark.token == Some(token) && mark.until > self.store.now(),
             Some(Head::Other) | None => false,
         }
     }

@@ -164,19 +164,19 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                         (Acquired::Changed, _) => break self.store.read(key, by).await?,
                     },
                     Missing::Leased(token) => token,
-                    Missing::Fallback(old) if old.pausing => match old.value(plan) {
+                    Missing::Fallback(old) if old.refresh.is_pausing => match old.value(plan) {
                         Some(value) => return Ok(Turn::Stale(value)),
                         None => {
                             missing = Missing::Unusable(old.bytes);
                             continue;
                         }
                     },
-                    Missing::Fallback(old) => match old.mark {
+                    Missing::Fallback(old) => match old.refresh.by {
                         Some(token) => {
                             *fallback = Some(old);
                             token
                         }
-                        None => match claim.mark(old.id, false, by).await? {
+                        None => match claim.mark(old.refresh.id, false, by).await? {
                             (Marked::Taken, leased) => {
                                 *fallback = Some(old);
                                 return Ok(Turn::Lead(leased));

@@ -30,7 +30,7 @@ use self::lease::Claim;
 use self::timer::Timer;
 use self::work::Work;
 use crate::cache::{Cache, count};
-use crate::envelope::{self, Slot, Token, Value};
+use crate::envelope::{self, Head, Slot, Token, Value};
 use crate::error::{Error, ErrorKind};
 use crate::function::{Function, Once, Plan};
 use crate::key::Key;
@@ -99,27 +99,24 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         };
         let now = self.store.now();
         let state = policy::state(plan, &value, now, self.store.not_before());
-        let decoded = match state {
-            State::Fresh | State::Due | State::Stale => decode(plan, &value, &bytes),
-            State::Fallback => {
-                let mark = value.mark.filter(|_| value.until > now);
-                let pausing = value.until > now && value.mark.is_none();
-                return Look::Missing(Missing::Fallback(Fallback { id: value.id, mark, pausing, value, bytes }));
-            }
-            State::Expired => {
-                return Look::Missing(match value.mark.filter(|_| value.until > now) {
-                    // Somebody refreshes it, and was at it before it went out of date.
-                    Some(token) => Missing::Leased(token),
-                    None => Missing::Unusable(bytes),
-                });
-            }
+        let refresh = match state {
+            State::Fresh => None,
+            _ => Refresh::of(&bytes, now),
         };
-        match decoded {
-            Ok(decoded) if matches!(state, State::Fresh) => Look::Fresh(value, decoded),
-            Ok(decoded) => {
-                let is_attended = value.until > now;
-                Look::Old(Old { id: value.id, is_stale: matches!(state, State::Stale), is_attended, value }, decoded)
+        match (state, refresh) {
+            (State::Fresh, _) | (State::Due | State::Stale, Some(_)) => {}
+            (State::Fallback, Some(refresh)) => {
+                return Look::Missing(Missing::Fallback(Fallback { refresh, value, bytes }));
             }
+            // Somebody was at it before it went out of date.
+            (State::Expired, Some(Refresh { by: Some(token), .. })) => return Look::Missing(Missing::Leased(token)),
+            _ => return Look::Missing(Missing::Unusable(bytes)),
+        }
+        match decode(plan, &value, &bytes) {
+            Ok(decoded) => match refresh {
+                None => Look::Fresh(value, decoded),
+                Some(refresh) => Look::Old(Old { refresh, is_stale: state == State::Stale, value }, decoded),
+            },
             Err(error) => {
                 // Intact, of this type, and yet: its `Serialize` and `Deserialize` disagree, so
                 // that no call would ever hit.
@@ -149,22 +146,35 @@ enum Missing {
 
 /// A value for `stale_if_error`.
 struct Fallback {
-    id: Token,
-    /// Somebody refreshes it under this token.
-    mark: Option<Token>,
-    /// A refresh failed a moment ago.
-    pausing: bool,
+    refresh: Refresh,
     value: Value,
     bytes: Bytes,
 }
 
 /// A value that is served, and to be refreshed.
 struct Old {
-    id: Token,
+    refresh: Refresh,
     is_stale: bool,
-    /// Somebody refreshes it, or tried a moment ago.
-    is_attended: bool,
     value: Value,
+}
+
+/// Who refreshes a value.
+#[derive(Clone, Copy)]
+struct Refresh {
+    /// The value's.
+    id: Token,
+    /// Somebody does, under this token.
+    by: Option<Token>,
+    /// Nobody does, but somebody tried a moment ago.
+    is_pausing: bool,
+}
+
+impl Refresh {
+    fn of(bytes: &[u8], now: u64) -> Option<Refresh> {
+        let Head::Value(mark) = envelope::head(bytes) else { return None };
+        let by = mark.token.filter(|_| mark.until > now);
+        Some(Refresh { id: mark.id, by, is_pausing: mark.until > now && mark.token.is_none() })
+    }
 }
 
 /// What bytes from a slot are to a function.

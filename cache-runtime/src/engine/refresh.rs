@@ -42,8 +42,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let claim = self.claim(plan, key);
         for _ in 0..LOOKS {
             let head = self.store.peek(key, by).await?;
-            let Some(Head::Value { id, .. }) = head.as_deref().map(envelope::head) else { break };
-            if let (Marked::Taken, leased) = claim.mark(id, true, by).await? {
+            let Some(Head::Value(mark)) = head.as_deref().map(envelope::head) else { break };
+            if let (Marked::Taken, leased) = claim.mark(mark.id, true, by).await? {
                 return Ok(leased);
             }
         }
@@ -52,11 +52,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// Starts a refresh of an old value, unless one runs, or failed a moment ago.
     pub(super) fn refresh_behind<V, E, W: Work<V, E>>(&self, plan: &Plan<V>, key: Key, old: &Old, work: &W) {
-        if old.is_attended {
+        if old.refresh.by.is_some() || old.refresh.is_pausing {
             return;
         }
         if let Some(ticket) = self.cache.refreshing().claim(key) {
-            work.run_behind(self.cache, plan, ticket, old.id);
+            work.run_behind(self.cache, plan, ticket, old.refresh.id);
         }
     }
 

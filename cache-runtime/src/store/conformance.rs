@@ -234,7 +234,7 @@ mod on_a_server {
             let soon = Instant::now() + Duration::from_millis(50);
             assert!(store.fill(&key, &lease, new, MINUTE, soon).await.is_err(), "no answer");
             let failed = Instant::now();
-            while marks::read_value(store, &key).await.mark.is_some() {
+            while marks::read_value(store, &key).await.token.is_some() {
                 assert!(failed.elapsed() < Duration::from_secs(5), "it is never given back");
             }
             let held = marks::read_value(store, &key).await.id;
@@ -314,7 +314,7 @@ mod in_memory {
             let larger = marks::sealed(&key, token(), 2_000_000, 2);
             assert!(store.fill(&key, &lease, larger, MINUTE, by()).await.is_err());
             let held = marks::read_value(&store, &key).await;
-            assert_eq!((held.id, held.mark), (id, None));
+            assert_eq!((held.id, held.token), (id, None));
             assert!(marks::taken(&store, &key, id, &marks::lease()).await, "without a pause");
         });
     }

@@ -202,7 +202,7 @@ impl Slot {
     fn holds(&self, lease: &Lease) -> bool {
         match (lease.place(), envelope::head(&self.bytes)) {
             (Place::Slot, _) => self.bytes == lease.bytes(),
-            (Place::Value, Head::Value { mark, .. }) => mark == Some(lease.token()),
+            (Place::Value, Head::Value(mark)) => mark.token == Some(lease.token()),
             (Place::Value, _) => false,
         }
     }
@@ -295,12 +295,12 @@ impl Store for MemoryStore {
         ready(Ok(self.update(key, |slot| {
             let now = self.now();
             let marked = match slot.map(|slot| (envelope::head(&slot.bytes), slot)) {
-                Some((Head::Value { id: held, mark, until }, slot)) if held == id => {
-                    if force || until <= now || mark == Some(lease.token()) {
+                Some((Head::Value(mark), slot)) if mark.id == id => {
+                    if force || mark.until <= now || mark.token == Some(lease.token()) {
                         slot.lease(lease, now);
                         Marked::Taken
                     } else {
-                        Marked::Until(until)
+                        Marked::Until(mark.until)
                     }
                 }
                 _ => Marked::Changed,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::{Acquired, MINUTE, acquired, by, key, read, token, value};
-use crate::envelope::{self, HEAD_LEN, HEADER_LEN, Head, Header, Identity, Lease, Slot, Token, Value};
+use crate::envelope::{self, HEAD_LEN, HEADER_LEN, Head, Header, Identity, Lease, Mark, Slot, Token};
 use crate::key::Key;
 use crate::store::{Marked, Release, Store};
 use crate::ttl::Ttl;
@@ -39,10 +39,10 @@ pub(super) async fn put(store: &impl Store, key: &Key, value: &Bytes, ttl: Ttl) 
 }
 
 /// What the slot holds, which is an intact value.
-pub(super) async fn read_value(store: &impl Store, key: &Key) -> Value {
+pub(super) async fn read_value(store: &impl Store, key: &Key) -> Mark {
     let bytes = read(store, key).await.expect("a value");
-    match envelope::parse(key, &IDENTITY, &bytes) {
-        Slot::Value(value) => value,
+    match (envelope::parse(key, &IDENTITY, &bytes), envelope::head(&bytes)) {
+        (Slot::Value(_), Head::Value(mark)) => mark,
         other => panic!("{other:?}"),
     }
 }
@@ -96,9 +96,9 @@ async fn peeking_shows_the_front(store: &impl Store) {
         let front = peek().await.expect("a value");
         assert_eq!(front, read(store, &key).await.unwrap()[..HEAD_LEN], "{length}");
         match envelope::head(&front) {
-            Head::Value { id: held, mark, until } => {
-                assert_eq!((held, mark), (id, Some(marked.token())), "{length}");
-                assert!(until > store.now(), "{length}");
+            Head::Value(mark) => {
+                assert_eq!((mark.id, mark.token), (id, Some(marked.token())), "{length}");
+                assert!(mark.until > store.now(), "{length}");
             }
             other => panic!("{other:?}"),
         }
@@ -118,7 +118,7 @@ async fn a_value_is_marked_once(store: &impl Store) {
         other => panic!("{other:?}"),
     }
     let held = read_value(store, &key).await;
-    assert_eq!((held.id, held.mark), (id, Some(first.token())));
+    assert_eq!((held.id, held.token), (id, Some(first.token())));
     assert!(held.until.abs_diff(store.now() + 10_000) < 1_000, "{}", held.until);
     let bytes = read(store, &key).await.unwrap();
     assert_eq!((&bytes[..18], &bytes[50..]), (&old[..18], &old[50..]), "all else is as it was");
@@ -135,11 +135,11 @@ async fn force_overrides(store: &impl Store) {
     put(store, &key, &sealed(&key, id, 300, 1), MINUTE).await;
     assert!(taken(store, &key, id, &first).await);
     assert!(matches!(mark(store, &key, id, &second, true).await, Marked::Taken));
-    assert_eq!(read_value(store, &key).await.mark, Some(second.token()));
+    assert_eq!(read_value(store, &key).await.token, Some(second.token()));
     assert!(!store.renew(&key, &first, by()).await.unwrap());
     assert!(!store.release(&key, &first, Release::Pause(0), by()).await.unwrap());
     assert!(!store.fill(&key, &first, sealed(&key, token(), 10, 2), MINUTE, by()).await.unwrap());
-    assert_eq!(read_value(store, &key).await.mark, Some(second.token()));
+    assert_eq!(read_value(store, &key).await.token, Some(second.token()));
     assert!(store.release(&key, &second, Release::Pause(60_000), by()).await.unwrap());
     assert!(!taken(store, &key, id, &first).await, "a pause");
     assert!(matches!(mark(store, &key, id, &first, true).await, Marked::Taken), "ends by force");
@@ -312,7 +312,7 @@ async fn renewing_extends(store: &impl Store, expiry: Expiry<'_>) {
     assert!(left(store, &key, id).await.is_some_and(|left| (18_000..=20_100).contains(&left)));
     assert!(within(expiry(&key), 18_000, 20_000), "{:?}", expiry(&key));
     let held = read_value(store, &key).await;
-    assert_eq!((held.id, held.mark), (id, Some(token)));
+    assert_eq!((held.id, held.token), (id, Some(token)));
     assert!(store.renew(&key, &Lease::in_value(token, 1_000), by()).await.unwrap());
     assert!(left(store, &key, id).await.is_some_and(|left| (1..=1_100).contains(&left)));
     assert!(within(expiry(&key), 18_000, 20_000), "it only grows: {:?}", expiry(&key));
@@ -345,12 +345,12 @@ async fn releasing_pauses(store: &impl Store, expiry: Expiry<'_>) {
     assert!(store.release(&key, &first, Release::Pause(0), by()).await.unwrap());
     assert!(!store.release(&key, &first, Release::Pause(0), by()).await.unwrap(), "once");
     let held = read_value(store, &key).await;
-    assert_eq!((held.id, held.mark), (id, None));
+    assert_eq!((held.id, held.token), (id, None));
     assert!(taken(store, &key, id, &second).await, "at once");
 
     let released = Instant::now();
     assert!(store.release(&key, &second, Release::Pause(300), by()).await.unwrap());
-    assert_eq!(read_value(store, &key).await.mark, None);
+    assert_eq!(read_value(store, &key).await.token, None);
     assert!(left(store, &key, id).await.is_some_and(|left| (1..=310).contains(&left)));
     let bytes = read(store, &key).await.unwrap();
     assert_eq!((&bytes[..18], &bytes[50..]), (&old[..18], &old[50..]), "all else is as it was");
@@ -362,7 +362,7 @@ async fn releasing_pauses(store: &impl Store, expiry: Expiry<'_>) {
 
     store.abandon(&key, &first, Release::Pause(60_000));
     let abandoned = Instant::now();
-    while read_value(store, &key).await.mark.is_some() {
+    while read_value(store, &key).await.token.is_some() {
         assert!(abandoned.elapsed() < Duration::from_secs(5), "it is never given back");
     }
     assert!(left(store, &key, id).await.is_some_and(|left| (50_000..=60_100).contains(&left)));
