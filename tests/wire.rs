@@ -3,8 +3,10 @@
 
 mod support;
 
+use std::sync::{Arc, Mutex};
+
 use redis_cached::{Cache, redis_cached};
-use support::Server;
+use support::{Gate, Monitor, Server, in_time};
 
 #[redis_cached(prefix = "wire", name = "double", cache = cache, skip(cache))]
 async fn double(cache: &Cache, n: u64) -> u64 {
@@ -99,4 +101,98 @@ async fn building_and_installing_sends_nothing() {
     let entry = double_entry(&cache, 1);
     assert_eq!(entry.key().unwrap(), "wire:double:1");
     assert_eq!(monitor.commands(), Vec::<Vec<String>>::new());
+}
+
+/// Those of these names.
+fn named(commands: &[Vec<String>], names: &[&str]) -> Vec<String> {
+    let mine = commands.iter().filter(|command| names.contains(&command[0].to_uppercase().as_str()));
+    mine.map(|command| command[0].to_uppercase()).collect()
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_another_process_peeks_and_reads_once() {
+    #[redis_cached(prefix = "wire", name = "slow", cache = cache, skip(cache, gate))]
+    async fn slow(cache: &Cache, gate: &Gate, n: u64) -> u64 {
+        n + gate.pass().await as u64
+    }
+    let server = Server::start();
+    let caches = [0, 1].map(|_| Cache::builder(&server.url()).unwrap().build());
+    let gate = Arc::new(Gate::closed());
+    for cache in &caches {
+        slow_entry(cache, 1).get().await.unwrap(); // connects
+    }
+    let leader = {
+        let (cache, gate) = (caches[0].clone(), Arc::clone(&gate));
+        tokio::spawn(async move { slow(&cache, &gate, 1).await })
+    };
+    gate.wait_for(1).await;
+    let mut monitor = server.monitor();
+    let waiting = (0..50).map(|_| {
+        let (cache, gate) = (caches[1].clone(), Arc::clone(&gate));
+        tokio::spawn(async move { slow(&cache, &gate, 1).await })
+    });
+    let waiting: Vec<_> = waiting.collect();
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    let wait = monitor.commands();
+    // Each call reads, and one of them goes on asking: every four milliseconds, for fifty bytes.
+    assert_eq!(named(&wait, &["GET"]).len(), 50, "{wait:?}");
+    let peeks = named(&wait, &["GETRANGE"]).len();
+    assert!((1..=110).contains(&peeks), "{peeks} in a tenth of a second");
+    gate.open();
+    assert_eq!(leader.await.unwrap(), 2);
+    for call in waiting {
+        assert_eq!(call.await.unwrap(), 2);
+    }
+    let end = monitor.commands();
+    assert_eq!(named(&end, &["GET"]), ["GET"], "one for all of them: {end:?}");
+}
+
+#[tokio::test]
+async fn an_invalidated_fill_is_one_command_that_stores_nothing() {
+    #[redis_cached(prefix = "wire", name = "voided", cache = cache, skip(cache, monitor))]
+    async fn voided(cache: &Cache, monitor: &Mutex<Monitor>, n: u64) -> u64 {
+        voided_entry(cache, n).invalidate().await.unwrap();
+        monitor.lock().unwrap().commands();
+        n
+    }
+    let server = Server::start();
+    let cache = Cache::builder(&server.url()).unwrap().build();
+    double(&cache, 1).await; // connects
+    let monitor = Mutex::new(server.monitor());
+    voided(&cache, &monitor, 2).await;
+    let fill = monitor.lock().unwrap().commands();
+    // By hash, and by its text where the server does not know the script yet; or `SET … IFEQ`.
+    let sent = named(&fill, &["EVALSHA", "EVAL", "SET"]);
+    assert!(matches!(sent.len(), 1 | 2), "{fill:?}");
+    assert!(sent.iter().all(|name| name.starts_with("EVAL")) || fill[0].contains(&"IFEQ".to_owned()), "{fill:?}");
+    assert_eq!(server.cli(&["EXISTS", "wire:voided:2"]), "0");
+}
+
+#[tokio::test]
+async fn an_old_value_is_one_get_and_its_refresh_is_two_scripts_behind() {
+    #[redis_cached(prefix = "wire", name = "old", ttl = "20ms", stale_while_revalidate = "1h", cache = cache, skip(cache, gate))]
+    async fn old(cache: &Cache, gate: Arc<Gate>, n: u64) -> u64 {
+        n + gate.pass().await as u64
+    }
+    let server = Server::start();
+    let cache = Cache::builder(&server.url()).unwrap().build();
+    let gate = Arc::new(Gate::closed());
+    gate.open();
+    old(&cache, gate.clone(), 1).await;
+    in_time("it expires", async || old_entry(&cache, 1).get().await.unwrap().is_none()).await;
+    gate.close();
+    let mut monitor = server.monitor();
+    assert_eq!(old(&cache, gate.clone(), 1).await, 2, "the old value");
+    gate.wait_for(2).await;
+    let mark = monitor.commands();
+    assert_eq!(mark[0], ["GET", "wire:old:1"]);
+    assert_eq!(named(&mark, &["GET", "SET"]), ["GET"], "{mark:?}");
+    // By hash, and by its text where the server does not know the script yet.
+    assert!(matches!(named(&mark, &["EVALSHA", "EVAL"]).len(), 1 | 2), "{mark:?}");
+    assert_eq!(old(&cache, gate.clone(), 1).await, 2);
+    assert_eq!(monitor.commands(), [["GET", "wire:old:1"]], "while it is refreshed, nothing but the read");
+    gate.open();
+    in_time("it is stored", async || cache.stats().stored == 2).await;
+    let fill = monitor.commands();
+    assert!(matches!(named(&fill, &["EVALSHA", "EVAL"]).len(), 1 | 2), "{fill:?}");
 }

@@ -1,4 +1,5 @@
-//! An axum service whose answers come from a slow upstream, and are cached for 30 seconds.
+//! An axum service whose answers come from a slow upstream, and are cached for 30 seconds; then the
+//! old answer is served while a new one is fetched behind, and for an hour if the upstream is down.
 //!
 //! ```sh
 //! cargo run -p weather_api
@@ -38,8 +39,15 @@ struct Weather {
 /// What is cached is this function, not the handler: a handler returns a response, and a
 /// response (`Json<Weather>` too) is not something that can be read back from a store.
 ///
-/// An error is not stored: the next request asks the upstream again.
-#[redis_cached(ttl = "30s", cache = state.cache, key = "weather:{city}")]
+/// An error is not stored: the next request asks the upstream again. Requests at the same time share
+/// one question to the upstream, and its error, which is `Clone`.
+#[redis_cached(
+    ttl = "30s",
+    stale_while_revalidate = "5m",
+    stale_if_error = "1h",
+    cache = state.cache,
+    key = "weather:{city}"
+)]
 async fn forecast(state: &AppState, city: &str) -> Result<Weather, UpstreamError> {
     state.upstream.ask(city).await
 }
@@ -67,6 +75,7 @@ fn spelled(city: &str) -> String {
 #[derive(Clone)]
 struct Upstream;
 
+#[derive(Clone)]
 struct UpstreamError;
 
 impl Upstream {
@@ -107,7 +116,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let url = format!("http://{}/weather", listener.local_addr()?);
     println!("Try, and watch the times here:");
-    println!("  curl {url}/oslo             # 300 ms, and at once for the next 30 seconds");
+    println!("  curl {url}/oslo             # 300 ms, and at once for the next five and a half minutes");
+    println!("  curl {url}/rome & curl {url}/rome   # twice at once: one question upstream");
     println!("  curl -X DELETE {url}/oslo   # forgotten: the next one takes 300 ms again");
     println!("  curl {url}/atlantis         # an error is never cached");
     println!("Ctrl-C stops.");
@@ -121,6 +131,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     axum::serve(listener, app).with_graceful_shutdown(stop).await?;
 
     let stats = state.cache.stats();
-    println!("{} hits, {} misses, {} calls without the cache", stats.hits, stats.misses, stats.bypasses);
+    println!(
+        "{} hits, {} old answers, {} waited for another request, {} misses, {} without the cache, {} refreshed behind",
+        stats.hits, stats.stale, stats.shared, stats.misses, stats.bypasses, stats.refreshes
+    );
     Ok(())
 }
