@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, ErrorKind, redis_cached};
-use support::{Gate, Server, eventually, in_time};
+use support::{Gate, Mode, Server, eventually, in_time};
 use tokio::task::JoinSet;
 
 /// The body's time where it matters how long a stampede takes on top.
@@ -605,4 +605,124 @@ async fn while_redis_is_away_calls_of_one_process_share_a_body() {
         assert_eq!(call.await.unwrap(), 1002);
     }
     assert_eq!(late.await.unwrap(), 1003);
+}
+
+/// A call gets what the flight that it saw computes, and no other one of its key.
+#[tokio::test]
+async fn a_call_waits_for_the_lease_that_it_saw_and_no_other() {
+    let server = Server::start();
+    let [here, there] = [0, 1].map(|_| Cache::builder(&server.url()).unwrap().build());
+    let (old, new) = (Arc::new(Gate::closed()), Arc::new(Gate::closed()));
+    let spawn = |cache: &Cache, gate: &Arc<Gate>| {
+        let (cache, gate) = (cache.clone(), Arc::clone(gate));
+        tokio::spawn(async move { gated(&cache, &gate, 1).await })
+    };
+    let overtaken = spawn(&here, &old);
+    old.wait_for(1).await;
+    // By another process, which says so, and computes anew.
+    assert!(gated_entry(&there, 1).invalidate().await.unwrap());
+    let current = spawn(&there, &new);
+    new.wait_for(1).await;
+    let waiting: Vec<_> = (0..10).map(|_| spawn(&here, &new)).collect();
+    settle(&here).await;
+    old.open();
+    assert_eq!(overtaken.await.unwrap(), 1001, "it began before");
+    settle(&here).await;
+    assert!(waiting.iter().all(|call| !call.is_finished()), "what they saw is still computed");
+    new.open();
+    assert_eq!(current.await.unwrap(), 1001);
+    for call in waiting {
+        assert_eq!(call.await.unwrap(), 1001);
+    }
+    assert_eq!((old.entered(), new.entered()), (1, 1));
+}
+
+/// The one that asks the store for all may be a future that nobody polls any more.
+#[tokio::test]
+async fn whoever_asks_for_all_and_falls_silent_is_replaced() {
+    let server = Server::start();
+    let [there, here] = [0, 1].map(|_| Cache::builder(&server.url()).unwrap().build());
+    let gate = Arc::new(Gate::closed());
+    let leader = {
+        let (cache, gate) = (there.clone(), Arc::clone(&gate));
+        tokio::spawn(async move { gated(&cache, &gate, 1).await })
+    };
+    gate.wait_for(1).await;
+    let mut silent = Box::pin(gated(&here, &gate, 1));
+    assert!(tokio::time::timeout(Duration::from_millis(100), &mut silent).await.is_err());
+    let second = {
+        let (cache, gate) = (here.clone(), Arc::clone(&gate));
+        tokio::spawn(async move { gated(&cache, &gate, 1).await })
+    };
+    settle(&here).await;
+    gate.open();
+    leader.await.unwrap();
+    let begun = Instant::now();
+    assert_eq!(second.await.unwrap(), 1001);
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}, a lease is ten seconds", begun.elapsed());
+    assert_eq!(gate.entered(), 1);
+    assert_eq!(silent.await, 1001);
+}
+
+#[tokio::test]
+async fn a_lease_that_an_outage_kept_from_being_given_back_makes_nobody_wait() {
+    let server = Server::start();
+    let proxy = server.proxy();
+    let cache = Cache::builder(&proxy.url()).unwrap().build();
+    let gate = Arc::new(Gate::closed());
+    let leader = {
+        let (cache, gate) = (cache.clone(), Arc::clone(&gate));
+        tokio::spawn(async move { gated(&cache, &gate, 1).await })
+    };
+    gate.wait_for(1).await;
+    proxy.set(Mode::Refuse);
+    proxy.cut();
+    let is_away = |error: redis_cached::Error| error.kind() == ErrorKind::CircuitOpen;
+    in_time("the breaker opens", async || cache.ping().await.is_err_and(is_away)).await;
+    gate.open();
+    assert_eq!(leader.await.unwrap(), 1001);
+    proxy.set(Mode::Pass);
+    in_time("it is back", async || cache.ping().await.is_ok()).await;
+    let begun = Instant::now();
+    assert_eq!(gated(&cache, &gate, 1).await, 1002);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}, a lease is ten seconds", begun.elapsed());
+}
+
+#[tokio::test]
+async fn while_redis_is_away_a_write_sends_later_calls_to_a_new_body() {
+    #[redis_cached(prefix = "once", name = "row", cache = cache, skip(cache, row, gate))]
+    async fn read(cache: &Cache, row: &AtomicUsize, gate: &Gate, id: u64) -> usize {
+        let value = row.load(SeqCst) * id as usize;
+        gate.pass().await;
+        value
+    }
+    let cache = Cache::builder("redis://127.0.0.1:1").unwrap().build();
+    let is_away = |error: redis_cached::Error| error.kind() == ErrorKind::CircuitOpen;
+    in_time("the breaker opens", async || cache.ping().await.is_err_and(is_away)).await;
+    let row = Arc::new(AtomicUsize::new(1));
+    let (reading, writing) = (Arc::new(Gate::closed()), Arc::new(Gate::closed()));
+    let write = {
+        let (cache, row, writing) = (cache.clone(), Arc::clone(&row), Arc::clone(&writing));
+        tokio::spawn(async move {
+            let write = async || {
+                writing.pass().await;
+                row.store(2, SeqCst);
+                Err::<(), _>("its reply was lost")
+            };
+            read_entry(&cache, 1).write_through(&2, write).await
+        })
+    };
+    writing.wait_for(1).await;
+    let call = || {
+        let (cache, row, reading) = (cache.clone(), Arc::clone(&row), Arc::clone(&reading));
+        tokio::spawn(async move { read(&cache, &row, &reading, 1).await })
+    };
+    let early = call();
+    reading.wait_for(1).await;
+    writing.open();
+    assert!(write.await.unwrap().is_err());
+    let late = call();
+    reading.wait_for(2).await;
+    reading.open();
+    assert_eq!((early.await.unwrap(), late.await.unwrap()), (1, 2));
 }

@@ -118,3 +118,12 @@ fn child(part: &str, url: Option<&str>) -> String {
     assert!(output.status.success(), "{part}: {text}");
     text
 }
+
+#[test]
+fn any_time_out_is_one() {
+    for timeout in [std::time::Duration::MAX, std::time::Duration::ZERO] {
+        let cache = Cache::builder("memory://").unwrap().timeout(timeout).build();
+        assert_eq!(half(&cache, 8), 4);
+        assert_eq!(half_entry(&cache, 8).get().unwrap(), Some(4));
+    }
+}

@@ -6,13 +6,13 @@ mod support;
 use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use redis_cached::{Cache, redis_cached};
 use serde::{Deserialize, Serialize};
-use support::{Mode, PATIENCE, Proxy, Server, eventually};
+use support::{Gate, Mode, PATIENCE, Proxy, Server, eventually, in_time};
 
 /// How long a slot stays leased to somebody who says nothing more.
 const LEASE: Duration = Duration::from_secs(10);
@@ -429,4 +429,37 @@ fn a_put_that_arrives_late_stores_nothing() {
 #[test]
 fn a_write_through_that_arrives_late_stores_nothing() {
     late(|late| late.sender.write_through(ID, 1, || {}));
+}
+
+/// A request for a lease that was held up on its way is not the lease that its process has.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_request_that_arrives_late_stores_nothing() {
+    #[redis_cached(prefix = "kill", name = "row", cache = cache, skip(cache, row, gate))]
+    async fn row(cache: &Cache, row: &AtomicU64, gate: &Gate, id: u64) -> u64 {
+        let value = row.load(SeqCst) * id;
+        gate.pass().await;
+        value
+    }
+    let server = Server::start();
+    let proxy = server.proxy();
+    let late = Cache::builder(&proxy.url()).unwrap().timeout(PATIENCE).build();
+    let other = Cache::builder(&server.url()).unwrap().build();
+    let (gate, value) = (Arc::new(Gate::closed()), Arc::new(AtomicU64::new(1)));
+    row_entry(&late, 1).get().await.unwrap(); // connects
+    // Whichever command comes with it, it is the request for the lease.
+    proxy.set(Mode::HoldFrom("TIME"));
+    let leader = {
+        let (cache, value, gate) = (late.clone(), Arc::clone(&value), Arc::clone(&gate));
+        tokio::spawn(async move { row(&cache, &value, &gate, 1).await })
+    };
+    in_time("the request is on its way", async || proxy.held() > 0).await;
+    proxy.set(Mode::Pass);
+    proxy.close_clients();
+    gate.wait_for(1).await;
+    value.store(2, SeqCst);
+    assert!(row_entry(&other, 1).invalidate().await.unwrap(), "the second request was granted");
+    proxy.deliver(|| {});
+    gate.open();
+    assert_eq!(leader.await.unwrap(), 1);
+    assert_ne!(row_entry(&other, 1).get().await.unwrap(), Some(1), "computed before the invalidation");
 }

@@ -186,3 +186,28 @@ async fn a_lease_that_nobody_renews_ends_and_the_next_call_takes_over() {
     }
     assert_eq!(gate.entered(), 2);
 }
+
+/// How long a renewal may take is for the time-out to say, not for the lease.
+#[tokio::test]
+async fn short_leases_are_renewed_over_a_slow_connection() {
+    #[redis_cached(prefix = "lease", name = "brief", lease = "250ms", cache = cache, skip(cache, gate))]
+    async fn brief(cache: &Cache, gate: &Gate, id: u64) -> u64 {
+        id + gate.pass().await as u64
+    }
+    let server = Server::start();
+    let proxy = server.proxy();
+    let cache = Cache::builder(&proxy.url()).unwrap().timeout(support::PATIENCE).build();
+    cache.ping().await.unwrap();
+    proxy.set(support::Mode::Delay(Duration::from_millis(40)));
+    let gate = Arc::new(Gate::closed());
+    let call = {
+        let (cache, gate) = (cache.clone(), Arc::clone(&gate));
+        tokio::spawn(async move { brief(&cache, &gate, 10).await })
+    };
+    gate.wait_for(1).await;
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    gate.open();
+    assert_eq!(call.await.unwrap(), 11);
+    assert_eq!(cache.stats().stored, 1, "{:?}", cache.stats());
+    cache.ping().await.unwrap();
+}

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, ErrorKind, redis_cached};
-use support::{Mode, PATIENCE, Proxy, Server, eventually};
+use support::{Mode, PATIENCE, Proxy, Server, eventually, in_time};
 
 const BODY: Duration = Duration::from_millis(20);
 const TIMEOUT: Duration = Duration::from_millis(200);
@@ -605,4 +605,22 @@ fn recovery_does_not_wait_for_a_runtime_that_sleeps() {
         row_blocking(&cache, &source, id);
         source.runs.load(SeqCst) == runs
     });
+}
+
+#[tokio::test]
+async fn a_process_that_only_writes_stores_again_after_an_undelivered_invalidation() {
+    #[redis_cached(prefix = "outage", name = "written", cache = cache, skip(cache))]
+    async fn written(cache: &Cache, id: u64) -> u64 {
+        id
+    }
+    let server = Server::start();
+    let proxy = server.proxy();
+    let cache = Cache::builder(&proxy.url()).unwrap().timeout(Duration::from_millis(100)).build();
+    let entry = written_entry(&cache, 1);
+    in_time("it is stored", async || entry.put(&5).await.is_ok_and(|stored| stored)).await;
+    proxy.set(Mode::Delay(Duration::from_millis(150)));
+    entry.invalidate().await.expect_err("too slow");
+    proxy.set(Mode::Pass);
+    in_time("it is stored again", async || entry.put(&6).await.is_ok_and(|stored| stored)).await;
+    assert_eq!(server.cli(&["EXISTS", "outage:written:1"]), "1");
 }

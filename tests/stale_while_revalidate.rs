@@ -263,3 +263,114 @@ async fn while_redis_is_away_the_body_runs() {
     assert_eq!(flaky(&cache, &runs, false, 10).await, Ok(12));
     assert!(flaky(&cache, &runs, true, 10).await.is_err());
 }
+
+/// Whoever comes second leaves the value alone, not the key.
+#[tokio::test]
+async fn who_was_too_late_to_refresh_a_value_refreshes_the_next_one() {
+    let server = Server::start();
+    let caches = [0, 1].map(|_| Cache::builder(&server.url()).unwrap().build());
+    let gate = open();
+    let both = async || tokio::join!(count(&caches[0], gate.clone(), 10), count(&caches[1], gate.clone(), 10));
+    both().await;
+    for _ in 0..5 {
+        expired(count_entry(&caches[0], 10)).await;
+        let bodies = gate.entered();
+        both().await;
+        in_time("it is refreshed", async || gate.entered() > bodies).await;
+    }
+    // Each of them alone goes on at once, whoever was too late before.
+    let begun = Instant::now();
+    for cache in &caches {
+        in_time("it is stored", async || count_entry(cache, 10).get().await.unwrap().is_some()).await;
+        expired(count_entry(cache, 10)).await;
+        let bodies = gate.entered();
+        in_time("it is refreshed", async || {
+            count(cache, gate.clone(), 10).await;
+            gate.entered() > bodies
+        })
+        .await;
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}, a lease is ten seconds", begun.elapsed());
+}
+
+#[tokio::test]
+async fn the_error_of_a_refresh_reaches_those_who_waited_for_it() {
+    #[redis_cached(prefix = "swr", name = "failing", ttl = "50ms", stale_while_revalidate = "150ms", cache = cache, skip(cache, gate, fails))]
+    async fn failing(cache: &Cache, gate: &Arc<Gate>, fails: bool, id: u64) -> Result<u64, String> {
+        let run = gate.pass().await as u64;
+        if fails { Err(format!("run {run}")) } else { Ok(id + run) }
+    }
+    let server = Server::start();
+    for cache in caches(&server) {
+        let gate = open();
+        failing(&cache, &gate, false, 10).await.unwrap();
+        expired(failing_entry(&cache, 10)).await;
+        gate.close();
+        if failing(&cache, &gate, true, 10).await != Ok(11) {
+            continue; // A machine this slow: the window was over.
+        }
+        gate.wait_for(2).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        // Past the window: they wait for the refresh.
+        let calls = (0..50).map(|_| {
+            let (cache, gate) = (cache.clone(), gate.clone());
+            tokio::spawn(async move { failing(&cache, &gate, true, 10).await })
+        });
+        let calls: Vec<_> = calls.collect();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        gate.open();
+        for call in calls {
+            assert!(call.await.unwrap().is_err());
+        }
+        assert!(gate.entered() <= 4, "{} bodies", gate.entered());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_body_finds_the_runtime_around_its_caller() {
+    #[redis_cached(prefix = "swr", name = "bridged", ttl = "30ms", stale_while_revalidate = "1h", cache = cache, skip(cache, runs))]
+    fn bridged(cache: &Cache, runs: Arc<AtomicUsize>, id: u64) -> u64 {
+        let run = runs.fetch_add(1, SeqCst) as u64;
+        tokio::runtime::Handle::current().block_on(async { id + run })
+    }
+    for cache in caches(&Server::start()) {
+        let runs = Arc::new(AtomicUsize::new(1));
+        let call = async || {
+            let (cache, runs) = (cache.clone(), runs.clone());
+            tokio::task::spawn_blocking(move || bridged(&cache, runs, 10)).await.unwrap()
+        };
+        call().await;
+        in_time("it is refreshed", async || call().await > 11).await;
+    }
+}
+
+#[test]
+fn arguments_are_copied_for_a_refresh_that_starts_and_for_no_other() {
+    struct Counted(Arc<AtomicUsize>);
+    impl Clone for Counted {
+        fn clone(&self) -> Counted {
+            self.0.fetch_add(1, SeqCst);
+            Counted(self.0.clone())
+        }
+    }
+    #[redis_cached(prefix = "swr", name = "copied", ttl = "30ms", stale_while_revalidate = "1h", cache = cache, skip(cache, gate, counted))]
+    fn copied(cache: &Cache, gate: Arc<Gate>, counted: Counted, id: u64) -> u64 {
+        let _ = counted;
+        id + gate.pass_blocking() as u64
+    }
+    let cache = Cache::builder("memory://").unwrap().build();
+    let (gate, copies) = (open(), Arc::new(AtomicUsize::new(0)));
+    let call = |id| copied(&cache, gate.clone(), Counted(copies.clone()), id);
+    // So many threads refresh at the same time, and one more entry would need one.
+    for id in 0..65 {
+        call(id);
+    }
+    assert_eq!(copies.load(SeqCst), 0, "a miss and a hit need none");
+    gate.close();
+    eventually("they expire", || (0..65).all(|id| copied_entry(&cache, id).get().unwrap().is_none()));
+    for _ in 0..100 {
+        (0..65).map(call).for_each(drop);
+    }
+    assert_eq!(copies.load(SeqCst), 64);
+    gate.open();
+}

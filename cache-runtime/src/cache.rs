@@ -75,9 +75,11 @@ impl Builder {
     }
 
     /// How long one operation may take, connecting included; 250 ms unless set. What a call can
-    /// lose to a Redis that does not answer is this once before its body and once after it.
+    /// lose to a Redis that does not answer is this once before its body and once after it. At most
+    /// a day.
     pub fn timeout(mut self, timeout: Duration) -> Builder {
-        self.timeout = timeout;
+        // Deadlines are moments, which end somewhere.
+        self.timeout = timeout.min(Duration::from_secs(24 * 60 * 60));
         self
     }
 
@@ -299,7 +301,7 @@ pub struct Stats {
     pub misses: u64,
     /// Calls that ran the body because the cache could not be asked.
     pub bypasses: u64,
-    /// Bodies that ran in the background, for no call.
+    /// Bodies that ran although there was a value: in the background, or by `…_refresh`.
     pub refreshes: u64,
     /// Values stored.
     pub stored: u64,

@@ -56,6 +56,7 @@ pub(crate) enum Once {
     Encode = 8,
     Unsupported = 16,
     Decode = 32,
+    Refresh = 64,
 }
 
 impl Function {

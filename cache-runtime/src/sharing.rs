@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::marker::PhantomData;
+use std::sync::{Mutex, PoisonError};
 
 /// Whether and how errors of type `E` are given to followers.
 pub struct Errors<E> {
@@ -24,8 +25,9 @@ impl<E> Errors<E> {
     }
 
     /// A copy for one follower; `None` if another function made it, whose errors are others.
-    pub(crate) fn take(&self, shared: &Shared) -> Option<E> {
-        (self.take)(shared)
+    pub(crate) fn take(&self, shared: &Mutex<Shared>) -> Option<E> {
+        // A panic in the error's `clone` leaves the error as it is.
+        (self.take)(&shared.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -115,6 +115,13 @@ impl Proxy {
         }
     }
 
+    /// Ends the client's side of the connections whose bytes are held: to the client they are closed.
+    pub(crate) fn close_clients(&self) {
+        for pair in self.state.pairs.lock().unwrap().iter().filter(|pair| pair.frozen.load(SeqCst)) {
+            let _ = pair.client.shutdown(Shutdown::Both);
+        }
+    }
+
     /// How many bytes are held.
     pub(crate) fn held(&self) -> usize {
         self.state.pairs.lock().unwrap().iter().map(|pair| pair.held.lock().unwrap().len()).sum()

@@ -61,8 +61,10 @@ where
 {
     let body = |args| ready(Ok::<V, Infallible>(body(args)));
     let start = |args: &A, cache: &Cache, plan: &Plan<V>, ticket: Ticket, id: Token| {
-        let body = own(args);
-        refresh_behind(cache, plan, ticket, id, || Ok::<V, Infallible>(body()));
+        refresh_behind(cache, plan, ticket, id, Errors::never(), || {
+            let body = own(args);
+            || Ok::<V, Infallible>(body())
+        });
     };
     let work = Behind { args, body, start };
     let Ok(value) = once(Engine::blocking(cache).call(&plan, key, Errors::never(), work));
@@ -87,28 +89,38 @@ where
 {
     let body = |args| ready(body(args).into_result());
     let start = |args: &A, cache: &Cache, plan: &Plan<R::Ok>, ticket: Ticket, id: Token| {
-        let body = own(args);
-        refresh_behind(cache, plan, ticket, id, || body().into_result());
+        refresh_behind(cache, plan, ticket, id, errors, || {
+            let body = own(args);
+            || body().into_result()
+        });
     };
     let work = Behind { args, body, start };
     R::from_result(once(Engine::blocking(cache).call(&plan, key, errors, work)))
 }
 
-fn refresh_behind<V, E>(
+/// Starts a thread that refreshes, if it may, with what `own` makes of the arguments.
+fn refresh_behind<V, E, Bg>(
     cache: &Cache,
     plan: &Plan<V>,
     ticket: Ticket,
     id: Token,
-    body: impl FnOnce() -> Result<V, E> + Send + 'static,
+    errors: Errors<E>,
+    own: impl FnOnce() -> Bg,
 ) where
     V: Send + 'static,
     E: 'static,
+    Bg: FnOnce() -> Result<V, E> + Send + 'static,
 {
     let Some(running) = Running::one_more() else { return };
-    let (cache, plan) = (cache.clone(), *plan);
+    let (cache, plan, body) = (cache.clone(), *plan, own());
+    // A body that relies on the runtime around its caller finds it there, too.
+    #[cfg(feature = "tokio")]
+    let runtime = tokio::runtime::Handle::try_current().ok();
     let task = move || {
         let _running = running;
-        once(Engine::blocking(&cache).refresh_now(&plan, ticket, id, Body(|| ready(body()))));
+        #[cfg(feature = "tokio")]
+        let _entered = runtime.as_ref().map(tokio::runtime::Handle::enter);
+        once(Engine::blocking(&cache).refresh_now(&plan, ticket, id, errors, Body(|| ready(body()))));
     };
     // Where no thread can be had, the value stays old for now.
     let _ = std::thread::Builder::new().name("redis-cached refresh".to_owned()).spawn(task);

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::Engine;
-use super::miss::take;
 use super::timer::Timer;
 use crate::envelope::{self, Head, Lease, Token};
 use crate::error::Error;
@@ -71,7 +70,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         };
         match outcome {
             Outcome::Value(bytes) => Followed::Value(bytes),
-            Outcome::Error(shared) if take(errors, &shared).is_some() => Followed::Error(shared),
+            Outcome::Error(shared) if errors.take(&shared).is_some() => Followed::Error(shared),
             Outcome::Error(_) | Outcome::Failed => {
                 patience.exhaust();
                 Followed::Failed
@@ -110,7 +109,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             };
             match self.wait(key, None, &follower, patience.until).await {
                 Some(Outcome::Value(bytes)) => return Followed::Value(bytes),
-                Some(Outcome::Error(shared)) if take(errors, &shared).is_some() => return Followed::Error(shared),
+                Some(Outcome::Error(shared)) if errors.take(&shared).is_some() => return Followed::Error(shared),
                 Some(Outcome::Abandoned) => {}
                 _ => return Followed::Alone,
             }
@@ -122,9 +121,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     async fn wait(&self, key: &Key, token: Option<Token>, follower: &Follower, until: Instant) -> Option<Outcome> {
         let _edge = Edge::waiting(follower.flight()).ok()?;
         loop {
-            match self.timer.wait(follower, until).await {
+            match self.timer.wait(follower, follower.check_by(until)).await {
                 Event::Ended(outcome) => return Some(outcome),
-                Event::TimeUp => return None,
+                Event::TimeUp if Instant::now() >= until => return None,
+                Event::TimeUp => {}
                 Event::Ask(asking) => self.ask(key, token?, asking, until).await?,
             }
         }
@@ -141,6 +141,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             }
             self.timer.pause(pause.min(left)).await;
             pause = (pause * 2).min(OFTEN);
+            asking.asks(self.cache.timeout());
             let outcome = match self.store.peek(key, self.cache.deadline()).await {
                 Ok(head) if self.is_held(head.as_deref(), token) => continue,
                 Ok(_) => {

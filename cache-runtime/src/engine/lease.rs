@@ -16,6 +16,24 @@ use crate::ttl::Ttl;
 /// How long a value that could not be refreshed is left alone.
 pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 
+/// Asks for a lease, and once more for another one if the connection turns out to be closed: a
+/// request for the same one might still arrive, and grant it after an invalidation.
+macro_rules! ask {
+    ($claim:expr, $kind:expr, |$lease:ident| $ask:expr) => {{
+        let mut leased = $claim.request($kind)?;
+        let mut asked = {
+            let $lease = &leased.lease;
+            $ask.await
+        };
+        if matches!(&asked, Err(error) if error.kind() == ErrorKind::Unreachable) {
+            leased = $claim.request($kind)?;
+            let $lease = &leased.lease;
+            asked = $ask.await;
+        }
+        (asked?, leased)
+    }};
+}
+
 /// What it takes to lease one slot.
 pub(crate) struct Claim<'a, S: Store> {
     pub(super) store: &'a S,
@@ -40,32 +58,28 @@ impl<'a, S: Store> Claim<'a, S> {
 
     /// Takes an empty slot. The lease is to be used only with [`Acquired::Taken`].
     pub(crate) async fn acquire(&self, by: Instant) -> Result<(Acquired, Leased<'a, S>), Error> {
-        let mut leased = self.request(Lease::new)?;
-        let acquired = self.store.acquire(self.key, &leased.lease, by).await?;
+        let (acquired, mut leased) = ask!(self, Lease::new, |lease| self.store.acquire(self.key, lease, by));
         leased.standing = matches!(acquired, Acquired::Taken);
         Ok((acquired, leased))
     }
 
     /// Takes a slot that holds `seen`. The lease is to be used only with [`Acquired::Taken`].
     pub(crate) async fn displace(&self, seen: &Bytes, by: Instant) -> Result<(Acquired, Leased<'a, S>), Error> {
-        let mut leased = self.request(Lease::new)?;
-        let acquired = self.store.displace(self.key, seen, &leased.lease, by).await?;
+        let (acquired, mut leased) = ask!(self, Lease::new, |lease| self.store.displace(self.key, seen, lease, by));
         leased.standing = matches!(acquired, Acquired::Taken);
         Ok((acquired, leased))
     }
 
     /// Takes the slot whatever it holds.
     pub(crate) async fn take(&self, by: Instant) -> Result<Leased<'a, S>, Error> {
-        let leased = self.request(Lease::new)?;
-        self.store.take(self.key, &leased.lease, by).await?;
+        let ((), leased) = ask!(self, Lease::new, |lease| self.store.take(self.key, lease, by));
         Ok(leased)
     }
 
     /// Takes the right to replace the value `id`, which stays readable. The lease is to be used
     /// only with [`Marked::Taken`].
     pub(crate) async fn mark(&self, id: Token, force: bool, by: Instant) -> Result<(Marked, Leased<'a, S>), Error> {
-        let mut leased = self.request(Lease::in_value)?;
-        let marked = self.store.mark(self.key, id, &leased.lease, force, by).await?;
+        let (marked, mut leased) = ask!(self, Lease::in_value, |lease| self.store.mark(self.key, id, lease, force, by));
         leased.standing = matches!(marked, Marked::Taken);
         Ok((marked, leased))
     }

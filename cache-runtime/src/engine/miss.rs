@@ -83,7 +83,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let counters = self.cache.counters();
         let turn = match turn {
             // By itself, because no await is in this `match`: the error need not be `Send`.
-            Turn::Failed(shared) => match take(errors, &shared) {
+            Turn::Failed(shared) => match errors.take(&shared) {
                 Some(error) => {
                     count(&counters.shared);
                     return self.or_stale(plan, fallback, error);
@@ -208,6 +208,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 }
             };
             missing = match found.map(|bytes| self.look(plan, key, bytes)) {
+                Some(Look::Old(old, value)) if old.is_stale => return Ok(Turn::Stale(value)),
                 Some(Look::Fresh(_, value) | Look::Old(_, value)) => return Ok(Turn::Hit(value)),
                 Some(Look::Missing(missing)) => missing,
                 None => Missing::Empty,
@@ -253,8 +254,4 @@ impl Fallback {
     fn value<V>(&self, plan: &Plan<V>) -> Option<V> {
         decode(plan, &self.value, &self.bytes).ok()
     }
-}
-
-pub(super) fn take<E>(errors: Errors<E>, shared: &Mutex<Shared>) -> Option<E> {
-    errors.take(&shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
 }

@@ -9,7 +9,7 @@ use crate::cache::count;
 use crate::envelope::{self, Head, Token};
 use crate::error::Error;
 use crate::flight::Ticket;
-use crate::function::Plan;
+use crate::function::{Once, Plan};
 use crate::key::Key;
 use crate::sharing::Errors;
 use crate::store::{Marked, Store};
@@ -28,7 +28,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     ) -> Result<V, E> {
         let Some(key) = usable(plan.function, key) else { return work.run().await };
         match self.take_over(plan, &key).await {
-            Ok(leased) => self.lead(plan, leased, errors, work).await,
+            Ok(leased) => {
+                count(&self.cache.counters().refreshes);
+                self.lead(plan, leased, errors, work).await
+            }
             Err(error) => {
                 tell(plan.function, &key, &error);
                 work.run().await
@@ -55,7 +58,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         if old.refresh.by.is_some() || old.refresh.is_pausing {
             return;
         }
-        if let Some(ticket) = self.cache.refreshing().claim(key) {
+        if let Some(ticket) = self.cache.refreshing().claim(key, old.refresh.id) {
             work.run_behind(self.cache, plan, ticket, old.refresh.id);
         }
     }
@@ -66,17 +69,20 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         plan: &Plan<V>,
         mut ticket: Ticket,
         id: Token,
+        errors: Errors<E>,
         work: W,
     ) {
         let key = ticket.key().clone();
         match self.claim(plan, &key).mark(id, false, self.cache.deadline()).await {
             Ok((Marked::Taken, leased)) => {
                 count(&self.cache.counters().refreshes);
-                if self.lead(plan, leased, Errors::never(), work).await.is_err() {
-                    tracing::warn!(
-                        key = key.as_str(),
-                        "a refresh in the background failed; the old value stays for its window"
-                    );
+                if self.lead(plan, leased, errors, work).await.is_err() {
+                    if plan.function.first(Once::Refresh) {
+                        tracing::warn!(
+                            key = key.as_str(),
+                            "a refresh in the background failed, and the old value stays; further ones are not told"
+                        );
+                    }
                     ticket.pause(PAUSE);
                 }
             }

@@ -17,9 +17,9 @@ use crate::sharing::Errors;
 use crate::store::face::Face;
 use crate::store::redis::TokioStore;
 
-impl<'a> Engine<'a, Face<'a, TokioStore>, InTasks> {
+impl<'a> Engine<'a, Face<'a, TokioStore>, InTasks<'a>> {
     pub(crate) fn tokio(cache: &'a Cache) -> Self {
-        Engine { cache, store: cache.tokio(), timer: InTasks }
+        Engine { cache, store: cache.tokio(), timer: InTasks(cache) }
     }
 }
 
@@ -71,7 +71,7 @@ where
     let body = |args| async { Ok::<V, Infallible>(body(args).await) };
     let start = |args: &A, cache: &Cache, plan: &Plan<V>, ticket: Ticket, id: Token| {
         let body = own(args);
-        refresh_behind(cache, plan, ticket, id, async { Ok::<V, Infallible>(body.await) });
+        refresh_behind(cache, plan, ticket, id, Errors::never(), async { Ok::<V, Infallible>(body.await) });
     };
     let Ok(value) = Engine::tokio(cache).call(&plan, key, Errors::never(), Behind { args, body, start }).await;
     value
@@ -99,7 +99,7 @@ where
     let body = |args| async { body(args).await.into_result() };
     let start = |args: &A, cache: &Cache, plan: &Plan<R::Ok>, ticket: Ticket, id: Token| {
         let body = own(args);
-        refresh_behind(cache, plan, ticket, id, async { body.await.into_result() });
+        refresh_behind(cache, plan, ticket, id, errors, async { body.await.into_result() });
     };
     R::from_result(Engine::tokio(cache).call(&plan, key, errors, Behind { args, body, start }).await)
 }
@@ -109,13 +109,14 @@ fn refresh_behind<V, E>(
     plan: &Plan<V>,
     ticket: Ticket,
     id: Token,
+    errors: Errors<E>,
     body: impl Future<Output = Result<V, E>> + Send + 'static,
 ) where
     V: Send + 'static,
     E: 'static,
 {
     let (cache, plan) = (cache.clone(), *plan);
-    spawn(async move { Engine::tokio(&cache).refresh_now(&plan, ticket, id, Body(|| body)).await });
+    spawn(async move { Engine::tokio(&cache).refresh_now(&plan, ticket, id, errors, Body(|| body)).await });
 }
 
 /// Runs a task that nobody waits for.

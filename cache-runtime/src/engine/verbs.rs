@@ -6,7 +6,7 @@ use super::timer::Timer;
 use super::{Engine, Look};
 use crate::envelope::Value;
 use crate::error::Error;
-use crate::flight::{Outcome, within};
+use crate::flight::{Flights, Outcome, within};
 use crate::function::Plan;
 use crate::key::Key;
 use crate::policy;
@@ -87,10 +87,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         };
         // The write may have been committed at any point from here: until its outcome is in the
         // slot, dropping this future empties the slot.
-        let mut doubt = Doubt { store: &self.store, key, settled: false };
+        let mut doubt = Doubt { flights: self.cache.flights(), store: &self.store, key, settled: false };
         let writing = async {
             match &leased {
-                Some(leased) => self.timer.during(leased, within(leased.flight(), write())).await,
+                Some(leased) => self.timer.during(leased, within(leased.flight(), async { write().await })).await,
                 None => write().await,
             }
         };
@@ -132,6 +132,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
 /// A write whose outcome the slot does not show.
 struct Doubt<'a, S: Store> {
+    flights: &'a Flights,
     store: &'a S,
     key: &'a Key,
     settled: bool,
@@ -139,6 +140,8 @@ struct Doubt<'a, S: Store> {
 
 impl<S: Store> Drop for Doubt<'_, S> {
     fn drop(&mut self) {
+        // What began while it was written may have read what was there before.
+        self.flights.void(self.key);
         if !self.settled {
             self.store.queue_invalidation(self.key);
         }

@@ -12,6 +12,7 @@ mod nested;
 mod refreshing;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::thread;
@@ -46,14 +47,24 @@ pub(crate) enum Outcome {
     Away(Error),
 }
 
+/// Which computation of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Id {
+    /// Under this lease of this process: it goes to the followers if its leader is gone.
+    Leased(Token),
+    /// Of another process, under this lease.
+    Watched(Token),
+    /// Of this process, while another one has this lease.
+    Beside(Token),
+    /// Without a look at the slot, because the store cannot be asked.
+    Unasked(u64),
+}
+
 /// One computation.
 #[derive(Debug)]
 pub(crate) struct Flight {
     key: Key,
-    /// `None`: under no lease, because the store cannot be asked.
-    token: Option<Token>,
-    /// The lease is this process', and goes to the followers if its leader is gone.
-    is_ours: bool,
+    id: Id,
     /// Its body begins later.
     born: Instant,
     state: Mutex<State>,
@@ -72,22 +83,32 @@ struct State {
     next_waker: u64,
     /// Invalidated in this process: later calls do not share it by the key alone.
     voided: bool,
-    /// Led by another process: one follower at a time asks the store.
-    foreign: Option<Watch>,
-}
-
-#[derive(Debug, Default)]
-struct Watch {
-    asking: bool,
+    /// Of a flight of another process: one follower at a time asks the store.
+    asking: Option<Turn>,
+    /// How many turns there were.
+    turns: u64,
     /// How many reads were sent so far.
     reads: u64,
 }
+
+/// Who asks the store.
+#[derive(Debug)]
+struct Turn {
+    number: u64,
+    /// When it was last heard of.
+    heard: Instant,
+}
+
+/// A follower that is not polled any more keeps its turn for so long, and past what a question may
+/// take.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// The flights of one cache.
 #[derive(Debug, Default)]
 pub(crate) struct Flights {
     // Held for a look-up each. Hits do not come here.
-    all: Mutex<HashMap<Key, Vec<Arc<Flight>>>>,
+    all: Mutex<All>,
+    unasked: AtomicU64,
 }
 
 /// Whether a call follows or leads.
@@ -101,18 +122,16 @@ impl Flights {
     /// Starts a flight under a lease that is about to be asked for: whoever sees the token
     /// finds it.
     pub(crate) fn lead(self: &Arc<Self>, key: &Key, token: Token) -> Leader {
-        self.leader(&mut self.all(), Flight { is_ours: true, ..Flight::new(key, Some(token), None) })
+        self.leader(&mut self.all(), key, Id::Leased(token))
     }
 
     /// Joins the flight of this token, which the caller's own read saw; where there is none in
     /// this process, one of another that this process watches.
     pub(crate) fn follow(self: &Arc<Self>, key: &Key, token: Token) -> Follower {
         let mut all = self.all();
-        let known = find(&all, key, |flight| flight.token == Some(token));
-        let flight = known.unwrap_or_else(|| {
-            let flight = Arc::new(Flight::new(key, Some(token), Some(Watch::default())));
-            all.entry(key.clone()).or_default().push(Arc::clone(&flight));
-            flight
+        let flight = known(&all, key, token).unwrap_or_else(|| {
+            let watched = all.get(key).and_then(|flights| flights.get(&Id::Watched(token)).cloned());
+            watched.unwrap_or_else(|| add(&mut all, key, Id::Watched(token)))
         });
         self.join(flight)
     }
@@ -120,9 +139,10 @@ impl Flights {
     /// Joins the flight of this token, or starts one for the calls of this process.
     pub(crate) fn follow_or_lead(self: &Arc<Self>, key: &Key, token: Token) -> Role {
         let mut all = self.all();
-        match find(&all, key, |flight| flight.token == Some(token)) {
+        let beside = || all.get(key).and_then(|flights| flights.get(&Id::Beside(token)).cloned());
+        match known(&all, key, token).or_else(beside) {
             Some(flight) => Role::Follower(self.join(flight)),
-            None => Role::Leader(self.leader(&mut all, Flight::new(key, Some(token), None))),
+            None => Role::Leader(self.leader(&mut all, key, Id::Beside(token))),
         }
     }
 
@@ -131,27 +151,30 @@ impl Flights {
     /// invalidated in this process.
     pub(crate) fn follow_any_or_lead(self: &Arc<Self>, key: &Key, began: Instant, is_away: bool) -> Role {
         let mut all = self.all();
-        let is_shared = |flight: &Flight| {
+        let is_shared = |flight: &&Arc<Flight>| {
             let state = flight.lock();
             let is_new = flight.born > began || (is_away && !state.voided);
-            is_new && state.outcome.is_none() && state.foreign.is_none()
+            is_new && state.outcome.is_none() && !flight.is_foreign()
         };
-        match find(&all, key, is_shared) {
+        let running = all.get(key).and_then(|flights| flights.values().find(is_shared).cloned());
+        match running {
             Some(flight) => Role::Follower(self.join(flight)),
-            None => Role::Leader(self.leader(&mut all, Flight::new(key, None, None))),
+            None => {
+                let id = Id::Unasked(self.unasked.fetch_add(1, Relaxed));
+                Role::Leader(self.leader(&mut all, key, id))
+            }
         }
     }
 
     /// The key is invalidated in this process.
     pub(crate) fn void(&self, key: &Key) {
-        for flight in self.all().get(key).into_iter().flatten() {
+        for flight in self.all().get(key).into_iter().flat_map(HashMap::values) {
             flight.lock().voided = true;
         }
     }
 
-    fn leader(self: &Arc<Self>, all: &mut HashMap<Key, Vec<Arc<Flight>>>, flight: Flight) -> Leader {
-        let flight = Arc::new(flight);
-        all.entry(flight.key.clone()).or_default().push(Arc::clone(&flight));
+    fn leader(self: &Arc<Self>, all: &mut All, key: &Key, id: Id) -> Leader {
+        let flight = add(all, key, id);
         let edge = Edge::leading(&flight);
         Leader { flights: Arc::clone(self), flight, _edge: edge }
     }
@@ -161,7 +184,7 @@ impl Flights {
         state.followers += 1;
         let waker = state.next_waker;
         state.next_waker += 1;
-        let reads = state.foreign.as_ref().map_or(0, |watch| watch.reads);
+        let reads = state.reads;
         drop(state);
         Follower { flights: Arc::clone(self), flight, waker, reads }
     }
@@ -169,14 +192,17 @@ impl Flights {
     fn remove(&self, flight: &Arc<Flight>) {
         let mut all = self.all();
         if let Some(flights) = all.get_mut(&flight.key) {
-            flights.retain(|other| !Arc::ptr_eq(other, flight));
+            // Another one may have its place by now.
+            if flights.get(&flight.id).is_some_and(|known| Arc::ptr_eq(known, flight)) {
+                flights.remove(&flight.id);
+            }
             if flights.is_empty() {
                 all.remove(&flight.key);
             }
         }
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<Key, Vec<Arc<Flight>>>> {
+    fn all(&self) -> MutexGuard<'_, All> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -186,26 +212,38 @@ impl Flights {
     }
 }
 
-fn find(
-    all: &HashMap<Key, Vec<Arc<Flight>>>,
-    key: &Key,
-    mut is_it: impl FnMut(&Flight) -> bool,
-) -> Option<Arc<Flight>> {
-    all.get(key)?.iter().find(|flight| is_it(flight)).cloned()
+type All = HashMap<Key, HashMap<Id, Arc<Flight>>>;
+
+/// This process' flight under this lease. One that was invalidated in it is watched like another
+/// process': what it ends with is out of date.
+fn known(all: &All, key: &Key, token: Token) -> Option<Arc<Flight>> {
+    let flight = all.get(key)?.get(&Id::Leased(token))?;
+    (!flight.lock().voided).then(|| Arc::clone(flight))
+}
+
+fn add(all: &mut All, key: &Key, id: Id) -> Arc<Flight> {
+    let flight = Arc::new(Flight::new(key, id));
+    match all.get_mut(key) {
+        Some(flights) => drop(flights.insert(id, Arc::clone(&flight))),
+        None => drop(all.insert(key.clone(), HashMap::from([(id, Arc::clone(&flight))]))),
+    }
+    flight
 }
 
 impl Flight {
-    fn new(key: &Key, token: Option<Token>, foreign: Option<Watch>) -> Flight {
-        let state = State { foreign, ..State::default() };
+    fn new(key: &Key, id: Id) -> Flight {
         Flight {
             key: key.clone(),
-            token,
-            is_ours: false,
+            id,
             born: Instant::now(),
-            state: Mutex::new(state),
+            state: Mutex::default(),
             changed: Condvar::new(),
             awaits: nested::Awaits::default(),
         }
+    }
+
+    fn is_foreign(&self) -> bool {
+        matches!(self.id, Id::Watched(_))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -288,7 +326,14 @@ impl Follower {
 
     /// Whether the lease that it waits for is this process'.
     pub(crate) fn may_take_over(&self) -> bool {
-        self.flight.is_ours
+        matches!(self.flight.id, Id::Leased(_))
+    }
+
+    /// When to look again, at the latest: whoever asks the store may have fallen silent, which wakes
+    /// nobody.
+    pub(crate) fn check_by(&self, until: Instant) -> Instant {
+        let slice = Instant::now() + SILENCE;
+        if self.flight.is_foreign() && slice < until { slice } else { until }
     }
 
     /// Whether a read of this number was sent after this follower joined.
@@ -300,13 +345,15 @@ impl Follower {
         if let Some(outcome) = &state.outcome {
             return Some(Event::Ended(outcome.clone()));
         }
-        match &mut state.foreign {
-            Some(watch) if !watch.asking => {
-                watch.asking = true;
-                Some(Event::Ask(Asking { flights: Arc::clone(&self.flights), flight: Arc::clone(&self.flight) }))
-            }
-            _ => None,
+        let is_asked = state.asking.as_ref().is_some_and(|turn| turn.heard.elapsed() < SILENCE);
+        if !self.flight.is_foreign() || is_asked {
+            return None;
         }
+        state.turns += 1;
+        let turn = state.turns;
+        state.asking = Some(Turn { number: turn, heard: Instant::now() });
+        let (flights, flight) = (Arc::clone(&self.flights), Arc::clone(&self.flight));
+        Some(Event::Ask(Asking { flights, flight, turn }))
     }
 
     /// For a task.
@@ -348,7 +395,7 @@ impl Drop for Follower {
         let mut state = self.flight.lock();
         state.wakers.remove(&self.waker);
         state.followers -= 1;
-        let unwatched = state.followers == 0 && state.foreign.is_some();
+        let unwatched = state.followers == 0 && self.flight.is_foreign();
         drop(state);
         if unwatched {
             // Somebody may have joined meanwhile, and goes on without being found: no harm done.
@@ -357,22 +404,30 @@ impl Drop for Follower {
     }
 }
 
-/// The turn to ask the store whether another process has ended its flight. Dropped, the turn goes
-/// to another follower.
+/// The turn to ask the store whether another process has ended its flight. Dropped, or silent for
+/// too long, the turn goes to another follower.
 #[derive(Debug)]
 pub(crate) struct Asking {
     flights: Arc<Flights>,
     flight: Arc<Flight>,
+    turn: u64,
 }
 
 impl Asking {
+    /// A question is about to be sent, which takes no longer than `patience`.
+    pub(crate) fn asks(&self, patience: Duration) {
+        if let Some(turn) = &mut self.flight.lock().asking
+            && turn.number == self.turn
+        {
+            turn.heard = Instant::now() + patience;
+        }
+    }
+
     /// A read is about to be sent: its number.
     pub(crate) fn number(&self) -> u64 {
         let mut state = self.flight.lock();
-        state.foreign.as_mut().map_or(0, |watch| {
-            watch.reads += 1;
-            watch.reads
-        })
+        state.reads += 1;
+        state.reads
     }
 
     /// It has ended, or cannot be told any more.
@@ -385,10 +440,10 @@ impl Asking {
 impl Drop for Asking {
     fn drop(&mut self) {
         let mut state = self.flight.lock();
-        if let Some(watch) = &mut state.foreign {
-            watch.asking = false;
+        if state.asking.as_ref().is_some_and(|turn| turn.number == self.turn) {
+            state.asking = None;
+            self.flight.tell(state);
         }
-        self.flight.tell(state);
     }
 }
 
@@ -396,17 +451,16 @@ impl Drop for Asking {
 #[derive(Debug)]
 pub(crate) struct Patience {
     pub(crate) until: Instant,
-    tokens: Vec<Token>,
+    /// Those it waited for. Results that are not stored must not make callers run one after
+    /// another, so these are few.
+    tokens: [Option<Token>; 2],
     exhausted: bool,
 }
-
-/// Results that are not stored must not make callers run one after another.
-const MOST_TOKENS: usize = 2;
 
 impl Patience {
     pub(crate) fn new(longest: Duration) -> Patience {
         let now = Instant::now();
-        Patience { until: now.checked_add(longest).unwrap_or(now), tokens: Vec::new(), exhausted: false }
+        Patience { until: now.checked_add(longest).unwrap_or(now), tokens: [None; 2], exhausted: false }
     }
 
     /// Whether the call may wait for this flight.
@@ -414,19 +468,16 @@ impl Patience {
         if self.exhausted || Instant::now() >= self.until {
             return false;
         }
-        if self.tokens.contains(&token) {
+        if self.tokens.contains(&Some(token)) {
             return true;
         }
-        if self.tokens.len() == MOST_TOKENS {
-            return false;
-        }
-        self.tokens.push(token);
-        true
+        let place = self.tokens.iter_mut().find(|place| place.is_none());
+        place.map(|place| *place = Some(token)).is_some()
     }
 
     /// The flight was abandoned: waiting for it does not count.
     pub(crate) fn forgive(&mut self, token: Token) {
-        self.tokens.retain(|known| *known != token);
+        self.tokens.iter_mut().filter(|known| **known == Some(token)).for_each(|known| *known = None);
     }
 
     /// A body failed, or its value cannot be shared: no more waiting.

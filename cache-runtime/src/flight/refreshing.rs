@@ -6,42 +6,59 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::envelope::Token;
 use crate::key::Key;
 
-/// Past so many, those whose pause is over are looked for.
-const MANY: usize = 1024;
+/// Below so many, those whose pause is over are not looked for.
+const FEW: usize = 1024;
 
 #[derive(Debug, Default)]
-pub(crate) struct Refreshing(Mutex<HashMap<Key, State>>);
+pub(crate) struct Refreshing(Mutex<All>);
+
+#[derive(Debug, Default)]
+struct All {
+    entries: HashMap<Key, State>,
+    /// At how many entries to look for those whose pause is over: twice as many as were left.
+    sweep_at: usize,
+}
 
 #[derive(Debug)]
 enum State {
     Running,
-    Pausing(Instant),
+    /// This value is left alone until then; another one need not be.
+    Pausing(Token, Instant),
 }
 
 impl State {
     fn is_over(&self, now: Instant) -> bool {
-        matches!(self, State::Pausing(until) if *until <= now)
+        matches!(self, State::Pausing(_, until) if *until <= now)
+    }
+
+    fn is_about(&self, id: Token) -> bool {
+        match self {
+            State::Running => true,
+            State::Pausing(paused, _) => *paused == id,
+        }
     }
 }
 
 impl Refreshing {
-    /// The turn to refresh this entry, unless somebody has it, or it is to be left alone.
-    pub(crate) fn claim(self: &Arc<Self>, key: Key) -> Option<Ticket> {
+    /// The turn to refresh this value, unless somebody has it, or it is to be left alone.
+    pub(crate) fn claim(self: &Arc<Self>, key: Key, id: Token) -> Option<Ticket> {
         let now = Instant::now();
         let mut all = self.lock();
-        if all.get(&key).is_some_and(|state| !state.is_over(now)) {
+        if all.entries.get(&key).is_some_and(|state| !state.is_over(now) && state.is_about(id)) {
             return None;
         }
-        if all.len() >= MANY {
-            all.retain(|_, state| !state.is_over(now));
+        if all.entries.len() >= all.sweep_at.max(FEW) {
+            all.entries.retain(|_, state| !state.is_over(now));
+            all.sweep_at = all.entries.len() * 2;
         }
-        all.insert(key.clone(), State::Running);
-        Some(Ticket { all: Arc::clone(self), key, pause: Duration::ZERO })
+        all.entries.insert(key.clone(), State::Running);
+        Some(Ticket { all: Arc::clone(self), key, id, pause: Duration::ZERO })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, State>> {
+    fn lock(&self) -> MutexGuard<'_, All> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -51,6 +68,7 @@ impl Refreshing {
 pub(crate) struct Ticket {
     all: Arc<Refreshing>,
     key: Key,
+    id: Token,
     pause: Duration,
 }
 
@@ -69,8 +87,10 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let mut all = self.all.lock();
         match Instant::now().checked_add(self.pause) {
-            Some(until) if !self.pause.is_zero() => all.insert(self.key.clone(), State::Pausing(until)),
-            _ => all.remove(&self.key),
+            Some(until) if !self.pause.is_zero() => {
+                all.entries.insert(self.key.clone(), State::Pausing(self.id, until))
+            }
+            _ => all.entries.remove(&self.key),
         };
     }
 }

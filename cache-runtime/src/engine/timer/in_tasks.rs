@@ -11,16 +11,17 @@ use tokio::runtime::{Handle, Id};
 use tokio::time::{Sleep, sleep_until};
 
 use super::{Timer, every, longest};
+use crate::cache::Cache;
 use crate::engine::lease::Leased;
 use crate::flight::{Event, Follower};
 use crate::store::Store;
 
-pub(crate) struct InTasks;
+pub(crate) struct InTasks<'a>(pub(crate) &'a Cache);
 
-impl Timer for InTasks {
+impl Timer for InTasks<'_> {
     async fn during<S: Store, T>(&self, leased: &Leased<'_, S>, body: impl Future<Output = T>) -> T {
         let mut body = pin!(body);
-        let mut renewals = pin!(renew(leased));
+        let mut renewals = pin!(renew(leased, self.0));
         let mut over = false;
         poll_fn(|context| {
             // The body first: one that is ready at once costs no timer.
@@ -55,21 +56,20 @@ impl Timer for InTasks {
     }
 }
 
-async fn renew<S: Store>(leased: &Leased<'_, S>) {
+async fn renew<S: Store>(leased: &Leased<'_, S>, cache: &Cache) {
     let every = every(leased.length());
     let started = Instant::now();
     while started.elapsed() < longest(leased.length()) {
-        // Without timers there is no store that needs one, either.
         let Some(timer) = timer_at(Instant::now() + every) else { return };
         timer.await;
-        if !leased.renew(Instant::now() + every).await {
+        if !leased.renew(cache.deadline()).await {
             return;
         }
     }
 }
 
 /// `None` where there are no timers: in other executors than tokio, and in a runtime built without
-/// them. The memory store serves there, too.
+/// them. The memory store serves there, too; but waiting has no bound, and no lease is renewed.
 fn timer_at(at: Instant) -> Option<Pin<Box<Sleep>>> {
     // Asked once of each runtime: the answer is a panic.
     static WITHOUT: Mutex<Vec<Id>> = Mutex::new(Vec::new());

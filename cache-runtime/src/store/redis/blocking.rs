@@ -83,7 +83,7 @@ impl Blocking {
                 Err(fault) if fault.spoils_connection() => {
                     let used = pooled.used;
                     self.pool.spoilt(lent, &fault);
-                    if fault.blame == Blame::Closed && used && !retried {
+                    if fault.blame == Blame::Closed && used && !retried && request.may_be_repeated() {
                         retried = true;
                         continue;
                     }

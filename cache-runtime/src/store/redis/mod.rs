@@ -268,10 +268,12 @@ impl<T: Transport> RedisStore<T> {
         self.exchange(epoch, |_| Request::One(build()), |reply| read(reply.one()?), by).await
     }
 
-    /// A script, and the server's time behind it.
+    /// A script, and the server's time behind it: `request` is `timed` or `timed_once`.
+    #[expect(clippy::too_many_arguments, reason = "what is sent, how, and what the reply means")]
     async fn script<R: Send>(
         &self,
         epoch: Epoch,
+        request: fn(Cmd) -> Request,
         script: &Script,
         keys: &[&[u8]],
         arguments: &[&[u8]],
@@ -281,28 +283,30 @@ impl<T: Transport> RedisStore<T> {
         let known = self
             .exchange(
                 epoch,
-                |_| timed(script.by_hash(keys, arguments)),
+                |_| request(script.by_hash(keys, arguments)),
                 |reply| run(reply.timed(self.shared()), &read),
                 by,
             )
             .await?;
         match known {
             Some(result) => Ok(result),
-            None => self.script_by_text(epoch, script, keys, arguments, read, by).await,
+            None => self.script_by_text(epoch, request, script, keys, arguments, read, by).await,
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "as `script`")]
     async fn script_by_text<R: Send>(
         &self,
         epoch: Epoch,
+        request: fn(Cmd) -> Request,
         script: &Script,
         keys: &[&[u8]],
         arguments: &[&[u8]],
         read: impl Fn(Value) -> Result<R, Fault> + Send + Sync,
         by: Instant,
     ) -> Result<R, Fault> {
-        self.exchange(epoch, |_| timed(script.by_text(keys, arguments)), |reply| read(reply.timed(self.shared())?), by)
-            .await
+        let build = |_| request(script.by_text(keys, arguments));
+        self.exchange(epoch, build, |reply| read(reply.timed(self.shared())?), by).await
     }
 
     /// Draws the conclusions about the server's readiness to write.
@@ -325,16 +329,15 @@ impl<T: Transport> RedisStore<T> {
             epoch,
             |features| {
                 if !features.has(Features::SET_NX_GET) {
-                    return timed(
-                        scripts::ACQUIRE.by_hash(&[key.as_str().as_bytes()], &[lease.bytes(), millis.as_bytes()]),
-                    );
+                    let arguments = [lease.bytes(), millis.as_bytes()];
+                    return timed_once(scripts::ACQUIRE.by_hash(&[key.as_str().as_bytes()], &arguments));
                 }
                 let mut command = Cmd::with_capacity(7, key.as_str().len() + 64);
                 command.arg("SET").arg(key.as_str()).arg(lease.bytes());
                 command.arg("NX").arg("GET").arg("PX").arg(&millis);
-                timed(command)
+                timed_once(command)
             },
-            |reply| acquired(reply.timed(self.shared())?, lease),
+            |reply| acquired(reply.timed(self.shared())?),
             by,
         )
         .await
@@ -526,8 +529,8 @@ impl<T: Transport> Store for RedisStore<T> {
             if by_text {
                 let millis = bounded(lease.millis);
                 let (keys, arguments) = ([key.as_str().as_bytes()], [lease.bytes(), millis.as_bytes()]);
-                let read = |value| acquired(value, lease);
-                outcome = self.script_by_text(epoch, &scripts::ACQUIRE, &keys, &arguments, read, by).await;
+                let script = &scripts::ACQUIRE;
+                outcome = self.script_by_text(epoch, timed_once, script, &keys, &arguments, acquired, by).await;
             }
         }
         self.written(outcome)
@@ -539,18 +542,24 @@ impl<T: Transport> Store for RedisStore<T> {
         let head = &seen[..seen.len().min(COMPARED)];
         let arguments = [lease.bytes(), millis.as_bytes(), head, length.as_bytes()];
         let read = |value| if truth(value, "a script")? { Ok(Acquired::Taken) } else { Ok(Acquired::Changed) };
-        let outcome = self.script(epoch, &scripts::DISPLACE, &[key.as_str().as_bytes()], &arguments, read, by).await;
+        let keys = [key.as_str().as_bytes()];
+        let outcome = self.script(epoch, timed_once, &scripts::DISPLACE, &keys, &arguments, read, by).await;
         self.written(outcome)
     }
 
     async fn take(&self, key: &Key, lease: &Lease, by: Instant) -> Result<(), Error> {
         let epoch = self.admit_write()?;
-        let build = |_| timed(set(key.as_str(), lease.bytes(), &bounded(lease.millis)));
+        let build = |_| timed_once(set(key.as_str(), lease.bytes(), &bounded(lease.millis)));
         let read = |reply: Reply| match reply.timed(self.shared())? {
             Value::Okay => Ok(()),
             _ => Err(Fault::unexpected("SET")),
         };
+        // It does away with what was there, as they would.
+        let settled = self.shared().pending.find_all([key.as_str()]);
         let outcome = self.exchange(epoch, build, read, by).await;
+        if outcome.is_ok() {
+            self.shared().pending.delivered(&settled);
+        }
         self.written(outcome)
     }
 
@@ -560,7 +569,8 @@ impl<T: Transport> Store for RedisStore<T> {
         let (millis, front) = (bounded(lease.millis), value_front(id));
         let force: &[u8] = if force { b"1" } else { b"0" };
         let arguments = [lease.proof(), millis.as_bytes(), &front, force];
-        let outcome = self.script(epoch, &scripts::MARK, &[key.as_str().as_bytes()], &arguments, marked, by).await;
+        let keys = [key.as_str().as_bytes()];
+        let outcome = self.script(epoch, timed_once, &scripts::MARK, &keys, &arguments, marked, by).await;
         match outcome {
             // Nothing was written: that says nothing about writes.
             Ok(marked @ (Marked::Until(_) | Marked::Changed)) => Ok(marked),
@@ -590,7 +600,8 @@ impl<T: Transport> Store for RedisStore<T> {
         let millis = bounded(lease.millis);
         let arguments = [lease.proof(), millis.as_bytes()];
         let read = |value| truth(value, "a script");
-        let outcome = self.script(epoch, &scripts::RENEW, &[key.as_str().as_bytes()], &arguments, read, by).await;
+        let keys = [key.as_str().as_bytes()];
+        let outcome = self.script(epoch, timed, &scripts::RENEW, &keys, &arguments, read, by).await;
         outcome.map_err(|fault| self.told(fault))
     }
 
@@ -604,7 +615,7 @@ impl<T: Transport> Store for RedisStore<T> {
         let read = |value| truth(value, "a script");
         // By its text: by its hash a server that does not know it yet would be asked twice, and
         // a retry on the same connection might overtake the second time.
-        let outcome = self.script_by_text(epoch, &scripts::RELEASE, &keys, &arguments, read, by).await;
+        let outcome = self.script_by_text(epoch, timed, &scripts::RELEASE, &keys, &arguments, read, by).await;
         outcome.map_err(|fault| self.told(fault))
     }
 
@@ -612,6 +623,7 @@ impl<T: Transport> Store for RedisStore<T> {
         if keys.is_empty() {
             return Ok(0);
         }
+        let earlier = self.shared().pending.find_all(keys.iter().map(Key::as_str));
         // Also where this future is dropped.
         let mut undelivered = Undelivered { pending: &self.shared().pending, keys };
         let epoch = self.shared().health.epoch();
@@ -634,6 +646,7 @@ impl<T: Transport> Store for RedisStore<T> {
         let outcome = self.exchange(epoch, build, read, by).await;
         if outcome.is_ok() {
             undelivered.keys = &[];
+            self.shared().pending.delivered(&earlier);
             if self.shared().health.is_down() {
                 self.probe(true);
             }
@@ -652,13 +665,14 @@ impl<T: Transport> Store for RedisStore<T> {
 
     fn abandon(&self, key: &Key, lease: &Lease, release: Release) {
         if self.shared().health.is_down() {
-            // The lease ends by itself.
-            return;
+            return self.keep_abandoned(key, lease);
         }
         let (store, key, lease) = (self.clone(), key.clone(), *lease);
         self.core.transport.aside(async move {
             let by = Instant::now() + store.shared().timeout;
-            let _ = store.release(&key, &lease, release, by).await;
+            if store.release(&key, &lease, release, by).await.is_err() {
+                store.keep_abandoned(&key, &lease);
+            }
         });
     }
 
@@ -679,6 +693,14 @@ impl<T: Transport> Store for RedisStore<T> {
 }
 
 impl<T: Transport> RedisStore<T> {
+    /// A slot that is not given back makes everybody wait for nobody until its lease ends, so it is
+    /// emptied like one that was invalidated. A mark makes nobody wait.
+    fn keep_abandoned(&self, key: &Key, lease: &Lease) {
+        if lease.place() == Place::Slot {
+            self.shared().pending.add_if_room(key.as_str());
+        }
+    }
+
     async fn fill_by_size(
         &self,
         epoch: Epoch,
@@ -734,7 +756,7 @@ impl<T: Transport> RedisStore<T> {
             (Blame::Script, _) if large => {
                 let keys = [key.as_bytes(), ahead.as_bytes()];
                 let arguments = [lease.proof(), millis.as_bytes()];
-                return self.script_by_text(epoch, &scripts::MOVE, &keys, &arguments, filled, by).await;
+                return self.script_by_text(epoch, timed, &scripts::MOVE, &keys, &arguments, filled, by).await;
             }
             (Blame::Script, _) => {}
             // Not what the version promised: another server that speaks the protocol.
@@ -748,7 +770,7 @@ impl<T: Transport> RedisStore<T> {
             _ => return outcome,
         }
         let arguments = [lease.proof(), value, millis.as_bytes()];
-        self.script_by_text(epoch, &scripts::FILL, &[key.as_bytes()], &arguments, filled, by).await
+        self.script_by_text(epoch, timed, &scripts::FILL, &[key.as_bytes()], &arguments, filled, by).await
     }
 }
 
@@ -784,9 +806,18 @@ fn names(batch: &Batch) -> impl Iterator<Item = &str> {
 
 /// A command, and the server's time in the same round trip.
 fn timed(command: Cmd) -> Request {
+    Request::Many(with_time(command))
+}
+
+/// The same, for a command that grants a lease.
+fn timed_once(command: Cmd) -> Request {
+    Request::Once(with_time(command))
+}
+
+fn with_time(command: Cmd) -> Pipeline {
     let mut pipeline = Pipeline::with_capacity(2);
     pipeline.add_command(command).cmd("TIME");
-    Request::Many(pipeline)
+    pipeline
 }
 
 /// A lifetime as the server takes it: neither none nor past its clock's end.
@@ -814,13 +845,8 @@ fn value(value: Value) -> Result<Option<Bytes>, Fault> {
     }
 }
 
-fn acquired(reply: Value, lease: &Lease) -> Result<Acquired, Fault> {
-    Ok(match value(reply)? {
-        None => Acquired::Taken,
-        // The first of two tries, whose reply was lost.
-        Some(held) if held == lease.bytes() => Acquired::Taken,
-        Some(held) => Acquired::Held(held),
-    })
+fn acquired(reply: Value) -> Result<Acquired, Fault> {
+    Ok(value(reply)?.map_or(Acquired::Taken, Acquired::Held))
 }
 
 fn truth(value: Value, command: &str) -> Result<bool, Fault> {

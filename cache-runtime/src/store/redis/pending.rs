@@ -63,10 +63,26 @@ impl Pending {
         self.note(&kept);
     }
 
+    /// Keeps the key if there is room: nothing is wrong if it is never delivered.
+    pub(crate) fn add_if_room(&self, key: &str) {
+        if self.lock().keys.len() < self.most {
+            self.add([key]);
+        }
+    }
+
     /// The key's entry, if it is kept.
     pub(crate) fn find(&self, key: &str) -> Option<Batch> {
+        Some(self.find_all([key])).filter(|batch| !batch.is_empty())
+    }
+
+    /// Those of the keys that are kept.
+    pub(crate) fn find_all<'a>(&self, keys: impl IntoIterator<Item = &'a str>) -> Batch {
+        if !self.any() {
+            return Batch::new();
+        }
         let kept = self.lock();
-        kept.keys.get(key).map(|addition| vec![(key.into(), *addition)])
+        let known = |key: &str| kept.keys.get(key).map(|addition| (key.into(), *addition));
+        keys.into_iter().filter_map(known).collect()
     }
 
     /// Up to `most` of the kept keys.
@@ -76,6 +92,9 @@ impl Pending {
 
     /// The server confirmed these.
     pub(crate) fn delivered(&self, batch: &Batch) {
+        if batch.is_empty() {
+            return;
+        }
         let mut kept = self.lock();
         for (key, addition) in batch {
             if kept.keys.get(key) == Some(addition) {

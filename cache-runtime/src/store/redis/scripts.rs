@@ -1,8 +1,9 @@
 //! Server-side scripts, for what no single command does on every server.
 //!
-//! Each compares before it writes, and each may be sent twice: a first run whose reply was lost
-//! looks to the second like its own success, or like a slot that somebody else changed. None
-//! reads or copies a payload that is there: what it costs does not grow with the value.
+//! Each compares before it writes. Those that grant a lease are sent once, all others perhaps
+//! twice: a first run whose reply was lost looks to the second like its own success, or like a
+//! slot that somebody else changed. None reads or copies a payload that is there: what it costs
+//! does not grow with the value.
 
 use std::sync::LazyLock;
 

@@ -237,7 +237,7 @@ impl Tokio {
             match outcome {
                 Err(fault) if fault.spoils_connection() => {
                     self.links.discard(&lane);
-                    if fault.blame == Blame::Closed && used && !retried {
+                    if fault.blame == Blame::Closed && used && !retried && request.may_be_repeated() {
                         retried = true;
                         start = Start::Link(lane.link);
                         continue;
@@ -457,7 +457,7 @@ async fn send(connection: &mut MultiplexedConnection, request: &Request) -> redi
     // Boxed: an allocation costs less than to move a large future through all the layers above.
     Ok(match request {
         Request::One(command) => Reply::One(Box::pin(connection.send_packed_command(command)).await?),
-        Request::Many(pipeline) => {
+        Request::Many(pipeline) | Request::Once(pipeline) => {
             let sent = Instant::now();
             let values = Box::pin(connection.send_packed_commands(pipeline, 0, pipeline.len())).await?;
             Reply::Many { values, sent }

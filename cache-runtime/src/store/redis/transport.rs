@@ -23,6 +23,15 @@ pub(crate) const HALF_OPEN: u32 = 3;
 pub(crate) enum Request {
     One(Cmd),
     Many(Pipeline),
+    /// As `Many`, but never sent a second time: it grants a lease. A first copy that was held up on
+    /// its way would grant it again, after an invalidation that took it away.
+    Once(Pipeline),
+}
+
+impl Request {
+    pub(crate) fn may_be_repeated(&self) -> bool {
+        !matches!(self, Request::Once(_))
+    }
 }
 
 /// The replies to a [`Request`], errors among them.
@@ -72,8 +81,9 @@ pub(crate) fn checked(value: Value) -> Result<Value, Fault> {
 pub(crate) trait Transport: Send + Sync + Sized + 'static {
     /// Sends what `build` makes for the server at hand and reads the replies, over a connection
     /// made in `epoch`. Where a connection in use turns out to have been closed, it sends a
-    /// second time over a new one: every operation of a store may be applied twice. `size` is
-    /// about how many bytes `build` makes, if they are many.
+    /// second time over a new one, unless the request is a [`Request::Once`]: every other operation
+    /// of a store may be applied twice. `size` is about how many bytes `build` makes, if they are
+    /// many.
     fn exchange<R: Send>(
         &self,
         epoch: Epoch,

@@ -88,7 +88,7 @@ impl Wire {
     pub(crate) fn send(&mut self, request: &Request, by: Instant) -> Result<Reply, Fault> {
         let (bytes, count) = match request {
             Request::One(command) => (command.get_packed_command(), 1),
-            Request::Many(pipeline) => (pipeline.get_packed_pipeline(), pipeline.len()),
+            Request::Many(pipeline) | Request::Once(pipeline) => (pipeline.get_packed_pipeline(), pipeline.len()),
         };
         match &mut self.line {
             Line::Plain { socket, parser } => {
@@ -98,7 +98,7 @@ impl Wire {
                 let mut receive = || parser.parse_value(&mut *socket).map_err(Fault::from);
                 Ok(match request {
                     Request::One(_) => Reply::One(receive()?),
-                    Request::Many(_) => {
+                    Request::Many(_) | Request::Once(_) => {
                         let values = (0..count).map(|_| receive()).collect::<Result<Vec<_>, _>>()?;
                         Reply::Many { values, sent }
                     }
@@ -114,7 +114,9 @@ impl Wire {
                 }
                 Ok(match request {
                     Request::One(_) => Reply::One(connection.req_packed_command(&bytes)?),
-                    Request::Many(_) => Reply::Many { values: connection.req_packed_commands(&bytes, 0, count)?, sent },
+                    Request::Many(_) | Request::Once(_) => {
+                        Reply::Many { values: connection.req_packed_commands(&bytes, 0, count)?, sent }
+                    }
                 })
             }
         }
