@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, ErrorKind, redis_cached};
-use support::{Gate, Mode, Server, eventually, in_time};
+use support::{Gate, Mode, PATIENCE, Server, eventually, in_time, polled};
 use tokio::task::JoinSet;
 
 /// The body's time where it matters how long a stampede takes on top.
@@ -34,12 +34,13 @@ fn slow_blocking(cache: &Cache, runs: &AtomicUsize, id: u64) -> u64 {
     id * 1000 + run
 }
 
-#[redis_cached(prefix = "once", key = "gated:{id}", cache = cache, skip(cache, gate))]
+// A lease that is left behind does not end before a test's patience.
+#[redis_cached(prefix = "once", key = "gated:{id}", lease = "10m", cache = cache, skip(cache, gate))]
 async fn gated(cache: &Cache, gate: &Gate, id: u64) -> u64 {
     id * 1000 + gate.pass().await as u64
 }
 
-#[redis_cached(prefix = "once", key = "gated:{id}", cache = cache, skip(cache, gate))]
+#[redis_cached(prefix = "once", key = "gated:{id}", lease = "10m", cache = cache, skip(cache, gate))]
 fn gated_blocking(cache: &Cache, gate: &Gate, id: u64) -> u64 {
     id * 1000 + gate.pass_blocking() as u64
 }
@@ -115,7 +116,7 @@ fn processes(test: &str, count: usize, server: &Server) -> (Duration, Vec<String
 /// In such a process: makes so many calls at once, and says what they got and how often a body ran.
 async fn be_a_process(url: &str, calls: usize) {
     // What is tested is no outage: a machine that is busy with all of them may be slow.
-    let cache = Cache::builder(url).unwrap().timeout(support::PATIENCE).build();
+    let cache = Cache::builder(url).unwrap().timeout(PATIENCE).build();
     slow(&cache, &AtomicUsize::new(0), u64::from(std::process::id())).await; // connects
     let client = redis::Client::open(url).unwrap();
     let mut connection = client.get_connection().unwrap();
@@ -325,6 +326,107 @@ async fn a_call_cancelled_while_it_stores_leaves_no_lease_behind() {
     });
 }
 
+/// What the slot holds, if it is a lease.
+fn lease(server: &Server, key: &str) -> Option<Vec<u8>> {
+    let slot: Option<Vec<u8>> = redis::cmd("GET").arg(key).query(&mut server.connection()).unwrap();
+    slot.filter(|slot| slot.starts_with(b"L"))
+}
+
+/// Wherever it is: while it reads, leases, runs its body, stores.
+#[tokio::test]
+async fn a_call_cancelled_at_any_point_leaves_no_lease_behind() {
+    #[redis_cached(prefix = "once", name = "stepwise", lease = "10m", cache = cache, skip(cache))]
+    async fn stepwise(cache: &Cache, id: u64) -> u64 {
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+        id
+    }
+    let server = Server::start();
+    let proxy = server.proxy();
+    for cache in ["memory://", &proxy.url()].map(|url| Cache::builder(url).unwrap().timeout(PATIENCE).build()) {
+        stepwise(&cache, 0).await; // connects
+        // Each reply takes a while, so that each is waited for.
+        proxy.set(Mode::Delay(Duration::from_millis(2)));
+        let is_remote = format!("{cache:?}").contains("redis://");
+        let mut polls = 1;
+        while polled(polls, stepwise(&cache, 1)).await.is_none() {
+            polls += 1;
+            let begun = Instant::now();
+            if is_remote && polls % 2 == 0 {
+                in_time("no lease is left", async || lease(&server, "once:stepwise:1").is_none()).await;
+            }
+            in_time("a value is stored", async || {
+                assert_eq!(stepwise(&cache, 1).await, 1);
+                stepwise_entry(&cache, 1).get().await.unwrap() == Some(1)
+            })
+            .await;
+            assert!(begun.elapsed() < PATIENCE / 2, "after {polls} polls: {:?}", begun.elapsed());
+            stepwise_entry(&cache, 1).invalidate().await.unwrap();
+        }
+        // Reading, leasing and storing, and the body's three.
+        assert!(polls >= if is_remote { 6 } else { 4 }, "{polls} polls");
+        proxy.set(Mode::Pass);
+    }
+}
+
+#[tokio::test]
+async fn a_waiting_call_cancelled_at_any_point_harms_nobody() {
+    let server = Server::start();
+    let memory = Cache::builder("memory://").unwrap().build();
+    let [one, other] = [0; 2].map(|_| Cache::builder(&server.url()).unwrap().timeout(PATIENCE).build());
+    // In the leader's process and in another one.
+    for [leader, other] in [[memory.clone(), memory], [one.clone(), one.clone()], [one, other]] {
+        gated_entry(&leader, 1).invalidate().await.unwrap();
+        let gate = Arc::new(Gate::closed());
+        let call = |cache: &Cache| {
+            let (cache, gate) = (cache.clone(), Arc::clone(&gate));
+            tokio::spawn(async move { gated(&cache, &gate, 1).await })
+        };
+        let first = call(&leader);
+        gate.wait_for(1).await;
+        let early = call(&other);
+        for polls in 1..20 {
+            let cancelled = tokio::time::timeout(Duration::from_millis(20), polled(polls, gated(&other, &gate, 1)));
+            assert_ne!(cancelled.await.ok().flatten(), Some(1001), "the gate is closed");
+        }
+        let late = call(&other);
+        settle(&other).await;
+        gate.open();
+        for call in [first, early, late] {
+            assert_eq!(call.await.unwrap(), 1001);
+        }
+        assert_eq!(gate.entered(), 1);
+    }
+}
+
+#[test]
+fn a_panicking_plain_leader_makes_nobody_hang_and_leaves_no_lease() {
+    #[redis_cached(prefix = "once", name = "fragile_blocking", lease = "10m", cache = cache, skip(cache, gate))]
+    fn fragile_blocking(cache: &Cache, gate: &Gate, id: u64) -> u64 {
+        let run = gate.pass_blocking();
+        assert!(run > 1, "the first run panics");
+        id
+    }
+    let server = Server::start();
+    for cache in caches(&server) {
+        let gate = Gate::closed();
+        let begun = Instant::now();
+        let panics: usize = thread::scope(|scope| {
+            let calls: Vec<_> = (0..20).map(|_| scope.spawn(|| fragile_blocking(&cache, &gate, 1))).collect();
+            eventually("a body begins", || gate.entered() >= 1);
+            gate.open();
+            calls.into_iter().map(|call| usize::from(call.join().is_err())).sum()
+        });
+        assert_eq!(panics, 1);
+        assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+        eventually("somebody stores", || {
+            assert_eq!(fragile_blocking(&cache, &gate, 1), 1);
+            fragile_blocking_entry(&cache, 1).get().unwrap() == Some(1)
+        });
+    }
+}
+
 #[tokio::test]
 async fn a_panicking_leader_makes_nobody_hang() {
     #[redis_cached(prefix = "once", name = "fragile", cache = cache, skip(cache, gate))]
@@ -497,6 +599,204 @@ async fn nested_calls_of_other_functions_share_and_finish() {
         };
         assert_eq!(tokio::join!(calls, opening).0, (1002, 1003, 1001));
         assert_eq!(gate.entered(), 1);
+    }
+}
+
+#[test]
+fn nested_calls_of_other_plain_functions_share_and_finish() {
+    #[redis_cached(prefix = "once", name = "outer_blocking", cache = cache, skip(cache, gate))]
+    fn outer(cache: &Cache, gate: &Gate, id: u64) -> u64 {
+        gated_blocking(cache, gate, 1) + id
+    }
+    let server = Server::start();
+    for cache in caches(&server) {
+        let gate = Gate::closed();
+        thread::scope(|scope| {
+            let outers = [1, 2].map(|id| {
+                (
+                    id,
+                    scope.spawn({
+                        let (cache, gate) = (&cache, &gate);
+                        move || outer(cache, gate, id)
+                    }),
+                )
+            });
+            let inner = scope.spawn(|| gated_blocking(&cache, &gate, 1));
+            eventually("a body begins", || gate.entered() == 1);
+            gate.open();
+            for (id, outer) in outers {
+                assert_eq!(outer.join().unwrap(), 1001 + id);
+            }
+            assert_eq!(inner.join().unwrap(), 1001);
+        });
+        assert_eq!(gate.entered(), 1);
+    }
+}
+
+#[tokio::test]
+async fn nested_calls_across_caches_share_and_finish() {
+    #[redis_cached(prefix = "once", name = "outer_elsewhere", cache = outer, skip(outer, inner, gate))]
+    async fn elsewhere(outer: &Cache, inner: &Cache, gate: &Gate, id: u64) -> u64 {
+        gated(inner, gate, 1).await + id
+    }
+    let server = Server::start();
+    let ([memory, one], [_, other]) = (caches(&server), caches(&server));
+    for [outer, inner] in [[&memory, &one], [&one, &memory], [&one, &other]] {
+        gated_entry(inner, 1).invalidate().await.unwrap();
+        for id in [1, 2] {
+            elsewhere_entry(outer, id).invalidate().await.unwrap();
+        }
+        let gate = Gate::closed();
+        let calls = async {
+            tokio::join!(elsewhere(outer, inner, &gate, 1), elsewhere(outer, inner, &gate, 2), gated(inner, &gate, 1))
+        };
+        let opening = async {
+            gate.wait_for(1).await;
+            settle(inner).await;
+            gate.open();
+        };
+        assert_eq!(tokio::join!(calls, opening).0, (1002, 1003, 1001));
+        assert_eq!(gate.entered(), 1);
+    }
+}
+
+/// Each of the two has a cache of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_functions_of_two_caches_that_call_each_other_do_not_wait_for_each_other() {
+    type Both = (Cache, Cache, tokio::sync::Barrier);
+
+    #[redis_cached(prefix = "once", name = "here", cache = with.0, skip(with, deep))]
+    async fn here(with: &Both, deep: bool, id: u64) -> u64 {
+        if deep {
+            return id;
+        }
+        with.2.wait().await;
+        Box::pin(there(with, true, id)).await + 1
+    }
+    #[redis_cached(prefix = "once", name = "there", cache = with.1, skip(with, deep))]
+    fn there<'a>(with: &'a Both, deep: bool, id: u64) -> std::pin::Pin<Box<dyn Future<Output = u64> + Send + 'a>> {
+        Box::pin(async move {
+            if deep {
+                return id;
+            }
+            with.2.wait().await;
+            here(with, true, id).await + 1
+        })
+    }
+    let server = Server::start();
+    let ([memory, one], [_, other]) = (caches(&server), caches(&server));
+    for (from, [left, right]) in [(0, [&memory, &one]), (100, [&one, &other])] {
+        for id in from..from + 20 {
+            let begun = Instant::now();
+            let with = (left.clone(), right.clone(), tokio::sync::Barrier::new(2));
+            let (first, second) = tokio::join!(here(&with, false, id), there(&with, false, id));
+            assert!(first > id && second > id);
+            assert!(begun.elapsed() < Duration::from_secs(5), "they waited for each other");
+        }
+    }
+}
+
+#[test]
+fn two_plain_functions_that_call_each_other_do_not_wait_for_each_other() {
+    #[redis_cached(prefix = "once", name = "ping_blocking", cache = cache, skip(cache, both, deep))]
+    fn ping(cache: &Cache, both: &std::sync::Barrier, deep: bool, id: u64) -> u64 {
+        if deep {
+            return id;
+        }
+        both.wait();
+        pong(cache, both, true, id) + 1
+    }
+    #[redis_cached(prefix = "once", name = "pong_blocking", cache = cache, skip(cache, both, deep))]
+    fn pong(cache: &Cache, both: &std::sync::Barrier, deep: bool, id: u64) -> u64 {
+        if deep {
+            return id;
+        }
+        both.wait();
+        ping(cache, both, true, id) + 1
+    }
+    let server = Server::start();
+    for cache in caches(&server) {
+        for id in 0..20 {
+            let begun = Instant::now();
+            let both = std::sync::Barrier::new(2);
+            thread::scope(|scope| {
+                scope.spawn(|| assert!(ping(&cache, &both, false, id) > id));
+                assert!(pong(&cache, &both, false, id) > id);
+            });
+            assert!(begun.elapsed() < Duration::from_secs(5), "they waited for each other");
+        }
+    }
+}
+
+/// How long calls of each other may take whose nesting nobody sees: one lease of half a second ends
+/// the wait, and the machine is busy.
+const UNSEEN: std::ops::Range<Duration> = Duration::from_millis(450)..Duration::from_millis(2500);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn functions_that_call_each_other_in_tasks_of_their_own_wait_for_one_lease() {
+    #[redis_cached(prefix = "once", name = "left", lease = "500ms", cache = cache, skip(cache, both, deep))]
+    async fn left(cache: &Cache, both: &Arc<tokio::sync::Barrier>, deep: bool, id: u64) -> u64 {
+        if deep {
+            return id;
+        }
+        both.wait().await;
+        let (cache, both) = (cache.clone(), Arc::clone(both));
+        tokio::spawn(async move { right(&cache, &both, true, id).await + 1 }).await.unwrap()
+    }
+    #[redis_cached(prefix = "once", name = "right", lease = "500ms", cache = cache, skip(cache, both, deep))]
+    fn right<'a>(
+        cache: &'a Cache,
+        both: &'a Arc<tokio::sync::Barrier>,
+        deep: bool,
+        id: u64,
+    ) -> std::pin::Pin<Box<dyn Future<Output = u64> + Send + 'a>> {
+        Box::pin(async move {
+            if deep {
+                return id;
+            }
+            both.wait().await;
+            let (cache, both) = (cache.clone(), Arc::clone(both));
+            tokio::spawn(async move { left(&cache, &both, true, id).await + 1 }).await.unwrap()
+        })
+    }
+    let server = Server::start();
+    for cache in caches(&server) {
+        let begun = Instant::now();
+        let both = Arc::new(tokio::sync::Barrier::new(2));
+        let (first, second) = tokio::join!(left(&cache, &both, false, 10), right(&cache, &both, false, 10));
+        assert!((11..=12).contains(&first) && (11..=12).contains(&second), "{first}, {second}");
+        assert!(UNSEEN.contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn plain_functions_that_call_each_other_on_threads_of_their_own_wait_for_one_lease() {
+    #[redis_cached(prefix = "once", name = "left_blocking", lease = "500ms", cache = cache, skip(cache, both, deep))]
+    fn left(cache: &Cache, both: &std::sync::Barrier, deep: bool, id: u64) -> u64 {
+        if deep {
+            return id;
+        }
+        both.wait();
+        thread::scope(|scope| scope.spawn(|| right(cache, both, true, id) + 1).join().unwrap())
+    }
+    #[redis_cached(prefix = "once", name = "right_blocking", lease = "500ms", cache = cache, skip(cache, both, deep))]
+    fn right(cache: &Cache, both: &std::sync::Barrier, deep: bool, id: u64) -> u64 {
+        if deep {
+            return id;
+        }
+        both.wait();
+        thread::scope(|scope| scope.spawn(|| left(cache, both, true, id) + 1).join().unwrap())
+    }
+    let server = Server::start();
+    for cache in caches(&server) {
+        let begun = Instant::now();
+        let both = std::sync::Barrier::new(2);
+        let (first, second) = thread::scope(|scope| {
+            let first = scope.spawn(|| left(&cache, &both, false, 10));
+            (right(&cache, &both, false, 10), first.join().unwrap())
+        });
+        assert!((11..=12).contains(&first) && (11..=12).contains(&second), "{first}, {second}");
+        assert!(UNSEEN.contains(&begun.elapsed()), "{:?}", begun.elapsed());
     }
 }
 

@@ -140,7 +140,7 @@ async fn an_invalidation_during_the_body_voids_its_result() {
 #[tokio::test]
 async fn a_cancelled_call_leaves_no_lease() {
     on_both(async |cache| {
-        #[redis_cached(prefix = "t", name = "never", cache = cache, skip(cache, started, wait))]
+        #[redis_cached(prefix = "t", name = "never", lease = "10m", cache = cache, skip(cache, started, wait))]
         async fn never(cache: &Cache, started: &tokio::sync::Notify, wait: bool, id: u64) -> u64 {
             started.notify_one();
             if wait {
@@ -167,7 +167,7 @@ async fn a_cancelled_call_leaves_no_lease() {
 #[tokio::test]
 async fn a_panicking_body_leaves_no_lease() {
     on_both(async |cache| {
-        #[redis_cached(prefix = "t", name = "panics", cache = cache, skip(cache, panic))]
+        #[redis_cached(prefix = "t", name = "panics", lease = "10m", cache = cache, skip(cache, panic))]
         async fn panics(cache: Cache, panic: bool, id: u64) -> u64 {
             assert!(!panic, "the body's own");
             id
@@ -270,6 +270,89 @@ async fn an_unreachable_server_is_told_by_verbs() {
     assert_eq!(entry.put(&None).await.unwrap_err().kind(), ErrorKind::Unreachable);
     assert_eq!(entry.invalidate().await.unwrap_err().kind(), ErrorKind::Unreachable);
     assert_eq!(cache.ping().await.unwrap_err().kind(), ErrorKind::Unreachable);
+}
+
+#[test]
+fn an_unreachable_server_is_told_by_blocking_verbs_too() {
+    let server = Server::start();
+    let cache = Cache::builder(&server.url()).unwrap().build();
+    server.kill();
+    let entry = plain_entry(&cache, 1);
+    let told = |error: redis_cached::Error| {
+        matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::CircuitOpen).then_some(()).ok_or(error)
+    };
+    told(entry.get().unwrap_err()).unwrap();
+    told(entry.ttl().unwrap_err()).unwrap();
+    told(entry.put(&String::new()).unwrap_err()).unwrap();
+    told(entry.invalidate().unwrap_err()).unwrap();
+    told(cache.ping_blocking().unwrap_err()).unwrap();
+    // The write takes place all the same, and its result is the caller's.
+    assert_eq!(entry.write_through(&String::new(), || Ok::<_, ()>(3)), Ok(3));
+    assert_eq!(entry.write_through(&String::new(), || Err::<(), _>("deadlock")), Err("deadlock"));
+}
+
+/// A process that only writes never calls the functions whose entries it empties.
+#[tokio::test]
+async fn invalidate_needs_no_call_before() {
+    #[redis_cached(prefix = "t", key = "read:{id}", cache = cache, skip(cache, runs))]
+    async fn read(cache: &Cache, runs: &AtomicUsize, id: u64) -> u64 {
+        id + runs.fetch_add(1, Ordering::SeqCst) as u64
+    }
+    // Stand in for the same functions in another process.
+    #[redis_cached(prefix = "t", key = "read:{id}", cache = cache, skip(cache))]
+    async fn never_called(cache: &Cache, id: u64) -> u64 {
+        unreachable!("{id}")
+    }
+    #[redis_cached(prefix = "t", key = "read:{id}", cache = cache, skip(cache))]
+    fn never_called_either(cache: &Cache, id: u64) -> u64 {
+        unreachable!("{id}")
+    }
+    let server = Server::start();
+    let memory = Cache::builder("memory://").unwrap().build();
+    let [one, other] = [0; 2].map(|_| Cache::builder(&server.url()).unwrap().build());
+    for (reader, writer) in [(memory.clone(), memory), (one, other)] {
+        let runs = AtomicUsize::new(0);
+        assert_eq!(read(&reader, &runs, 10).await, 10);
+        assert!(never_called_entry(&writer, 10).invalidate().await.unwrap());
+        assert_eq!(read(&reader, &runs, 10).await, 11);
+        assert!(never_called_either_entry(&writer, 10).invalidate().unwrap());
+        assert_eq!(read(&reader, &runs, 10).await, 12);
+        assert_eq!(read(&reader, &runs, 10).await, 12);
+    }
+}
+
+#[tokio::test]
+async fn an_invalidation_leaves_keys_that_begin_alike() {
+    #[redis_cached(prefix = "t", name = "users", cache = cache, skip(cache))]
+    async fn users(cache: &Cache, id: &str) -> usize {
+        id.len()
+    }
+    #[redis_cached(prefix = "t", name = "usersAbc", cache = cache, skip(cache))]
+    async fn users_abc(cache: &Cache, id: &str) -> usize {
+        id.len()
+    }
+    #[redis_cached(prefix = "t", key = "users", cache = cache, skip(cache))]
+    async fn all(cache: &Cache) -> usize {
+        0
+    }
+    on_both(async |cache| {
+        for id in ["1", "10", "1*", "*", ""] {
+            users(&cache, id).await;
+            users_abc(&cache, id).await;
+        }
+        all(&cache).await;
+        for id in ["1", "*"] {
+            assert!(users_entry(&cache, id).invalidate().await.unwrap());
+        }
+        assert!(all_entry(&cache).invalidate().await.unwrap());
+        for id in ["10", "1*", ""] {
+            assert_eq!(users_entry(&cache, id).get().await.unwrap(), Some(id.len()), "users:{id}");
+        }
+        for id in ["1", "10", "1*", "*", ""] {
+            assert_eq!(users_abc_entry(&cache, id).get().await.unwrap(), Some(id.len()), "usersAbc:{id}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -150,3 +150,94 @@ fn redis_cli_shows_what_the_readme_promises() {
     let (_, digest) = keys.first().unwrap().rsplit_once(":#").unwrap();
     assert_eq!(digest.len(), 48, "192 bits");
 }
+
+/// Bytes that are no text are an argument like any other; a path of such bytes, which serde refuses,
+/// is refused.
+#[test]
+fn arguments_that_are_no_text_have_a_key_or_none() {
+    use std::ffi::{OsStr, OsString};
+    use std::os::unix::ffi::OsStrExt;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    #[redis_cached(prefix = "t", name = "os", cache = cache, skip(cache, runs))]
+    fn os(cache: &Cache, runs: &AtomicUsize, text: &OsStr) -> usize {
+        runs.fetch_add(1, SeqCst) + text.len()
+    }
+    #[redis_cached(prefix = "t", name = "os_string", cache = cache, skip(cache))]
+    fn os_string(cache: &Cache, text: OsString) -> usize {
+        text.len()
+    }
+    #[redis_cached(prefix = "t", name = "bytes", cache = cache, skip(cache))]
+    fn bytes(cache: &Cache, bytes: &[u8]) -> usize {
+        bytes.len()
+    }
+    #[redis_cached(prefix = "t", name = "path", cache = cache, skip(cache, runs))]
+    fn path(cache: &Cache, runs: &AtomicUsize, path: &std::path::Path) -> usize {
+        runs.fetch_add(1, SeqCst) + path.as_os_str().len()
+    }
+    let server = Server::start();
+    for cache in ["memory://", &server.url()].map(|url| Cache::builder(url).unwrap().build()) {
+        let raw: [&[u8]; 6] = [b"\xff", b"\xfe", b"\xff\xfe", b"", b"a", b"\xc3"];
+        let mut keys = HashSet::new();
+        for raw in raw {
+            let text = OsStr::from_bytes(raw);
+            keys.insert(os_entry(&cache, text).key().unwrap().to_owned());
+            let owned = os_string_entry(&cache, text.to_owned()).key().unwrap().to_owned();
+            assert_eq!(owned.replace("os_string", "os"), os_entry(&cache, text).key().unwrap());
+            keys.insert(bytes_entry(&cache, raw).key().unwrap().to_owned());
+            assert_eq!(os_string(&cache, text.to_owned()), raw.len());
+            assert_eq!(bytes(&cache, raw), raw.len());
+        }
+        assert_eq!(keys.len(), 2 * raw.len(), "{keys:?}");
+        assert!(keys.iter().all(|key| key.is_ascii()), "{keys:?}");
+        let runs = AtomicUsize::new(0);
+        for _ in 0..2 {
+            assert_eq!(os(&cache, &runs, OsStr::from_bytes(b"\xff")), 1, "a hit is a hit");
+        }
+        let broken = std::path::Path::new(OsStr::from_bytes(b"\xff"));
+        let refused = path_entry(&cache, broken).get().unwrap_err();
+        assert_eq!(refused.kind(), redis_cached::ErrorKind::Key, "{refused}");
+        assert_eq!((path(&cache, &runs, broken), path(&cache, &runs, broken)), (2, 3), "uncached, and it works");
+    }
+}
+
+#[test]
+fn numbers_at_the_edges_have_keys_of_their_own() {
+    #[redis_cached(prefix = "t", name = "float", cache = cache, skip(cache, runs))]
+    fn float(cache: &Cache, runs: &std::sync::atomic::AtomicUsize, x: f32) -> usize {
+        let _ = x;
+        runs.fetch_add(1, std::sync::atomic::Ordering::SeqCst)
+    }
+    #[redis_cached(prefix = "t", name = "wide", cache = cache, skip(cache))]
+    fn wide(cache: &Cache, x: u128, y: i128) -> u128 {
+        x ^ y as u128
+    }
+    let server = Server::start();
+    for cache in ["memory://", &server.url()].map(|url| Cache::builder(url).unwrap().build()) {
+        let runs = std::sync::atomic::AtomicUsize::new(0);
+        // Every not-a-number is one key, and so are the two zeros.
+        for (x, run) in [
+            (f32::NAN, 0),
+            (-f32::NAN, 0),
+            (f32::from_bits(0x7f80_0001), 0),
+            (-0.0, 1),
+            (0.0, 1),
+            (f32::MIN_POSITIVE, 2),
+        ] {
+            assert_eq!(float(&cache, &runs, x), run, "{x}");
+        }
+        let edges = [
+            (u128::MAX, i128::MIN),
+            (u128::MAX, i128::MAX),
+            (u128::MAX - 1, i128::MIN),
+            (0, -1),
+            (u128::from(u64::MAX), 0),
+        ];
+        for (x, y) in edges {
+            assert_eq!(wide(&cache, x, y), x ^ y as u128);
+        }
+        let keys: HashSet<_> =
+            edges.iter().map(|(x, y)| wide_entry(&cache, *x, *y).key().unwrap().to_owned()).collect();
+        assert_eq!(keys.len(), edges.len());
+    }
+}

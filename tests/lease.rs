@@ -125,6 +125,45 @@ async fn a_body_slower_than_its_lease_keeps_it_and_runs_once() {
     }
 }
 
+/// Another process waits when the lease's first time ends, and would take over.
+#[tokio::test]
+async fn a_lease_is_renewed_under_those_who_wait_for_it() {
+    #[redis_cached(prefix = "lease", name = "awaited", lease = "1s", cache = cache, skip(cache, gate))]
+    async fn awaited(cache: &Cache, gate: &Gate, id: u64) -> u64 {
+        id + gate.pass().await as u64
+    }
+    #[redis_cached(prefix = "lease", name = "awaited_blocking", lease = "1s", cache = cache, skip(cache, gate))]
+    fn awaited_blocking(cache: &Cache, gate: &Gate, id: u64) -> u64 {
+        id + gate.pass_blocking() as u64
+    }
+    let server = Server::start();
+    for [leader, other] in pairs(&server) {
+        let (gate, plain) = (Arc::new(Gate::closed()), Arc::new(Gate::closed()));
+        let call = |cache: &Cache| {
+            let (cache, gate) = (cache.clone(), Arc::clone(&gate));
+            tokio::spawn(async move { awaited(&cache, &gate, 10).await })
+        };
+        let call_plain = |cache: &Cache| {
+            let (cache, gate) = (cache.clone(), Arc::clone(&plain));
+            tokio::task::spawn_blocking(move || awaited_blocking(&cache, &gate, 10))
+        };
+        let leaders = (call(&leader), call_plain(&leader));
+        gate.wait_for(1).await;
+        plain.wait_for(1).await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        let others = (call(&other), call_plain(&other));
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        gate.open();
+        plain.open();
+        for call in [leaders.0, leaders.1, others.0, others.1] {
+            assert_eq!(call.await.unwrap(), 11);
+        }
+        assert_eq!((gate.entered(), plain.entered()), (1, 1));
+        assert_eq!(awaited_entry(&other, 10).get().await.unwrap(), Some(11));
+        assert_eq!(awaited_blocking_entry(&other, 10).get().unwrap(), Some(11));
+    }
+}
+
 #[tokio::test]
 async fn a_call_that_waited_for_a_lease_long_computes() {
     let server = Server::start();

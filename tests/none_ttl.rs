@@ -1,9 +1,12 @@
 //! `none_ttl = …`: stores `None`, for a time of its own.
 
+mod support;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use redis_cached::redis_cached;
+use redis_cached::{Cache, redis_cached};
+use support::Server;
 
 static RUNS: AtomicUsize = AtomicUsize::new(0);
 
@@ -54,4 +57,27 @@ async fn none_is_a_hit_with_it() {
 
     behind_an_alias(0);
     assert_eq!(behind_an_alias_entry(0).get().unwrap(), Some(None));
+}
+
+#[tokio::test]
+async fn a_stored_none_runs_no_body_again() {
+    #[redis_cached(prefix = "none", name = "absent", none_ttl = "1h", cache = cache, skip(cache, runs))]
+    async fn absent(cache: &Cache, runs: &AtomicUsize, id: u64) -> Option<u64> {
+        (runs.fetch_add(1, Ordering::SeqCst) > 0).then_some(id)
+    }
+    #[redis_cached(prefix = "none", name = "absent_blocking", none_ttl = "1h", cache = cache, skip(cache, runs))]
+    fn absent_blocking(cache: &Cache, runs: &AtomicUsize, id: u64) -> Result<Option<u64>, String> {
+        Ok((runs.fetch_add(1, Ordering::SeqCst) > 0).then_some(id))
+    }
+    let server = Server::start();
+    for cache in ["memory://", &server.url()].map(|url| Cache::builder(url).unwrap().build()) {
+        let runs = [const { AtomicUsize::new(0) }; 2];
+        for _ in 0..3 {
+            assert_eq!(absent(&cache, &runs[0], 1).await, None);
+            assert_eq!(absent_blocking(&cache, &runs[1], 1), Ok(None));
+        }
+        assert_eq!(runs.each_ref().map(|runs| runs.load(Ordering::SeqCst)), [1, 1]);
+        assert_eq!(absent_entry(&cache, 1).get().await.unwrap(), Some(None));
+        assert_eq!(absent_blocking_entry(&cache, 1).get().unwrap(), Some(None));
+    }
 }

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, ErrorKind, redis_cached};
-use support::{Mode, PATIENCE, Proxy, Server, eventually, in_time};
+use support::{Gate, Mode, PATIENCE, Proxy, Server, eventually, given_time, in_time, log};
 
 const BODY: Duration = Duration::from_millis(20);
 const TIMEOUT: Duration = Duration::from_millis(200);
@@ -605,6 +605,231 @@ fn recovery_does_not_wait_for_a_runtime_that_sleeps() {
         row_blocking(&cache, &source, id);
         source.runs.load(SeqCst) == runs
     });
+}
+
+#[redis_cached(prefix = "outage", name = "gated", lease = "10m", cache = cache, skip(cache, gate))]
+async fn gated(cache: &Cache, gate: &Gate, id: u64) -> u64 {
+    id + gate.pass().await as u64
+}
+
+#[redis_cached(prefix = "outage", name = "gated", lease = "10m", cache = cache, skip(cache, gate))]
+fn gated_blocking(cache: &Cache, gate: &Gate, id: u64) -> u64 {
+    id + gate.pass_blocking() as u64
+}
+
+/// Half of them in the leader's process, and half in another one, which knows of the body through
+/// the server alone.
+fn killed_while_fifty_wait(face: Face) {
+    let _alone = alone();
+    given_time("all wait when the server dies", |time| {
+        let rig = Rig::new(face, &[]);
+        rig.warm(0..1);
+        let other = Cache::builder(&rig.proxy.url()).unwrap().timeout(TIMEOUT).build();
+        let gate = Arc::new(Gate::closed());
+        let call = |cache: &Cache| {
+            let (cache, gate, runtime) = (cache.clone(), Arc::clone(&gate), rig.runtime.handle().clone());
+            thread::spawn(move || match face {
+                Face::Async => runtime.block_on(gated(&cache, &gate, 10)),
+                Face::Plain => gated_blocking(&cache, &gate, 10),
+            })
+        };
+        let leader = call(&rig.cache);
+        eventually("the body runs", || gate.entered() == 1);
+        let near: Vec<_> = (0..25).map(|_| call(&rig.cache)).collect();
+        let far: Vec<_> = (0..25).map(|_| call(&other)).collect();
+        thread::sleep(time);
+        let all_wait = gate.entered() == 1;
+        rig.server.kill();
+        rig.proxy.cut();
+        // The other process hears no more of the body, and runs one of its own for all.
+        let begun = Instant::now();
+        while gate.entered() < 2 && begun.elapsed() < time * 4 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let begun = Instant::now();
+        gate.open();
+        assert_eq!(leader.join().expect("no call panics"), 11);
+        let near = near.into_iter().map(|call| call.join().expect("no call panics")).all(|value| value == 11);
+        let far = far.into_iter().map(|call| call.join().expect("no call panics")).all(|value| value == 12);
+        assert!(begun.elapsed() < TIMEOUT * 3 + MARGIN, "{face:?}: {:?}", begun.elapsed());
+        rig.server.restart();
+        eventually("the server is back", || rig.runtime.block_on(gated_entry(&rig.cache, 10).get()).is_ok());
+        let stored = rig.runtime.block_on(gated_entry(&rig.cache, 10).get()).unwrap();
+        assert_eq!(stored, None, "{face:?}: of a body that a dead server had leased");
+        all_wait && near && far && gate.entered() == 2
+    });
+}
+
+#[test]
+fn a_server_killed_while_fifty_async_calls_wait() {
+    killed_while_fifty_wait(Face::Async);
+}
+
+#[test]
+fn a_server_killed_while_fifty_plain_calls_wait() {
+    killed_while_fifty_wait(Face::Plain);
+}
+
+/// The server runs, and says what reaches it: a replica is asked for nothing, but whether it still
+/// is one.
+fn untouched(face: Face) {
+    let _alone = alone();
+    let rig = Rig::new(face, &[]);
+    rig.warm(0..10);
+    rig.server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
+    rig.proxy.cut();
+    eventually("the breaker opens", || {
+        rig.call(3);
+        let refused = match face {
+            Face::Async => rig.runtime.block_on(row_entry(&rig.cache, 3).get()).err(),
+            Face::Plain => row_blocking_entry(&rig.cache, 3).get().err(),
+        };
+        refused.is_some_and(|error| error.kind() == ErrorKind::CircuitOpen)
+    });
+    let mut monitor = rig.server.monitor();
+    let (begun, mut calls) = (Instant::now(), 0);
+    while begun.elapsed() < Duration::from_secs(1) {
+        rig.burst();
+        calls += CALLERS;
+    }
+    let sent = monitor.commands();
+    let keyed = sent.iter().filter(|command| command.iter().any(|word| word.starts_with("outage:")));
+    assert_eq!(keyed.count(), 0, "{face:?}: {sent:#?}");
+    // A probe is a connection with its greeting; pauses grow from 75 ms on.
+    assert!(sent.len() <= 60, "{face:?}: {} commands for {calls} calls: {sent:#?}", sent.len());
+    rig.server.promote();
+    eventually("it recovers by itself", || rig.hits(3));
+}
+
+#[test]
+fn an_open_breaker_of_async_functions_leaves_the_server_alone() {
+    untouched(Face::Async);
+}
+
+#[test]
+fn an_open_breaker_of_plain_functions_leaves_the_server_alone() {
+    untouched(Face::Plain);
+}
+
+/// A slot that cannot be leased is not asked for again and again: how many commands a call sends
+/// is bounded, for calls of different entries and of one.
+fn no_lease_and_no_spinning(face: Face, strike: fn(&Rig), heal: fn(&Rig)) {
+    let _alone = alone();
+    let rig = Rig::new(face, &["--maxmemory-policy", "noeviction"]);
+    rig.warm(0..1);
+    strike(&rig);
+    let before = rig.proxy.commands();
+    for _ in 0..3 {
+        let slowest = rig.burst();
+        assert!(slowest <= BODY + TIMEOUT + MARGIN, "{face:?}: {slowest:?}");
+    }
+    let begun = Instant::now();
+    let crowd = |_| {
+        let (cache, source, runtime) = (rig.cache.clone(), Arc::clone(&rig.source), rig.runtime.handle().clone());
+        thread::spawn(move || match face {
+            Face::Async => runtime.block_on(row(&cache, &source, 777)),
+            Face::Plain => row_blocking(&cache, &source, 777),
+        })
+    };
+    for call in (0..CALLERS).map(crowd).collect::<Vec<_>>() {
+        assert_eq!(call.join().expect("no call panics"), (777, 0));
+    }
+    assert!(begun.elapsed() <= BODY * 2 + TIMEOUT * 2 + MARGIN, "{face:?}: {:?}", begun.elapsed());
+    let sent = rig.proxy.commands() - before;
+    // To look, and to lease, sometimes as a script by its hash and again by its text; and a pool of
+    // connections is made for a hundred threads.
+    assert!(sent <= 4 * CALLERS as usize * 5, "{face:?}: {sent} commands for {} calls", 4 * CALLERS);
+    println!("| {face:?} | {sent} commands for {} calls |", 4 * CALLERS);
+    heal(&rig);
+    let mut id = 1_000;
+    eventually("results are stored again", || {
+        id += 1;
+        rig.call(id);
+        rig.hits(id)
+    });
+}
+
+#[test]
+fn no_lease_in_a_full_server() {
+    for face in [Face::Async, Face::Plain] {
+        let strike: fn(&Rig) = |rig| _ = rig.server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+        no_lease_and_no_spinning(face, strike, |rig| _ = rig.server.cli(&["CONFIG", "SET", "maxmemory", "0"]));
+    }
+}
+
+#[test]
+fn no_lease_where_writes_are_refused() {
+    for face in [Face::Async, Face::Plain] {
+        let strike: fn(&Rig) = |rig| _ = rig.server.cli(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+        no_lease_and_no_spinning(face, strike, |rig| {
+            _ = rig.server.cli(&["CONFIG", "SET", "min-replicas-to-write", "0"])
+        });
+    }
+}
+
+#[test]
+fn no_lease_without_the_permission_to_write() {
+    for face in [Face::Async, Face::Plain] {
+        let strike: fn(&Rig) = |rig| _ = rig.server.cli(&["ACL", "SETUSER", "default", "-set", "-eval", "-evalsha"]);
+        no_lease_and_no_spinning(face, strike, |rig| {
+            _ = rig.server.cli(&["ACL", "SETUSER", "default", "+set", "+eval", "+evalsha"]);
+        });
+    }
+}
+
+/// What the log says of each, in a line for a change and not for a call.
+#[test]
+fn the_log_tells_faults_apart() {
+    let _alone = alone();
+    log::listen();
+    // A name, what the log says, and how it comes about.
+    type Told = (&'static str, &'static str, fn(&Rig));
+    let faults: [Told; 9] = [
+        ("refused", "cannot be reached", |rig| {
+            rig.proxy.set(Mode::Refuse);
+            rig.proxy.cut();
+        }),
+        ("hung", "did not answer in time", |rig| rig.proxy.set(Mode::Freeze)),
+        ("loading", "loading its data set", |rig| rig.proxy.set(Mode::Answer("-LOADING Redis is loading"))),
+        ("cluster", "part of a cluster", |rig| rig.proxy.set(Mode::Answer("-MOVED 3999 127.0.0.1:6381"))),
+        ("password", "refused the credentials", |rig| {
+            rig.server.cli(&["CONFIG", "SET", "requirepass", "secret"]);
+            rig.proxy.cut();
+        }),
+        ("permission", "the permission", |rig| _ = rig.server.cli(&["ACL", "SETUSER", "default", "-get"])),
+        ("replica", "read-only", |rig| {
+            rig.server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
+            rig.proxy.cut();
+        }),
+        ("memory", "out of memory", |rig| {
+            rig.server.cli(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+            rig.server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+        }),
+        ("writes", "NOREPLICAS", |rig| _ = rig.server.cli(&["CONFIG", "SET", "min-replicas-to-write", "1"])),
+    ];
+    for face in [Face::Async, Face::Plain] {
+        for (name, says, strike) in faults {
+            let rig = Rig::new(face, &[]);
+            rig.warm(0..1);
+            let about = format!(":{}", rig.proxy.port());
+            strike(&rig);
+            for _ in 0..3 {
+                rig.burst();
+            }
+            eventually("the log tells it", || log::lines_about(&about).iter().any(|line| line.text.contains(says)));
+            let lines = log::lines_about(&about);
+            assert!(lines.len() <= 3, "{face:?}, {name}: {lines:#?}");
+            let others = faults.iter().filter(|(other, ..)| {
+                !matches!((name, *other), ("permission", "password") | ("password", "permission"))
+            });
+            for (_, other, _) in others.filter(|(other, ..)| *other != name) {
+                assert!(
+                    !lines.iter().any(|line| line.text.contains(other)) || name == "writes",
+                    "{face:?}, {name}: {lines:#?}"
+                );
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -101,6 +101,35 @@ async fn a_miss_during_a_refresh_waits_for_it() {
     }
 }
 
+#[test]
+fn a_plain_miss_during_a_refresh_waits_for_it() {
+    let server = Server::start();
+    for cache in caches(&server) {
+        let other = if format!("{cache:?}").contains("redis://") {
+            Cache::builder(&server.url()).unwrap().build()
+        } else {
+            cache.clone()
+        };
+        let gate = open();
+        assert_eq!(count_blocking(&cache, gate.clone(), 10), 11);
+        gate.close();
+        eventually("a refresh begins", || {
+            assert_eq!(count_blocking(&cache, gate.clone(), 10), 11);
+            gate.entered() == 2
+        });
+        eventually("it expires", || count_blocking_entry(&cache, 10).get().unwrap().is_none());
+        std::thread::scope(|scope| {
+            for cache in [&cache, &other] {
+                let gate = gate.clone();
+                scope.spawn(move || assert_eq!(count_blocking(cache, gate, 10), 12));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+            gate.open();
+        });
+        assert_eq!(gate.entered(), 2, "one body for the refresh and the misses");
+    }
+}
+
 #[tokio::test]
 async fn a_refresh_overtaken_by_an_invalidation_is_not_stored() {
     let server = Server::start();

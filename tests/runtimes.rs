@@ -2,11 +2,12 @@
 
 mod support;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, LazyLock, mpsc};
 use std::thread;
 
 use redis_cached::{Cache, ErrorKind, redis_cached};
-use support::Server;
+use support::{PATIENCE, Server, in_time};
 
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
 static CACHE: LazyLock<Cache> = LazyLock::new(|| Cache::builder(&SERVER.url()).unwrap().build());
@@ -85,4 +86,46 @@ fn an_async_function_without_a_tokio_runtime_computes() {
     assert_eq!(block_on(square(12)), 144);
     let error = block_on(square_entry(12).get()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
+}
+
+/// What runs in the background then gives its lease back while the runtime drops it, perhaps after
+/// the connection.
+#[test]
+fn a_runtime_that_ends_during_a_refresh_ends() {
+    #[redis_cached(
+        prefix = "runtimes",
+        name = "endless",
+        ttl = "10ms",
+        stale_while_revalidate = "1h",
+        cache = cache,
+        skip(cache, entered)
+    )]
+    async fn endless(cache: &Cache, entered: &Arc<AtomicUsize>, id: u64) -> u64 {
+        if entered.fetch_add(1, SeqCst) % 2 == 1 {
+            std::future::pending::<()>().await;
+        }
+        id
+    }
+    let server = Server::start();
+    for round in 0..50 {
+        let cache = Cache::builder(&server.url()).unwrap().build();
+        let (done, ended) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let runtime = runtime();
+            runtime.block_on(async {
+                let entered = Arc::default();
+                endless(&cache, &entered, round).await;
+                in_time("a refresh runs", async || {
+                    endless(&cache, &entered, round).await;
+                    entered.load(SeqCst) == 2
+                })
+                .await;
+            });
+            drop(runtime);
+            done.send(()).unwrap();
+            drop(cache);
+        });
+        ended.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("round {round}: the runtime does not end"));
+        thread.join().unwrap();
+    }
 }

@@ -4,9 +4,10 @@ mod support;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, redis_cached};
-use support::{Gate, Server};
+use support::{Gate, PATIENCE, Server, eventually, given_time, in_time};
 
 #[derive(Clone, Debug, PartialEq)]
 struct Failed(usize);
@@ -110,28 +111,90 @@ async fn a_failing_body_gives_its_lease_back_at_once() {
     assert_eq!(caches[0].stats().misses + caches[1].stats().misses, 20);
 }
 
-/// Plain functions share, too, and errors that cannot leave their thread are no obstacle.
-#[test]
-fn of_plain_functions_alike() {
-    #[redis_cached(prefix = "errors", name = "plain", cache = cache, skip(cache, gate))]
-    fn plain(cache: &Cache, gate: &Gate, id: u64) -> Result<u64, Failed> {
-        let run = gate.pass_blocking();
-        if id == 0 { Ok(id) } else { Err(Failed(run)) }
+/// Seen in the slot, and by a call of another process: it would wait for a lease, which is long here.
+#[tokio::test]
+async fn a_failing_body_leaves_an_empty_slot() {
+    #[redis_cached(prefix = "errors", name = "empty", lease = "10m", cache = cache, skip(cache))]
+    async fn empty(cache: &Cache, id: u64) -> Result<u64, NotClone> {
+        if id == 0 { Ok(id) } else { Err(NotClone(1)) }
     }
+    #[redis_cached(prefix = "errors", name = "empty_blocking", lease = "10m", cache = cache, skip(cache))]
+    fn empty_blocking(cache: &Cache, id: u64) -> Result<u64, NotClone> {
+        if id == 0 { Ok(id) } else { Err(NotClone(1)) }
+    }
+    let server = Server::start();
+    for cache in caches(&server) {
+        let begun = Instant::now();
+        for _ in 0..10 {
+            assert!(empty(&cache, 1).await.is_err());
+            assert!(empty_blocking(&cache, 1).is_err());
+        }
+        assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
+        in_time("nothing is left", async || server.cli(&["DBSIZE"]) == "0").await;
+    }
+}
+
+#[redis_cached(prefix = "errors", name = "plain", lease = "10m", cache = cache, skip(cache, gate))]
+fn plain(cache: &Cache, gate: &Gate, id: u64) -> Result<u64, Failed> {
+    let run = gate.pass_blocking();
+    if id == 0 { Ok(id) } else { Err(Failed(run)) }
+}
+
+#[redis_cached(prefix = "errors", name = "plain_own", lease = "10m", share_errors = off, cache = cache, skip(cache, gate))]
+fn plain_own(cache: &Cache, gate: &Gate, id: u64) -> Result<u64, Failed> {
+    let run = gate.pass_blocking();
+    if id == 0 { Ok(id) } else { Err(Failed(run)) }
+}
+
+/// So many threads that wait for one failing body; the runs whose errors they got, sorted.
+macro_rules! threads_fail_together {
+    ($function:ident, $cache:expr, $id:expr, $count:expr, $time:expr) => {{
+        let gate = Gate::closed();
+        let mut runs: Vec<usize> = std::thread::scope(|scope| {
+            let calls: Vec<_> = (0..$count).map(|_| scope.spawn(|| $function($cache, &gate, $id))).collect();
+            eventually("a body begins", || gate.entered() >= 1);
+            std::thread::sleep($time);
+            gate.open();
+            calls.into_iter().map(|call| call.join().unwrap().expect_err("every body fails").0).collect()
+        });
+        runs.sort_unstable();
+        runs
+    }};
+}
+
+#[test]
+fn an_error_that_can_be_copied_reaches_every_thread() {
+    let server = Server::start();
+    for cache in &caches(&server) {
+        let mut id = 0;
+        given_time("all wait", |time| {
+            id += 1;
+            threads_fail_together!(plain, cache, id, 32, time) == [1; 32]
+        });
+    }
+}
+
+#[test]
+fn off_makes_every_thread_run() {
+    let server = Server::start();
+    for cache in &caches(&server) {
+        let runs = threads_fail_together!(plain_own, cache, 1, 32, Duration::from_millis(20));
+        assert_eq!(runs, (1..=32).collect::<Vec<_>>());
+    }
+}
+
+/// Errors that cannot leave their thread are no obstacle.
+#[test]
+fn errors_that_stay_in_their_thread() {
     #[redis_cached(prefix = "errors", name = "local", cache = cache, skip(cache))]
     fn local(cache: &Cache, id: u64) -> Result<u64, Rc<str>> {
         if id == 0 { Ok(id) } else { Err("it fails".into()) }
     }
     let server = Server::start();
     for cache in caches(&server) {
-        let gate = Gate::closed();
-        gate.open();
         std::thread::scope(|scope| {
             for _ in 0..16 {
-                scope.spawn(|| {
-                    assert!(plain(&cache, &gate, 1).is_err());
-                    assert_eq!(local(&cache, 1).unwrap_err().as_ref(), "it fails");
-                });
+                scope.spawn(|| assert_eq!(local(&cache, 1).unwrap_err().as_ref(), "it fails"));
             }
         });
     }

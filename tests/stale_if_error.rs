@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, redis_cached};
-use support::{Gate, Server, eventually, in_time};
+use support::{Gate, Mode, PATIENCE, Server, eventually, in_time, polled};
 
 #[redis_cached(prefix = "sie", name = "flaky", ttl = "30ms", stale_if_error = "1h", cache = cache, skip(cache, runs, fails))]
 async fn flaky(cache: &Cache, runs: &AtomicUsize, fails: bool, id: u64) -> Result<u64, String> {
@@ -172,5 +172,94 @@ async fn first_revalidated_behind_then_kept_for_errors() {
         // In the foreground, and in vain.
         assert_eq!(both(&cache, gate.clone(), true, 10).await, Ok(11));
         assert_eq!(gate.entered(), 2);
+    }
+}
+
+#[test]
+fn a_plain_body_that_fails_is_left_alone_for_a_while() {
+    let server = Server::start();
+    for cache in caches(&server) {
+        let runs = AtomicUsize::new(0);
+        assert_eq!(flaky_blocking(&cache, &runs, false, 10), Ok(11));
+        eventually("it expires", || flaky_blocking_entry(&cache, 10).get().unwrap().is_none());
+        let begun = Instant::now();
+        for _ in 0..100 {
+            assert_eq!(flaky_blocking(&cache, &runs, true, 10), Ok(11));
+        }
+        if begun.elapsed() < Duration::from_millis(900) {
+            assert_eq!(runs.load(SeqCst), 2, "not tried by every call");
+        }
+        eventually("it is tried again", || {
+            assert_eq!(flaky_blocking(&cache, &runs, true, 10), Ok(11));
+            runs.load(SeqCst) >= 3
+        });
+        assert!(begun.elapsed() >= Duration::from_millis(900), "{:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn past_the_window_and_without_one_a_plain_functions_error_is_the_callers() {
+    #[redis_cached(prefix = "sie", name = "brief_blocking", ttl = "20ms", stale_if_error = "20ms", cache = cache, skip(cache, fails))]
+    fn brief(cache: &Cache, fails: bool, id: u64) -> Result<u64, String> {
+        if fails { Err("it fails".to_owned()) } else { Ok(id) }
+    }
+    #[redis_cached(prefix = "sie", name = "without_blocking", ttl = "20ms", cache = cache, skip(cache, fails))]
+    fn without(cache: &Cache, fails: bool, id: u64) -> Result<u64, String> {
+        if fails { Err("it fails".to_owned()) } else { Ok(id) }
+    }
+    let server = Server::start();
+    for cache in caches(&server) {
+        assert_eq!(brief(&cache, false, 1), Ok(1));
+        assert_eq!(without(&cache, false, 1), Ok(1));
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(brief(&cache, true, 1).is_err());
+        assert!(without(&cache, true, 1).is_err());
+    }
+}
+
+/// The lease stands in the old value's header then, and would for ten minutes.
+#[tokio::test]
+async fn a_call_cancelled_at_any_point_leaves_the_old_value_and_no_lease() {
+    #[redis_cached(prefix = "sie", name = "stepwise", ttl = "20ms", stale_if_error = "1h", lease = "10m", cache = cache, skip(cache, fails))]
+    async fn stepwise(cache: &Cache, fails: bool, id: u64) -> Result<u64, String> {
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+        if fails { Err("it fails".to_owned()) } else { Ok(id) }
+    }
+    let server = Server::start();
+    let proxy = server.proxy();
+    for cache in ["memory://", &proxy.url()].map(|url| Cache::builder(url).unwrap().timeout(PATIENCE).build()) {
+        let is_remote = format!("{cache:?}").contains("redis://");
+        stepwise(&cache, false, 1).await.unwrap();
+        proxy.set(Mode::Delay(Duration::from_millis(2)));
+        let mut polls = 1;
+        loop {
+            expired(stepwise_entry(&cache, 1)).await;
+            if polled(polls, stepwise(&cache, false, 1)).await.is_some() {
+                break;
+            }
+            polls += 1;
+            let begun = Instant::now();
+            if is_remote {
+                in_time("nobody is said to refresh it", async || {
+                    let head: Vec<u8> = redis::cmd("GETRANGE")
+                        .arg("sie:stepwise:1")
+                        .arg(18)
+                        .arg(33)
+                        .query(&mut server.connection())
+                        .unwrap();
+                    head == [0; 16]
+                })
+                .await;
+            }
+            // It fails, and the old value is there; it is not tried again for a second.
+            assert_eq!(stepwise(&cache, true, 1).await, Ok(1), "after {polls} polls");
+            assert!(begun.elapsed() < PATIENCE / 2, "after {polls} polls: {:?}", begun.elapsed());
+            // Without the pause.
+            stepwise_entry(&cache, 1).put(&1).await.unwrap();
+        }
+        assert!(polls >= if is_remote { 6 } else { 4 }, "{polls} polls");
+        proxy.set(Mode::Pass);
     }
 }

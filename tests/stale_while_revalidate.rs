@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, redis_cached};
-use support::{Gate, Server, eventually, in_time};
+use support::{Gate, PATIENCE, Server, eventually, in_time, log};
 
 #[redis_cached(prefix = "swr", name = "count", ttl = "30ms", stale_while_revalidate = "1h", cache = cache, skip(cache, gate))]
 async fn count(cache: &Cache, gate: Arc<Gate>, id: u64) -> u64 {
@@ -32,6 +32,21 @@ fn caches(server: &Server) -> [Cache; 2] {
 fn open() -> Arc<Gate> {
     let gate = Arc::new(Gate::closed());
     gate.open();
+    gate
+}
+
+/// Two views of one server, as two processes have them, and one memory.
+fn pairs(server: &Server) -> [[Cache; 2]; 2] {
+    let memory = Cache::builder("memory://").unwrap().build();
+    [[memory.clone(), memory], [0, 1].map(|_| Cache::builder(&server.url()).unwrap().build())]
+}
+
+/// With a plain function's value of 11 that is past its lifetime, and a closed gate.
+fn old_plain_value(cache: &Cache) -> Arc<Gate> {
+    let gate = open();
+    assert_eq!(count_blocking(cache, gate.clone(), 10), 11);
+    eventually("it expires", || count_blocking_entry(cache, 10).get().unwrap().is_none());
+    gate.close();
     gate
 }
 
@@ -85,6 +100,145 @@ fn plain_functions_are_refreshed_on_a_thread_behind() {
         gate.open();
         eventually("the new value is stored", || count_blocking(&cache, gate.clone(), 10) == 12);
     }
+}
+
+/// Threads of two processes: the thread whose call starts the refresh ends before it does.
+#[test]
+fn many_plain_calls_during_a_refresh_run_one_body_and_wait_for_nobody() {
+    let server = Server::start();
+    for [cache, other] in pairs(&server) {
+        let gate = old_plain_value(&cache);
+        let starter = std::thread::spawn({
+            let (cache, gate) = (cache.clone(), gate.clone());
+            move || count_blocking(&cache, gate, 10)
+        });
+        assert_eq!(starter.join().unwrap(), 11);
+        eventually("a refresh begins", || gate.entered() == 2);
+        std::thread::scope(|scope| {
+            for cache in [&cache, &other].repeat(8) {
+                scope.spawn(|| (0..20).for_each(|_| assert_eq!(count_blocking(cache, gate.clone(), 10), 11)));
+            }
+        });
+        assert_eq!(gate.entered(), 2);
+        gate.open();
+        eventually("the new value is stored", || count_blocking(&other, gate.clone(), 10) == 12);
+    }
+}
+
+#[test]
+fn a_refresh_of_a_plain_function_overtaken_by_an_invalidation_is_not_stored() {
+    let server = Server::start();
+    for [cache, other] in pairs(&server) {
+        let gate = old_plain_value(&cache);
+        assert_eq!(count_blocking(&cache, gate.clone(), 10), 11);
+        eventually("a refresh begins", || gate.entered() == 2);
+        assert!(count_blocking_entry(&other, 10).invalidate().unwrap(), "the old value was there");
+        gate.open();
+        eventually("the refresh ends", || cache.stats().refused == 1);
+        assert_eq!(count_blocking_entry(&cache, 10).get().unwrap(), None);
+        assert_eq!(count_blocking(&cache, gate.clone(), 10), 13);
+    }
+}
+
+/// Other processes have their own connections, and their own view.
+#[tokio::test]
+async fn while_another_process_refreshes_the_old_value_is_served_at_once() {
+    let server = Server::start();
+    let [cache, other] = [0; 2].map(|_| Cache::builder(&server.url()).unwrap().timeout(PATIENCE).build());
+    let gate = open();
+    assert_eq!(count(&cache, gate.clone(), 10).await, 11);
+    expired(count_entry(&cache, 10)).await;
+    gate.close();
+    assert_eq!(count(&cache, gate.clone(), 10).await, 11);
+    gate.wait_for(2).await;
+    let mut monitor = server.monitor();
+    for _ in 0..20 {
+        assert_eq!(count(&other, gate.clone(), 10).await, 11);
+    }
+    // Each call has asked for the value and for nothing else: the mark in it says who refreshes.
+    let sent = monitor.commands();
+    let asked = sent.iter().filter(|command| command.contains(&"swr:count:10".to_owned()));
+    assert!(asked.clone().count() == 20 && asked.clone().all(|command| command[0] == "GET"), "{sent:?}");
+    assert_eq!((gate.entered(), other.stats().stale, other.stats().refreshes), (2, 20, 0));
+    gate.open();
+    becomes(12, || count(&other, gate.clone(), 10)).await;
+}
+
+/// How a body in the background can fail.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    Value,
+    Error,
+    Panic,
+}
+
+#[redis_cached(prefix = "swr", name = "ends", ttl = "30ms", stale_while_revalidate = "1h", lease = "10m", cache = cache, skip(cache, runs, end))]
+async fn ends(cache: &Cache, runs: &Arc<AtomicUsize>, end: End, id: u64) -> Result<u64, String> {
+    let run = runs.fetch_add(1, SeqCst) as u64 + 1;
+    assert!(end != End::Panic, "a panic that a test asked for");
+    if end == End::Error { Err(format!("run {run} of {id} fails")) } else { Ok(run) }
+}
+
+#[redis_cached(prefix = "swr", name = "ends_blocking", ttl = "30ms", stale_while_revalidate = "1h", lease = "10m", cache = cache, skip(cache, runs, end))]
+fn ends_blocking(cache: &Cache, runs: &Arc<AtomicUsize>, end: End, id: u64) -> Result<u64, String> {
+    let run = runs.fetch_add(1, SeqCst) as u64 + 1;
+    assert!(end != End::Panic, "a panic that a test asked for");
+    if end == End::Error { Err(format!("run {run} of {id} fails")) } else { Ok(run) }
+}
+
+/// The lease, which would last for ten minutes, is given back: the old value stays, is left alone for
+/// a second, and then somebody tries again.
+#[test]
+fn a_failure_in_the_background_leaves_no_lease_and_no_error_in_the_log() {
+    log::listen();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let server = Server::start();
+    for cache in caches(&server) {
+        let is_remote = format!("{cache:?}").contains("redis://");
+        for (id, end) in [(1, End::Error), (2, End::Panic)] {
+            for is_plain in [false, true] {
+                let runs = Arc::new(AtomicUsize::new(0));
+                let call = |end| match is_plain {
+                    false => runtime.block_on(ends(&cache, &runs, end, id)),
+                    true => ends_blocking(&cache, &runs, end, id),
+                };
+                let is_fresh = || match is_plain {
+                    false => runtime.block_on(ends_entry(&cache, id).get()).unwrap().is_some(),
+                    true => ends_blocking_entry(&cache, id).get().unwrap().is_some(),
+                };
+                let case = format!("{end:?} in {cache:?}, plain: {is_plain}");
+                assert_eq!(call(End::Value), Ok(1), "{case}");
+                eventually("it expires", || !is_fresh());
+                let begun = Instant::now();
+                assert_eq!(call(end), Ok(1), "{case}");
+                eventually("it fails", || runs.load(SeqCst) == 2);
+                if is_remote {
+                    let key = if is_plain { format!("swr:ends_blocking:{id}") } else { format!("swr:ends:{id}") };
+                    eventually("nobody is said to refresh it", || {
+                        let bytes: Vec<u8> =
+                            redis::cmd("GETRANGE").arg(&key).arg(18).arg(33).query(&mut server.connection()).unwrap();
+                        bytes == [0; 16]
+                    });
+                }
+                for _ in 0..20 {
+                    assert_eq!(call(end), Ok(1), "{case}");
+                }
+                if begun.elapsed() < Duration::from_millis(900) {
+                    assert_eq!(runs.load(SeqCst), 2, "{case}");
+                }
+                eventually("it is tried again", || {
+                    assert!(call(End::Value).is_ok(), "{case}");
+                    runs.load(SeqCst) == 3
+                });
+                eventually("what that returned is stored", || call(End::Value) != Ok(1));
+            }
+        }
+    }
+    let lines = log::lines_about("swr:ends");
+    assert!(lines.iter().all(|line| line.level >= tracing::Level::WARN), "{lines:#?}");
+    // Once for each failure that nobody else hears of.
+    let told = lines.iter().filter(|line| line.text.contains("a refresh in the background failed")).count();
+    assert_eq!(told, 4, "{lines:#?}");
 }
 
 #[tokio::test]

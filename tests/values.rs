@@ -4,6 +4,7 @@
 mod support;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, redis_cached};
 use serde::{Deserialize, Serialize};
@@ -188,6 +189,74 @@ async fn random_bytes_are_a_miss() {
     assert_eq!(runs.load(Ordering::SeqCst), 200);
 }
 
+/// As a lease begins: whoever reads it may take it for one, and waits for no longer than for one.
+#[tokio::test]
+async fn bytes_that_look_like_a_lease_hold_up_nobody_for_longer_than_one() {
+    #[redis_cached(prefix = "t", name = "brief", lease = "300ms", cache = cache, skip(cache))]
+    async fn brief(cache: &Cache, id: u64) -> User {
+        user_of(id)
+    }
+    #[redis_cached(prefix = "t", name = "brief", lease = "300ms", cache = cache, skip(cache))]
+    fn brief_blocking(cache: &Cache, id: u64) -> User {
+        user_of(id)
+    }
+    let server = Server::start();
+    let cache = Cache::builder(&server.url()).unwrap().build();
+    brief(&cache, 1).await; // connects
+    brief_blocking(&cache, 1);
+    let lease = [&b"L\x01"[..], &[7; 16]].concat();
+    let almost: [&[u8]; 4] = [b"L", b"L\x01", b"L\x02", &lease[..17]];
+    for bytes in almost {
+        for is_plain in [false, true] {
+            // For ever, as somebody else's client would write it.
+            redis::cmd("SET").arg("t:brief:2").arg(bytes).exec(&mut server.connection()).unwrap();
+            let begun = Instant::now();
+            let value = if is_plain { brief_blocking(&cache, 2) } else { brief(&cache, 2).await };
+            assert_eq!(value, user_of(2));
+            assert!(begun.elapsed() < Duration::from_millis(250), "{bytes:?}: it waited for {:?}", begun.elapsed());
+            assert_eq!(brief_entry(&cache, 2).get().await.unwrap(), Some(user_of(2)), "{bytes:?} was overwritten");
+        }
+    }
+    // Those that begin as a whole lease does, and never end.
+    for bytes in [&lease[..], &[&lease[..], &[0]].concat(), &[&lease[..], &[0; 200]].concat()] {
+        redis::cmd("SET").arg("t:brief:2").arg(bytes).exec(&mut server.connection()).unwrap();
+        for is_plain in [false, true] {
+            let begun = Instant::now();
+            let value = if is_plain { brief_blocking(&cache, 2) } else { brief(&cache, 2).await };
+            assert_eq!(value, user_of(2));
+            assert!(begun.elapsed() < Duration::from_secs(3), "it waited for {:?}", begun.elapsed());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_value_copied_to_a_key_of_another_type_is_a_miss() {
+    #[redis_cached(prefix = "t", name = "number", cache = cache, skip(cache))]
+    async fn number(cache: &Cache, id: u64) -> u64 {
+        id
+    }
+    #[redis_cached(prefix = "t", name = "signed", cache = cache, skip(cache))]
+    fn signed(cache: &Cache, id: u64) -> i64 {
+        -(id as i64)
+    }
+    let server = Server::start();
+    let cache = Cache::builder(&server.url()).unwrap().build();
+    let runs = AtomicUsize::new(0);
+    number(&cache, 1).await;
+    signed(&cache, 1);
+    user(&cache, &runs, 1).await;
+    let keys = ["t:number:1", "t:signed:1", "t:user:1"];
+    let intact = keys.map(|key| stored(&server, key));
+    for bytes in &intact {
+        for key in keys {
+            store(&server, key, bytes);
+        }
+        assert_eq!(number(&cache, 1).await, 1);
+        assert_eq!(signed(&cache, 1), -1);
+        assert_eq!(user(&cache, &runs, 1).await, user_of(1));
+    }
+}
+
 #[tokio::test]
 async fn a_value_copied_to_another_key_is_a_miss() {
     let server = Server::start();
@@ -287,4 +356,74 @@ async fn unit_is_cached() {
     done(&cache, &runs).await.unwrap();
     done(&cache, &runs).await.unwrap();
     assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
+/// Those at the edges, through a server.
+#[tokio::test]
+async fn edges_go_through_a_server() {
+    async fn check<V>(cache: &Cache, value: V)
+    where
+        V: Serialize + for<'de> Deserialize<'de> + PartialEq + Clone + Send,
+    {
+        #[redis_cached(cache = cache, skip(cache, value))]
+        async fn kept<V>(cache: &Cache, value: Option<V>) -> V
+        where
+            V: Serialize + for<'de> Deserialize<'de> + Send,
+        {
+            value.expect("the second call is a hit")
+        }
+        #[redis_cached(cache = cache, skip(cache, value))]
+        fn kept_blocking<V>(cache: &Cache, value: Option<V>) -> V
+        where
+            V: Serialize + for<'de> Deserialize<'de>,
+        {
+            value.expect("the second call is a hit")
+        }
+        assert!(kept::<V>(cache, Some(value.clone())).await == value);
+        assert!(kept::<V>(cache, None).await == value);
+        assert!(kept_blocking::<V>(cache, Some(value.clone())) == value);
+        assert!(kept_blocking::<V>(cache, None) == value);
+    }
+    #[derive(Serialize, Deserialize, PartialEq, Clone, Default)]
+    struct Nested {
+        inner: Option<Box<Nested>>,
+    }
+    let server = Server::start();
+    let cache = Cache::builder(&server.url()).unwrap().timeout(support::PATIENCE).build();
+    check(&cache, String::new()).await;
+    check(&cache, Vec::<u64>::new()).await;
+    check(&cache, ()).await;
+    let nested = (0..60).fold(Nested::default(), |inner, _| Nested { inner: Some(Box::new(inner)) });
+    check(&cache, nested).await;
+    check(&cache, vec![b'x'; 64 << 20]).await;
+}
+
+/// Deeper than a decoder goes: such a value may not be kept, but the call returns it.
+#[tokio::test]
+async fn values_too_deep_to_be_read_back_are_returned() {
+    #[derive(Serialize, Deserialize, PartialEq, Clone, Default)]
+    struct Nested {
+        inner: Option<Box<Nested>>,
+    }
+    macro_rules! check {
+        ($codec:ident) => {{
+            #[redis_cached(codec = $codec, cache = cache, skip(cache))]
+            async fn nested(cache: &Cache, depth: usize) -> Nested {
+                (0..depth).fold(Nested::default(), |inner, _| Nested { inner: Some(Box::new(inner)) })
+            }
+            let cache = Cache::builder("memory://").unwrap().build();
+            for depth in [127, 128, 129, 300, 1000] {
+                for _ in 0..2 {
+                    let (mut value, mut found) = (&nested(&cache, depth).await, 0);
+                    while let Some(inner) = &value.inner {
+                        (value, found) = (inner, found + 1);
+                    }
+                    assert_eq!(found, depth, stringify!($codec));
+                }
+            }
+        }};
+    }
+    check!(bincode);
+    check!(json);
+    check!(messagepack);
 }

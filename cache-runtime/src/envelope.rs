@@ -244,7 +244,8 @@ pub(crate) fn mark(value: &mut [u8], token: Option<Token>, until: u64) {
 /// Reads the first [`HEAD_LEN`] bytes of a slot, or more. Any bytes at all may come in.
 pub(crate) fn head(bytes: &[u8]) -> Head {
     match bytes {
-        [LEASE, FORMAT, ..] if bytes.len() >= 18 => Head::Lease(Token::at(bytes, 2)),
+        // Longer ones are damaged, or of a later version: nobody waits for those.
+        [LEASE, FORMAT, ..] if bytes.len() == 18 => Head::Lease(Token::at(bytes, 2)),
         [VALUE, FORMAT, ..] if bytes.len() >= HEAD_LEN => {
             let token = Token::at(bytes, MUTABLE.start);
             let token = (token.0 != [0; 16]).then_some(token);

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a failure here is a failure of the test")]
 
 mod gate;
+pub(crate) mod log;
 mod monitor;
 mod proxy;
 
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 #[allow(unused_imports, reason = "each test file uses some of it")]
@@ -45,6 +47,28 @@ pub(crate) async fn in_time(what: &str, mut condition: impl AsyncFnMut() -> bool
         assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
+}
+
+/// Tries with more and more time for what cannot be asked for: that threads have come to where they
+/// wait. What `attempt` is handed is how long to leave them.
+#[track_caller]
+pub(crate) fn given_time(what: &str, mut attempt: impl FnMut(Duration) -> bool) {
+    let done = [50, 200, 1000, 3000].map(Duration::from_millis).into_iter().any(&mut attempt);
+    assert!(done, "not even after seconds: {what}");
+}
+
+/// The output, unless it takes more polls than so many: then the future is dropped where it is.
+pub(crate) async fn polled<F: Future>(times: usize, future: F) -> Option<F::Output> {
+    let (mut future, mut left) = (std::pin::pin!(future), times);
+    std::future::poll_fn(|context| {
+        left -= 1;
+        match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
 }
 
 /// A server of its own, in a directory of its own, without persistence. Killed when dropped.

@@ -46,6 +46,8 @@ struct State {
     mode: Mutex<Mode>,
     pairs: Mutex<Vec<Arc<Pair>>>,
     accepted: AtomicUsize,
+    /// Commands that clients sent.
+    commands: AtomicUsize,
     replies: AtomicUsize,
     over: AtomicBool,
 }
@@ -70,6 +72,7 @@ impl Proxy {
             mode: Mutex::new(Mode::Pass),
             pairs: Mutex::default(),
             accepted: AtomicUsize::new(0),
+            commands: AtomicUsize::new(0),
             replies: AtomicUsize::new(0),
             over: AtomicBool::new(false),
         });
@@ -146,6 +149,11 @@ impl Proxy {
         }
     }
 
+    /// How many commands came from clients so far, those of connecting included.
+    pub(crate) fn commands(&self) -> usize {
+        self.state.commands.load(SeqCst)
+    }
+
     /// How many connections were made so far.
     pub(crate) fn accepted(&self) -> usize {
         self.state.accepted.load(SeqCst)
@@ -218,6 +226,9 @@ impl State {
                 Ok(read) => read,
             };
             let from_client = std::ptr::eq(from, &pair.client);
+            if from_client {
+                self.commands.fetch_add(commands(&buffer[..read]), SeqCst);
+            }
             let mode = self.mode_for(&buffer[..read], from_client);
             if mode == Mode::Hold && from_client {
                 // In this order: a frozen connection outlives its client.

@@ -21,16 +21,25 @@ pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 macro_rules! ask {
     ($claim:expr, $kind:expr, |$lease:ident| $ask:expr) => {{
         let mut leased = $claim.request($kind)?;
-        let mut asked = {
-            let $lease = &leased.lease;
-            $ask.await
-        };
-        if matches!(&asked, Err(error) if error.kind() == ErrorKind::Unreachable) {
+        let mut tries = 2;
+        loop {
+            tries -= 1;
+            let asked = {
+                let $lease = &leased.lease;
+                $ask.await
+            };
+            match asked {
+                Ok(answer) => break (answer, leased),
+                Err(error) => {
+                    // The store cleans up after a request that failed.
+                    leased.standing = false;
+                    if tries == 0 || error.kind() != ErrorKind::Unreachable {
+                        return Err(error);
+                    }
+                }
+            }
             leased = $claim.request($kind)?;
-            let $lease = &leased.lease;
-            asked = $ask.await;
         }
-        (asked?, leased)
     }};
 }
 

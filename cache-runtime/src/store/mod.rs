@@ -58,7 +58,8 @@ pub(crate) enum Release {
 }
 
 /// A backend. Each operation ends by its deadline `by`, connecting included, and each may be
-/// dropped at any await: what was sent may or may not have been applied.
+/// dropped at any await: what was sent may or may not have been applied. Where one that asks for a
+/// lease or fills it fails, the store sees to it that the lease does not stay behind.
 pub(crate) trait Store: Send + Sync {
     /// The bytes in the slot.
     fn read(&self, key: &Key, by: Instant) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send;

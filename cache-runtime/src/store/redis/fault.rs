@@ -55,6 +55,11 @@ impl Fault {
         Fault::new(ErrorKind::Protocol, Blame::Connection, format!("in reply to {command}"))
     }
 
+    /// Whether the server may have heard what failed, or may still.
+    pub(crate) fn may_have_arrived(&self) -> bool {
+        self.spoils_connection() || (self.blame == Blame::Server && self.error.kind() == ErrorKind::Timeout)
+    }
+
     /// Whether the connection must not be used again.
     pub(crate) fn spoils_connection(&self) -> bool {
         matches!(self.blame, Blame::Closed | Blame::Connection | Blame::Role)

@@ -323,6 +323,15 @@ impl<T: Transport> RedisStore<T> {
         }
     }
 
+    /// As [`written`](Self::written), of a request for a lease: one that may have arrived, or may
+    /// still, is given back.
+    fn granted<R>(&self, key: &Key, lease: &Lease, outcome: Result<R, Fault>) -> Result<R, Error> {
+        if outcome.as_ref().is_err_and(Fault::may_have_arrived) {
+            self.abandon(key, lease, Release::Pause(0));
+        }
+        self.written(outcome)
+    }
+
     async fn acquire_by_command(&self, epoch: Epoch, key: &Key, lease: &Lease, by: Instant) -> Result<Acquired, Fault> {
         let millis = bounded(lease.millis);
         self.exchange(
@@ -533,7 +542,7 @@ impl<T: Transport> Store for RedisStore<T> {
                 outcome = self.script_by_text(epoch, timed_once, script, &keys, &arguments, acquired, by).await;
             }
         }
-        self.written(outcome)
+        self.granted(key, lease, outcome)
     }
 
     async fn displace(&self, key: &Key, seen: &Bytes, lease: &Lease, by: Instant) -> Result<Acquired, Error> {
@@ -544,7 +553,7 @@ impl<T: Transport> Store for RedisStore<T> {
         let read = |value| if truth(value, "a script")? { Ok(Acquired::Taken) } else { Ok(Acquired::Changed) };
         let keys = [key.as_str().as_bytes()];
         let outcome = self.script(epoch, timed_once, &scripts::DISPLACE, &keys, &arguments, read, by).await;
-        self.written(outcome)
+        self.granted(key, lease, outcome)
     }
 
     async fn take(&self, key: &Key, lease: &Lease, by: Instant) -> Result<(), Error> {
@@ -560,7 +569,7 @@ impl<T: Transport> Store for RedisStore<T> {
         if outcome.is_ok() {
             self.shared().pending.delivered(&settled);
         }
-        self.written(outcome)
+        self.granted(key, lease, outcome)
     }
 
     async fn mark(&self, key: &Key, id: Token, lease: &Lease, force: bool, by: Instant) -> Result<Marked, Error> {
@@ -574,7 +583,7 @@ impl<T: Transport> Store for RedisStore<T> {
         match outcome {
             // Nothing was written: that says nothing about writes.
             Ok(marked @ (Marked::Until(_) | Marked::Changed)) => Ok(marked),
-            outcome => self.written(outcome),
+            outcome => self.granted(key, lease, outcome),
         }
     }
 

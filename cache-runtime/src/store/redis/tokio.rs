@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
@@ -65,6 +65,8 @@ struct Link {
     /// Kilobytes of large requests.
     room: Semaphore,
     keeper: AbortHandle,
+    /// The runtime has ended.
+    over: Arc<AtomicBool>,
 }
 
 enum Slot {
@@ -141,22 +143,26 @@ impl Tokio {
         // A panic here is that of a runtime without timers.
         std::panic::catch_unwind(AssertUnwindSafe(|| drop(tokio::time::sleep(Duration::ZERO))))
             .map_err(|_| unsupported("this tokio runtime has no timers: build it with `enable_all`"))?;
-        let mut links = self.links.all.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(link) = links.iter().find(|link| link.runtime == runtime) {
-            return Ok(Arc::clone(link));
-        }
-        let leave = Leave { links: Arc::downgrade(&self.links), runtime };
+        let over = Arc::new(AtomicBool::new(false));
+        let leave = Leave { links: Arc::downgrade(&self.links), over: Arc::clone(&over) };
+        // Not under the lock: a runtime that is ending drops the task here and now.
         let keeper = handle.spawn(async move {
             let _leave = leave;
             std::future::pending::<()>().await;
         });
-        let link = Arc::new(Link {
-            runtime,
-            handle,
-            slot: Mutex::new(Slot::Empty),
-            room: Semaphore::new(IN_FLIGHT / 1024),
-            keeper: keeper.abort_handle(),
-        });
+        let keeper = keeper.abort_handle();
+        let mut links = self.links.all.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(link) = links.iter().find(|link| link.runtime == runtime) {
+            keeper.abort();
+            return Ok(Arc::clone(link));
+        }
+        // Set before the keeper's end takes the lock: either it finds the link, or this sees it.
+        if over.load(SeqCst) {
+            return Err(unsupported("this tokio runtime is ending"));
+        }
+        let slot = Mutex::new(Slot::Empty);
+        let room = Semaphore::new(IN_FLIGHT / 1024);
+        let link = Arc::new(Link { runtime, handle, slot, room, keeper, over });
         links.push(Arc::clone(&link));
         Ok(link)
     }
@@ -406,17 +412,19 @@ impl Drop for Tokio {
 /// Held by a task that lives as long as its runtime: its end is the runtime's.
 struct Leave {
     links: Weak<Links>,
-    runtime: Id,
+    over: Arc<AtomicBool>,
 }
 
 impl Drop for Leave {
     fn drop(&mut self) {
+        self.over.store(true, SeqCst);
         if let Some(links) = self.links.upgrade() {
             let mut all = links.all.write().unwrap_or_else(PoisonError::into_inner);
-            let left = all.iter().position(|link| link.runtime == self.runtime).map(|at| all.swap_remove(at));
+            let left = all.iter().position(|link| Arc::ptr_eq(&link.over, &self.over)).map(|at| all.swap_remove(at));
             drop(all);
-            drop(left);
-            links.purge(|lane| lane.link.runtime == self.runtime);
+            if let Some(link) = left {
+                links.purge(|lane| Arc::ptr_eq(&lane.link, &link));
+            }
         }
     }
 }
