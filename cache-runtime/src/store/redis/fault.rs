@@ -57,7 +57,13 @@ impl Fault {
 
     /// Whether the server may have heard what failed, or may still.
     pub(crate) fn may_have_arrived(&self) -> bool {
-        self.spoils_connection() || (self.blame == Blame::Server && self.error.kind() == ErrorKind::Timeout)
+        match self.blame {
+            Blame::Closed => true,
+            // Not where none could be made.
+            Blame::Connection => self.error.kind() != ErrorKind::Unreachable,
+            Blame::Server => self.error.kind() == ErrorKind::Timeout,
+            _ => false,
+        }
     }
 
     /// Whether the connection must not be used again.
