@@ -79,7 +79,7 @@ mod tests;
 /// | `stale_while_revalidate = "30s"` | serves an expired value for as long as this, while one refresh runs in the background; like `ttl`, but no closure | off |
 /// | `stale_if_error = "1h"` | serves an expired value for as long as this where the body returns `Err`; like `ttl`, but no closure | off |
 /// | `single_flight = …` | among which callers one runs the body for all: `shared` (of all processes), `process`, or `off` | `shared` |
-/// | `lease = "10s"` | the silence after which another process may take over a computation, from `"100ms"` to `"10m"`; like `ttl`, but no closure and not `forever` | 10 s |
+/// | `lease = "10s"` | the silence after which another process may take over a computation, and how long a call waits for another's: set it above what the body may take. From `"100ms"` to `"10m"`; like `ttl`, but no closure and not `forever` | 10 s |
 /// | `share_errors = off` | those who waited for a body that fails run it themselves, instead of getting [its error](#errors) | on where possible |
 /// | `returns = …` | `value`, `option` or `result`, where the spelling of the return type misleads | see [below](#return-types) |
 /// | `siblings = off` | emits the function alone | `siblings = on` |
