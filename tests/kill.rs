@@ -442,11 +442,14 @@ async fn a_lease_request_that_arrives_late_stores_nothing() {
     }
     let server = Server::start();
     let proxy = server.proxy();
-    let late = Cache::builder(&proxy.url()).unwrap().timeout(PATIENCE).build();
+    // Short enough that no read carries a `TIME` so soon.
+    let late = Cache::builder(&proxy.url()).unwrap().timeout(Duration::from_secs(2)).build();
     let other = Cache::builder(&server.url()).unwrap().build();
     let (gate, value) = (Arc::new(Gate::closed()), Arc::new(AtomicU64::new(1)));
-    row_entry(&late, 1).get().await.unwrap(); // connects
-    // Whichever command comes with it, it is the request for the lease.
+    gate.open();
+    row(&late, &value, &gate, 7).await; // connects
+    gate.close();
+    // Which comes with the request for the lease.
     proxy.set(Mode::HoldFrom("TIME"));
     let leader = {
         let (cache, value, gate) = (late.clone(), Arc::clone(&value), Arc::clone(&gate));
@@ -455,7 +458,7 @@ async fn a_lease_request_that_arrives_late_stores_nothing() {
     in_time("the request is on its way", async || proxy.held() > 0).await;
     proxy.set(Mode::Pass);
     proxy.close_clients();
-    gate.wait_for(1).await;
+    gate.wait_for(2).await;
     value.store(2, SeqCst);
     assert!(row_entry(&other, 1).invalidate().await.unwrap(), "the second request was granted");
     proxy.deliver(|| {});
