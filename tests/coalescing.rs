@@ -10,15 +10,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, ErrorKind, redis_cached};
-use support::{Gate, Mode, PATIENCE, Server, eventually, in_time, polled};
+use support::{Gate, Mode, PATIENCE, Server, caches, eventually, in_time, polled};
 use tokio::task::JoinSet;
 
 /// The body's time where it matters how long a stampede takes on top.
 const BODY: Duration = Duration::from_millis(100);
-
-fn caches(server: &Server) -> [Cache; 2] {
-    ["memory://", &server.url()].map(|url| Cache::builder(url).unwrap().build())
-}
 
 #[redis_cached(prefix = "once", name = "slow", cache = cache, skip(cache, runs))]
 async fn slow(cache: &Cache, runs: &AtomicUsize, id: u64) -> u64 {

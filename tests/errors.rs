@@ -5,7 +5,7 @@ mod support;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use redis_cached::{Cache, redis_cached};
-use support::Server;
+use support::{Server, caches};
 
 /// An error with no trait at all, and not `Send`.
 struct Bare(std::rc::Rc<str>);
@@ -25,10 +25,6 @@ fn flaky_blocking(cache: &Cache, runs: &AtomicUsize, id: u64) -> Result<u64, Bar
         0 => Err(Bare("the first run fails".into())),
         run => Ok(id + run as u64),
     }
-}
-
-fn caches(server: &Server) -> [Cache; 2] {
-    ["memory://", &server.url()].map(|url| Cache::builder(url).unwrap().build())
 }
 
 #[tokio::test]

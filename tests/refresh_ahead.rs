@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, redis_cached};
-use support::{Gate, PATIENCE, Server, eventually, in_time};
+use support::{Gate, PATIENCE, Server, caches, eventually, in_time};
 
 #[redis_cached(prefix = "ahead", name = "count", ttl = "2s", refresh_ahead = 0.05, cache = cache, skip(cache, gate))]
 async fn count(cache: &Cache, gate: Arc<Gate>, id: u64) -> u64 {
@@ -17,10 +17,6 @@ async fn count(cache: &Cache, gate: Arc<Gate>, id: u64) -> u64 {
 #[redis_cached(prefix = "ahead", name = "count_blocking", ttl = "2s", refresh_ahead = 0.05, cache = cache, skip(cache, gate))]
 fn count_blocking(cache: &Cache, gate: Arc<Gate>, id: u64) -> u64 {
     id + gate.pass_blocking() as u64
-}
-
-fn caches(server: &Server) -> [Cache; 2] {
-    ["memory://", &server.url()].map(|url| Cache::builder(url).unwrap().build())
 }
 
 fn open() -> Arc<Gate> {

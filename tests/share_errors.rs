@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, redis_cached};
-use support::{Gate, PATIENCE, Server, eventually, given_time, in_time};
+use support::{Gate, PATIENCE, Server, caches, eventually, given_time, in_time};
 
 #[derive(Clone, Debug, PartialEq)]
 struct Failed(usize);
@@ -30,10 +30,6 @@ async fn own(cache: &Cache, gate: &Gate, id: u64) -> Result<u64, Failed> {
 async fn not_clone(cache: &Cache, gate: &Gate, id: u64) -> Result<u64, NotClone> {
     let run = gate.pass().await;
     if id == 0 { Ok(id) } else { Err(NotClone(run)) }
-}
-
-fn caches(server: &Server) -> [Cache; 2] {
-    ["memory://", &server.url()].map(|url| Cache::builder(url).unwrap().build())
 }
 
 /// Until every call that was spawned has done what it can.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, redis_cached};
-use support::{Gate, Mode, PATIENCE, Server, eventually, in_time, polled};
+use support::{Gate, Mode, PATIENCE, Server, caches, eventually, expired, in_time, polled};
 
 #[redis_cached(prefix = "sie", name = "flaky", ttl = "30ms", stale_if_error = "1h", cache = cache, skip(cache, runs, fails))]
 async fn flaky(cache: &Cache, runs: &AtomicUsize, fails: bool, id: u64) -> Result<u64, String> {
@@ -25,14 +25,6 @@ fn flaky_blocking(cache: &Cache, runs: &AtomicUsize, fails: bool, id: u64) -> Re
 async fn gated(cache: &Cache, gate: &Gate, fails: bool, id: u64) -> Result<u64, String> {
     let run = gate.pass().await as u64;
     if fails { Err(format!("run {run} fails")) } else { Ok(id + run) }
-}
-
-fn caches(server: &Server) -> [Cache; 2] {
-    ["memory://", &server.url()].map(|url| Cache::builder(url).unwrap().build())
-}
-
-async fn expired<V>(entry: redis_cached::Entry<V>) {
-    in_time("it expires", async || entry.get().await.unwrap().is_none()).await;
 }
 
 #[tokio::test]

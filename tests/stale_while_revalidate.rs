@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use redis_cached::{Cache, redis_cached};
-use support::{Gate, PATIENCE, Server, eventually, in_time, log};
+use redis_cached::{Cache, ErrorKind, redis_cached};
+use support::{Gate, Mode, PATIENCE, Server, caches, eventually, expired, in_time, log};
 
 #[redis_cached(prefix = "swr", name = "count", ttl = "30ms", stale_while_revalidate = "1h", cache = cache, skip(cache, gate))]
 async fn count(cache: &Cache, gate: Arc<Gate>, id: u64) -> u64 {
@@ -23,10 +23,6 @@ fn count_blocking(cache: &Cache, gate: Arc<Gate>, id: u64) -> u64 {
 async fn flaky(cache: &Cache, runs: &Arc<AtomicUsize>, fails: bool, id: u64) -> Result<u64, String> {
     let run = runs.fetch_add(1, SeqCst) as u64 + 1;
     if fails { Err(format!("run {run} fails")) } else { Ok(id + run) }
-}
-
-fn caches(server: &Server) -> [Cache; 2] {
-    ["memory://", &server.url()].map(|url| Cache::builder(url).unwrap().build())
 }
 
 fn open() -> Arc<Gate> {
@@ -48,11 +44,6 @@ fn old_plain_value(cache: &Cache) -> Arc<Gate> {
     eventually("it expires", || count_blocking_entry(cache, 10).get().unwrap().is_none());
     gate.close();
     gate
-}
-
-/// Until what was stored is past its lifetime.
-async fn expired<V>(entry: redis_cached::Entry<V>) {
-    in_time("it expires", async || entry.get().await.unwrap().is_none()).await;
 }
 
 /// Until a call returns this.
@@ -527,4 +518,34 @@ fn arguments_are_copied_for_a_refresh_that_starts_and_for_no_other() {
     }
     assert_eq!(copies.load(SeqCst), 64);
     gate.open();
+}
+
+/// What the refresh learned is not forgotten because the server could not be told.
+#[tokio::test]
+async fn a_refresh_that_finds_nothing_during_an_outage_removes_the_old_value_afterwards() {
+    #[redis_cached(prefix = "swr", name = "gone", ttl = "30ms", stale_while_revalidate = "1h", cache = cache, skip(cache, gate))]
+    async fn gone(cache: &Cache, gate: Arc<Gate>, id: u64) -> Option<u64> {
+        (gate.pass().await == 1).then_some(id)
+    }
+    let server = Server::start();
+    let proxy = server.proxy();
+    let cache = Cache::builder(&proxy.url()).unwrap().build();
+    let gate = open();
+    assert_eq!(gone(&cache, gate.clone(), 1).await, Some(1));
+    expired(gone_entry(&cache, 1)).await;
+    gate.close();
+    assert_eq!(gone(&cache, gate.clone(), 1).await, Some(1), "old, and at once");
+    gate.wait_for(2).await;
+    proxy.set(Mode::Refuse);
+    proxy.cut();
+    let is_away = |error: redis_cached::Error| error.kind() == ErrorKind::CircuitOpen;
+    in_time("the breaker opens", async || cache.ping().await.is_err_and(is_away)).await;
+    gate.open();
+    // The body has ended when a call finds nobody to wait for, and runs its own.
+    in_time("the refresh ends", async || gone(&cache, gate.clone(), 1).await.is_none() && gate.entered() > 2).await;
+    proxy.set(Mode::Pass);
+    in_time("it is back", async || cache.ping().await.is_ok()).await;
+    let bodies = gate.entered();
+    assert_eq!(gone(&cache, gate.clone(), 1).await, None, "not the old value");
+    assert_eq!(gate.entered(), bodies + 1);
 }

@@ -71,6 +71,16 @@ pub(crate) async fn polled<F: Future>(times: usize, future: F) -> Option<F::Outp
     .await
 }
 
+/// One cache in memory and one on the server: what holds for both.
+pub(crate) fn caches(server: &Server) -> [redis_cached::Cache; 2] {
+    ["memory://", &server.url()].map(|url| redis_cached::Cache::builder(url).unwrap().build())
+}
+
+/// Until what is stored is past its lifetime.
+pub(crate) async fn expired<V>(entry: redis_cached::Entry<V>) {
+    in_time("it expires", async || entry.get().await.unwrap().is_none()).await;
+}
+
 /// A server of its own, in a directory of its own, without persistence. Killed when dropped.
 pub(crate) struct Server {
     port: u16,

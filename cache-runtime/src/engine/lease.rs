@@ -14,7 +14,8 @@ use crate::store::{Acquired, Marked, Release, Store};
 use crate::ttl::Ttl;
 
 /// How long a value that could not be refreshed is left alone.
-pub(crate) const PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const PAUSE: Duration = Duration::from_millis(PAUSE_MILLIS);
+const PAUSE_MILLIS: u64 = 1_000;
 
 /// Asks for a lease, and once more for another one if the connection turns out to be closed: a
 /// request for the same one might still arrive, and grant it after an invalidation.
@@ -167,7 +168,7 @@ impl<'a, S: Store> Leased<'a, S> {
     /// Gives the slot back, without waiting for it, because the body failed: what this task asks
     /// next finds it empty, or the old value left alone for a while.
     pub(crate) fn failed(self, outcome: Outcome) {
-        self.give_back(Release::Pause(PAUSE.as_millis() as u64), outcome);
+        self.give_back(Release::Pause(PAUSE_MILLIS), outcome);
     }
 
     /// Gives the slot back, without waiting for it, because the value is not stored. What was
@@ -192,6 +193,6 @@ impl<'a, S: Store> Leased<'a, S> {
 impl<S: Store> Drop for Leased<'_, S> {
     fn drop(&mut self) {
         // Before the followers are told, who look at the slot then.
-        self.abandon(Release::Pause(if thread::panicking() { PAUSE.as_millis() as u64 } else { 0 }));
+        self.abandon(Release::Pause(if thread::panicking() { PAUSE_MILLIS } else { 0 }));
     }
 }

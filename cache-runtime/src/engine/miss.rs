@@ -153,16 +153,17 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             // Those that end without a look at the slot go round here.
             let found = loop {
                 let token = match missing {
-                    Missing::Empty => match claim.acquire(by).await? {
-                        (Acquired::Taken, leased) => return Ok(Turn::Lead(leased)),
-                        (Acquired::Held(bytes), _) => break Some(bytes),
-                        (Acquired::Changed, _) => break self.store.read(key, by).await?,
-                    },
-                    Missing::Unusable(seen) => match claim.displace(&seen, by).await? {
-                        (Acquired::Taken, leased) => return Ok(Turn::Lead(leased)),
-                        (Acquired::Held(bytes), _) => break Some(bytes),
-                        (Acquired::Changed, _) => break self.store.read(key, by).await?,
-                    },
+                    Missing::Empty | Missing::Unusable(_) => {
+                        let acquired = match &missing {
+                            Missing::Unusable(seen) => claim.displace(seen, by).await?,
+                            _ => claim.acquire(by).await?,
+                        };
+                        match acquired {
+                            (Acquired::Taken, leased) => return Ok(Turn::Lead(leased)),
+                            (Acquired::Held(bytes), _) => break Some(bytes),
+                            (Acquired::Changed, _) => break self.store.read(key, by).await?,
+                        }
+                    }
                     Missing::Leased(token) => token,
                     Missing::Fallback(old) if old.refresh.is_pausing => match old.value(plan) {
                         Some(value) => return Ok(Turn::Stale(value)),

@@ -1,6 +1,8 @@
 //! Running the body although there is a value: because the caller says so, or in the background
 //! because the value is old. The old one stays readable meanwhile.
 
+use std::time::Duration;
+
 use super::lease::{Leased, PAUSE};
 use super::timer::Timer;
 use super::work::Work;
@@ -87,7 +89,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 }
             }
             Ok((Marked::Until(until), _)) => {
-                ticket.pause(std::time::Duration::from_millis(until.saturating_sub(self.store.now())));
+                ticket.pause(Duration::from_millis(until.saturating_sub(self.store.now())));
             }
             // Gone, or replaced: whoever meets the new one decides.
             Ok((Marked::Changed, _)) => {}

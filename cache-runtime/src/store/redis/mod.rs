@@ -674,13 +674,13 @@ impl<T: Transport> Store for RedisStore<T> {
 
     fn abandon(&self, key: &Key, lease: &Lease, release: Release) {
         if self.shared().health.is_down() {
-            return self.keep_abandoned(key, lease);
+            return self.keep_abandoned(key, lease, release);
         }
         let (store, key, lease) = (self.clone(), key.clone(), *lease);
         self.core.transport.aside(async move {
             let by = Instant::now() + store.shared().timeout;
             if store.release(&key, &lease, release, by).await.is_err() {
-                store.keep_abandoned(&key, &lease);
+                store.keep_abandoned(&key, &lease, release);
             }
         });
     }
@@ -703,9 +703,10 @@ impl<T: Transport> Store for RedisStore<T> {
 
 impl<T: Transport> RedisStore<T> {
     /// A slot that is not given back makes everybody wait for nobody until its lease ends, so it is
-    /// emptied like one that was invalidated. A mark makes nobody wait.
-    fn keep_abandoned(&self, key: &Key, lease: &Lease) {
-        if lease.place() == Place::Slot {
+    /// emptied like one that was invalidated; so is a value that is known to be out of date. Any
+    /// other mark in a value ends by itself.
+    fn keep_abandoned(&self, key: &Key, lease: &Lease, release: Release) {
+        if lease.place() == Place::Slot || release == Release::Remove {
             self.shared().pending.add_if_room(key.as_str());
         }
     }
