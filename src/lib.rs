@@ -8,10 +8,12 @@ pub use redis_cached_runtime::__private;
 pub use redis_cached_runtime::Bincode;
 #[cfg(feature = "tokio")]
 pub use redis_cached_runtime::Entry;
+#[cfg(feature = "tokio")]
+pub use redis_cached_runtime::Group;
 #[cfg(feature = "json")]
 pub use redis_cached_runtime::Json;
 #[cfg(feature = "messagepack")]
 pub use redis_cached_runtime::MessagePack;
 #[cfg(feature = "blocking")]
 pub use redis_cached_runtime::blocking;
-pub use redis_cached_runtime::{Builder, Cache, Codec, CodecError, Error, ErrorKind, Stats};
+pub use redis_cached_runtime::{Builder, Cache, Codec, CodecError, Error, ErrorKind, Stats, Target};

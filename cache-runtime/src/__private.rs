@@ -4,6 +4,7 @@
 use std::marker::PhantomData;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 pub use crate::cache::{Cache, installed};
 #[cfg(feature = "bincode")]
@@ -28,6 +29,11 @@ pub use crate::entry::blocking::entry as blocking_entry;
 #[cfg(feature = "tokio")]
 pub use crate::entry::entry;
 pub use crate::function::{CodecFns, Function, Name, Nones, Plan, SingleFlight, Site, Slot, default_prefix};
+#[cfg(feature = "blocking")]
+pub use crate::group::blocking::group as blocking_group;
+#[cfg(feature = "tokio")]
+pub use crate::group::group;
+use crate::key::escape_part;
 pub use crate::key::{Key, KeyWriter};
 pub use crate::own::{
     Cloned, Kept, KeptReferent, KeptSelf, KeptSelfReferent, Lender, Lent, LentByThread, NotKept, Referent, cloned,
@@ -39,7 +45,23 @@ pub use crate::ttl::{IntoTtl, Ttl};
 
 /// Starts a key: text goes on with `.literal(":")`, parameters with [`part`], and `.finish()` ends it.
 pub fn key(cache: &Cache, function: &'static Function) -> KeyWriter {
-    crate::function::key_writer(cache.namespace(), function)
+    KeyWriter::new(cache.namespace(), function.head())
+}
+
+/// Starts the key of an entry in a group, whose name comes first: text and parameters as in [`key`],
+/// then `.field(function.name())`.
+pub fn key_in_group(cache: &Cache, function: &'static Function) -> KeyWriter {
+    KeyWriter::new(cache.namespace(), function.prefix())
+}
+
+/// Starts the name of a group, as [`key_in_group`] does.
+pub fn group_key(cache: &Cache, prefix: &str) -> KeyWriter {
+    KeyWriter::new(cache.namespace(), &escape_part(prefix))
+}
+
+/// The tags that a closure of the attribute made.
+pub fn into_tags<T: IntoIterator<Item: Into<String>>>(tags: T) -> Vec<String> {
+    tags.into_iter().map(Into::into).collect()
 }
 
 /// The path of the function around the closure `|| ()`.
@@ -104,6 +126,14 @@ pub struct HiddenResult;
 pub struct FoundValue<T>(PhantomData<fn() -> T>);
 
 impl<T> Kind<Option<T>> {
+    /// How it is stored.
+    pub fn codec<C: Codec>(&self) -> CodecFns<Option<T>>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        CodecFns::<Option<T>>::of_some::<C>()
+    }
+
     /// An `Option`.
     pub fn found(self) -> FoundOption<T> {
         FoundOption(PhantomData)
@@ -119,6 +149,14 @@ impl<T, E> Kind<Result<T, E>> {
 
 /// The fallback of [`Kind`].
 pub trait AnyKind<T>: Sized {
+    /// How it is stored.
+    fn codec<C: Codec>(&self) -> CodecFns<T>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        CodecFns::<T>::of::<C>()
+    }
+
     /// Neither.
     fn found(self) -> FoundValue<T>;
 }

@@ -194,6 +194,11 @@ impl Cache {
         crate::once::once(self.blocking().ping(self.deadline()))
     }
 
+    /// Whether both are one.
+    pub(crate) fn is_same(&self, other: &Cache) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(crate) fn namespace(&self) -> &str {
         &self.0.namespace
     }

@@ -1,17 +1,22 @@
 //! The bytes in a slot: a lease, or a value behind a fixed header.
 //!
 //! ```text
-//! lease   0 'L'   1 format   2..18 token
+//! lease   0 'L'   1 format   2..18 token   18..26 seal u64, if there are tags
 //! value   0 'V'   1 format   2..18 value id
 //!        18..34 refresh token (0: none)    34..50 until, 16 decimal digits   — mutable in place
-//!        50 version u32   54 codec u32   58 fingerprint u64   66 tag-list hash u64
+//!        50 version u32   54 codec u32   58 fingerprint u64   66 seal u64 (0: no tags)
 //!        74 leased at u64   82 filled at u64   90 fresh until u64   (server milliseconds)
-//!        98 body duration u32 (milliseconds)   102 flags u8   103 number of stamps u8
-//!       104 checksum u64   112 stamps, 16 bytes each   then the payload
+//!        98 body duration u32 (milliseconds)   102 flags u8   103 zero
+//!       104 checksum u64   112 own tags, if the flags say so   then the payload
+//! own tags    number u16, then for each a length u8 and its name, then their seal u64
 //! ```
 //!
 //! Integers are little-endian. The checksum covers the header without 18..50 and without itself,
-//! the stamps, the payload and the key, so that bytes copied to another key are a miss.
+//! the payload and the key, so that bytes copied to another key are a miss.
+//!
+//! A *seal* is a hash over tags and their stamps: one that is equal says that no tag was
+//! invalidated in between, and that the tags are the same. The tags that follow from the arguments
+//! need not be in the value; those that a value has of its own must.
 //!
 //! A value that stays readable while somebody computes its successor carries that lease in its own
 //! mutable bytes: it goes with the value, whatever empties or overwrites the slot.
@@ -20,6 +25,7 @@ use std::ops::Range;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 
 const LEASE: u8 = b'L';
@@ -37,10 +43,14 @@ pub(crate) const HEAD_LEN: usize = MUTABLE.end;
 /// The bytes before the payload of a value without tags.
 pub(crate) const HEADER_LEN: usize = 112;
 
+/// How many tags of its own a value may have, and the longest name of one.
+pub(crate) const MOST_TAGS: usize = 1_000;
+
 /// How much of a slot `displace` compares.
 pub(crate) const COMPARED: usize = 64;
 
 const NEGATIVE: u8 = 1;
+const OWN_TAGS: u8 = 2;
 
 /// The last time that 16 digits can tell.
 const LATEST: u64 = 9_999_999_999_999_999;
@@ -61,6 +71,15 @@ impl Token {
         let mut token = [0; 16];
         token.copy_from_slice(&bytes[at..at + 16]);
         Token(token)
+    }
+
+    /// The error of whoever gets none.
+    pub(crate) fn none() -> Error {
+        Error::new(ErrorKind::Unsupported, "the operating system has no randomness to give")
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8; 16] {
+        &self.0
     }
 
     /// Its first half, where randomness is wanted for something else too.
@@ -84,24 +103,55 @@ pub(crate) enum Place {
     Value,
 }
 
+/// A hash over the tags of an entry and their stamps; 0 for an entry without tags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seal(u64);
+
+impl Seal {
+    /// Over the tags of an entry, in their order, with the stamp of each.
+    pub(crate) fn of<'a>(stamped: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Seal {
+        let mut hash = Xxh3::new();
+        let mut any = false;
+        for (tag, stamp) in stamped {
+            hash.update(&(tag.len() as u64).to_le_bytes());
+            hash.update(tag.as_bytes());
+            hash.update(&(stamp.len() as u64).to_le_bytes());
+            hash.update(stamp);
+            any = true;
+        }
+        Seal(if any { hash.digest().max(1) } else { 0 })
+    }
+}
+
 /// The right to fill one slot, for `millis` unless renewed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lease {
-    bytes: [u8; 18],
+    bytes: [u8; SEALED_LEASE_LEN],
     token: Token,
     place: Place,
+    seal: Seal,
     pub(crate) millis: u64,
 }
 
+const LEASE_LEN: usize = 18;
+const SEALED_LEASE_LEN: usize = 26;
+
 impl Lease {
-    /// For a slot that holds nothing to be read.
-    pub(crate) fn new(token: Token, millis: u64) -> Lease {
-        Lease { bytes: front(LEASE, token), token, place: Place::Slot, millis }
+    /// For a slot that holds nothing to be read. What is computed under it has this seal.
+    pub(crate) fn new(token: Token, seal: Seal, millis: u64) -> Lease {
+        let mut bytes = [0; SEALED_LEASE_LEN];
+        bytes[..LEASE_LEN].copy_from_slice(&front(LEASE, token));
+        bytes[LEASE_LEN..].copy_from_slice(&seal.0.to_le_bytes());
+        Lease { bytes, token, place: Place::Slot, seal, millis }
     }
 
     /// For a value to be refreshed.
-    pub(crate) fn in_value(token: Token, millis: u64) -> Lease {
-        Lease { place: Place::Value, ..Lease::new(token, millis) }
+    pub(crate) fn in_value(token: Token, seal: Seal, millis: u64) -> Lease {
+        Lease { place: Place::Value, ..Lease::new(token, seal, millis) }
+    }
+
+    pub(crate) fn seal(&self) -> Seal {
+        self.seal
     }
 
     pub(crate) fn token(&self) -> Token {
@@ -114,14 +164,15 @@ impl Lease {
 
     /// What the slot holds while a lease of its own stands.
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        let len = if self.seal == Seal::default() { LEASE_LEN } else { SEALED_LEASE_LEN };
+        &self.bytes[..len]
     }
 
     /// What a store finds in the lease's place while it stands: the whole slot, or the token in a
     /// value's header. They differ in length, so that neither is ever taken for the other.
     pub(crate) fn proof(&self) -> &[u8] {
         match self.place {
-            Place::Slot => &self.bytes,
+            Place::Slot => self.bytes(),
             Place::Value => &self.token.0,
         }
     }
@@ -153,6 +204,8 @@ pub(crate) struct Identity {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Header {
     pub(crate) identity: Identity,
+    /// Of the tags that follow from the arguments.
+    pub(crate) seal: Seal,
     pub(crate) leased_at: u64,
     pub(crate) filled_at: u64,
     /// `u64::MAX` for ever.
@@ -166,7 +219,7 @@ pub(crate) struct Header {
 #[derive(Debug)]
 pub(crate) enum Slot {
     /// Somebody computes it.
-    Lease(Token),
+    Lease(Token, Seal),
     /// A value of this identity, intact.
     Value(Value),
     /// Anything else: another version, codec or type, damaged, or not ours.
@@ -176,6 +229,9 @@ pub(crate) enum Slot {
 /// A value as read.
 #[derive(Debug)]
 pub(crate) struct Value {
+    pub(crate) seal: Seal,
+    /// Of its own tags.
+    pub(crate) own_seal: Seal,
     pub(crate) leased_at: u64,
     pub(crate) filled_at: u64,
     pub(crate) fresh_until: u64,
@@ -185,7 +241,7 @@ pub(crate) struct Value {
 /// What the first bytes of a slot tell, unverified.
 #[derive(Debug)]
 pub(crate) enum Head {
-    Lease(Token),
+    Lease(Token, Seal),
     Value(Mark),
     Other,
 }
@@ -201,16 +257,72 @@ pub(crate) struct Mark {
     pub(crate) until: u64,
 }
 
-/// What follows the header of a value.
+/// What follows the header of a value, and its own tags.
 pub(crate) fn payload(bytes: &[u8]) -> &[u8] {
-    bytes.get(HEADER_LEN..).unwrap_or_default()
+    let rest = bytes.get(HEADER_LEN..).unwrap_or_default();
+    if bytes.get(102).is_none_or(|flags| flags & OWN_TAGS == 0) {
+        return rest;
+    }
+    split_own_tags(rest).map_or(&[], |(.., payload)| payload)
 }
 
-/// Where an encoder appends the payload: a buffer with room for the header at its front.
-pub(crate) fn buffer() -> Vec<u8> {
+/// The names of the value's own tags; any bytes at all may come in, and what they tell is
+/// unverified.
+pub(crate) fn own_tags(bytes: &[u8]) -> Vec<&str> {
+    let is_tagged = bytes.starts_with(&[VALUE, FORMAT]) && bytes.get(102).is_some_and(|flags| flags & OWN_TAGS != 0);
+    let rest = if is_tagged { bytes.get(HEADER_LEN..) } else { None };
+    rest.and_then(split_own_tags).map(|(names, ..)| names).unwrap_or_default()
+}
+
+/// The names, their seal, and what is behind them.
+fn split_own_tags(rest: &[u8]) -> Option<(Vec<&str>, Seal, &[u8])> {
+    let (count, mut rest) = rest.split_first_chunk::<2>()?;
+    let count = usize::from(u16::from_le_bytes(*count));
+    if count > MOST_TAGS {
+        return None;
+    }
+    let mut names = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (len, more) = rest.split_first()?;
+        let (name, more) = more.split_at_checked(usize::from(*len))?;
+        names.push(std::str::from_utf8(name).ok()?);
+        rest = more;
+    }
+    let (seal, payload) = rest.split_first_chunk::<8>()?;
+    Some((names, Seal(u64::from_le_bytes(*seal)), payload))
+}
+
+/// Where an encoder appends the payload: a buffer with room for the header at its front, and the
+/// value's own tags, if it has any, whose names are no longer than 255 bytes.
+pub(crate) fn buffer(own: &OwnTags) -> Vec<u8> {
     let mut buffer = Vec::with_capacity(HEADER_LEN + 128);
     buffer.resize(HEADER_LEN, 0);
+    if !own.names.is_empty() {
+        buffer[102] = OWN_TAGS;
+        // As many, and as long, as `OwnTags` lets in.
+        buffer.extend_from_slice(&(own.names.len() as u16).to_le_bytes());
+        for name in &own.names {
+            buffer.push(name.len() as u8);
+            buffer.extend_from_slice(name.as_bytes());
+        }
+        buffer.extend_from_slice(&own.seal.0.to_le_bytes());
+    }
     buffer
+}
+
+/// The tags that a value has of its own, beside those that follow from the arguments.
+#[derive(Debug, Default)]
+pub(crate) struct OwnTags {
+    names: Vec<String>,
+    seal: Seal,
+}
+
+impl OwnTags {
+    /// `None` if they are too many, or a name is too long.
+    pub(crate) fn new(names: Vec<String>, seal: Seal) -> Option<OwnTags> {
+        let fits = names.len() <= MOST_TAGS && names.iter().all(|name| name.len() <= usize::from(u8::MAX));
+        fits.then_some(OwnTags { names, seal })
+    }
 }
 
 /// Writes the header into the front of `buffer`, which [`buffer`] made and an encoder appended to.
@@ -222,12 +334,12 @@ pub(crate) fn seal(key: &Key, id: Token, header: &Header, buffer: &mut [u8]) {
     buffer[50..54].copy_from_slice(&header.identity.version.to_le_bytes());
     buffer[54..58].copy_from_slice(&header.identity.codec.to_le_bytes());
     buffer[58..66].copy_from_slice(&header.identity.fingerprint.to_le_bytes());
-    buffer[66..74].fill(0);
+    buffer[66..74].copy_from_slice(&header.seal.0.to_le_bytes());
     buffer[74..82].copy_from_slice(&header.leased_at.to_le_bytes());
     buffer[82..90].copy_from_slice(&header.filled_at.to_le_bytes());
     buffer[90..98].copy_from_slice(&header.fresh_until.to_le_bytes());
     buffer[98..102].copy_from_slice(&header.body_millis.to_le_bytes());
-    buffer[102] = if header.negative { NEGATIVE } else { 0 };
+    buffer[102] |= if header.negative { NEGATIVE } else { 0 };
     buffer[103] = 0;
     let checksum = checksum(key, buffer);
     buffer[CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
@@ -235,17 +347,45 @@ pub(crate) fn seal(key: &Key, id: Token, header: &Header, buffer: &mut [u8]) {
 
 /// Writes into the header of a value who refreshes it, and until when nobody else may.
 pub(crate) fn mark(value: &mut [u8], token: Option<Token>, until: u64) {
+    if value.len() < HEAD_LEN {
+        return;
+    }
     let none = [0; 16];
     value[MUTABLE.start..UNTIL.start].copy_from_slice(token.as_ref().map_or(&none, |token| &token.0));
     let digits = format!("{:016}", until.min(LATEST));
     value[UNTIL].copy_from_slice(digits.as_bytes());
 }
 
+/// The bytes of a slot, from a field of a hash that holds it and the companion with its mark: `None`
+/// if it is over. A lease has its end behind its token there, and a value in the place of the mark.
+pub(crate) fn from_field(mut bytes: Vec<u8>, mark: Option<&[u8]>, now: u64) -> Option<Vec<u8>> {
+    let end = match bytes.as_slice() {
+        [LEASE, FORMAT, ..] if bytes.len() >= LEASE_LEN + UNTIL.len() => LEASE_LEN..LEASE_LEN + UNTIL.len(),
+        [VALUE, FORMAT, ..] if bytes.len() >= HEAD_LEN => UNTIL,
+        _ => return Some(bytes),
+    };
+    if number(&bytes[end.clone()]).unwrap_or(0) <= now {
+        return None;
+    }
+    if end == UNTIL {
+        match mark {
+            Some(mark) if mark.len() == MUTABLE.len() => bytes[MUTABLE].copy_from_slice(mark),
+            _ => self::mark(&mut bytes, None, 0),
+        }
+    } else {
+        bytes.drain(end);
+    }
+    Some(bytes)
+}
+
 /// Reads the first [`HEAD_LEN`] bytes of a slot, or more. Any bytes at all may come in.
 pub(crate) fn head(bytes: &[u8]) -> Head {
     match bytes {
         // Longer ones are damaged, or of a later version: nobody waits for those.
-        [LEASE, FORMAT, ..] if bytes.len() == 18 => Head::Lease(Token::at(bytes, 2)),
+        [LEASE, FORMAT, ..] if bytes.len() == LEASE_LEN => Head::Lease(Token::at(bytes, 2), Seal::default()),
+        [LEASE, FORMAT, ..] if bytes.len() == SEALED_LEASE_LEN => {
+            Head::Lease(Token::at(bytes, 2), Seal(u64_at(bytes, LEASE_LEN)))
+        }
         [VALUE, FORMAT, ..] if bytes.len() >= HEAD_LEN => {
             let token = Token::at(bytes, MUTABLE.start);
             let token = (token.0 != [0; 16]).then_some(token);
@@ -259,16 +399,28 @@ pub(crate) fn head(bytes: &[u8]) -> Head {
 pub(crate) fn parse(key: &Key, expected: &Identity, bytes: &[u8]) -> Slot {
     // Not by way of `head`: a hit has no use for the mark.
     if !bytes.starts_with(&[VALUE, FORMAT]) || bytes.len() < HEADER_LEN {
-        return if let Head::Lease(token) = head(bytes) { Slot::Lease(token) } else { Slot::Unusable };
+        return match head(bytes) {
+            Head::Lease(token, seal) => Slot::Lease(token, seal),
+            _ => Slot::Unusable,
+        };
     }
     let identity = Identity { version: u32_at(bytes, 50), codec: u32_at(bytes, 54), fingerprint: u64_at(bytes, 58) };
     let flags = bytes[102];
-    // No tags exist yet: a value that has some was written by a later version of this library.
-    let plain = u64_at(bytes, 66) == 0 && bytes[103] == 0 && flags & !NEGATIVE == 0;
-    if identity != *expected || !plain || u64_at(bytes, CHECKSUM.start) != checksum(key, bytes) {
+    // More was written by a later version of this library.
+    let is_known = bytes[103] == 0 && flags & !(NEGATIVE | OWN_TAGS) == 0;
+    if identity != *expected || !is_known || u64_at(bytes, CHECKSUM.start) != checksum(key, bytes) {
         return Slot::Unusable;
     }
+    let own_seal = match flags & OWN_TAGS {
+        0 => Seal::default(),
+        _ => match split_own_tags(&bytes[HEADER_LEN..]) {
+            Some((_, seal, _)) => seal,
+            None => return Slot::Unusable,
+        },
+    };
     Slot::Value(Value {
+        seal: Seal(u64_at(bytes, 66)),
+        own_seal,
         leased_at: u64_at(bytes, 74),
         filled_at: u64_at(bytes, 82),
         fresh_until: u64_at(bytes, 90),
@@ -319,13 +471,14 @@ mod tests {
     fn sealed() -> Vec<u8> {
         let header = Header {
             identity: IDENTITY,
+            seal: Seal::default(),
             leased_at: 10,
             filled_at: 11,
             fresh_until: 12,
             body_millis: 1,
             negative: false,
         };
-        let mut buffer = buffer();
+        let mut buffer = buffer(&OwnTags::default());
         buffer.extend_from_slice(b"payload");
         seal(&key(), token(7), &header, &mut buffer);
         buffer
@@ -379,17 +532,17 @@ mod tests {
 
     #[test]
     fn a_lease_stands_in_its_place_alone() {
-        let (slot, marked) = (Lease::new(token(5), 1), Lease::in_value(token(5), 1));
+        let (slot, marked) = (Lease::new(token(5), Seal::default(), 1), Lease::in_value(token(5), Seal::default(), 1));
         assert_eq!((slot.place(), marked.place()), (Place::Slot, Place::Value));
         assert_eq!((slot.token(), marked.token()), (token(5), token(5)));
-        assert!(matches!(head(slot.bytes()), Head::Lease(held) if held == token(5)));
-        assert!(matches!(parse(&key(), &IDENTITY, slot.bytes()), Slot::Lease(held) if held == token(5)));
+        assert!(matches!(head(slot.bytes()), Head::Lease(held, _) if held == token(5)));
+        assert!(matches!(parse(&key(), &IDENTITY, slot.bytes()), Slot::Lease(held, _) if held == token(5)));
         assert_ne!(slot.proof().len(), marked.proof().len());
     }
 
     #[test]
     fn half_a_head_is_none() {
-        let (bytes, lease) = (sealed(), Lease::new(token(5), 1));
+        let (bytes, lease) = (sealed(), Lease::new(token(5), Seal::default(), 1));
         for length in 0..HEAD_LEN {
             assert!(matches!(head(&bytes[..length]), Head::Other), "{length}");
         }

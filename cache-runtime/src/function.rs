@@ -10,9 +10,9 @@ use serde::de::DeserializeOwned;
 
 use crate::codec::{self, Codec, CodecError, Root};
 use crate::envelope::Identity;
+use crate::fingerprint;
 use crate::key::{escape_part, function_name};
 use crate::ttl::Ttl;
-use crate::{fingerprint, key};
 
 /// The attribute's words about one function.
 #[derive(Debug)]
@@ -42,6 +42,7 @@ pub enum Name {
 #[derive(Debug)]
 pub struct Function {
     head: String,
+    prefix_len: usize,
     identity: Identity,
     refusal: Option<String>,
     told: AtomicU8,
@@ -62,6 +63,7 @@ pub(crate) enum Once {
 impl Function {
     fn new(site: &Site, path: &str, generics: &[&dyn Display], found: Found) -> Function {
         let prefix = escape_part(site.prefix);
+        let prefix_len = prefix.len();
         let head = match site.name {
             Name::Template => prefix.into_owned(),
             Name::Given(name) => format!("{prefix}:{}{}", escape_part(name), function_name("", "", generics)),
@@ -74,12 +76,22 @@ impl Function {
             )
         });
         let identity = Identity { version: site.version, codec: found.codec, fingerprint: found.fingerprint };
-        Function { head, identity, refusal, told: AtomicU8::new(0) }
+        Function { head, prefix_len, identity, refusal, told: AtomicU8::new(0) }
     }
 
     /// Prefix and name, escaped: what every key of this function starts with.
     pub(crate) fn head(&self) -> &str {
         &self.head
+    }
+
+    /// Its part that the crate, or the attribute, gave all of them.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.head[..self.prefix_len]
+    }
+
+    /// The name alone, escaped; empty where a template takes its place.
+    pub fn name(&self) -> &str {
+        self.head.get(self.prefix_len + 1..).unwrap_or_default()
     }
 
     pub(crate) fn identity(&self) -> &Identity {
@@ -183,6 +195,25 @@ impl<V> CodecFns<V> {
     }
 }
 
+impl<T> CodecFns<Option<T>> {
+    /// Of codec `C`, for a type of which `None` is never encoded: what is stored of `Some(x)` is what
+    /// a function stores that returns `x`, so that the two can share an entry.
+    pub fn of_some<C: Codec>() -> CodecFns<Option<T>>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        CodecFns {
+            encode: |value, buffer| match value {
+                Some(value) => C::encode(value, buffer),
+                None => Err(CodecError::new("`None` is no value")),
+            },
+            decode: |bytes| C::decode(bytes).map(Some),
+            root: |value| if value.is_some() { Root::Other } else { Root::None },
+            find: find::<T, C>,
+        }
+    }
+}
+
 /// How `None` is told and made, for a type that has one.
 pub struct Nones<V> {
     pub(crate) is_none: fn(&V) -> bool,
@@ -229,6 +260,8 @@ pub struct Plan<V> {
     pub stale_while_revalidate: Ttl,
     /// How long after its lifetime a value is served where the body fails.
     pub stale_if_error: Ttl,
+    /// Tags that a value has beside those that follow from the arguments.
+    pub tags: Option<fn(&V) -> Vec<String>>,
 }
 
 /// Among which calls one runs the body for all.
@@ -258,6 +291,7 @@ impl<V> Plan<V> {
             refresh_ahead: None,
             stale_while_revalidate: Ttl::Millis(0),
             stale_if_error: Ttl::Millis(0),
+            tags: None,
         }
     }
 }
@@ -305,9 +339,4 @@ pub const fn default_prefix(environment: Option<&'static str>, module_path: &'st
         at += 1;
     }
     prefix
-}
-
-/// Starts a key of this function in `namespace`.
-pub(crate) fn key_writer(namespace: &str, function: &Function) -> key::KeyWriter {
-    key::KeyWriter::new(namespace, function.head())
 }

@@ -14,7 +14,8 @@
 //! | `flight` | computations under way in this process, and who waits for them |
 //! | `cache`, `function` | a configured store; one cached function |
 //! | `engine` | the protocol of one call, over any store and timer, async and blocking |
-//! | `entry` | the verbs beside a function |
+//! | `target`, `entry`, `group` | the verbs beside a function |
+//! | `bulk` | the verbs of a cache, about many entries |
 //! | `own` | what a background refresh keeps of a call's arguments |
 //! | `__private` | what generated code names |
 
@@ -26,6 +27,7 @@
 // What the outside can influence must not panic.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod bulk;
 mod cache;
 mod codec;
 mod engine;
@@ -35,6 +37,7 @@ mod error;
 mod fingerprint;
 mod flight;
 mod function;
+mod group;
 mod key;
 #[cfg(any(feature = "tokio", feature = "blocking"))]
 mod once;
@@ -44,6 +47,7 @@ mod policy;
 mod renewer;
 mod sharing;
 mod store;
+mod target;
 mod ttl;
 
 #[cfg(test)]
@@ -63,6 +67,14 @@ pub use codec::MessagePack;
 pub use codec::{Codec, CodecError};
 #[cfg(feature = "tokio")]
 pub use entry::Entry;
-#[cfg(feature = "blocking")]
-pub use entry::blocking;
 pub use error::{Error, ErrorKind};
+#[cfg(feature = "tokio")]
+pub use group::Group;
+pub use target::Target;
+
+/// What stands beside plain functions: the same verbs as their async namesakes', blocking.
+#[cfg(feature = "blocking")]
+pub mod blocking {
+    pub use crate::entry::blocking::Entry;
+    pub use crate::group::blocking::Group;
+}

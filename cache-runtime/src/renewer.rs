@@ -131,14 +131,14 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::envelope::Token;
+    use crate::envelope::{Seal, Token};
     use crate::key::KeyWriter;
 
     const PACE: Pace = Pace { every: Duration::from_millis(5), longest: Duration::from_secs(60) };
 
     fn held() -> (Key, Lease) {
         let key = KeyWriter::new("", "renewer").finish().expect("a key");
-        (key, Lease::new(Token::random().expect("randomness"), 1_000))
+        (key, Lease::new(Token::random().expect("randomness"), Seal::default(), 1_000))
     }
 
     #[test]

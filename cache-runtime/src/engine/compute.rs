@@ -5,17 +5,17 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::Engine;
 use super::lease::Leased;
 use super::timer::Timer;
 use super::work::Work;
+use super::{Engine, tell};
 use crate::cache::count;
 use crate::codec::Root;
-use crate::envelope::{self, Header, Token};
+use crate::envelope::{self, Header, OwnTags, Seal, Token};
 use crate::error::{Error, ErrorKind};
 use crate::flight::{Leader, Outcome, within};
 use crate::function::{Once, Plan};
-use crate::key::Key;
+use crate::key::{self, Key};
 use crate::policy;
 use crate::sharing::Errors;
 use crate::store::Store;
@@ -41,7 +41,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 return Err(error);
             }
         };
-        match self.seal(plan, leased.key(), leased.since(), &value, started) {
+        let own = own_tags(plan, &value);
+        let own = self.stamp_own(plan, leased.key(), own).await;
+        match own.and_then(|own| self.seal(plan, &leased, &own, &value, started)) {
             Some((bytes, ttl)) => {
                 leased.publish(Outcome::Value(bytes.clone()));
                 let filled = leased.fill(bytes, ttl, self.cache.deadline()).await;
@@ -85,15 +87,34 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     pub(super) fn seal<V>(
         &self,
         plan: &Plan<V>,
-        key: &Key,
-        leased_at: u64,
+        leased: &Leased<'_, S>,
+        own: &OwnTags,
         value: &V,
         started: Instant,
     ) -> Option<(Bytes, Ttl)> {
-        match self.encode(plan, key, leased_at, value, started) {
+        match self.encode(plan, leased, own, value, started) {
             Ok(sealed) => sealed,
             Err(error) => {
-                tell_encode(plan, key, &error);
+                tell_encode(plan, leased.key(), &error);
+                None
+            }
+        }
+    }
+
+    /// The tags that a value has of its own, with their stamps; `None` if they cannot be had, and
+    /// the value not be stored. No value is looked at here: it need not be `Sync`.
+    pub(super) async fn stamp_own<V>(&self, plan: &Plan<V>, key: &Key, names: Vec<String>) -> Option<OwnTags> {
+        if names.is_empty() {
+            return Some(OwnTags::default());
+        }
+        let keys: Vec<String> = names.iter().map(|name| key.tag_key(name)).collect();
+        match self.store.stamp(&keys, self.cache.deadline()).await {
+            Ok(seal) => OwnTags::new(names, seal).or_else(|| {
+                tell_encode(plan, key, &Error::new(ErrorKind::Codec, "it has too many tags"));
+                None
+            }),
+            Err(error) => {
+                tell(plan.function, key, &error);
                 None
             }
         }
@@ -103,24 +124,25 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     pub(super) fn encode<V>(
         &self,
         plan: &Plan<V>,
-        key: &Key,
-        leased_at: u64,
+        leased: &Leased<'_, S>,
+        own: &OwnTags,
         value: &V,
         started: Instant,
     ) -> Result<Option<(Bytes, Ttl)>, Error> {
         let Some(id) = Token::random() else { return Ok(None) };
         let Some(ttl) = policy::lifetime(plan, value, id.as_random()) else { return Ok(None) };
-        let Some((mut buffer, negative)) = payload(plan, value)? else { return Ok(None) };
+        let Some((mut buffer, negative)) = payload(plan, own, value)? else { return Ok(None) };
         let now = self.store.now();
         let header = Header {
             identity: *plan.function.identity(),
-            leased_at,
+            seal: leased.seal(),
+            leased_at: leased.since(),
             filled_at: now,
             fresh_until: policy::fresh_until(ttl, now),
             body_millis: u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX),
             negative,
         };
-        envelope::seal(key, id, &header, &mut buffer);
+        envelope::seal(leased.key(), id, &header, &mut buffer);
         Ok(Some((buffer.into(), policy::kept(plan, ttl))))
     }
 }
@@ -130,19 +152,28 @@ fn unstored<V>(plan: &Plan<V>, key: &Key, is_followed: bool, value: &V) -> Outco
     if !is_followed {
         return Outcome::Unshared;
     }
-    let (Some(id), Ok(Some((mut buffer, negative)))) = (Token::random(), payload(plan, value)) else {
+    let (Some(id), Ok(Some((mut buffer, negative)))) = (Token::random(), payload(plan, &OwnTags::default(), value))
+    else {
         return Outcome::Unshared;
     };
     let identity = *plan.function.identity();
-    let header = Header { identity, leased_at: 0, filled_at: 0, fresh_until: 0, body_millis: 0, negative };
+    let header = Header {
+        identity,
+        seal: Seal::default(),
+        leased_at: 0,
+        filled_at: 0,
+        fresh_until: 0,
+        body_millis: 0,
+        negative,
+    };
     envelope::seal(key, id, &header, &mut buffer);
     Outcome::Value(buffer.into())
 }
 
 /// The encoded value behind room for its header, and whether it is a `None`. `None` for what a
 /// generic function hides from the attribute: a `None` or an `Err` in its type parameter.
-fn payload<V>(plan: &Plan<V>, value: &V) -> Result<Option<(Vec<u8>, bool)>, Error> {
-    let mut buffer = envelope::buffer();
+fn payload<V>(plan: &Plan<V>, own: &OwnTags, value: &V) -> Result<Option<(Vec<u8>, bool)>, Error> {
+    let mut buffer = envelope::buffer(own);
     let negative = (plan.nones.is_none)(value);
     if !negative {
         if !matches!((plan.codec.root)(value), Root::Other) {
@@ -151,6 +182,15 @@ fn payload<V>(plan: &Plan<V>, value: &V) -> Result<Option<(Vec<u8>, bool)>, Erro
         (plan.codec.encode)(value, &mut buffer).map_err(|error| Error::new(ErrorKind::Codec, error.to_string()))?;
     }
     Ok(Some((buffer, negative)))
+}
+
+/// The names of the tags that a value has of its own.
+pub(super) fn own_tags<V>(plan: &Plan<V>, value: &V) -> Vec<String> {
+    let Some(tags) = plan.tags else { return Vec::new() };
+    let mut names: Vec<String> = tags(value).iter().map(|tag| key::tag_name(tag)).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 fn failure<E>(is_followed: bool, errors: Errors<E>, error: &E) -> Outcome {

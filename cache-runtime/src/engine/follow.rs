@@ -7,13 +7,13 @@ use bytes::Bytes;
 
 use super::Engine;
 use super::timer::Timer;
-use crate::envelope::{self, Head, Lease, Token};
+use crate::envelope::{self, Head, Lease, Seal, Token};
 use crate::error::Error;
 use crate::flight::{Asking, Edge, Event, Follower, Leader, Outcome, Patience, Role};
 use crate::function::{Plan, SingleFlight};
 use crate::key::Key;
 use crate::sharing::{Errors, Shared};
-use crate::store::Store;
+use crate::store::{Read, Store};
 
 /// How soon one asks whether another process has ended its computation, and how often in the end: a
 /// question of fifty bytes.
@@ -33,7 +33,7 @@ pub(super) enum Followed {
     /// The leader is gone, and left these bytes in the slot.
     HandedOver(Bytes),
     /// What the slot holds now.
-    Found(Option<Bytes>),
+    Found(Read),
     /// The slot is to be looked at again.
     Again,
     /// Nobody computes it in this process: the call does.
@@ -44,12 +44,12 @@ pub(super) enum Followed {
 }
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
-    /// Waits for the flight whose token the call saw in the slot.
+    /// Waits for the flight whose token, and seal, the call saw in the slot.
     pub(super) async fn follow<V, E>(
         &self,
         plan: &Plan<V>,
         key: &Key,
-        token: Token,
+        (token, seal): (Token, Seal),
         errors: Errors<E>,
         patience: &mut Patience,
     ) -> Followed {
@@ -85,7 +85,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             }
             Outcome::Abandoned => {
                 patience.forgive(token);
-                Followed::HandedOver(Bytes::copy_from_slice(Lease::new(token, 0).bytes()))
+                Followed::HandedOver(Bytes::copy_from_slice(Lease::new(token, seal, 0).bytes()))
             }
             Outcome::Read { number, found } if follower.precedes(number) => Followed::Found(found),
             Outcome::Read { .. } => Followed::Again,
@@ -160,7 +160,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     fn is_held(&self, head: Option<&[u8]>, token: Token) -> bool {
         match head.map(envelope::head) {
-            Some(Head::Lease(held)) => held == token,
+            Some(Head::Lease(held, _)) => held == token,
             Some(Head::Value(mark)) => mark.token == Some(token) && mark.until > self.store.now(),
             Some(Head::Other) | None => false,
         }

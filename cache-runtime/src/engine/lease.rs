@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::envelope::{Lease, Token};
+use crate::envelope::{Lease, Seal, Token};
 use crate::error::{Error, ErrorKind};
 use crate::flight::{Flight, Flights, Leader, Outcome};
 use crate::key::Key;
-use crate::store::{Acquired, Marked, Release, Store};
+use crate::store::{Acquired, Marked, Over, Release, Store};
 use crate::ttl::Ttl;
 
 /// How long a value that could not be refreshed is left alone.
@@ -49,6 +49,8 @@ pub(crate) struct Claim<'a, S: Store> {
     pub(super) store: &'a S,
     pub(super) flights: &'a Arc<Flights>,
     pub(super) key: &'a Key,
+    /// Of what is computed under it.
+    pub(super) seal: Seal,
     /// For how long at a time.
     pub(super) length: Duration,
 }
@@ -57,33 +59,26 @@ impl<'a, S: Store> Claim<'a, S> {
     /// A lease that the server may have granted: from before the request, so that dropping the
     /// request half-way gives the slot back too, and so that whoever sees the token finds its
     /// flight.
-    fn request(&self, lease: impl FnOnce(Token, u64) -> Lease) -> Result<Leased<'a, S>, Error> {
-        let token = Token::random()
-            .ok_or_else(|| Error::new(ErrorKind::Unsupported, "the operating system has no randomness to give"))?;
+    fn request(&self, lease: impl FnOnce(Token, Seal, u64) -> Lease) -> Result<Leased<'a, S>, Error> {
+        let token = Token::random().ok_or_else(Token::none)?;
         let millis = u64::try_from(self.length.as_millis()).unwrap_or(u64::MAX);
         let leader = self.flights.lead(self.key, token);
         let since = self.store.now();
-        Ok(Leased { store: self.store, key: self.key, lease: lease(token, millis), since, standing: true, leader })
+        Ok(Leased {
+            store: self.store,
+            key: self.key,
+            lease: lease(token, self.seal, millis),
+            since,
+            standing: true,
+            leader,
+        })
     }
 
-    /// Takes an empty slot. The lease is to be used only with [`Acquired::Taken`].
-    pub(crate) async fn acquire(&self, by: Instant) -> Result<(Acquired, Leased<'a, S>), Error> {
-        let (acquired, mut leased) = ask!(self, Lease::new, |lease| self.store.acquire(self.key, lease, by));
+    /// Takes the slot. The lease is to be used only with [`Acquired::Taken`].
+    pub(crate) async fn take(&self, over: &Over, by: Instant) -> Result<(Acquired, Leased<'a, S>), Error> {
+        let (acquired, mut leased) = ask!(self, Lease::new, |lease| self.store.take(self.key, lease, over, by));
         leased.standing = matches!(acquired, Acquired::Taken);
         Ok((acquired, leased))
-    }
-
-    /// Takes a slot that holds `seen`. The lease is to be used only with [`Acquired::Taken`].
-    pub(crate) async fn displace(&self, seen: &Bytes, by: Instant) -> Result<(Acquired, Leased<'a, S>), Error> {
-        let (acquired, mut leased) = ask!(self, Lease::new, |lease| self.store.displace(self.key, seen, lease, by));
-        leased.standing = matches!(acquired, Acquired::Taken);
-        Ok((acquired, leased))
-    }
-
-    /// Takes the slot whatever it holds.
-    pub(crate) async fn take(&self, by: Instant) -> Result<Leased<'a, S>, Error> {
-        let ((), leased) = ask!(self, Lease::new, |lease| self.store.take(self.key, lease, by));
-        Ok(leased)
     }
 
     /// Takes the right to replace the value `id`, which stays readable. The lease is to be used
@@ -120,6 +115,11 @@ impl<'a, S: Store> Leased<'a, S> {
     /// When it was asked for, in the store's clock.
     pub(crate) fn since(&self) -> u64 {
         self.since
+    }
+
+    /// The stamps of what is computed under it.
+    pub(crate) fn seal(&self) -> Seal {
+        self.lease.seal()
     }
 
     /// How long it stands unless renewed.

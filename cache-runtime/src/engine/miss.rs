@@ -12,13 +12,13 @@ use super::timer::Timer;
 use super::work::Work;
 use super::{Engine, Fallback, Look, Missing, decode, lease, tell};
 use crate::cache::count;
-use crate::envelope;
+use crate::envelope::{self, Seal};
 use crate::error::{Error, ErrorKind};
 use crate::flight::{Leader, Patience};
 use crate::function::{Plan, SingleFlight};
 use crate::key::Key;
 use crate::sharing::{Errors, Shared};
-use crate::store::{Acquired, Marked, Store};
+use crate::store::{Acquired, Marked, Over, Read, Store};
 
 /// How often a call looks at a slot that changes under its hands before it computes unstored.
 const LOOKS: usize = 4;
@@ -51,7 +51,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         &self,
         plan: &Plan<V>,
         key: &Key,
-        found: Result<Missing, Error>,
+        found: Result<(Missing, Option<Seal>), Error>,
         by: Instant,
         errors: Errors<E>,
         work: W,
@@ -61,7 +61,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         // The call asked for its deadline first of all.
         let began = by.checked_sub(self.cache.timeout()).unwrap_or(by);
         let turn = match found {
-            Ok(missing) => self.turn(plan, key, missing, by, errors, &mut patience, &mut fallback).await,
+            Ok(found) => self.turn(plan, key, found, by, errors, &mut patience, &mut fallback).await,
             Err(error) => Err(error),
         };
         let turn = match turn {
@@ -142,26 +142,35 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         &'a self,
         plan: &Plan<V>,
         key: &'a Key,
-        mut missing: Missing,
+        (mut missing, mut seal): (Missing, Option<Seal>),
         mut by: Instant,
         errors: Errors<E>,
         patience: &mut Patience,
         fallback: &mut Option<Fallback>,
     ) -> Result<Turn<'a, S, V>, Error> {
-        let claim = self.claim(plan, key);
         for _ in 0..LOOKS {
             // Those that end without a look at the slot go round here.
             let found = loop {
                 let token = match missing {
                     Missing::Empty | Missing::Unusable(_) => {
-                        let acquired = match &missing {
-                            Missing::Unusable(seen) => claim.displace(seen, by).await?,
-                            _ => claim.acquire(by).await?,
+                        // Acknowledged before the body begins, as the lease is.
+                        let stamped = match seal {
+                            Some(seal) => seal,
+                            None => self.stamp(key, by).await?,
                         };
-                        match acquired {
+                        seal = Some(stamped);
+                        let claim = self.claim(plan, key, stamped);
+                        let over = match missing {
+                            Missing::Unusable(seen) => Over::Seen(seen),
+                            _ => Over::Nothing,
+                        };
+                        match claim.take(&over, by).await? {
                             (Acquired::Taken, leased) => return Ok(Turn::Lead(leased)),
-                            (Acquired::Held(bytes), _) => break Some(bytes),
-                            (Acquired::Changed, _) => break self.store.read(key, by).await?,
+                            // Of other stamps than its own tags' nothing is known that is new.
+                            (Acquired::Held(bytes), _) if envelope::own_tags(&bytes).is_empty() => {
+                                break Read { bytes: Some(bytes), seal, own_seal: Some(Seal::default()) };
+                            }
+                            (Acquired::Held(_) | Acquired::Changed, _) => break self.store.read(key, by).await?,
                         }
                     }
                     Missing::Leased(token) => token,
@@ -177,7 +186,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                             *fallback = Some(old);
                             token
                         }
-                        None => match claim.mark(old.refresh.id, false, by).await? {
+                        None => match self.claim(plan, key, old.value.seal).mark(old.refresh.id, false, by).await? {
                             (Marked::Taken, leased) => {
                                 *fallback = Some(old);
                                 return Ok(Turn::Lead(leased));
@@ -186,7 +195,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                         },
                     },
                 };
-                let followed = self.follow(plan, key, token, errors, patience).await;
+                let followed = self.follow(plan, key, (token, seal.unwrap_or_default()), errors, patience).await;
                 // It may have waited for long.
                 by = self.cache.deadline();
                 match followed {
@@ -208,11 +217,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                     Followed::Away(error) => return Err(error),
                 }
             };
-            missing = match found.map(|bytes| self.look(plan, key, bytes)) {
-                Some(Look::Old(old, value)) if old.is_stale => return Ok(Turn::Stale(value)),
-                Some(Look::Fresh(_, value) | Look::Old(_, value)) => return Ok(Turn::Hit(value)),
-                Some(Look::Missing(missing)) => missing,
-                None => Missing::Empty,
+            seal = found.seal;
+            missing = match self.look(plan, key, found) {
+                Look::Old(old, value) if old.is_stale => return Ok(Turn::Stale(value)),
+                Look::Fresh(_, value) | Look::Old(_, value) => return Ok(Turn::Hit(value)),
+                Look::Missing(missing) => missing,
             };
         }
         Ok(Turn::Alone)
@@ -244,7 +253,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// The value that another call computed for its followers.
     fn shared<V>(&self, plan: &Plan<V>, key: &Key, bytes: &Bytes) -> Option<V> {
         match envelope::parse(key, plan.function.identity(), bytes) {
-            envelope::Slot::Value(value) => decode(plan, &value, bytes).ok(),
+            envelope::Slot::Value(value) => decode(plan, &value, bytes).ok().flatten(),
             // Another function with this key, whose values are others.
             _ => None,
         }
@@ -253,6 +262,6 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
 impl Fallback {
     fn value<V>(&self, plan: &Plan<V>) -> Option<V> {
-        decode(plan, &self.value, &self.bytes).ok()
+        decode(plan, &self.value, &self.bytes).ok().flatten()
     }
 }

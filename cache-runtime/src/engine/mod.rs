@@ -22,7 +22,7 @@ pub(crate) mod tokio;
 mod verbs;
 mod work;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -30,13 +30,13 @@ use self::lease::Claim;
 use self::timer::Timer;
 use self::work::Work;
 use crate::cache::{Cache, count};
-use crate::envelope::{self, Head, Slot, Token, Value};
+use crate::envelope::{self, Head, Seal, Slot, Token, Value};
 use crate::error::{Error, ErrorKind};
 use crate::function::{Function, Once, Plan};
 use crate::key::Key;
 use crate::policy::{self, State};
 use crate::sharing::Errors;
-use crate::store::Store;
+use crate::store::{Read, Store};
 use crate::ttl::Ttl;
 
 /// A cache, through one of its faces.
@@ -60,19 +60,21 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let found = match usable(plan.function, key) {
             None => None,
             Some(key) => match self.store.read(&key, by).await {
-                Ok(None) => Some((key, Ok(Missing::Empty))),
-                Ok(Some(bytes)) => match self.look(plan, &key, bytes) {
-                    Look::Fresh(_, value) => {
-                        count(&counters.hits);
-                        return Ok(value);
+                Ok(read) => {
+                    let seal = read.seal;
+                    match self.look(plan, &key, read) {
+                        Look::Fresh(_, value) => {
+                            count(&counters.hits);
+                            return Ok(value);
+                        }
+                        Look::Old(old, value) => {
+                            count(if old.is_stale { &counters.stale } else { &counters.hits });
+                            self.refresh_behind(plan, key, &old, &work);
+                            return Ok(value);
+                        }
+                        Look::Missing(missing) => Some((key, Ok((missing, seal)))),
                     }
-                    Look::Old(old, value) => {
-                        count(if old.is_stale { &counters.stale } else { &counters.hits });
-                        self.refresh_behind(plan, key, &old, &work);
-                        return Ok(value);
-                    }
-                    Look::Missing(missing) => Some((key, Ok(missing))),
-                },
+                }
                 Err(error) => Some((key, Err(error))),
             },
         };
@@ -90,12 +92,15 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         .await
     }
 
-    /// What bytes from a slot are to this function, now.
-    fn look<V>(&self, plan: &Plan<V>, key: &Key, bytes: Bytes) -> Look<V> {
+    /// What a slot is to this function, now.
+    fn look<V>(&self, plan: &Plan<V>, key: &Key, read: Read) -> Look<V> {
+        let Read { bytes, seal, own_seal } = read;
+        let Some(bytes) = bytes else { return Look::Missing(Missing::Empty) };
         let value = match envelope::parse(key, plan.function.identity(), &bytes) {
-            Slot::Lease(token) => return Look::Missing(Missing::Leased(token)),
-            Slot::Unusable => return Look::Missing(Missing::Unusable(bytes)),
-            Slot::Value(value) => value,
+            // What is computed under other stamps is out of date before it is there.
+            Slot::Lease(token, sealed) if seal == Some(sealed) => return Look::Missing(Missing::Leased(token)),
+            Slot::Value(value) if seal == Some(value.seal) && own_seal == Some(value.own_seal) => value,
+            Slot::Lease(..) | Slot::Value(_) | Slot::Unusable => return Look::Missing(Missing::Unusable(bytes)),
         };
         let now = self.store.now();
         let state = policy::state(plan, &value, now, self.store.not_before());
@@ -113,7 +118,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             _ => return Look::Missing(Missing::Unusable(bytes)),
         }
         match decode(plan, &value, &bytes) {
-            Ok(decoded) => match refresh {
+            // Of another function with this key, which has a `None`.
+            Ok(None) => Look::Missing(Missing::Unusable(bytes)),
+            Ok(Some(decoded)) => match refresh {
                 None => Look::Fresh(value, decoded),
                 Some(refresh) => Look::Old(Old { refresh, is_stale: state == State::Stale, value }, decoded),
             },
@@ -128,8 +135,17 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
     }
 
-    fn claim<'a, V>(&'a self, plan: &Plan<V>, key: &'a Key) -> Claim<'a, S> {
-        Claim { store: &self.store, flights: self.cache.flights(), key, length: lease(plan) }
+    /// What is computed under the claim has the stamps of `seal`.
+    fn claim<'a, V>(&'a self, plan: &Plan<V>, key: &'a Key, seal: Seal) -> Claim<'a, S> {
+        Claim { store: &self.store, flights: self.cache.flights(), key, seal, length: lease(plan) }
+    }
+
+    /// The seal of an entry's tags; those that have no stamp get one.
+    async fn stamp(&self, key: &Key, by: Instant) -> Result<Seal, Error> {
+        match key.tags() {
+            [] => Ok(Seal::default()),
+            tags => self.store.stamp(tags, by).await,
+        }
     }
 }
 
@@ -184,11 +200,12 @@ enum Look<V> {
     Missing(Missing),
 }
 
-fn decode<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<V, String> {
+/// `Ok(None)`: a stored `None`, of a type without.
+fn decode<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<Option<V>, String> {
     if value.negative {
-        return (plan.nones.none)().ok_or_else(|| "`None` of a type without".to_owned());
+        return Ok((plan.nones.none)());
     }
-    (plan.codec.decode)(envelope::payload(bytes)).map_err(|error| error.to_string())
+    (plan.codec.decode)(envelope::payload(bytes)).map(Some).map_err(|error| error.to_string())
 }
 
 /// How long a slot stays leased if its holder says nothing more: as the attribute says, which

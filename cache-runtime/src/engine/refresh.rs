@@ -14,7 +14,7 @@ use crate::flight::Ticket;
 use crate::function::{Once, Plan};
 use crate::key::Key;
 use crate::sharing::Errors;
-use crate::store::{Marked, Store};
+use crate::store::{Marked, Over, Store};
 
 /// How often a value may be replaced under the hands of a refresh before it takes the slot itself.
 const LOOKS: usize = 3;
@@ -44,7 +44,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// The right to replace what is there, taken from whoever has it.
     async fn take_over<'a, V>(&'a self, plan: &Plan<V>, key: &'a Key) -> Result<Leased<'a, S>, Error> {
         let by = self.cache.deadline();
-        let claim = self.claim(plan, key);
+        let claim = self.claim(plan, key, self.stamp(key, by).await?);
         for _ in 0..LOOKS {
             let head = self.store.peek(key, by).await?;
             let Some(Head::Value(mark)) = head.as_deref().map(envelope::head) else { break };
@@ -52,7 +52,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 return Ok(leased);
             }
         }
-        claim.take(by).await
+        let (_, leased) = claim.take(&Over::Anything, by).await?;
+        Ok(leased)
     }
 
     /// Starts a refresh of an old value, unless one runs, or failed a moment ago.
@@ -60,7 +61,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         if old.refresh.by.is_some() || old.refresh.is_pausing {
             return;
         }
-        if let Some(ticket) = self.cache.refreshing().claim(key, old.refresh.id) {
+        if let Some(ticket) = self.cache.refreshing().claim(key, old.refresh.id, old.value.seal) {
             work.run_behind(self.cache, plan, ticket, old.refresh.id);
         }
     }
@@ -75,7 +76,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         work: W,
     ) {
         let key = ticket.key().clone();
-        match self.claim(plan, &key).mark(id, false, self.cache.deadline()).await {
+        match self.claim(plan, &key, ticket.seal()).mark(id, false, self.cache.deadline()).await {
             Ok((Marked::Taken, leased)) => {
                 count(&self.cache.counters().refreshes);
                 if self.lead(plan, leased, errors, work).await.is_err() {

@@ -2,15 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use super::compute::own_tags;
+use super::lease::Leased;
 use super::timer::Timer;
 use super::{Engine, Look};
 use crate::envelope::Value;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::flight::{Flights, Outcome, within};
 use crate::function::Plan;
 use crate::key::Key;
 use crate::policy;
-use crate::store::Store;
+use crate::store::{Over, Store};
 use crate::ttl::Ttl;
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
@@ -28,8 +30,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     async fn fresh<V>(&self, plan: &Plan<V>, key: &Key) -> Result<Option<(Value, V)>, Error> {
-        let Some(bytes) = self.store.read(key, self.cache.deadline()).await? else { return Ok(None) };
-        Ok(match self.look(plan, key, bytes) {
+        let read = self.store.read(key, self.cache.deadline()).await?;
+        Ok(match self.look(plan, key, read) {
             Look::Fresh(value, decoded) => Some((value, decoded)),
             Look::Old(old, decoded) if !old.is_stale => Some((old.value, decoded)),
             Look::Old(..) | Look::Missing(_) => None,
@@ -40,8 +42,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// while it was on its way is not stored.
     pub(crate) async fn put<V>(&self, plan: &Plan<V>, key: &Key, value: &V) -> Result<bool, Error> {
         self.cache.flights().void(key);
-        let leased = self.claim(plan, key).take(self.cache.deadline()).await?;
-        match self.encode(plan, key, leased.since(), value, Instant::now()) {
+        let leased = self.take(plan, key).await?;
+        let own = self.stamp_own(plan, key, own_tags(plan, value)).await;
+        let own = own.ok_or_else(|| Error::new(ErrorKind::Codec, "its own tags cannot be stored"));
+        match own.and_then(|own| self.encode(plan, &leased, &own, value, Instant::now())) {
             Ok(Some((bytes, ttl))) => {
                 leased.publish(Outcome::Value(bytes.clone()));
                 let filled = leased.fill(bytes, ttl, self.cache.deadline()).await;
@@ -59,10 +63,29 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
     }
 
+    /// Takes the slot whatever it holds.
+    async fn take<'a, V>(&'a self, plan: &Plan<V>, key: &'a Key) -> Result<Leased<'a, S>, Error> {
+        let by = self.cache.deadline();
+        let seal = self.stamp(key, by).await?;
+        let (_, leased) = self.claim(plan, key, seal).take(&Over::Anything, by).await?;
+        Ok(leased)
+    }
+
     pub(crate) async fn invalidate(&self, key: &Key) -> Result<bool, Error> {
         // Before it is sent: nobody shares from here on what runs in this process.
         self.cache.flights().void(key);
         Ok(self.store.invalidate(std::slice::from_ref(key), self.cache.deadline()).await? > 0)
+    }
+
+    /// Entries, groups and tags.
+    pub(crate) async fn invalidate_all(&self, keys: &[Key]) -> Result<u64, Error> {
+        self.cache.flights().void_all(keys);
+        self.store.invalidate(keys, self.cache.deadline()).await
+    }
+
+    /// How many values a group holds.
+    pub(crate) async fn count(&self, group: &Key) -> Result<u64, Error> {
+        self.store.count(group, self.cache.deadline()).await
     }
 
     /// Takes the slot, writes, and stores what was written if nobody took the slot meanwhile;
@@ -78,7 +101,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let Ok(key) = key else { return write().await };
         let started = Instant::now();
         self.cache.flights().void(key);
-        let leased = match self.claim(plan, key).take(self.cache.deadline()).await {
+        let leased = match self.take(plan, key).await {
             Ok(leased) => Some(leased),
             Err(error) => {
                 tracing::warn!(key = key.as_str(), %error, "written through while the cache cannot be asked");
@@ -107,7 +130,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             }
         };
         if let Some(leased) = leased {
-            match self.seal(plan, key, leased.since(), value, started) {
+            let own = self.stamp_own(plan, key, own_tags(plan, value)).await;
+            match own.and_then(|own| self.seal(plan, &leased, &own, value, started)) {
                 Some((bytes, ttl)) => {
                     leased.publish(Outcome::Value(bytes.clone()));
                     let filled = leased.fill(bytes, ttl, self.cache.deadline()).await;

@@ -6,6 +6,7 @@ use crate::cache::Cache;
 use crate::error::Error;
 use crate::function::Plan;
 use crate::key::Key;
+use crate::target::Target;
 
 pub(super) struct Base<V> {
     pub(super) cache: Cache,
@@ -20,6 +21,10 @@ impl<V> Base<V> {
 
     pub(super) fn key(&self) -> Result<&Key, Error> {
         self.key.as_ref().map_err(Error::clone)
+    }
+
+    pub(super) fn target(&self) -> Target {
+        Target::new(&self.cache, self.key.clone())
     }
 
     /// For the `Debug` of both faces.

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::function::Plan;
 use crate::key::Key;
 use crate::once::once;
+use crate::target::Target;
 
 /// The entry that a call of a plain `fn` with the same arguments reads and fills.
 ///
@@ -101,6 +102,18 @@ impl<V> Clone for Entry<V> {
 impl<V> fmt::Debug for Entry<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.debug(f)
+    }
+}
+
+impl<V> From<Entry<V>> for Target {
+    fn from(entry: Entry<V>) -> Target {
+        entry.0.target()
+    }
+}
+
+impl<V> From<&Entry<V>> for Target {
+    fn from(entry: &Entry<V>) -> Target {
+        entry.0.target()
     }
 }
 

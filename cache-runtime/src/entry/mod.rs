@@ -3,7 +3,7 @@
 #[cfg(any(feature = "tokio", feature = "blocking"))]
 mod base;
 #[cfg(feature = "blocking")]
-pub mod blocking;
+pub(crate) mod blocking;
 #[cfg(feature = "tokio")]
 mod tokio;
 

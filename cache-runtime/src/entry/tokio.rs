@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::function::Plan;
 use crate::key::Key;
+use crate::target::Target;
 
 /// The entry that a call of an `async fn` with the same arguments reads and fills.
 ///
@@ -104,6 +105,18 @@ impl<V> Clone for Entry<V> {
 impl<V> fmt::Debug for Entry<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.debug(f)
+    }
+}
+
+impl<V> From<Entry<V>> for Target {
+    fn from(entry: Entry<V>) -> Target {
+        entry.0.target()
+    }
+}
+
+impl<V> From<&Entry<V>> for Target {
+    fn from(entry: &Entry<V>) -> Target {
+        entry.0.target()
     }
 }
 

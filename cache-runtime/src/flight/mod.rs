@@ -11,7 +11,7 @@
 mod nested;
 mod refreshing;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 #[cfg(feature = "tokio")]
@@ -28,6 +28,7 @@ use crate::envelope::Token;
 use crate::error::Error;
 use crate::key::Key;
 use crate::sharing::Shared;
+use crate::store::Read;
 
 /// What a flight ends with.
 #[derive(Clone, Debug)]
@@ -44,7 +45,7 @@ pub(crate) enum Outcome {
     Abandoned,
     /// What the slot held when another process had ended it. The read's number tells whether it
     /// was sent after a follower joined.
-    Read { number: u64, found: Option<Bytes> },
+    Read { number: u64, found: Read },
     /// The store cannot be asked any more.
     Away(Error),
 }
@@ -168,10 +169,21 @@ impl Flights {
         }
     }
 
-    /// The key is invalidated in this process.
+    /// The entry is invalidated in this process.
     pub(crate) fn void(&self, key: &Key) {
         for flight in self.all().get(key).into_iter().flat_map(HashMap::values) {
             flight.lock().voided = true;
+        }
+    }
+
+    /// Entries, groups and tags are invalidated in this process. Looks at all that is under way.
+    pub(crate) fn void_all(&self, keys: &[Key]) {
+        let names: HashSet<&str> = keys.iter().map(Key::as_str).collect();
+        let is_concerned = |key: &Key| key.concerned_by().any(|name| names.contains(name));
+        for (_, flights) in self.all().iter().filter(|(key, _)| is_concerned(key)) {
+            for flight in flights.values() {
+                flight.lock().voided = true;
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::envelope::Token;
+use crate::envelope::{Seal, Token};
 use crate::key::Key;
 
 /// Below so many, those whose pause is over are not looked for.
@@ -44,7 +44,7 @@ impl State {
 
 impl Refreshing {
     /// The turn to refresh this value, unless somebody has it, or it is to be left alone.
-    pub(crate) fn claim(self: &Arc<Self>, key: Key, id: Token) -> Option<Ticket> {
+    pub(crate) fn claim(self: &Arc<Self>, key: Key, id: Token, seal: Seal) -> Option<Ticket> {
         let now = Instant::now();
         let mut all = self.lock();
         if all.entries.get(&key).is_some_and(|state| !state.is_over(now) && state.is_about(id)) {
@@ -55,7 +55,7 @@ impl Refreshing {
             all.sweep_at = all.entries.len() * 2;
         }
         all.entries.insert(key.clone(), State::Running);
-        Some(Ticket { all: Arc::clone(self), key, id, pause: Duration::ZERO })
+        Some(Ticket { all: Arc::clone(self), key, id, seal, pause: Duration::ZERO })
     }
 
     fn lock(&self) -> MutexGuard<'_, All> {
@@ -69,12 +69,18 @@ pub(crate) struct Ticket {
     all: Arc<Refreshing>,
     key: Key,
     id: Token,
+    /// The value's, which is that of its successor unless a tag is invalidated meanwhile.
+    seal: Seal,
     pause: Duration,
 }
 
 impl Ticket {
     pub(crate) fn key(&self) -> &Key {
         &self.key
+    }
+
+    pub(crate) fn seal(&self) -> Seal {
+        self.seal
     }
 
     /// For how long nobody of this process is to ask again.

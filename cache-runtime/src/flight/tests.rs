@@ -68,8 +68,8 @@ fn one_follower_asks_and_another_takes_over() {
     drop((asking, first));
     let Event::Ask(asking) = second.block(soon()) else { panic!("it is on the second") };
     let number = asking.number();
-    asking.ended(Outcome::Read { number, found: None });
-    assert!(matches!(second.block(soon()), Event::Ended(Outcome::Read { found: None, .. })));
+    asking.ended(Outcome::Read { number, found: Read::untagged(None) });
+    assert!(matches!(second.block(soon()), Event::Ended(Outcome::Read { found: Read { bytes: None, .. }, .. })));
     drop(second);
     assert!(flights.is_empty());
 }

@@ -2,10 +2,18 @@
 //!
 //! Two different argument lists of one function never share a key, equal ones always do, and
 //! nothing that comes from the outside can write a separator or a brace. `encode` has the grammar.
+//!
+//! An entry in a group is a field of a hash: `[namespace:]prefix:group name:arg`, the hash and the
+//! field with a space between them. The stamp of a tag is at `[namespace:]#tag:text`, whatever
+//! function has it. A tag is told by its text: two that render alike are one.
 
 mod encode;
 mod escape;
 mod name;
+mod raw;
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -21,14 +29,61 @@ const SPELLED: usize = 200;
 /// that share a key.
 const DIGEST: usize = 24;
 
-/// The address of one entry.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// The address of one entry, of a group, or of a tag's stamp.
+#[derive(Clone, Debug)]
 pub struct Key {
     text: String,
     namespace_len: usize,
+    /// Of an entry in a group: the bytes of the hash's name, behind which stand a space and the
+    /// field. Zero for a key of its own.
+    hash_len: usize,
+    /// The keys of the stamps of its tags, sorted, where it has any.
+    tags: Option<Arc<[String]>>,
 }
 
+/// Where in Redis an entry lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Address<'a> {
+    /// A key of its own.
+    Key(&'a str),
+    /// A field of a hash.
+    Field { hash: &'a str, field: &'a str },
+}
+
+impl<'a> Address<'a> {
+    /// Of a key's text.
+    pub(crate) fn of(text: &'a str) -> Address<'a> {
+        // No key of its own has a space in it.
+        match text.split_once(' ') {
+            Some((hash, field)) => Address::Field { hash, field },
+            None => Address::Key(text),
+        }
+    }
+}
+
+/// What stands in front of a tag: no prefix and no template begins like this.
+const TAG: &str = "#tag:";
+
 impl Key {
+    /// The stamp of a tag, in `namespace`.
+    pub(crate) fn of_tag(namespace: &str, tag: &str) -> Key {
+        let namespace = escape_part(namespace);
+        let mut text = namespace.clone().into_owned();
+        write_tag_key(&tag_name(tag), &mut text);
+        Key { text, namespace_len: namespace.len(), hash_len: 0, tags: None }
+    }
+
+    /// The hash of a group, by the name that stands behind the namespace.
+    pub(crate) fn of_group(namespace: &str, name: &str) -> Result<Key, Error> {
+        if name.is_empty() || name.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control()) {
+            return Err(Error::new(ErrorKind::Key, "a group's name is not empty, and holds no white space"));
+        }
+        let namespace = escape_part(namespace);
+        let separator = if namespace.is_empty() { "" } else { ":" };
+        let text = format!("{namespace}{separator}{name}");
+        Ok(Key { text, namespace_len: namespace.len(), hash_len: 0, tags: None })
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
@@ -36,6 +91,80 @@ impl Key {
     /// Bytes of the namespace in front, without its `:`. Zero if there is none.
     pub(crate) fn namespace_len(&self) -> usize {
         self.namespace_len
+    }
+
+    pub(crate) fn address(&self) -> Address<'_> {
+        match self.hash_len {
+            0 => Address::Key(&self.text),
+            len => Address::Field { hash: &self.text[..len], field: &self.text[len + 1..] },
+        }
+    }
+
+    /// The keys of the stamps of its tags.
+    pub(crate) fn tags(&self) -> &[String] {
+        self.tags.as_deref().unwrap_or_default()
+    }
+
+    /// The key of the stamp of a tag of this name, which [`tag_name`] made.
+    pub(crate) fn tag_key(&self, name: &str) -> String {
+        let mut text = self.text[..self.namespace_len].to_owned();
+        write_tag_key(name, &mut text);
+        text
+    }
+
+    /// Whatever may be invalidated and take this entry along: itself, its group, its tags.
+    pub(crate) fn concerned_by(&self) -> impl Iterator<Item = &str> {
+        let hash = (self.hash_len > 0).then(|| &self.text[..self.hash_len]);
+        std::iter::once(self.as_str()).chain(hash).chain(self.tags().iter().map(String::as_str))
+    }
+}
+
+// The tags of an entry follow from its arguments, as its text does.
+impl PartialEq for Key {
+    fn eq(&self, other: &Key) -> bool {
+        self.text == other.text && self.namespace_len == other.namespace_len
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+/// A tag as it stands in the key of its stamp: any text comes in.
+pub(crate) fn tag_name(tag: &str) -> String {
+    let mut name = Vec::with_capacity(tag.len());
+    for (index, part) in tag.split(':').enumerate() {
+        if index > 0 {
+            name.push(b':');
+        }
+        escape::escape(part, &mut name);
+    }
+    shorten(&mut name, 0);
+    // Nothing but ASCII has been written.
+    String::from_utf8(name).unwrap_or_default()
+}
+
+/// Appends the name of a tag to its namespace.
+fn write_tag_key(name: &str, text: &mut String) {
+    if !text.is_empty() {
+        text.push(':');
+    }
+    text.push_str(TAG);
+    text.push_str(name);
+}
+
+/// Replaces what is too long behind `at` by its digest.
+fn shorten(text: &mut Vec<u8>, at: usize) {
+    if text.len() - at > SPELLED {
+        let digest = Sha256::digest(&text[at..]);
+        text.truncate(at);
+        // An encoded argument never begins with `#`.
+        text.push(b'#');
+        encode::write_hex(&digest[..DIGEST], text);
     }
 }
 
@@ -46,9 +175,26 @@ impl Key {
 pub struct KeyWriter {
     text: Vec<u8>,
     namespace_len: usize,
+    hash_len: usize,
     /// Where the part begins that a digest replaces if it grows too long.
     arguments_at: Option<usize>,
+    tags: Option<Box<Tags>>,
     failure: Option<Error>,
+}
+
+/// The tags of a key that is being written, each as any text.
+#[derive(Debug, Default)]
+struct Tags {
+    done: Vec<String>,
+    current: Vec<u8>,
+}
+
+impl Tags {
+    fn end_one(&mut self) {
+        let text = std::mem::take(&mut self.current);
+        // A template is text, and what placeholders write is, too.
+        self.done.push(tag_name(&String::from_utf8_lossy(&text)));
+    }
 }
 
 impl KeyWriter {
@@ -61,7 +207,31 @@ impl KeyWriter {
             text.push(b':');
         }
         text.extend_from_slice(head.as_bytes());
-        KeyWriter { text, namespace_len: namespace.len(), arguments_at: None, failure: None }
+        KeyWriter { text, namespace_len: namespace.len(), hash_len: 0, arguments_at: None, tags: None, failure: None }
+    }
+
+    /// Ends the name of a group's hash: what follows is the field in it, behind the function's name,
+    /// escaped (empty if a template is all of it).
+    #[must_use]
+    pub fn field(mut self, name: &str) -> Self {
+        self.end_arguments();
+        self.hash_len = self.text.len();
+        self.text.push(b' ');
+        self.text.extend_from_slice(name.as_bytes());
+        self
+    }
+
+    /// Ends what came before, and begins a tag.
+    #[must_use]
+    pub fn tag(mut self) -> Self {
+        match &mut self.tags {
+            Some(tags) => tags.end_one(),
+            None => {
+                self.end_arguments();
+                self.tags = Some(Box::default());
+            }
+        }
+        self
     }
 
     /// Appends `:` and an argument. `parameter` is its name, for the error.
@@ -75,21 +245,42 @@ impl KeyWriter {
     /// Appends text of a template as it is.
     #[must_use]
     pub fn literal(mut self, text: &'static str) -> Self {
-        self.text.extend_from_slice(text.as_bytes());
+        match &mut self.tags {
+            Some(tags) => tags.current.extend_from_slice(text.as_bytes()),
+            None => {
+                // The `:` that separates a template from what is in front of it.
+                let is_first = self.text.last() == Some(&b' ');
+                let text = if is_first { text.strip_prefix(':').unwrap_or(text) } else { text };
+                self.text.extend_from_slice(text.as_bytes());
+            }
+        }
         self
     }
 
     /// Appends an argument without a separator: a placeholder of a template.
     #[must_use]
     pub fn placeholder<T: serde::Serialize + ?Sized>(mut self, parameter: &'static str, value: &T) -> Self {
-        self.arguments_at.get_or_insert(self.text.len());
-        if self.failure.is_none()
-            && let Err(refused) = encode::encode(value, &mut self.text)
-        {
+        if self.failure.is_some() {
+            return self;
+        }
+        let written = match &mut self.tags {
+            Some(tags) => raw::write(value, &mut tags.current),
+            None => {
+                self.arguments_at.get_or_insert(self.text.len());
+                encode::encode(value, &mut self.text)
+            }
+        };
+        if let Err(refused) = written {
             let detail = format!("parameter `{parameter}`: {refused}");
             self.failure = Some(Error::new(ErrorKind::Key, detail));
         }
         self
+    }
+
+    fn end_arguments(&mut self) {
+        if let Some(at) = self.arguments_at.take() {
+            shorten(&mut self.text, at);
+        }
     }
 
     /// The key, or what was wrong with the first argument that has no text.
@@ -97,17 +288,19 @@ impl KeyWriter {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        if let Some(at) = self.arguments_at
-            && self.text.len() - at > SPELLED
-        {
-            let digest = Sha256::digest(&self.text[at..]);
-            self.text.truncate(at);
-            // An encoded argument never begins with `#`.
-            self.text.push(b'#');
-            encode::write_hex(&digest[..DIGEST], &mut self.text);
+        if self.tags.is_none() {
+            self.end_arguments();
         }
-        let text = String::from_utf8(self.text).map_err(|error| Error::new(ErrorKind::Key, error.to_string()))?;
-        Ok(Key { text, namespace_len: self.namespace_len })
+        let KeyWriter { text, namespace_len, hash_len, tags, .. } = self;
+        let text = String::from_utf8(text).map_err(|error| Error::new(ErrorKind::Key, error.to_string()))?;
+        let mut key = Key { text, namespace_len, hash_len, tags: None };
+        if let Some(mut tags) = tags {
+            tags.end_one();
+            tags.done.sort_unstable();
+            tags.done.dedup();
+            key.tags = Some(tags.done.iter().map(|name| key.tag_key(name)).collect());
+        }
+        Ok(key)
     }
 }
 

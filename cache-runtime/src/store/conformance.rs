@@ -1,21 +1,30 @@
 //! What every store has to do, as one suite: run over memory, and over a real server through
-//! both faces.
+//! both faces, with keys of their own and with fields of hashes.
 
 mod marks;
+mod tags;
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::memory::MemoryStore;
-use super::{Acquired, Release, Store};
-use crate::envelope::{Lease, Token};
+use super::{Acquired, Over, Release, Store};
+use crate::envelope::{self, Lease, Seal, Token};
 use crate::key::{Key, KeyWriter};
 use crate::once::once;
 use crate::ttl::Ttl;
 
+thread_local! {
+    /// Whether the suite's slots are those of a group.
+    static GROUPED: Cell<bool> = const { Cell::new(false) };
+}
+
 fn key(name: &str) -> Key {
-    KeyWriter::new("", "conformance").arg("name", name).finish().expect("a string is a key")
+    let writer = KeyWriter::new("", "conformance");
+    let writer = if GROUPED.get() { writer.literal(":group").field("slot") } else { writer };
+    writer.arg("name", name).finish().expect("a string is a key")
 }
 
 fn token() -> Token {
@@ -23,7 +32,7 @@ fn token() -> Token {
 }
 
 fn lease() -> Lease {
-    Lease::new(token(), 10_000)
+    Lease::new(token(), Seal::default(), 10_000)
 }
 
 fn by() -> Instant {
@@ -32,19 +41,20 @@ fn by() -> Instant {
 
 const MINUTE: Ttl = Ttl::Millis(60_000);
 
-/// A value of `length` bytes: `V`, then a pattern.
+/// A value of `length` bytes: as its front an unmarked one, then a pattern.
 fn value(length: usize, seed: u8) -> Bytes {
     let mut bytes: Vec<u8> = (0..length).map(|at| (at as u8).wrapping_mul(31).wrapping_add(seed)).collect();
-    bytes[0] = b'V';
+    bytes[..2].copy_from_slice(b"V\x01");
+    envelope::mark(&mut bytes, None, 0);
     bytes.into()
 }
 
 async fn read(store: &impl Store, key: &Key) -> Option<Bytes> {
-    store.read(key, by()).await.expect("the store answers")
+    store.read(key, by()).await.expect("the store answers").bytes
 }
 
 async fn acquired(store: &impl Store, key: &Key, lease: &Lease) -> bool {
-    matches!(store.acquire(key, lease, by()).await, Ok(Acquired::Taken))
+    matches!(store.take(key, lease, &Over::Nothing, by()).await, Ok(Acquired::Taken))
 }
 
 /// `expiry` tells what is left of a slot's lifetime, by another way than the store.
@@ -59,13 +69,42 @@ async fn suite(store: &impl Store, expiry: &(dyn Fn(&Key) -> Option<Ttl> + Sync)
     lifetimes(store, expiry).await;
     the_clock_is_a_clock(store).await;
     marks::suite(store, expiry).await;
+    tags::suite(store).await;
+    if GROUPED.get() {
+        groups_go_whole(store, expiry).await;
+    }
+}
+
+async fn groups_go_whole(store: &impl Store, expiry: &(dyn Fn(&Key) -> Option<Ttl> + Sync)) {
+    let group = Key::of_group("", "conformance:group").unwrap();
+    store.invalidate(std::slice::from_ref(&group), by()).await.unwrap();
+    assert_eq!(store.count(&group, by()).await.unwrap(), 0);
+    assert_eq!(store.invalidate(std::slice::from_ref(&group), by()).await.unwrap(), 0);
+    let (one, two, three) = (key("one"), key("two"), key("three"));
+    for (key, ttl) in [(&one, Ttl::Millis(90_000)), (&two, MINUTE)] {
+        let lease = lease();
+        assert!(acquired(store, key, &lease).await);
+        assert!(store.fill(key, &lease, value(200, 1), ttl, by()).await.unwrap());
+    }
+    let leased = lease();
+    assert!(acquired(store, &three, &leased).await);
+    assert_eq!(store.count(&group, by()).await.unwrap(), 2, "a lease is no entry");
+    assert!(matches!(expiry(&one), Some(Ttl::Millis(80_000..=90_000))));
+    assert!(matches!(expiry(&two), Some(Ttl::Millis(50_000..=60_000))));
+
+    assert_eq!(store.invalidate(std::slice::from_ref(&one), by()).await.unwrap(), 1);
+    assert_eq!((read(store, &one).await, store.count(&group, by()).await.unwrap()), (None, 1));
+    assert_eq!(store.invalidate(std::slice::from_ref(&group), by()).await.unwrap(), 1);
+    assert_eq!((read(store, &two).await, read(store, &three).await), (None, None));
+    assert!(!store.fill(&three, &leased, value(200, 1), MINUTE, by()).await.unwrap(), "voided");
+    assert_eq!(store.count(&group, by()).await.unwrap(), 0);
 }
 
 async fn an_empty_slot_is_taken_once(store: &impl Store) {
     let (key, first, second) = (key("taken once"), lease(), lease());
     assert_eq!(read(store, &key).await, None);
     assert!(acquired(store, &key, &first).await);
-    match store.acquire(&key, &second, by()).await {
+    match store.take(&key, &second, &Over::Nothing, by()).await {
         Ok(Acquired::Held(bytes)) => assert_eq!(bytes, first.bytes()),
         other => panic!("{other:?}"),
     }
@@ -104,7 +143,7 @@ async fn large_values_fill_under_the_same_rules(store: &impl Store, expiry: &(dy
         let left = expiry(&key);
         assert!(matches!(left, Some(Ttl::Millis(50_000..=60_000))), "{length}: {left:?}");
 
-        store.take(&key, &second, by()).await.unwrap();
+        store.take(&key, &second, &Over::Anything, by()).await.unwrap();
         assert!(!store.fill(&key, &first, bytes.clone(), MINUTE, by()).await.unwrap(), "{length}");
         assert_eq!(read(store, &key).await.as_deref(), Some(second.bytes()), "{length}");
         assert!(store.fill(&key, &second, bytes, Ttl::Forever, by()).await.unwrap(), "{length}");
@@ -123,31 +162,31 @@ async fn displacing_compares(store: &impl Store) {
     assert!(acquired(store, &key, &first).await);
     assert!(store.fill(&key, &first, old.clone(), MINUTE, by()).await.unwrap());
     for seen in [other_head, longer, first.bytes().to_vec()] {
-        let displaced = store.displace(&key, &Bytes::from(seen), &second, by()).await.unwrap();
+        let displaced = store.take(&key, &second, &Over::Seen(Bytes::from(seen)), by()).await.unwrap();
         assert!(!matches!(displaced, Acquired::Taken), "{displaced:?}");
         assert_eq!(read(store, &key).await, Some(old.clone()));
     }
     let seen = old;
-    assert!(matches!(store.displace(&key, &seen, &second, by()).await, Ok(Acquired::Taken)));
+    assert!(matches!(store.take(&key, &second, &Over::Seen(seen.clone()), by()).await, Ok(Acquired::Taken)));
     assert_eq!(read(store, &key).await.as_deref(), Some(second.bytes()));
     // Whoever saw the same bytes comes too late, and leaves the newer lease.
-    assert!(!matches!(store.displace(&key, &seen, &third, by()).await, Ok(Acquired::Taken)));
+    assert!(!matches!(store.take(&key, &third, &Over::Seen(seen.clone()), by()).await, Ok(Acquired::Taken)));
     assert_eq!(read(store, &key).await.as_deref(), Some(second.bytes()));
 }
 
 async fn take_overrides(store: &impl Store) {
     let (key, first, second) = (key("take"), lease(), lease());
-    store.take(&key, &first, by()).await.unwrap();
-    store.take(&key, &second, by()).await.unwrap();
+    store.take(&key, &first, &Over::Anything, by()).await.unwrap();
+    store.take(&key, &second, &Over::Anything, by()).await.unwrap();
     assert!(!store.fill(&key, &first, value(120, 5), MINUTE, by()).await.unwrap());
     assert!(store.fill(&key, &second, value(120, 6), MINUTE, by()).await.unwrap());
-    store.take(&key, &first, by()).await.unwrap();
+    store.take(&key, &first, &Over::Anything, by()).await.unwrap();
     assert_eq!(read(store, &key).await.as_deref(), Some(first.bytes()));
 }
 
 async fn release_and_renew_compare(store: &impl Store, expiry: &(dyn Fn(&Key) -> Option<Ttl> + Sync)) {
     let (key, first) = (key("release"), lease());
-    let short = Lease::new(token(), 2_000);
+    let short = Lease::new(token(), Seal::default(), 2_000);
     assert!(acquired(store, &key, &short).await);
     assert!(!store.renew(&key, &first, by()).await.unwrap());
     assert!(!store.release(&key, &first, Release::Pause(0), by()).await.unwrap());
@@ -164,7 +203,7 @@ async fn invalidation_counts(store: &impl Store) {
     let keys = [key("one"), key("two"), key("three")];
     assert_eq!(store.invalidate(&keys, by()).await.unwrap(), 0);
     assert!(acquired(store, &keys[0], &lease()).await);
-    store.take(&keys[2], &lease(), by()).await.unwrap();
+    store.take(&keys[2], &lease(), &Over::Anything, by()).await.unwrap();
     assert_eq!(store.invalidate(&keys, by()).await.unwrap(), 2);
     assert_eq!(read(store, &keys[0]).await, None);
     assert_eq!(store.invalidate(&[], by()).await.unwrap(), 0);
@@ -193,6 +232,8 @@ async fn the_clock_is_a_clock(store: &impl Store) {
 fn memory() {
     let store = MemoryStore::new(64 << 20);
     once(suite(&store, &|key| store.expiry(key)));
+    GROUPED.set(true);
+    once(suite(&store, &|key| store.expiry(key)));
 }
 
 mod on_a_server {
@@ -208,7 +249,34 @@ mod on_a_server {
         }
     }
 
+    /// Of a field, as its bytes say and, where fields expire, the server.
+    fn field_expiry(server: &Server, key: &Key) -> Option<Ttl> {
+        let (hash, field) = key.as_str().split_once(' ').expect("a field");
+        let mut connection = server.connection();
+        let bytes: Option<Vec<u8>> = ::redis::cmd("HGET").arg(hash).arg(field).query(&mut connection).unwrap();
+        let bytes = bytes?;
+        let end = if bytes[0] == b'L' { &bytes[18..34] } else { &bytes[34..50] };
+        let end: u64 = std::str::from_utf8(end).unwrap().parse().unwrap();
+        let (seconds, micros): (u64, u64) = ::redis::cmd("TIME").query(&mut connection).unwrap();
+        let now = seconds * 1000 + micros / 1000;
+        if end <= now {
+            return None;
+        }
+        let is_forever = end == 9_999_999_999_999_999;
+        let of_hash: i64 = ::redis::cmd("PTTL").arg(hash).query(&mut connection).unwrap();
+        assert!(of_hash == -1 || (!is_forever && of_hash >= (end - now) as i64 - 5), "the hash ends first");
+        let mut of_field = ::redis::cmd("HPTTL");
+        if let Ok(left) = of_field.arg(hash).arg("FIELDS").arg(1).arg(field).query::<Vec<i64>>(&mut connection) {
+            let expected = if is_forever { -1 } else { (end - now) as i64 };
+            assert!(left[0].abs_diff(expected) < 50, "{left:?} for {expected}");
+        }
+        Some(if is_forever { Ttl::Forever } else { Ttl::Millis(end - now) })
+    }
+
     fn expiry(server: &Server, key: &Key) -> Option<Ttl> {
+        if GROUPED.get() {
+            return field_expiry(server, key);
+        }
         let left: i64 = ::redis::cmd("PTTL").arg(key.as_str()).query(&mut server.connection()).unwrap();
         match left {
             -1 => Some(Ttl::Forever),
@@ -247,9 +315,12 @@ mod on_a_server {
     fn blocking() {
         let server = Server::start();
         let redis = redis(&server);
-        once(suite(redis.blocking(), &|key| expiry(&server, key)));
-        nothing_ahead(&server);
-        once(a_fill_that_fails_gives_the_value_back(redis.blocking(), &server));
+        for grouped in [false, true] {
+            GROUPED.set(grouped);
+            once(suite(redis.blocking(), &|key| expiry(&server, key)));
+            nothing_ahead(&server);
+            once(a_fill_that_fails_gives_the_value_back(redis.blocking(), &server));
+        }
     }
 
     #[test]
@@ -257,9 +328,12 @@ mod on_a_server {
         let server = Server::start();
         let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let redis = redis(&server);
-        runtime.block_on(suite(redis.tokio(), &|key| expiry(&server, key)));
-        nothing_ahead(&server);
-        runtime.block_on(a_fill_that_fails_gives_the_value_back(redis.tokio(), &server));
+        for grouped in [false, true] {
+            GROUPED.set(grouped);
+            runtime.block_on(suite(redis.tokio(), &|key| expiry(&server, key)));
+            nothing_ahead(&server);
+            runtime.block_on(a_fill_that_fails_gives_the_value_back(redis.tokio(), &server));
+        }
     }
 }
 
@@ -270,13 +344,13 @@ mod in_memory {
     fn fill(store: &MemoryStore, name: &str, bytes: usize) -> bool {
         once(async {
             let (key, lease) = (key(name), lease());
-            store.take(&key, &lease, by()).await.unwrap();
+            store.take(&key, &lease, &Over::Anything, by()).await.unwrap();
             store.fill(&key, &lease, value(bytes, 9), Ttl::Forever, by()).await.unwrap_or(false)
         })
     }
 
     fn holds(store: &MemoryStore, name: &str) -> bool {
-        once(store.read(&key(name), by())).unwrap().is_some()
+        once(store.read(&key(name), by())).unwrap().bytes.is_some()
     }
 
     #[test]
@@ -365,7 +439,7 @@ mod in_memory {
         for n in 0..200_000 {
             let key = key(&format!("{}", n % 7));
             once(async {
-                store.take(&key, &lease(), by()).await.unwrap();
+                store.take(&key, &lease(), &Over::Anything, by()).await.unwrap();
                 store.invalidate(std::slice::from_ref(&key), by()).await.unwrap();
             });
         }

@@ -6,8 +6,8 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::memory::MemoryStore;
-use super::{Acquired, Marked, Release, Store};
-use crate::envelope::{Lease, Token};
+use super::{Acquired, Marked, Over, Read, Release, Store};
+use crate::envelope::{Lease, Seal, Token};
 use crate::error::Error;
 use crate::key::Key;
 use crate::ttl::Ttl;
@@ -37,16 +37,16 @@ macro_rules! delegate {
 
 impl<R: Store> Store for Face<'_, R> {
     delegate! {
-        read(key: &Key) -> Option<Bytes>;
+        read(key: &Key) -> Read;
+        stamp(tags: &[String]) -> Seal;
         peek(key: &Key) -> Option<Bytes>;
-        acquire(key: &Key, lease: &Lease) -> Acquired;
-        displace(key: &Key, seen: &Bytes, lease: &Lease) -> Acquired;
-        take(key: &Key, lease: &Lease) -> ();
+        take(key: &Key, lease: &Lease, over: &Over) -> Acquired;
         mark(key: &Key, id: Token, lease: &Lease, force: bool) -> Marked;
         fill(key: &Key, lease: &Lease, value: Bytes, ttl: Ttl) -> bool;
         renew(key: &Key, lease: &Lease) -> bool;
         release(key: &Key, lease: &Lease, release: Release) -> bool;
         invalidate(keys: &[Key]) -> u64;
+        count(group: &Key) -> u64;
         ping() -> ();
     }
 

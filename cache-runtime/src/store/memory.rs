@@ -1,10 +1,11 @@
 //! A store in this process: for programs and tests without a server, with the same rules.
 //!
 //! Bounded by bytes. What makes room is second chance (the CLOCK algorithm): the oldest entry
-//! goes, unless it was read since it was last looked at. Expired entries go when they are met.
+//! goes, unless it was read since it was last looked at. Expired entries go when they are met. The
+//! entries of a group are in one shard, which knows them.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::{Future, ready};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -13,10 +14,10 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use super::{Acquired, Marked, Release, Store};
-use crate::envelope::{self, COMPARED, HEAD_LEN, Head, Lease, Place, Token};
+use super::{Acquired, Marked, Over, Read, Release, STAMP_MILLIS, Store, own_tags};
+use crate::envelope::{self, COMPARED, HEAD_LEN, Head, Lease, Place, Seal, Token};
 use crate::error::{Error, ErrorKind};
-use crate::key::Key;
+use crate::key::{Address, Key};
 use crate::ttl::Ttl;
 
 /// Locks to share the threads among.
@@ -43,6 +44,8 @@ struct Shard {
     slots: HashMap<Arc<str>, Slot>,
     /// Every key of `slots` once, and keys that are gone.
     queue: VecDeque<Arc<str>>,
+    /// The keys of `slots` that are in a group, by its name.
+    groups: HashMap<Box<str>, HashSet<Arc<str>>>,
 }
 
 #[derive(Debug)]
@@ -67,8 +70,10 @@ impl MemoryStore {
         }
     }
 
-    fn shard_index(&self, key: &Key) -> usize {
-        self.hasher.hash_one(key.as_str()) as usize % SHARDS
+    /// That of its group, if it is in one.
+    fn shard_index(&self, key: &str) -> usize {
+        let (Address::Key(whole) | Address::Field { hash: whole, .. }) = Address::of(key);
+        self.hasher.hash_one(whole) as usize % SHARDS
     }
 
     fn lock(&self, index: usize) -> MutexGuard<'_, Shard> {
@@ -77,21 +82,21 @@ impl MemoryStore {
     }
 
     /// Runs `decide` on the slot's living bytes under its lock, and does as it says.
-    fn update<T>(&self, key: &Key, decide: impl FnOnce(Option<&mut Slot>) -> (T, Update)) -> T {
+    fn update<T>(&self, key: &str, decide: impl FnOnce(Option<&mut Slot>) -> (T, Update)) -> T {
         let index = self.shard_index(key);
         let mut shard = self.lock(index);
         let now = self.now();
-        let living = shard.slots.get_mut(key.as_str()).filter(|slot| slot.expires_at > now);
+        let living = shard.slots.get_mut(key).filter(|slot| slot.expires_at > now);
         let (result, update) = decide(living);
         let growth = match update {
             Update::Keep => 0,
-            Update::Remove => -shard.remove(key.as_str()),
+            Update::Remove => -shard.remove(key),
             Update::Put(bytes, ttl, read) => {
                 let expires_at = match ttl {
                     Ttl::Millis(millis) => now.saturating_add(millis),
                     Ttl::Forever => u64::MAX,
                 };
-                shard.put(key.as_str(), Slot { bytes, expires_at, read })
+                shard.put(key, Slot { bytes, expires_at, read })
             }
         };
         drop(shard);
@@ -104,6 +109,53 @@ impl MemoryStore {
         result
     }
 
+    /// The stamp of a tag, if it has one.
+    fn stamp_of(&self, tag: &str) -> Option<Bytes> {
+        self.update(tag, |slot| {
+            let stamp = slot.map(|slot| {
+                slot.read = true;
+                slot.bytes.clone()
+            });
+            (stamp, Update::Keep)
+        })
+    }
+
+    fn seal_of<'a>(&self, tags: impl Iterator<Item = &'a str>) -> Option<Seal> {
+        let stamped: Vec<_> = tags.map(|tag| Some((tag, self.stamp_of(tag)?))).collect::<Option<_>>()?;
+        Some(seal(&stamped))
+    }
+
+    /// Sees to it that the stamps live as long as an entry under them.
+    fn keep_stamps<'a>(&self, tags: impl Iterator<Item = &'a str>, ttl: Ttl) {
+        let until = match ttl {
+            Ttl::Millis(millis) => self.now().saturating_add(millis),
+            Ttl::Forever => u64::MAX,
+        };
+        for tag in tags {
+            self.update(tag, |slot| {
+                if let Some(slot) = slot {
+                    slot.expires_at = slot.expires_at.max(until);
+                }
+                ((), Update::Keep)
+            });
+        }
+    }
+
+    /// Empties a slot, or all those of a group; whether there was anything.
+    fn empty(&self, key: &str) -> bool {
+        let was_held = self.update(key, |slot| (slot.is_some(), Update::Remove));
+        let index = self.shard_index(key);
+        let mut shard = self.lock(index);
+        let now = self.now();
+        let members = shard.groups.remove(key).unwrap_or_default();
+        let is_living = |member: &Arc<str>| shard.slots.get(member).is_some_and(|slot| slot.expires_at > now);
+        let any_living = members.iter().any(is_living);
+        let freed: i64 = members.iter().map(|member| shard.remove(member)).sum();
+        drop(shard);
+        self.used_bytes.fetch_sub(freed, Ordering::Relaxed);
+        was_held || any_living
+    }
+
     /// What is left of the slot's lifetime.
     #[cfg(test)]
     pub(crate) fn expiry(&self, key: &Key) -> Option<Ttl> {
@@ -112,14 +164,14 @@ impl MemoryStore {
             u64::MAX => Ttl::Forever,
             at => Ttl::Millis(at - now),
         };
-        self.update(key, |slot| (slot.map(left), Update::Keep))
+        self.update(key.as_str(), |slot| (slot.map(left), Update::Keep))
     }
 
     /// No slot, no queue that grew without bound, nothing counted.
     #[cfg(test)]
     pub(crate) fn is_empty_inside(&self) -> bool {
-        (0..SHARDS).all(|index| self.lock(index).slots.is_empty() && self.lock(index).queue.len() <= 64)
-            && self.used_bytes.load(Ordering::Relaxed) == 0
+        let is_empty = |shard: &Shard| shard.slots.is_empty() && shard.groups.is_empty() && shard.queue.len() <= 64;
+        (0..SHARDS).all(|index| is_empty(&self.lock(index))) && self.used_bytes.load(Ordering::Relaxed) == 0
     }
 
     /// Evicts until the bound holds again: shard after shard, so that an entry gets its second
@@ -156,6 +208,12 @@ impl Shard {
             }
             Entry::Vacant(place) => {
                 place.insert(slot);
+                if let Address::Field { hash, .. } = Address::of(&key) {
+                    match self.groups.get_mut(hash) {
+                        Some(members) => drop(members.insert(Arc::clone(&key))),
+                        None => drop(self.groups.insert(hash.into(), HashSet::from([Arc::clone(&key)]))),
+                    }
+                }
                 self.queue.push_back(key);
                 // Keys that are gone leave the queue here at the latest: it stays proportional.
                 if self.queue.len() > 2 * self.slots.len() + 16 {
@@ -167,7 +225,16 @@ impl Shard {
     }
 
     fn remove(&mut self, key: &str) -> i64 {
-        self.slots.remove_entry(key).map_or(0, |(key, slot)| cost(&key, &slot))
+        let Some((key, slot)) = self.slots.remove_entry(key) else { return 0 };
+        if let Address::Field { hash, .. } = Address::of(&key)
+            && let Some(members) = self.groups.get_mut(hash)
+        {
+            members.remove(&key);
+            if members.is_empty() {
+                self.groups.remove(hash);
+            }
+        }
+        cost(&key, &slot)
     }
 
     /// Drops what is gone from the queue, and what would make a key appear twice.
@@ -192,6 +259,10 @@ impl Shard {
         }
         0
     }
+}
+
+fn seal(stamped: &[(&str, Bytes)]) -> Seal {
+    Seal::of(stamped.iter().map(|(tag, stamp)| (*tag, &**stamp)))
 }
 
 fn cost(key: &str, slot: &Slot) -> i64 {
@@ -239,48 +310,56 @@ fn lease_update(lease: &Lease) -> Update {
 
 /// Every operation is done when it returns: its future is ready, as the blocking face needs.
 impl Store for MemoryStore {
-    fn read(&self, key: &Key, _: Instant) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send {
-        ready(Ok(self.update(key, |slot| {
+    fn read(&self, key: &Key, _: Instant) -> impl Future<Output = Result<Read, Error>> + Send {
+        let bytes = self.update(key.as_str(), |slot| {
             let bytes = slot.map(|slot| {
                 slot.read = true;
                 slot.bytes.clone()
             });
             (bytes, Update::Keep)
-        })))
+        });
+        let seal = self.seal_of(key.tags().iter().map(String::as_str));
+        let own_tags = own_tags(key, bytes.as_deref().unwrap_or_default());
+        let own_seal = self.seal_of(own_tags.iter().map(String::as_str));
+        ready(Ok(Read { bytes, seal, own_seal }))
+    }
+
+    fn stamp(&self, tags: &[String], _: Instant) -> impl Future<Output = Result<Seal, Error>> + Send {
+        let stamp = |tag: &String| {
+            let new = Token::random()?;
+            Some(self.update(tag, |slot| match slot {
+                Some(slot) => (slot.bytes.clone(), Update::Keep),
+                None => {
+                    let bytes = Bytes::copy_from_slice(new.bytes());
+                    (bytes.clone(), Update::Put(bytes, Ttl::Millis(STAMP_MILLIS), true))
+                }
+            }))
+        };
+        let stamped: Option<Vec<_>> = tags.iter().map(|tag| Some((tag.as_str(), stamp(tag)?))).collect();
+        ready(stamped.map(|stamped| seal(&stamped)).ok_or_else(Token::none))
     }
 
     fn peek(&self, key: &Key, _: Instant) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send {
         // Not a reader of the value. A copy: a part of the bytes would keep all of them.
         let head = |slot: &mut Slot| Bytes::copy_from_slice(&slot.bytes[..slot.bytes.len().min(HEAD_LEN)]);
-        ready(Ok(self.update(key, |slot| (slot.map(head).filter(|head| !head.is_empty()), Update::Keep))))
+        ready(Ok(self.update(key.as_str(), |slot| (slot.map(head).filter(|head| !head.is_empty()), Update::Keep))))
     }
 
-    fn acquire(&self, key: &Key, lease: &Lease, _: Instant) -> impl Future<Output = Result<Acquired, Error>> + Send {
-        ready(Ok(self.update(key, |slot| match slot {
-            Some(slot) => (Acquired::Held(slot.bytes.clone()), Update::Keep),
-            None => (Acquired::Taken, lease_update(lease)),
-        })))
-    }
-
-    fn displace(
+    fn take(
         &self,
         key: &Key,
-        seen: &Bytes,
         lease: &Lease,
+        over: &Over,
         _: Instant,
     ) -> impl Future<Output = Result<Acquired, Error>> + Send {
-        let compared = |bytes: &[u8]| bytes[..bytes.len().min(COMPARED)].to_vec();
-        ready(Ok(self.update(key, |slot| match slot {
-            Some(slot) if slot.bytes.len() != seen.len() || compared(&slot.bytes) != compared(seen) => {
-                (Acquired::Changed, Update::Keep)
-            }
+        let compared = |bytes: &Bytes| bytes.slice(..bytes.len().min(COMPARED));
+        let is_seen =
+            |slot: &Slot, seen: &Bytes| slot.bytes.len() == seen.len() && compared(&slot.bytes) == compared(seen);
+        ready(Ok(self.update(key.as_str(), |slot| match (slot, over) {
+            (Some(slot), Over::Nothing) => (Acquired::Held(slot.bytes.clone()), Update::Keep),
+            (Some(slot), Over::Seen(seen)) if !is_seen(slot, seen) => (Acquired::Changed, Update::Keep),
             _ => (Acquired::Taken, lease_update(lease)),
         })))
-    }
-
-    fn take(&self, key: &Key, lease: &Lease, _: Instant) -> impl Future<Output = Result<(), Error>> + Send {
-        self.update(key, |_| ((), lease_update(lease)));
-        ready(Ok(()))
     }
 
     fn mark(
@@ -292,7 +371,7 @@ impl Store for MemoryStore {
         _: Instant,
     ) -> impl Future<Output = Result<Marked, Error>> + Send {
         debug_assert_eq!(lease.place(), Place::Value);
-        ready(Ok(self.update(key, |slot| {
+        ready(Ok(self.update(key.as_str(), |slot| {
             let now = self.now();
             let marked = match slot.map(|slot| (envelope::head(&slot.bytes), slot)) {
                 Some((Head::Value(mark), slot)) if mark.id == id => {
@@ -319,12 +398,17 @@ impl Store for MemoryStore {
     ) -> impl Future<Output = Result<bool, Error>> + Send {
         // An entry counts with its key and its place: a value above the bound has none here.
         let too_large = i64::try_from(value.len() + OVERHEAD + key.as_str().len()).map_or(true, |n| n > self.max_bytes);
-        let filled = self.update(key, |slot| match slot.filter(|slot| slot.holds(lease)) {
+        let mut tags = own_tags(key, &value);
+        let filled = self.update(key.as_str(), |slot| match slot.filter(|slot| slot.holds(lease)) {
             Some(slot) if too_large => (false, slot.release(lease, Release::Pause(0), self.now())),
             // Who read the old value will want the new one.
             Some(slot) => (true, Update::Put(value, ttl, slot.read && lease.place() == Place::Value)),
             None => (false, Update::Keep),
         });
+        if filled {
+            tags.extend_from_slice(key.tags());
+            self.keep_stamps(tags.iter().map(String::as_str), ttl);
+        }
         ready(if filled || !too_large {
             Ok(filled)
         } else {
@@ -333,7 +417,7 @@ impl Store for MemoryStore {
     }
 
     fn renew(&self, key: &Key, lease: &Lease, _: Instant) -> impl Future<Output = Result<bool, Error>> + Send {
-        ready(Ok(self.update(key, |slot| match slot.filter(|slot| slot.holds(lease)) {
+        ready(Ok(self.update(key.as_str(), |slot| match slot.filter(|slot| slot.holds(lease)) {
             Some(slot) if lease.place() == Place::Value => {
                 slot.lease(lease, self.now());
                 (true, Update::Keep)
@@ -350,15 +434,25 @@ impl Store for MemoryStore {
         release: Release,
         _: Instant,
     ) -> impl Future<Output = Result<bool, Error>> + Send {
-        ready(Ok(self.update(key, |slot| match slot.filter(|slot| slot.holds(lease)) {
+        ready(Ok(self.update(key.as_str(), |slot| match slot.filter(|slot| slot.holds(lease)) {
             Some(slot) => (true, slot.release(lease, release, self.now())),
             None => (false, Update::Keep),
         })))
     }
 
     fn invalidate(&self, keys: &[Key], _: Instant) -> impl Future<Output = Result<u64, Error>> + Send {
-        let held = |key: &Key| self.update(key, |slot| (u64::from(slot.is_some()), Update::Remove));
-        ready(Ok(keys.iter().map(held).sum()))
+        ready(Ok(keys.iter().map(|key| u64::from(self.empty(key.as_str()))).sum()))
+    }
+
+    fn count(&self, group: &Key, _: Instant) -> impl Future<Output = Result<u64, Error>> + Send {
+        let shard = self.lock(self.shard_index(group.as_str()));
+        let now = self.now();
+        let is_value = |member: &&Arc<str>| {
+            let slot = shard.slots.get(*member).filter(|slot| slot.expires_at > now);
+            slot.is_some_and(|slot| matches!(envelope::head(&slot.bytes), Head::Value(_)))
+        };
+        let count = shard.groups.get(group.as_str()).map_or(0, |members| members.iter().filter(is_value).count());
+        ready(Ok(count as u64))
     }
 
     fn ping(&self, _: Instant) -> impl Future<Output = Result<(), Error>> + Send {

@@ -1,19 +1,22 @@
 //! What a backend of bytes can do, and nothing about values or functions.
 //!
-//! A slot (one Redis key) is empty, or holds a lease or a value; `envelope` has their bytes. A
-//! value enters a slot only through [`Store::fill`], which the slot's current lease permits:
+//! A slot (one Redis key, or a field of a hash for an entry in a group) is empty, or holds a lease
+//! or a value; `envelope` has their bytes. A value enters a slot only through [`Store::fill`], which the slot's current lease permits:
 //! whoever empties or overwrites the slot in the meantime voids the fill.
 //!
-//! A lease has one of two places: an empty slot, which [`Store::acquire`], [`Store::displace`] and
-//! [`Store::take`] put it into, or the header of a value that stays readable, [`Store::mark`].
+//! A lease has one of two places: an empty slot, which [`Store::take`] puts it into, or the header of a value that stays readable, [`Store::mark`].
 //! What is done with it afterwards goes by its place.
+//!
+//! A tag is told by its *stamp*, random bytes in a slot of their own. An entry's tags are as they
+//! were if the hash over their stamps, its seal, is that of the entry. Whoever empties a stamp's slot
+//! invalidates all entries under the tag: the next stamp is another one.
 
 use std::future::Future;
 use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::envelope::{Lease, Token};
+use crate::envelope::{self, Lease, Seal, Token};
 use crate::error::Error;
 use crate::key::Key;
 use crate::ttl::Ttl;
@@ -25,14 +28,44 @@ pub(crate) mod memory;
 pub(crate) mod redis;
 pub(crate) mod url;
 
-/// What `acquire` and `displace` found.
+/// What `read` found.
+#[derive(Clone, Debug)]
+pub(crate) struct Read {
+    pub(crate) bytes: Option<Bytes>,
+    /// Of the tags that follow from the arguments; `None` if one of them has no stamp, which is
+    /// what no entry has.
+    pub(crate) seal: Option<Seal>,
+    /// Of the tags that the value has of its own.
+    pub(crate) own_seal: Option<Seal>,
+}
+
+impl Read {
+    /// Of an entry without tags.
+    pub(crate) fn untagged(bytes: Option<Bytes>) -> Read {
+        Read { bytes, seal: Some(Seal::default()), own_seal: Some(Seal::default()) }
+    }
+}
+
+/// What a lease may take the place of.
+#[derive(Clone, Debug)]
+pub(crate) enum Over {
+    /// Nothing: the slot is empty.
+    Nothing,
+    /// Something that is a miss for the caller, as it was read. The first 64 bytes and the length are
+    /// compared, so that a lease or a value written since then stays.
+    Seen(Bytes),
+    /// Whatever is there.
+    Anything,
+}
+
+/// What `take` found.
 #[derive(Debug)]
 pub(crate) enum Acquired {
     /// The slot holds our lease now.
     Taken,
     /// Somebody was there first; the bytes that the slot holds.
     Held(Bytes),
-    /// The slot changed since it was read (only `displace`): read again.
+    /// The slot changed since it was read: read again.
     Changed,
 }
 
@@ -57,33 +90,37 @@ pub(crate) enum Release {
     Remove,
 }
 
+/// How long the stamp of a tag lives that no value was stored under: longer than bodies run.
+pub(crate) const STAMP_MILLIS: u64 = 3_600_000;
+
+/// The keys of the stamps of the tags that a value has of its own.
+pub(crate) fn own_tags(key: &Key, value: &[u8]) -> Vec<String> {
+    envelope::own_tags(value).into_iter().map(|name| key.tag_key(name)).collect()
+}
+
 /// A backend. Each operation ends by its deadline `by`, connecting included, and each may be
 /// dropped at any await: what was sent may or may not have been applied. Where one that asks for a
 /// lease or fills it fails, the store sees to it that the lease does not stay behind.
 pub(crate) trait Store: Send + Sync {
-    /// The bytes in the slot.
-    fn read(&self, key: &Key, by: Instant) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send;
+    /// The bytes in the slot, and the seals of its tags.
+    fn read(&self, key: &Key, by: Instant) -> impl Future<Output = Result<Read, Error>> + Send;
+
+    /// The seal of these tags, by the keys of their stamps; those that have none get one.
+    fn stamp(&self, tags: &[String], by: Instant) -> impl Future<Output = Result<Seal, Error>> + Send;
 
     /// The first [`HEAD_LEN`](crate::envelope::HEAD_LEN) bytes in the slot, at the same cost
     /// whatever its size. It does not look for undelivered invalidations: whoever acts on what it
     /// tells reads afterwards.
     fn peek(&self, key: &Key, by: Instant) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send;
 
-    /// Takes an empty slot.
-    fn acquire(&self, key: &Key, lease: &Lease, by: Instant) -> impl Future<Output = Result<Acquired, Error>> + Send;
-
-    /// Takes a slot that holds `seen`, something that is a miss for the caller. Compares the
-    /// first 64 bytes and the length, so that a lease or a value written since then stays.
-    fn displace(
+    /// Takes a slot that is empty, or holds what may be taken away, voiding every fill in flight.
+    fn take(
         &self,
         key: &Key,
-        seen: &Bytes,
         lease: &Lease,
+        over: &Over,
         by: Instant,
     ) -> impl Future<Output = Result<Acquired, Error>> + Send;
-
-    /// Takes the slot whatever it holds, voiding every fill in flight.
-    fn take(&self, key: &Key, lease: &Lease, by: Instant) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Takes the value `id`, which stays readable, to refresh it; `force` takes it from whoever
     /// does so already, or pauses. A value about to expire lives on for as long as the lease.
@@ -97,7 +134,7 @@ pub(crate) trait Store: Send + Sync {
     ) -> impl Future<Output = Result<Marked, Error>> + Send;
 
     /// Stores `value` if the slot still holds `lease`; false if it does not. The value that the
-    /// lease is in goes.
+    /// lease is in goes. The stamps of its tags live at least as long as it.
     fn fill(
         &self,
         key: &Key,
@@ -121,9 +158,12 @@ pub(crate) trait Store: Send + Sync {
         by: Instant,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
 
-    /// Empties the slots; how many held something. Where it fails, the keys are kept and emptied
-    /// before anything is read from them again.
+    /// Empties the slots, which may be whole groups, or stamps; how many held something. Where it
+    /// fails, the keys are kept and emptied before anything that they concern is read again.
     fn invalidate(&self, keys: &[Key], by: Instant) -> impl Future<Output = Result<u64, Error>> + Send;
+
+    /// How many values a group holds.
+    fn count(&self, group: &Key, by: Instant) -> impl Future<Output = Result<u64, Error>> + Send;
 
     /// Whether the store answers at all.
     fn ping(&self, by: Instant) -> impl Future<Output = Result<(), Error>> + Send;

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Acquired, MINUTE, acquired, by, key, read, token, value};
-use crate::envelope::{self, HEAD_LEN, HEADER_LEN, Head, Header, Identity, Lease, Mark, Slot, Token};
+use super::{Acquired, GROUPED, MINUTE, acquired, by, key, read, token, value};
+use crate::envelope::{self, HEAD_LEN, HEADER_LEN, Head, Header, Identity, Lease, Mark, OwnTags, Seal, Slot, Token};
 use crate::key::Key;
-use crate::store::{Marked, Release, Store};
+use crate::store::{Marked, Over, Release, Store};
 use crate::ttl::Ttl;
 
 const IDENTITY: Identity = Identity { version: 1, codec: 2, fingerprint: 3 };
@@ -18,14 +18,21 @@ const LENGTHS: [usize; 3] = [200, 300 << 10, 3 << 20];
 type Expiry<'a> = &'a (dyn Fn(&Key) -> Option<Ttl> + Sync);
 
 pub(super) fn lease() -> Lease {
-    Lease::in_value(token(), 10_000)
+    Lease::in_value(token(), Seal::default(), 10_000)
 }
 
 /// A value with a payload of `length` bytes.
 pub(super) fn sealed(key: &Key, id: Token, length: usize, seed: u8) -> Bytes {
-    let header =
-        Header { identity: IDENTITY, leased_at: 1, filled_at: 2, fresh_until: 3, body_millis: 4, negative: false };
-    let mut buffer = envelope::buffer();
+    let header = Header {
+        identity: IDENTITY,
+        seal: Seal::default(),
+        leased_at: 1,
+        filled_at: 2,
+        fresh_until: 3,
+        body_millis: 4,
+        negative: false,
+    };
+    let mut buffer = envelope::buffer(&OwnTags::default());
     buffer.extend_from_slice(&value(length, seed));
     envelope::seal(key, id, &header, &mut buffer);
     buffer.into()
@@ -34,7 +41,7 @@ pub(super) fn sealed(key: &Key, id: Token, length: usize, seed: u8) -> Bytes {
 /// Stores it, whatever the slot holds.
 pub(super) async fn put(store: &impl Store, key: &Key, value: &Bytes, ttl: Ttl) {
     let lease = super::lease();
-    store.take(key, &lease, by()).await.expect("the store answers");
+    store.take(key, &lease, &Over::Anything, by()).await.expect("the store answers");
     assert!(store.fill(key, &lease, value.clone(), ttl, by()).await.expect("the store answers"));
 }
 
@@ -124,7 +131,7 @@ async fn a_value_is_marked_once(store: &impl Store) {
     assert_eq!((&bytes[..18], &bytes[50..]), (&old[..18], &old[50..]), "all else is as it was");
     // The first of two tries, whose reply was lost.
     assert!(taken(store, &key, id, &first).await);
-    match store.acquire(&key, &super::lease(), by()).await.unwrap() {
+    match store.take(&key, &super::lease(), &Over::Nothing, by()).await.unwrap() {
         Acquired::Held(bytes) => assert!(matches!(envelope::parse(&key, &IDENTITY, &bytes), Slot::Value(_))),
         other => panic!("{other:?}"),
     }
@@ -156,7 +163,7 @@ async fn only_the_value_seen_is_marked(store: &impl Store) {
     changed(id).await;
     assert_eq!(read(store, &key).await, None, "nothing is made of it");
 
-    let computing = Lease::new(id, 10_000);
+    let computing = Lease::new(id, Seal::default(), 10_000);
     assert!(acquired(store, &key, &computing).await);
     changed(id).await;
     assert_eq!(read(store, &key).await.as_deref(), Some(computing.bytes()));
@@ -183,6 +190,10 @@ async fn headers_are_not_trusted(store: &impl Store) {
     }
     put(store, &key, &whole.slice(..HEADER_LEN), MINUTE).await;
     assert!(taken(store, &key, id, &lease()).await, "an empty payload");
+    if GROUPED.get() {
+        // Its mark is elsewhere, and a fill writes over what is in its place.
+        return;
+    }
     for until in
         [b"             inf", b"0xffffffffffffff", b"9e15            ", b"-000000000000001", &[0; 16], &[0xff; 16]]
     {
@@ -200,7 +211,7 @@ async fn headers_are_not_trusted(store: &impl Store) {
 
 async fn marks_lapse(store: &impl Store) {
     let (key, id) = (key("lapsed"), token());
-    let short = Lease::in_value(token(), 50);
+    let short = Lease::in_value(token(), Seal::default(), 50);
     put(store, &key, &sealed(&key, id, 300, 1), MINUTE).await;
     let marked = Instant::now();
     assert!(taken(store, &key, id, &short).await);
@@ -276,12 +287,15 @@ async fn a_fill_needs_the_mark(store: &impl Store) {
         refused("and leased").await;
 
         marked().await;
-        store.take(&key, &super::lease(), by()).await.unwrap();
+        store.take(&key, &super::lease(), &Over::Anything, by()).await.unwrap();
         refused("taken").await;
 
         marked().await;
         let seen = read(store, &key).await.unwrap();
-        assert!(matches!(store.displace(&key, &seen, &super::lease(), by()).await, Ok(Acquired::Taken)), "{length}");
+        assert!(
+            matches!(store.take(&key, &super::lease(), &Over::Seen(seen), by()).await, Ok(Acquired::Taken)),
+            "{length}"
+        );
         refused("displaced").await;
 
         marked().await;
@@ -305,15 +319,15 @@ async fn a_fill_needs_the_mark(store: &impl Store) {
 async fn renewing_extends(store: &impl Store, expiry: Expiry<'_>) {
     let (key, id, token) = (key("renewed"), token(), token());
     put(store, &key, &sealed(&key, id, 300, 1), Ttl::Millis(8_000)).await;
-    assert!(taken(store, &key, id, &Lease::in_value(token, 2_000)).await);
+    assert!(taken(store, &key, id, &Lease::in_value(token, Seal::default(), 2_000)).await);
     assert!(left(store, &key, id).await.is_some_and(|left| (500..=2_100).contains(&left)));
     assert!(within(expiry(&key), 2_001, 8_000), "{:?}", expiry(&key));
-    assert!(store.renew(&key, &Lease::in_value(token, 20_000), by()).await.unwrap());
+    assert!(store.renew(&key, &Lease::in_value(token, Seal::default(), 20_000), by()).await.unwrap());
     assert!(left(store, &key, id).await.is_some_and(|left| (18_000..=20_100).contains(&left)));
     assert!(within(expiry(&key), 18_000, 20_000), "{:?}", expiry(&key));
     let held = read_value(store, &key).await;
     assert_eq!((held.id, held.token), (id, Some(token)));
-    assert!(store.renew(&key, &Lease::in_value(token, 1_000), by()).await.unwrap());
+    assert!(store.renew(&key, &Lease::in_value(token, Seal::default(), 1_000), by()).await.unwrap());
     assert!(left(store, &key, id).await.is_some_and(|left| (1..=1_100).contains(&left)));
     assert!(within(expiry(&key), 18_000, 20_000), "it only grows: {:?}", expiry(&key));
 
@@ -332,7 +346,7 @@ async fn releasing_may_remove(store: &impl Store) {
     assert!(read(store, &key).await.is_some());
     assert!(store.release(&key, &ours, Release::Remove, by()).await.unwrap());
     assert_eq!(read(store, &key).await, None);
-    assert!(acquired(store, &key, &Lease::new(token(), 10_000)).await);
+    assert!(acquired(store, &key, &Lease::new(token(), Seal::default(), 10_000)).await);
     assert!(!store.release(&key, &ours, Release::Remove, by()).await.unwrap());
     assert!(read(store, &key).await.is_some(), "a newer lease stays");
 }
@@ -369,7 +383,7 @@ async fn releasing_pauses(store: &impl Store, expiry: Expiry<'_>) {
 
     // The slot of a lease of its own knows no pause.
     let computing = super::lease();
-    store.take(&key, &computing, by()).await.unwrap();
+    store.take(&key, &computing, &Over::Anything, by()).await.unwrap();
     assert!(store.release(&key, &computing, Release::Pause(60_000), by()).await.unwrap());
     assert_eq!(read(store, &key).await, None);
     assert!(acquired(store, &key, &computing).await);
@@ -388,7 +402,7 @@ async fn a_marked_value_outlives_its_lease(store: &impl Store, expiry: Expiry<'_
     assert!(taken(store, &key, id, &lease()).await);
     assert!(within(expiry(&key), 9_000, 10_000), "{:?}", expiry(&key));
     put(store, &key, &value, Ttl::Millis(3_000)).await;
-    let first = Lease::in_value(token(), 1_000);
+    let first = Lease::in_value(token(), Seal::default(), 1_000);
     assert!(taken(store, &key, id, &first).await);
     assert!(within(expiry(&key), 1_001, 3_000), "{:?}", expiry(&key));
     assert!(matches!(mark(store, &key, id, &lease(), false).await, Marked::Until(_)));
@@ -404,7 +418,7 @@ async fn a_marked_value_outlives_its_lease(store: &impl Store, expiry: Expiry<'_
 /// One token, in both places.
 async fn places_are_not_confused(store: &impl Store) {
     let (key, id, token) = (key("places"), token(), token());
-    let (alone, marked) = (Lease::new(token, 10_000), Lease::in_value(token, 10_000));
+    let (alone, marked) = (Lease::new(token, Seal::default(), 10_000), Lease::in_value(token, Seal::default(), 10_000));
     let refused = async |lease: &Lease| {
         let before = read(store, &key).await;
         for length in LENGTHS {

@@ -2,8 +2,8 @@
 //!
 //! Each compares before it writes. Those that grant a lease are sent once, all others perhaps
 //! twice: a first run whose reply was lost looks to the second like its own success, or like a
-//! slot that somebody else changed. None reads or copies a payload that is there: what it costs
-//! does not grow with the value.
+//! slot that somebody else changed. None reads or copies a payload that is there, but for the one
+//! of fields: what it costs does not grow with the value.
 
 use std::sync::LazyLock;
 
@@ -14,15 +14,22 @@ use crate::envelope::{COMPARED, HEAD_LEN};
 /// A script, run by its hash.
 pub(crate) struct Script(LazyLock<Source>, &'static str);
 
-impl Script {
-    /// The command that runs it, for a server that may not know it yet.
-    pub(crate) fn by_hash(&self, keys: &[&[u8]], arguments: &[&[u8]]) -> Cmd {
-        command(b"EVALSHA", self.0.get_hash().as_bytes(), keys, arguments)
-    }
+/// How a script is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// By its hash, to a server that may not know it yet.
+    Hash,
+    /// By its text, which makes it known.
+    Text,
+}
 
-    /// The command that runs it and makes it known.
-    pub(crate) fn by_text(&self, keys: &[&[u8]], arguments: &[&[u8]]) -> Cmd {
-        command(b"EVAL", self.1.as_bytes(), keys, arguments)
+impl Script {
+    /// The command that runs it.
+    pub(crate) fn command(&self, form: Form, keys: &[&[u8]], arguments: &[&[u8]]) -> Cmd {
+        match form {
+            Form::Hash => command(b"EVALSHA", self.0.get_hash().as_bytes(), keys, arguments),
+            Form::Text => command(b"EVAL", self.1.as_bytes(), keys, arguments),
+        }
     }
 }
 
@@ -180,6 +187,19 @@ if not marked or ARGV[2] == 'remove' then return redis.call('UNLINK', KEYS[1]) e
 redis.call('SETRANGE', KEYS[1], 18, string.rep('\\0', 16) .. digits(now + tonumber(ARGV[2])))
 return 1"
     )
+}
+
+script! {
+    /// Lets the stamp of a tag live for so long at least, unless it is gone.
+    KEEP_STAMP = "
+local left = redis.call('PTTL', KEYS[1])
+if left >= 0 and left < tonumber(ARGV[1]) then return redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+return 0"
+}
+
+script! {
+    /// All that is done with a slot that is a field of a hash.
+    FIELD = include_str!("field.lua")
 }
 
 // The texts above say 63 and 49.

@@ -61,6 +61,23 @@ impl Reply {
         checked(values.into_iter().next().unwrap_or_default())
     }
 
+    /// All replies, the last of which is the server's time.
+    pub(crate) fn all_timed(self, shared: &Shared) -> Vec<Value> {
+        let Reply::Many { mut values, sent } = self else { return self.all() };
+        if let Some(time) = values.pop() {
+            shared.note_time(&time, sent);
+        }
+        values
+    }
+
+    /// When several commands were sent.
+    pub(crate) fn sent(&self) -> Option<Instant> {
+        match self {
+            Reply::One(_) => None,
+            Reply::Many { sent, .. } => Some(*sent),
+        }
+    }
+
     pub(crate) fn all(self) -> Vec<Value> {
         match self {
             Reply::One(value) => vec![value],
@@ -117,6 +134,8 @@ impl Features {
     pub(crate) const SET_NX_GET: Features = Features(1);
     /// `SET k v IFEQ w`
     pub(crate) const SET_IFEQ: Features = Features(2);
+    /// `HPEXPIRE`
+    pub(crate) const FIELD_EXPIRY: Features = Features(4);
 
     pub(crate) fn has(self, feature: Features) -> bool {
         self.0 & feature.0 != 0
@@ -140,6 +159,9 @@ impl Features {
         }
         if valkey >= (8, 1) || valkey == (0, 0) && redis >= (8, 4) {
             features.0 |= Features::SET_IFEQ.0;
+        }
+        if valkey >= (9, 0) || valkey == (0, 0) && redis >= (7, 4) {
+            features.0 |= Features::FIELD_EXPIRY.0;
         }
         features
     }
@@ -257,21 +279,23 @@ mod tests {
 
     #[test]
     fn versions_decide_on_features() {
-        for (info, nx_get, ifeq) in [
-            ("redis_version:6.2.14\r\n", false, false),
-            ("# Server\r\nredis_version:7.0.15\r\n", true, false),
-            ("redis_version:8.0.0\r\n", true, false),
-            ("redis_version:8.4.0\r\n", true, true),
-            ("redis_version:10.0.0\r\n", true, true),
-            ("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\n", true, false),
-            ("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.8\r\n", true, true),
-            ("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\n", true, true),
-            ("redis_version:unstable\r\n", false, false),
-            ("", false, false),
+        for (info, nx_get, ifeq, fields) in [
+            ("redis_version:6.2.14\r\n", false, false, false),
+            ("# Server\r\nredis_version:7.0.15\r\n", true, false, false),
+            ("redis_version:7.4.1\r\n", true, false, true),
+            ("redis_version:8.0.0\r\n", true, false, true),
+            ("redis_version:8.4.0\r\n", true, true, true),
+            ("redis_version:10.0.0\r\n", true, true, true),
+            ("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\n", true, false, false),
+            ("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.8\r\n", true, true, false),
+            ("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\n", true, true, true),
+            ("redis_version:unstable\r\n", false, false, false),
+            ("", false, false, false),
         ] {
             let features = Features::of(info);
             assert_eq!(features.has(Features::SET_NX_GET), nx_get, "{info}");
             assert_eq!(features.has(Features::SET_IFEQ), ifeq, "{info}");
+            assert_eq!(features.has(Features::FIELD_EXPIRY), fields, "{info}");
         }
     }
 

@@ -1,0 +1,437 @@
+//! What is sent for each operation on a slot, and what the replies mean.
+
+use ::redis::{Cmd, Pipeline, Value};
+use bytes::Bytes;
+
+use super::fault::{Blame, Fault};
+use super::pending::Batch;
+use super::scripts::{self, Form};
+use super::transport::{Features, Request, checked};
+use crate::envelope::{self, HEAD_LEN, Lease, Place, Seal, Token, value_front};
+use crate::error::ErrorKind;
+use crate::key::{Address, Key};
+use crate::store::{Acquired, Marked, Over, Release};
+use crate::ttl::Ttl;
+
+/// The largest value that travels as a script's argument: past it, sending it ahead under another
+/// key is quicker.
+const INLINE: usize = 4 * 1024;
+
+/// The longest lifetime, far below where the server's clock would overflow: 30,000 years.
+const LONGEST_MILLIS: u64 = 1_000_000_000_000_000;
+
+/// How much longer a stamp lives than the entries under it.
+const STAMP_MARGIN_MILLIS: u64 = 60_000;
+
+/// Reads a slot.
+pub(super) fn get(key: &Key) -> Cmd {
+    match key.address() {
+        Address::Key(key) => {
+            let mut command = Cmd::with_capacity(2, key.len() + 3);
+            command.arg("GET").arg(key);
+            command
+        }
+        Address::Field { hash, field } => {
+            let mut command = Cmd::with_capacity(4, hash.len() + 2 * field.len() + 8);
+            command.arg("HMGET").arg(hash);
+            add_field(&mut command, field);
+            command
+        }
+    }
+}
+
+/// A field of a hash, and the companion with its mark.
+pub(super) fn add_field(command: &mut Cmd, field: &str) {
+    command.arg(field).arg(companion(field));
+}
+
+fn companion(field: &str) -> Vec<u8> {
+    [field.as_bytes(), b"\0r"].concat()
+}
+
+/// The bytes of a slot. `now` is the time of the server.
+pub(super) fn slot(reply: Value, now: u64) -> Result<Option<Bytes>, Fault> {
+    match reply {
+        Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
+        Value::Nil => Ok(None),
+        Value::Array(parts) => {
+            let Ok([bytes, mark]) = <[Value; 2]>::try_from(parts) else { return Err(Fault::unexpected("HMGET")) };
+            field(bytes, mark, now)
+        }
+        _ => Err(Fault::unexpected("GET")),
+    }
+}
+
+/// The bytes of a slot that is a field, from what it and its companion hold.
+pub(super) fn field(bytes: Value, mark: Value, now: u64) -> Result<Option<Bytes>, Fault> {
+    let bytes = match bytes {
+        Value::BulkString(bytes) => bytes,
+        Value::Nil => return Ok(None),
+        _ => return Err(Fault::unexpected("HMGET")),
+    };
+    let mark = match &mark {
+        Value::BulkString(mark) => Some(&**mark),
+        _ => None,
+    };
+    Ok(envelope::from_field(bytes, mark, now).map(Bytes::from))
+}
+
+/// Reads the front of a slot.
+pub(super) fn peek(features: Features, form: Form, key: &Key) -> Cmd {
+    match key.address() {
+        Address::Key(key) => {
+            let mut command = Cmd::with_capacity(4, key.len() + 12);
+            command.arg("GETRANGE").arg(key).arg(0).arg(HEAD_LEN - 1);
+            command
+        }
+        Address::Field { .. } => in_hash(features, form, key, "peek", &[]),
+    }
+}
+
+pub(super) fn set(key: &str, value: &[u8], millis: &str) -> Cmd {
+    let mut command = Cmd::with_capacity(5, key.len() + value.len() + 32);
+    command.arg("SET").arg(key).arg(value).arg("PX").arg(millis);
+    command
+}
+
+/// Empties slots: each command, and whether it counts the entries that it removes rather than the
+/// fields.
+pub(super) fn removals<'a>(names: impl IntoIterator<Item = &'a str>) -> (Pipeline, Vec<bool>) {
+    /// Keys in one `UNLINK`.
+    const CHUNK: usize = 1024;
+    let mut pipeline = Pipeline::new();
+    let mut counts = Vec::new();
+    let mut keys = Vec::new();
+    let flush = |keys: &mut Vec<&str>, pipeline: &mut Pipeline, counts: &mut Vec<bool>| {
+        if !keys.is_empty() {
+            let mut command = Cmd::with_capacity(keys.len() + 1, 64 * keys.len());
+            command.arg("UNLINK").arg(&*keys);
+            pipeline.add_command(command);
+            counts.push(true);
+            keys.clear();
+        }
+    };
+    for name in names {
+        match Address::of(name) {
+            Address::Key(key) => {
+                keys.push(key);
+                if keys.len() == CHUNK {
+                    flush(&mut keys, &mut pipeline, &mut counts);
+                }
+            }
+            Address::Field { hash, field } => {
+                let mut command = Cmd::with_capacity(4, name.len() + field.len() + 8);
+                command.arg("HDEL").arg(hash);
+                add_field(&mut command, field);
+                pipeline.add_command(command);
+                counts.push(false);
+            }
+        }
+    }
+    flush(&mut keys, &mut pipeline, &mut counts);
+    (pipeline, counts)
+}
+
+/// How many entries the commands of [`removals`] have removed.
+pub(super) fn removed(replies: Vec<Value>, counts: &[bool]) -> Result<u64, Fault> {
+    replies.into_iter().zip(counts).try_fold(0, |sum, (reply, counts)| match checked(reply)? {
+        Value::Int(count) if *counts => Ok(sum + u64::try_from(count).unwrap_or(0)),
+        Value::Int(count) => Ok(sum + u64::from(count > 0)),
+        _ => Err(Fault::unexpected("UNLINK")),
+    })
+}
+
+pub(super) fn names(batch: &Batch) -> impl Iterator<Item = &str> {
+    batch.iter().map(|(key, _)| &**key)
+}
+
+/// Several commands that may be sent as one.
+pub(super) fn request(pipeline: Pipeline) -> Request {
+    if pipeline.len() == 1
+        && let Some(command) = pipeline.cmd_iter().next()
+    {
+        return Request::One(command.clone());
+    }
+    Request::Many(pipeline)
+}
+
+/// A command, and the server's time in the same round trip.
+pub(super) fn timed(command: Cmd) -> Request {
+    Request::Many(with_time(command))
+}
+
+/// The same, for a command that grants a lease.
+pub(super) fn timed_once(command: Cmd) -> Request {
+    Request::Once(with_time(command))
+}
+
+fn with_time(command: Cmd) -> Pipeline {
+    let mut pipeline = Pipeline::with_capacity(2);
+    pipeline.add_command(command).cmd("TIME");
+    pipeline
+}
+
+/// A lifetime as the server takes it: neither none nor past its clock's end.
+pub(super) fn bounded(millis: u64) -> String {
+    millis.clamp(1, LONGEST_MILLIS).to_string()
+}
+
+/// A lifetime; 0 is for ever.
+pub(super) fn lifetime(ttl: Ttl) -> String {
+    match ttl {
+        Ttl::Millis(millis) => bounded(millis),
+        Ttl::Forever => "0".to_owned(),
+    }
+}
+
+/// Runs the script of slots that are fields.
+pub(super) fn in_hash(features: Features, form: Form, key: &Key, verb: &str, arguments: &[&[u8]]) -> Cmd {
+    let (hash, field) = match key.address() {
+        Address::Field { hash, field } => (hash, field),
+        Address::Key(hash) => (hash, ""),
+    };
+    let expires: &[u8] = if features.has(Features::FIELD_EXPIRY) { b"1" } else { b"0" };
+    let mut all: Vec<&[u8]> = vec![verb.as_bytes(), field.as_bytes(), expires];
+    all.extend_from_slice(arguments);
+    scripts::FIELD.command(form, &[hash.as_bytes()], &all)
+}
+
+/// Takes a slot.
+pub(super) fn take(features: Features, form: Form, key: &Key, lease: &Lease, over: &Over) -> Cmd {
+    let millis = bounded(lease.millis);
+    let compared = |seen: &Bytes| (seen.slice(..seen.len().min(envelope::COMPARED)), seen.len().to_string());
+    let Address::Key(name) = key.address() else {
+        let first: [&[u8]; 2] = [lease.bytes(), millis.as_bytes()];
+        return match over {
+            Over::Nothing => in_hash(features, form, key, "take", &[first[0], first[1], b"empty"]),
+            Over::Anything => in_hash(features, form, key, "take", &[first[0], first[1], b"any"]),
+            Over::Seen(seen) => {
+                let (head, length) = compared(seen);
+                in_hash(features, form, key, "take", &[first[0], first[1], b"seen", &head, length.as_bytes()])
+            }
+        };
+    };
+    match over {
+        Over::Anything => set(name, lease.bytes(), &millis),
+        Over::Nothing if features.has(Features::SET_NX_GET) => {
+            let mut command = Cmd::with_capacity(7, name.len() + 64);
+            command.arg("SET").arg(name).arg(lease.bytes());
+            command.arg("NX").arg("GET").arg("PX").arg(&millis);
+            command
+        }
+        Over::Nothing => scripts::ACQUIRE.command(form, &[name.as_bytes()], &[lease.bytes(), millis.as_bytes()]),
+        Over::Seen(seen) => {
+            let (head, length) = compared(seen);
+            let arguments = [lease.bytes(), millis.as_bytes(), &head, length.as_bytes()];
+            scripts::DISPLACE.command(form, &[name.as_bytes()], &arguments)
+        }
+    }
+}
+
+/// The reply to [`take`]. `now` is the time of the server.
+pub(super) fn taken(reply: Value, now: u64) -> Result<Acquired, Fault> {
+    match reply {
+        Value::Okay => Ok(Acquired::Taken),
+        Value::Int(number) => Ok(if number > 0 { Acquired::Taken } else { Acquired::Changed }),
+        // What is over by this clock is not by the server's, yet.
+        reply @ Value::Array(_) => Ok(slot(reply, now)?.map_or(Acquired::Changed, Acquired::Held)),
+        reply => Ok(slot(reply, now)?.map_or(Acquired::Taken, Acquired::Held)),
+    }
+}
+
+/// Takes the stamp of a tag, unless it has one.
+pub(super) fn stamp(features: Features, form: Form, tag: &str, new: Token, millis: u64) -> Cmd {
+    let millis = bounded(millis);
+    if features.has(Features::SET_NX_GET) {
+        let mut command = Cmd::with_capacity(7, tag.len() + 64);
+        command.arg("SET").arg(tag).arg(new.bytes()).arg("NX").arg("GET").arg("PX").arg(&millis);
+        return command;
+    }
+    scripts::ACQUIRE.command(form, &[tag.as_bytes()], &[new.bytes(), millis.as_bytes()])
+}
+
+/// Lets a stamp live as long as an entry under it.
+pub(super) fn keep_stamp(features: Features, tag: &str, ttl: Ttl) -> Cmd {
+    let Ttl::Millis(millis) = ttl else {
+        let mut command = ::redis::cmd("PERSIST");
+        command.arg(tag);
+        return command;
+    };
+    let millis = bounded(millis.saturating_add(STAMP_MARGIN_MILLIS));
+    // The same version brought both.
+    if features.has(Features::SET_NX_GET) {
+        let mut command = Cmd::with_capacity(4, tag.len() + 32);
+        command.arg("PEXPIRE").arg(tag).arg(millis).arg("GT");
+        return command;
+    }
+    scripts::KEEP_STAMP.command(Form::Text, &[tag.as_bytes()], &[millis.as_bytes()])
+}
+
+/// Reads the stamps of tags.
+pub(super) fn stamps<'a>(tags: impl IntoIterator<Item = &'a String>) -> Cmd {
+    let mut command = ::redis::cmd("MGET");
+    for tag in tags {
+        command.arg(tag);
+    }
+    command
+}
+
+/// The reply to [`stamps`].
+pub(super) fn seal<'a>(tags: impl IntoIterator<Item = &'a String>, reply: Value) -> Result<Option<Seal>, Fault> {
+    let Value::Array(stamps) = reply else { return Err(Fault::unexpected("MGET")) };
+    let stamped: Option<Vec<_>> = tags.into_iter().zip(&stamps).map(|(tag, stamp)| sealed(tag, stamp)).collect();
+    Ok(stamped.map(Seal::of))
+}
+
+/// A tag with its stamp, if it has one.
+pub(super) fn sealed<'a>(tag: &'a str, stamp: &'a Value) -> Option<(&'a str, &'a [u8])> {
+    match stamp {
+        Value::BulkString(stamp) => Some((tag, stamp)),
+        _ => None,
+    }
+}
+
+/// Marks a value.
+pub(super) fn mark(features: Features, form: Form, key: &Key, id: Token, lease: &Lease, force: bool) -> Cmd {
+    let (millis, front) = (bounded(lease.millis), value_front(id));
+    let force: &[u8] = if force { b"1" } else { b"0" };
+    let arguments = [lease.proof(), millis.as_bytes(), &front, force];
+    match key.address() {
+        Address::Key(key) => scripts::MARK.command(form, &[key.as_bytes()], &arguments),
+        Address::Field { .. } => in_hash(features, form, key, "mark", &arguments),
+    }
+}
+
+/// The reply to [`mark`].
+pub(super) fn marked(value: Value) -> Result<Marked, Fault> {
+    match value {
+        Value::Int(0) => Ok(Marked::Taken),
+        Value::Int(until) => Ok(u64::try_from(until).map_or(Marked::Changed, Marked::Until)),
+        _ => Err(Fault::unexpected("a script")),
+    }
+}
+
+/// Starts a lease's time again.
+pub(super) fn renew(features: Features, form: Form, key: &Key, lease: &Lease) -> Cmd {
+    let millis = bounded(lease.millis);
+    let arguments = [lease.proof(), millis.as_bytes()];
+    match key.address() {
+        Address::Key(key) => scripts::RENEW.command(form, &[key.as_bytes()], &arguments),
+        Address::Field { .. } => in_hash(features, form, key, "renew", &arguments),
+    }
+}
+
+/// Gives a lease back.
+pub(super) fn release(features: Features, form: Form, key: &Key, lease: &Lease, release: Release) -> Cmd {
+    let release = match release {
+        Release::Pause(millis) => millis.min(LONGEST_MILLIS).to_string(),
+        Release::Remove => "remove".to_owned(),
+    };
+    let arguments = [lease.proof(), release.as_bytes()];
+    match key.address() {
+        Address::Key(key) => scripts::RELEASE.command(form, &[key.as_bytes()], &arguments),
+        Address::Field { .. } => in_hash(features, form, key, "release", &arguments),
+    }
+}
+
+/// How a value gets into the place of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// By `SET … IFEQ`, which compares the whole slot, of which a lease in a value's header is a
+    /// part.
+    Compared,
+    /// As the argument of a script.
+    Inline,
+    /// Under another key, from where a script moves it.
+    Ahead,
+}
+
+impl Way {
+    pub(super) fn of(features: Features, key: &Key, lease: &Lease, value: &[u8]) -> Way {
+        match key.address() {
+            // A script's argument is copied twice, and still there is no other way into a hash.
+            Address::Field { .. } => Way::Inline,
+            Address::Key(_) if lease.place() == Place::Slot && features.has(Features::SET_IFEQ) => Way::Compared,
+            Address::Key(_) if value.len() <= INLINE => Way::Inline,
+            Address::Key(_) => Way::Ahead,
+        }
+    }
+}
+
+/// Fills a slot: one command, or two. `now` is the time of the server.
+pub(super) fn fill(
+    features: Features,
+    form: Form,
+    way: Way,
+    (key, lease): (&Key, &Lease),
+    value: &[u8],
+    ttl: Ttl,
+    now: u64,
+) -> Vec<Cmd> {
+    let millis = lifetime(ttl);
+    let Address::Key(name) = key.address() else {
+        let until = match ttl {
+            Ttl::Millis(millis) => now.saturating_add(millis),
+            Ttl::Forever => u64::MAX,
+        };
+        let mut value = value.to_vec();
+        envelope::mark(&mut value, None, until);
+        return vec![in_hash(features, form, key, "fill", &[lease.proof(), &value, millis.as_bytes()])];
+    };
+    match way {
+        Way::Compared => {
+            let mut command = Cmd::with_capacity(7, name.len() + value.len() + 64);
+            command.arg("SET").arg(name).arg(value).arg("IFEQ").arg(lease.bytes());
+            if ttl != Ttl::Forever {
+                command.arg("PX").arg(&millis);
+            }
+            vec![command]
+        }
+        Way::Inline => {
+            let arguments = [lease.proof(), value, millis.as_bytes()];
+            vec![scripts::FILL.command(form, &[name.as_bytes()], &arguments)]
+        }
+        Way::Ahead => {
+            let ahead = ahead_of(name, lease);
+            let moved = move_ahead(form, key, lease, ttl);
+            vec![set(&ahead, value, &bounded(lease.millis)), moved]
+        }
+    }
+}
+
+/// Moves a value that was sent ahead.
+pub(super) fn move_ahead(form: Form, key: &Key, lease: &Lease, ttl: Ttl) -> Cmd {
+    let ahead = ahead_of(key.as_str(), lease);
+    let keys = [key.as_str().as_bytes(), ahead.as_bytes()];
+    scripts::MOVE.command(form, &keys, &[lease.proof(), lifetime(ttl).as_bytes()])
+}
+
+/// The key under which a large value travels ahead: in the same slot of a cluster.
+fn ahead_of(key: &str, lease: &Lease) -> String {
+    let hash_tag = key.split_once('{').and_then(|(_, tail)| tail.find('}')).is_some_and(|length| length > 0);
+    let mut ahead = if hash_tag { key.to_owned() } else { format!("{{{key}}}") };
+    ahead.push_str(":ahead:");
+    for byte in lease.token().bytes() {
+        // Writing to a string does not fail.
+        let _ = std::fmt::Write::write_fmt(&mut ahead, format_args!("{byte:02x}"));
+    }
+    ahead
+}
+
+pub(super) fn truth(value: Value) -> Result<bool, Fault> {
+    match value {
+        Value::Int(number) => Ok(number > 0),
+        _ => Err(Fault::unexpected("a script")),
+    }
+}
+
+/// The reply to the last command of [`fill`].
+pub(super) fn filled(value: Value) -> Result<bool, Fault> {
+    match checked(value)? {
+        Value::Okay => Ok(true),
+        Value::Nil => Ok(false),
+        Value::Int(-1) => Err(Fault::new(ErrorKind::Protocol, Blame::Command, "a value sent ahead is gone")),
+        Value::Int(number) => Ok(number > 0),
+        _ => Err(Fault::unexpected("SET")),
+    }
+}

@@ -1,0 +1,200 @@
+-- One slot that is a field of a hash: an entry in a group.
+--
+-- Such a slot has no lifetime of its own on every server, and no part of it can be written. So a
+-- lease carries its end behind its token, a value carries its own where another one has the mark
+-- of whoever refreshes it, and that mark is in a companion field. Where the server lets fields
+-- expire, they do that too; elsewhere each new lease looks at a few fields, and removes what is
+-- over. Ends are times of the server.
+--
+-- KEYS: the hash. ARGV: a verb, the field, '1' if fields expire here, and what the verb needs.
+
+local hash, verb, field, expires = KEYS[1], ARGV[1], ARGV[2], ARGV[3] == '1'
+local companion = field .. '\0r'
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- Whatever is written below: an end that is none yet is not one that is for ever.
+local existed = redis.call('EXISTS', hash) == 1
+
+-- Without `%d`, which is narrower than that where a `long` has 32 bits.
+local function digits(millis) return string.format('%016.0f', math.min(millis, 9999999999999999)) end
+local function number(text) return tonumber(string.match(text, '^%d+$') or '0') end
+
+local function is_over(bytes)
+  local first = string.sub(bytes, 1, 1)
+  if first == 'L' then return #bytes >= 34 and number(string.sub(bytes, 19, 34)) <= now end
+  if first == 'V' then return #bytes >= 50 and number(string.sub(bytes, 35, 50)) <= now end
+  return false
+end
+
+-- What the field holds.
+local function held()
+  local bytes = redis.call('HGET', hash, field)
+  if not bytes or is_over(bytes) then return false end
+  return bytes
+end
+
+-- Whoever refreshes the value, and until when.
+local function mark()
+  local bytes = redis.call('HGET', hash, companion)
+  if bytes and #bytes == 32 then return bytes end
+  return string.rep('\0', 16) .. string.rep('0', 16)
+end
+
+-- The first bytes of a key of its own that held the same, and its length.
+local function as_key(bytes)
+  local first = string.sub(bytes, 1, 1)
+  if first == 'L' then return string.sub(bytes, 1, 18) .. string.sub(bytes, 35), #bytes - 16 end
+  if first == 'V' and #bytes >= 50 then
+    return string.sub(bytes, 1, 18) .. mark() .. string.sub(bytes, 51, 64), #bytes
+  end
+  return string.sub(bytes, 1, 64), #bytes
+end
+
+local function expire(name, millis)
+  if not expires then return end
+  -- Servers have a bound that is far away, and refuse what is behind it.
+  local done = redis.pcall('HPEXPIRE', hash, math.min(millis, 1000000000000), 'FIELDS', 1, name)
+  if type(done) == 'table' and done.err then expires = false end
+end
+
+-- The hash lives as long as the longest-lived of its fields.
+local function keep(millis)
+  if millis == 0 then
+    redis.call('PERSIST', hash)
+    return
+  end
+  local left = redis.call('PTTL', hash)
+  if not existed or (left >= 0 and left < millis) then redis.call('PEXPIRE', hash, millis) end
+end
+
+-- 0 is for ever.
+local function put(bytes, millis)
+  redis.call('HSET', hash, field, bytes)
+  redis.call('HDEL', hash, companion)
+  if millis > 0 then expire(field, millis) end
+  keep(millis)
+end
+
+local function lease(bytes, millis)
+  put(string.sub(bytes, 1, 18) .. digits(now + millis) .. string.sub(bytes, 19), millis)
+end
+
+local function set_mark(token, millis)
+  redis.call('HSET', hash, companion, token .. digits(now + millis))
+  expire(companion, millis)
+end
+
+-- A value that would expire within its lease lives on for as long.
+local function outlive(bytes, millis)
+  if number(string.sub(bytes, 35, 50)) < now + millis then
+    redis.call('HSET', hash, field, string.sub(bytes, 1, 34) .. digits(now + millis) .. string.sub(bytes, 51))
+    expire(field, millis)
+  end
+  keep(millis)
+end
+
+-- Whether the lease of this proof stands: alone in the field, or beside a value.
+local function is_held(proof)
+  if #proof == 16 then
+    return string.sub(mark(), 1, 16) == proof and redis.call('HEXISTS', hash, field) == 1
+  end
+  if redis.call('HSTRLEN', hash, field) ~= #proof + 16 then return false end
+  return as_key(redis.call('HGET', hash, field)) == proof
+end
+
+-- Removes what is over among a few fields.
+local function sweep()
+  if expires then return end
+  local names = redis.pcall('HRANDFIELD', hash, 5)
+  if names.err then return end
+  local room = 262144
+  for _, name in ipairs(names) do
+    if string.sub(name, -2) == '\0r' then
+      local bytes = redis.call('HGET', hash, name)
+      if bytes and number(string.sub(bytes, 17, 32)) <= now then redis.call('HDEL', hash, name) end
+    elseif room > 0 then
+      local bytes = redis.call('HGET', hash, name)
+      if bytes then
+        room = room - #bytes
+        if is_over(bytes) then redis.call('HDEL', hash, name, name .. '\0r') end
+      end
+    end
+  end
+end
+
+if verb == 'peek' then
+  local bytes = held()
+  return bytes and string.sub((as_key(bytes)), 1, 50)
+end
+
+-- The lease, its time, and over what: 'empty'; 'seen', with the first bytes and the length; 'any'.
+-- 1, or 0 if something else is there than was seen, or what is there.
+if verb == 'take' then
+  local bytes, over = held(), ARGV[6]
+  if bytes and over ~= 'any' then
+    local head, length = as_key(bytes)
+    if head ~= ARGV[4] then
+      if over == 'empty' then return { bytes, mark() } end
+      if head ~= ARGV[7] or length ~= tonumber(ARGV[8]) then return 0 end
+    end
+  end
+  lease(ARGV[4], tonumber(ARGV[5]))
+  sweep()
+  return 1
+end
+
+-- The token, its time, how the value begins, and '1' to take it from others.
+-- 0, or until when it is somebody's, or -1.
+if verb == 'mark' then
+  local bytes = held()
+  if not bytes or #bytes < 50 or string.sub(bytes, 1, 18) ~= ARGV[6] then return -1 end
+  local marked = mark()
+  local taken = number(string.sub(marked, 17, 32))
+  if ARGV[7] == '0' and taken > now and string.sub(marked, 1, 16) ~= ARGV[4] then return taken end
+  local millis = tonumber(ARGV[5])
+  set_mark(ARGV[4], millis)
+  outlive(bytes, millis)
+  return 0
+end
+
+if verb == 'count' then
+  local count = 0
+  for _, name in ipairs(redis.call('HKEYS', hash)) do
+    -- A lease is shorter.
+    if string.sub(name, -2) ~= '\0r' and redis.call('HSTRLEN', hash, name) >= 112 then count = count + 1 end
+  end
+  return count
+end
+
+-- All others begin with the proof of a lease.
+if not is_held(ARGV[4]) then return 0 end
+local is_mark = #ARGV[4] == 16
+
+-- The value, and its time.
+if verb == 'fill' then
+  put(ARGV[5], tonumber(ARGV[6]))
+  return 1
+end
+
+-- Its time.
+if verb == 'renew' then
+  local millis = tonumber(ARGV[5])
+  if is_mark then
+    set_mark(ARGV[4], millis)
+    outlive(redis.call('HGET', hash, field), millis)
+  else
+    lease(ARGV[4], millis)
+  end
+  return 1
+end
+
+-- 'remove', or for how long nobody is to mark the value again.
+if verb == 'release' then
+  if is_mark and ARGV[5] ~= 'remove' then
+    set_mark(string.rep('\0', 16), tonumber(ARGV[5]))
+  else
+    redis.call('HDEL', hash, field, companion)
+  end
+  return 1
+end
+return redis.error_reply('ERR unknown verb')

@@ -1,0 +1,388 @@
+//! The operations of a store, on one slot each.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use ::redis::{Pipeline, Value};
+use bytes::Bytes;
+
+use super::RedisStore;
+use super::breaker::Epoch;
+use super::commands::{self, Way, timed, timed_once, truth};
+use super::fault::{Blame, Fault};
+use super::pending::Pending;
+use super::scripts::Form;
+use super::transport::{self, Features, Reply, Request, Transport, checked};
+use crate::envelope::{Lease, Place, Seal, Token};
+use crate::error::{Error, ErrorKind};
+use crate::key::Key;
+use crate::store::{Acquired, Marked, Over, Read, Release, STAMP_MILLIS, Store, own_tags};
+use crate::ttl::Ttl;
+
+/// Keys that are kept for later unless the server confirms their invalidation.
+struct Undelivered<'a> {
+    pending: &'a Pending,
+    keys: &'a [Key],
+}
+
+impl Drop for Undelivered<'_> {
+    fn drop(&mut self) {
+        if !self.keys.is_empty() {
+            self.pending.add(self.keys.iter().map(Key::as_str));
+        }
+    }
+}
+
+impl<T: Transport> Store for RedisStore<T> {
+    async fn read(&self, key: &Key, by: Instant) -> Result<Read, Error> {
+        let epoch = self.admit()?;
+        let shared = self.shared();
+        let has_pending = shared.pending.any();
+        let checks_role = !has_pending && shared.claims_role_check(by);
+        let outcome = if has_pending || checks_role || !key.tags().is_empty() {
+            // Boxed, as all that is rare: each call carries its futures along.
+            Box::pin(self.read_and_more(epoch, key, checks_role, by)).await
+        } else {
+            let read = |reply| commands::slot(reply, shared.health.clock.now());
+            self.command(epoch, || commands::get(key), read, by).await.map(Read::untagged)
+        };
+        let read = outcome.map_err(|fault| self.told(fault))?;
+        let own_tags = own_tags(key, read.bytes.as_deref().unwrap_or_default());
+        if own_tags.is_empty() {
+            return Ok(read);
+        }
+        let own_seal = Box::pin(self.seal_of(epoch, &own_tags, by)).await.map_err(|fault| self.told(fault))?;
+        Ok(Read { own_seal, ..read })
+    }
+
+    async fn peek(&self, key: &Key, by: Instant) -> Result<Option<Bytes>, Error> {
+        let epoch = self.admit()?;
+        let build = |features, form| commands::peek(features, form, key);
+        let read = |reply| match reply {
+            Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
+            Value::Nil => Ok(None),
+            _ => Err(Fault::unexpected("GETRANGE")),
+        };
+        let peeked = self.scripted(epoch, Request::One, build, read, by).await.map_err(|fault| self.told(fault))?;
+        // A slot without anything has an empty range.
+        Ok(peeked.filter(|bytes| !bytes.is_empty()))
+    }
+
+    async fn stamp(&self, tags: &[String], by: Instant) -> Result<Seal, Error> {
+        let epoch = self.admit_write()?;
+        let new: Vec<Token> = tags.iter().map(|_| Token::random()).collect::<Option<_>>().ok_or_else(Token::none)?;
+        let mut form = Form::Hash;
+        let outcome = loop {
+            // Sent once: a first copy that comes late would bring back a stamp that was taken away.
+            let build = |features| {
+                let mut pipeline = Pipeline::with_capacity(tags.len() + 1);
+                for (tag, new) in tags.iter().zip(&new) {
+                    pipeline.add_command(commands::stamp(features, form, tag, *new, STAMP_MILLIS));
+                }
+                pipeline.cmd("TIME");
+                Request::Once(pipeline)
+            };
+            let read = |reply: Reply| {
+                let stamps: Vec<Value> =
+                    reply.all_timed(self.shared()).into_iter().map(checked).collect::<Result<_, _>>()?;
+                let stamped = tags.iter().zip(&new).zip(&stamps).map(|((tag, new), held)| match held {
+                    Value::Nil => Ok((tag.as_str(), &new.bytes()[..])),
+                    held => commands::sealed(tag, held).ok_or_else(|| Fault::unexpected("SET")),
+                });
+                Ok(Seal::of(stamped.collect::<Result<Vec<_>, _>>()?))
+            };
+            let outcome = self.exchange(epoch, build, read, by).await;
+            match &outcome {
+                Err(fault) if form == Form::Hash && fault.blame == Blame::Script => form = Form::Text,
+                // Not what the version promised: another server that speaks the protocol.
+                Err(fault) if form == Form::Hash && is_refused(fault) => {
+                    self.deny(Features::SET_NX_GET);
+                    form = Form::Text;
+                }
+                _ => break outcome,
+            }
+        };
+        self.written(outcome)
+    }
+
+    async fn take(&self, key: &Key, lease: &Lease, over: &Over, by: Instant) -> Result<Acquired, Error> {
+        let epoch = self.admit_write()?;
+        // It does away with what was there, as they would.
+        let settled = match over {
+            Over::Anything => self.shared().pending.find_all([key.as_str()]),
+            Over::Nothing | Over::Seen(_) => Vec::new(),
+        };
+        let build = |features, form| commands::take(features, form, key, lease, over);
+        let read = |reply| commands::taken(reply, self.shared().health.clock.now());
+        let mut outcome = self.scripted(epoch, timed_once, build, read, by).await;
+        if outcome.as_ref().is_err_and(is_refused) && matches!(over, Over::Nothing) {
+            // Not what the version promised: another server that speaks the protocol.
+            self.deny(Features::SET_NX_GET);
+            outcome = self.scripted(epoch, timed_once, build, read, by).await;
+        }
+        if outcome.is_ok() {
+            self.shared().pending.delivered(&settled);
+        }
+        self.granted(key, lease, outcome)
+    }
+
+    async fn mark(&self, key: &Key, id: Token, lease: &Lease, force: bool, by: Instant) -> Result<Marked, Error> {
+        debug_assert_eq!(lease.place(), Place::Value);
+        let epoch = self.admit_write()?;
+        let build = |features, form| commands::mark(features, form, key, id, lease, force);
+        let outcome = self.scripted(epoch, timed_once, build, commands::marked, by).await;
+        match outcome {
+            // Nothing was written: that says nothing about writes.
+            Ok(marked @ (Marked::Until(_) | Marked::Changed)) => Ok(marked),
+            outcome => self.granted(key, lease, outcome),
+        }
+    }
+
+    async fn fill(&self, key: &Key, lease: &Lease, value: Bytes, ttl: Ttl, by: Instant) -> Result<bool, Error> {
+        // An invalidation that did not arrive still voids what was computed before it.
+        if self.is_voided(key) {
+            self.abandon(key, lease, Release::Pause(0));
+            return Ok(false);
+        }
+        let outcome = match self.admit_write() {
+            Ok(epoch) => self.written(self.fill_by_size(epoch, key, lease, &value, ttl, by).await),
+            Err(error) => Err(error),
+        };
+        if outcome.is_err() {
+            // Whether or not it arrived, or still does: once the lease is gone it stores nothing.
+            self.abandon(key, lease, Release::Pause(0));
+        }
+        outcome
+    }
+
+    async fn renew(&self, key: &Key, lease: &Lease, by: Instant) -> Result<bool, Error> {
+        let epoch = self.admit()?;
+        let build = |features, form| commands::renew(features, form, key, lease);
+        self.scripted(epoch, timed, build, truth, by).await.map_err(|fault| self.told(fault))
+    }
+
+    async fn release(&self, key: &Key, lease: &Lease, release: Release, by: Instant) -> Result<bool, Error> {
+        let epoch = self.admit()?;
+        // By its text: by its hash a server that does not know it yet would be asked twice, and
+        // a retry on the same connection might overtake the second time.
+        let build = |features| timed(commands::release(features, Form::Text, key, lease, release));
+        let read = |reply: Reply| truth(reply.timed(self.shared())?);
+        self.exchange(epoch, build, read, by).await.map_err(|fault| self.told(fault))
+    }
+
+    async fn invalidate(&self, keys: &[Key], by: Instant) -> Result<u64, Error> {
+        if keys.is_empty() {
+            return Ok(0);
+        }
+        let earlier = self.shared().pending.find_all(keys.iter().map(Key::as_str));
+        // Also where this future is dropped.
+        let mut undelivered = Undelivered { pending: &self.shared().pending, keys };
+        let epoch = self.shared().health.epoch();
+        let (removals, counts) = commands::removals(keys.iter().map(Key::as_str));
+        let build = |_| commands::request(removals.clone());
+        let read = |reply: Reply| commands::removed(reply.all(), &counts);
+        let outcome = self.exchange(epoch, build, read, by).await;
+        if outcome.is_ok() {
+            undelivered.keys = &[];
+            self.shared().pending.delivered(&earlier);
+            if self.shared().health.is_down() {
+                self.probe(true);
+            }
+        }
+        outcome.map_err(|fault| self.told(fault))
+    }
+
+    async fn count(&self, group: &Key, by: Instant) -> Result<u64, Error> {
+        let epoch = self.admit()?;
+        if !self.shared().pending.find_all([group.as_str()]).is_empty() {
+            self.deliver(epoch).await.map_err(|fault| self.told(fault))?;
+        }
+        let build = |features, form| commands::in_hash(features, form, group, "count", &[]);
+        let read = |reply| match reply {
+            Value::Int(count) => Ok(u64::try_from(count).unwrap_or(0)),
+            _ => Err(Fault::unexpected("a script")),
+        };
+        self.scripted(epoch, timed, build, read, by).await.map_err(|fault| self.told(fault))
+    }
+
+    async fn ping(&self, by: Instant) -> Result<(), Error> {
+        let epoch = self.admit()?;
+        let read = |value| match value {
+            Value::SimpleString(_) | Value::BulkString(_) => Ok(()),
+            _ => Err(Fault::unexpected("PING")),
+        };
+        self.command(epoch, || ::redis::cmd("PING"), read, by).await.map_err(|fault| self.told(fault))
+    }
+
+    fn abandon(&self, key: &Key, lease: &Lease, release: Release) {
+        if self.shared().health.is_down() {
+            return self.keep_abandoned(key, lease, release);
+        }
+        let (store, key, lease) = (self.clone(), key.clone(), *lease);
+        self.core.transport.aside(async move {
+            let by = Instant::now() + store.shared().timeout;
+            if store.release(&key, &lease, release, by).await.is_err() {
+                store.keep_abandoned(&key, &lease, release);
+            }
+        });
+    }
+
+    fn queue_invalidation(&self, key: &Key) {
+        self.shared().pending.add([key.as_str()]);
+        if !self.shared().health.is_down() {
+            self.deliver_aside();
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.shared().health.clock.now()
+    }
+
+    fn not_before(&self) -> u64 {
+        self.shared().pending.not_before()
+    }
+}
+
+/// The server knows no such command, or no such form of it.
+fn is_refused(fault: &Fault) -> bool {
+    fault.blame == Blame::Command && fault.error.kind() == ErrorKind::Protocol
+}
+
+impl<T: Transport> RedisStore<T> {
+    fn deny(&self, feature: Features) {
+        self.shared().denied.fetch_or(feature.bits(), Relaxed);
+    }
+
+    /// Whether something that concerns the entry is still to be invalidated.
+    pub(super) fn is_voided(&self, key: &Key) -> bool {
+        let pending = &self.shared().pending;
+        pending.any() && !pending.find_all(key.concerned_by()).is_empty()
+    }
+
+    /// A slot that is not given back makes everybody wait for nobody until its lease ends, so it is
+    /// emptied like one that was invalidated; so is a value that is known to be out of date. Any
+    /// other mark in a value ends by itself.
+    fn keep_abandoned(&self, key: &Key, lease: &Lease, release: Release) {
+        if lease.place() == Place::Slot || release == Release::Remove {
+            self.shared().pending.add_if_room(key.as_str());
+        }
+    }
+
+    /// A read, and in the same round trip what goes with it: the stamps of the entry's tags, the
+    /// server's role, and ahead of all the undelivered invalidations that concern the entry. Others
+    /// go in the background.
+    async fn read_and_more(&self, epoch: Epoch, key: &Key, checks_role: bool, by: Instant) -> Result<Read, Fault> {
+        let shared = self.shared();
+        let batch = shared.pending.find_all(key.concerned_by());
+        let (removals, counts) = commands::removals(commands::names(&batch));
+        let build = |_| {
+            let mut pipeline = removals.clone();
+            pipeline.add_command(commands::get(key));
+            if !key.tags().is_empty() {
+                pipeline.add_command(commands::stamps(key.tags()));
+            }
+            if checks_role {
+                pipeline.cmd("ROLE").cmd("TIME");
+            }
+            commands::request(pipeline)
+        };
+        let read = |reply: Reply| {
+            let sent = reply.sent();
+            let mut replies = reply.all().into_iter();
+            // What follows counts only if these do: a replica refuses them alone.
+            commands::removed(replies.by_ref().take(counts.len()).collect(), &counts)?;
+            let mut next = || checked(replies.next().unwrap_or_default());
+            let bytes = commands::slot(next()?, shared.health.clock.now());
+            let seal = match key.tags() {
+                [] => Some(Seal::default()),
+                tags => commands::seal(tags, next()?)?,
+            };
+            if checks_role {
+                if transport::name_of_role(&replies.next().unwrap_or_default()) == Some("slave") {
+                    return Err(Fault::replica());
+                }
+                if let (Some(time), Some(sent)) = (replies.next(), sent) {
+                    shared.note_time(&time, sent);
+                }
+            }
+            Ok(Read { seal, ..Read::untagged(bytes?) })
+        };
+        let read = self.exchange(epoch, build, read, by).await?;
+        if shared.pending.any() {
+            shared.pending.delivered(&batch);
+            shared.pending.settle_losses(shared.health.clock.now());
+            if shared.pending.any() && shared.claims_delivery() {
+                self.deliver_aside();
+            }
+        }
+        Ok(read)
+    }
+
+    /// The seal of tags that a value has of its own. One whose invalidation is still to be delivered
+    /// has none.
+    async fn seal_of(&self, epoch: Epoch, tags: &[String], by: Instant) -> Result<Option<Seal>, Fault> {
+        if !self.shared().pending.find_all(tags.iter().map(String::as_str)).is_empty() {
+            return Ok(None);
+        }
+        self.command(epoch, || commands::stamps(tags), |reply| commands::seal(tags, reply), by).await
+    }
+
+    async fn fill_by_size(
+        &self,
+        epoch: Epoch,
+        key: &Key,
+        lease: &Lease,
+        value: &[u8],
+        ttl: Ttl,
+        by: Instant,
+    ) -> Result<bool, Fault> {
+        let mut tags = own_tags(key, value);
+        tags.extend_from_slice(key.tags());
+        let now = self.shared().health.clock.now();
+        // As the server's features have it, unless that was tried.
+        let attempt = async |way: Option<Way>, form: Form| {
+            let build = |features: Features| {
+                let way = way.unwrap_or_else(|| Way::of(features, key, lease, value));
+                let mut pipeline = Pipeline::new();
+                for command in commands::fill(features, form, way, (key, lease), value, ttl, now) {
+                    pipeline.add_command(command);
+                }
+                for tag in &tags {
+                    pipeline.add_command(commands::keep_stamp(features, tag, ttl));
+                }
+                commands::request(pipeline)
+            };
+            let read = |reply: Reply| {
+                let mut replies = reply.all();
+                replies.truncate(replies.len().saturating_sub(tags.len()));
+                // Of what was sent ahead, too.
+                let last = replies.pop().unwrap_or_default();
+                replies.into_iter().try_for_each(|reply| checked(reply).map(drop))?;
+                commands::filled(last)
+            };
+            self.exchange_sized(epoch, value.len(), build, read, by).await
+        };
+        let outcome = attempt(None, Form::Hash).await;
+        let Err(fault) = &outcome else { return outcome };
+        // A guess that holds unless the connection was made anew meanwhile: then nothing was sent
+        // ahead, which the script notices.
+        let large = Way::of(self.shared().allowed(Features::default()), key, lease, value) == Way::Ahead;
+        match (fault.blame, fault.error.kind()) {
+            (Blame::Script, _) if large => {
+                let build = |_| timed(commands::move_ahead(Form::Text, key, lease, ttl));
+                let read = |reply: Reply| commands::filled(reply.timed(self.shared())?);
+                return self.exchange(epoch, build, read, by).await;
+            }
+            (Blame::Script, _) => {}
+            (Blame::Command, ErrorKind::Protocol) => {
+                if lease.place() == Place::Slot {
+                    self.deny(Features::SET_IFEQ);
+                }
+            }
+            // A user confined to a pattern of keys, where the one sent ahead has no place.
+            (Blame::Server, ErrorKind::Auth) if large => {}
+            _ => return outcome,
+        }
+        attempt(Some(Way::Inline), Form::Text).await
+    }
+}
