@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::lease::Leased;
 use super::timer::Timer;
 use super::work::Work;
-use super::{Engine, tell};
+use super::{Engine, sealed, tell};
 use crate::cache::count;
 use crate::codec::Root;
 use crate::envelope::{self, Header, OwnTags, Seal, Token};
@@ -109,7 +109,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
         let keys: Vec<String> = names.iter().map(|name| key.tag_key(name)).collect();
         match self.store.stamp(&keys, self.cache.deadline()).await {
-            Ok(seal) => OwnTags::new(names, seal).or_else(|| {
+            Ok(stamps) => OwnTags::new(names, sealed(&keys, &stamps)).or_else(|| {
                 tell_encode(plan, key, &Error::new(ErrorKind::Codec, "it has too many tags"));
                 None
             }),

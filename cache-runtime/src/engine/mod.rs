@@ -144,7 +144,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     async fn stamp(&self, key: &Key, by: Instant) -> Result<Seal, Error> {
         match key.tags() {
             [] => Ok(Seal::default()),
-            tags => self.store.stamp(tags, by).await,
+            tags => self.store.stamp(tags, by).await.map(|stamps| sealed(tags, &stamps)),
         }
     }
 }
@@ -206,6 +206,11 @@ fn decode<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<Option<V>, S
         return Ok((plan.nones.none)());
     }
     (plan.codec.decode)(envelope::payload(bytes)).map(Some).map_err(|error| error.to_string())
+}
+
+/// The seal of tags with these stamps.
+fn sealed(tags: &[String], stamps: &[Bytes]) -> Seal {
+    Seal::of(tags.iter().zip(stamps).map(|(tag, stamp)| (tag.as_str(), &**stamp)))
 }
 
 /// How long a slot stays leased if its holder says nothing more: as the attribute says, which

@@ -6,8 +6,8 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::memory::MemoryStore;
-use super::{Acquired, Marked, Over, Read, Release, Store};
-use crate::envelope::{Lease, Seal, Token};
+use super::{Acquired, Asked, Ended, Marked, Over, Read, Release, Store};
+use crate::envelope::{Lease, Token};
 use crate::error::Error;
 use crate::key::Key;
 use crate::ttl::Ttl;
@@ -35,10 +35,24 @@ macro_rules! delegate {
     )*};
 }
 
+macro_rules! delegate_many {
+    ($($verb:ident($argument:ident: $type:ty) -> $output:ty;)*) => {$(
+        fn $verb(&self, $argument: $type) -> impl Future<Output = Vec<Result<$output, Error>>> + Send {
+            async move {
+                match self {
+                    Face::Memory(store) => store.$verb($argument).await,
+                    Face::Redis(store) => store.$verb($argument).await,
+                    Face::Unusable(error) => $argument.iter().map(|_| Err(Error::clone(error))).collect(),
+                }
+            }
+        }
+    )*};
+}
+
 impl<R: Store> Store for Face<'_, R> {
     delegate! {
         read(key: &Key) -> Read;
-        stamp(tags: &[String]) -> Seal;
+        stamp(tags: &[String]) -> Vec<Bytes>;
         peek(key: &Key) -> Option<Bytes>;
         take(key: &Key, lease: &Lease, over: &Over) -> Acquired;
         mark(key: &Key, id: Token, lease: &Lease, force: bool) -> Marked;
@@ -48,6 +62,13 @@ impl<R: Store> Store for Face<'_, R> {
         invalidate(keys: &[Key]) -> u64;
         count(group: &Key) -> u64;
         ping() -> ();
+    }
+
+    delegate_many! {
+        read_many(keys: &[&Key]) -> Read;
+        take_many(slots: &[Asked<'_>]) -> Acquired;
+        end_many(slots: &[Ended<'_>]) -> bool;
+        renew_many(leases: &[(Key, Lease)]) -> bool;
     }
 
     fn abandon(&self, key: &Key, lease: &Lease, release: Release) {

@@ -14,7 +14,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use super::{Acquired, Marked, Over, Read, Release, STAMP_MILLIS, Store, own_tags};
+use super::{Acquired, Asked, End, Ended, Marked, Over, Read, Release, STAMP_MILLIS, Store, own_tags};
 use crate::envelope::{self, COMPARED, HEAD_LEN, Head, Lease, Place, Seal, Token};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Address, Key};
@@ -122,7 +122,7 @@ impl MemoryStore {
 
     fn seal_of<'a>(&self, tags: impl Iterator<Item = &'a str>) -> Option<Seal> {
         let stamped: Vec<_> = tags.map(|tag| Some((tag, self.stamp_of(tag)?))).collect::<Option<_>>()?;
-        Some(seal(&stamped))
+        Some(Seal::of(stamped.iter().map(|(tag, stamp)| (*tag, &**stamp))))
     }
 
     /// Sees to it that the stamps live as long as an entry under them.
@@ -261,10 +261,6 @@ impl Shard {
     }
 }
 
-fn seal(stamped: &[(&str, Bytes)]) -> Seal {
-    Seal::of(stamped.iter().map(|(tag, stamp)| (*tag, &**stamp)))
-}
-
 fn cost(key: &str, slot: &Slot) -> i64 {
     i64::try_from(key.len() + slot.bytes.len() + OVERHEAD).unwrap_or(i64::MAX)
 }
@@ -324,7 +320,7 @@ impl Store for MemoryStore {
         ready(Ok(Read { bytes, seal, own_seal }))
     }
 
-    fn stamp(&self, tags: &[String], _: Instant) -> impl Future<Output = Result<Seal, Error>> + Send {
+    fn stamp(&self, tags: &[String], _: Instant) -> impl Future<Output = Result<Vec<Bytes>, Error>> + Send {
         let stamp = |tag: &String| {
             let new = Token::random()?;
             Some(self.update(tag, |slot| match slot {
@@ -335,8 +331,7 @@ impl Store for MemoryStore {
                 }
             }))
         };
-        let stamped: Option<Vec<_>> = tags.iter().map(|tag| Some((tag.as_str(), stamp(tag)?))).collect();
-        ready(stamped.map(|stamped| seal(&stamped)).ok_or_else(Token::none))
+        ready(tags.iter().map(stamp).collect::<Option<_>>().ok_or_else(Token::none))
     }
 
     fn peek(&self, key: &Key, _: Instant) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send {
@@ -442,6 +437,41 @@ impl Store for MemoryStore {
 
     fn invalidate(&self, keys: &[Key], _: Instant) -> impl Future<Output = Result<u64, Error>> + Send {
         ready(Ok(keys.iter().map(|key| u64::from(self.empty(key.as_str()))).sum()))
+    }
+
+    async fn read_many(&self, keys: &[&Key]) -> Vec<Result<Read, Error>> {
+        let mut reads = Vec::with_capacity(keys.len());
+        for key in keys {
+            reads.push(self.read(key, self.started).await);
+        }
+        reads
+    }
+
+    async fn take_many(&self, slots: &[Asked<'_>]) -> Vec<Result<Acquired, Error>> {
+        let mut taken = Vec::with_capacity(slots.len());
+        for Asked { key, lease, over } in slots {
+            taken.push(self.take(key, lease, over, self.started).await);
+        }
+        taken
+    }
+
+    async fn end_many(&self, slots: &[Ended<'_>]) -> Vec<Result<bool, Error>> {
+        let mut ended = Vec::with_capacity(slots.len());
+        for Ended { key, lease, end } in slots {
+            ended.push(match end {
+                End::Fill(value, ttl) => self.fill(key, lease, value.clone(), *ttl, self.started).await,
+                End::Release(release) => self.release(key, lease, *release, self.started).await,
+            });
+        }
+        ended
+    }
+
+    async fn renew_many(&self, leases: &[(Key, Lease)]) -> Vec<Result<bool, Error>> {
+        let mut renewed = Vec::with_capacity(leases.len());
+        for (key, lease) in leases {
+            renewed.push(self.renew(key, lease, self.started).await);
+        }
+        renewed
     }
 
     fn count(&self, group: &Key, _: Instant) -> impl Future<Output = Result<u64, Error>> + Send {

@@ -58,6 +58,29 @@ pub(crate) enum Over {
     Anything,
 }
 
+/// One of many slots that are taken.
+#[derive(Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) key: &'a Key,
+    pub(crate) lease: Lease,
+    pub(crate) over: Over,
+}
+
+/// One of many leases that end.
+#[derive(Debug)]
+pub(crate) struct Ended<'a> {
+    pub(crate) key: &'a Key,
+    pub(crate) lease: Lease,
+    pub(crate) end: End,
+}
+
+/// How a lease ends.
+#[derive(Clone, Debug)]
+pub(crate) enum End {
+    Fill(Bytes, Ttl),
+    Release(Release),
+}
+
 /// What `take` found.
 #[derive(Debug)]
 pub(crate) enum Acquired {
@@ -105,8 +128,8 @@ pub(crate) trait Store: Send + Sync {
     /// The bytes in the slot, and the seals of its tags.
     fn read(&self, key: &Key, by: Instant) -> impl Future<Output = Result<Read, Error>> + Send;
 
-    /// The seal of these tags, by the keys of their stamps; those that have none get one.
-    fn stamp(&self, tags: &[String], by: Instant) -> impl Future<Output = Result<Seal, Error>> + Send;
+    /// The stamps of these tags, by the keys of them; those that have none get one.
+    fn stamp(&self, tags: &[String], by: Instant) -> impl Future<Output = Result<Vec<Bytes>, Error>> + Send;
 
     /// The first [`HEAD_LEN`](crate::envelope::HEAD_LEN) bytes in the slot, at the same cost
     /// whatever its size. It does not look for undelivered invalidations: whoever acts on what it
@@ -161,6 +184,19 @@ pub(crate) trait Store: Send + Sync {
     /// Empties the slots, which may be whole groups, or stamps; how many held something. Where it
     /// fails, the keys are kept and emptied before anything that they concern is read again.
     fn invalidate(&self, keys: &[Key], by: Instant) -> impl Future<Output = Result<u64, Error>> + Send;
+
+    /// [`read`](Store::read), of many slots. Like the others of many, it may take several round trips,
+    /// each of which has its own time-out; after one that failed no more are made.
+    fn read_many(&self, keys: &[&Key]) -> impl Future<Output = Vec<Result<Read, Error>>> + Send;
+
+    /// [`take`](Store::take), of many slots.
+    fn take_many(&self, slots: &[Asked<'_>]) -> impl Future<Output = Vec<Result<Acquired, Error>>> + Send;
+
+    /// [`fill`](Store::fill) or [`release`](Store::release), of many slots.
+    fn end_many(&self, slots: &[Ended<'_>]) -> impl Future<Output = Vec<Result<bool, Error>>> + Send;
+
+    /// [`renew`](Store::renew), of many leases.
+    fn renew_many(&self, leases: &[(Key, Lease)]) -> impl Future<Output = Vec<Result<bool, Error>>> + Send;
 
     /// How many values a group holds.
     fn count(&self, group: &Key, by: Instant) -> impl Future<Output = Result<u64, Error>> + Send;

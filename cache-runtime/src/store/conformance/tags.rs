@@ -29,8 +29,13 @@ async fn read(store: &impl Store, key: &Key) -> Read {
     store.read(key, by()).await.expect("the store answers")
 }
 
+fn seal(tags: &[String], stamps: &[Bytes]) -> Seal {
+    Seal::of(tags.iter().zip(stamps).map(|(tag, stamp)| (tag.as_str(), &**stamp)))
+}
+
 async fn stamped(store: &impl Store, key: &Key) -> Seal {
-    store.stamp(key.tags(), by()).await.expect("the store answers")
+    let stamps = store.stamp(key.tags(), by()).await.expect("the store answers");
+    seal(key.tags(), &stamps)
 }
 
 /// A value with tags of its own.
@@ -111,7 +116,7 @@ async fn own_tags_are_read_behind_the_value(store: &impl Store) {
     let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>();
     let names = own(&["green", "r%20d"]);
     let keys: Vec<String> = names.iter().map(|name| key.tag_key(name)).collect();
-    let seal = store.stamp(&keys, by()).await.unwrap();
+    let seal = seal(&keys, &store.stamp(&keys, by()).await.unwrap());
     let lease = Lease::new(token(), Seal::default(), 10_000);
     assert!(acquired(store, &key, &lease).await);
     let value = sealed(&key, Seal::default(), &OwnTags::new(names.clone(), seal).unwrap());

@@ -10,6 +10,7 @@ mod clock;
 mod commands;
 mod fault;
 mod health;
+mod many;
 mod pending;
 mod scripts;
 mod slots;

@@ -16,7 +16,7 @@ use super::transport::{self, Features, Reply, Request, Transport, checked};
 use crate::envelope::{Lease, Place, Seal, Token};
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
-use crate::store::{Acquired, Marked, Over, Read, Release, STAMP_MILLIS, Store, own_tags};
+use crate::store::{Acquired, Asked, Ended, Marked, Over, Read, Release, STAMP_MILLIS, Store, own_tags};
 use crate::ttl::Ttl;
 
 /// Keys that are kept for later unless the server confirms their invalidation.
@@ -68,7 +68,7 @@ impl<T: Transport> Store for RedisStore<T> {
         Ok(peeked.filter(|bytes| !bytes.is_empty()))
     }
 
-    async fn stamp(&self, tags: &[String], by: Instant) -> Result<Seal, Error> {
+    async fn stamp(&self, tags: &[String], by: Instant) -> Result<Vec<Bytes>, Error> {
         let epoch = self.admit_write()?;
         let new: Vec<Token> = tags.iter().map(|_| Token::random()).collect::<Option<_>>().ok_or_else(Token::none)?;
         let mut form = Form::Hash;
@@ -83,13 +83,13 @@ impl<T: Transport> Store for RedisStore<T> {
                 Request::Once(pipeline)
             };
             let read = |reply: Reply| {
-                let stamps: Vec<Value> =
-                    reply.all_timed(self.shared()).into_iter().map(checked).collect::<Result<_, _>>()?;
-                let stamped = tags.iter().zip(&new).zip(&stamps).map(|((tag, new), held)| match held {
-                    Value::Nil => Ok((tag.as_str(), &new.bytes()[..])),
-                    held => commands::sealed(tag, held).ok_or_else(|| Fault::unexpected("SET")),
-                });
-                Ok(Seal::of(stamped.collect::<Result<Vec<_>, _>>()?))
+                let stamps =
+                    reply.all_timed(self.shared()).into_iter().zip(&new).map(|(held, new)| match checked(held)? {
+                        Value::Nil => Ok(Bytes::copy_from_slice(new.bytes())),
+                        Value::BulkString(held) => Ok(Bytes::from(held)),
+                        _ => Err(Fault::unexpected("SET")),
+                    });
+                stamps.collect::<Result<Vec<_>, _>>()
             };
             let outcome = self.exchange(epoch, build, read, by).await;
             match &outcome {
@@ -192,6 +192,22 @@ impl<T: Transport> Store for RedisStore<T> {
         outcome.map_err(|fault| self.told(fault))
     }
 
+    async fn read_many(&self, keys: &[&Key]) -> Vec<Result<Read, Error>> {
+        self.read_all(keys).await
+    }
+
+    async fn take_many(&self, slots: &[Asked<'_>]) -> Vec<Result<Acquired, Error>> {
+        self.take_all(slots).await
+    }
+
+    async fn end_many(&self, slots: &[Ended<'_>]) -> Vec<Result<bool, Error>> {
+        self.end_all(slots).await
+    }
+
+    async fn renew_many(&self, leases: &[(Key, Lease)]) -> Vec<Result<bool, Error>> {
+        self.renew_all(leases).await
+    }
+
     async fn count(&self, group: &Key, by: Instant) -> Result<u64, Error> {
         let epoch = self.admit()?;
         if !self.shared().pending.find_all([group.as_str()]).is_empty() {
@@ -244,12 +260,12 @@ impl<T: Transport> Store for RedisStore<T> {
 }
 
 /// The server knows no such command, or no such form of it.
-fn is_refused(fault: &Fault) -> bool {
+pub(super) fn is_refused(fault: &Fault) -> bool {
     fault.blame == Blame::Command && fault.error.kind() == ErrorKind::Protocol
 }
 
 impl<T: Transport> RedisStore<T> {
-    fn deny(&self, feature: Features) {
+    pub(super) fn deny(&self, feature: Features) {
         self.shared().denied.fetch_or(feature.bits(), Relaxed);
     }
 
@@ -262,7 +278,7 @@ impl<T: Transport> RedisStore<T> {
     /// A slot that is not given back makes everybody wait for nobody until its lease ends, so it is
     /// emptied like one that was invalidated; so is a value that is known to be out of date. Any
     /// other mark in a value ends by itself.
-    fn keep_abandoned(&self, key: &Key, lease: &Lease, release: Release) {
+    pub(super) fn keep_abandoned(&self, key: &Key, lease: &Lease, release: Release) {
         if lease.place() == Place::Slot || release == Release::Remove {
             self.shared().pending.add_if_room(key.as_str());
         }
@@ -327,7 +343,7 @@ impl<T: Transport> RedisStore<T> {
         self.command(epoch, || commands::stamps(tags), |reply| commands::seal(tags, reply), by).await
     }
 
-    async fn fill_by_size(
+    pub(super) async fn fill_by_size(
         &self,
         epoch: Epoch,
         key: &Key,

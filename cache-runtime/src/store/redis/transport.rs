@@ -145,6 +145,10 @@ impl Features {
         Features(self.0 & !bits)
     }
 
+    pub(crate) fn from_bits(bits: u8) -> Features {
+        Features(bits)
+    }
+
     pub(crate) fn bits(self) -> u8 {
         self.0
     }

@@ -1,0 +1,480 @@
+//! The operations on many slots at once: pipelines, in parts that fit a connection.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::mem::{Discriminant, discriminant};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::time::Instant;
+
+use ::redis::{Cmd, Pipeline, Value};
+use bytes::Bytes;
+
+use super::RedisStore;
+use super::commands::{self, Way};
+use super::fault::{Blame, Fault};
+use super::scripts::Form;
+use super::slots::is_refused;
+use super::transport::{self, Features, Reply, Request, Transport, checked};
+use crate::envelope::{Lease, Seal};
+use crate::error::{Error, ErrorKind};
+use crate::key::{Address, Key};
+use crate::store::{Acquired, Asked, End, Ended, Over, Read, Release, Store, own_tags};
+use crate::ttl::Ttl;
+
+/// So many slots in one round trip, and about so many bytes.
+const MOST: usize = 1024;
+const MOST_BYTES: usize = 1 << 20;
+
+/// The scripts of one pipeline: each is named by its text once, and is known then.
+#[derive(Default)]
+struct Forms(HashSet<(bool, Option<Discriminant<Over>>)>);
+
+impl Forms {
+    /// How the script for a slot of this kind is named, of an operation that has one for each.
+    fn of(&mut self, key: &Key, over: Option<&Over>) -> Form {
+        let in_hash = matches!(key.address(), Address::Field { .. });
+        let over = over.filter(|_| !in_hash).map(discriminant);
+        if self.0.insert((in_hash, over)) { Form::Text } else { Form::Hash }
+    }
+}
+
+/// The results for those that were not reached, because of what happened before.
+fn fill_up<R>(results: &mut Vec<Result<R, Error>>, count: usize, error: &Error) {
+    results.resize_with(count, || Err(error.clone()));
+}
+
+impl<T: Transport> RedisStore<T> {
+    fn part_deadline(&self) -> Instant {
+        Instant::now() + self.shared().timeout
+    }
+
+    pub(super) async fn read_all(&self, keys: &[&Key]) -> Vec<Result<Read, Error>> {
+        let mut reads = Vec::with_capacity(keys.len());
+        for part in keys.chunks(MOST) {
+            match self.read_part(part).await {
+                Ok(part) => reads.extend(part.into_iter().map(Ok)),
+                Err(error) => {
+                    fill_up(&mut reads, keys.len(), &error);
+                    break;
+                }
+            }
+        }
+        reads
+    }
+
+    async fn read_part(&self, keys: &[&Key]) -> Result<Vec<Read>, Error> {
+        let epoch = self.admit()?;
+        let by = self.part_deadline();
+        let shared = self.shared();
+        let has_pending = shared.pending.any();
+        let checks_role = !has_pending && shared.claims_role_check(by);
+        let batch = match has_pending {
+            true => shared.pending.find_all(keys.iter().flat_map(|key| key.concerned_by())),
+            false => Vec::new(),
+        };
+        let (removals, counts) = commands::removals(commands::names(&batch));
+        let plan = ReadPlan::of(keys);
+        let build = |_| {
+            let mut pipeline = removals.clone();
+            plan.add_to(&mut pipeline);
+            if checks_role {
+                pipeline.cmd("ROLE").cmd("TIME");
+            }
+            commands::request(pipeline)
+        };
+        let read = |reply: Reply| {
+            let sent = reply.sent();
+            let mut replies = reply.all().into_iter();
+            // What follows counts only if these do: a replica refuses them alone.
+            commands::removed(replies.by_ref().take(counts.len()).collect(), &counts)?;
+            let reads = plan.reads(&mut replies, shared.health.clock.now())?;
+            if checks_role {
+                if transport::name_of_role(&replies.next().unwrap_or_default()) == Some("slave") {
+                    return Err(Fault::replica());
+                }
+                if let (Some(time), Some(sent)) = (replies.next(), sent) {
+                    shared.note_time(&time, sent);
+                }
+            }
+            Ok(reads)
+        };
+        let mut reads = self.exchange(epoch, build, read, by).await.map_err(|fault| self.told(fault))?;
+        if has_pending {
+            shared.pending.delivered(&batch);
+            shared.pending.settle_losses(shared.health.clock.now());
+            if shared.pending.any() && shared.claims_delivery() {
+                self.deliver_aside();
+            }
+        }
+        // The tags that values have of their own.
+        let own: Vec<Vec<String>> = keys
+            .iter()
+            .zip(&reads)
+            .map(|(key, read)| own_tags(key, read.bytes.as_deref().unwrap_or_default()))
+            .collect();
+        let tags: BTreeMap<&String, ()> = own.iter().flatten().map(|tag| (tag, ())).collect();
+        if tags.is_empty() {
+            return Ok(reads);
+        }
+        let tags: Vec<&String> = tags.into_keys().collect();
+        let mut stamps: HashMap<&String, Value> = HashMap::new();
+        for part in tags.chunks(MOST) {
+            let read = |reply| match reply {
+                Value::Array(stamps) => Ok(stamps),
+                _ => Err(Fault::unexpected("MGET")),
+            };
+            let build = || commands::stamps(part.iter().copied());
+            let found = self.command(epoch, build, read, self.part_deadline()).await;
+            stamps.extend(part.iter().copied().zip(found.map_err(|fault| self.told(fault))?));
+        }
+        // One whose invalidation is still to be delivered counts for nothing.
+        for (tag, _) in shared.pending.find_all(tags.iter().map(|tag| tag.as_str())) {
+            stamps.remove(&String::from(tag));
+        }
+        for (read, own) in reads.iter_mut().zip(&own) {
+            read.own_seal = seal(own, &stamps);
+        }
+        Ok(reads)
+    }
+
+    pub(super) async fn take_all(&self, slots: &[Asked<'_>]) -> Vec<Result<Acquired, Error>> {
+        let mut taken = Vec::with_capacity(slots.len());
+        for part in slots.chunks(MOST) {
+            match self.take_part(part).await {
+                Ok(part) => taken.extend(part),
+                Err(error) => {
+                    fill_up(&mut taken, slots.len(), &error);
+                    break;
+                }
+            }
+        }
+        taken
+    }
+
+    async fn take_part(&self, slots: &[Asked<'_>]) -> Result<Vec<Result<Acquired, Error>>, Error> {
+        let epoch = self.admit_write()?;
+        let anything = slots.iter().filter(|slot| matches!(slot.over, Over::Anything));
+        let settled = self.shared().pending.find_all(anything.map(|slot| slot.key.as_str()));
+        let build = |features| {
+            let (mut forms, mut pipeline) = (Forms::default(), Pipeline::with_capacity(slots.len() + 1));
+            for Asked { key, lease, over } in slots {
+                pipeline.add_command(commands::take(features, forms.of(key, Some(over)), key, lease, over));
+            }
+            pipeline.cmd("TIME");
+            Request::Once(pipeline)
+        };
+        let read = |reply: Reply| Ok(reply.all_timed(self.shared()));
+        let outcome = self.exchange(epoch, build, read, self.part_deadline()).await;
+        if outcome.as_ref().is_err_and(Fault::may_have_arrived) {
+            // One that may have arrived, or may still, is given back.
+            self.abandon_all(slots.iter().map(|slot| (slot.key, slot.lease, Release::Pause(0))));
+        }
+        let replies = self.written(outcome)?;
+        let now = self.shared().health.clock.now();
+        let mut told = false;
+        let taken = slots.iter().zip(replies).map(|(slot, reply)| {
+            let taken = checked(reply).and_then(|reply| commands::taken(reply, now));
+            taken.map_err(|fault| {
+                // Not what the version promised: another server that speaks the protocol.
+                if is_refused(&fault) && matches!(slot.over, Over::Nothing) {
+                    self.deny(Features::SET_NX_GET);
+                }
+                self.refused_write(fault, &mut told)
+            })
+        });
+        let taken: Vec<_> = taken.collect();
+        self.shared().pending.delivered(&settled);
+        Ok(taken)
+    }
+
+    /// As `written`, of one command among others: the server's health hears of the first alone.
+    fn refused_write(&self, fault: Fault, told: &mut bool) -> Error {
+        if !std::mem::replace(told, true) {
+            self.shared().health.write_failed(&fault);
+        }
+        self.told(fault)
+    }
+
+    pub(super) async fn end_all(&self, slots: &[Ended<'_>]) -> Vec<Result<bool, Error>> {
+        let mut ended = Vec::with_capacity(slots.len());
+        let mut rest = slots;
+        while !rest.is_empty() {
+            let (part, behind) = rest.split_at(part_len(rest));
+            rest = behind;
+            match self.end_part(part).await {
+                Ok(part) => ended.extend(part),
+                Err(error) => {
+                    // Whether or not it arrived, or still does: once a lease is gone it stores nothing.
+                    let left = slots[ended.len()..].iter().map(|slot| {
+                        let release = match slot.end {
+                            End::Fill(..) => Release::Pause(0),
+                            End::Release(release) => release,
+                        };
+                        (slot.key, slot.lease, release)
+                    });
+                    self.abandon_all(left);
+                    fill_up(&mut ended, slots.len(), &error);
+                    break;
+                }
+            }
+        }
+        ended
+    }
+
+    async fn end_part(&self, slots: &[Ended<'_>]) -> Result<Vec<Result<bool, Error>>, Error> {
+        let epoch = self.admit_write()?;
+        let size = slots.iter().map(|slot| slot.size()).sum();
+        let now = self.shared().health.clock.now();
+        // An invalidation that did not arrive still voids what was computed before it.
+        let voided: Vec<bool> = slots.iter().map(|slot| self.is_voided(slot.key)).collect();
+        let tags = longest_lived(slots);
+        let commands_of = |features, slot: &Ended<'_>, voided: bool, forms: &mut [Forms; 3]| match &slot.end {
+            End::Fill(value, ttl) if !voided => {
+                let way = Way::of(features, slot.key, &slot.lease, value);
+                let form = forms[usize::from(way == Way::Ahead)].of(slot.key, None);
+                commands::fill(features, form, way, (slot.key, &slot.lease), value, *ttl, now)
+            }
+            End::Fill(..) => vec![release(features, slot, Release::Pause(0), &mut forms[2])],
+            End::Release(how) => vec![release(features, slot, *how, &mut forms[2])],
+        };
+        // How many commands each slot takes goes by what the server can do.
+        let sent_with = AtomicU8::new(0);
+        let build = |features: Features| {
+            sent_with.store(features.bits(), Relaxed);
+            let mut forms = [Forms::default(), Forms::default(), Forms::default()];
+            let mut pipeline = Pipeline::with_capacity(slots.len() * 2);
+            for (slot, voided) in slots.iter().zip(&voided) {
+                for command in commands_of(features, slot, *voided, &mut forms) {
+                    pipeline.add_command(command);
+                }
+            }
+            for (tag, ttl) in &tags {
+                pipeline.add_command(commands::keep_stamp(features, tag, *ttl));
+            }
+            Request::Many(pipeline)
+        };
+        let outcome = self.exchange_sized(epoch, size, build, |reply| Ok(reply.all()), self.part_deadline()).await;
+        let replies = self.written(outcome)?;
+        let features = Features::from_bits(sent_with.load(Relaxed));
+        let mut replies = replies.into_iter();
+        let (mut ended, mut told) = (Vec::with_capacity(slots.len()), false);
+        for (slot, voided) in slots.iter().zip(&voided) {
+            let is_ahead = match &slot.end {
+                End::Fill(value, _) if !voided => Way::of(features, slot.key, &slot.lease, value) == Way::Ahead,
+                _ => false,
+            };
+            let sent = if is_ahead { checked(replies.next().unwrap_or_default()).map(drop) } else { Ok(()) };
+            let done = commands::filled(replies.next().unwrap_or_default());
+            let outcome = match sent.and(done) {
+                Ok(done) => Ok(done && !(*voided && matches!(slot.end, End::Fill(..)))),
+                Err(fault) => self.end_otherwise(slot, fault, &mut told).await,
+            };
+            ended.push(outcome);
+        }
+        Ok(ended)
+    }
+
+    /// What can still be done where a part of a pipeline was refused.
+    async fn end_otherwise(&self, slot: &Ended<'_>, fault: Fault, told: &mut bool) -> Result<bool, Error> {
+        let End::Fill(value, ttl) = &slot.end else { return Err(self.told(fault)) };
+        let is_otherwise_possible =
+            is_refused(&fault) || (fault.blame, fault.error.kind()) == (Blame::Server, ErrorKind::Auth);
+        if is_otherwise_possible {
+            // Which knows what to do about it.
+            return self.fill(slot.key, &slot.lease, value.clone(), *ttl, self.part_deadline()).await;
+        }
+        self.abandon(slot.key, &slot.lease, Release::Pause(0));
+        Err(self.refused_write(fault, told))
+    }
+
+    pub(super) async fn renew_all(&self, leases: &[(Key, Lease)]) -> Vec<Result<bool, Error>> {
+        let mut renewed = Vec::with_capacity(leases.len());
+        for part in leases.chunks(MOST) {
+            let build = |features| {
+                let (mut forms, mut pipeline) = (Forms::default(), Pipeline::with_capacity(part.len()));
+                for (key, lease) in part {
+                    pipeline.add_command(commands::renew(features, forms.of(key, None), key, lease));
+                }
+                Request::Many(pipeline)
+            };
+            let read = |reply: Reply| Ok(reply.all());
+            let outcome = match self.admit() {
+                Ok(epoch) => {
+                    let replies = self.exchange(epoch, build, read, self.part_deadline()).await;
+                    replies.map_err(|fault| self.told(fault))
+                }
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(replies) => renewed.extend(
+                    replies
+                        .into_iter()
+                        .map(|reply| checked(reply).and_then(commands::truth).map_err(|fault| self.told(fault))),
+                ),
+                Err(error) => {
+                    fill_up(&mut renewed, leases.len(), &error);
+                    break;
+                }
+            }
+        }
+        renewed
+    }
+
+    /// [`Store::abandon`], of many leases.
+    pub(super) fn abandon_all<'a>(&self, leases: impl Iterator<Item = (&'a Key, Lease, Release)>) {
+        let leases: Vec<_> = leases.map(|(key, lease, release)| (key.clone(), lease, release)).collect();
+        if self.shared().health.is_down() {
+            return leases.iter().for_each(|(key, lease, release)| self.keep_abandoned(key, lease, *release));
+        }
+        let store = self.clone();
+        self.core.transport.aside(async move {
+            for part in leases.chunks(MOST) {
+                let build = |features| {
+                    let (mut forms, mut pipeline) = (Forms::default(), Pipeline::with_capacity(part.len()));
+                    for (key, lease, release) in part {
+                        pipeline.add_command(commands::release(features, forms.of(key, None), key, lease, *release));
+                    }
+                    Request::Many(pipeline)
+                };
+                let by = store.part_deadline();
+                let outcome = match store.admit() {
+                    Ok(epoch) => store.exchange(epoch, build, |reply: Reply| Ok(reply.all()), by).await.is_ok(),
+                    Err(_) => false,
+                };
+                if !outcome {
+                    part.iter().for_each(|(key, lease, release)| store.keep_abandoned(key, lease, *release));
+                }
+            }
+        });
+    }
+}
+
+fn release(features: Features, slot: &Ended<'_>, release: Release, forms: &mut Forms) -> Cmd {
+    commands::release(features, forms.of(slot.key, None), slot.key, &slot.lease, release)
+}
+
+impl Ended<'_> {
+    fn size(&self) -> usize {
+        match &self.end {
+            End::Fill(value, _) => value.len(),
+            End::Release(_) => 0,
+        }
+    }
+}
+
+/// How many of the slots go together.
+fn part_len(slots: &[Ended<'_>]) -> usize {
+    let mut bytes = 0;
+    let fits = |slot: &&Ended<'_>| {
+        bytes += slot.size();
+        bytes <= MOST_BYTES
+    };
+    slots.iter().take(MOST).take_while(fits).count().max(1)
+}
+
+/// The tags of all that is filled, each with the longest lifetime under it.
+fn longest_lived(slots: &[Ended<'_>]) -> BTreeMap<String, Ttl> {
+    let mut tags = BTreeMap::new();
+    for slot in slots {
+        let End::Fill(value, ttl) = &slot.end else { continue };
+        for tag in own_tags(slot.key, value).into_iter().chain(slot.key.tags().iter().cloned()) {
+            let longest = tags.entry(tag).or_insert(*ttl);
+            *longest = match (*longest, *ttl) {
+                (Ttl::Millis(one), Ttl::Millis(other)) => Ttl::Millis(one.max(other)),
+                _ => Ttl::Forever,
+            };
+        }
+    }
+    tags
+}
+
+fn seal(tags: &[String], stamps: &HashMap<&String, Value>) -> Option<Seal> {
+    let stamped: Option<Vec<_>> =
+        tags.iter().map(|tag| stamps.get(tag).and_then(|stamp| commands::sealed(tag, stamp))).collect();
+    stamped.map(Seal::of)
+}
+
+/// The commands that read many slots and the stamps of their tags.
+struct ReadPlan<'a> {
+    keys: &'a [&'a Key],
+    /// The positions of those that are keys of their own.
+    alone: Vec<usize>,
+    /// Those in each hash.
+    hashes: BTreeMap<&'a str, Vec<usize>>,
+    tags: Vec<&'a String>,
+}
+
+impl<'a> ReadPlan<'a> {
+    fn of(keys: &'a [&'a Key]) -> ReadPlan<'a> {
+        let mut plan = ReadPlan { keys, alone: Vec::new(), hashes: BTreeMap::new(), tags: Vec::new() };
+        let mut tags = BTreeMap::new();
+        for (at, key) in keys.iter().enumerate() {
+            match key.address() {
+                Address::Key(_) => plan.alone.push(at),
+                Address::Field { hash, .. } => plan.hashes.entry(hash).or_default().push(at),
+            }
+            tags.extend(key.tags().iter().map(|tag| (tag, ())));
+        }
+        plan.tags = tags.into_keys().collect();
+        plan
+    }
+
+    fn add_to(&self, pipeline: &mut Pipeline) {
+        if !self.alone.is_empty() {
+            let mut command = Cmd::with_capacity(self.alone.len() + 1, 64 * self.alone.len());
+            command.arg("MGET");
+            for at in &self.alone {
+                command.arg(self.keys[*at].as_str());
+            }
+            pipeline.add_command(command);
+        }
+        for (hash, members) in &self.hashes {
+            let mut command = Cmd::with_capacity(2 * members.len() + 2, 64 * members.len());
+            command.arg("HMGET").arg(hash);
+            for at in members {
+                if let Address::Field { field, .. } = self.keys[*at].address() {
+                    commands::add_field(&mut command, field);
+                }
+            }
+            pipeline.add_command(command);
+        }
+        for tags in self.tags.chunks(MOST) {
+            pipeline.add_command(commands::stamps(tags.iter().copied()));
+        }
+    }
+
+    fn reads(&self, replies: &mut impl Iterator<Item = Value>, now: u64) -> Result<Vec<Read>, Fault> {
+        let mut found: Vec<Option<Bytes>> = vec![None; self.keys.len()];
+        let mut next = || checked(replies.next().unwrap_or_default());
+        if !self.alone.is_empty() {
+            for (at, value) in self.alone.iter().zip(array(next()?)?) {
+                found[*at] = commands::slot(value, now)?;
+            }
+        }
+        for members in self.hashes.values() {
+            let values = match next() {
+                Ok(values) => array(values)?,
+                // Something else is in its place: its entries are not there.
+                Err(fault) if fault.error.kind() == ErrorKind::WrongType => continue,
+                Err(fault) => return Err(fault),
+            };
+            let mut values = values.into_iter();
+            for at in members {
+                let (value, mark) = (values.next().unwrap_or_default(), values.next().unwrap_or_default());
+                found[*at] = commands::field(value, mark, now)?;
+            }
+        }
+        let mut stamps = HashMap::new();
+        for tags in self.tags.chunks(MOST) {
+            stamps.extend(tags.iter().copied().zip(array(next()?)?));
+        }
+        let reads = self.keys.iter().zip(found);
+        Ok(reads.map(|(key, bytes)| Read { seal: seal(key.tags(), &stamps), ..Read::untagged(bytes) }).collect())
+    }
+}
+
+fn array(reply: Value) -> Result<Vec<Value>, Fault> {
+    match reply {
+        Value::Array(values) => Ok(values),
+        _ => Err(Fault::unexpected("MGET")),
+    }
+}
