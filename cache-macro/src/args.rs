@@ -31,6 +31,8 @@ pub(crate) struct Args {
     pub(crate) stale_if_error: Option<(Ident, Lifetime)>,
     pub(crate) single_flight: Option<SingleFlight>,
     pub(crate) lease: Option<Lifetime>,
+    pub(crate) group: Option<LitStr>,
+    pub(crate) tags: Tags,
     pub(crate) share_errors: Option<(Ident, bool)>,
     pub(crate) returns: Option<Returns>,
     pub(crate) siblings: bool,
@@ -55,6 +57,14 @@ impl Lifetime {
             Lifetime::Milliseconds(_) | Lifetime::Forever => None,
         }
     }
+}
+
+/// `tags = …`
+#[derive(Default)]
+pub(crate) struct Tags {
+    /// Over the parameters.
+    pub(crate) templates: Vec<LitStr>,
+    pub(crate) of_value: Option<Expr>,
 }
 
 /// `prefix = …`
@@ -92,7 +102,7 @@ pub(crate) enum Returns {
 }
 
 /// How each argument is written, for messages.
-const FORMS: [(&str, &str); 20] = [
+const FORMS: [(&str, &str); 22] = [
     ("ttl", "ttl = 600"),
     ("prefix", "prefix = \"shop\""),
     ("name", "name = \"user\""),
@@ -109,6 +119,8 @@ const FORMS: [(&str, &str); 20] = [
     ("stale_if_error", "stale_if_error = \"1h\""),
     ("single_flight", "single_flight = process"),
     ("lease", "lease = \"10s\""),
+    ("group", "group = \"class:{class_id}\""),
+    ("tags", "tags = [\"org:{org_id}\"]"),
     ("share_errors", "share_errors = off"),
     ("returns", "returns = result"),
     ("siblings", "siblings = off"),
@@ -191,6 +203,8 @@ impl Args {
                 self.single_flight = Some(word(input, &words)?);
             }
             "lease" => self.lease = lease(input.parse()?, errors),
+            "group" => self.group = errors.keep(string(input.parse()?, form)),
+            "tags" => self.tags = tags(input.parse()?, form, errors),
             "share_errors" => {
                 let on = word(input, &[("on", true), ("off", false)])?;
                 self.share_errors = Some((keyword, on));
@@ -460,6 +474,40 @@ fn cache_if(expr: Expr) -> syn::Result<Expr> {
             "expected a closure of the value, or the path of a function: `cache_if = |value| …`",
         )),
     }
+}
+
+fn tags(expr: Expr, form: &str, errors: &Errors) -> Tags {
+    let mut tags = Tags::default();
+    let given = match ungrouped(expr) {
+        Expr::Array(array) if array.elems.is_empty() => {
+            errors.at(array.span(), format_args!("no tag; write one, as in `{form}`, or leave the argument out"));
+            return tags;
+        }
+        Expr::Array(array) => array.elems.into_iter().map(ungrouped).collect(),
+        one => vec![one],
+    };
+    for tag in given {
+        match tag {
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
+                if tags.templates.iter().any(|before| before.value() == text.value()) {
+                    errors.at(text.span(), "this tag is given twice");
+                }
+                tags.templates.push(text);
+            }
+            Expr::Closure(_) | Expr::Path(_) if tags.of_value.is_some() => {
+                errors.at(tag.span(), "a second function of the value; one is enough, it returns any number of tags");
+            }
+            Expr::Closure(_) | Expr::Path(_) => tags.of_value = Some(tag),
+            other => {
+                let message = format!(
+                    "expected a string literal, as in `{form}`, a closure of the value that returns its tags, \
+                     or the path of such a function"
+                );
+                errors.at(other.span(), message);
+            }
+        }
+    }
+    tags
 }
 
 /// One of the words of `known`.

@@ -106,6 +106,23 @@ pub(crate) fn description(
     }
 }
 
+// Output:
+//     use ::redis_cached::__private as __rc;
+//     let cache = CACHE;
+//     let key = KEY of the group;
+pub(crate) fn description_of_group(model: &Model, group: &[Piece], receiver: Option<&Receiver>) -> TokenStream {
+    let Names { cache, key, .. } = &Names::new();
+    let rc = private(Span::mixed_site());
+    let facade = facade(model);
+    let find_cache = find_cache(model);
+    let make_key = make_group_key(model, group, receiver);
+    quote! {
+        use #facade::__private as #rc;
+        let #cache = #find_cache;
+        let #key = #make_key;
+    }
+}
+
 // Input:
 //     cache = self.cache
 //
@@ -184,8 +201,14 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
         quote!(none_ttl: ::core::option::Option::Some(#lifetime),)
     });
     let cache_if = model.args.cache_if.as_ref().map(|expr| quote!(cache_if: #expr,));
+    let tags = model.args.tags.of_value.as_ref().map(|closure| {
+        let span = generated(closure.span());
+        let rc = private(span);
+        let tags = quote_spanned!(span=> |#value| #rc::into_tags(#rc::of_value::<#stored, _>(#closure, #value)));
+        quote!(tags: ::core::option::Option::Some(#tags),)
+    });
     let jitter = model.args.jitter.map(|jitter| quote!(jitter: #jitter,));
-    let fields: TokenStream = [none_ttl, cache_if, jitter].into_iter().flatten().chain(protocol(model)).collect();
+    let fields: TokenStream = [none_ttl, cache_if, tags, jitter].into_iter().flatten().chain(protocol(model)).collect();
     let new = quote_spanned!(span=> #rc_output::Plan::<#stored>::new);
     let finish = if fields.is_empty() { quote!(#plan) } else { quote!(#rc::Plan::<#stored> { #fields ..#plan }) };
     quote_spanned! {span=> {
@@ -261,17 +284,7 @@ fn make_function(model: &Model) -> TokenStream {
     let rc = private(Span::mixed_site());
     let sig = &model.function.sig;
     let ident = sig.ident.unraw().to_string();
-    let (default_prefix, prefix) = match &model.args.prefix {
-        Some(Prefix::Literal(prefix)) => (None, quote!(#prefix)),
-        Some(Prefix::Constant(prefix)) => (None, quote!(#prefix)),
-        None => {
-            let find = quote! {
-                const __PREFIX: &::core::primitive::str =
-                    #rc::default_prefix(::core::option_env!("REDIS_CACHED_PREFIX"), ::core::module_path!());
-            };
-            (Some(find), quote!(__PREFIX))
-        }
-    };
+    let (default_prefix, prefix) = find_prefix(model);
     let name = match (&model.args.key, &model.args.name) {
         (Some(_), _) => quote!(Template),
         (None, Some(name)) => quote!(Given(#name)),
@@ -301,6 +314,22 @@ fn make_function(model: &Model) -> TokenStream {
     }}
 }
 
+/// The prefix, and what has to stand in front of it.
+fn find_prefix(model: &Model) -> (Option<TokenStream>, TokenStream) {
+    match &model.args.prefix {
+        Some(Prefix::Literal(prefix)) => (None, quote!(#prefix)),
+        Some(Prefix::Constant(prefix)) => (None, quote!(#prefix)),
+        None => {
+            let rc = private(Span::mixed_site());
+            let find = quote! {
+                const __PREFIX: &::core::primitive::str =
+                    #rc::default_prefix(::core::option_env!("REDIS_CACHED_PREFIX"), ::core::module_path!());
+            };
+            (Some(find), quote!(__PREFIX))
+        }
+    }
+}
+
 fn codec_type(model: &Model, output: Span) -> TokenStream {
     let (span, codec) = match &model.args.codec {
         Codec::Default => (output, "Bincode"),
@@ -315,7 +344,7 @@ fn codec_type(model: &Model, output: Span) -> TokenStream {
 }
 
 // Input:
-//     key = "user:{id}:{req.page()}"
+//     key = "user:{id}:{req.page()}", tags = ["org:{org_id}"]
 //
 // Output:
 //     {
@@ -327,15 +356,79 @@ fn codec_type(model: &Model, output: Span) -> TokenStream {
 //         let writer = match &req.page() {
 //             part => __rc::part(writer, "req.page()", part, __rc::probe(part).key_part()),
 //         };
+//         let writer = writer.tag();
+//         let writer = writer.literal("org:");
+//         let writer = __rc::part(writer, "org_id", &org_id, __rc::probe(&org_id).key_part());
 //         writer.finish()
 //     }
 //
 // The `match` keeps a temporary of the expression for as long as it is needed, and runs it once.
+// With `group = …` the group comes first, and what is the key above is the field of its hash.
 fn make_key(model: &Model, receiver: Option<&Receiver>) -> TokenStream {
-    let Names { cache, plan, writer, part, .. } = &Names::new();
+    let Names { cache, plan, writer, .. } = &Names::new();
     let rc = private(Span::mixed_site());
     let destructure = destructure(model, &model.key);
-    let pieces = model.pieces.iter().map(|piece| {
+    let pieces = append(&model.pieces, receiver);
+    let start = match &model.group {
+        None => quote!(let #writer = #rc::key(#cache, #plan.function);),
+        Some(group) => {
+            let group = append(group, receiver);
+            quote! {
+                let #writer = #rc::key_in_group(#cache, #plan.function);
+                #group
+                let #writer = #writer.field(#plan.function);
+            }
+        }
+    };
+    let tags = model.tags.iter().map(|tag| {
+        let tag = append(tag, receiver);
+        quote! {
+            let #writer = #writer.tag();
+            #tag
+        }
+    });
+    quote! {{
+        use #rc::NoKeyPart as _;
+        #destructure
+        #start
+        #pieces
+        #(#tags)*
+        #writer.finish()
+    }}
+}
+
+// Input:
+//     group = "class:{class_id}"
+//
+// Output:
+//     {
+//         use __rc::NoKeyPart as _;
+//         const __PREFIX: &str = __rc::default_prefix(option_env!("REDIS_CACHED_PREFIX"), module_path!());
+//         let writer = __rc::group_key(cache, __PREFIX);
+//         let writer = writer.literal(":class:");
+//         let writer = __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).key_part());
+//         writer.finish()
+//     }
+fn make_group_key(model: &Model, group: &[Piece], receiver: Option<&Receiver>) -> TokenStream {
+    let Names { cache, writer, .. } = &Names::new();
+    let rc = private(Span::mixed_site());
+    let destructure = destructure(model, &model.in_group);
+    let (default_prefix, prefix) = find_prefix(model);
+    let pieces = append(group, receiver);
+    quote! {{
+        use #rc::NoKeyPart as _;
+        #default_prefix
+        #destructure
+        let #writer = #rc::group_key(#cache, #prefix);
+        #pieces
+        #writer.finish()
+    }}
+}
+
+/// Appends the pieces of a key, a group or a tag to the writer.
+fn append(pieces: &[Piece], receiver: Option<&Receiver>) -> TokenStream {
+    let Names { writer, part, .. } = &Names::new();
+    let pieces = pieces.iter().map(|piece| {
         let Part { label, value } = match piece {
             Piece::Text(text) => return quote!(let #writer = #writer.literal(#text);),
             Piece::Part(part) => part,
@@ -362,13 +455,7 @@ fn make_key(model: &Model, receiver: Option<&Receiver>) -> TokenStream {
         };
         quote!(let #writer = #append;)
     });
-    quote! {{
-        use #rc::NoKeyPart as _;
-        #destructure
-        let #writer = #rc::key(#cache, #plan.function);
-        #(#pieces)*
-        #writer.finish()
-    }}
+    pieces.collect()
 }
 
 /// Whether naming an expression twice is as good as once.

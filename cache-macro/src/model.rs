@@ -7,7 +7,7 @@ use proc_macro2::Span;
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Expr, Ident, Receiver, Type};
+use syn::{Expr, Ident, LitStr, Receiver, Type};
 
 use crate::args::{Args, Codec, Lifetime};
 use crate::check::Errors;
@@ -18,6 +18,7 @@ use crate::own::Background;
 use crate::place::{self, Place};
 use crate::returns::{self, Kind};
 use crate::suggest::did_you_mean;
+use crate::template::Of;
 use crate::{generics, template};
 
 /// A function that can be cached as its attribute says.
@@ -29,25 +30,34 @@ pub(crate) struct Model {
     pub(crate) output: Type,
     pub(crate) kind: Kind,
     pub(crate) background: Option<Background>,
+    /// Of the key, or of the field in the group.
     pub(crate) pieces: Vec<Piece>,
-    /// Which parameters the key needs, and which `cache = …`.
+    pub(crate) group: Option<Vec<Piece>>,
+    /// Those that are templates.
+    pub(crate) tags: Vec<Vec<Piece>>,
+    /// Which parameters the entry's place needs: its key, group and tags.
     pub(crate) key: Uses,
+    pub(crate) in_group: Uses,
+    /// Which parameters the templates mention.
+    pub(crate) in_templates: Uses,
     pub(crate) cache: Uses,
     /// Generic parameters that the entry does not have.
     pub(crate) not_in_entry: HashSet<String>,
     /// Generic parameters that are no part of the name.
     pub(crate) not_in_name: HashSet<String>,
+    /// Generic parameters that the function of the group does not have.
+    pub(crate) not_in_group: HashSet<String>,
     pub(crate) place: Place,
     pub(crate) function: Function,
 }
 
-/// A piece of a key.
+/// A piece of a key, a group or a tag.
 pub(crate) enum Piece {
     Text(String),
     Part(Part),
 }
 
-/// An argument in a key.
+/// An argument in one.
 pub(crate) struct Part {
     /// For messages.
     pub(crate) label: String,
@@ -77,26 +87,30 @@ impl Model {
             errors.at(cache.span(), "a cache is looked up without `await`, `?` or `return`: an entry needs it too");
         }
         let pieces = match &args.key {
-            Some(literal) => scope.template(literal, &args, errors),
+            Some(literal) => scope.template(literal, Of::Key, &args, errors),
             None => Some(scope.all(&args.skip)),
         };
+        let group = args.group.as_ref().map(|literal| scope.template(literal, Of::Group, &args, errors));
+        let tags: Vec<_> =
+            args.tags.templates.iter().map(|literal| scope.template(literal, Of::Tag, &args, errors)).collect();
         let is_cacheable = function.check(features, errors);
         let output = function.output().filter(|_| is_cacheable)?.clone();
         let kind = returns::kind(&output, &args, errors);
         let background = Background::new(&args, &function, &params, errors);
         let pieces = pieces?;
-        let key = scope.uses(pieces.iter().filter_map(|piece| match piece {
-            Piece::Part(Part { value: Value::Expr(expr), .. }) => Some(expr),
-            _ => None,
-        }));
-        let key = Uses {
-            receiver: key.receiver
-                || pieces.iter().any(|piece| matches!(piece, Piece::Part(Part { value: Value::Receiver(_), .. }))),
-            ..key
+        let group = match group {
+            Some(group) => Some(group?),
+            None => None,
         };
+        let tags = tags.into_iter().collect::<Option<Vec<_>>>()?;
+        let beside_key = || group.iter().chain(&tags).flatten();
+        let key = scope.uses_of(pieces.iter().chain(beside_key()));
+        let in_group = scope.uses_of(group.iter().flatten());
+        let in_templates = scope.uses_of(pieces.iter().filter(|_| args.key.is_some()).chain(beside_key()));
         let cache = scope.uses(&args.cache);
         let not_in_name = scope.dropped(&function, &output, |index| key.params[index]);
         let not_in_entry = scope.dropped(&function, &output, |index| key.params[index] || cache.params[index]);
+        let not_in_group = scope.unmentioned(&function, |index| in_group.params[index] || cache.params[index]);
 
         let place = if args.siblings { place::place(&function) } else { Place::Free };
         if place == Place::TraitImpl {
@@ -113,10 +127,15 @@ impl Model {
             kind,
             background,
             pieces,
+            group,
+            tags,
             key,
+            in_group,
+            in_templates,
             cache,
             not_in_entry,
             not_in_name,
+            not_in_group,
             place,
             function,
         })
@@ -169,6 +188,8 @@ impl Scope<'_> {
         let of_value = args.ttl.iter().filter_map(Lifetime::expr).chain(&args.cache_if);
         let message = "a parameter is out of reach here: the value alone decides, as in `|value| …`";
         self.check_without_parameters(of_value, message, errors);
+        let message = "a parameter is out of reach here: a tag of one is text, as in `\"org:{org_id}\"`";
+        self.check_without_parameters(args.tags.of_value.iter(), message, errors);
     }
 
     fn check_without_parameters<'a>(&self, exprs: impl Iterator<Item = &'a Expr>, message: &str, errors: &Errors) {
@@ -193,12 +214,15 @@ impl Scope<'_> {
         receiver.into_iter().chain(params).flat_map(|part| [Piece::Text(":".to_owned()), Piece::Part(part)]).collect()
     }
 
-    fn template(&self, literal: &syn::LitStr, args: &Args, errors: &Errors) -> Option<Vec<Piece>> {
-        if let Some(name) = &args.name {
+    fn template(&self, literal: &LitStr, of: Of, args: &Args, errors: &Errors) -> Option<Vec<Piece>> {
+        if let (Of::Key, Some(name)) = (of, &args.name) {
             errors.at(name.span(), "`key` replaces the name; remove one of the two");
         }
-        let mut pieces = vec![Piece::Text(":".to_owned())];
-        for piece in template::parse(literal, errors)? {
+        let mut pieces = match of {
+            Of::Key | Of::Group => vec![Piece::Text(":".to_owned())],
+            Of::Tag => Vec::new(),
+        };
+        for piece in template::parse(literal, of, errors)? {
             match piece {
                 template::Piece::Text(text) => match pieces.last_mut() {
                     Some(Piece::Text(before)) => before.push_str(&text),
@@ -210,7 +234,21 @@ impl Scope<'_> {
                         errors.at(name.span(), self.unknown(name));
                     }
                     for name in args.skip.iter().filter(|name| variables.mention(name)) {
-                        errors.at(name.span(), format_args!("`{name}` is skipped, and part of `key` all the same"));
+                        let part_of = match of {
+                            Of::Key => "key",
+                            Of::Group => "group",
+                            Of::Tag => {
+                                let place = variables.free().find(|used| *used == name).map_or(expr.span(), Ident::span);
+                                let message = format_args!(
+                                    "`{name}` is skipped, so an entry cannot know this tag; \
+                                     remove it from `skip`, or leave the tag out"
+                                );
+                                errors.at(place, message);
+                                continue;
+                            }
+                        };
+                        let message = format_args!("`{name}` is skipped, and part of `{part_of}` all the same");
+                        errors.at(name.span(), message);
                     }
                     let is_receiver = matches!(&expr, Expr::Path(path) if path.path.is_ident("self"));
                     let value = if is_receiver { Value::Receiver(expr.span()) } else { Value::Expr(expr) };
@@ -219,6 +257,19 @@ impl Scope<'_> {
             }
         }
         Some(pieces)
+    }
+
+    fn uses_of<'a>(&self, pieces: impl Iterator<Item = &'a Piece>) -> Uses {
+        let (mut receiver, mut exprs) = (false, Vec::new());
+        for piece in pieces {
+            match piece {
+                Piece::Text(_) => {}
+                Piece::Part(Part { value: Value::Receiver(_), .. }) => receiver = true,
+                Piece::Part(Part { value: Value::Expr(expr), .. }) => exprs.push(expr),
+            }
+        }
+        let uses = self.uses(exprs);
+        Uses { receiver: receiver || uses.receiver, ..uses }
     }
 
     fn uses<'a>(&self, exprs: impl IntoIterator<Item = &'a Expr>) -> Uses {
@@ -237,6 +288,12 @@ impl Scope<'_> {
             types.push(param.ty.to_token_stream());
         }
         generics::dropped(&function.sig.generics, &used, &unused)
+    }
+
+    fn unmentioned(&self, function: &Function, is_used: impl Fn(usize) -> bool) -> HashSet<String> {
+        let used = self.params.iter().enumerate().filter(|(index, _)| is_used(*index));
+        let used: Vec<_> = used.map(|(_, param)| param.ty.to_token_stream()).collect();
+        generics::unmentioned(&function.sig.generics, &used)
     }
 }
 
