@@ -33,8 +33,9 @@ pub(crate) struct Args {
     pub(crate) lease: Option<Lifetime>,
     pub(crate) group: Option<LitStr>,
     pub(crate) tags: Tags,
+    pub(crate) batch: Option<Batch>,
     pub(crate) share_errors: Option<(Ident, bool)>,
-    pub(crate) returns: Option<Returns>,
+    pub(crate) returns: Option<(Ident, Returns)>,
     pub(crate) siblings: bool,
     pub(crate) krate: Option<Path>,
 }
@@ -65,6 +66,13 @@ pub(crate) struct Tags {
     /// Over the parameters.
     pub(crate) templates: Vec<LitStr>,
     pub(crate) of_value: Option<Expr>,
+}
+
+/// `batch(id in ids)`
+pub(crate) struct Batch {
+    pub(crate) keyword: Ident,
+    pub(crate) id: Ident,
+    pub(crate) ids: Ident,
 }
 
 /// `prefix = …`
@@ -102,7 +110,7 @@ pub(crate) enum Returns {
 }
 
 /// How each argument is written, for messages.
-const FORMS: [(&str, &str); 22] = [
+const FORMS: [(&str, &str); 23] = [
     ("ttl", "ttl = 600"),
     ("prefix", "prefix = \"shop\""),
     ("name", "name = \"user\""),
@@ -121,6 +129,7 @@ const FORMS: [(&str, &str); 22] = [
     ("lease", "lease = \"10s\""),
     ("group", "group = \"class:{class_id}\""),
     ("tags", "tags = [\"org:{org_id}\"]"),
+    ("batch", "batch(id in ids)"),
     ("share_errors", "share_errors = off"),
     ("returns", "returns = result"),
     ("siblings", "siblings = off"),
@@ -166,11 +175,15 @@ impl Args {
         if seen.contains(&text) {
             errors.at(keyword.span(), format_args!("`{text}` is given twice"));
         }
-        if text == "skip" {
+        if ["skip", "batch"].contains(&text.as_str()) {
             if !input.peek(syn::token::Paren) {
                 return Err(syn::Error::new(keyword.span(), format_args!("write `{form}`")));
             }
-            self.skip.append(&mut skip(&keyword, input, errors)?);
+            if text == "skip" {
+                self.skip.append(&mut skip(&keyword, input, errors)?);
+            } else {
+                self.batch = batch(keyword, input, form, errors)?;
+            }
             seen.push(text);
             return Ok(());
         }
@@ -211,7 +224,8 @@ impl Args {
             }
             "returns" => {
                 let words = [("value", Returns::Value), ("option", Returns::Option), ("result", Returns::Result)];
-                self.returns = Some(word(input, &words)?);
+                let returns = word(input, &words)?;
+                self.returns = Some((keyword, returns));
             }
             "siblings" => self.siblings = word(input, &[("on", true), ("off", false)])?,
             _ => {
@@ -540,4 +554,23 @@ fn skip(keyword: &Ident, input: ParseStream<'_>, errors: &Errors) -> syn::Result
         content.parse::<Option<Token![,]>>()?;
     }
     Ok(names)
+}
+
+fn batch(keyword: Ident, input: ParseStream<'_>, form: &str, errors: &Errors) -> syn::Result<Option<Batch>> {
+    let content;
+    parenthesized!(content in input);
+    let names = (|| {
+        let id = content.parse()?;
+        content.parse::<Token![in]>()?;
+        let ids = content.parse()?;
+        if content.is_empty() { Ok((id, ids)) } else { Err(content.error("")) }
+    })();
+    let names = names.map_err(|error: syn::Error| {
+        let message = format!("expected a name for one, `in`, and the parameter that holds many: `{form}`");
+        syn::Error::new(error.span(), message)
+    });
+    while !content.is_empty() {
+        content.parse::<proc_macro2::TokenTree>()?;
+    }
+    Ok(errors.keep(names).map(|(id, ids)| Batch { keyword, id, ids }))
 }

@@ -8,7 +8,9 @@ use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, GenericParam, Ident, Pat, PatIdent, Receiver, Type};
 
 use crate::args::{Codec, Lifetime, Prefix, SingleFlight};
+use crate::batch;
 use crate::function::{self, Param};
+use crate::ids::{Batch, Ids};
 use crate::model::{Model, Part, Piece, Uses, Value};
 use crate::returns::Kind;
 
@@ -68,6 +70,25 @@ pub(crate) fn private(span: Span) -> Ident {
 
 /// The type that is stored.
 pub(crate) fn stored(model: &Model, output: &Type, private: impl ToTokens) -> TokenStream {
+    match &model.batch {
+        Some(_) if model.kind != Kind::Option => of_map(model, output, &private, "Value"),
+        _ => returned(model, output, &private),
+    }
+}
+
+/// The type of one id, of a batch.
+pub(crate) fn id_of_map(model: &Model, output: &Type, private: impl ToTokens) -> TokenStream {
+    of_map(model, output, &private, "Id")
+}
+
+fn of_map(model: &Model, output: &Type, private: &impl ToTokens, what: &str) -> TokenStream {
+    let span = generated(output.span());
+    let (map, what) = (returned(model, output, private), Ident::new(what, span));
+    quote_spanned!(span=> <#map as #private::BatchMap>::#what)
+}
+
+/// The type that the function returns, without a `Result` around it.
+fn returned(model: &Model, output: &Type, private: &impl ToTokens) -> TokenStream {
     let span = generated(output.span());
     match model.kind {
         Kind::Result => quote_spanned!(span=> <#output as #private::ResultLike>::Ok),
@@ -88,12 +109,22 @@ pub(crate) fn description(
     output: &Type,
     allow: &TokenStream,
 ) -> TokenStream {
-    let Names { cache, plan, key, .. } = &Names::new();
+    let Names { key, .. } = &Names::new();
+    let cache_and_plan = cache_and_plan(model, output, allow);
+    let make_key = make_key(model, receiver);
+    quote! {
+        #cache_and_plan
+        #allow
+        let #key = #make_key;
+    }
+}
+
+fn cache_and_plan(model: &Model, output: &Type, allow: &TokenStream) -> TokenStream {
+    let Names { cache, plan, .. } = &Names::new();
     let rc = private(Span::mixed_site());
     let facade = facade(model);
     let find_cache = find_cache(model);
     let make_plan = make_plan(model, output);
-    let make_key = make_key(model, receiver);
     let make_plan = quote_spanned!(generated(output.span())=> let #plan = #make_plan;);
     quote! {
         use #facade::__private as #rc;
@@ -101,9 +132,30 @@ pub(crate) fn description(
         let #cache = #find_cache;
         #allow
         #make_plan
-        #allow
-        let #key = #make_key;
     }
+}
+
+// Input:
+//     batch(id in ids)
+//
+// Output:
+//     use ::redis_cached::__private as __rc;
+//     let cache = CACHE;
+//     let plan = PLAN;
+//     let ids = __rc::batch_ids(ids, |id: &_| KEY);
+pub(crate) fn description_of_batch(model: &Model, batch: &Batch, receiver: Option<&Receiver>) -> TokenStream {
+    let cache_and_plan = cache_and_plan(model, &model.output, &TokenStream::new());
+    let make_key = make_key(model, receiver);
+    let (Batch { id, name, .. }, ids) = (batch, batch::ids(batch));
+    // What cannot be looked through is reported at the parameter.
+    let span = ids.span();
+    let rc = private(span);
+    let given = match batch.ids {
+        Ids::Lent(_) => quote!(#name),
+        Ids::Owned(_) => quote_spanned!(span=> &#name),
+    };
+    let make_ids = quote_spanned!(span=> let #ids = #rc::batch_ids(#given, |#id: &_| #make_key););
+    quote!(#cache_and_plan #make_ids)
 }
 
 // Output:
@@ -169,12 +221,14 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
     let codec_type = codec_type(model, span);
     let codec_fns = quote_spanned!(span=> #rc_output::CodecFns::<#stored>::of::<#codec_type>());
     let function = make_function(model);
+    let storable =
+        || quote_spanned!(span=> #rc_output::storable::<#stored, _>(#rc_output::Kind::<#stored>::new().found()));
     let nones = match (model.kind, &model.args.none_ttl) {
+        // There `none_ttl` is for ids that the body has nothing for.
+        _ if model.batch.is_some() => storable(),
         (Kind::Anything, _) => quote!(#rc::Nones::never()),
         (Kind::Option, _) => quote_spanned!(span=> <#stored as #rc_output::OptionLike>::nones()),
-        (Kind::Value | Kind::Result, None) => {
-            quote_spanned!(span=> #rc_output::storable::<#stored, _>(#rc_output::Kind::<#stored>::new().found()))
-        }
+        (Kind::Value | Kind::Result, None) => storable(),
         (Kind::Value | Kind::Result, Some((keyword, _))) => {
             let span = generated(keyword.span());
             let rc = private(span);
@@ -506,7 +560,7 @@ fn destructure(model: &Model, uses: &Uses) -> TokenStream {
             visit_mut::visit_pat_ident_mut(self, pat);
         }
     }
-    let params = model.params.iter().zip(&uses.params).filter(|(param, is_used)| **is_used && !param.is_plain());
+    let params = model.entry_params.iter().zip(&uses.params).filter(|(param, is_used)| **is_used && !param.is_plain());
     let lets = params.map(|(Param { pat, ident, .. }, _)| {
         let mut pat = pat.clone();
         Peel.visit_pat_mut(&mut pat);

@@ -7,13 +7,17 @@ use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{FnArg, Ident, Pat, PatIdent, PatType, Receiver, ReturnType, Signature, Token, Type, parse_quote};
 
-use crate::describe::{Names, description, description_of_group, facade, facade_at, generated, private, stored};
+use crate::describe::{
+    Names, description, description_of_batch, description_of_group, facade, facade_at, generated, id_of_map, private,
+    stored,
+};
 use crate::function::{Face, Function, Param};
 use crate::generics;
+use crate::ids::Batch;
 use crate::model::{Model, Piece, Uses};
 use crate::place::Place;
 use crate::returns::{self, Kind};
-use crate::{attrs, behind};
+use crate::{attrs, batch, behind};
 
 // Input:
 //     #[redis_cached(ttl = 600, skip(db))]
@@ -90,9 +94,13 @@ fn caller(model: &Model, verb: &str, suffix: Option<&str>) -> TokenStream {
     let receiver = sig.receiver().map(|receiver| receiver.self_token);
     let args = receiver.map(ToTokens::into_token_stream).into_iter();
     let args = args.chain(model.params.iter().map(|param| param.ident.to_token_stream()));
-    let description = description(model, sig.receiver(), &model.output, &TokenStream::new());
-    let run = match &model.background {
-        Some(background) if suffix.is_none() => behind::run(model, background, &callee),
+    let description = match &model.batch {
+        Some(batch) => description_of_batch(model, batch, sig.receiver()),
+        None => description(model, sig.receiver(), &model.output, &TokenStream::new()),
+    };
+    let run = match (&model.batch, &model.background) {
+        (Some(batch), _) => batch::run(model, batch, verb, &callee),
+        (None, Some(background)) if suffix.is_none() => behind::run(model, background, &callee),
         _ => run(model, verb, &quote!(move || #callee (#(#args),*))),
     };
     let block = block(model.face, &description, &run);
@@ -135,15 +143,19 @@ fn body(model: &Model) -> TokenStream {
 fn entry(model: &Model) -> TokenStream {
     let Names { cache, plan, key, .. } = &Names::new();
     let Function { attrs, vis, sig, .. } = &model.function;
-    let docs = attrs::of_entry(&sig.ident.unraw());
+    let docs = match &model.batch {
+        Some(batch) => attrs::of_entry_of_one(&sig.ident.unraw(), &batch.id),
+        None => attrs::of_entry(&sig.ident.unraw()),
+    };
     let (attrs, allow, allow_sibling) = (attrs::shared(attrs), attrs::allowances(), attrs::sibling_allowances());
     let make = if model.face == Face::Plain { quote!(blocking_entry) } else { quote!(entry) };
     let output = returns::without_lifetimes(&model.output);
     let rc = private(generated(output.span()));
     let sig = entry_signature(model);
     let description = description(model, sig.receiver(), &output, &TokenStream::new());
+    let id_behind = id_behind(model, &model.key);
     // At the return type, because the entry's type is where a wrong one is noticed first.
-    let block = quote_spanned!(generated(output.span())=> { #description #rc::#make(#cache, #plan, #key) });
+    let block = quote_spanned!(generated(output.span())=> { #id_behind #description #rc::#make(#cache, #plan, #key) });
     quote!(#docs #attrs #allow #allow_sibling #vis #sig #block)
 }
 
@@ -177,8 +189,25 @@ fn inputs(model: &Model, uses: &Uses) -> Punctuated<FnArg, Token![,]> {
         parse_quote!(&#token)
     });
     let used = |index: usize| uses.params[index] || model.cache.params[index];
-    let params = model.params.iter().enumerate().filter(|&(index, _)| used(index)).map(|(_, param)| plain_param(param));
+    let params = model.entry_params.iter().enumerate().filter(|&(index, _)| used(index));
+    let params = params.map(|(index, param)| match &model.batch {
+        Some(Batch { index: of_ids, id_type: None, .. }) if index == *of_ids => {
+            let output = returns::without_lifetimes(&model.output);
+            let facade = facade_at(model, generated(output.span()));
+            let ident = &param.ident;
+            let ty = id_of_map(model, &output, quote_spanned!(output.span()=> #facade::__private));
+            parse_quote!(#ident: #ty)
+        }
+        _ => plain_param(param),
+    });
     receiver.into_iter().chain(params).collect()
+}
+
+/// What makes of an id the reference that it is in a call, so that a template means the same.
+fn id_behind(model: &Model, uses: &Uses) -> Option<TokenStream> {
+    let Batch { id, index, .. } = model.batch.as_ref()?;
+    let allow = attrs::rebinding_allowances();
+    uses.params[*index].then(|| quote!(#allow let #id = &#id;))
 }
 
 // Input:
@@ -199,7 +228,8 @@ fn group(model: &Model, pieces: &[Piece]) -> TokenStream {
     let rc = private(Span::mixed_site());
     let sig = group_signature(model);
     let description = description_of_group(model, pieces, sig.receiver());
-    quote!(#docs #attrs #allow #allow_sibling #vis #sig { #description #rc::#make(#cache, #key) })
+    let id_behind = id_behind(model, &model.in_group);
+    quote!(#docs #attrs #allow #allow_sibling #vis #sig { #id_behind #description #rc::#make(#cache, #key) })
 }
 
 fn group_signature(model: &Model) -> Signature {

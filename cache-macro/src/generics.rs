@@ -193,11 +193,9 @@ mod tests {
             where
                 U: Use<D>
         );
-        for (used, expected) in [
-            (quote!(T), &["N"][..]),
-            (quote!([u8; N]), &["D", "T", "U"]),
-            (quote!(u64), &["D", "N", "T", "U"]),
-        ] {
+        for (used, expected) in
+            [(quote!(T), &["N"][..]), (quote!([u8; N]), &["D", "T", "U"]), (quote!(u64), &["D", "N", "T", "U"])]
+        {
             let mut unmentioned: Vec<_> = unmentioned(&sig.generics, &[used]).into_iter().collect();
             unmentioned.sort();
             assert_eq!(unmentioned, expected);

@@ -10,6 +10,7 @@ use crate::model::Model;
 
 mod args;
 mod attrs;
+mod batch;
 mod behind;
 mod borrows;
 mod check;
@@ -19,6 +20,7 @@ mod expand;
 mod features;
 mod function;
 mod generics;
+mod ids;
 mod mentions;
 mod model;
 mod own;
