@@ -31,8 +31,11 @@ pub(crate) struct Args {
     pub(crate) stale_if_error: Option<(Ident, Lifetime)>,
     pub(crate) single_flight: Option<SingleFlight>,
     pub(crate) lease: Option<Lifetime>,
+    pub(crate) group: Option<LitStr>,
+    pub(crate) tags: Tags,
+    pub(crate) batch: Option<Batch>,
     pub(crate) share_errors: Option<(Ident, bool)>,
-    pub(crate) returns: Option<Returns>,
+    pub(crate) returns: Option<(Ident, Returns)>,
     pub(crate) siblings: bool,
     pub(crate) krate: Option<Path>,
 }
@@ -55,6 +58,21 @@ impl Lifetime {
             Lifetime::Milliseconds(_) | Lifetime::Forever => None,
         }
     }
+}
+
+/// `tags = …`
+#[derive(Default)]
+pub(crate) struct Tags {
+    /// Over the parameters.
+    pub(crate) templates: Vec<LitStr>,
+    pub(crate) of_value: Option<Expr>,
+}
+
+/// `batch(id in ids)`
+pub(crate) struct Batch {
+    pub(crate) keyword: Ident,
+    pub(crate) id: Ident,
+    pub(crate) ids: Ident,
 }
 
 /// `prefix = …`
@@ -92,7 +110,7 @@ pub(crate) enum Returns {
 }
 
 /// How each argument is written, for messages.
-const FORMS: [(&str, &str); 20] = [
+const FORMS: [(&str, &str); 23] = [
     ("ttl", "ttl = 600"),
     ("prefix", "prefix = \"shop\""),
     ("name", "name = \"user\""),
@@ -109,6 +127,9 @@ const FORMS: [(&str, &str); 20] = [
     ("stale_if_error", "stale_if_error = \"1h\""),
     ("single_flight", "single_flight = process"),
     ("lease", "lease = \"10s\""),
+    ("group", "group = \"class:{class_id}\""),
+    ("tags", "tags = [\"org:{org_id}\"]"),
+    ("batch", "batch(id in ids)"),
     ("share_errors", "share_errors = off"),
     ("returns", "returns = result"),
     ("siblings", "siblings = off"),
@@ -154,11 +175,15 @@ impl Args {
         if seen.contains(&text) {
             errors.at(keyword.span(), format_args!("`{text}` is given twice"));
         }
-        if text == "skip" {
+        if ["skip", "batch"].contains(&text.as_str()) {
             if !input.peek(syn::token::Paren) {
                 return Err(syn::Error::new(keyword.span(), format_args!("write `{form}`")));
             }
-            self.skip.append(&mut skip(&keyword, input, errors)?);
+            if text == "skip" {
+                self.skip.append(&mut skip(&keyword, input, errors)?);
+            } else {
+                self.batch = batch(keyword, input, form, errors)?;
+            }
             seen.push(text);
             return Ok(());
         }
@@ -191,13 +216,16 @@ impl Args {
                 self.single_flight = Some(word(input, &words)?);
             }
             "lease" => self.lease = lease(input.parse()?, errors),
+            "group" => self.group = errors.keep(string(input.parse()?, form)),
+            "tags" => self.tags = tags(input.parse()?, form, errors),
             "share_errors" => {
                 let on = word(input, &[("on", true), ("off", false)])?;
                 self.share_errors = Some((keyword, on));
             }
             "returns" => {
                 let words = [("value", Returns::Value), ("option", Returns::Option), ("result", Returns::Result)];
-                self.returns = Some(word(input, &words)?);
+                let returns = word(input, &words)?;
+                self.returns = Some((keyword, returns));
             }
             "siblings" => self.siblings = word(input, &[("on", true), ("off", false)])?,
             _ => {
@@ -462,6 +490,40 @@ fn cache_if(expr: Expr) -> syn::Result<Expr> {
     }
 }
 
+fn tags(expr: Expr, form: &str, errors: &Errors) -> Tags {
+    let mut tags = Tags::default();
+    let given = match ungrouped(expr) {
+        Expr::Array(array) if array.elems.is_empty() => {
+            errors.at(array.span(), format_args!("no tag; write one, as in `{form}`, or leave the argument out"));
+            return tags;
+        }
+        Expr::Array(array) => array.elems.into_iter().map(ungrouped).collect(),
+        one => vec![one],
+    };
+    for tag in given {
+        match tag {
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
+                if tags.templates.iter().any(|before| before.value() == text.value()) {
+                    errors.at(text.span(), "this tag is given twice");
+                }
+                tags.templates.push(text);
+            }
+            Expr::Closure(_) | Expr::Path(_) if tags.of_value.is_some() => {
+                errors.at(tag.span(), "a second function of the value; one is enough, it returns any number of tags");
+            }
+            Expr::Closure(_) | Expr::Path(_) => tags.of_value = Some(tag),
+            other => {
+                let message = format!(
+                    "expected a string literal, as in `{form}`, a closure of the value that returns its tags, \
+                     or the path of such a function"
+                );
+                errors.at(other.span(), message);
+            }
+        }
+    }
+    tags
+}
+
 /// One of the words of `known`.
 fn word<T: Copy>(input: ParseStream<'_>, known: &[(&str, T)]) -> syn::Result<T> {
     let span = input.span();
@@ -492,4 +554,23 @@ fn skip(keyword: &Ident, input: ParseStream<'_>, errors: &Errors) -> syn::Result
         content.parse::<Option<Token![,]>>()?;
     }
     Ok(names)
+}
+
+fn batch(keyword: Ident, input: ParseStream<'_>, form: &str, errors: &Errors) -> syn::Result<Option<Batch>> {
+    let content;
+    parenthesized!(content in input);
+    let names = (|| {
+        let id = content.parse()?;
+        content.parse::<Token![in]>()?;
+        let ids = content.parse()?;
+        if content.is_empty() { Ok((id, ids)) } else { Err(content.error("")) }
+    })();
+    let names = names.map_err(|error: syn::Error| {
+        let message = format!("expected a name for one, `in`, and the parameter that holds many: `{form}`");
+        syn::Error::new(error.span(), message)
+    });
+    while !content.is_empty() {
+        content.parse::<proc_macro2::TokenTree>()?;
+    }
+    Ok(errors.keep(names).map(|(id, ids)| Batch { keyword, id, ids }))
 }

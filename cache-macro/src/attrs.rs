@@ -57,6 +57,14 @@ pub(crate) fn of_entry(ident: &Ident) -> TokenStream {
     doc(&format!(" The cache entry behind the call of `{ident}` with the same arguments."))
 }
 
+pub(crate) fn of_entry_of_one(ident: &Ident, id: &Ident) -> TokenStream {
+    doc(&format!(" The cache entry of one `{id}` behind the call of `{ident}` with the same other arguments."))
+}
+
+pub(crate) fn of_group(ident: &Ident) -> TokenStream {
+    doc(&format!(" The group that the entry of `{ident}` is in, with the arguments that name it."))
+}
+
 /// What generated code may do, whatever the crate around it forbids itself.
 pub(crate) fn allowances() -> TokenStream {
     quote! {

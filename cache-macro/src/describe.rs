@@ -8,7 +8,9 @@ use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, GenericParam, Ident, Pat, PatIdent, Receiver, Type};
 
 use crate::args::{Codec, Lifetime, Prefix, SingleFlight};
+use crate::batch;
 use crate::function::{self, Param};
+use crate::ids::{Batch, Ids};
 use crate::model::{Model, Part, Piece, Uses, Value};
 use crate::returns::Kind;
 
@@ -68,6 +70,25 @@ pub(crate) fn private(span: Span) -> Ident {
 
 /// The type that is stored.
 pub(crate) fn stored(model: &Model, output: &Type, private: impl ToTokens) -> TokenStream {
+    match &model.batch {
+        Some(_) if model.kind != Kind::Option => of_map(model, output, &private, "Value"),
+        _ => returned(model, output, &private),
+    }
+}
+
+/// The type of one id, of a batch.
+pub(crate) fn id_of_map(model: &Model, output: &Type, private: impl ToTokens) -> TokenStream {
+    of_map(model, output, &private, "Id")
+}
+
+fn of_map(model: &Model, output: &Type, private: &impl ToTokens, what: &str) -> TokenStream {
+    let span = generated(output.span());
+    let (map, what) = (returned(model, output, private), Ident::new(what, span));
+    quote_spanned!(span=> <#map as #private::BatchMap>::#what)
+}
+
+/// The type that the function returns, without a `Result` around it.
+fn returned(model: &Model, output: &Type, private: &impl ToTokens) -> TokenStream {
     let span = generated(output.span());
     match model.kind {
         Kind::Result => quote_spanned!(span=> <#output as #private::ResultLike>::Ok),
@@ -88,12 +109,22 @@ pub(crate) fn description(
     output: &Type,
     allow: &TokenStream,
 ) -> TokenStream {
-    let Names { cache, plan, key, .. } = &Names::new();
+    let Names { key, .. } = &Names::new();
+    let cache_and_plan = cache_and_plan(model, output, allow);
+    let make_key = make_key(model, receiver);
+    quote! {
+        #cache_and_plan
+        #allow
+        let #key = #make_key;
+    }
+}
+
+fn cache_and_plan(model: &Model, output: &Type, allow: &TokenStream) -> TokenStream {
+    let Names { cache, plan, .. } = &Names::new();
     let rc = private(Span::mixed_site());
     let facade = facade(model);
     let find_cache = find_cache(model);
     let make_plan = make_plan(model, output);
-    let make_key = make_key(model, receiver);
     let make_plan = quote_spanned!(generated(output.span())=> let #plan = #make_plan;);
     quote! {
         use #facade::__private as #rc;
@@ -101,7 +132,45 @@ pub(crate) fn description(
         let #cache = #find_cache;
         #allow
         #make_plan
-        #allow
+    }
+}
+
+// Input:
+//     batch(id in ids)
+//
+// Output:
+//     use ::redis_cached::__private as __rc;
+//     let cache = CACHE;
+//     let plan = PLAN;
+//     let ids = __rc::batch_ids(ids, |id: &_| KEY);
+pub(crate) fn description_of_batch(model: &Model, batch: &Batch, receiver: Option<&Receiver>) -> TokenStream {
+    let cache_and_plan = cache_and_plan(model, &model.output, &TokenStream::new());
+    let make_key = make_key(model, receiver);
+    let (Batch { id, name, .. }, ids) = (batch, batch::ids(batch));
+    // What cannot be looked through is reported at the parameter.
+    let span = ids.span();
+    let rc = private(span);
+    let given = match batch.ids {
+        Ids::Lent(_) => quote!(#name),
+        Ids::Owned(_) => quote_spanned!(span=> &#name),
+    };
+    let make_ids = quote_spanned!(span=> let #ids = #rc::batch_ids(#given, |#id: &_| #make_key););
+    quote!(#cache_and_plan #make_ids)
+}
+
+// Output:
+//     use ::redis_cached::__private as __rc;
+//     let cache = CACHE;
+//     let key = KEY of the group;
+pub(crate) fn description_of_group(model: &Model, group: &[Piece], receiver: Option<&Receiver>) -> TokenStream {
+    let Names { cache, key, .. } = &Names::new();
+    let rc = private(Span::mixed_site());
+    let facade = facade(model);
+    let find_cache = find_cache(model);
+    let make_key = make_group_key(model, group, receiver);
+    quote! {
+        use #facade::__private as #rc;
+        let #cache = #find_cache;
         let #key = #make_key;
     }
 }
@@ -152,12 +221,14 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
     let codec_type = codec_type(model, span);
     let codec_fns = quote_spanned!(span=> #rc_output::CodecFns::<#stored>::of::<#codec_type>());
     let function = make_function(model);
+    let storable =
+        || quote_spanned!(span=> #rc_output::storable::<#stored, _>(#rc_output::Kind::<#stored>::new().found()));
     let nones = match (model.kind, &model.args.none_ttl) {
+        // There `none_ttl` is for ids that the body has nothing for.
+        _ if model.batch.is_some() => storable(),
         (Kind::Anything, _) => quote!(#rc::Nones::never()),
         (Kind::Option, _) => quote_spanned!(span=> <#stored as #rc_output::OptionLike>::nones()),
-        (Kind::Value | Kind::Result, None) => {
-            quote_spanned!(span=> #rc_output::storable::<#stored, _>(#rc_output::Kind::<#stored>::new().found()))
-        }
+        (Kind::Value | Kind::Result, None) => storable(),
         (Kind::Value | Kind::Result, Some((keyword, _))) => {
             let span = generated(keyword.span());
             let rc = private(span);
@@ -184,8 +255,14 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
         quote!(none_ttl: ::core::option::Option::Some(#lifetime),)
     });
     let cache_if = model.args.cache_if.as_ref().map(|expr| quote!(cache_if: #expr,));
+    let tags = model.args.tags.of_value.as_ref().map(|closure| {
+        let span = generated(closure.span());
+        let rc = private(span);
+        let tags = quote_spanned!(span=> |#value| #rc::into_tags(#rc::of_value::<#stored, _>(#closure, #value)));
+        quote!(tags: ::core::option::Option::Some(#tags),)
+    });
     let jitter = model.args.jitter.map(|jitter| quote!(jitter: #jitter,));
-    let fields: TokenStream = [none_ttl, cache_if, jitter].into_iter().flatten().chain(protocol(model)).collect();
+    let fields: TokenStream = [none_ttl, cache_if, tags, jitter].into_iter().flatten().chain(protocol(model)).collect();
     let new = quote_spanned!(span=> #rc_output::Plan::<#stored>::new);
     let finish = if fields.is_empty() { quote!(#plan) } else { quote!(#rc::Plan::<#stored> { #fields ..#plan }) };
     quote_spanned! {span=> {
@@ -261,17 +338,7 @@ fn make_function(model: &Model) -> TokenStream {
     let rc = private(Span::mixed_site());
     let sig = &model.function.sig;
     let ident = sig.ident.unraw().to_string();
-    let (default_prefix, prefix) = match &model.args.prefix {
-        Some(Prefix::Literal(prefix)) => (None, quote!(#prefix)),
-        Some(Prefix::Constant(prefix)) => (None, quote!(#prefix)),
-        None => {
-            let find = quote! {
-                const __PREFIX: &::core::primitive::str =
-                    #rc::default_prefix(::core::option_env!("REDIS_CACHED_PREFIX"), ::core::module_path!());
-            };
-            (Some(find), quote!(__PREFIX))
-        }
-    };
+    let (default_prefix, prefix) = find_prefix(model);
     let name = match (&model.args.key, &model.args.name) {
         (Some(_), _) => quote!(Template),
         (None, Some(name)) => quote!(Given(#name)),
@@ -301,6 +368,22 @@ fn make_function(model: &Model) -> TokenStream {
     }}
 }
 
+/// The prefix, and what has to stand in front of it.
+fn find_prefix(model: &Model) -> (Option<TokenStream>, TokenStream) {
+    match &model.args.prefix {
+        Some(Prefix::Literal(prefix)) => (None, quote!(#prefix)),
+        Some(Prefix::Constant(prefix)) => (None, quote!(#prefix)),
+        None => {
+            let rc = private(Span::mixed_site());
+            let find = quote! {
+                const __PREFIX: &::core::primitive::str =
+                    #rc::default_prefix(::core::option_env!("REDIS_CACHED_PREFIX"), ::core::module_path!());
+            };
+            (Some(find), quote!(__PREFIX))
+        }
+    }
+}
+
 fn codec_type(model: &Model, output: Span) -> TokenStream {
     let (span, codec) = match &model.args.codec {
         Codec::Default => (output, "Bincode"),
@@ -315,7 +398,7 @@ fn codec_type(model: &Model, output: Span) -> TokenStream {
 }
 
 // Input:
-//     key = "user:{id}:{req.page()}"
+//     key = "user:{id}:{req.page()}", tags = ["org:{org_id}"]
 //
 // Output:
 //     {
@@ -327,15 +410,79 @@ fn codec_type(model: &Model, output: Span) -> TokenStream {
 //         let writer = match &req.page() {
 //             part => __rc::part(writer, "req.page()", part, __rc::probe(part).key_part()),
 //         };
+//         let writer = writer.tag();
+//         let writer = writer.literal("org:");
+//         let writer = __rc::part(writer, "org_id", &org_id, __rc::probe(&org_id).key_part());
 //         writer.finish()
 //     }
 //
 // The `match` keeps a temporary of the expression for as long as it is needed, and runs it once.
+// With `group = …` the group comes first, and what is the key above is the field of its hash.
 fn make_key(model: &Model, receiver: Option<&Receiver>) -> TokenStream {
-    let Names { cache, plan, writer, part, .. } = &Names::new();
+    let Names { cache, plan, writer, .. } = &Names::new();
     let rc = private(Span::mixed_site());
     let destructure = destructure(model, &model.key);
-    let pieces = model.pieces.iter().map(|piece| {
+    let pieces = append(&model.pieces, receiver);
+    let start = match &model.group {
+        None => quote!(let #writer = #rc::key(#cache, #plan.function);),
+        Some(group) => {
+            let group = append(group, receiver);
+            quote! {
+                let #writer = #rc::key_in_group(#cache, #plan.function);
+                #group
+                let #writer = #writer.field(#plan.function);
+            }
+        }
+    };
+    let tags = model.tags.iter().map(|tag| {
+        let tag = append(tag, receiver);
+        quote! {
+            let #writer = #writer.tag();
+            #tag
+        }
+    });
+    quote! {{
+        use #rc::NoKeyPart as _;
+        #destructure
+        #start
+        #pieces
+        #(#tags)*
+        #writer.finish()
+    }}
+}
+
+// Input:
+//     group = "class:{class_id}"
+//
+// Output:
+//     {
+//         use __rc::NoKeyPart as _;
+//         const __PREFIX: &str = __rc::default_prefix(option_env!("REDIS_CACHED_PREFIX"), module_path!());
+//         let writer = __rc::group_key(cache, __PREFIX);
+//         let writer = writer.literal(":class:");
+//         let writer = __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).key_part());
+//         writer.finish()
+//     }
+fn make_group_key(model: &Model, group: &[Piece], receiver: Option<&Receiver>) -> TokenStream {
+    let Names { cache, writer, .. } = &Names::new();
+    let rc = private(Span::mixed_site());
+    let destructure = destructure(model, &model.in_group);
+    let (default_prefix, prefix) = find_prefix(model);
+    let pieces = append(group, receiver);
+    quote! {{
+        use #rc::NoKeyPart as _;
+        #default_prefix
+        #destructure
+        let #writer = #rc::group_key(#cache, #prefix);
+        #pieces
+        #writer.finish()
+    }}
+}
+
+/// Appends the pieces of a key, a group or a tag to the writer.
+fn append(pieces: &[Piece], receiver: Option<&Receiver>) -> TokenStream {
+    let Names { writer, part, .. } = &Names::new();
+    let pieces = pieces.iter().map(|piece| {
         let Part { label, value } = match piece {
             Piece::Text(text) => return quote!(let #writer = #writer.literal(#text);),
             Piece::Part(part) => part,
@@ -362,13 +509,7 @@ fn make_key(model: &Model, receiver: Option<&Receiver>) -> TokenStream {
         };
         quote!(let #writer = #append;)
     });
-    quote! {{
-        use #rc::NoKeyPart as _;
-        #destructure
-        let #writer = #rc::key(#cache, #plan.function);
-        #(#pieces)*
-        #writer.finish()
-    }}
+    pieces.collect()
 }
 
 /// Whether naming an expression twice is as good as once.
@@ -419,7 +560,7 @@ fn destructure(model: &Model, uses: &Uses) -> TokenStream {
             visit_mut::visit_pat_ident_mut(self, pat);
         }
     }
-    let params = model.params.iter().zip(&uses.params).filter(|(param, is_used)| **is_used && !param.is_plain());
+    let params = model.entry_params.iter().zip(&uses.params).filter(|(param, is_used)| **is_used && !param.is_plain());
     let lets = params.map(|(Param { pat, ident, .. }, _)| {
         let mut pat = pat.clone();
         Peel.visit_pat_mut(&mut pat);

@@ -1,18 +1,23 @@
 //! The generated functions. Nothing is decided here: what can be wrong was found before.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
+use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{FnArg, Ident, Pat, PatIdent, PatType, Receiver, ReturnType, Signature, Token, Type, parse_quote};
 
-use crate::describe::{Names, description, facade_at, generated, private, stored};
+use crate::describe::{
+    Names, description, description_of_batch, description_of_group, facade, facade_at, generated, id_of_map, private,
+    stored,
+};
 use crate::function::{Face, Function, Param};
 use crate::generics;
-use crate::model::Model;
+use crate::ids::Batch;
+use crate::model::{Model, Piece, Uses};
 use crate::place::Place;
 use crate::returns::{self, Kind};
-use crate::{attrs, behind};
+use crate::{attrs, batch, behind};
 
 // Input:
 //     #[redis_cached(ttl = 600, skip(db))]
@@ -27,6 +32,7 @@ use crate::{attrs, behind};
 //         REFRESH of `user_uncached`
 //     }
 //     fn user_entry(id: u64) -> Entry<User> { … }
+//     fn user_group(…) -> Group { … }, with `group = …`
 pub(crate) fn expand(model: &Model) -> TokenStream {
     if !model.args.siblings {
         return alone(model);
@@ -35,7 +41,8 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     let body = body(model);
     let refresh = caller(model, "refresh", Some("refresh"));
     let entry = entry(model);
-    quote!(#call #body #refresh #entry)
+    let group = model.group.as_ref().map(|pieces| group(model, pieces));
+    quote!(#call #body #refresh #entry #group)
 }
 
 /// What stands in for the siblings where the attribute is wrong, so that their callers are not
@@ -52,9 +59,11 @@ pub(crate) fn fallback(model: &Model) -> TokenStream {
         quote!(#attrs #allow #allow_sibling #vis #sig #unreachable)
     });
     let entry = entry_signature(model);
+    let group = model.group.as_ref().map(|_| group_signature(model));
+    let others = std::iter::once(entry).chain(group);
     quote! {
         #(#same)*
-        #attrs #allow #allow_sibling #vis #entry #unreachable
+        #(#attrs #allow #allow_sibling #vis #others #unreachable)*
     }
 }
 
@@ -85,9 +94,13 @@ fn caller(model: &Model, verb: &str, suffix: Option<&str>) -> TokenStream {
     let receiver = sig.receiver().map(|receiver| receiver.self_token);
     let args = receiver.map(ToTokens::into_token_stream).into_iter();
     let args = args.chain(model.params.iter().map(|param| param.ident.to_token_stream()));
-    let description = description(model, sig.receiver(), &model.output, &TokenStream::new());
-    let run = match &model.background {
-        Some(background) if suffix.is_none() => behind::run(model, background, &callee),
+    let description = match &model.batch {
+        Some(batch) => description_of_batch(model, batch, sig.receiver()),
+        None => description(model, sig.receiver(), &model.output, &TokenStream::new()),
+    };
+    let run = match (&model.batch, &model.background) {
+        (Some(batch), _) => batch::run(model, batch, verb, &callee),
+        (None, Some(background)) if suffix.is_none() => behind::run(model, background, &callee),
         _ => run(model, verb, &quote!(move || #callee (#(#args),*))),
     };
     let block = block(model.face, &description, &run);
@@ -111,7 +124,7 @@ fn body(model: &Model) -> TokenStream {
     });
     for (index, param) in typed.enumerate() {
         // Unused is not what a parameter is that the attribute mentions.
-        if model.cache.params[index] || (model.args.key.is_some() && model.key.params[index]) {
+        if model.cache.params[index] || model.in_templates.params[index] {
             param.attrs.push(parse_quote!(#[allow(unused_variables)]));
         }
     }
@@ -130,15 +143,19 @@ fn body(model: &Model) -> TokenStream {
 fn entry(model: &Model) -> TokenStream {
     let Names { cache, plan, key, .. } = &Names::new();
     let Function { attrs, vis, sig, .. } = &model.function;
-    let docs = attrs::of_entry(&sig.ident.unraw());
+    let docs = match &model.batch {
+        Some(batch) => attrs::of_entry_of_one(&sig.ident.unraw(), &batch.id),
+        None => attrs::of_entry(&sig.ident.unraw()),
+    };
     let (attrs, allow, allow_sibling) = (attrs::shared(attrs), attrs::allowances(), attrs::sibling_allowances());
     let make = if model.face == Face::Plain { quote!(blocking_entry) } else { quote!(entry) };
     let output = returns::without_lifetimes(&model.output);
     let rc = private(generated(output.span()));
     let sig = entry_signature(model);
     let description = description(model, sig.receiver(), &output, &TokenStream::new());
+    let id_behind = id_behind(model, &model.key);
     // At the return type, because the entry's type is where a wrong one is noticed first.
-    let block = quote_spanned!(generated(output.span())=> { #description #rc::#make(#cache, #plan, #key) });
+    let block = quote_spanned!(generated(output.span())=> { #id_behind #description #rc::#make(#cache, #plan, #key) });
     quote!(#docs #attrs #allow #allow_sibling #vis #sig #block)
 }
 
@@ -152,22 +169,86 @@ fn entry_signature(model: &Model) -> Signature {
         Face::Async | Face::Boxed => quote_spanned!(span=> Entry<#stored>),
         Face::Plain => quote_spanned!(span=> blocking::Entry<#stored>),
     };
-    let receiver = sig.receiver().filter(|_| model.key.receiver || model.cache.receiver).map(|receiver| {
-        let token = receiver.self_token;
-        parse_quote!(&#token)
-    });
-    let used = |index: usize| model.key.params[index] || model.cache.params[index];
-    let params = model.params.iter().enumerate().filter(|&(index, _)| used(index)).map(|(_, param)| plain_param(param));
+    let output = quote_spanned!(span=> #facade::#entry);
     let mut entry = Signature {
         asyncness: None,
         ident: sibling(&sig.ident, "entry"),
         generics: generics::without(&sig.generics, &model.not_in_entry),
-        inputs: receiver.into_iter().chain(params).collect(),
-        output: ReturnType::Type(Token![->](span), Box::new(Type::Verbatim(quote_spanned!(span=> #facade::#entry)))),
+        inputs: inputs(model, &model.key),
+        output: ReturnType::Type(Token![->](span), Box::new(Type::Verbatim(output))),
         ..sig.clone()
     };
     generics::drop_unused_lifetimes(&mut entry);
     entry
+}
+
+/// The parameters that `uses` and `cache = …` need.
+fn inputs(model: &Model, uses: &Uses) -> Punctuated<FnArg, Token![,]> {
+    let receiver = model.function.sig.receiver().filter(|_| uses.receiver || model.cache.receiver).map(|receiver| {
+        let token = receiver.self_token;
+        parse_quote!(&#token)
+    });
+    let used = |index: usize| uses.params[index] || model.cache.params[index];
+    let params = model.entry_params.iter().enumerate().filter(|&(index, _)| used(index));
+    let params = params.map(|(index, param)| match &model.batch {
+        Some(Batch { index: of_ids, id_type: None, .. }) if index == *of_ids => {
+            let output = returns::without_lifetimes(&model.output);
+            let facade = facade_at(model, generated(output.span()));
+            let ident = &param.ident;
+            let ty = id_of_map(model, &output, quote_spanned!(output.span()=> #facade::__private));
+            parse_quote!(#ident: #ty)
+        }
+        _ => plain_param(param),
+    });
+    receiver.into_iter().chain(params).collect()
+}
+
+/// What makes of an id the reference that it is in a call, so that a template means the same.
+fn id_behind(model: &Model, uses: &Uses) -> Option<TokenStream> {
+    let Batch { id, index, .. } = model.batch.as_ref()?;
+    let allow = attrs::rebinding_allowances();
+    uses.params[*index].then(|| quote!(#allow let #id = &#id;))
+}
+
+// Input:
+//     #[redis_cached(group = "class:{class_id}")]
+//     async fn user<'a, E: Executor<'a>>(db: E, class_id: u64, id: u64) -> Result<User, Error> { BODY }
+//
+// Output:
+//     fn user_group(class_id: u64) -> Group {
+//         DESCRIPTION: cache, key
+//         __rc::group(cache, key)
+//     }
+fn group(model: &Model, pieces: &[Piece]) -> TokenStream {
+    let Names { cache, key, .. } = &Names::new();
+    let Function { attrs, vis, sig, .. } = &model.function;
+    let docs = attrs::of_group(&sig.ident.unraw());
+    let (attrs, allow, allow_sibling) = (attrs::shared(attrs), attrs::allowances(), attrs::sibling_allowances());
+    let make = if model.face == Face::Plain { quote!(blocking_group) } else { quote!(group) };
+    let rc = private(Span::mixed_site());
+    let sig = group_signature(model);
+    let description = description_of_group(model, pieces, sig.receiver());
+    let id_behind = id_behind(model, &model.in_group);
+    quote!(#docs #attrs #allow #allow_sibling #vis #sig { #id_behind #description #rc::#make(#cache, #key) })
+}
+
+fn group_signature(model: &Model) -> Signature {
+    let sig = &model.function.sig;
+    let facade = facade(model);
+    let group = match model.face {
+        Face::Async | Face::Boxed => quote!(#facade::Group),
+        Face::Plain => quote!(#facade::blocking::Group),
+    };
+    let mut signature = Signature {
+        asyncness: None,
+        ident: sibling(&sig.ident, "group"),
+        generics: generics::without(&sig.generics, &model.not_in_group),
+        inputs: inputs(model, &model.in_group),
+        output: ReturnType::Type(Token![->](Span::mixed_site()), Box::new(Type::Verbatim(group))),
+        ..sig.clone()
+    };
+    generics::drop_unused_lifetimes(&mut signature);
+    signature
 }
 
 // Input:

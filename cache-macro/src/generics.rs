@@ -59,6 +59,25 @@ pub(crate) fn dropped(generics: &Generics, used: &[TokenStream], unused: &[Token
     }
 }
 
+/// The names of the type and constant parameters that neither `used` types mention, nor the bounds
+/// of ones that they do.
+pub(crate) fn unmentioned(generics: &Generics, used: &[TokenStream]) -> HashSet<String> {
+    let mut mentioned: HashSet<String> = used.iter().flat_map(identifiers).collect();
+    let bounds = bounds(generics);
+    loop {
+        let before = mentioned.len();
+        for (subject, more) in &bounds {
+            if !subject.is_disjoint(&mentioned) {
+                mentioned.extend(more.iter().cloned());
+            }
+        }
+        if mentioned.len() == before {
+            break;
+        }
+    }
+    names(generics).map(ToString::to_string).filter(|name| !mentioned.contains(name)).collect()
+}
+
 /// For each bound: the identifiers of what is bounded, and of the bounds.
 fn bounds(generics: &Generics) -> Vec<(HashSet<String>, HashSet<String>)> {
     let inline = generics.params.iter().filter_map(|param| match param {
@@ -165,5 +184,21 @@ mod tests {
 
         let sig = parse_quote!(fn convert<T: Into<U>, U, D: Use<U>>(db: D, from: T) -> u64);
         assert_eq!(dropped_of(&sig, &[quote!(T), quote!(u64)], &[quote!(D)]), ["D"]);
+    }
+
+    #[test]
+    fn a_type_brings_its_bounds() {
+        let sig: Signature = parse_quote!(
+            fn load<T: Into<U>, U, D, const N: usize>(from: T, db: D, bytes: [u8; N]) -> u64
+            where
+                U: Use<D>
+        );
+        for (used, expected) in
+            [(quote!(T), &["N"][..]), (quote!([u8; N]), &["D", "T", "U"]), (quote!(u64), &["D", "N", "T", "U"])]
+        {
+            let mut unmentioned: Vec<_> = unmentioned(&sig.generics, &[used]).into_iter().collect();
+            unmentioned.sort();
+            assert_eq!(unmentioned, expected);
+        }
     }
 }

@@ -10,6 +10,7 @@ use crate::model::Model;
 
 mod args;
 mod attrs;
+mod batch;
 mod behind;
 mod borrows;
 mod check;
@@ -19,6 +20,7 @@ mod expand;
 mod features;
 mod function;
 mod generics;
+mod ids;
 mod mentions;
 mod model;
 mod own;
@@ -80,6 +82,9 @@ mod tests;
 /// | `stale_if_error = "1h"` | serves an expired value for as long as this where the body returns `Err`; like `ttl`, but no closure | off |
 /// | `single_flight = …` | among which callers one runs the body for all: `shared` (of all processes), `process`, or `off` | `shared` |
 /// | `lease = "10s"` | the silence after which another process may take over a computation, and how long a call waits for another's: set it above what the body may take. From `"100ms"` to `"10m"`; like `ttl`, but no closure and not `forever` | 10 s |
+/// | `group = "class:{class_id}"` | the entry lives in one Redis hash with others, which is dropped as a whole, see [below](#groups) | a key of its own |
+/// | `tags = ["org:{org_id}"]` | labels, by which entries of any functions are invalidated together, see [below](#tags) | none |
+/// | `batch(id in ids)` | the function takes many ids and returns a map of them; each has an entry of its own, see [below](#batches) | one entry for all arguments |
 /// | `share_errors = off` | those who waited for a body that fails run it themselves, instead of getting [its error](#errors) | on where possible |
 /// | `returns = …` | `value`, `option` or `result`, where the spelling of the return type misleads | see [below](#return-types) |
 /// | `siblings = off` | emits the function alone | `siblings = on` |
@@ -98,6 +103,8 @@ mod tests;
 ///   needs, and `&self` if one of the two does.
 /// - `user_uncached(db, id)`: the body.
 /// - `user_refresh(db, id)`: runs the body now, and stores what it returns.
+/// - `user_group(class_id)`, with `group = …`: the group that the entry is in, a `Group` or a
+///   `blocking::Group`. It takes the parameters that the group (or `cache = …`) needs.
 ///
 /// Attributes that say what a function is (documentation, `cfg`, lints, `deprecated`, `must_use`)
 /// are repeated on all of them. All others, such as `#[tracing::instrument]`, go with the body where
@@ -144,6 +151,94 @@ mod tests;
 /// parameters that the key does not mention: `user<E: Executor>(db: E, id: u64)` with `skip(db)` has
 /// one entry per `id`, found by `user_entry(42)`. An argument of type `impl Trait` counts by its
 /// value.
+///
+/// # Groups
+///
+/// ```
+/// # use redis_cached::redis_cached;
+/// #[redis_cached(group = "class:{class_id}")]
+/// async fn grade(class_id: u64, student: &str) -> u32 {
+///     // …
+/// #   class_id as u32 + student.len() as u32
+/// }
+///
+/// # async fn calls() -> Result<(), redis_cached::Error> {
+/// grade_entry(7, "Ada").invalidate().await?; // one grade
+/// grade_group(7).invalidate().await?; // all of the class
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The entries of a group are fields of one Redis hash, and one command drops it. The template is as
+/// that of a key, and comes behind the prefix: functions with the same prefix and the same group share
+/// the hash, in which each has fields of its own. `key = …` is the field then. A hash lives on one
+/// server of a cluster, so a group is for entries that belong together, not for all of a kind.
+///
+/// # Tags
+///
+/// ```
+/// # use redis_cached::{Cache, redis_cached};
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Serialize, Deserialize)]
+/// struct User {
+///     id: u64,
+///     team: u64,
+/// }
+///
+/// #[redis_cached(tags = ["org:{org_id}", |user: &User| vec![format!("team:{}", user.team)]])]
+/// async fn user(org_id: u64, id: u64) -> User {
+///     // …
+/// #   User { id, team: org_id }
+/// }
+///
+/// #[redis_cached(tags = "org:{org_id}")]
+/// async fn total(org_id: u64) -> u64 {
+///     // …
+/// #   org_id
+/// }
+///
+/// # async fn calls(cache: &Cache) -> Result<(), redis_cached::Error> {
+/// cache.invalidate_tag("org:7").await?; // users and totals alike
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A tag is a template over the parameters, like that of a key, with nothing in front of it: the
+/// same text is the same tag in every function. What an entry cannot know is no part of one: the
+/// tag of a skipped parameter is an error. One closure of the value, or the path of a function, may
+/// return more of them, as a collection of `String`.
+///
+/// # Batches
+///
+/// ```
+/// # use std::collections::HashMap;
+/// # use redis_cached::redis_cached;
+/// # struct Db;
+/// # impl Db { async fn load(&self, ids: &[u64]) -> Result<HashMap<u64, String>, String> { Ok(ids.iter().map(|&id| (id, String::new())).collect()) } }
+/// #[redis_cached(batch(id in ids), skip(db), none_ttl = "1m")]
+/// async fn names(db: &Db, ids: &[u64]) -> Result<HashMap<u64, String>, String> {
+///     db.load(ids).await // SELECT … WHERE id IN …
+/// }
+///
+/// # async fn calls(db: Db) -> Result<(), Box<dyn std::error::Error>> {
+/// names(&db, &[1, 2]).await?;
+/// names(&db, &[1, 2, 3]).await?; // the body gets 3 alone
+/// names_entry(2).invalidate().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// `ids` is the parameter of many: `&T` of a slice or a collection, or a collection by value, such as
+/// `Vec<u64>`. The function returns a `HashMap`, a `BTreeMap` or a `Vec` of pairs, or a `Result` of
+/// one, with the same type of ids. `id` names one of them, and stands for it in `key`, `group` and
+/// `tags`, which cannot mention `ids`; it is a reference there.
+///
+/// The body gets the ids that are missing, and may run more than once, for some of them each time:
+/// all other arguments are cloned for it, and `&mut` is refused. An id that it leaves out of the map
+/// has no value, and is remembered as such with `none_ttl`. Its error is the whole call's.
+///
+/// What needs a single value is not for a batch: `refresh_ahead`, `stale_while_revalidate`,
+/// `stale_if_error`, `share_errors`, nor is `siblings = off`.
 ///
 /// # Return types
 ///

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
+use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
-use syn::{Expr, ExprCall, ExprPath, Macro, PatIdent};
+use syn::{Expr, ExprCall, ExprPath, Macro, PatIdent, Token};
 
 /// The variables that an expression uses, as far as one can tell without resolving names.
 pub(crate) struct Variables {
@@ -14,7 +15,7 @@ pub(crate) struct Variables {
     used: Vec<Ident>,
     /// Names that a closure, a `let` or a `match` in the expression binds.
     bound: Vec<Ident>,
-    /// The words inside of macros, which may be anything.
+    /// The words inside of macros, which may be anything where the macro is none of the known ones.
     inside_macros: HashSet<String>,
 }
 
@@ -29,6 +30,11 @@ impl Variables {
     /// harm here, too little would.
     pub(crate) fn mention(&self, name: &Ident) -> bool {
         self.used.contains(name) || self.inside_macros.contains(&name.to_string())
+    }
+
+    /// Where `name` occurs, if that is not inside of a macro.
+    pub(crate) fn place(&self, name: &Ident) -> Option<Span> {
+        self.used.iter().find(|used| *used == name).map(Ident::span)
     }
 
     /// The names that look like a variable and come from the outside.
@@ -61,6 +67,21 @@ impl<'ast> Visit<'ast> for Variables {
 
     fn visit_macro(&mut self, mac: &'ast Macro) {
         words(mac.tokens.clone(), &mut self.inside_macros);
+        // Of these it is known what they take.
+        let is_known = mac.path.segments.last().is_some_and(|last| last.ident == "vec" || last.ident == "format");
+        let parser = Punctuated::<Expr, Token![,]>::parse_terminated;
+        let args = is_known.then(|| mac.parse_body_with(parser).ok()).flatten();
+        for arg in args.into_iter().flatten() {
+            let arg = match arg {
+                // `format!("{a}", a = b)`
+                Expr::Assign(named) => *named.right,
+                other => other,
+            };
+            let inside = Variables::of(&arg);
+            self.used.extend(inside.used);
+            self.bound.extend(inside.bound);
+            self.inside_macros.extend(inside.inside_macros);
+        }
     }
 }
 

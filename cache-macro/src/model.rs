@@ -7,17 +7,19 @@ use proc_macro2::Span;
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Expr, Ident, Receiver, Type};
+use syn::{Expr, Ident, LitStr, Receiver, Type};
 
-use crate::args::{Args, Codec, Lifetime};
+use crate::args::{self, Args, Codec, Lifetime};
 use crate::check::Errors;
 use crate::features::Features;
 use crate::function::{Face, Function, Param};
+use crate::ids::Batch;
 use crate::mentions::Variables;
 use crate::own::Background;
 use crate::place::{self, Place};
 use crate::returns::{self, Kind};
 use crate::suggest::did_you_mean;
+use crate::template::Of;
 use crate::{generics, template};
 
 /// A function that can be cached as its attribute says.
@@ -25,29 +27,41 @@ pub(crate) struct Model {
     pub(crate) args: Args,
     pub(crate) face: Face,
     pub(crate) params: Vec<Param>,
+    /// The same as an entry has them: with one id in the place of many.
+    pub(crate) entry_params: Vec<Param>,
+    pub(crate) batch: Option<Batch>,
     /// Without the future around it.
     pub(crate) output: Type,
     pub(crate) kind: Kind,
     pub(crate) background: Option<Background>,
+    /// Of the key, or of the field in the group.
     pub(crate) pieces: Vec<Piece>,
-    /// Which parameters the key needs, and which `cache = …`.
+    pub(crate) group: Option<Vec<Piece>>,
+    /// Those that are templates.
+    pub(crate) tags: Vec<Vec<Piece>>,
+    /// Which parameters the entry's place needs: its key, group and tags.
     pub(crate) key: Uses,
+    pub(crate) in_group: Uses,
+    /// Which parameters the templates mention.
+    pub(crate) in_templates: Uses,
     pub(crate) cache: Uses,
     /// Generic parameters that the entry does not have.
     pub(crate) not_in_entry: HashSet<String>,
     /// Generic parameters that are no part of the name.
     pub(crate) not_in_name: HashSet<String>,
+    /// Generic parameters that the function of the group does not have.
+    pub(crate) not_in_group: HashSet<String>,
     pub(crate) place: Place,
     pub(crate) function: Function,
 }
 
-/// A piece of a key.
+/// A piece of a key, a group or a tag.
 pub(crate) enum Piece {
     Text(String),
     Part(Part),
 }
 
-/// An argument in a key.
+/// An argument in one.
 pub(crate) struct Part {
     /// For messages.
     pub(crate) label: String,
@@ -69,39 +83,76 @@ pub(crate) struct Uses {
 impl Model {
     pub(crate) fn new(args: Args, function: Function, features: Features, errors: &Errors) -> Option<Model> {
         check_codec(&args.codec, features, errors);
-        let params = function.params();
-        let scope = Scope { receiver: function.sig.receiver(), params: &params };
-        scope.check_skips(&args.skip, errors);
+        let (params, mut entry_params) = (function.params(), function.params());
+        let given = Scope { receiver: function.sig.receiver(), params: &params, batch: None };
+        given.check_skips(&args, errors);
+        let batch = args.batch.as_ref().map(|batch| {
+            given.check_batch(batch, errors);
+            Batch::new(batch, &args, &function, &params, errors)
+        });
+        // Nobody knows then what a placeholder means.
+        let is_batch_broken = matches!(batch, Some(None));
+        let batch = batch.flatten();
+        if let Some(batch) = &batch {
+            entry_params[batch.index] = batch.element();
+        }
+        let scope = Scope { params: &entry_params, batch: batch.as_ref(), ..given };
         scope.check_closures(&args, errors);
+        scope.check_cache(&args, errors);
         if let Some(cache) = args.cache.as_ref().filter(|cache| template::leaves(cache)) {
             errors.at(cache.span(), "a cache is looked up without `await`, `?` or `return`: an entry needs it too");
         }
         let pieces = match &args.key {
-            Some(literal) => scope.template(literal, &args, errors),
+            _ if is_batch_broken => None,
+            Some(literal) => scope.template(literal, Of::Key, &args, errors),
             None => Some(scope.all(&args.skip)),
         };
+        let group = args.group.as_ref().filter(|_| !is_batch_broken);
+        let group = group.map(|literal| scope.template(literal, Of::Group, &args, errors));
+        let tags = args.tags.templates.iter().filter(|_| !is_batch_broken);
+        let tags: Vec<_> = tags.map(|literal| scope.template(literal, Of::Tag, &args, errors)).collect();
         let is_cacheable = function.check(features, errors);
         let output = function.output().filter(|_| is_cacheable)?.clone();
         let kind = returns::kind(&output, &args, errors);
-        let background = Background::new(&args, &function, &params, errors);
-        let pieces = pieces?;
-        let key = scope.uses(pieces.iter().filter_map(|piece| match piece {
-            Piece::Part(Part { value: Value::Expr(expr), .. }) => Some(expr),
-            _ => None,
-        }));
-        let key = Uses {
-            receiver: key.receiver
-                || pieces.iter().any(|piece| matches!(piece, Piece::Part(Part { value: Value::Receiver(_), .. }))),
-            ..key
+        if let Some(batch) = &batch {
+            batch.check_map(&output, kind, errors);
+        }
+        let background = match args.batch {
+            None => Background::new(&args, &function, &params, errors),
+            Some(_) => None,
         };
+        let pieces = pieces?;
+        let group = match group {
+            Some(group) => Some(group?),
+            None => None,
+        };
+        let tags = tags.into_iter().collect::<Option<Vec<_>>>()?;
+        let beside_key = || group.iter().chain(&tags).flatten();
+        let key = scope.uses_of(pieces.iter().chain(beside_key()));
+        let in_group = scope.uses_of(group.iter().flatten());
+        let in_templates = scope.uses_of(pieces.iter().filter(|_| args.key.is_some()).chain(beside_key()));
         let cache = scope.uses(&args.cache);
+        if let (Some(batch), Some(literal)) = (&batch, &args.key) {
+            let pieces = || pieces.iter().chain(group.iter().flatten());
+            // Where all ids are named in place of one, that was reported.
+            if ![&batch.id, &batch.name].iter().any(|name| mentions(pieces(), name)) {
+                let message = format!("all of `{}` would share one key; mention `{{{}}}`", batch.name, batch.id);
+                errors.at(literal.span(), message);
+            }
+        }
         let not_in_name = scope.dropped(&function, &output, |index| key.params[index]);
         let not_in_entry = scope.dropped(&function, &output, |index| key.params[index] || cache.params[index]);
+        let not_in_group = scope.unmentioned(&function, &output, |index| in_group.params[index] || cache.params[index]);
 
         let place = if args.siblings { place::place(&function) } else { Place::Free };
         if place == Place::TraitImpl {
-            let message = "in an `impl … for` block nothing may stand beside a method; \
-                           write `siblings = off`, and reach its entry through a method of the type's own";
+            let message = if batch.is_some() {
+                "in an `impl … for` block nothing may stand beside a method; \
+                 write a method of the type's own, and call it here"
+            } else {
+                "in an `impl … for` block nothing may stand beside a method; \
+                 write `siblings = off`, and reach its entry through a method of the type's own"
+            };
             errors.at(function.sig.ident.span(), message);
         }
         let face = function.face();
@@ -109,14 +160,21 @@ impl Model {
             args,
             face,
             params,
+            entry_params,
+            batch,
             output,
             kind,
             background,
             pieces,
+            group,
+            tags,
             key,
+            in_group,
+            in_templates,
             cache,
             not_in_entry,
             not_in_name,
+            not_in_group,
             place,
             function,
         })
@@ -124,9 +182,12 @@ impl Model {
 }
 
 /// The names that expressions of the attribute can use.
+#[derive(Clone, Copy)]
 struct Scope<'a> {
     receiver: Option<&'a Receiver>,
     params: &'a [Param],
+    /// For one of many ids, among `params`.
+    batch: Option<&'a Batch>,
 }
 
 impl Scope<'_> {
@@ -153,9 +214,36 @@ impl Scope<'_> {
         format!("`{name}` is not a parameter{nearest}\nparameters: {}", known.join(", "))
     }
 
-    fn check_skips(&self, skip: &[Ident], errors: &Errors) {
-        for name in skip.iter().filter(|name| !self.knows(name)) {
-            errors.at(name.span(), self.unknown(name));
+    fn check_skips(&self, args: &Args, errors: &Errors) {
+        for name in args.skip.iter().filter(|name| !self.knows(name)) {
+            match &args.batch {
+                Some(batch) if batch.id == *name => {
+                    let message =
+                        format!("each of `{}` has an entry of its own; remove `{name}` from `skip`", batch.ids);
+                    errors.at(name.span(), message);
+                }
+                _ => errors.at(name.span(), self.unknown(name)),
+            }
+        }
+    }
+
+    fn check_batch(&self, batch: &args::Batch, errors: &Errors) {
+        if !self.knows(&batch.ids) {
+            errors.at(batch.ids.span(), self.unknown(&batch.ids));
+        }
+    }
+
+    /// The name of all ids, in the scope of one.
+    fn is_of_many(&self, name: &Ident) -> bool {
+        self.batch.is_some_and(|batch| batch.name == *name)
+    }
+
+    fn check_cache(&self, args: &Args, errors: &Errors) {
+        let (Some(batch), Some(cache)) = (self.batch, &args.cache) else { return };
+        let variables = Variables::of(cache);
+        if let Some(name) = [&batch.name, &batch.id].into_iter().find(|name| variables.mention(name)) {
+            let place = variables.place(name).unwrap_or_else(|| cache.span());
+            errors.at(place, format_args!("one cache is asked for all of a batch, whatever `{name}` is"));
         }
     }
 
@@ -169,12 +257,14 @@ impl Scope<'_> {
         let of_value = args.ttl.iter().filter_map(Lifetime::expr).chain(&args.cache_if);
         let message = "a parameter is out of reach here: the value alone decides, as in `|value| …`";
         self.check_without_parameters(of_value, message, errors);
+        let message = "a parameter is out of reach here: a tag of one is text, as in `\"org:{org_id}\"`";
+        self.check_without_parameters(args.tags.of_value.iter(), message, errors);
     }
 
     fn check_without_parameters<'a>(&self, exprs: impl Iterator<Item = &'a Expr>, message: &str, errors: &Errors) {
         for expr in exprs {
             let variables = Variables::of(expr);
-            if let Some(param) = variables.free().find(|name| self.knows(name)) {
+            if let Some(param) = variables.free().find(|name| self.knows(name) || self.is_of_many(name)) {
                 errors.at(param.span(), message);
             }
         }
@@ -193,12 +283,15 @@ impl Scope<'_> {
         receiver.into_iter().chain(params).flat_map(|part| [Piece::Text(":".to_owned()), Piece::Part(part)]).collect()
     }
 
-    fn template(&self, literal: &syn::LitStr, args: &Args, errors: &Errors) -> Option<Vec<Piece>> {
-        if let Some(name) = &args.name {
+    fn template(&self, literal: &LitStr, of: Of, args: &Args, errors: &Errors) -> Option<Vec<Piece>> {
+        if let (Of::Key, Some(name)) = (of, &args.name) {
             errors.at(name.span(), "`key` replaces the name; remove one of the two");
         }
-        let mut pieces = vec![Piece::Text(":".to_owned())];
-        for piece in template::parse(literal, errors)? {
+        let mut pieces = match of {
+            Of::Key | Of::Group => vec![Piece::Text(":".to_owned())],
+            Of::Tag => Vec::new(),
+        };
+        for piece in template::parse(literal, of, errors)? {
             match piece {
                 template::Piece::Text(text) => match pieces.last_mut() {
                     Some(Piece::Text(before)) => before.push_str(&text),
@@ -206,11 +299,30 @@ impl Scope<'_> {
                 },
                 template::Piece::Placeholder { text, expr } => {
                     let variables = Variables::of(&expr);
-                    for name in variables.free().filter(|name| !self.knows(name)) {
+                    for name in variables.free().filter(|name| !self.knows(name) && !self.is_of_many(name)) {
                         errors.at(name.span(), self.unknown(name));
                     }
+                    if let Some(batch) = self.batch.filter(|batch| variables.mention(&batch.name)) {
+                        let place = variables.place(&batch.name).unwrap_or_else(|| expr.span());
+                        let message = format!("an entry is of one of `{}`; write `{}`", batch.name, batch.id);
+                        errors.at(place, message);
+                    }
                     for name in args.skip.iter().filter(|name| variables.mention(name)) {
-                        errors.at(name.span(), format_args!("`{name}` is skipped, and part of `key` all the same"));
+                        let part_of = match of {
+                            Of::Key => "key",
+                            Of::Group => "group",
+                            Of::Tag => {
+                                let place = variables.place(name).unwrap_or_else(|| expr.span());
+                                let message = format_args!(
+                                    "`{name}` is skipped, so an entry cannot know this tag; \
+                                     remove it from `skip`, or leave the tag out"
+                                );
+                                errors.at(place, message);
+                                continue;
+                            }
+                        };
+                        let message = format_args!("`{name}` is skipped, and part of `{part_of}` all the same");
+                        errors.at(name.span(), message);
                     }
                     let is_receiver = matches!(&expr, Expr::Path(path) if path.path.is_ident("self"));
                     let value = if is_receiver { Value::Receiver(expr.span()) } else { Value::Expr(expr) };
@@ -219,6 +331,19 @@ impl Scope<'_> {
             }
         }
         Some(pieces)
+    }
+
+    fn uses_of<'a>(&self, pieces: impl Iterator<Item = &'a Piece>) -> Uses {
+        let (mut receiver, mut exprs) = (false, Vec::new());
+        for piece in pieces {
+            match piece {
+                Piece::Text(_) => {}
+                Piece::Part(Part { value: Value::Receiver(_), .. }) => receiver = true,
+                Piece::Part(Part { value: Value::Expr(expr), .. }) => exprs.push(expr),
+            }
+        }
+        let uses = self.uses(exprs);
+        Uses { receiver: receiver || uses.receiver, ..uses }
     }
 
     fn uses<'a>(&self, exprs: impl IntoIterator<Item = &'a Expr>) -> Uses {
@@ -236,8 +361,29 @@ impl Scope<'_> {
             let types = if is_used(index) { &mut used } else { &mut unused };
             types.push(param.ty.to_token_stream());
         }
+        // Of the collection an entry has no more than one id.
+        unused.extend(self.batch.map(|batch| batch.ids.ty().to_token_stream()));
         generics::dropped(&function.sig.generics, &used, &unused)
     }
+
+    fn unmentioned(&self, function: &Function, output: &Type, is_used: impl Fn(usize) -> bool) -> HashSet<String> {
+        let used = self.params.iter().enumerate().filter(|(index, _)| is_used(*index));
+        let used = used.map(|(index, param)| match self.batch {
+            // The map says what an id is.
+            Some(Batch { index: of_ids, id_type: None, .. }) if index == *of_ids => output.to_token_stream(),
+            _ => param.ty.to_token_stream(),
+        });
+        let used: Vec<_> = used.collect();
+        generics::unmentioned(&function.sig.generics, &used)
+    }
+}
+
+/// Whether any of the pieces mentions a name.
+fn mentions<'a>(mut pieces: impl Iterator<Item = &'a Piece>, name: &Ident) -> bool {
+    pieces.any(|piece| match piece {
+        Piece::Part(Part { value: Value::Expr(expr), .. }) => Variables::of(expr).mention(name),
+        _ => false,
+    })
 }
 
 fn check_codec(codec: &Codec, features: Features, errors: &Errors) {

@@ -98,7 +98,7 @@ impl Background {
 }
 
 /// Tokens for a message.
-fn spelled(tokens: &dyn ToTokens) -> String {
+pub(crate) fn spelled(tokens: &dyn ToTokens) -> String {
     let text = tokens.to_token_stream().to_string();
     // As people space it, for what types are made of.
     [("& ", "&"), (" <", "<"), ("< ", "<"), (" >", ">"), (" ,", ","), (" :: ", "::"), ("( ", "("), (" )", ")")]
@@ -149,7 +149,7 @@ fn of_type(ty: &Type, generics: &Generics) -> Result<Own, Refusal> {
 }
 
 /// What stands in parentheses, or between the invisible ones of a macro.
-fn ungrouped(mut ty: &Type) -> &Type {
+pub(crate) fn ungrouped(mut ty: &Type) -> &Type {
     loop {
         ty = match ty {
             Type::Group(group) => &group.elem,
@@ -160,11 +160,11 @@ fn ungrouped(mut ty: &Type) -> &Type {
 }
 
 /// Whether a lifetime is as long as a call, or as short as one likes.
-fn is_of_call(lifetime: &Lifetime, generics: &Generics) -> bool {
+pub(crate) fn is_of_call(lifetime: &Lifetime, generics: &Generics) -> bool {
     lifetime.ident == "_" || generics.lifetimes().any(|param| param.lifetime == *lifetime)
 }
 
-fn last(path: &TypePath) -> String {
+pub(crate) fn last(path: &TypePath) -> String {
     path.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default()
 }
 

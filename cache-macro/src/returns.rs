@@ -60,22 +60,30 @@ const NOTHING: &str = "this function returns nothing, so there is nothing to cac
 /// The kind of a return type, and an error if the stored part of it borrows.
 pub(crate) fn kind(ty: &Type, args: &Args, errors: &Errors) -> Kind {
     let kind = match args.returns {
-        Some(args::Returns::Value) => Kind::Anything,
-        Some(args::Returns::Option) => Kind::Option,
-        Some(args::Returns::Result) => Kind::Result,
+        Some((_, args::Returns::Value)) => Kind::Anything,
+        Some((_, args::Returns::Option)) => Kind::Option,
+        Some((_, args::Returns::Result)) => Kind::Result,
         None if is_spelled_result(ty) => Kind::Result,
         None => Kind::Value,
     };
-    let stored = match (kind, ty) {
-        // Behind an alias the type is out of sight.
-        (Kind::Result, Type::Path(path)) => type_args(path).first().copied(),
-        _ => Some(ty),
+    let stored = match args.batch {
+        Some(_) => pair_of_map(ty, kind).map(|(_, value)| value),
+        None => without_result(ty, kind),
     };
     if let Some(span) = stored.and_then(borrowed) {
         errors.at(
             span,
             "a value that borrows cannot be read back from a cache; return an owned type, such as `String` for `&str`",
         );
+    }
+    if args.batch.is_some() {
+        if let Some(value) = stored.filter(|value| is_spelled_result(value)) {
+            let message = "the error of one id would be cached as a value; leave such an id out of the map, \
+                           or return a `Result` of the whole map";
+            errors.at(value.span(), message);
+        }
+        // The rest is about a single value.
+        return kind;
     }
     if let (Kind::Anything, Some((keyword, _))) = (kind, &args.none_ttl) {
         errors.at(keyword.span(), "with `returns = value` a `None` is a value like any other; remove `none_ttl`");
@@ -147,6 +155,24 @@ pub(crate) fn type_args(path: &TypePath) -> Vec<&Type> {
         _ => None,
     });
     types.collect()
+}
+
+/// A return type without the `Result` around it; behind an alias it is out of sight.
+fn without_result(ty: &Type, kind: Kind) -> Option<&Type> {
+    match (kind, ty) {
+        (Kind::Result, Type::Path(path)) => type_args(path).first().copied(),
+        _ => Some(ty),
+    }
+}
+
+/// `K` and `V` of a return type `HashMap<K, V>` or `Vec<(K, V)>`.
+pub(crate) fn pair_of_map(ty: &Type, kind: Kind) -> Option<(&Type, &Type)> {
+    let Type::Path(path) = without_result(ty, kind)? else { return None };
+    match *type_args(path) {
+        [Type::Tuple(pair)] if pair.elems.len() == 2 => Some((&pair.elems[0], &pair.elems[1])),
+        [key, value, ..] => Some((key, value)),
+        _ => None,
+    }
 }
 
 /// Whether the error of a `Result` may be asked whether it is `Clone + Send`: without a lifetime, of

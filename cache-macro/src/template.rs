@@ -1,5 +1,7 @@
 //! `key = "user:{req.user_id}"`: text with expressions in braces.
 
+use std::fmt::Display;
+
 use proc_macro2::Span;
 use syn::visit::{self, Visit};
 use syn::{Expr, LitStr};
@@ -16,21 +18,44 @@ pub(crate) enum Piece {
     },
 }
 
+/// What a template makes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Of {
+    Key,
+    Group,
+    Tag,
+}
+
+impl Of {
+    /// Its name in messages, and one to copy.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Of::Key => ("key", "user:{id}"),
+            Of::Group => ("group", "class:{class_id}"),
+            Of::Tag => ("tag", "org:{org_id}"),
+        }
+    }
+}
+
 /// Splits a template; what is wrong with it is reported at the literal, or at the very piece where
 /// the compiler can point into one.
-pub(crate) fn parse(literal: &LitStr, errors: &Errors) -> Option<Vec<Piece>> {
+pub(crate) fn parse(literal: &LitStr, of: Of, errors: &Errors) -> Option<Vec<Piece>> {
+    let (what, example) = of.words();
     let value = literal.value();
     let spans = Spans::of(literal, &value);
     let mut fine = true;
-    let mut refuse = |span: Span, message: &str| {
+    let mut refuse = |span: Span, message: &dyn Display| {
         errors.at(span, message);
         fine = false;
     };
     if value.is_empty() {
-        refuse(literal.span(), "an empty key; write one such as \"user:{id}\"");
+        refuse(literal.span(), &format_args!("an empty {what}; write one such as \"{example}\""));
     }
-    if value.starts_with(':') {
-        refuse(literal.span(), "the prefix and a `:` come in front by themselves; remove the leading `:`");
+    if value.starts_with(':') && of != Of::Tag {
+        refuse(literal.span(), &"the prefix and a `:` come in front by themselves; remove the leading `:`");
+    }
+    if value.starts_with('#') && of != Of::Tag {
+        refuse(literal.span(), &format_args!("a {what} that begins with `#` is reserved; begin with a word"));
     }
     let mut pieces = Vec::new();
     let mut text = String::new();
@@ -44,12 +69,14 @@ pub(crate) fn parse(literal: &LitStr, errors: &Errors) -> Option<Vec<Piece>> {
                 at = next + 1;
             }
             '}' => {
-                refuse(spans.at(at..next), "unmatched `}`; a brace that is part of the key is written `}}`");
+                let message = format_args!("unmatched `}}`; a brace that is part of the {what} is written `}}}}`");
+                refuse(spans.at(at..next), &message);
                 at = next;
             }
             '{' => {
                 let Some(length) = placeholder_len(&value[next..]) else {
-                    refuse(spans.at(at..next), "unclosed `{`; a brace that is part of the key is written `{{`");
+                    let message = format_args!("unclosed `{{`; a brace that is part of the {what} is written `{{{{`");
+                    refuse(spans.at(at..next), &message);
                     break;
                 };
                 let inner = next..next + length;
@@ -59,20 +86,22 @@ pub(crate) fn parse(literal: &LitStr, errors: &Errors) -> Option<Vec<Piece>> {
                 if let [.., Piece::Placeholder { .. }] = pieces.as_slice()
                     && !text.contains(':')
                 {
-                    let message = "two placeholders need a `:` between them: without it, \
-                                   `1` and `23` would share a key with `12` and `3`";
-                    refuse(span, message);
+                    let message = format_args!(
+                        "two placeholders need a `:` between them: without it, \
+                         `1` and `23` would share a {what} with `12` and `3`"
+                    );
+                    refuse(span, &message);
                 }
                 if !text.is_empty() {
                     pieces.push(Piece::Text(std::mem::take(&mut text)));
                 }
                 match expression(source, span) {
                     Ok(expr) => pieces.push(Piece::Placeholder { text: source.trim().to_owned(), expr }),
-                    Err(message) => refuse(span, message),
+                    Err(message) => refuse(span, &message),
                 }
             }
             _ if c.is_whitespace() || c.is_control() => {
-                refuse(spans.at(at..next), "a key holds no white space; write `_` or `-`");
+                refuse(spans.at(at..next), &format_args!("a {what} holds no white space; write `_` or `-`"));
                 at = next;
             }
             _ => {
@@ -160,8 +189,12 @@ mod tests {
     use super::*;
 
     fn parsed(template: &str) -> Result<Vec<String>, String> {
+        parsed_of(template, Of::Key)
+    }
+
+    fn parsed_of(template: &str, of: Of) -> Result<Vec<String>, String> {
         let errors = Errors::new();
-        let pieces = parse(&LitStr::new(template, Span::call_site()), &errors);
+        let pieces = parse(&LitStr::new(template, Span::call_site()), of, &errors);
         errors.finish().map_err(|tokens| tokens.to_string())?;
         let shown = pieces.into_iter().flatten().map(|piece| match piece {
             Piece::Text(text) => format!("'{text}'"),
@@ -188,6 +221,7 @@ mod tests {
         for (template, reason) in [
             ("", "an empty key"),
             (":a", "leading"),
+            ("#a", "reserved"),
             ("{a}{b}", "between them"),
             ("{a}-{b}", "between them"),
             ("{a", "unclosed"),
@@ -201,5 +235,22 @@ mod tests {
             let error = parsed(template).expect_err(template);
             assert!(error.contains(reason), "{template}: {error}");
         }
+    }
+
+    #[test]
+    fn a_template_is_called_what_it_makes() {
+        for (of, template, reason) in [
+            (Of::Group, "", "an empty group; write one such as \\\"class:{class_id}\\\""),
+            (Of::Group, ":a", "leading"),
+            (Of::Group, "#a", "a group that begins with `#`"),
+            (Of::Tag, "a b", "a tag holds no white space"),
+            (Of::Tag, "{a}{b}", "share a tag"),
+        ] {
+            let error = parsed_of(template, of).expect_err(template);
+            assert!(error.contains(reason), "{template}: {error}");
+        }
+        // A tag is text as any other, which nothing comes in front of.
+        assert!(parsed_of("#a", Of::Tag).is_ok());
+        assert!(parsed_of(":a", Of::Tag).is_ok());
     }
 }

@@ -10,6 +10,11 @@ fn leading_separator(id: u64) -> u64 {
     id
 }
 
+#[redis_cached(key = "#{id}")]
+fn reserved(id: u64) -> u64 {
+    id
+}
+
 #[redis_cached(key = "user:{id")]
 fn unclosed(id: u64) -> u64 {
     id

@@ -1,0 +1,631 @@
+async fn users(
+    db: &Db,
+    tenant: String,
+    ids: &[u64],
+) -> Result<HashMap<u64, User>, Error> {
+    use ::redis_cached::__private as __rc;
+    let cache = __rc::installed();
+    let plan = {
+        use __rc::AnyKind as _;
+        let codec = __rc::CodecFns::<
+            <<Result<
+                HashMap<u64, User>,
+                Error,
+            > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
+        >::of::<__rc::Bincode>();
+        let plan = __rc::Plan::<
+            <<Result<
+                HashMap<u64, User>,
+                Error,
+            > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
+        >::new(
+            {
+                static __SLOT: __rc::Slot = __rc::Slot::new();
+                const __PREFIX: &::core::primitive::str = __rc::default_prefix(
+                    ::core::option_env!("REDIS_CACHED_PREFIX"),
+                    ::core::module_path!(),
+                );
+                __SLOT
+                    .function(
+                        const {
+                            &__rc::Site {
+                                ident: "users",
+                                prefix: __PREFIX,
+                                name: __rc::Name::Path,
+                                version: 0u32,
+                            }
+                        },
+                        __rc::path_of(&|| ()),
+                        &[],
+                        &codec,
+                    )
+            },
+            codec,
+            __rc::storable::<
+                <<Result<
+                    HashMap<u64, User>,
+                    Error,
+                > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
+                _,
+            >(
+                __rc::Kind::<
+                    <<Result<
+                        HashMap<u64, User>,
+                        Error,
+                    > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
+                >::new()
+                    .found(),
+            ),
+            {
+                const __TTL: __rc::Ttl = __rc::Ttl::from_env(
+                    ::core::option_env!("REDIS_CACHED_TTL"),
+                );
+                |_| __TTL
+            },
+        );
+        __rc::Plan::<
+            <<Result<
+                HashMap<u64, User>,
+                Error,
+            > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
+        > {
+            none_ttl: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
+            ..plan
+        }
+    };
+    let ids = __rc::batch_ids(
+        ids,
+        |id: &_| {
+            use __rc::NoKeyPart as _;
+            let writer = __rc::key(cache, plan.function);
+            let writer = writer.literal(":");
+            let writer = __rc::part(
+                writer,
+                "tenant",
+                &tenant,
+                __rc::probe(&tenant).key_part(),
+            );
+            let writer = writer.literal(":");
+            let writer = __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+            writer.finish()
+        },
+    );
+    __rc::batch_result::<
+        Result<HashMap<u64, User>, Error>,
+        _,
+        _,
+    >(
+            cache,
+            plan,
+            ids,
+            move |ids: ::std::vec::Vec<_>| {
+                let db = ::core::clone::Clone::clone(&db);
+                let tenant = ::core::clone::Clone::clone(&tenant);
+                async move {
+                    let ids = __rc::collect_ids::<[u64], _>(ids);
+                    users_uncached(
+                            db,
+                            tenant,
+                            ::core::borrow::Borrow::<[u64]>::borrow(&ids),
+                        )
+                        .await
+                }
+            },
+        )
+        .await
+}
+/// The body of `users`: computes, and leaves the cache alone.
+///
+async fn users_uncached(
+    db: &Db,
+    tenant: String,
+    ids: &[u64],
+) -> Result<HashMap<u64, User>, Error> {
+    db.find_all(&tenant, ids).await
+}
+/// Runs the body of `users` now, and stores what it returns.
+///
+async fn users_refresh(
+    db: &Db,
+    tenant: String,
+    ids: &[u64],
+) -> Result<HashMap<u64, User>, Error> {
+    use ::redis_cached::__private as __rc;
+    let cache = __rc::installed();
+    let plan = {
+        use __rc::AnyKind as _;
+        let codec = __rc::CodecFns::<
+            <<Result<
+                HashMap<u64, User>,
+                Error,
+            > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
+        >::of::<__rc::Bincode>();
+        let plan = __rc::Plan::<
+            <<Result<
+                HashMap<u64, User>,
+                Error,
+            > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
+        >::new(
+            {
+                static __SLOT: __rc::Slot = __rc::Slot::new();
+                const __PREFIX: &::core::primitive::str = __rc::default_prefix(
+                    ::core::option_env!("REDIS_CACHED_PREFIX"),
+                    ::core::module_path!(),
+                );
+                __SLOT
+                    .function(
+                        const {
+                            &__rc::Site {
+                                ident: "users",
+                                prefix: __PREFIX,
+                                name: __rc::Name::Path,
+                                version: 0u32,
+                            }
+                        },
+                        __rc::path_of(&|| ()),
+                        &[],
+                        &codec,
+                    )
+            },
+            codec,
+            __rc::storable::<
+                <<Result<
+                    HashMap<u64, User>,
+                    Error,
+                > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
+                _,
+            >(
+                __rc::Kind::<
+                    <<Result<
+                        HashMap<u64, User>,
+                        Error,
+                    > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
+                >::new()
+                    .found(),
+            ),
+            {
+                const __TTL: __rc::Ttl = __rc::Ttl::from_env(
+                    ::core::option_env!("REDIS_CACHED_TTL"),
+                );
+                |_| __TTL
+            },
+        );
+        __rc::Plan::<
+            <<Result<
+                HashMap<u64, User>,
+                Error,
+            > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
+        > {
+            none_ttl: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
+            ..plan
+        }
+    };
+    let ids = __rc::batch_ids(
+        ids,
+        |id: &_| {
+            use __rc::NoKeyPart as _;
+            let writer = __rc::key(cache, plan.function);
+            let writer = writer.literal(":");
+            let writer = __rc::part(
+                writer,
+                "tenant",
+                &tenant,
+                __rc::probe(&tenant).key_part(),
+            );
+            let writer = writer.literal(":");
+            let writer = __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+            writer.finish()
+        },
+    );
+    __rc::refresh_batch_result::<
+        Result<HashMap<u64, User>, Error>,
+        _,
+        _,
+    >(
+            cache,
+            plan,
+            ids,
+            move |ids: ::std::vec::Vec<_>| {
+                let db = ::core::clone::Clone::clone(&db);
+                let tenant = ::core::clone::Clone::clone(&tenant);
+                async move {
+                    let ids = __rc::collect_ids::<[u64], _>(ids);
+                    users_uncached(
+                            db,
+                            tenant,
+                            ::core::borrow::Borrow::<[u64]>::borrow(&ids),
+                        )
+                        .await
+                }
+            },
+        )
+        .await
+}
+/// The cache entry of one `id` behind the call of `users` with the same other arguments.
+///
+fn users_entry(
+    tenant: String,
+    id: u64,
+) -> ::redis_cached::Entry<
+    <<Result<
+        HashMap<u64, User>,
+        Error,
+    > as ::redis_cached::__private::ResultLike>::Ok as ::redis_cached::__private::BatchMap>::Value,
+> {
+    let id = &id;
+    use ::redis_cached::__private as __rc;
+    let cache = __rc::installed();
+    let plan = {
+        use __rc::AnyKind as _;
+        let codec = __rc::CodecFns::<
+            <<Result<
+                HashMap<u64, User>,
+                Error,
+            > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
+        >::of::<__rc::Bincode>();
+        let plan = __rc::Plan::<
+            <<Result<
+                HashMap<u64, User>,
+                Error,
+            > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
+        >::new(
+            {
+                static __SLOT: __rc::Slot = __rc::Slot::new();
+                const __PREFIX: &::core::primitive::str = __rc::default_prefix(
+                    ::core::option_env!("REDIS_CACHED_PREFIX"),
+                    ::core::module_path!(),
+                );
+                __SLOT
+                    .function(
+                        const {
+                            &__rc::Site {
+                                ident: "users",
+                                prefix: __PREFIX,
+                                name: __rc::Name::Path,
+                                version: 0u32,
+                            }
+                        },
+                        __rc::path_of(&|| ()),
+                        &[],
+                        &codec,
+                    )
+            },
+            codec,
+            __rc::storable::<
+                <<Result<
+                    HashMap<u64, User>,
+                    Error,
+                > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
+                _,
+            >(
+                __rc::Kind::<
+                    <<Result<
+                        HashMap<u64, User>,
+                        Error,
+                    > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
+                >::new()
+                    .found(),
+            ),
+            {
+                const __TTL: __rc::Ttl = __rc::Ttl::from_env(
+                    ::core::option_env!("REDIS_CACHED_TTL"),
+                );
+                |_| __TTL
+            },
+        );
+        __rc::Plan::<
+            <<Result<
+                HashMap<u64, User>,
+                Error,
+            > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
+        > {
+            none_ttl: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
+            ..plan
+        }
+    };
+    let key = {
+        use __rc::NoKeyPart as _;
+        let writer = __rc::key(cache, plan.function);
+        let writer = writer.literal(":");
+        let writer = __rc::part(
+            writer,
+            "tenant",
+            &tenant,
+            __rc::probe(&tenant).key_part(),
+        );
+        let writer = writer.literal(":");
+        let writer = __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+        writer.finish()
+    };
+    __rc::entry(cache, plan, key)
+}
+impl Repo {
+    fn names<T: Kind>(&self, arg0: (u8, T), ids: Ids) -> BTreeMap<Id, String> {
+        use ::redis_cached::__private as __rc;
+        let cache = __rc::installed();
+        let plan = {
+            use __rc::AnyKind as _;
+            let codec = __rc::CodecFns::<
+                <BTreeMap<Id, String> as __rc::BatchMap>::Value,
+            >::of::<__rc::Bincode>();
+            let plan = __rc::Plan::<
+                <BTreeMap<Id, String> as __rc::BatchMap>::Value,
+            >::new(
+                {
+                    static __SLOT: __rc::Slot = __rc::Slot::new();
+                    const __PREFIX: &::core::primitive::str = __rc::default_prefix(
+                        ::core::option_env!("REDIS_CACHED_PREFIX"),
+                        ::core::module_path!(),
+                    );
+                    __SLOT
+                        .function(
+                            const {
+                                &__rc::Site {
+                                    ident: "names",
+                                    prefix: __PREFIX,
+                                    name: __rc::Name::Template,
+                                    version: 0u32,
+                                }
+                            },
+                            __rc::path_of(&|| ()),
+                            &[],
+                            &codec,
+                        )
+                },
+                codec,
+                __rc::storable::<
+                    <BTreeMap<Id, String> as __rc::BatchMap>::Value,
+                    _,
+                >(
+                    __rc::Kind::<<BTreeMap<Id, String> as __rc::BatchMap>::Value>::new()
+                        .found(),
+                ),
+                {
+                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
+                        ::core::option_env!("REDIS_CACHED_TTL"),
+                    );
+                    |_| __TTL
+                },
+            );
+            plan
+        };
+        let ids = __rc::batch_ids(
+            &ids,
+            |id: &_| {
+                use __rc::NoKeyPart as _;
+                let writer = __rc::key_in_group(cache, plan.function);
+                let writer = writer.literal(":shard:");
+                let writer = __rc::part(
+                    writer,
+                    "id.shard",
+                    &id.shard,
+                    __rc::probe(&id.shard).key_part(),
+                );
+                let writer = writer.field(plan.function);
+                let writer = writer.literal(":");
+                let writer = __rc::part(
+                    writer,
+                    "id.number",
+                    &id.number,
+                    __rc::probe(&id.number).key_part(),
+                );
+                writer.finish()
+            },
+        );
+        __rc::blocking_batch_value::<
+            BTreeMap<Id, String>,
+        >(
+            cache,
+            plan,
+            ids,
+            move |ids: ::std::vec::Vec<_>| {
+                let __self = ::core::clone::Clone::clone(&self);
+                let arg0 = ::core::clone::Clone::clone(&arg0);
+                let ids = <Ids as ::core::iter::FromIterator<_>>::from_iter(ids);
+                Self::names_uncached::<T>(__self, arg0, ids)
+            },
+        )
+    }
+    /// The body of `names`: computes, and leaves the cache alone.
+    ///
+    fn names_uncached<T: Kind>(
+        &self,
+        (a, b): (u8, T),
+        #[allow(unused_variables)]
+        mut ids: Ids,
+    ) -> BTreeMap<Id, String> {
+        self.load(a, b, ids)
+    }
+    /// Runs the body of `names` now, and stores what it returns.
+    ///
+    fn names_refresh<T: Kind>(&self, arg0: (u8, T), ids: Ids) -> BTreeMap<Id, String> {
+        use ::redis_cached::__private as __rc;
+        let cache = __rc::installed();
+        let plan = {
+            use __rc::AnyKind as _;
+            let codec = __rc::CodecFns::<
+                <BTreeMap<Id, String> as __rc::BatchMap>::Value,
+            >::of::<__rc::Bincode>();
+            let plan = __rc::Plan::<
+                <BTreeMap<Id, String> as __rc::BatchMap>::Value,
+            >::new(
+                {
+                    static __SLOT: __rc::Slot = __rc::Slot::new();
+                    const __PREFIX: &::core::primitive::str = __rc::default_prefix(
+                        ::core::option_env!("REDIS_CACHED_PREFIX"),
+                        ::core::module_path!(),
+                    );
+                    __SLOT
+                        .function(
+                            const {
+                                &__rc::Site {
+                                    ident: "names",
+                                    prefix: __PREFIX,
+                                    name: __rc::Name::Template,
+                                    version: 0u32,
+                                }
+                            },
+                            __rc::path_of(&|| ()),
+                            &[],
+                            &codec,
+                        )
+                },
+                codec,
+                __rc::storable::<
+                    <BTreeMap<Id, String> as __rc::BatchMap>::Value,
+                    _,
+                >(
+                    __rc::Kind::<<BTreeMap<Id, String> as __rc::BatchMap>::Value>::new()
+                        .found(),
+                ),
+                {
+                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
+                        ::core::option_env!("REDIS_CACHED_TTL"),
+                    );
+                    |_| __TTL
+                },
+            );
+            plan
+        };
+        let ids = __rc::batch_ids(
+            &ids,
+            |id: &_| {
+                use __rc::NoKeyPart as _;
+                let writer = __rc::key_in_group(cache, plan.function);
+                let writer = writer.literal(":shard:");
+                let writer = __rc::part(
+                    writer,
+                    "id.shard",
+                    &id.shard,
+                    __rc::probe(&id.shard).key_part(),
+                );
+                let writer = writer.field(plan.function);
+                let writer = writer.literal(":");
+                let writer = __rc::part(
+                    writer,
+                    "id.number",
+                    &id.number,
+                    __rc::probe(&id.number).key_part(),
+                );
+                writer.finish()
+            },
+        );
+        __rc::blocking_refresh_batch_value::<
+            BTreeMap<Id, String>,
+        >(
+            cache,
+            plan,
+            ids,
+            move |ids: ::std::vec::Vec<_>| {
+                let __self = ::core::clone::Clone::clone(&self);
+                let arg0 = ::core::clone::Clone::clone(&arg0);
+                let ids = <Ids as ::core::iter::FromIterator<_>>::from_iter(ids);
+                Self::names_uncached::<T>(__self, arg0, ids)
+            },
+        )
+    }
+    /// The cache entry of one `id` behind the call of `names` with the same other arguments.
+    ///
+    fn names_entry(
+        id: <BTreeMap<Id, String> as ::redis_cached::__private::BatchMap>::Id,
+    ) -> ::redis_cached::blocking::Entry<
+        <BTreeMap<Id, String> as ::redis_cached::__private::BatchMap>::Value,
+    > {
+        let id = &id;
+        use ::redis_cached::__private as __rc;
+        let cache = __rc::installed();
+        let plan = {
+            use __rc::AnyKind as _;
+            let codec = __rc::CodecFns::<
+                <BTreeMap<Id, String> as __rc::BatchMap>::Value,
+            >::of::<__rc::Bincode>();
+            let plan = __rc::Plan::<
+                <BTreeMap<Id, String> as __rc::BatchMap>::Value,
+            >::new(
+                {
+                    static __SLOT: __rc::Slot = __rc::Slot::new();
+                    const __PREFIX: &::core::primitive::str = __rc::default_prefix(
+                        ::core::option_env!("REDIS_CACHED_PREFIX"),
+                        ::core::module_path!(),
+                    );
+                    __SLOT
+                        .function(
+                            const {
+                                &__rc::Site {
+                                    ident: "names",
+                                    prefix: __PREFIX,
+                                    name: __rc::Name::Template,
+                                    version: 0u32,
+                                }
+                            },
+                            __rc::path_of(&|| ()),
+                            &[],
+                            &codec,
+                        )
+                },
+                codec,
+                __rc::storable::<
+                    <BTreeMap<Id, String> as __rc::BatchMap>::Value,
+                    _,
+                >(
+                    __rc::Kind::<<BTreeMap<Id, String> as __rc::BatchMap>::Value>::new()
+                        .found(),
+                ),
+                {
+                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
+                        ::core::option_env!("REDIS_CACHED_TTL"),
+                    );
+                    |_| __TTL
+                },
+            );
+            plan
+        };
+        let key = {
+            use __rc::NoKeyPart as _;
+            let writer = __rc::key_in_group(cache, plan.function);
+            let writer = writer.literal(":shard:");
+            let writer = __rc::part(
+                writer,
+                "id.shard",
+                &id.shard,
+                __rc::probe(&id.shard).key_part(),
+            );
+            let writer = writer.field(plan.function);
+            let writer = writer.literal(":");
+            let writer = __rc::part(
+                writer,
+                "id.number",
+                &id.number,
+                __rc::probe(&id.number).key_part(),
+            );
+            writer.finish()
+        };
+        __rc::blocking_entry(cache, plan, key)
+    }
+    /// The group that the entry of `names` is in, with the arguments that name it.
+    ///
+    fn names_group(
+        id: <BTreeMap<Id, String> as ::redis_cached::__private::BatchMap>::Id,
+    ) -> ::redis_cached::blocking::Group {
+        let id = &id;
+        use ::redis_cached::__private as __rc;
+        let cache = __rc::installed();
+        let key = {
+            use __rc::NoKeyPart as _;
+            const __PREFIX: &::core::primitive::str = __rc::default_prefix(
+                ::core::option_env!("REDIS_CACHED_PREFIX"),
+                ::core::module_path!(),
+            );
+            let writer = __rc::group_key(cache, __PREFIX);
+            let writer = writer.literal(":shard:");
+            let writer = __rc::part(
+                writer,
+                "id.shard",
+                &id.shard,
+                __rc::probe(&id.shard).key_part(),
+            );
+            writer.finish()
+        };
+        __rc::blocking_group(cache, key)
+    }
+}

@@ -1,0 +1,608 @@
+async fn user<E: Executor>(
+    db: E,
+    class_id: u64,
+    org: &Org,
+    id: u64,
+) -> Result<User, Error> {
+    use ::redis_cached::__private as __rc;
+    let cache = __rc::installed();
+    let plan = {
+        use __rc::AnyKind as _;
+        let codec = __rc::CodecFns::<
+            <Result<User, Error> as __rc::ResultLike>::Ok,
+        >::of::<__rc::Bincode>();
+        let plan = __rc::Plan::<
+            <Result<User, Error> as __rc::ResultLike>::Ok,
+        >::new(
+            {
+                static __SLOT: __rc::Slot = __rc::Slot::new();
+                const __PREFIX: &::core::primitive::str = __rc::default_prefix(
+                    ::core::option_env!("REDIS_CACHED_PREFIX"),
+                    ::core::module_path!(),
+                );
+                __SLOT
+                    .function(
+                        const {
+                            &__rc::Site {
+                                ident: "user",
+                                prefix: __PREFIX,
+                                name: __rc::Name::Path,
+                                version: 0u32,
+                            }
+                        },
+                        __rc::path_of(&|| ()),
+                        &[],
+                        &codec,
+                    )
+            },
+            codec,
+            __rc::storable::<
+                <Result<User, Error> as __rc::ResultLike>::Ok,
+                _,
+            >(
+                __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
+                    .found(),
+            ),
+            {
+                const __TTL: __rc::Ttl = __rc::Ttl::from_env(
+                    ::core::option_env!("REDIS_CACHED_TTL"),
+                );
+                |_| __TTL
+            },
+        );
+        __rc::Plan::<<Result<User, Error> as __rc::ResultLike>::Ok> {
+            tags: ::core::option::Option::Some(|value| __rc::into_tags(
+                __rc::of_value::<
+                    <Result<User, Error> as __rc::ResultLike>::Ok,
+                    _,
+                >(|user: &User| user.teams.clone(), value),
+            )),
+            ..plan
+        }
+    };
+    let key = {
+        use __rc::NoKeyPart as _;
+        let writer = __rc::key_in_group(cache, plan.function);
+        let writer = writer.literal(":class:");
+        let writer = __rc::part(
+            writer,
+            "class_id",
+            &class_id,
+            __rc::probe(&class_id).key_part(),
+        );
+        let writer = writer.field(plan.function);
+        let writer = writer.literal(":");
+        let writer = __rc::part(
+            writer,
+            "class_id",
+            &class_id,
+            __rc::probe(&class_id).key_part(),
+        );
+        let writer = writer.literal(":");
+        let writer = __rc::part(writer, "org", &org, __rc::probe(&org).key_part());
+        let writer = writer.literal(":");
+        let writer = __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+        let writer = writer.tag();
+        let writer = writer.literal("org:");
+        let writer = __rc::part(
+            writer,
+            "org.id",
+            &org.id,
+            __rc::probe(&org.id).key_part(),
+        );
+        let writer = writer.tag();
+        let writer = writer.literal("all");
+        writer.finish()
+    };
+    __rc::call_result::<
+        Result<User, Error>,
+        _,
+        _,
+    >(
+            cache,
+            plan,
+            key,
+            {
+                #[allow(unused_imports)]
+                use __rc::Unshared as _;
+                __rc::ErrorProbe::<<Result<User, Error> as __rc::ResultLike>::Err>::new()
+                    .errors()
+            },
+            move || user_uncached::<E>(db, class_id, org, id),
+        )
+        .await
+}
+/// The body of `user`: computes, and leaves the cache alone.
+///
+async fn user_uncached<E: Executor>(
+    db: E,
+    #[allow(unused_variables)]
+    class_id: u64,
+    #[allow(unused_variables)]
+    org: &Org,
+    id: u64,
+) -> Result<User, Error> {
+    db.find(class_id, org, id).await
+}
+/// Runs the body of `user` now, and stores what it returns.
+///
+async fn user_refresh<E: Executor>(
+    db: E,
+    class_id: u64,
+    org: &Org,
+    id: u64,
+) -> Result<User, Error> {
+    use ::redis_cached::__private as __rc;
+    let cache = __rc::installed();
+    let plan = {
+        use __rc::AnyKind as _;
+        let codec = __rc::CodecFns::<
+            <Result<User, Error> as __rc::ResultLike>::Ok,
+        >::of::<__rc::Bincode>();
+        let plan = __rc::Plan::<
+            <Result<User, Error> as __rc::ResultLike>::Ok,
+        >::new(
+            {
+                static __SLOT: __rc::Slot = __rc::Slot::new();
+                const __PREFIX: &::core::primitive::str = __rc::default_prefix(
+                    ::core::option_env!("REDIS_CACHED_PREFIX"),
+                    ::core::module_path!(),
+                );
+                __SLOT
+                    .function(
+                        const {
+                            &__rc::Site {
+                                ident: "user",
+                                prefix: __PREFIX,
+                                name: __rc::Name::Path,
+                                version: 0u32,
+                            }
+                        },
+                        __rc::path_of(&|| ()),
+                        &[],
+                        &codec,
+                    )
+            },
+            codec,
+            __rc::storable::<
+                <Result<User, Error> as __rc::ResultLike>::Ok,
+                _,
+            >(
+                __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
+                    .found(),
+            ),
+            {
+                const __TTL: __rc::Ttl = __rc::Ttl::from_env(
+                    ::core::option_env!("REDIS_CACHED_TTL"),
+                );
+                |_| __TTL
+            },
+        );
+        __rc::Plan::<<Result<User, Error> as __rc::ResultLike>::Ok> {
+            tags: ::core::option::Option::Some(|value| __rc::into_tags(
+                __rc::of_value::<
+                    <Result<User, Error> as __rc::ResultLike>::Ok,
+                    _,
+                >(|user: &User| user.teams.clone(), value),
+            )),
+            ..plan
+        }
+    };
+    let key = {
+        use __rc::NoKeyPart as _;
+        let writer = __rc::key_in_group(cache, plan.function);
+        let writer = writer.literal(":class:");
+        let writer = __rc::part(
+            writer,
+            "class_id",
+            &class_id,
+            __rc::probe(&class_id).key_part(),
+        );
+        let writer = writer.field(plan.function);
+        let writer = writer.literal(":");
+        let writer = __rc::part(
+            writer,
+            "class_id",
+            &class_id,
+            __rc::probe(&class_id).key_part(),
+        );
+        let writer = writer.literal(":");
+        let writer = __rc::part(writer, "org", &org, __rc::probe(&org).key_part());
+        let writer = writer.literal(":");
+        let writer = __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+        let writer = writer.tag();
+        let writer = writer.literal("org:");
+        let writer = __rc::part(
+            writer,
+            "org.id",
+            &org.id,
+            __rc::probe(&org.id).key_part(),
+        );
+        let writer = writer.tag();
+        let writer = writer.literal("all");
+        writer.finish()
+    };
+    __rc::refresh_result::<
+        Result<User, Error>,
+        _,
+        _,
+    >(
+            cache,
+            plan,
+            key,
+            {
+                #[allow(unused_imports)]
+                use __rc::Unshared as _;
+                __rc::ErrorProbe::<<Result<User, Error> as __rc::ResultLike>::Err>::new()
+                    .errors()
+            },
+            move || user_uncached::<E>(db, class_id, org, id),
+        )
+        .await
+}
+/// The cache entry behind the call of `user` with the same arguments.
+///
+fn user_entry(
+    class_id: u64,
+    org: &Org,
+    id: u64,
+) -> ::redis_cached::Entry<
+    <Result<User, Error> as ::redis_cached::__private::ResultLike>::Ok,
+> {
+    use ::redis_cached::__private as __rc;
+    let cache = __rc::installed();
+    let plan = {
+        use __rc::AnyKind as _;
+        let codec = __rc::CodecFns::<
+            <Result<User, Error> as __rc::ResultLike>::Ok,
+        >::of::<__rc::Bincode>();
+        let plan = __rc::Plan::<
+            <Result<User, Error> as __rc::ResultLike>::Ok,
+        >::new(
+            {
+                static __SLOT: __rc::Slot = __rc::Slot::new();
+                const __PREFIX: &::core::primitive::str = __rc::default_prefix(
+                    ::core::option_env!("REDIS_CACHED_PREFIX"),
+                    ::core::module_path!(),
+                );
+                __SLOT
+                    .function(
+                        const {
+                            &__rc::Site {
+                                ident: "user",
+                                prefix: __PREFIX,
+                                name: __rc::Name::Path,
+                                version: 0u32,
+                            }
+                        },
+                        __rc::path_of(&|| ()),
+                        &[],
+                        &codec,
+                    )
+            },
+            codec,
+            __rc::storable::<
+                <Result<User, Error> as __rc::ResultLike>::Ok,
+                _,
+            >(
+                __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
+                    .found(),
+            ),
+            {
+                const __TTL: __rc::Ttl = __rc::Ttl::from_env(
+                    ::core::option_env!("REDIS_CACHED_TTL"),
+                );
+                |_| __TTL
+            },
+        );
+        __rc::Plan::<<Result<User, Error> as __rc::ResultLike>::Ok> {
+            tags: ::core::option::Option::Some(|value| __rc::into_tags(
+                __rc::of_value::<
+                    <Result<User, Error> as __rc::ResultLike>::Ok,
+                    _,
+                >(|user: &User| user.teams.clone(), value),
+            )),
+            ..plan
+        }
+    };
+    let key = {
+        use __rc::NoKeyPart as _;
+        let writer = __rc::key_in_group(cache, plan.function);
+        let writer = writer.literal(":class:");
+        let writer = __rc::part(
+            writer,
+            "class_id",
+            &class_id,
+            __rc::probe(&class_id).key_part(),
+        );
+        let writer = writer.field(plan.function);
+        let writer = writer.literal(":");
+        let writer = __rc::part(
+            writer,
+            "class_id",
+            &class_id,
+            __rc::probe(&class_id).key_part(),
+        );
+        let writer = writer.literal(":");
+        let writer = __rc::part(writer, "org", &org, __rc::probe(&org).key_part());
+        let writer = writer.literal(":");
+        let writer = __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+        let writer = writer.tag();
+        let writer = writer.literal("org:");
+        let writer = __rc::part(
+            writer,
+            "org.id",
+            &org.id,
+            __rc::probe(&org.id).key_part(),
+        );
+        let writer = writer.tag();
+        let writer = writer.literal("all");
+        writer.finish()
+    };
+    __rc::entry(cache, plan, key)
+}
+/// The group that the entry of `user` is in, with the arguments that name it.
+///
+fn user_group(class_id: u64) -> ::redis_cached::Group {
+    use ::redis_cached::__private as __rc;
+    let cache = __rc::installed();
+    let key = {
+        use __rc::NoKeyPart as _;
+        const __PREFIX: &::core::primitive::str = __rc::default_prefix(
+            ::core::option_env!("REDIS_CACHED_PREFIX"),
+            ::core::module_path!(),
+        );
+        let writer = __rc::group_key(cache, __PREFIX);
+        let writer = writer.literal(":class:");
+        let writer = __rc::part(
+            writer,
+            "class_id",
+            &class_id,
+            __rc::probe(&class_id).key_part(),
+        );
+        writer.finish()
+    };
+    __rc::group(cache, key)
+}
+impl Repo {
+    fn total<'a, T, K: Kind>(&'a self, state: &'a State<T>, kind: K) -> u64 {
+        use ::redis_cached::__private as __rc;
+        let cache = &{
+            let cache = __rc::Cache::clone(&state.cache);
+            cache
+        };
+        let plan = {
+            use __rc::AnyKind as _;
+            let codec = __rc::CodecFns::<u64>::of::<__rc::Bincode>();
+            let plan = __rc::Plan::<
+                u64,
+            >::new(
+                {
+                    static __SLOT: __rc::Slot = __rc::Slot::new();
+                    __SLOT
+                        .function(
+                            const {
+                                &__rc::Site {
+                                    ident: "total",
+                                    prefix: SHOP,
+                                    name: __rc::Name::Template,
+                                    version: 0u32,
+                                }
+                            },
+                            __rc::path_of(&|| ()),
+                            &[&::core::any::type_name::<K>()],
+                            &codec,
+                        )
+                },
+                codec,
+                __rc::storable::<u64, _>(__rc::Kind::<u64>::new().found()),
+                {
+                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
+                        ::core::option_env!("REDIS_CACHED_TTL"),
+                    );
+                    |_| __TTL
+                },
+            );
+            plan
+        };
+        let key = {
+            use __rc::NoKeyPart as _;
+            let writer = __rc::key_in_group(cache, plan.function);
+            let writer = writer.literal(":");
+            let writer = __rc::part(
+                writer,
+                "self.tenant",
+                &self.tenant,
+                __rc::probe(&self.tenant).key_part(),
+            );
+            let writer = writer.field(plan.function);
+            let writer = writer.literal(":total:");
+            let writer = __rc::part(
+                writer,
+                "kind",
+                &kind,
+                __rc::probe(&kind).key_part(),
+            );
+            let writer = writer.tag();
+            let writer = writer.literal("totals");
+            writer.finish()
+        };
+        __rc::blocking_call_value::<
+            u64,
+        >(cache, plan, key, move || Self::total_uncached::<T, K>(self, state, kind))
+    }
+    /// The body of `total`: computes, and leaves the cache alone.
+    ///
+    fn total_uncached<'a, T, K: Kind>(
+        &'a self,
+        #[allow(unused_variables)]
+        state: &'a State<T>,
+        #[allow(unused_variables)]
+        kind: K,
+    ) -> u64 {
+        self.sum(state, kind)
+    }
+    /// Runs the body of `total` now, and stores what it returns.
+    ///
+    fn total_refresh<'a, T, K: Kind>(&'a self, state: &'a State<T>, kind: K) -> u64 {
+        use ::redis_cached::__private as __rc;
+        let cache = &{
+            let cache = __rc::Cache::clone(&state.cache);
+            cache
+        };
+        let plan = {
+            use __rc::AnyKind as _;
+            let codec = __rc::CodecFns::<u64>::of::<__rc::Bincode>();
+            let plan = __rc::Plan::<
+                u64,
+            >::new(
+                {
+                    static __SLOT: __rc::Slot = __rc::Slot::new();
+                    __SLOT
+                        .function(
+                            const {
+                                &__rc::Site {
+                                    ident: "total",
+                                    prefix: SHOP,
+                                    name: __rc::Name::Template,
+                                    version: 0u32,
+                                }
+                            },
+                            __rc::path_of(&|| ()),
+                            &[&::core::any::type_name::<K>()],
+                            &codec,
+                        )
+                },
+                codec,
+                __rc::storable::<u64, _>(__rc::Kind::<u64>::new().found()),
+                {
+                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
+                        ::core::option_env!("REDIS_CACHED_TTL"),
+                    );
+                    |_| __TTL
+                },
+            );
+            plan
+        };
+        let key = {
+            use __rc::NoKeyPart as _;
+            let writer = __rc::key_in_group(cache, plan.function);
+            let writer = writer.literal(":");
+            let writer = __rc::part(
+                writer,
+                "self.tenant",
+                &self.tenant,
+                __rc::probe(&self.tenant).key_part(),
+            );
+            let writer = writer.field(plan.function);
+            let writer = writer.literal(":total:");
+            let writer = __rc::part(
+                writer,
+                "kind",
+                &kind,
+                __rc::probe(&kind).key_part(),
+            );
+            let writer = writer.tag();
+            let writer = writer.literal("totals");
+            writer.finish()
+        };
+        __rc::blocking_refresh_value::<
+            u64,
+        >(cache, plan, key, move || Self::total_uncached::<T, K>(self, state, kind))
+    }
+    /// The cache entry behind the call of `total` with the same arguments.
+    ///
+    fn total_entry<'a, T, K: Kind>(
+        &self,
+        state: &'a State<T>,
+        kind: K,
+    ) -> ::redis_cached::blocking::Entry<u64> {
+        use ::redis_cached::__private as __rc;
+        let cache = &{
+            let cache = __rc::Cache::clone(&state.cache);
+            cache
+        };
+        let plan = {
+            use __rc::AnyKind as _;
+            let codec = __rc::CodecFns::<u64>::of::<__rc::Bincode>();
+            let plan = __rc::Plan::<
+                u64,
+            >::new(
+                {
+                    static __SLOT: __rc::Slot = __rc::Slot::new();
+                    __SLOT
+                        .function(
+                            const {
+                                &__rc::Site {
+                                    ident: "total",
+                                    prefix: SHOP,
+                                    name: __rc::Name::Template,
+                                    version: 0u32,
+                                }
+                            },
+                            __rc::path_of(&|| ()),
+                            &[&::core::any::type_name::<K>()],
+                            &codec,
+                        )
+                },
+                codec,
+                __rc::storable::<u64, _>(__rc::Kind::<u64>::new().found()),
+                {
+                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
+                        ::core::option_env!("REDIS_CACHED_TTL"),
+                    );
+                    |_| __TTL
+                },
+            );
+            plan
+        };
+        let key = {
+            use __rc::NoKeyPart as _;
+            let writer = __rc::key_in_group(cache, plan.function);
+            let writer = writer.literal(":");
+            let writer = __rc::part(
+                writer,
+                "self.tenant",
+                &self.tenant,
+                __rc::probe(&self.tenant).key_part(),
+            );
+            let writer = writer.field(plan.function);
+            let writer = writer.literal(":total:");
+            let writer = __rc::part(
+                writer,
+                "kind",
+                &kind,
+                __rc::probe(&kind).key_part(),
+            );
+            let writer = writer.tag();
+            let writer = writer.literal("totals");
+            writer.finish()
+        };
+        __rc::blocking_entry(cache, plan, key)
+    }
+    /// The group that the entry of `total` is in, with the arguments that name it.
+    ///
+    fn total_group<'a, T>(
+        &self,
+        state: &'a State<T>,
+    ) -> ::redis_cached::blocking::Group {
+        use ::redis_cached::__private as __rc;
+        let cache = &{
+            let cache = __rc::Cache::clone(&state.cache);
+            cache
+        };
+        let key = {
+            use __rc::NoKeyPart as _;
+            let writer = __rc::group_key(cache, SHOP);
+            let writer = writer.literal(":");
+            let writer = __rc::part(
+                writer,
+                "self.tenant",
+                &self.tenant,
+                __rc::probe(&self.tenant).key_part(),
+            );
+            writer.finish()
+        };
+        __rc::blocking_group(cache, key)
+    }
+}
