@@ -33,6 +33,7 @@
 use ::core::clone::Clone;
 use ::core::convert::From;
 use ::core::future::ready;
+use ::core::iter::{IntoIterator, Iterator};
 use ::core::marker::Send;
 use ::core::mem::drop;
 use ::core::option::Option;
@@ -40,8 +41,10 @@ use ::core::prelude::rust_2024::{derive, test};
 use ::core::result::Result;
 use ::redis_cached::redis_cached;
 use ::serde::{Deserialize, Serialize};
-use ::std::string::String;
+use ::std::collections::BTreeMap;
+use ::std::string::{String, ToString};
 use ::std::sync::Arc;
+use ::std::vec::Vec;
 
 /// A parameter that is no part of a key.
 #[derive(Debug)]
@@ -101,6 +104,29 @@ fn generic<T: Serialize, const N: usize>(text: &str, _with: T) -> usize {
     text.len().saturating_add(N)
 }
 
+/// In a group, with tags.
+#[redis_cached(group = "class:{class}", tags = ["org:{org}", "all", |user| [user.id.to_string()]], skip(db))]
+async fn grouped(db: &Db, class: &str, org: u64, id: u64) -> Result<User, String> {
+    let _db = ready(db).await;
+    Result::Ok(User { id })
+}
+
+/// Of many.
+#[redis_cached(batch(id in ids), skip(db), none_ttl = "5s", group = "shard:{id % 16}", tags = "all")]
+async fn batch(db: &Arc<Db>, (a, _b): (u8, String), ids: &[u64]) -> Result<BTreeMap<u64, User>, String> {
+    let _db = ready(db).await;
+    let id = u64::from(a);
+    Result::Ok(ids.iter().map(|key| (*key, User { id })).collect())
+}
+
+/// A plain one.
+#[redis_cached(batch(id in ids), key = "{kind}:{id}")]
+fn plain_batch<T: Serialize + Clone>(kind: T, mut ids: Vec<u64>) -> Vec<(u64, String)> {
+    let _kind = kind;
+    ids.sort_unstable();
+    ids.into_iter().map(|id| (id, String::new())).collect()
+}
+
 impl Db {
     /// A method.
     #[redis_cached(skip(self))]
@@ -148,6 +174,10 @@ fn it_compiles() {
     ::std::assert_eq!(plain(1, (2, &3)), Option::Some(6));
     ::std::assert_eq!(generic::<_, 3>("a", 'x'), 4);
     ::std::assert_eq!(Db::associated(1), 1);
+    ::std::assert_eq!(plain_batch('a', Vec::new()), Vec::new());
+    drop(grouped(&Db, "a", 1, 2));
+    drop(grouped_group("a"));
+    drop(batch_entry((1, String::new()), 2));
     ::std::assert_eq!(plain_behind("a", 'x'), Result::Ok(2));
     ::std::assert_eq!(Db.try_find(1), Result::Ok(2));
     drop(behind(&Arc::new(Db), "a", Option::Some(&1), (1, 2)));

@@ -219,7 +219,7 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
     let (rc, rc_output) = (private(Span::mixed_site()), private(span));
     let stored = stored(model, output, &rc_output);
     let codec_type = codec_type(model, span);
-    let codec_fns = quote_spanned!(span=> #rc_output::CodecFns::<#stored>::of::<#codec_type>());
+    let codec_fns = quote_spanned!(span=> #rc_output::Kind::<#stored>::new().codec::<#codec_type>());
     let function = make_function(model);
     let storable =
         || quote_spanned!(span=> #rc_output::storable::<#stored, _>(#rc_output::Kind::<#stored>::new().found()));
@@ -430,7 +430,7 @@ fn make_key(model: &Model, receiver: Option<&Receiver>) -> TokenStream {
             quote! {
                 let #writer = #rc::key_in_group(#cache, #plan.function);
                 #group
-                let #writer = #writer.field(#plan.function);
+                let #writer = #writer.field(#plan.function.name());
             }
         }
     };

@@ -16,13 +16,16 @@ pub use crate::codec::Json;
 pub use crate::codec::MessagePack;
 #[cfg(feature = "blocking")]
 pub use crate::engine::blocking::{
-    call_result as blocking_call_result, call_result_behind as blocking_call_result_behind,
-    call_value as blocking_call_value, call_value_behind as blocking_call_value_behind,
-    refresh_result as blocking_refresh_result, refresh_value as blocking_refresh_value,
+    batch_result as blocking_batch_result, batch_value as blocking_batch_value, call_result as blocking_call_result,
+    call_result_behind as blocking_call_result_behind, call_value as blocking_call_value,
+    call_value_behind as blocking_call_value_behind, refresh_batch_result as blocking_refresh_batch_result,
+    refresh_batch_value as blocking_refresh_batch_value, refresh_result as blocking_refresh_result,
+    refresh_value as blocking_refresh_value,
 };
 #[cfg(feature = "tokio")]
 pub use crate::engine::tokio::{
-    call_result, call_result_behind, call_value, call_value_behind, refresh_result, refresh_value,
+    batch_result, batch_value, call_result, call_result_behind, call_value, call_value_behind, refresh_batch_result,
+    refresh_batch_value, refresh_result, refresh_value,
 };
 #[cfg(feature = "blocking")]
 pub use crate::entry::blocking::entry as blocking_entry;
@@ -33,6 +36,7 @@ pub use crate::function::{CodecFns, Function, Name, Nones, Plan, SingleFlight, S
 pub use crate::group::blocking::group as blocking_group;
 #[cfg(feature = "tokio")]
 pub use crate::group::group;
+pub use crate::ids::{BatchMap, batch_ids, collect_ids};
 use crate::key::escape_part;
 pub use crate::key::{Key, KeyWriter};
 pub use crate::own::{

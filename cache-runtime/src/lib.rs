@@ -10,6 +10,7 @@
 //! | `policy` | what is fresh, what is stored and for how long: pure, takes the clock |
 //! | `store` | one trait; `store::memory` and `store::redis` implement it |
 //! | `once`, `renewer` | what blocking callers need in place of a runtime |
+//! | `ids` | the ids and the map of a call for many |
 //! | `sharing` | how an error reaches the calls that waited for it |
 //! | `flight` | computations under way in this process, and who waits for them |
 //! | `cache`, `function` | a configured store; one cached function |
@@ -38,6 +39,7 @@ mod fingerprint;
 mod flight;
 mod function;
 mod group;
+mod ids;
 mod key;
 #[cfg(any(feature = "tokio", feature = "blocking"))]
 mod once;

@@ -10,10 +10,16 @@ pub(crate) fn lifetime<V>(plan: &Plan<V>, value: &V, random: u64) -> Option<Ttl>
         return None;
     }
     let ttl = if (plan.nones.is_none)(value) { plan.none_ttl? } else { (plan.ttl)(value) };
-    match shorten(ttl, plan.jitter, random) {
-        Ttl::Millis(0) => None,
-        ttl => Some(ttl),
-    }
+    some(shorten(ttl, plan.jitter, random))
+}
+
+/// How long it is to be known that an id has no value; `None`: that is not stored.
+pub(crate) fn lifetime_of_none<V>(plan: &Plan<V>, random: u64) -> Option<Ttl> {
+    some(shorten(plan.none_ttl?, plan.jitter, random))
+}
+
+fn some(ttl: Ttl) -> Option<Ttl> {
+    Some(ttl).filter(|ttl| *ttl != Ttl::Millis(0))
 }
 
 /// Takes a random part of at most `jitter` off a lifetime, never all of it.

@@ -29,10 +29,9 @@ struct State {
     running: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Held {
-    key: Key,
-    lease: Lease,
+    leases: Vec<(Key, Lease)>,
     every: Duration,
     until: Instant,
 }
@@ -48,20 +47,20 @@ pub(crate) struct Pace {
 const IDLE: Duration = Duration::from_secs(30);
 
 impl Renewer {
-    /// Renews `lease` until the guard is dropped, as `renew` says how; false from it: lost.
+    /// Renews the leases of one body until the guard is dropped, as `renew` says how, which removes
+    /// those that are lost.
     pub(crate) fn hold(
         &self,
-        key: &Key,
-        lease: &Lease,
+        leases: Vec<(Key, Lease)>,
         pace: Pace,
-        renew: impl Fn(&Key, &Lease) -> bool + Send + 'static,
+        renew: impl Fn(&mut Vec<(Key, Lease)>) + Send + 'static,
     ) -> Guard {
         let now = Instant::now();
         let mut state = self.shared.lock();
         let id = state.next_id;
         state.next_id += 1;
         let due = (now + pace.every, id);
-        let held = Held { key: key.clone(), lease: *lease, every: pace.every, until: now + pace.longest };
+        let held = Held { leases, every: pace.every, until: now + pace.longest };
         state.due.insert(due, held);
         if !state.running {
             let shared = Arc::clone(&self.shared);
@@ -82,7 +81,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self, renew: impl Fn(&Key, &Lease) -> bool) {
+    fn run(&self, renew: impl Fn(&mut Vec<(Key, Lease)>)) {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
@@ -99,13 +98,16 @@ impl Shared {
                 state = self.changed.wait_timeout(state, at - now).unwrap_or_else(PoisonError::into_inner).0;
                 continue;
             }
-            let held = held.clone();
+            let mut leases = held.leases.clone();
             drop(state);
-            let stands = renew(&held.key, &held.lease);
+            renew(&mut leases);
             state = self.lock();
             // Gone if the body ended meanwhile.
-            if state.due.remove(&(at, id)).is_some() && stands && Instant::now() < held.until {
-                state.due.insert((Instant::now() + held.every, id), held);
+            if let Some(held) = state.due.remove(&(at, id))
+                && !leases.is_empty()
+                && Instant::now() < held.until
+            {
+                state.due.insert((Instant::now() + held.every, id), Held { leases, ..held });
             }
         }
     }
@@ -146,7 +148,7 @@ mod tests {
         let renewer = Renewer::default();
         let (key, lease) = held();
         let (renewed, renewals) = mpsc::channel();
-        let guard = renewer.hold(&key, &lease, PACE, move |_, _| renewed.send(()).is_ok());
+        let guard = renewer.hold(vec![(key, lease)], PACE, move |_| drop(renewed.send(())));
         for _ in 0..5 {
             renewals.recv_timeout(Duration::from_secs(20)).expect("a renewal");
         }
@@ -159,9 +161,9 @@ mod tests {
         let renewer = Renewer::default();
         let (key, lease) = held();
         let (asked, questions) = mpsc::channel();
-        let _guard = renewer.hold(&key, &lease, PACE, move |_, _| {
+        let _guard = renewer.hold(vec![(key, lease)], PACE, move |leases| {
             let _ = asked.send(());
-            false
+            leases.clear();
         });
         questions.recv_timeout(Duration::from_secs(20)).expect("it asks once");
         while !renewer.shared.lock().due.is_empty() {
@@ -175,7 +177,7 @@ mod tests {
         let renewer = Renewer::default();
         let (key, lease) = held();
         let pace = Pace { longest: Duration::ZERO, ..PACE };
-        let _guard = renewer.hold(&key, &lease, pace, |_, _| true);
+        let _guard = renewer.hold(vec![(key, lease)], pace, |_| ());
         while !renewer.shared.lock().due.is_empty() {
             thread::yield_now();
         }

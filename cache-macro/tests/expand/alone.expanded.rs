@@ -4,9 +4,8 @@ impl Find for Repo {
         let cache = __rc::installed();
         let plan = {
             use __rc::AnyKind as _;
-            let codec = __rc::CodecFns::<
-                <io::Result<User> as __rc::ResultLike>::Ok,
-            >::of::<__rc::Bincode>();
+            let codec = __rc::Kind::<<io::Result<User> as __rc::ResultLike>::Ok>::new()
+                .codec::<__rc::Bincode>();
             let plan = __rc::Plan::<
                 <io::Result<User> as __rc::ResultLike>::Ok,
             >::new(
@@ -109,7 +108,7 @@ impl Find for Repo {
             let cache = __rc::installed();
             let plan = {
                 use __rc::AnyKind as _;
-                let codec = __rc::CodecFns::<User>::of::<__rc::Bincode>();
+                let codec = __rc::Kind::<User>::new().codec::<__rc::Bincode>();
                 let plan = __rc::Plan::<
                     User,
                 >::new(
@@ -183,7 +182,8 @@ impl Find for Repo {
         let cache = __rc::installed();
         let plan = {
             use __rc::AnyKind as _;
-            let codec = __rc::CodecFns::<Result<User, Error>>::of::<__rc::Bincode>();
+            let codec = __rc::Kind::<Result<User, Error>>::new()
+                .codec::<__rc::Bincode>();
             let plan = __rc::Plan::<
                 Result<User, Error>,
             >::new(

@@ -4,9 +4,8 @@ pub async fn user(db: &Db, id: u64, slug: Path<String>) -> Result<User, Error> {
     let cache = __rc::installed();
     let plan = {
         use __rc::AnyKind as _;
-        let codec = __rc::CodecFns::<
-            <Result<User, Error> as __rc::ResultLike>::Ok,
-        >::of::<__rc::Bincode>();
+        let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
+            .codec::<__rc::Bincode>();
         let plan = __rc::Plan::<
             <Result<User, Error> as __rc::ResultLike>::Ok,
         >::new(
@@ -90,9 +89,8 @@ pub async fn user_refresh(db: &Db, id: u64, slug: Path<String>) -> Result<User, 
     let cache = __rc::installed();
     let plan = {
         use __rc::AnyKind as _;
-        let codec = __rc::CodecFns::<
-            <Result<User, Error> as __rc::ResultLike>::Ok,
-        >::of::<__rc::Bincode>();
+        let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
+            .codec::<__rc::Bincode>();
         let plan = __rc::Plan::<
             <Result<User, Error> as __rc::ResultLike>::Ok,
         >::new(
@@ -170,9 +168,8 @@ pub fn user_entry(
     let cache = __rc::installed();
     let plan = {
         use __rc::AnyKind as _;
-        let codec = __rc::CodecFns::<
-            <Result<User, Error> as __rc::ResultLike>::Ok,
-        >::of::<__rc::Bincode>();
+        let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
+            .codec::<__rc::Bincode>();
         let plan = __rc::Plan::<
             <Result<User, Error> as __rc::ResultLike>::Ok,
         >::new(

@@ -7,12 +7,13 @@ async fn users(
     let cache = __rc::installed();
     let plan = {
         use __rc::AnyKind as _;
-        let codec = __rc::CodecFns::<
+        let codec = __rc::Kind::<
             <<Result<
                 HashMap<u64, User>,
                 Error,
             > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
-        >::of::<__rc::Bincode>();
+        >::new()
+            .codec::<__rc::Bincode>();
         let plan = __rc::Plan::<
             <<Result<
                 HashMap<u64, User>,
@@ -134,12 +135,13 @@ async fn users_refresh(
     let cache = __rc::installed();
     let plan = {
         use __rc::AnyKind as _;
-        let codec = __rc::CodecFns::<
+        let codec = __rc::Kind::<
             <<Result<
                 HashMap<u64, User>,
                 Error,
             > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
-        >::of::<__rc::Bincode>();
+        >::new()
+            .codec::<__rc::Bincode>();
         let plan = __rc::Plan::<
             <<Result<
                 HashMap<u64, User>,
@@ -257,12 +259,13 @@ fn users_entry(
     let cache = __rc::installed();
     let plan = {
         use __rc::AnyKind as _;
-        let codec = __rc::CodecFns::<
+        let codec = __rc::Kind::<
             <<Result<
                 HashMap<u64, User>,
                 Error,
             > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
-        >::of::<__rc::Bincode>();
+        >::new()
+            .codec::<__rc::Bincode>();
         let plan = __rc::Plan::<
             <<Result<
                 HashMap<u64, User>,
@@ -345,9 +348,10 @@ impl Repo {
         let cache = __rc::installed();
         let plan = {
             use __rc::AnyKind as _;
-            let codec = __rc::CodecFns::<
+            let codec = __rc::Kind::<
                 <BTreeMap<Id, String> as __rc::BatchMap>::Value,
-            >::of::<__rc::Bincode>();
+            >::new()
+                .codec::<__rc::Bincode>();
             let plan = __rc::Plan::<
                 <BTreeMap<Id, String> as __rc::BatchMap>::Value,
             >::new(
@@ -401,7 +405,7 @@ impl Repo {
                     &id.shard,
                     __rc::probe(&id.shard).key_part(),
                 );
-                let writer = writer.field(plan.function);
+                let writer = writer.field(plan.function.name());
                 let writer = writer.literal(":");
                 let writer = __rc::part(
                     writer,
@@ -443,9 +447,10 @@ impl Repo {
         let cache = __rc::installed();
         let plan = {
             use __rc::AnyKind as _;
-            let codec = __rc::CodecFns::<
+            let codec = __rc::Kind::<
                 <BTreeMap<Id, String> as __rc::BatchMap>::Value,
-            >::of::<__rc::Bincode>();
+            >::new()
+                .codec::<__rc::Bincode>();
             let plan = __rc::Plan::<
                 <BTreeMap<Id, String> as __rc::BatchMap>::Value,
             >::new(
@@ -499,7 +504,7 @@ impl Repo {
                     &id.shard,
                     __rc::probe(&id.shard).key_part(),
                 );
-                let writer = writer.field(plan.function);
+                let writer = writer.field(plan.function.name());
                 let writer = writer.literal(":");
                 let writer = __rc::part(
                     writer,
@@ -536,9 +541,10 @@ impl Repo {
         let cache = __rc::installed();
         let plan = {
             use __rc::AnyKind as _;
-            let codec = __rc::CodecFns::<
+            let codec = __rc::Kind::<
                 <BTreeMap<Id, String> as __rc::BatchMap>::Value,
-            >::of::<__rc::Bincode>();
+            >::new()
+                .codec::<__rc::Bincode>();
             let plan = __rc::Plan::<
                 <BTreeMap<Id, String> as __rc::BatchMap>::Value,
             >::new(
@@ -590,7 +596,7 @@ impl Repo {
                 &id.shard,
                 __rc::probe(&id.shard).key_part(),
             );
-            let writer = writer.field(plan.function);
+            let writer = writer.field(plan.function.name());
             let writer = writer.literal(":");
             let writer = __rc::part(
                 writer,

@@ -8,9 +8,8 @@ async fn user<K: Key>(
     let cache = __rc::installed();
     let plan = {
         use __rc::AnyKind as _;
-        let codec = __rc::CodecFns::<
-            <Result<User, Error> as __rc::ResultLike>::Ok,
-        >::of::<__rc::Bincode>();
+        let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
+            .codec::<__rc::Bincode>();
         let plan = __rc::Plan::<
             <Result<User, Error> as __rc::ResultLike>::Ok,
         >::new(
@@ -133,9 +132,8 @@ async fn user_refresh<K: Key>(
     let cache = __rc::installed();
     let plan = {
         use __rc::AnyKind as _;
-        let codec = __rc::CodecFns::<
-            <Result<User, Error> as __rc::ResultLike>::Ok,
-        >::of::<__rc::Bincode>();
+        let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
+            .codec::<__rc::Bincode>();
         let plan = __rc::Plan::<
             <Result<User, Error> as __rc::ResultLike>::Ok,
         >::new(
@@ -227,9 +225,8 @@ fn user_entry<K: Key>(
     let cache = __rc::installed();
     let plan = {
         use __rc::AnyKind as _;
-        let codec = __rc::CodecFns::<
-            <Result<User, Error> as __rc::ResultLike>::Ok,
-        >::of::<__rc::Bincode>();
+        let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
+            .codec::<__rc::Bincode>();
         let plan = __rc::Plan::<
             <Result<User, Error> as __rc::ResultLike>::Ok,
         >::new(
@@ -298,9 +295,8 @@ impl Repo {
         let cache = __rc::installed();
         let plan = {
             use __rc::AnyKind as _;
-            let codec = __rc::CodecFns::<
-                <io::Result<User> as __rc::ResultLike>::Ok,
-            >::of::<__rc::Bincode>();
+            let codec = __rc::Kind::<<io::Result<User> as __rc::ResultLike>::Ok>::new()
+                .codec::<__rc::Bincode>();
             let plan = __rc::Plan::<
                 <io::Result<User> as __rc::ResultLike>::Ok,
             >::new(
@@ -391,9 +387,8 @@ impl Repo {
         let cache = __rc::installed();
         let plan = {
             use __rc::AnyKind as _;
-            let codec = __rc::CodecFns::<
-                <io::Result<User> as __rc::ResultLike>::Ok,
-            >::of::<__rc::Bincode>();
+            let codec = __rc::Kind::<<io::Result<User> as __rc::ResultLike>::Ok>::new()
+                .codec::<__rc::Bincode>();
             let plan = __rc::Plan::<
                 <io::Result<User> as __rc::ResultLike>::Ok,
             >::new(
@@ -471,9 +466,8 @@ impl Repo {
         let cache = __rc::installed();
         let plan = {
             use __rc::AnyKind as _;
-            let codec = __rc::CodecFns::<
-                <io::Result<User> as __rc::ResultLike>::Ok,
-            >::of::<__rc::Bincode>();
+            let codec = __rc::Kind::<<io::Result<User> as __rc::ResultLike>::Ok>::new()
+                .codec::<__rc::Bincode>();
             let plan = __rc::Plan::<
                 <io::Result<User> as __rc::ResultLike>::Ok,
             >::new(
@@ -532,9 +526,8 @@ impl Repo {
         let cache = __rc::installed();
         let plan = {
             use __rc::AnyKind as _;
-            let codec = __rc::CodecFns::<
-                <Result<u64, Error> as __rc::ResultLike>::Ok,
-            >::of::<__rc::Bincode>();
+            let codec = __rc::Kind::<<Result<u64, Error> as __rc::ResultLike>::Ok>::new()
+                .codec::<__rc::Bincode>();
             let plan = __rc::Plan::<
                 <Result<u64, Error> as __rc::ResultLike>::Ok,
             >::new(
@@ -618,9 +611,8 @@ impl Repo {
         let cache = __rc::installed();
         let plan = {
             use __rc::AnyKind as _;
-            let codec = __rc::CodecFns::<
-                <Result<u64, Error> as __rc::ResultLike>::Ok,
-            >::of::<__rc::Bincode>();
+            let codec = __rc::Kind::<<Result<u64, Error> as __rc::ResultLike>::Ok>::new()
+                .codec::<__rc::Bincode>();
             let plan = __rc::Plan::<
                 <Result<u64, Error> as __rc::ResultLike>::Ok,
             >::new(
@@ -686,9 +678,8 @@ impl Repo {
         let cache = __rc::installed();
         let plan = {
             use __rc::AnyKind as _;
-            let codec = __rc::CodecFns::<
-                <Result<u64, Error> as __rc::ResultLike>::Ok,
-            >::of::<__rc::Bincode>();
+            let codec = __rc::Kind::<<Result<u64, Error> as __rc::ResultLike>::Ok>::new()
+                .codec::<__rc::Bincode>();
             let plan = __rc::Plan::<
                 <Result<u64, Error> as __rc::ResultLike>::Ok,
             >::new(

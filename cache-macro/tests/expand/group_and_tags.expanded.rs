@@ -8,9 +8,8 @@ async fn user<E: Executor>(
     let cache = __rc::installed();
     let plan = {
         use __rc::AnyKind as _;
-        let codec = __rc::CodecFns::<
-            <Result<User, Error> as __rc::ResultLike>::Ok,
-        >::of::<__rc::Bincode>();
+        let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
+            .codec::<__rc::Bincode>();
         let plan = __rc::Plan::<
             <Result<User, Error> as __rc::ResultLike>::Ok,
         >::new(
@@ -70,7 +69,7 @@ async fn user<E: Executor>(
             &class_id,
             __rc::probe(&class_id).key_part(),
         );
-        let writer = writer.field(plan.function);
+        let writer = writer.field(plan.function.name());
         let writer = writer.literal(":");
         let writer = __rc::part(
             writer,
@@ -136,9 +135,8 @@ async fn user_refresh<E: Executor>(
     let cache = __rc::installed();
     let plan = {
         use __rc::AnyKind as _;
-        let codec = __rc::CodecFns::<
-            <Result<User, Error> as __rc::ResultLike>::Ok,
-        >::of::<__rc::Bincode>();
+        let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
+            .codec::<__rc::Bincode>();
         let plan = __rc::Plan::<
             <Result<User, Error> as __rc::ResultLike>::Ok,
         >::new(
@@ -198,7 +196,7 @@ async fn user_refresh<E: Executor>(
             &class_id,
             __rc::probe(&class_id).key_part(),
         );
-        let writer = writer.field(plan.function);
+        let writer = writer.field(plan.function.name());
         let writer = writer.literal(":");
         let writer = __rc::part(
             writer,
@@ -253,9 +251,8 @@ fn user_entry(
     let cache = __rc::installed();
     let plan = {
         use __rc::AnyKind as _;
-        let codec = __rc::CodecFns::<
-            <Result<User, Error> as __rc::ResultLike>::Ok,
-        >::of::<__rc::Bincode>();
+        let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
+            .codec::<__rc::Bincode>();
         let plan = __rc::Plan::<
             <Result<User, Error> as __rc::ResultLike>::Ok,
         >::new(
@@ -315,7 +312,7 @@ fn user_entry(
             &class_id,
             __rc::probe(&class_id).key_part(),
         );
-        let writer = writer.field(plan.function);
+        let writer = writer.field(plan.function.name());
         let writer = writer.literal(":");
         let writer = __rc::part(
             writer,
@@ -373,7 +370,7 @@ impl Repo {
         };
         let plan = {
             use __rc::AnyKind as _;
-            let codec = __rc::CodecFns::<u64>::of::<__rc::Bincode>();
+            let codec = __rc::Kind::<u64>::new().codec::<__rc::Bincode>();
             let plan = __rc::Plan::<
                 u64,
             >::new(
@@ -415,7 +412,7 @@ impl Repo {
                 &self.tenant,
                 __rc::probe(&self.tenant).key_part(),
             );
-            let writer = writer.field(plan.function);
+            let writer = writer.field(plan.function.name());
             let writer = writer.literal(":total:");
             let writer = __rc::part(
                 writer,
@@ -452,7 +449,7 @@ impl Repo {
         };
         let plan = {
             use __rc::AnyKind as _;
-            let codec = __rc::CodecFns::<u64>::of::<__rc::Bincode>();
+            let codec = __rc::Kind::<u64>::new().codec::<__rc::Bincode>();
             let plan = __rc::Plan::<
                 u64,
             >::new(
@@ -494,7 +491,7 @@ impl Repo {
                 &self.tenant,
                 __rc::probe(&self.tenant).key_part(),
             );
-            let writer = writer.field(plan.function);
+            let writer = writer.field(plan.function.name());
             let writer = writer.literal(":total:");
             let writer = __rc::part(
                 writer,
@@ -524,7 +521,7 @@ impl Repo {
         };
         let plan = {
             use __rc::AnyKind as _;
-            let codec = __rc::CodecFns::<u64>::of::<__rc::Bincode>();
+            let codec = __rc::Kind::<u64>::new().codec::<__rc::Bincode>();
             let plan = __rc::Plan::<
                 u64,
             >::new(
@@ -566,7 +563,7 @@ impl Repo {
                 &self.tenant,
                 __rc::probe(&self.tenant).key_part(),
             );
-            let writer = writer.field(plan.function);
+            let writer = writer.field(plan.function.name());
             let writer = writer.literal(":total:");
             let writer = __rc::part(
                 writer,

@@ -6,7 +6,7 @@ where
     let cache = __rc::installed();
     let plan = {
         use __rc::AnyKind as _;
-        let codec = __rc::CodecFns::<Option<Token>>::of::<__rc::Json>();
+        let codec = __rc::Kind::<Option<Token>>::new().codec::<__rc::Json>();
         let plan = __rc::Plan::<
             Option<Token>,
         >::new(
@@ -99,7 +99,7 @@ where
     let cache = __rc::installed();
     let plan = {
         use __rc::AnyKind as _;
-        let codec = __rc::CodecFns::<Option<Token>>::of::<__rc::Json>();
+        let codec = __rc::Kind::<Option<Token>>::new().codec::<__rc::Json>();
         let plan = __rc::Plan::<
             Option<Token>,
         >::new(
@@ -179,7 +179,7 @@ where
     let cache = __rc::installed();
     let plan = {
         use __rc::AnyKind as _;
-        let codec = __rc::CodecFns::<Option<Token>>::of::<__rc::Json>();
+        let codec = __rc::Kind::<Option<Token>>::new().codec::<__rc::Json>();
         let plan = __rc::Plan::<
             Option<Token>,
         >::new(

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::future::ready;
+use std::hash::Hash;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::Engine;
@@ -14,6 +15,7 @@ use crate::envelope::Token;
 use crate::error::Error;
 use crate::flight::Ticket;
 use crate::function::Plan;
+use crate::ids::{BatchMap, Ids};
 use crate::key::Key;
 use crate::once::once;
 use crate::sharing::Errors;
@@ -167,4 +169,86 @@ pub fn refresh_result<R: ResultLike>(
 ) -> R {
     let work = Body(|| ready(body().into_result()));
     R::from_result(once(Engine::blocking(cache).refresh(&plan, key, errors, work)))
+}
+
+/// A call for many ids, of a function whose map is stored as it is.
+pub fn batch_value<M>(cache: &Cache, plan: Plan<M::Value>, ids: Ids<M::Id>, body: impl Fn(Vec<M::Id>) -> M) -> M
+where
+    M: BatchMap,
+    M::Id: Clone + Eq + Hash,
+{
+    value_of_batch(cache, &plan, ids, false, body)
+}
+
+/// A call for many ids, of a function of whose `Result` the `Ok` is stored.
+pub fn batch_result<R>(
+    cache: &Cache,
+    plan: Plan<<R::Ok as BatchMap>::Value>,
+    ids: Ids<<R::Ok as BatchMap>::Id>,
+    body: impl Fn(Vec<<R::Ok as BatchMap>::Id>) -> R,
+) -> R
+where
+    R: ResultLike<Ok: BatchMap<Id: Clone + Eq + Hash>>,
+{
+    result_of_batch(cache, &plan, ids, false, body)
+}
+
+/// As [`batch_value`], whatever is stored.
+pub fn refresh_batch_value<M>(cache: &Cache, plan: Plan<M::Value>, ids: Ids<M::Id>, body: impl Fn(Vec<M::Id>) -> M) -> M
+where
+    M: BatchMap,
+    M::Id: Clone + Eq + Hash,
+{
+    value_of_batch(cache, &plan, ids, true, body)
+}
+
+/// As [`batch_result`], whatever is stored.
+pub fn refresh_batch_result<R>(
+    cache: &Cache,
+    plan: Plan<<R::Ok as BatchMap>::Value>,
+    ids: Ids<<R::Ok as BatchMap>::Id>,
+    body: impl Fn(Vec<<R::Ok as BatchMap>::Id>) -> R,
+) -> R
+where
+    R: ResultLike<Ok: BatchMap<Id: Clone + Eq + Hash>>,
+{
+    result_of_batch(cache, &plan, ids, true, body)
+}
+
+fn value_of_batch<M>(
+    cache: &Cache,
+    plan: &Plan<M::Value>,
+    ids: Ids<M::Id>,
+    anew: bool,
+    body: impl Fn(Vec<M::Id>) -> M,
+) -> M
+where
+    M: BatchMap,
+    M::Id: Clone + Eq + Hash,
+{
+    // Within the future, so that it runs where the calls in it are known to be in it.
+    let body = |ids| {
+        let run = || Ok::<_, Infallible>(body(ids).into_pairs());
+        async { run() }
+    };
+    let Ok(pairs) = once(Engine::blocking(cache).batch(plan, ids, anew, body));
+    M::from_pairs(pairs)
+}
+
+fn result_of_batch<R>(
+    cache: &Cache,
+    plan: &Plan<<R::Ok as BatchMap>::Value>,
+    ids: Ids<<R::Ok as BatchMap>::Id>,
+    anew: bool,
+    body: impl Fn(Vec<<R::Ok as BatchMap>::Id>) -> R,
+) -> R
+where
+    R: ResultLike<Ok: BatchMap<Id: Clone + Eq + Hash>>,
+{
+    // Within the future, so that it runs where the calls in it are known to be in it.
+    let body = |ids| {
+        let run = || body(ids).into_result().map(BatchMap::into_pairs);
+        async { run() }
+    };
+    R::from_result(once(Engine::blocking(cache).batch(plan, ids, anew, body)).map(BatchMap::from_pairs))
 }

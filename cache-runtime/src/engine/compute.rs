@@ -33,7 +33,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let started = Instant::now();
         // Dropped here, by cancellation or a panic, `leased` gives the slot back. The result lives
         // in this `match` alone: no await is in it, so the error need not be `Send`.
-        let value = match self.timer.during(&leased, within(leased.flight(), async { work.run().await })).await {
+        let value = match self.timer.during(&[&leased], within(leased.flight(), async { work.run().await })).await {
             Ok(value) => value,
             Err(error) => {
                 let outcome = failure(leased.is_followed(), errors, &error);
@@ -131,7 +131,36 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     ) -> Result<Option<(Bytes, Ttl)>, Error> {
         let Some(id) = Token::random() else { return Ok(None) };
         let Some(ttl) = policy::lifetime(plan, value, id.as_random()) else { return Ok(None) };
-        let Some((mut buffer, negative)) = payload(plan, own, value)? else { return Ok(None) };
+        let Some((buffer, negative)) = payload(plan, own, value)? else { return Ok(None) };
+        Ok(Some(self.finish(plan, leased, (id, ttl), negative, buffer, started)))
+    }
+
+    /// The bytes to store for an id that has no value.
+    pub(super) fn seal_none<V>(
+        &self,
+        plan: &Plan<V>,
+        leased: &Leased<'_, S>,
+        started: Instant,
+    ) -> Option<(Bytes, Ttl)> {
+        // A stored `None` would be taken for a value.
+        if (plan.nones.none)().is_some() {
+            return None;
+        }
+        let id = Token::random()?;
+        let ttl = policy::lifetime_of_none(plan, id.as_random())?;
+        let buffer = envelope::buffer(&OwnTags::default());
+        Some(self.finish(plan, leased, (id, ttl), true, buffer, started))
+    }
+
+    fn finish<V>(
+        &self,
+        plan: &Plan<V>,
+        leased: &Leased<'_, S>,
+        (id, ttl): (Token, Ttl),
+        negative: bool,
+        mut buffer: Vec<u8>,
+        started: Instant,
+    ) -> (Bytes, Ttl) {
         let now = self.store.now();
         let header = Header {
             identity: *plan.function.identity(),
@@ -143,19 +172,28 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             negative,
         };
         envelope::seal(leased.key(), id, &header, &mut buffer);
-        Ok(Some((buffer.into(), policy::kept(plan, ttl))))
+        (buffer.into(), policy::kept(plan, ttl))
     }
 }
 
 /// What followers get of a value that is not stored. Nobody else sees these bytes.
-fn unstored<V>(plan: &Plan<V>, key: &Key, is_followed: bool, value: &V) -> Outcome {
+pub(super) fn unstored<V>(plan: &Plan<V>, key: &Key, is_followed: bool, value: &V) -> Outcome {
     if !is_followed {
         return Outcome::Unshared;
     }
-    let (Some(id), Ok(Some((mut buffer, negative)))) = (Token::random(), payload(plan, &OwnTags::default(), value))
-    else {
-        return Outcome::Unshared;
-    };
+    match payload(plan, &OwnTags::default(), value) {
+        Ok(Some((buffer, negative))) => unstored_bytes(plan, key, buffer, negative),
+        _ => Outcome::Unshared,
+    }
+}
+
+/// The same, of an id that has no value.
+pub(super) fn unstored_none<V>(plan: &Plan<V>, key: &Key) -> Outcome {
+    unstored_bytes(plan, key, envelope::buffer(&OwnTags::default()), true)
+}
+
+fn unstored_bytes<V>(plan: &Plan<V>, key: &Key, mut buffer: Vec<u8>, negative: bool) -> Outcome {
+    let Some(id) = Token::random() else { return Outcome::Unshared };
     let identity = *plan.function.identity();
     let header = Header {
         identity,
@@ -198,7 +236,7 @@ fn failure<E>(is_followed: bool, errors: Errors<E>, error: &E) -> Outcome {
     shared.map_or(Outcome::Failed, |shared| Outcome::Error(Arc::new(Mutex::new(shared))))
 }
 
-fn tell_encode<V>(plan: &Plan<V>, key: &Key, error: &Error) {
+pub(super) fn tell_encode<V>(plan: &Plan<V>, key: &Key, error: &Error) {
     if plan.function.first(Once::Encode) {
         tracing::warn!(key = key.as_str(), %error, "a value is not stored; further ones are not told");
     }

@@ -118,7 +118,13 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// What the flight ends with; `None` if that takes too long, or for ever: it would wait for this
     /// very call.
-    async fn wait(&self, key: &Key, token: Option<Token>, follower: &Follower, until: Instant) -> Option<Outcome> {
+    pub(super) async fn wait(
+        &self,
+        key: &Key,
+        token: Option<Token>,
+        follower: &Follower,
+        until: Instant,
+    ) -> Option<Outcome> {
         let _edge = Edge::waiting(follower.flight()).ok()?;
         loop {
             match self.timer.wait(follower, follower.check_by(until)).await {

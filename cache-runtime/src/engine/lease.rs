@@ -15,7 +15,7 @@ use crate::ttl::Ttl;
 
 /// How long a value that could not be refreshed is left alone.
 pub(crate) const PAUSE: Duration = Duration::from_millis(PAUSE_MILLIS);
-const PAUSE_MILLIS: u64 = 1_000;
+pub(crate) const PAUSE_MILLIS: u64 = 1_000;
 
 /// Asks for a lease, and once more for another one if the connection turns out to be closed: a
 /// request for the same one might still arrive, and grant it after an invalidation.
@@ -59,7 +59,7 @@ impl<'a, S: Store> Claim<'a, S> {
     /// A lease that the server may have granted: from before the request, so that dropping the
     /// request half-way gives the slot back too, and so that whoever sees the token finds its
     /// flight.
-    fn request(&self, lease: impl FnOnce(Token, Seal, u64) -> Lease) -> Result<Leased<'a, S>, Error> {
+    pub(super) fn request(&self, lease: impl FnOnce(Token, Seal, u64) -> Lease) -> Result<Leased<'a, S>, Error> {
         let token = Token::random().ok_or_else(Token::none)?;
         let millis = u64::try_from(self.length.as_millis()).unwrap_or(u64::MAX);
         let leader = self.flights.lead(self.key, token);
@@ -127,7 +127,6 @@ impl<'a, S: Store> Leased<'a, S> {
         Duration::from_millis(self.lease.millis)
     }
 
-    #[cfg(feature = "blocking")]
     pub(crate) fn lease(&self) -> &Lease {
         &self.lease
     }
@@ -152,11 +151,18 @@ impl<'a, S: Store> Leased<'a, S> {
         filled
     }
 
-    /// Starts the lease's time again; false if it was lost. A server that cannot be asked may
-    /// still hold it.
     #[cfg(feature = "tokio")]
-    pub(crate) async fn renew(&self, by: Instant) -> bool {
-        self.store.renew(self.key, &self.lease, by).await.unwrap_or(true)
+    pub(crate) fn store(&self) -> &'a S {
+        self.store
+    }
+
+    pub(crate) fn leader(&mut self) -> &mut Leader {
+        &mut self.leader
+    }
+
+    /// Whether there is a lease to give back.
+    pub(crate) fn stands(&mut self, stands: bool) {
+        self.standing = stands;
     }
 
     /// Leaves the slot to whoever empties it next; followers look for themselves.

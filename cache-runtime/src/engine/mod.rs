@@ -9,6 +9,7 @@
 //! and the fill is refused. What a call has to pass to get the value of another's body: its own
 //! read, sent after it started, saw that body's lease.
 
+mod batch;
 #[cfg(feature = "blocking")]
 pub(crate) mod blocking;
 mod compute;
@@ -94,6 +95,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// What a slot is to this function, now.
     fn look<V>(&self, plan: &Plan<V>, key: &Key, read: Read) -> Look<V> {
+        self.look_as(plan, key, read, decode)
+    }
+
+    fn look_as<V, F>(&self, plan: &Plan<V>, key: &Key, read: Read, decode: Decode<V, F>) -> Look<F> {
         let Read { bytes, seal, own_seal } = read;
         let Some(bytes) = bytes else { return Look::Missing(Missing::Empty) };
         let value = match envelope::parse(key, plan.function.identity(), &bytes) {
@@ -199,6 +204,9 @@ enum Look<V> {
     Old(Old, V),
     Missing(Missing),
 }
+
+/// How a value is read: `Ok(None)` if it is not one that the function has.
+type Decode<V, F> = fn(&Plan<V>, &Value, &[u8]) -> Result<Option<F>, String>;
 
 /// `Ok(None)`: a stored `None`, of a type without.
 fn decode<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<Option<V>, String> {

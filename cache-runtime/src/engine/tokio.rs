@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::hash::Hash;
 
 use super::Engine;
 use super::timer::InTasks;
@@ -12,6 +13,7 @@ use crate::envelope::Token;
 use crate::error::Error;
 use crate::flight::Ticket;
 use crate::function::Plan;
+use crate::ids::{BatchMap, Ids};
 use crate::key::Key;
 use crate::sharing::Errors;
 use crate::store::face::Face;
@@ -158,4 +160,75 @@ where
 {
     let work = Body(|| async { body().await.into_result() });
     R::from_result(Engine::tokio(cache).refresh(&plan, key, errors, work).await)
+}
+
+/// A call for many ids, of a function whose map is stored as it is.
+pub async fn batch_value<M, F, Fut>(cache: &Cache, plan: Plan<M::Value>, ids: Ids<M::Id>, body: F) -> M
+where
+    M: BatchMap,
+    M::Id: Clone + Eq + Hash,
+    F: Fn(Vec<M::Id>) -> Fut,
+    Fut: Future<Output = M>,
+{
+    let body = move |ids| pairs_of(body(ids));
+    let Ok(pairs) = Engine::tokio(cache).batch(&plan, ids, false, body).await;
+    M::from_pairs(pairs)
+}
+
+/// A call for many ids, of a function of whose `Result` the `Ok` is stored.
+pub async fn batch_result<R, F, Fut>(
+    cache: &Cache,
+    plan: Plan<<R::Ok as BatchMap>::Value>,
+    ids: Ids<<R::Ok as BatchMap>::Id>,
+    body: F,
+) -> R
+where
+    R: ResultLike<Ok: BatchMap<Id: Clone + Eq + Hash>>,
+    F: Fn(Vec<<R::Ok as BatchMap>::Id>) -> Fut,
+    Fut: Future<Output = R>,
+{
+    let body = move |ids| pairs_of_result(body(ids));
+    R::from_result(Engine::tokio(cache).batch(&plan, ids, false, body).await.map(BatchMap::from_pairs))
+}
+
+/// As [`batch_value`], whatever is stored.
+pub async fn refresh_batch_value<M, F, Fut>(cache: &Cache, plan: Plan<M::Value>, ids: Ids<M::Id>, body: F) -> M
+where
+    M: BatchMap,
+    M::Id: Clone + Eq + Hash,
+    F: Fn(Vec<M::Id>) -> Fut,
+    Fut: Future<Output = M>,
+{
+    let body = move |ids| pairs_of(body(ids));
+    let Ok(pairs) = Engine::tokio(cache).batch(&plan, ids, true, body).await;
+    M::from_pairs(pairs)
+}
+
+/// As [`batch_result`], whatever is stored.
+pub async fn refresh_batch_result<R, F, Fut>(
+    cache: &Cache,
+    plan: Plan<<R::Ok as BatchMap>::Value>,
+    ids: Ids<<R::Ok as BatchMap>::Id>,
+    body: F,
+) -> R
+where
+    R: ResultLike<Ok: BatchMap<Id: Clone + Eq + Hash>>,
+    F: Fn(Vec<<R::Ok as BatchMap>::Id>) -> Fut,
+    Fut: Future<Output = R>,
+{
+    let body = move |ids| pairs_of_result(body(ids));
+    R::from_result(Engine::tokio(cache).batch(&plan, ids, true, body).await.map(BatchMap::from_pairs))
+}
+
+async fn pairs_of<M: BatchMap>(map: impl Future<Output = M>) -> Result<Vec<(M::Id, M::Value)>, Infallible> {
+    Ok(map.await.into_pairs())
+}
+
+async fn pairs_of_result<R>(
+    result: impl Future<Output = R>,
+) -> Result<Vec<(<R::Ok as BatchMap>::Id, <R::Ok as BatchMap>::Value)>, R::Err>
+where
+    R: ResultLike<Ok: BatchMap>,
+{
+    result.await.into_result().map(BatchMap::into_pairs)
 }

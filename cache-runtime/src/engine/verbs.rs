@@ -113,7 +113,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let mut doubt = Doubt { flights: self.cache.flights(), store: &self.store, key, settled: false };
         let writing = async {
             match &leased {
-                Some(leased) => self.timer.during(leased, within(leased.flight(), async { write().await })).await,
+                Some(leased) => self.timer.during(&[leased], within(leased.flight(), async { write().await })).await,
                 None => write().await,
             }
         };

@@ -190,7 +190,7 @@ impl Flights {
     fn leader(self: &Arc<Self>, all: &mut All, key: &Key, id: Id) -> Leader {
         let flight = add(all, key, id);
         let edge = Edge::leading(&flight);
-        Leader { flights: Arc::clone(self), flight, _edge: edge }
+        Leader { flights: Arc::clone(self), flight, _edge: edge, _within: None }
     }
 
     fn join(self: &Arc<Self>, flight: Arc<Flight>) -> Follower {
@@ -256,7 +256,11 @@ impl Flight {
         }
     }
 
-    fn is_foreign(&self) -> bool {
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    pub(crate) fn is_foreign(&self) -> bool {
         matches!(self.id, Id::Watched(_))
     }
 
@@ -288,11 +292,20 @@ pub(crate) struct Leader {
     flights: Arc<Flights>,
     flight: Arc<Flight>,
     _edge: Option<Edge>,
+    /// To the flight whose body is also this one's.
+    _within: Option<Edge>,
 }
 
 impl Leader {
     pub(crate) fn flight(&self) -> &Arc<Flight> {
         &self.flight
+    }
+
+    /// Its body is that of another flight, too.
+    pub(crate) fn runs_within(&mut self, flight: &Arc<Flight>) {
+        if !Arc::ptr_eq(&self.flight, flight) {
+            self._within = Some(Edge::within(&self.flight, flight));
+        }
     }
 
     /// Whether anybody waits.

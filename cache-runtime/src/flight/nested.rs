@@ -66,6 +66,11 @@ impl Edge {
         current().map(|from| Edge::new(from, flight))
     }
 
+    /// The body of `outer` runs for `flight`, too: whoever waits for this waits for that.
+    pub(super) fn within(flight: &Arc<Flight>, outer: &Arc<Flight>) -> Edge {
+        Edge::new(Arc::clone(flight), outer)
+    }
+
     /// The call is about to wait for `flight`. `Err` if that waits for the body around the call,
     /// `Ok(None)` if there is no such body.
     pub(crate) fn waiting(flight: &Arc<Flight>) -> Result<Option<Edge>, Cycle> {

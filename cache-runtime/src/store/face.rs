@@ -79,6 +79,14 @@ impl<R: Store> Store for Face<'_, R> {
         }
     }
 
+    fn abandon_many(&self, leases: Vec<(Key, Lease, Release)>) {
+        match self {
+            Face::Memory(store) => store.abandon_many(leases),
+            Face::Redis(store) => store.abandon_many(leases),
+            Face::Unusable(_) => {}
+        }
+    }
+
     fn queue_invalidation(&self, key: &Key) {
         match self {
             Face::Memory(store) => store.queue_invalidation(key),

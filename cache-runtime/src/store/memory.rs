@@ -493,6 +493,12 @@ impl Store for MemoryStore {
         drop(self.release(key, lease, release, self.started));
     }
 
+    fn abandon_many(&self, leases: Vec<(Key, Lease, Release)>) {
+        for (key, lease, release) in leases {
+            self.abandon(&key, &lease, release);
+        }
+    }
+
     fn queue_invalidation(&self, key: &Key) {
         drop(self.invalidate(std::slice::from_ref(key), self.started));
     }

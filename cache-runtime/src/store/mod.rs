@@ -208,6 +208,9 @@ pub(crate) trait Store: Send + Sync {
     /// or panicked.
     fn abandon(&self, key: &Key, lease: &Lease, release: Release);
 
+    /// The same, of many leases.
+    fn abandon_many(&self, leases: Vec<(Key, Lease, Release)>);
+
     /// Keeps the key to be invalidated before anything is read from it again: for a caller that
     /// cannot wait, or whose own attempt failed.
     fn queue_invalidation(&self, key: &Key);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Handle, Id};
 use tokio::time::{Sleep, sleep_until};
 
-use super::{Timer, every, longest};
+use super::{Timer, every, keep, longest};
 use crate::cache::Cache;
 use crate::engine::lease::Leased;
 use crate::flight::{Event, Follower};
@@ -19,9 +19,9 @@ use crate::store::Store;
 pub(crate) struct InTasks<'a>(pub(crate) &'a Cache);
 
 impl Timer for InTasks<'_> {
-    async fn during<S: Store, T>(&self, leased: &Leased<'_, S>, body: impl Future<Output = T>) -> T {
+    async fn during<S: Store, T>(&self, leases: &[&Leased<'_, S>], body: impl Future<Output = T>) -> T {
         let mut body = pin!(body);
-        let mut renewals = pin!(renew(leased, self.0));
+        let mut renewals = pin!(renew(leases, self.0));
         let mut over = false;
         poll_fn(|context| {
             // The body first: one that is ready at once costs no timer.
@@ -56,13 +56,20 @@ impl Timer for InTasks<'_> {
     }
 }
 
-async fn renew<S: Store>(leased: &Leased<'_, S>, cache: &Cache) {
-    let every = every(leased.length());
+async fn renew<S: Store>(leases: &[&Leased<'_, S>], cache: &Cache) {
+    let Some(first) = leases.first() else { return };
+    let (store, every, longest) = (first.store(), every(first.length()), longest(first.length()));
     let started = Instant::now();
-    while started.elapsed() < longest(leased.length()) {
+    let mut standing = Vec::new();
+    let mut is_first = true;
+    while started.elapsed() < longest {
         let Some(timer) = timer_at(Instant::now() + every) else { return };
         timer.await;
-        if !leased.renew(cache.deadline()).await {
+        if std::mem::take(&mut is_first) {
+            standing = leases.iter().map(|leased| (leased.key().clone(), *leased.lease())).collect();
+        }
+        keep(store, &mut standing, cache.deadline()).await;
+        if standing.is_empty() {
             return;
         }
     }

@@ -14,7 +14,9 @@ pub(crate) use self::in_tasks::InTasks;
 #[cfg(feature = "blocking")]
 pub(crate) use self::on_threads::OnThreads;
 use super::lease::Leased;
+use crate::envelope::Lease;
 use crate::flight::{Event, Follower};
+use crate::key::Key;
 use crate::store::Store;
 
 /// How long a body is kept up with, unless its lease is long: one that hangs must not hold its
@@ -31,10 +33,20 @@ fn longest(lease: Duration) -> Duration {
     LONGEST.max(lease * 2)
 }
 
+/// Renews leases, and forgets those that are lost. A server that cannot be asked may still hold them.
+async fn keep<S: Store>(store: &S, leases: &mut Vec<(Key, Lease)>, by: Instant) {
+    let stand: Vec<bool> = match leases.as_slice() {
+        [(key, lease)] => vec![store.renew(key, lease, by).await.unwrap_or(true)],
+        leases => store.renew_many(leases).await.into_iter().map(|stands| stands.unwrap_or(true)).collect(),
+    };
+    let mut stand = stand.into_iter();
+    leases.retain(|_| stand.next().unwrap_or(true));
+}
+
 /// Of one face.
 pub(crate) trait Timer {
-    /// The body's output; the lease is renewed for as long as it runs.
-    async fn during<S: Store, T>(&self, leased: &Leased<'_, S>, body: impl Future<Output = T>) -> T;
+    /// The body's output; its leases are renewed for as long as it runs.
+    async fn during<S: Store, T>(&self, leases: &[&Leased<'_, S>], body: impl Future<Output = T>) -> T;
 
     /// What happens to the flight, or that the time is up.
     async fn wait(&self, follower: &Follower, until: Instant) -> Event;

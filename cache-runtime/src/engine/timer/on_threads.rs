@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use super::{Timer, every, longest};
+use super::{Timer, every, keep, longest};
 use crate::cache::Cache;
 use crate::engine::lease::Leased;
 use crate::flight::{Event, Follower};
@@ -14,13 +14,14 @@ use crate::store::Store;
 pub(crate) struct OnThreads<'a>(pub(crate) &'a Cache);
 
 impl Timer for OnThreads<'_> {
-    async fn during<S: Store, T>(&self, leased: &Leased<'_, S>, body: impl Future<Output = T>) -> T {
+    async fn during<S: Store, T>(&self, leases: &[&Leased<'_, S>], body: impl Future<Output = T>) -> T {
+        let Some(first) = leases.first() else { return body.await };
         let cache = self.0.downgrade();
-        let pace = Pace { every: every(leased.length()), longest: longest(leased.length()) };
-        let _held = self.0.renewer().hold(leased.key(), leased.lease(), pace, move |key, lease| {
-            let Some(cache) = cache.upgrade() else { return false };
-            // A server that cannot be asked may still hold the lease.
-            once(cache.blocking().renew(key, lease, cache.deadline())).unwrap_or(true)
+        let pace = Pace { every: every(first.length()), longest: longest(first.length()) };
+        let held = leases.iter().map(|leased| (leased.key().clone(), *leased.lease())).collect();
+        let _held = self.0.renewer().hold(held, pace, move |leases| match cache.upgrade() {
+            Some(cache) => once(keep(&cache.blocking(), leases, cache.deadline())),
+            None => leases.clear(),
         });
         body.await
     }

@@ -166,7 +166,8 @@ impl<T: Transport> RedisStore<T> {
         let outcome = self.exchange(epoch, build, read, self.part_deadline()).await;
         if outcome.as_ref().is_err_and(Fault::may_have_arrived) {
             // One that may have arrived, or may still, is given back.
-            self.abandon_all(slots.iter().map(|slot| (slot.key, slot.lease, Release::Pause(0))));
+            let asked = slots.iter().map(|slot| (slot.key.clone(), slot.lease, Release::Pause(0)));
+            self.abandon_all(asked.collect());
         }
         let replies = self.written(outcome)?;
         let now = self.shared().health.clock.now();
@@ -209,9 +210,9 @@ impl<T: Transport> RedisStore<T> {
                             End::Fill(..) => Release::Pause(0),
                             End::Release(release) => release,
                         };
-                        (slot.key, slot.lease, release)
+                        (slot.key.clone(), slot.lease, release)
                     });
-                    self.abandon_all(left);
+                    self.abandon_all(left.collect());
                     fill_up(&mut ended, slots.len(), &error);
                     break;
                 }
@@ -320,8 +321,10 @@ impl<T: Transport> RedisStore<T> {
     }
 
     /// [`Store::abandon`], of many leases.
-    pub(super) fn abandon_all<'a>(&self, leases: impl Iterator<Item = (&'a Key, Lease, Release)>) {
-        let leases: Vec<_> = leases.map(|(key, lease, release)| (key.clone(), lease, release)).collect();
+    pub(super) fn abandon_all(&self, leases: Vec<(Key, Lease, Release)>) {
+        if leases.is_empty() {
+            return;
+        }
         if self.shared().health.is_down() {
             return leases.iter().for_each(|(key, lease, release)| self.keep_abandoned(key, lease, *release));
         }

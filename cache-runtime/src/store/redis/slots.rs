@@ -243,6 +243,10 @@ impl<T: Transport> Store for RedisStore<T> {
         });
     }
 
+    fn abandon_many(&self, leases: Vec<(Key, Lease, Release)>) {
+        self.abandon_all(leases);
+    }
+
     fn queue_invalidation(&self, key: &Key) {
         self.shared().pending.add([key.as_str()]);
         if !self.shared().health.is_down() {

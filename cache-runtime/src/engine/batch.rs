@@ -1,0 +1,630 @@
+//! One call for many ids, each of which has an entry of its own.
+//!
+//! What is stored is read in one round trip, and the body runs for the ids that are missing. Those
+//! are leased, filled and given back as single entries are, many in a round trip. An id that
+//! somebody else computes is waited for, but only when all ids that this call owns are settled: of
+//! two calls that wait for each other's ids, both end.
+//!
+//! The error of a body goes to its own caller alone: it may be that of an id which a follower did not
+//! ask for.
+
+use std::collections::{BTreeSet, HashMap};
+use std::future::Future;
+use std::hash::Hash;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::compute::{own_tags, tell_encode, unstored};
+use super::lease::{Leased, PAUSE_MILLIS};
+use super::timer::Timer;
+use super::{Engine, Look, Missing, decode, lease, tell, usable};
+use crate::cache::count;
+use crate::envelope::{self, Lease, OwnTags, Seal, Slot, Token, Value};
+use crate::error::{Error, ErrorKind};
+use crate::flight::{Follower, Leader, Outcome, Role, within};
+use crate::function::{Plan, SingleFlight};
+use crate::ids::Ids;
+use crate::key::Key;
+use crate::store::{Acquired, Asked, End, Ended, Over, Read, Release, Store};
+
+/// How often a call looks for what is missing: twice it waits for what others compute, then it
+/// computes all that is left.
+const ROUNDS: usize = 3;
+
+/// What a call knows of its ids.
+struct Call<'c, K, V> {
+    /// Each once.
+    ids: &'c [K],
+    /// `None`: it cannot be cached.
+    keys: &'c [Option<Key>],
+    places: &'c HashMap<K, usize>,
+    /// By place. `Some(None)` is an id that has no value.
+    found: Vec<Option<Option<V>>>,
+    /// What bodies returned beside what they were asked for.
+    beside: Vec<(K, V)>,
+    began: Instant,
+    /// For so long it waits for others.
+    until: Instant,
+}
+
+impl<K, V> Call<'_, K, V> {
+    fn open(&self) -> Vec<usize> {
+        (0..self.ids.len()).filter(|at| self.found[*at].is_none()).collect()
+    }
+}
+
+/// Who computes an id that is missing, by its place.
+enum Turn<'a, S: Store> {
+    /// This call, for all.
+    Lead(usize, Leased<'a, S>),
+    /// This call, for its process.
+    LeadHere(usize, Leader),
+    /// This call, for itself.
+    Alone(usize),
+}
+
+impl<S: Store> Turn<'_, S> {
+    fn at(&self) -> usize {
+        let (Turn::Lead(at, _) | Turn::LeadHere(at, _) | Turn::Alone(at)) = self;
+        *at
+    }
+}
+
+/// An id that somebody else computes.
+struct Waiting<'a> {
+    at: usize,
+    key: &'a Key,
+    /// `None` where the store could not be asked.
+    token: Option<Token>,
+    follower: Follower,
+}
+
+/// What becomes of the ids that are missing. Some may be left to the next round.
+struct Turns<'a, S: Store> {
+    computed: Vec<Turn<'a, S>>,
+    waiting: Vec<Waiting<'a>>,
+}
+
+impl<S: Store, T: Timer> Engine<'_, S, T> {
+    /// A call: the pairs of what is stored and of what `body` returns for the other ids, in the order
+    /// of the ids. With `anew` the body runs for all of them.
+    pub(crate) async fn batch<K, V, E, F, Fut>(
+        &self,
+        plan: &Plan<V>,
+        given: Ids<K>,
+        anew: bool,
+        body: F,
+    ) -> Result<Vec<(K, V)>, E>
+    where
+        K: Clone + Eq + Hash,
+        F: Fn(Vec<K>) -> Fut,
+        Fut: Future<Output = Result<Vec<(K, V)>, E>>,
+    {
+        let (mut ids, mut keys, mut places) = (Vec::new(), Vec::new(), HashMap::with_capacity(given.len()));
+        for (id, key) in given {
+            if !places.contains_key(&id) {
+                places.insert(id.clone(), ids.len());
+                ids.push(id);
+                keys.push(usable(plan.function, key));
+            }
+        }
+        let began = Instant::now();
+        let mut call = Call {
+            ids: &ids,
+            keys: &keys,
+            places: &places,
+            found: ids.iter().map(|_| None).collect(),
+            beside: Vec::new(),
+            began,
+            until: began.checked_add(lease(plan)).unwrap_or(began),
+        };
+        for round in 1..=ROUNDS {
+            let open = call.open();
+            if open.is_empty() {
+                break;
+            }
+            let Turns { mut computed, waiting } = if anew {
+                self.turns_anew(plan, &keys, &open).await
+            } else {
+                let is_last = round == ROUNDS || (round > 1 && Instant::now() >= call.until);
+                self.turns(plan, &mut call, &open, is_last).await
+            };
+            if !computed.is_empty() {
+                // In the order in which they were given.
+                computed.sort_by_key(Turn::at);
+                // A reference to the body across an await would ask for a body that is `Sync`.
+                let ids = computed.iter().map(|turn| ids[turn.at()].clone()).collect();
+                self.compute_all(plan, &mut call, computed, Instant::now(), body(ids)).await?;
+            }
+            self.wait_for_all(plan, &mut call, waiting).await;
+        }
+        let Call { found, mut beside, .. } = call;
+        let mut pairs: Vec<_> = ids.into_iter().zip(found).filter_map(|(id, found)| Some((id, found??))).collect();
+        pairs.append(&mut beside);
+        Ok(pairs)
+    }
+
+    /// Reads what is stored, and finds out who computes the rest.
+    async fn turns<'a, K, V>(
+        &'a self,
+        plan: &Plan<V>,
+        call: &mut Call<'a, K, V>,
+        open: &[usize],
+        is_last: bool,
+    ) -> Turns<'a, S> {
+        let counters = self.cache.counters();
+        let mut turns = Turns { computed: Vec::new(), waiting: Vec::new() };
+        let (mut asked, mut away) = (Vec::new(), Vec::new());
+        let keys = call.keys;
+        for at in open.iter().filter(|at| keys[**at].is_none()) {
+            count(&counters.bypasses);
+            turns.computed.push(Turn::Alone(*at));
+        }
+        let open: Vec<(usize, &Key)> = open.iter().filter_map(|at| Some((*at, keys[*at].as_ref()?))).collect();
+        let reads = self.store.read_many(&open.iter().map(|(_, key)| *key).collect::<Vec<_>>()).await;
+        for ((at, key), read) in open.into_iter().zip(reads) {
+            let read = match read {
+                Ok(read) => read,
+                Err(error) => {
+                    away.push((at, key, error));
+                    continue;
+                }
+            };
+            let seal = read.seal;
+            match self.look_for(plan, key, read) {
+                Look::Fresh(_, found) | Look::Old(_, found) => {
+                    count(&counters.hits);
+                    call.found[at] = Some(found);
+                }
+                Look::Missing(Missing::Leased(token)) => self.join(plan, &mut turns, (at, key), token, is_last),
+                Look::Missing(Missing::Unusable(seen)) => asked.push((at, key, Over::Seen(seen), seal)),
+                Look::Missing(Missing::Fallback(old)) => asked.push((at, key, Over::Seen(old.bytes), seal)),
+                Look::Missing(Missing::Empty) => asked.push((at, key, Over::Nothing, seal)),
+            }
+        }
+        let seals = self.seals(asked.iter().map(|(_, key, _, seal)| (*key, *seal))).await;
+        let mut leases = Vec::with_capacity(asked.len());
+        for ((at, key, over, _), seal) in asked.into_iter().zip(seals) {
+            match seal.and_then(|seal| self.claim(plan, key, seal).request(Lease::new)) {
+                Ok(leased) => leases.push((at, key, over, leased)),
+                Err(error) => away.push((at, key, error)),
+            }
+        }
+        for (at, key, taken, leased) in self.take_all(leases).await {
+            match taken {
+                Ok(Acquired::Taken) => {
+                    count(&counters.misses);
+                    turns.computed.push(Turn::Lead(at, leased));
+                    continue;
+                }
+                // Of other stamps than its own tags' nothing is known that is new.
+                Ok(Acquired::Held(bytes)) if envelope::own_tags(&bytes).is_empty() => {
+                    let read = Read { seal: Some(leased.seal()), ..Read::untagged(Some(bytes)) };
+                    match self.look_for(plan, key, read) {
+                        Look::Fresh(_, found) | Look::Old(_, found) => {
+                            count(&counters.hits);
+                            call.found[at] = Some(found);
+                            continue;
+                        }
+                        Look::Missing(Missing::Leased(token)) => {
+                            self.join(plan, &mut turns, (at, key), token, is_last);
+                            continue;
+                        }
+                        Look::Missing(_) => {}
+                    }
+                }
+                Ok(Acquired::Held(_) | Acquired::Changed) => {}
+                // Over a connection that turned out to be closed, and is made anew.
+                Err(error) if error.kind() == ErrorKind::Unreachable && !is_last => continue,
+                Err(error) => {
+                    away.push((at, key, error));
+                    continue;
+                }
+            }
+            if is_last {
+                count(&counters.misses);
+                turns.computed.push(Turn::Alone(at));
+            }
+        }
+        for (at, key, error) in away {
+            tell(plan.function, key, &error);
+            self.join_away(plan, &mut turns, (at, key), &error, call.began, is_last);
+        }
+        turns
+    }
+
+    /// Takes all slots, whatever they hold.
+    async fn turns_anew<'a, V>(&'a self, plan: &Plan<V>, keys: &'a [Option<Key>], open: &[usize]) -> Turns<'a, S> {
+        let mut turns = Turns { computed: Vec::new(), waiting: Vec::new() };
+        let usable: Vec<(usize, &Key)> = open.iter().filter_map(|at| Some((*at, keys[*at].as_ref()?))).collect();
+        let alone = open.iter().filter(|at| keys[**at].is_none()).map(|at| Turn::Alone(*at));
+        turns.computed.extend(alone);
+        let seals = self.seals(usable.iter().map(|(_, key)| (*key, None))).await;
+        let mut leases = Vec::with_capacity(usable.len());
+        for ((at, key), seal) in usable.into_iter().zip(seals) {
+            match seal.and_then(|seal| self.claim(plan, key, seal).request(Lease::new)) {
+                Ok(leased) => {
+                    self.cache.flights().void(key);
+                    leases.push((at, key, Over::Anything, leased));
+                }
+                Err(error) => {
+                    tell(plan.function, key, &error);
+                    turns.computed.push(Turn::Alone(at));
+                }
+            }
+        }
+        for (at, key, taken, leased) in self.take_all(leases).await {
+            turns.computed.push(match taken {
+                Ok(_) => {
+                    count(&self.cache.counters().refreshes);
+                    Turn::Lead(at, leased)
+                }
+                Err(error) => {
+                    tell(plan.function, key, &error);
+                    Turn::Alone(at)
+                }
+            });
+        }
+        turns
+    }
+
+    /// The seals of entries, as they were read; the tags of those that have none get their stamps,
+    /// all in one round trip.
+    async fn seals<'k>(&self, entries: impl Iterator<Item = (&'k Key, Option<Seal>)>) -> Vec<Result<Seal, Error>> {
+        let entries: Vec<_> = entries.collect();
+        let new = entries.iter().filter(|(_, seal)| seal.is_none()).flat_map(|(key, _)| key.tags());
+        let stamps = self.stamps(new.collect()).await;
+        let seal_of = |key: &Key| {
+            let stamps = stamps.as_ref().map_err(Error::clone)?;
+            // Each was asked for.
+            Ok(Seal::of(key.tags().iter().filter_map(|tag| Some((tag.as_str(), &**stamps.get(tag)?)))))
+        };
+        entries.iter().map(|(key, seal)| seal.map_or_else(|| seal_of(key), Ok)).collect()
+    }
+
+    async fn stamps(&self, tags: BTreeSet<&String>) -> Result<HashMap<String, Bytes>, Error> {
+        /// So many in one round trip.
+        const MOST: usize = 1024;
+        let tags: Vec<String> = tags.into_iter().cloned().collect();
+        let mut stamps = HashMap::with_capacity(tags.len());
+        for part in tags.chunks(MOST) {
+            let part_stamps = self.store.stamp(part, self.cache.deadline()).await?;
+            stamps.extend(part.iter().cloned().zip(part_stamps));
+        }
+        Ok(stamps)
+    }
+
+    /// Takes slots; a lease that was not granted is not to be used.
+    async fn take_all<'a>(
+        &self,
+        leases: Vec<(usize, &'a Key, Over, Leased<'a, S>)>,
+    ) -> Vec<(usize, &'a Key, Result<Acquired, Error>, Leased<'a, S>)> {
+        if leases.is_empty() {
+            return Vec::new();
+        }
+        let asked: Vec<Asked<'_>> = leases
+            .iter()
+            .map(|(_, key, over, leased)| Asked { key, lease: *leased.lease(), over: over.clone() })
+            .collect();
+        let taken = self.store.take_many(&asked).await;
+        drop(asked);
+        let taken = leases.into_iter().zip(taken).map(|((at, key, _, mut leased), taken)| {
+            // The store cleans up after a request that failed.
+            leased.stands(matches!(taken, Ok(Acquired::Taken)));
+            (at, key, taken, leased)
+        });
+        taken.collect()
+    }
+
+    /// Waits for the flight whose token was read, or not.
+    fn join<'a, V>(
+        &self,
+        plan: &Plan<V>,
+        turns: &mut Turns<'a, S>,
+        (at, key): (usize, &'a Key),
+        token: Token,
+        is_last: bool,
+    ) {
+        let flights = self.cache.flights();
+        let role = match plan.single_flight {
+            _ if is_last => None,
+            SingleFlight::Off => None,
+            SingleFlight::Process => Some(flights.follow_or_lead(key, token)),
+            SingleFlight::Shared => Some(Role::Follower(flights.follow(key, token))),
+        };
+        if !matches!(role, Some(Role::Follower(_))) {
+            count(&self.cache.counters().misses);
+        }
+        turns.add(at, key, Some(token), role);
+    }
+
+    /// Waits for what runs in this process, or not, where the store cannot be asked.
+    fn join_away<'a, V>(
+        &self,
+        plan: &Plan<V>,
+        turns: &mut Turns<'a, S>,
+        (at, key): (usize, &'a Key),
+        error: &Error,
+        began: Instant,
+        is_last: bool,
+    ) {
+        let role = match plan.single_flight {
+            _ if is_last => None,
+            SingleFlight::Off => None,
+            SingleFlight::Process | SingleFlight::Shared => {
+                let is_away = error.kind() == ErrorKind::CircuitOpen;
+                Some(self.cache.flights().follow_any_or_lead(key, began, is_away))
+            }
+        };
+        if !matches!(role, Some(Role::Follower(_))) {
+            count(&self.cache.counters().bypasses);
+        }
+        turns.add(at, key, None, role);
+    }
+
+    /// Runs the body for the ids that this call computes, and stores what it returns.
+    async fn compute_all<K, V, E>(
+        &self,
+        plan: &Plan<V>,
+        call: &mut Call<'_, K, V>,
+        mut turns: Vec<Turn<'_, S>>,
+        started: Instant,
+        body: impl Future<Output = Result<Vec<(K, V)>, E>>,
+    ) -> Result<(), E>
+    where
+        K: Eq + Hash,
+    {
+        let pairs = match self.run_under(&mut turns, body).await {
+            Ok(pairs) => pairs,
+            Err(error) => {
+                self.give_all_back(turns);
+                return Err(error);
+            }
+        };
+        let mut turn_at: Vec<Option<usize>> = vec![None; call.ids.len()];
+        for (index, turn) in turns.iter().enumerate() {
+            turn_at[turn.at()] = Some(index);
+        }
+        // With whether the value stands for all that there is of its id.
+        let mut values: Vec<(Option<V>, bool)> = turns.iter().map(|_| (None, true)).collect();
+        for (id, value) in pairs {
+            match call.places.get(&id).map(|at| (*at, turn_at[*at])) {
+                Some((_, Some(index))) => match &mut values[index] {
+                    (place @ None, _) => *place = Some(value),
+                    (Some(_), is_whole) => {
+                        *is_whole = false;
+                        call.beside.push((id, value));
+                    }
+                },
+                // Somebody else computes it, or it was found: either is as good.
+                Some((at, None)) => drop(call.found[at].get_or_insert(Some(value))),
+                None => call.beside.push((id, value)),
+            }
+        }
+        self.store_all(plan, &mut turns, &values, started).await;
+        for (turn, (value, _)) in turns.into_iter().zip(values) {
+            call.found[turn.at()] = Some(value);
+        }
+        Ok(())
+    }
+
+    /// Runs the body under all its leases, as that of one flight which the others wait for.
+    async fn run_under<R>(&self, turns: &mut [Turn<'_, S>], body: impl Future<Output = R>) -> R {
+        let flight = turns.iter().find_map(|turn| match turn {
+            Turn::Lead(_, leased) => Some(leased.flight().clone()),
+            Turn::LeadHere(_, leader) => Some(leader.flight().clone()),
+            Turn::Alone(_) => None,
+        });
+        let Some(flight) = flight else { return body.await };
+        for turn in turns.iter_mut() {
+            match turn {
+                Turn::Lead(_, leased) => leased.leader().runs_within(&flight),
+                Turn::LeadHere(_, leader) => leader.runs_within(&flight),
+                Turn::Alone(_) => {}
+            }
+        }
+        let leases = turns.iter().filter_map(|turn| match turn {
+            Turn::Lead(_, leased) => Some(leased),
+            Turn::LeadHere(..) | Turn::Alone(_) => None,
+        });
+        let leases: Vec<&Leased<'_, S>> = leases.collect();
+        self.timer.during(&leases, within(&flight, body)).await
+    }
+
+    /// The body failed.
+    fn give_all_back(&self, mut turns: Vec<Turn<'_, S>>) {
+        let mut leases = Vec::new();
+        for turn in &mut turns {
+            if let Turn::Lead(_, leased) = turn {
+                leases.push((leased.key().clone(), *leased.lease(), Release::Pause(PAUSE_MILLIS)));
+                leased.stands(false);
+            }
+        }
+        // First: followers that get nothing from this find the slots free.
+        self.store.abandon_many(leases);
+        for turn in turns {
+            match turn {
+                Turn::Lead(_, leased) => leased.publish(Outcome::Failed),
+                Turn::LeadHere(_, leader) => leader.publish(Outcome::Failed),
+                Turn::Alone(_) => {}
+            }
+        }
+    }
+
+    /// Stores values, or gives leases back, in one round trip.
+    async fn store_all<V>(
+        &self,
+        plan: &Plan<V>,
+        turns: &mut [Turn<'_, S>],
+        values: &[(Option<V>, bool)],
+        started: Instant,
+    ) {
+        let own = self.own_of_all(plan, turns, values).await;
+        let mut ended: Vec<Ended<'_>> = Vec::with_capacity(turns.len());
+        for ((turn, (value, is_whole)), own) in turns.iter().zip(values).zip(&own) {
+            let share = |key: &Key, is_followed| match value {
+                Some(value) if *is_whole => unstored(plan, key, is_followed, value),
+                Some(_) => Outcome::Unshared,
+                None => absent(plan, key, is_followed),
+            };
+            match turn {
+                Turn::Lead(_, leased) => {
+                    let sealed = match value {
+                        Some(_) if !is_whole => None,
+                        Some(value) => own.as_ref().and_then(|own| self.seal(plan, leased, own, value, started)),
+                        None => self.seal_none(plan, leased, started),
+                    };
+                    let end = match sealed {
+                        Some((bytes, ttl)) => {
+                            leased.publish(Outcome::Value(bytes.clone()));
+                            End::Fill(bytes, ttl)
+                        }
+                        None => {
+                            leased.publish(share(leased.key(), leased.is_followed()));
+                            End::Release(Release::Remove)
+                        }
+                    };
+                    ended.push(Ended { key: leased.key(), lease: *leased.lease(), end });
+                }
+                Turn::LeadHere(_, leader) => leader.publish(share(leader.flight().key(), leader.is_followed())),
+                Turn::Alone(_) => {}
+            }
+        }
+        if ended.is_empty() {
+            return;
+        }
+        // Dropped here, half-way, the leases give their slots back: whatever was applied.
+        let done = self.store.end_many(&ended).await;
+        for (ended, done) in ended.iter().zip(&done) {
+            if matches!(ended.end, End::Fill(..)) {
+                self.count_fill(done);
+            }
+        }
+        for turn in turns {
+            if let Turn::Lead(_, leased) = turn {
+                // The store cleans up after a fill that failed.
+                leased.stands(false);
+            }
+        }
+    }
+
+    /// The tags that values have of their own, with their stamps: `None` where they cannot be had.
+    async fn own_of_all<V>(
+        &self,
+        plan: &Plan<V>,
+        turns: &[Turn<'_, S>],
+        values: &[(Option<V>, bool)],
+    ) -> Vec<Option<OwnTags>> {
+        let untagged = || values.iter().map(|_| Some(OwnTags::default())).collect();
+        if plan.tags.is_none() {
+            return untagged();
+        }
+        let names = turns.iter().zip(values).map(|(turn, (value, _))| match (turn, value) {
+            (Turn::Lead(_, leased), Some(value)) => {
+                let names = own_tags(plan, value);
+                let keys: Vec<String> = names.iter().map(|name| leased.key().tag_key(name)).collect();
+                (Some(leased.key()), names, keys)
+            }
+            _ => (None, Vec::new(), Vec::new()),
+        });
+        let names: Vec<_> = names.collect();
+        let stamps = self.stamps(names.iter().flat_map(|(_, _, keys)| keys).collect()).await;
+        let told = names.iter().find_map(|(key, ..)| *key);
+        match (stamps, told) {
+            (Ok(stamps), _) => {
+                let own = names.into_iter().map(|(key, names, keys)| {
+                    let stamped = keys.iter().filter_map(|tag| Some((tag.as_str(), &**stamps.get(tag)?)));
+                    let own = OwnTags::new(names, Seal::of(stamped));
+                    if let (None, Some(key)) = (&own, key) {
+                        tell_encode(plan, key, &Error::new(ErrorKind::Codec, "it has too many tags"));
+                    }
+                    own
+                });
+                own.collect()
+            }
+            (Err(error), Some(key)) => {
+                tell(plan.function, key, &error);
+                values.iter().map(|_| None).collect()
+            }
+            (Err(_), None) => untagged(),
+        }
+    }
+
+    /// Waits for what others compute. What cannot be had from them stays open.
+    async fn wait_for_all<K, V>(&self, plan: &Plan<V>, call: &mut Call<'_, K, V>, waiting: Vec<Waiting<'_>>) {
+        let (mut foreign, here): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|waiting| waiting.follower.flight().is_foreign());
+        for Waiting { at, key, token, follower } in here {
+            if let Some(Outcome::Value(bytes)) = self.wait(key, token, &follower, call.until).await
+                && let Some(found) = self.shared_for(plan, key, &bytes)
+            {
+                count(&self.cache.counters().shared);
+                call.found[at].get_or_insert(found);
+            }
+        }
+        while let Some(first) = foreign.first() {
+            if self.wait(first.key, first.token, &first.follower, call.until).await.is_none() {
+                return;
+            }
+            // Who has ended one has ended others of them, too: one look tells.
+            let ended = first.at;
+            let reads = self.store.read_many(&foreign.iter().map(|waiting| waiting.key).collect::<Vec<_>>()).await;
+            let mut left = Vec::new();
+            for (waiting, read) in foreign.into_iter().zip(reads) {
+                let Ok(read) = read else { continue };
+                match self.look_for(plan, waiting.key, read) {
+                    Look::Fresh(_, found) | Look::Old(_, found) => {
+                        count(&self.cache.counters().hits);
+                        call.found[waiting.at].get_or_insert(found);
+                    }
+                    Look::Missing(Missing::Leased(token)) if Some(token) == waiting.token && waiting.at != ended => {
+                        left.push(waiting);
+                    }
+                    Look::Missing(_) => {}
+                }
+            }
+            foreign = left;
+        }
+    }
+
+    /// What a slot is to a call for many ids: a value, or that there is none.
+    fn look_for<V>(&self, plan: &Plan<V>, key: &Key, read: Read) -> Look<Option<V>> {
+        self.look_as(plan, key, read, decode_for)
+    }
+
+    /// What another call computed for its followers.
+    fn shared_for<V>(&self, plan: &Plan<V>, key: &Key, bytes: &Bytes) -> Option<Option<V>> {
+        match envelope::parse(key, plan.function.identity(), bytes) {
+            Slot::Value(value) => decode_for(plan, &value, bytes).ok().flatten(),
+            // Another function with this key, whose values are others.
+            _ => None,
+        }
+    }
+}
+
+impl<'a, S: Store> Turns<'a, S> {
+    fn add(&mut self, at: usize, key: &'a Key, token: Option<Token>, role: Option<Role>) {
+        match role {
+            Some(Role::Follower(follower)) => self.waiting.push(Waiting { at, key, token, follower }),
+            Some(Role::Leader(leader)) => self.computed.push(Turn::LeadHere(at, leader)),
+            None => self.computed.push(Turn::Alone(at)),
+        }
+    }
+}
+
+/// A stored `None` is an id without a value, unless the value's type has a `None` of its own.
+fn decode_for<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<Option<Option<V>>, String> {
+    if value.negative {
+        return Ok(Some((plan.nones.none)()));
+    }
+    Ok(decode(plan, value, bytes)?.map(Some))
+}
+
+/// What followers get of an id without a value that is not stored. Nobody else sees these bytes.
+fn absent<V>(plan: &Plan<V>, key: &Key, is_followed: bool) -> Outcome {
+    if !is_followed || (plan.nones.none)().is_some() {
+        return Outcome::Unshared;
+    }
+    super::compute::unstored_none(plan, key)
+}

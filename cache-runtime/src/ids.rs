@@ -1,0 +1,78 @@
+//! The ids of a call of many, and the map that it returns.
+
+use crate::error::Error;
+use crate::key::Key;
+
+/// What a function of many ids returns, or the `Ok` of it.
+#[diagnostic::on_unimplemented(
+    message = "a batch returns a map from ids to values, and `{Self}` is none",
+    label = "not a `HashMap<K, V>`, a `BTreeMap<K, V>` or a `Vec<(K, V)>`",
+    note = "each id that the body has nothing for is left out of the map"
+)]
+pub trait BatchMap {
+    /// Of which there are many.
+    type Id;
+    /// What is stored of each.
+    type Value;
+    /// What it is made of.
+    fn into_pairs(self) -> Vec<(Self::Id, Self::Value)>;
+    /// And back.
+    fn from_pairs(pairs: Vec<(Self::Id, Self::Value)>) -> Self;
+}
+
+/// An id and its value.
+pub trait Pair {
+    /// Which it is.
+    type Id;
+    /// What it stands for.
+    type Value;
+    /// The identity, to the compiler's eye.
+    fn into_pair(self) -> (Self::Id, Self::Value);
+    /// And back.
+    fn from_pair(pair: (Self::Id, Self::Value)) -> Self;
+}
+
+impl<K, V> Pair for (K, V) {
+    type Id = K;
+    type Value = V;
+    fn into_pair(self) -> (K, V) {
+        self
+    }
+    fn from_pair(pair: (K, V)) -> (K, V) {
+        pair
+    }
+}
+
+impl<M> BatchMap for M
+where
+    M: IntoIterator<Item: Pair> + FromIterator<M::Item>,
+{
+    type Id = <M::Item as Pair>::Id;
+    type Value = <M::Item as Pair>::Value;
+    fn into_pairs(self) -> Vec<(Self::Id, Self::Value)> {
+        self.into_iter().map(Pair::into_pair).collect()
+    }
+    fn from_pairs(pairs: Vec<(Self::Id, Self::Value)>) -> M {
+        pairs.into_iter().map(Pair::from_pair).collect()
+    }
+}
+
+/// The ids of a call, each with its key.
+pub(crate) type Ids<K> = Vec<(K, Result<Key, Error>)>;
+
+/// Finds the key of each id.
+pub fn batch_ids<'a, K: Clone + 'a>(
+    ids: impl IntoIterator<Item = &'a K>,
+    key: impl Fn(&K) -> Result<Key, Error>,
+) -> Ids<K> {
+    ids.into_iter().map(|id| (id.clone(), key(id))).collect()
+}
+
+/// A collection that the body takes by reference, of some ids.
+pub fn collect_ids<T, K>(ids: Vec<K>) -> T::Owned
+where
+    T: ?Sized + ToOwned,
+    T::Owned: FromIterator<K>,
+{
+    ids.into_iter().collect()
+}
