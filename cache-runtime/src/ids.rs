@@ -21,6 +21,11 @@ pub trait BatchMap {
 }
 
 /// An id and its value.
+#[diagnostic::on_unimplemented(
+    message = "a batch returns a map from ids to values, of which `{Self}` is no pair",
+    label = "not a `HashMap<K, V>`, a `BTreeMap<K, V>` or a `Vec<(K, V)>`",
+    note = "if an alias hides a `Result` of a map, write `returns = result`"
+)]
 pub trait Pair {
     /// Which it is.
     type Id;
