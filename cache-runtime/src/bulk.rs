@@ -2,7 +2,12 @@
 
 use crate::cache::Cache;
 use crate::engine::Engine;
+#[cfg(feature = "blocking")]
+use crate::entry;
+#[cfg(feature = "tokio")]
+use crate::entry::Entry;
 use crate::error::Error;
+use crate::function::Plan;
 use crate::group;
 #[cfg(feature = "tokio")]
 use crate::group::Group;
@@ -68,6 +73,29 @@ impl Cache {
         outcome.map(|()| sum)
     }
 
+    /// The values of entries, in their order, where they are stored and fresh: one `MGET` for up to
+    /// 1,024 of them, as [`Entry::get`] is one `GET`. Entries of another cache are read there.
+    #[cfg(feature = "tokio")]
+    pub async fn get_all<V>(&self, entries: &[Entry<V>]) -> Result<Vec<Option<V>>, Error> {
+        let (mut found, parts) = by_cache(self, entries.iter().map(Entry::parts))?;
+        for (cache, places, entries) in parts {
+            let values = Engine::tokio(cache).get_all(&entries).await?;
+            places.into_iter().zip(values).for_each(|(place, value)| found[place] = value);
+        }
+        Ok(found)
+    }
+
+    /// [`get_all`](Self::get_all) for programs without async.
+    #[cfg(feature = "blocking")]
+    pub fn get_all_blocking<V>(&self, entries: &[entry::blocking::Entry<V>]) -> Result<Vec<Option<V>>, Error> {
+        let (mut found, parts) = by_cache(self, entries.iter().map(entry::blocking::Entry::parts))?;
+        for (cache, places, entries) in parts {
+            let values = once(Engine::blocking(cache).get_all(&entries))?;
+            places.into_iter().zip(values).for_each(|(place, value)| found[place] = value);
+        }
+        Ok(found)
+    }
+
     /// A group by the key of its hash without the namespace, as [`Group::key`] shows it: prefix, a
     /// `:`, and what the attribute's `group` makes of the arguments. The `…_group` function beside a
     /// cached one knows it by itself.
@@ -81,4 +109,30 @@ impl Cache {
     pub fn group_blocking(&self, name: &str) -> group::blocking::Group {
         group::blocking::group(self, Key::of_group(self.namespace(), name))
     }
+}
+
+/// One cache's share in some entries: their places, and what it takes to read them.
+type Part<'a, V> = (&'a Cache, Vec<usize>, Vec<(&'a Plan<V>, &'a Key)>);
+
+/// Room for the values of entries, and the entries by their caches. `asked` comes first.
+#[expect(clippy::type_complexity, reason = "two results, each used at once")]
+fn by_cache<'a, V>(
+    asked: &'a Cache,
+    entries: impl Iterator<Item = Result<(&'a Cache, &'a Plan<V>, &'a Key), Error>>,
+) -> Result<(Vec<Option<V>>, Vec<Part<'a, V>>), Error> {
+    let mut parts: Vec<Part<'a, V>> = vec![(asked, Vec::new(), Vec::new())];
+    let mut found = Vec::new();
+    for (place, entry) in entries.enumerate() {
+        let (cache, plan, key) = entry?;
+        found.push(None);
+        match parts.iter_mut().find(|(known, ..)| known.is_same(cache)) {
+            Some((_, places, entries)) => {
+                places.push(place);
+                entries.push((plan, key));
+            }
+            None => parts.push((cache, vec![place], vec![(plan, key)])),
+        }
+    }
+    parts.retain(|(_, places, _)| !places.is_empty());
+    Ok((found, parts))
 }

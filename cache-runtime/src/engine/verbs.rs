@@ -12,12 +12,20 @@ use crate::flight::{Flights, Outcome, within};
 use crate::function::Plan;
 use crate::key::Key;
 use crate::policy;
-use crate::store::{Over, Store};
+use crate::store::{Over, Read, Store};
 use crate::ttl::Ttl;
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
     pub(crate) async fn get<V>(&self, plan: &Plan<V>, key: &Key) -> Result<Option<V>, Error> {
         Ok(self.fresh(plan, key).await?.map(|(_, value)| value))
+    }
+
+    /// [`get`](Self::get), of many.
+    pub(crate) async fn get_all<V>(&self, entries: &[(&Plan<V>, &Key)]) -> Result<Vec<Option<V>>, Error> {
+        let keys: Vec<&Key> = entries.iter().map(|(_, key)| *key).collect();
+        let reads = self.store.read_many(&keys).await;
+        let found = entries.iter().zip(reads).map(|((plan, key), read)| Ok(self.fresh_of(plan, key, read?)));
+        found.map(|found| found.map(|found| found.map(|(_, value)| value))).collect()
     }
 
     /// What is left of the fresh lifetime; `Duration::MAX` for ever.
@@ -31,11 +39,15 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     async fn fresh<V>(&self, plan: &Plan<V>, key: &Key) -> Result<Option<(Value, V)>, Error> {
         let read = self.store.read(key, self.cache.deadline()).await?;
-        Ok(match self.look(plan, key, read) {
+        Ok(self.fresh_of(plan, key, read))
+    }
+
+    fn fresh_of<V>(&self, plan: &Plan<V>, key: &Key, read: Read) -> Option<(Value, V)> {
+        match self.look(plan, key, read) {
             Look::Fresh(value, decoded) => Some((value, decoded)),
             Look::Old(old, decoded) if !old.is_stale => Some((old.value, decoded)),
             Look::Old(..) | Look::Missing(_) => None,
-        })
+        }
     }
 
     /// Takes the slot, then fills it if nothing came in between: a value that was invalidated

@@ -23,6 +23,11 @@ impl<V> Base<V> {
         self.key.as_ref().map_err(Error::clone)
     }
 
+    /// What it takes to read it among others.
+    pub(super) fn parts(&self) -> Result<(&Cache, &Plan<V>, &Key), Error> {
+        Ok((&self.cache, &self.plan, self.key()?))
+    }
+
     pub(super) fn target(&self) -> Target {
         Target::new(&self.cache, self.key.clone())
     }

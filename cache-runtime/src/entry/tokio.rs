@@ -96,6 +96,12 @@ impl<V> Entry<V> {
     }
 }
 
+impl<V> Entry<V> {
+    pub(crate) fn parts(&self) -> Result<(&Cache, &Plan<V>, &Key), Error> {
+        self.0.parts()
+    }
+}
+
 impl<V> Clone for Entry<V> {
     fn clone(&self) -> Self {
         Entry(self.0.clone())
