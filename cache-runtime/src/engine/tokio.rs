@@ -171,7 +171,8 @@ where
     Fut: Future<Output = M>,
 {
     let body = move |ids| pairs_of(body(ids));
-    let Ok(pairs) = Engine::tokio(cache).batch(&plan, ids, false, body).await;
+    // Boxed: it is large, and one allocation is little beside a round trip.
+    let Ok(pairs) = Box::pin(Engine::tokio(cache).batch(&plan, ids, false, body)).await;
     M::from_pairs(pairs)
 }
 
@@ -188,7 +189,7 @@ where
     Fut: Future<Output = R>,
 {
     let body = move |ids| pairs_of_result(body(ids));
-    R::from_result(Engine::tokio(cache).batch(&plan, ids, false, body).await.map(BatchMap::from_pairs))
+    R::from_result(Box::pin(Engine::tokio(cache).batch(&plan, ids, false, body)).await.map(BatchMap::from_pairs))
 }
 
 /// As [`batch_value`], whatever is stored.
@@ -200,7 +201,7 @@ where
     Fut: Future<Output = M>,
 {
     let body = move |ids| pairs_of(body(ids));
-    let Ok(pairs) = Engine::tokio(cache).batch(&plan, ids, true, body).await;
+    let Ok(pairs) = Box::pin(Engine::tokio(cache).batch(&plan, ids, true, body)).await;
     M::from_pairs(pairs)
 }
 
@@ -217,7 +218,7 @@ where
     Fut: Future<Output = R>,
 {
     let body = move |ids| pairs_of_result(body(ids));
-    R::from_result(Engine::tokio(cache).batch(&plan, ids, true, body).await.map(BatchMap::from_pairs))
+    R::from_result(Box::pin(Engine::tokio(cache).batch(&plan, ids, true, body)).await.map(BatchMap::from_pairs))
 }
 
 async fn pairs_of<M: BatchMap>(map: impl Future<Output = M>) -> Result<Vec<(M::Id, M::Value)>, Infallible> {
