@@ -468,16 +468,18 @@ mod tests {
         Token([byte; 16])
     }
 
+    const HEADER: Header = Header {
+        identity: IDENTITY,
+        seal: Seal(0),
+        leased_at: 10,
+        filled_at: 11,
+        fresh_until: 12,
+        body_millis: 1,
+        negative: false,
+    };
+
     fn sealed() -> Vec<u8> {
-        let header = Header {
-            identity: IDENTITY,
-            seal: Seal::default(),
-            leased_at: 10,
-            filled_at: 11,
-            fresh_until: 12,
-            body_millis: 1,
-            negative: false,
-        };
+        let header = HEADER;
         let mut buffer = buffer(&OwnTags::default());
         buffer.extend_from_slice(b"payload");
         seal(&key(), token(7), &header, &mut buffer);
@@ -540,6 +542,59 @@ mod tests {
         assert_ne!(slot.proof().len(), marked.proof().len());
     }
 
+    fn own(names: &[&str]) -> OwnTags {
+        OwnTags::new(names.iter().map(|name| (*name).to_owned()).collect(), Seal(77)).expect("not too many")
+    }
+
+    #[test]
+    fn own_tags_are_read_back() {
+        let header = Header { seal: Seal(5), ..HEADER };
+        for names in [&["a"][..], &["a", "", "r%20d"], &["x".repeat(255).as_str()]] {
+            let mut buffer = buffer(&own(names));
+            buffer.extend_from_slice(b"payload");
+            seal(&key(), token(7), &header, &mut buffer);
+            let value = value(&buffer);
+            assert_eq!((value.seal, value.own_seal), (Seal(5), Seal(77)));
+            assert_eq!(own_tags(&buffer), names);
+            assert_eq!(payload(&buffer), b"payload");
+        }
+        assert_eq!(own_tags(&sealed()), [""; 0]);
+        assert_eq!(value(&sealed()).own_seal, Seal::default());
+        assert!(OwnTags::new(vec![String::new(); MOST_TAGS + 1], Seal(1)).is_none());
+        assert!(OwnTags::new(vec!["x".repeat(256)], Seal(1)).is_none());
+    }
+
+    #[test]
+    fn a_seal_is_over_tags_and_stamps() {
+        let of = |stamped: &[(&str, &str)]| Seal::of(stamped.iter().map(|(tag, stamp)| (*tag, stamp.as_bytes())));
+        assert_eq!(of(&[]), Seal::default());
+        let seals =
+            [of(&[("a", "1")]), of(&[("a", "2")]), of(&[("b", "1")]), of(&[("a1", "")]), of(&[("a", "1"), ("b", "1")])];
+        for (at, seal) in seals.iter().enumerate() {
+            assert_ne!(*seal, Seal::default());
+            assert!(!seals[at + 1..].contains(seal));
+        }
+    }
+
+    #[test]
+    fn a_field_has_its_end_within() {
+        let mut bytes = sealed();
+        super::mark(&mut bytes, None, 1_000);
+        assert_eq!(from_field(bytes.clone(), None, 999), Some(sealed()));
+        assert_eq!(from_field(bytes.clone(), None, 1_000), None);
+        let mut marked = sealed();
+        super::mark(&mut marked, Some(token(9)), 1_700_000_000_123);
+        assert_eq!(from_field(bytes.clone(), Some(&marked[MUTABLE]), 999), Some(marked.clone()));
+        assert_eq!(from_field(bytes, Some(b"half a mark"), 999), Some(sealed()));
+        for seal in [Seal::default(), Seal(5)] {
+            let lease = Lease::new(token(5), seal, 1);
+            let with_end = [&lease.bytes()[..LEASE_LEN], b"0000000000001000", &lease.bytes()[LEASE_LEN..]].concat();
+            assert_eq!(from_field(with_end.clone(), None, 999), Some(lease.bytes().to_vec()));
+            assert_eq!(from_field(with_end, None, 1_000), None);
+        }
+        assert_eq!(from_field(b"foreign".to_vec(), None, u64::MAX), Some(b"foreign".to_vec()));
+    }
+
     #[test]
     fn half_a_head_is_none() {
         let (bytes, lease) = (sealed(), Lease::new(token(5), Seal::default(), 1));
@@ -581,6 +636,9 @@ mod tests {
             for bytes in [&bytes[..], &rest[..]] {
                 let _ = head(bytes);
                 let _ = parse(&key(), &IDENTITY, bytes);
+                let _ = own_tags(bytes);
+                let _ = payload(bytes);
+                let _ = from_field(bytes.to_vec(), Some(&rest), 1);
             }
         }
     }

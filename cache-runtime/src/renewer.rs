@@ -148,7 +148,9 @@ mod tests {
         let renewer = Renewer::default();
         let (key, lease) = held();
         let (renewed, renewals) = mpsc::channel();
-        let guard = renewer.hold(vec![(key, lease)], PACE, move |_| drop(renewed.send(())));
+        let guard = renewer.hold(vec![(key, lease)], PACE, move |_| {
+            let _ = renewed.send(());
+        });
         for _ in 0..5 {
             renewals.recv_timeout(Duration::from_secs(20)).expect("a renewal");
         }

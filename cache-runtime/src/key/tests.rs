@@ -593,3 +593,122 @@ proptest! {
         prop_assert!(is_clean(&found), "{}", found);
     }
 }
+
+mod groups_and_tags {
+    use super::*;
+
+    fn group() -> KeyWriter {
+        KeyWriter::new("", "shop").literal(":class:").placeholder("class_id", &7)
+    }
+
+    #[test]
+    fn an_entry_in_a_group_is_a_field_of_its_hash() {
+        let key = group().field("users.user").literal(":").placeholder("id", &42).finish().expect("a key");
+        assert_eq!(key.as_str(), "shop:class:7 users.user:42");
+        assert_eq!(key.address(), Address::Field { hash: "shop:class:7", field: "users.user:42" });
+        assert_eq!(Address::of(key.as_str()), key.address());
+        assert_eq!(key.concerned_by().collect::<Vec<_>>(), ["shop:class:7 users.user:42", "shop:class:7"]);
+    }
+
+    #[test]
+    fn a_template_is_all_of_a_field() {
+        let key = group().field("").literal(":").placeholder("id", &42).finish().expect("a key");
+        assert_eq!(key.as_str(), "shop:class:7 42");
+        let text = group().field("").literal(":user").finish().expect("a key");
+        assert_eq!(text.as_str(), "shop:class:7 user");
+    }
+
+    #[test]
+    fn a_group_s_arguments_and_an_entry_s_are_cut_by_themselves() {
+        let long = "x".repeat(500);
+        let group = || KeyWriter::new("space", "shop").literal(":class:").placeholder("class", &long);
+        let key = group().field("f").literal(":").placeholder("id", &1).finish().expect("a key");
+        let name = group().finish().expect("a key");
+        let Address::Field { hash, field } = key.address() else { panic!("{key:?}") };
+        assert_eq!((hash, field), (name.as_str(), "f:1"));
+        assert!(hash.starts_with("space:shop:class:#") && hash.len() < 100, "{hash}");
+        let key = group().field("f").literal(":").placeholder("id", &long).finish().expect("a key");
+        assert!(key.as_str().len() < 200, "{key:?}");
+    }
+
+    #[test]
+    fn a_group_by_its_name_is_that_of_its_entries() {
+        let key = KeyWriter::new("a b", "shop").literal(":class:").placeholder("class", &"red shoes");
+        let key = key.field("f").finish().expect("a key");
+        let group = Key::of_group("a b", "shop:class:red%20shoes").expect("a key");
+        let Address::Field { hash, .. } = key.address() else { panic!("{key:?}") };
+        assert_eq!((hash, key.namespace_len()), (group.as_str(), group.namespace_len()));
+        for name in ["", "a b", "a\n"] {
+            assert_eq!(Key::of_group("", name).expect_err("no name").kind(), ErrorKind::Key);
+        }
+    }
+
+    /// The tags of a key that has one placeholder in one.
+    fn tagged<T: Serialize>(value: T) -> Key {
+        let writer = KeyWriter::new("space", "shop").literal(":").placeholder("id", &1);
+        writer.tag().literal("org:").placeholder("org", &value).finish().expect("a key")
+    }
+
+    #[test]
+    fn a_tag_is_its_text() {
+        #[derive(Serialize)]
+        enum Role {
+            Admin,
+        }
+        #[derive(Serialize)]
+        struct Name(&'static str);
+        let path = std::path::Path::new("a/b c");
+        for (key, text) in [
+            (tagged(7), "org:7"),
+            (tagged(-7_i8), "org:-7"),
+            (tagged("7"), "org:7"),
+            (tagged("red shoes"), "org:red shoes"),
+            (tagged("a:b{c}%\n"), "org:a:b{c}%\n"),
+            (tagged(""), "org:"),
+            (tagged('é'), "org:é"),
+            (tagged(true), "org:true"),
+            (tagged(Some(7)), "org:7"),
+            (tagged(Some("x")), "org:x"),
+            (tagged(None::<u8>), "org:none"),
+            (tagged(Role::Admin), "org:Admin"),
+            (tagged(Name("x")), "org:x"),
+            (tagged(path), "org:a/b c"),
+            (tagged("x".repeat(10_000)), &format!("org:{}", "x".repeat(10_000))),
+        ] {
+            assert_eq!(key.tags(), [Key::of_tag("space", text).as_str()], "{text}");
+            assert_eq!(key.as_str(), "space:shop:1", "tags are no part of the key");
+            assert!(key.tags()[0].len() < 700, "{key:?}");
+        }
+        assert_eq!(tagged(7).tags(), ["space:#tag:org:7"]);
+    }
+
+    #[test]
+    fn different_tags_have_different_stamps() {
+        let tags = ["", ":", "a", "A", "a:", ":a", "a::b", "a:b", "a%3Ab", "a b", "a+b", "{a}", "#tag:a", "a\0r", "é"];
+        let keys: std::collections::HashSet<_> = tags.map(|tag| Key::of_tag("", tag).as_str().to_owned()).into();
+        assert_eq!(keys.len(), tags.len());
+        assert!(keys.iter().all(|key| !key.contains([' ', '{', '}'])), "{keys:?}");
+        assert_ne!(Key::of_tag("a", "b").as_str(), Key::of_tag("", "a:b").as_str());
+    }
+
+    #[test]
+    fn tags_are_a_set() {
+        let writer = KeyWriter::new("", "shop").literal(":x");
+        let key = writer.tag().literal("b").tag().literal("a").tag().literal("b").finish().expect("a key");
+        assert_eq!(key.tags(), ["#tag:a", "#tag:b"]);
+        assert_eq!(key.concerned_by().collect::<Vec<_>>(), ["shop:x", "#tag:a", "#tag:b"]);
+    }
+
+    #[test]
+    fn what_has_no_text_fails_the_key() {
+        struct Refusing;
+        impl Serialize for Refusing {
+            fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+                Err(serde::ser::Error::custom("not today"))
+            }
+        }
+        let error = KeyWriter::new("", "shop").tag().placeholder("org", &Refusing).finish().expect_err("no text");
+        assert_eq!(error.kind(), ErrorKind::Key);
+        assert!(error.to_string().contains("org") && error.to_string().contains("not today"), "{error}");
+    }
+}
