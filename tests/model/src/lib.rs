@@ -45,6 +45,23 @@
 //! and a leader may be cancelled, with or without followers to take over. [`protocol::Mishaps`]
 //! says how often. A lease that nobody holds may always expire.
 //!
+//! # Tags
+//!
+//! In [`scenarios::tagged`] the entry has a tag. Its stamp is absent, or random; everybody may make
+//! one where there is none, an **invalidator of the tag** changes the origin and removes it, and the
+//! server may evict it.
+//!
+//! - A read has two commands, of the slot and of the stamp, and others come in between. A value or a
+//!   lease of another stamp than the one that was read, or that finds none, is a miss, and gives way
+//!   to a lease by comparison. One that an attempt to take the slot finds is judged by the stamp that
+//!   was read before; if it has another one, the call reads again.
+//! - Whoever finds no stamp makes one before it asks for the lease. The lease has that stamp, and so
+//!   does the value: the body, or the write, starts when both are acknowledged.
+//! - A refresh in the background gives the new value the stamp of the old one.
+//! - The stamp of a tag that is made of the value is read, or made, when the body has ended. Such
+//!   leases have none. An invalidation promises nothing about values whose stamp was read after it:
+//!   the model counts them as being of its version.
+//!
 //! # What must hold
 //!
 //! [`protocol::Property`]: nothing stale is returned or stored; a token has one leader and one
@@ -75,6 +92,16 @@
 //! | `refill_needs_a_value` | `a_refresh_is_stored_only_where_there_is_a_value` | stale return |
 //! | `hand_over` | `a_cancelled_leader_hands_its_flight_over` | a call that never ends |
 //! | `leases_expire` | `leases_expire` | a call that never ends |
+//! | `stamp_before_the_body` | `the_stamp_is_read_before_the_body`, `the_stamp_is_read_before_the_write` | stale return |
+//! | `body_after_acknowledgement` | `a_body_starts_after_its_stamp_is_acknowledged` | stale return |
+//! | `refresh_keeps_the_stamp` | `a_refresh_keeps_the_stamp_of_the_value` | stale return |
+//! | `hits_compare_the_stamp` | `a_hit_is_under_the_stamp_that_was_read` | stale return |
+//! | `followers_compare_the_stamp` | `a_lease_is_waited_for_under_the_stamp_that_was_read` | stale return |
+//! | `absent_is_no_stamp` | `no_stamp_is_no_stamp_like_others` | stale return |
+//! | `fresh_stamps` | `every_stamp_is_new` | stale return |
+//! | `stamps_are_sent_once` | `a_stamp_is_sent_once` | stale return |
+//! | `slot_before_stamp` | `the_slot_is_read_before_the_stamp` | two bodies at once |
+//! | `shared_values_are_compared` | `a_value_from_a_flight_is_compared_with_the_stamp_that_it_was_given` | stale return |
 //!
 //! The two rules about displacement, and the one about cleaning up, protect single-flight alone:
 //! what they forbid erases leases and values, and erasing never makes anything stale. In no
@@ -97,7 +124,7 @@
 //! These are outside of the model, and it says nothing about them: a server that loses
 //! acknowledged writes; a server that is away, undelivered invalidations, and the voiding of local
 //! flights, which matters only then (here invalidations void nothing in the process and nothing is
-//! stale); a write through whose write fails; the local tier; tags and their stamps; the deadline
+//! stale); a write through whose write fails; the local tier; writes through with a tag made of the value; the deadline
 //! inside a field's lease; several keys, so batches and nested calls; large payloads that go by
 //! way of a temporary key; forced refreshes; the bytes of envelopes, and what makes them a miss
 //! other than the version of the type.

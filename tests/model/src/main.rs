@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use protocol_model::check::check;
 use protocol_model::configuration;
 use protocol_model::protocol::Property;
-use protocol_model::scenarios::{large, small};
+use protocol_model::scenarios::{large, small, tagged};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let scenarios = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => small(),
+        [] => small().into_iter().chain(tagged()).collect(),
+        ["--tagged"] => tagged(),
         ["--actors", "2"] => large(2),
         ["--actors", "3"] => large(3),
         ["--actors", "4"] => large(4),

@@ -1,6 +1,6 @@
 //! Who takes part, and what goes wrong, in the runs with all rules.
 
-use crate::protocol::{Initial, Mishaps, Protocol, Role, Spec};
+use crate::protocol::{Initial, Mishaps, Protocol, Role, Spec, Tag};
 
 /// A configuration with its name.
 pub type Scenario = (&'static str, Protocol);
@@ -15,10 +15,12 @@ pub const OTHER_TYPE: Spec = Spec { process: 1, shape: 1, ..READER };
 pub const REFRESHER: Spec = Spec { role: Role::Refresher, process: 0, shape: 0 };
 /// An invalidator in the second process.
 pub const INVALIDATOR: Spec = Spec { role: Role::Invalidator, process: 1, shape: 0 };
+/// An invalidator of the tag in the second process.
+pub const TAG_INVALIDATOR: Spec = Spec { role: Role::TagInvalidator, process: 1, shape: 0 };
 /// A writer through in the second process.
 pub const WRITER: Spec = Spec { role: Role::Writer, process: 1, shape: 0 };
 
-const NOTHING: Mishaps = Mishaps { expiries: 0, timeouts: 0, crashes: 0, cancels: 0 };
+const NOTHING: Mishaps = Mishaps { expiries: 0, timeouts: 0, crashes: 0, cancels: 0, evictions: 0 };
 
 /// What the tests run: up to four actors.
 #[must_use]
@@ -45,7 +47,7 @@ pub fn small() -> Vec<Scenario> {
         (
             "an invalidation, and everything goes wrong",
             Protocol {
-                mishaps: Mishaps { expiries: 1, timeouts: 1, crashes: 1, cancels: 1 },
+                mishaps: Mishaps { expiries: 1, timeouts: 1, crashes: 1, cancels: 1, ..NOTHING },
                 ..Protocol::new([READER, READER, INVALIDATOR])
             },
         ),
@@ -117,6 +119,72 @@ pub fn small() -> Vec<Scenario> {
     ]
 }
 
+/// What the tests run where the entry has a tag: up to four actors.
+#[must_use]
+pub fn tagged() -> Vec<Scenario> {
+    let eviction = Mishaps { evictions: 1, ..NOTHING };
+    let everything = Mishaps { expiries: 1, timeouts: 1, crashes: 1, cancels: 1, evictions: 1 };
+    let of_the_value = |actors: &[Spec]| Protocol { tag: Tag::OfTheValue, ..Protocol::new(actors.iter().copied()) };
+    vec![
+        ("a tag, and calls alone", Protocol::tagged([READER, READER, READER, ELSEWHERE])),
+        ("an invalidation of a tag among calls", Protocol::tagged([READER, READER, ELSEWHERE, TAG_INVALIDATOR])),
+        (
+            "an invalidation of a tag, and everything goes wrong",
+            Protocol { mishaps: everything, ..Protocol::tagged([READER, READER, TAG_INVALIDATOR]) },
+        ),
+        (
+            "invalidations of a tag and of an entry under it",
+            Protocol { initial: Initial::Value(0), ..Protocol::tagged([READER, READER, INVALIDATOR, TAG_INVALIDATOR]) },
+        ),
+        ("two invalidations of a tag", Protocol::tagged([READER, ELSEWHERE, TAG_INVALIDATOR, TAG_INVALIDATOR])),
+        (
+            "an evicted stamp",
+            Protocol {
+                initial: Initial::Value(0),
+                mishaps: Mishaps { evictions: 2, ..NOTHING },
+                ..Protocol::tagged([READER, READER, ELSEWHERE])
+            },
+        ),
+        (
+            "a tag, and two refreshes",
+            Protocol {
+                initial: Initial::Value(0),
+                ..Protocol::tagged([READER, REFRESHER, REFRESHER, TAG_INVALIDATOR])
+            },
+        ),
+        (
+            "a tag, a refresh, and more goes wrong",
+            Protocol {
+                initial: Initial::Value(0),
+                mishaps: Mishaps { expiries: 1, timeouts: 1, evictions: 1, ..NOTHING },
+                ..Protocol::tagged([READER, REFRESHER, TAG_INVALIDATOR])
+            },
+        ),
+        (
+            "a tag, and a write through",
+            Protocol {
+                mishaps: Mishaps { expiries: 1, timeouts: 1, evictions: 1, ..NOTHING },
+                ..Protocol::tagged([READER, TAG_INVALIDATOR, WRITER])
+            },
+        ),
+        (
+            "a tag made of the value",
+            Protocol { mishaps: eviction, ..of_the_value(&[READER, READER, ELSEWHERE, TAG_INVALIDATOR]) },
+        ),
+        (
+            "a tag made of the value, and everything goes wrong",
+            Protocol {
+                mishaps: Mishaps { expiries: 1, timeouts: 1, crashes: 1, evictions: 1, ..NOTHING },
+                ..of_the_value(&[READER, READER, TAG_INVALIDATOR])
+            },
+        ),
+        (
+            "a tag made of the value, and a refresh",
+            Protocol { initial: Initial::Value(0), ..of_the_value(&[READER, REFRESHER, INVALIDATOR, TAG_INVALIDATOR]) },
+        ),
+    ]
+}
+
 /// Larger runs, with this many actors, two to five.
 #[must_use]
 pub fn large(actors: usize) -> Vec<Scenario> {
@@ -128,7 +196,8 @@ pub fn large(actors: usize) -> Vec<Scenario> {
     };
     let once = Mishaps { expiries: 1, ..NOTHING };
     // Each mishap more makes a run with five actors several times as large.
-    let mishaps = if actors < 4 { Mishaps { expiries: 2, timeouts: 2, crashes: 1, cancels: 1 } } else { once };
+    let mishaps =
+        if actors < 4 { Mishaps { expiries: 2, timeouts: 2, crashes: 1, cancels: 1, ..NOTHING } } else { once };
     let value = Initial::Value(0);
     vec![
         ("calls and an invalidation", Protocol { mishaps, ..crew([READER, INVALIDATOR, ELSEWHERE, READER, READER]) }),

@@ -1,15 +1,17 @@
 //! Traces in words.
 
 use crate::check::Model;
-use crate::protocol::{At, Data, Initial, Protocol, Reply, Request, Role, Slot, State, Step, Token, Value};
+use crate::protocol::{At, Data, Initial, Lease, Protocol, Reply, Request, Role, Slot, State, Step, Tag, Token, Value};
 
 /// A step, and what it leads to.
 pub(crate) fn describe(model: &Protocol, before: &State, step: Step, after: &State) -> String {
     let what = happening(model, before, step, after);
-    if (before.origin, before.slot, before.acknowledged) == (after.origin, after.slot, after.acknowledged) {
+    let seen = |state: &State| (state.origin, state.slot, state.stamp, state.acknowledged);
+    if seen(before) == seen(after) {
         return what;
     }
-    format!("{what}  [origin v{}; slot: {}]", after.origin, slot(after.slot))
+    let stamp = if model.tag == Tag::None { String::new() } else { format!("; {}", stamp(after.stamp)) };
+    format!("{what}  [origin v{}; slot: {}{stamp}]", after.origin, slot(after.slot))
 }
 
 /// The configuration, and the state in which traces begin.
@@ -27,7 +29,12 @@ pub fn configuration(model: &Protocol) -> String {
         Initial::Value(_) => format!("slot: {}", slot(model.start().slot)),
     };
     let initial = if model.field { format!("{initial}, in a field") } else { initial };
-    format!("{}; {initial}; {:?}", actors.join(", "), model.mishaps)
+    let tag = match model.tag {
+        Tag::None => "",
+        Tag::OfArguments => ", under a tag",
+        Tag::OfTheValue => ", under a tag made of the value",
+    };
+    format!("{}; {initial}{tag}; {:?}", actors.join(", "), model.mishaps)
 }
 
 fn happening(model: &Protocol, before: &State, step: Step, after: &State) -> String {
@@ -38,7 +45,7 @@ fn happening(model: &Protocol, before: &State, step: Step, after: &State) -> Str
             Role::Reader | Role::Refresher => {
                 format!("{} calls, after v{} was acknowledged; {}", who(number), before.acknowledged, then(number))
             }
-            Role::Invalidator => format!("{} begins; {}", who(number), then(number)),
+            Role::Invalidator | Role::TagInvalidator => format!("{} begins; {}", who(number), then(number)),
             Role::Writer => format!("{} begins a write through; {}", who(number), then(number)),
         },
         Step::StartInFlight(number, leader) => format!(
@@ -55,12 +62,28 @@ fn happening(model: &Protocol, before: &State, step: Step, after: &State) -> Str
         ),
         Step::Apply(number) => {
             let At::Asked(asked) = before.actors[number].at else { return String::new() };
-            let At::Answered(_, answer) = after.actors[number].at else { return String::new() };
-            format!("the server applies {} of {}: {}", request(asked), who(number), reply(answer))
+            let answer = match after.actors[number].at {
+                At::Answered(_, answer) => answer,
+                At::Asked(Request::ReadStamp(held)) => Reply::Found(held, None),
+                At::Asked(Request::ReadSlot(held)) => {
+                    return format!("the server tells {} the stamp: {}", who(number), stamp(held));
+                }
+                _ => return String::new(),
+            };
+            format!("the server applies {} of {}: {}", request(asked), who(number), reply(asked, answer))
         }
         Step::Receive(number) => {
             let At::Answered(asked, answer) = before.actors[number].at else { return String::new() };
-            format!("{} is told of its {}: {}; {}", who(number), request(asked), reply(answer), then(number))
+            match (asked, answer) {
+                (Request::ReadStamp(_) | Request::ReadSlot(_), Reply::Found(held, judged_by)) => {
+                    let (held, judged_by) = (slot(held), stamp(judged_by));
+                    format!("{} is told of its GET: {held}; and {judged_by}; {}", who(number), then(number))
+                }
+                _ => {
+                    let (asked, answer) = (request(asked), reply(asked, answer));
+                    format!("{} is told of its {asked}: {answer}; {}", who(number), then(number))
+                }
+            }
         }
         Step::Sample(number) => format!("the body of {} reads v{} from the origin", who(number), before.origin),
         Step::End(number) => format!("the body of {} ends; {}", who(number), then(number)),
@@ -85,6 +108,7 @@ fn happening(model: &Protocol, before: &State, step: Step, after: &State) -> Str
             format!("the server applies, late, {late}")
         }
         Step::Expire => format!("{} expires", slot(before.slot)),
+        Step::Evict => format!("{} is evicted", stamp(before.stamp)),
         Step::Lapse => "the time of the refresh mark is over".to_owned(),
         Step::Crash(process) => format!("process {} dies", process + 1),
         Step::Cancel(number) => format!("{} is cancelled", who(number)),
@@ -96,18 +120,25 @@ fn happening(model: &Protocol, before: &State, step: Step, after: &State) -> Str
 
 /// What an actor does at the end of a step.
 fn next_move(model: &Protocol, before: &State, number: usize, after: &State) -> String {
-    let token = after.actors[number].token;
+    let is_stored = after.actors[number].lease.is_some();
     match after.actors[number].at {
         At::Asked(asked) => format!("it sends {}", request(asked)),
-        At::Body if model.actors[number].role == Role::Invalidator => "it has not invalidated yet".to_owned(),
+        At::Body if matches!(model.actors[number].role, Role::Invalidator | Role::TagInvalidator) => {
+            "it has not invalidated yet".to_owned()
+        }
         At::Body if model.actors[number].role == Role::Writer => "its write starts".to_owned(),
-        At::Body if token.is_none() && after.actors[number].version.is_none() => "its body starts, unstored".to_owned(),
+        At::Body if !is_stored && after.actors[number].version.is_none() => "its body starts, unstored".to_owned(),
         At::Body => "its body starts".to_owned(),
         At::Polling => "it waits".to_owned(),
         At::Following => "it follows the flight".to_owned(),
         At::Done if after.acknowledged != before.acknowledged => format!("it returns Ok for v{}", after.acknowledged),
         At::Done => match (before.actors[number].at, before.actors[number].version) {
-            (At::Answered(_, Reply::Found(Slot::Value(value))), _) => format!("it returns v{}", value.data.version),
+            (At::Answered(_, Reply::Found(Slot::Lease(held), _)), _) => {
+                let leader = before.actors.iter().filter(|actor| actor.lease == Some(held));
+                let version = leader.filter_map(|actor| actor.version).next().unwrap_or(0);
+                format!("it takes v{version} from the flight")
+            }
+            (At::Answered(_, Reply::Found(Slot::Value(value), _)), _) => format!("it returns v{}", value.data.version),
             (_, Some(version)) => format!("it returns v{version}"),
             _ => "it returns".to_owned(),
         },
@@ -122,6 +153,7 @@ fn name(model: &Protocol, number: usize) -> String {
         Role::Reader => "reader",
         Role::Refresher => "refresher",
         Role::Invalidator => "invalidator",
+        Role::TagInvalidator => "invalidator of the tag",
         Role::Writer => "writer",
     };
     let alike = |actors: &[crate::protocol::Spec]| actors.iter().filter(|spec| spec.role == role).count();
@@ -134,32 +166,42 @@ fn name(model: &Protocol, number: usize) -> String {
 fn request(request: Request) -> String {
     match request {
         Request::Read => "GET".to_owned(),
-        Request::Acquire(token) => format!("SET NX GET of lease {}", id(token)),
-        Request::Displace(token, seen) => format!("displacement of {} by lease {}", value(seen), id(token)),
-        Request::Take(token) => format!("SET of lease {}", id(token)),
+        Request::ReadStamp(_) => "GET of the stamp".to_owned(),
+        Request::ReadSlot(_) => "GET of the slot".to_owned(),
+        Request::Stamp(token, _) => format!("SET NX GET of {}", stamp(Some(token))),
+        Request::UnlinkStamp => "UNLINK of the stamp".to_owned(),
+        Request::Acquire(held) => format!("SET NX GET of {}", lease(held)),
+        Request::Displace(held, seen) => format!("displacement of {} by {}", slot(seen), lease(held)),
+        Request::Take(held) => format!("SET of {}", lease(held)),
         Request::Unlink => "UNLINK".to_owned(),
-        Request::Fill(token, data) => format!("fill with {} if lease {} stands", content(data), id(token)),
+        Request::Fill(held, data) => format!("fill with {} if lease {} stands", content(data), id(held.token)),
         Request::Set(_, data) => format!("SET of {}", content(data)),
-        Request::Release(token) => format!("release of lease {}", id(token)),
-        Request::Mark(token, _) => format!("refresh mark {}", id(token)),
-        Request::Refill(token, data) => format!("refill with {} if mark {} stands", content(data), id(token)),
+        Request::Release(held) => format!("release of lease {}", id(held.token)),
+        Request::Mark(held, _) => format!("refresh mark {}", id(held.token)),
+        Request::Refill(held, data) => format!("refill with {} if mark {} stands", content(data), id(held.token)),
     }
 }
 
-fn reply(reply: Reply) -> String {
-    match reply {
-        Reply::Found(held) => slot(held),
-        Reply::Yes => "done".to_owned(),
-        Reply::No => "refused".to_owned(),
+fn reply(request: Request, reply: Reply) -> String {
+    match (request, reply) {
+        (Request::ReadStamp(_), Reply::Found(_, held)) => stamp(held),
+        (_, Reply::Found(held, _)) => slot(held),
+        (_, Reply::Stamped(token)) => stamp(Some(token)),
+        (_, Reply::Yes) => "done".to_owned(),
+        (_, Reply::No) => "refused".to_owned(),
     }
 }
 
 fn slot(held: Slot) -> String {
     match held {
         Slot::Empty => "nothing".to_owned(),
-        Slot::Lease(token) => format!("lease {}", id(token)),
+        Slot::Lease(held) => lease(held),
         Slot::Value(held) => value(held),
     }
+}
+
+fn lease(lease: Lease) -> String {
+    format!("lease {}{}", id(lease.token), under(lease.stamp))
 }
 
 fn value(value: Value) -> String {
@@ -169,7 +211,15 @@ fn value(value: Value) -> String {
 
 fn content(data: Data) -> String {
     let shape = if data.shape == 0 { "" } else { " of the other type" };
-    format!("v{}{shape}", data.version)
+    format!("v{}{shape}{}", data.version, under(data.stamp))
+}
+
+fn under(stamp: Option<Token>) -> String {
+    stamp.map_or_else(String::new, |stamp| format!(" under S{}", stamp.0))
+}
+
+fn stamp(stamp: Option<Token>) -> String {
+    stamp.map_or_else(|| "no stamp".to_owned(), |stamp| format!("stamp S{}", stamp.0))
 }
 
 fn id(token: Token) -> String {

@@ -1,0 +1,448 @@
+//! What the actors do, and what befalls them.
+
+use super::state::{
+    Actor, At, CANCEL, CRASH, Data, EVICTION, EXPIRY, Lease, Reply, Request, Slot, State, TIMEOUT, Token, Value,
+};
+use super::{Protocol, Role, Spec, Step, Tag};
+
+impl Protocol {
+    pub(super) fn take(&self, state: &mut State, step: Step) {
+        match step {
+            Step::Start(number) => {
+                state.actors[number].need = state.acknowledged;
+                state.disturbed |= !self.calls(number);
+                match self.actors[number].role {
+                    Role::Reader | Role::Refresher => self.ask(state, number, Request::Read),
+                    Role::Writer if self.rules.write_takes_the_slot && self.stamps_leases() => {
+                        let stamp = self.new_stamp_in(state);
+                        self.ask(state, number, Request::Stamp(stamp, Slot::Empty));
+                    }
+                    Role::Writer if self.rules.write_takes_the_slot => self.take_any(state, number, None),
+                    Role::Writer | Role::Invalidator | Role::TagInvalidator => state.actors[number].at = At::Body,
+                }
+            }
+            Step::StartInFlight(number, leader) => {
+                let lease = state.actors[leader].lease;
+                state.actors[number] = Actor { at: At::Following, lease, need: state.acknowledged, ..Actor::default() };
+            }
+            Step::StartOnRead(number, other) => {
+                let at = state.actors[other].at;
+                state.actors[number] = Actor { at, need: state.acknowledged, ..Actor::default() };
+            }
+            Step::Apply(number) => {
+                if let At::Asked(request) = state.actors[number].at {
+                    state.actors[number].at = match self.behind(state, request) {
+                        Some(behind) => At::Asked(behind),
+                        None => At::Answered(request, self.serve(state, request)),
+                    };
+                    if self.tag == Tag::OfTheValue {
+                        self.excuse(state, number, request);
+                    }
+                }
+            }
+            Step::Receive(number) => {
+                if let At::Answered(request, reply) = state.actors[number].at {
+                    self.receive(state, number, request, reply);
+                }
+            }
+            Step::Sample(number) => state.actors[number].version = Some(state.origin),
+            Step::End(number) => self.end_body(state, number),
+            Step::Write(number) => self.write(state, number),
+            Step::Poll(number) => {
+                state.actors[number].lease = None;
+                self.ask(state, number, Request::Read);
+            }
+            Step::GiveUp(number) => {
+                state.actors[number].lease = None;
+                self.begin_body(state, number);
+            }
+            Step::TimeOut(number) => self.time_out(state, number),
+            Step::ApplyLate(which) => {
+                if let Some(request) = state.late[which].take() {
+                    self.serve(state, request);
+                }
+            }
+            Step::Expire => {
+                if let Slot::Lease(lease) = state.slot {
+                    if self.is_held(state, lease.token) {
+                        state.left[EXPIRY] -= 1;
+                        state.disturbed = true;
+                    }
+                } else {
+                    state.left[EXPIRY] -= 1;
+                    state.disturbed |= state.mark().is_some();
+                }
+                state.slot = Slot::Empty;
+            }
+            Step::Lapse => {
+                if state.mark().is_some_and(|mark| self.is_held(state, mark.token)) {
+                    state.left[EXPIRY] -= 1;
+                    state.disturbed = true;
+                }
+                if let Some(mark) = state.mark_mut() {
+                    mark.lapsed = true;
+                }
+            }
+            Step::Evict => {
+                state.left[EVICTION] -= 1;
+                state.disturbed = true;
+                state.stamp = None;
+            }
+            Step::Crash(process) => {
+                state.left[CRASH] -= 1;
+                state.disturbed = true;
+                for (number, spec) in self.actors.iter().enumerate() {
+                    let actor = state.actors[number];
+                    if spec.process != process || matches!(actor.at, At::Idle | At::Done | At::Gone) {
+                        continue;
+                    }
+                    state.leave_behind(actor.at);
+                    state.actors[number] = Actor { at: At::Gone, ..Actor::default() };
+                }
+            }
+            Step::Cancel(number) => {
+                state.left[CANCEL] -= 1;
+                let Actor { at, lease, .. } = state.actors[number];
+                match at {
+                    At::Body => state.add_late(Request::Release(lease.expect("only leaders are cancelled"))),
+                    // What is sent is sent. Whoever waits for the fill's fate reads for itself.
+                    _ => {
+                        state.leave_behind(at);
+                        self.turn_away(state, number);
+                    }
+                }
+                state.actors[number] = Actor { at: At::Gone, ..Actor::default() };
+            }
+            Step::HandOver(number, heir) => {
+                state.left[CANCEL] -= 1;
+                state.actors[number] = Actor { at: At::Gone, ..Actor::default() };
+                state.actors[heir].at = At::Body;
+            }
+        }
+    }
+
+    fn receive(&self, state: &mut State, number: usize, request: Request, reply: Reply) {
+        let role = self.actors[number].role;
+        match (role, request, reply) {
+            (Role::Invalidator | Role::TagInvalidator, ..) | (Role::Writer, Request::Unlink | Request::Set(..), _) => {
+                state.acknowledge(number);
+            }
+            (_, Request::Stamp(new, seen), reply) => {
+                let stamp = if let Reply::Stamped(held) = reply { held } else { new };
+                if state.actors[number].lease.is_some() {
+                    self.share_and_fill(state, number, Some(stamp));
+                } else if role == Role::Writer {
+                    self.take_any(state, number, Some(stamp));
+                } else {
+                    self.take_slot(state, number, seen, Some(stamp));
+                }
+            }
+            (Role::Writer, Request::Fill(..), reply) => {
+                if reply == Reply::Yes || !self.rules.refused_write_erases {
+                    state.acknowledge(number);
+                } else {
+                    self.ask(state, number, Request::Unlink);
+                }
+            }
+            // The write began too early and is done.
+            (Role::Writer, ..) if state.actors[number].version.is_some() => self.fill(state, number),
+            // Where it is of another stamp than the one that was read, that may be out of date.
+            (_, Request::Acquire(lease), Reply::Found(slot, _)) if !self.is_under(slot, lease.stamp) => {
+                self.read_again(state, number);
+            }
+            (_, request, Reply::Found(slot, stamp)) if request.reads() || matches!(request, Request::Acquire(_)) => {
+                self.look(state, number, slot, stamp);
+            }
+            (_, Request::Acquire(_) | Request::Displace(..) | Request::Take(_), Reply::Yes) => {
+                self.begin_body(state, number);
+            }
+            (_, Request::Displace(..), _) => {
+                self.turn_away(state, number);
+                self.read_again(state, number);
+            }
+            // The first half of a displacement without comparison.
+            (_, Request::Unlink, _) if state.actors[number].version.is_none() => {
+                let lease = Lease { token: self.new_token(state, number), stamp: None };
+                self.ask(state, number, Request::Acquire(lease));
+            }
+            (_, Request::Mark(..), Reply::Yes) => state.actors[number].at = At::Body,
+            (_, Request::Fill(..) | Request::Set(..), reply) => {
+                if !self.rules.acceptance_is_no_licence {
+                    match reply {
+                        Reply::Yes => self.publish(state, number),
+                        _ => self.turn_away(state, number),
+                    }
+                }
+                state.finish(number);
+            }
+            _ => state.finish(number),
+        }
+    }
+
+    fn is_under(&self, slot: Slot, stamp: Option<Token>) -> bool {
+        match slot {
+            Slot::Empty => true,
+            Slot::Lease(lease) => lease.stamp == stamp,
+            Slot::Value(value) => self.tag == Tag::None || (self.stamps_leases() && value.data.stamp == stamp),
+        }
+    }
+
+    /// What a call does about what it has read.
+    fn look(&self, state: &mut State, number: usize, slot: Slot, stamp: Option<Token>) {
+        let Spec { role, shape, .. } = self.actors[number];
+        let need = state.actors[number].need;
+        state.actors[number] = Actor { need, ..Actor::default() };
+        match slot {
+            Slot::Lease(lease) if self.waits_for(lease.stamp, stamp) => {
+                state.actors[number].lease = Some(lease);
+                state.actors[number].at = At::Polling;
+                if let Some(leader) = self.flight(state, number, lease.token) {
+                    match self.published(state, leader) {
+                        Some(data) => self.share(state, number, lease.token, data),
+                        None => state.actors[number].at = At::Following,
+                    }
+                }
+            }
+            Slot::Value(value)
+                if value.data.shape == shape
+                    && (!self.rules.hits_compare_the_stamp || self.counts(value.data.stamp, stamp)) =>
+            {
+                state.actors[number].version = Some(value.data.version);
+                // One that is apart is met when the mark is set.
+                let busy = value.mark.is_some_and(|mark| !mark.lapsed);
+                state.finish(number);
+                if role == Role::Refresher && !busy {
+                    state.actors[number].background = true;
+                    let stamp = value.data.stamp.filter(|_| self.stamps_leases());
+                    let lease = Lease { token: self.new_token(state, number), stamp };
+                    self.ask(state, number, Request::Mark(lease, value.id));
+                }
+            }
+            _ => self.take_slot(state, number, slot, stamp),
+        }
+    }
+
+    /// Asks for a lease in the place of what was read, or first for the stamp that it is to have.
+    fn take_slot(&self, state: &mut State, number: usize, seen: Slot, stamp: Option<Token>) {
+        if self.stamps_leases() && stamp.is_none() && self.rules.absent_is_no_stamp {
+            let stamp = self.new_stamp_in(state);
+            self.ask(state, number, Request::Stamp(stamp, seen));
+            return;
+        }
+        if seen != Slot::Empty && !self.rules.displace_in_one_step {
+            self.ask(state, number, Request::Unlink);
+            return;
+        }
+        let lease = Lease { token: self.new_token(state, number), stamp: stamp.filter(|_| self.stamps_leases()) };
+        let request = match seen {
+            Slot::Empty => Request::Acquire(lease),
+            _ if self.rules.displace_by_comparison => Request::Displace(lease, seen),
+            _ => Request::Take(lease),
+        };
+        self.ask(state, number, request);
+    }
+
+    /// Asks for a lease in the place of whatever there is.
+    fn take_any(&self, state: &mut State, number: usize, stamp: Option<Token>) {
+        let lease = Lease { token: self.new_token(state, number), stamp };
+        self.ask(state, number, Request::Take(lease));
+    }
+
+    fn begin_body(&self, state: &mut State, number: usize) {
+        state.actors[number].at = At::Body;
+        if self.calls(number) && state.actors[number].lease.is_some() {
+            state.runs = (state.runs + 1).min(2);
+        }
+    }
+
+    fn end_body(&self, state: &mut State, number: usize) {
+        if state.actors[number].lease.is_none() {
+            state.finish(number);
+            return;
+        }
+        self.fill(state, number);
+    }
+
+    /// Stores what was computed, or first asks for the stamp that it is to have.
+    fn fill(&self, state: &mut State, number: usize) {
+        let Actor { lease, background, .. } = state.actors[number];
+        let stamp_comes_last = match self.tag {
+            Tag::None => false,
+            Tag::OfArguments => !self.stamps_leases() || (background && !self.rules.refresh_keeps_the_stamp),
+            Tag::OfTheValue => true,
+        };
+        if stamp_comes_last {
+            let stamp = self.new_stamp_in(state);
+            self.ask(state, number, Request::Stamp(stamp, Slot::Empty));
+        } else {
+            self.share_and_fill(state, number, lease.and_then(|lease| lease.stamp));
+        }
+    }
+
+    fn share_and_fill(&self, state: &mut State, number: usize, stamp: Option<Token>) {
+        let Actor { lease, version, background, .. } = state.actors[number];
+        let (lease, version) = lease.zip(version).expect("a result, and the right to store it");
+        let data = Data { version, shape: self.actors[number].shape, stamp };
+        let request = if !self.rules.conditional_fill {
+            Request::Set(lease.token, data)
+        } else if background {
+            Request::Refill(lease, data)
+        } else {
+            Request::Fill(lease, data)
+        };
+        self.ask(state, number, request);
+        if self.rules.acceptance_is_no_licence && self.calls(number) {
+            self.publish(state, number);
+        }
+    }
+
+    fn write(&self, state: &mut State, number: usize) {
+        let role = self.actors[number].role;
+        let actor = &mut state.actors[number];
+        if role != Role::Writer && actor.version.is_some() {
+            // What others have written since counts too: `invalidate` is called only now.
+            actor.version = Some(state.origin);
+            let of_tag = role == Role::TagInvalidator;
+            self.ask(state, number, if of_tag { Request::UnlinkStamp } else { Request::Unlink });
+            return;
+        }
+        state.origin += 1;
+        actor.version = Some(state.origin);
+        match (role, actor.at) {
+            (Role::Writer, At::Body) if !self.rules.write_takes_the_slot => {
+                let token = self.new_token(state, number);
+                let data = Data { version: state.origin, shape: self.actors[number].shape, stamp: None };
+                self.ask(state, number, Request::Set(token, data));
+            }
+            (Role::Writer, At::Body) if actor.lease.is_some() => self.fill(state, number),
+            (Role::Writer, At::Body) => self.ask(state, number, Request::Unlink),
+            _ => {}
+        }
+    }
+
+    fn time_out(&self, state: &mut State, number: usize) {
+        state.left[TIMEOUT] -= 1;
+        let Actor { at, lease, background, version, .. } = state.actors[number];
+        let (At::Asked(request) | At::Answered(request, _)) = at else { return };
+        state.leave_behind(at);
+        let role = self.actors[number].role;
+        match request {
+            Request::Stamp(..) if !self.rules.stamps_are_sent_once => state.actors[number].at = At::Asked(request),
+            Request::Stamp(..) if role == Role::Writer && version.is_some() => {
+                self.ask(state, number, Request::Unlink);
+            }
+            // The body has ended, and its value is not stored.
+            Request::Stamp(..) if background => state.finish(number),
+            Request::Stamp(..) => match lease {
+                Some(lease) => {
+                    self.turn_away(state, number);
+                    self.ask(state, number, Request::Release(lease));
+                }
+                None => self.begin_body(state, number),
+            },
+            Request::Acquire(_) | Request::Displace(..) | Request::Take(_) => {
+                if self.rules.no_lease_no_store || !self.calls(number) {
+                    self.turn_away(state, number);
+                    state.actors[number].lease = None;
+                }
+                self.begin_body(state, number);
+                if role == Role::Writer && version.is_some() {
+                    self.ask(state, number, Request::Unlink);
+                }
+            }
+            Request::Fill(..) | Request::Set(..) if role == Role::Writer => {
+                self.ask(state, number, Request::Unlink);
+            }
+            Request::Fill(lease, _) => {
+                self.turn_away(state, number);
+                let compared = self.rules.clean_up_by_comparison;
+                self.ask(state, number, if compared { Request::Release(lease) } else { Request::Unlink });
+            }
+            // The invalidator is told that it failed, and has no promise.
+            Request::Unlink | Request::UnlinkStamp if !self.calls(number) => state.actors[number] = Actor::done(),
+            Request::Unlink if version.is_none() => self.begin_body(state, number),
+            _ => state.finish(number),
+        }
+    }
+
+    /// What came before the stamp of a tag made of the value was read is nothing that the value
+    /// promises: its version counts as the one of the last such invalidation.
+    fn excuse(&self, state: &mut State, number: usize, request: Request) {
+        match request {
+            Request::UnlinkStamp => state.unlinked = state.unlinked.max(state.actors[number].version.unwrap_or(0)),
+            Request::Stamp(..) => {
+                let version = &mut state.actors[number].version;
+                *version = version.map(|version| version.max(state.unlinked));
+            }
+            _ => {}
+        }
+    }
+
+    /// What a leader has for those who find its flight.
+    fn published(&self, state: &State, leader: usize) -> Option<Data> {
+        let (At::Asked(request) | At::Answered(request, _)) = state.actors[leader].at else { return None };
+        match request {
+            Request::Fill(_, data) | Request::Set(_, data) if self.rules.acceptance_is_no_licence => Some(data),
+            _ => None,
+        }
+    }
+
+    /// Gives a leader's result to those who follow it.
+    fn publish(&self, state: &mut State, leader: usize) {
+        let (At::Asked(request) | At::Answered(request, _)) = state.actors[leader].at else { return };
+        let (Request::Fill(Lease { token, .. }, data) | Request::Set(token, data)) = request else { return };
+        for follower in self.followers(state, leader).collect::<Vec<_>>() {
+            self.share(state, follower, token, data);
+        }
+    }
+
+    /// A call gets the result of a flight.
+    fn share(&self, state: &mut State, number: usize, token: Token, data: Data) {
+        if self.tag == Tag::OfTheValue && self.rules.shared_values_are_compared {
+            let need = state.actors[number].need;
+            state.actors[number] = Actor { need, ..Actor::default() };
+            self.ask(state, number, Request::ReadStamp(Slot::Value(Value { data, id: token, mark: None })));
+        } else {
+            state.actors[number].version = Some(data.version);
+            state.finish(number);
+        }
+    }
+
+    /// Sends those who follow a flight that has come to nothing back to the server.
+    fn turn_away(&self, state: &mut State, leader: usize) {
+        for follower in self.followers(state, leader).collect::<Vec<_>>() {
+            self.read_again(state, follower);
+        }
+    }
+
+    fn read_again(&self, state: &mut State, number: usize) {
+        let need = state.actors[number].need;
+        state.actors[number] = Actor { need, ..Actor::default() };
+        self.ask(state, number, Request::Read);
+    }
+
+    fn ask(&self, state: &mut State, number: usize, request: Request) {
+        let actor = &mut state.actors[number];
+        actor.at = At::Asked(request);
+        if let Some(lease) = request.lease() {
+            actor.lease = Some(lease);
+        }
+    }
+
+    fn new_token(&self, state: &mut State, number: usize) -> Token {
+        if !self.rules.fresh_tokens {
+            return Token::new(self.actors[number].process + 2);
+        }
+        state.next_token += 1;
+        Token::new(state.next_token - 1)
+    }
+
+    fn new_stamp_in(&self, state: &mut State) -> Token {
+        state.next_token += 1;
+        self.new_stamp(state.next_token - 1)
+    }
+
+    pub(super) fn new_stamp(&self, number: u8) -> Token {
+        if self.rules.fresh_stamps { Token::new(number) } else { Token::SAME }
+    }
+}

@@ -1,0 +1,382 @@
+//! What a state is made of, and which states differ in names alone.
+
+use std::num::NonZeroU8;
+
+/// What tells leases, marks, values and stamps apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Token(pub(crate) NonZeroU8);
+
+/// The highest number of a token.
+const TOKENS: u8 = 31;
+
+impl Token {
+    /// What all stamps are where they are not new. It keeps its name.
+    pub(super) const SAME: Self = Self(NonZeroU8::new(TOKENS).unwrap());
+
+    pub(super) fn new(number: u8) -> Self {
+        Self(NonZeroU8::new(number).expect("numbered from one"))
+    }
+
+    pub(super) fn bit(self) -> u32 {
+        1 << self.0.get()
+    }
+}
+
+/// The right to fill the slot, byte for byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lease {
+    /// Which one it is.
+    pub token: Token,
+    /// The stamp that what is computed under it has. (The seal is a hash over the stamps; of one tag
+    /// it is as good as the stamp.)
+    pub stamp: Option<Token>,
+}
+
+/// What a body made of what the origin held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Data {
+    /// The origin's version that the body saw.
+    pub version: u8,
+    /// The version of the type.
+    pub shape: u8,
+    /// The stamp of its tag that counts for it.
+    pub stamp: Option<Token>,
+}
+
+/// A stored value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Value {
+    /// Its content.
+    pub data: Data,
+    /// Which value it is: the token of the fill that stored it, which is as unique as an id.
+    pub id: Token,
+    /// The refresh that has marked it.
+    pub mark: Option<Mark>,
+}
+
+/// The mark of a refresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Mark {
+    /// Whose it is.
+    pub token: Token,
+    /// Whether its time is over, so that another refresh may replace it. Until then it counts.
+    pub lapsed: bool,
+}
+
+/// What the slot holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Slot {
+    /// Nothing.
+    Empty,
+    /// A lease.
+    Lease(Lease),
+    /// A value.
+    Value(Value),
+}
+
+/// A command or a script: the server applies it at one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Request {
+    /// `GET`
+    Read,
+    /// `GET` of the stamp, behind that of the slot, which held this.
+    ReadStamp(Slot),
+    /// `GET` of the slot behind that of the stamp, which was this. Only broken rules.
+    ReadSlot(Option<Token>),
+    /// `SET … NX GET` of the stamp: this one if there is none, else the one that is there. The slot
+    /// is what its sender has read before.
+    Stamp(Token, Slot),
+    /// `UNLINK` of the stamp.
+    UnlinkStamp,
+    /// `SET … NX GET PX`: the lease if the slot is empty, else what it holds.
+    Acquire(Lease),
+    /// The lease if the slot holds just this, or nothing.
+    Displace(Lease, Slot),
+    /// The lease whatever the slot holds.
+    Take(Lease),
+    /// `UNLINK`
+    Unlink,
+    /// The value if the slot holds the lease.
+    Fill(Lease, Data),
+    /// The value whatever the slot holds; the token is the new value's id. Only broken rules.
+    Set(Token, Data),
+    /// Delete if the slot holds the lease.
+    Release(Lease),
+    /// Mark the value with this id, unless another mark stands.
+    Mark(Lease, Token),
+    /// The value if the slot holds one with this mark.
+    Refill(Lease, Data),
+}
+
+/// What the server says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reply {
+    /// What the slot held, and the stamp to judge it by.
+    Found(Slot, Option<Token>),
+    /// The stamp that was there.
+    Stamped(Token),
+    /// It was done.
+    Yes,
+    /// The condition did not hold.
+    No,
+}
+
+/// Where an actor is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum At {
+    /// Not begun.
+    #[default]
+    Idle,
+    /// It has sent a request, which is not applied yet.
+    Asked(Request),
+    /// The request is applied, and the reply on its way.
+    Answered(Request, Reply),
+    /// It waits for somebody else's lease, and reads again now and then.
+    Polling,
+    /// It waits for a flight in its own process.
+    Following,
+    /// Its body, or its write, runs.
+    Body,
+    /// Returned.
+    Done,
+    /// Cancelled, or its process died.
+    Gone,
+}
+
+/// An actor's own state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Actor {
+    /// Where it is.
+    pub at: At,
+    /// The lease it computes under or waits for.
+    pub lease: Option<Lease>,
+    /// The origin's version that its body saw or its write made.
+    pub version: Option<u8>,
+    /// The last version whose invalidation had returned when the call started.
+    pub need: u8,
+    /// Whether the call has returned and the refresh runs behind it.
+    pub background: bool,
+}
+
+pub(super) const ACTORS: usize = 6;
+pub(super) const LATE: usize = 4;
+
+/// Everything that decides what happens next, and what the properties ask about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    /// The version the origin holds.
+    pub origin: u8,
+    /// The slot.
+    pub slot: Slot,
+    /// The refresh mark, where it is not in the value itself.
+    pub side: Option<Mark>,
+    /// The stamp of the tag.
+    pub stamp: Option<Token>,
+    /// Requests nobody waits for any more, which will be applied some time.
+    pub late: [Option<Request>; LATE],
+    /// In the order of [`Protocol::actors`](super::Protocol::actors).
+    pub actors: [Actor; ACTORS],
+    /// What can still go wrong.
+    pub(super) left: [u8; 5],
+    pub(super) next_token: u8,
+    /// The last version whose invalidation, or write through, has returned.
+    pub acknowledged: u8,
+    /// The last version whose invalidation of a tag made of the value was applied.
+    pub(super) unlinked: u8,
+    /// Something has happened after which two bodies may run at once.
+    pub(super) disturbed: bool,
+    /// Bodies begun under leases, up to two.
+    pub(super) runs: u8,
+    /// The tokens with which a fill was accepted, a bit for each.
+    pub(super) accepted: u32,
+    pub(super) stale_return: bool,
+    pub(super) accepted_twice: bool,
+}
+
+pub(super) const EXPIRY: usize = 0;
+pub(super) const TIMEOUT: usize = 1;
+pub(super) const CRASH: usize = 2;
+pub(super) const CANCEL: usize = 3;
+pub(super) const EVICTION: usize = 4;
+
+impl Actor {
+    pub(super) fn done() -> Self {
+        Self { at: At::Done, ..Self::default() }
+    }
+
+    /// Whether its token, if it has one, is its own.
+    pub(super) fn is_at_work(&self) -> bool {
+        matches!(self.at, At::Asked(_) | At::Answered(..) | At::Body)
+    }
+
+    pub(super) fn has(&self, token: Token) -> bool {
+        self.lease.is_some_and(|lease| lease.token == token)
+    }
+}
+
+impl Request {
+    /// The lease that it asks for.
+    pub(super) fn lease(self) -> Option<Lease> {
+        match self {
+            Self::Acquire(lease) | Self::Displace(lease, _) | Self::Take(lease) | Self::Mark(lease, _) => Some(lease),
+            _ => None,
+        }
+    }
+
+    pub(super) fn reads(self) -> bool {
+        matches!(self, Self::Read | Self::ReadStamp(_) | Self::ReadSlot(_))
+    }
+}
+
+impl State {
+    pub(super) fn mark(mut self) -> Option<Mark> {
+        self.mark_mut().copied()
+    }
+
+    pub(super) fn mark_mut(&mut self) -> Option<&mut Mark> {
+        match &mut self.slot {
+            Slot::Value(Value { mark: Some(mark), .. }) => Some(mark),
+            _ => self.side.as_mut(),
+        }
+    }
+
+    pub(super) fn accept(&mut self, token: Token) {
+        self.accepted_twice |= self.accepted & token.bit() != 0;
+        self.accepted |= token.bit();
+    }
+
+    /// An invalidation, or a write through, returns.
+    pub(super) fn acknowledge(&mut self, number: usize) {
+        self.acknowledged = self.acknowledged.max(self.actors[number].version.unwrap_or(0));
+        self.actors[number] = Actor::done();
+    }
+
+    /// A call returns, unless it has before.
+    pub(super) fn finish(&mut self, number: usize) {
+        let Actor { version, need, background, .. } = self.actors[number];
+        self.stale_return |= !background && version.is_some_and(|version| version < need);
+        self.actors[number] = Actor::done();
+    }
+
+    /// Nobody waits any more for what is under way.
+    pub(super) fn leave_behind(&mut self, at: At) {
+        match at {
+            At::Asked(request) if request.reads() => {}
+            // What its sender has read goes with its sender.
+            At::Asked(Request::Stamp(stamp, _)) => self.add_late(Request::Stamp(stamp, Slot::Empty)),
+            At::Asked(request) => self.add_late(request),
+            _ => {}
+        }
+    }
+
+    pub(super) fn add_late(&mut self, request: Request) {
+        let room = self.late.iter_mut().find(|late| late.is_none());
+        *room.expect("room for as many late requests as mishaps make") = Some(request);
+    }
+
+    /// Numbers the tokens by where they occur.
+    pub(super) fn rename_tokens(&mut self) {
+        let mut names = [0; TOKENS as usize + 1];
+        names[usize::from(TOKENS)] = TOKENS;
+        let mut next = 1;
+        let mut accepted = 0;
+        let before = self.accepted;
+        self.for_each_token(&mut |token| {
+            let name = &mut names[usize::from(token.0.get())];
+            if *name == 0 {
+                *name = next;
+                next += 1;
+            }
+            let renamed = Token::new(*name);
+            if before & token.bit() != 0 {
+                accepted |= renamed.bit();
+            }
+            *token = renamed;
+        });
+        self.accepted = accepted;
+        self.next_token = next;
+    }
+
+    fn for_each_token(&mut self, visit: &mut impl FnMut(&mut Token)) {
+        self.slot.for_each_token(visit);
+        self.side.iter_mut().for_each(|mark| visit(&mut mark.token));
+        self.stamp.iter_mut().for_each(&mut *visit);
+        for actor in &mut self.actors {
+            actor.lease.iter_mut().for_each(|lease| lease.for_each_token(visit));
+            match &mut actor.at {
+                At::Asked(request) => request.for_each_token(visit),
+                At::Answered(request, reply) => {
+                    request.for_each_token(visit);
+                    reply.for_each_token(visit);
+                }
+                _ => {}
+            }
+        }
+        self.late.iter_mut().flatten().for_each(|late| late.for_each_token(visit));
+    }
+}
+
+impl Slot {
+    fn for_each_token(&mut self, visit: &mut impl FnMut(&mut Token)) {
+        match self {
+            Self::Empty => {}
+            Self::Lease(lease) => lease.for_each_token(visit),
+            Self::Value(value) => {
+                visit(&mut value.id);
+                value.data.stamp.iter_mut().for_each(&mut *visit);
+                value.mark.iter_mut().for_each(|mark| visit(&mut mark.token));
+            }
+        }
+    }
+}
+
+impl Lease {
+    fn for_each_token(&mut self, visit: &mut impl FnMut(&mut Token)) {
+        visit(&mut self.token);
+        self.stamp.iter_mut().for_each(visit);
+    }
+}
+
+impl Reply {
+    fn for_each_token(&mut self, visit: &mut impl FnMut(&mut Token)) {
+        match self {
+            Self::Found(slot, stamp) => {
+                slot.for_each_token(visit);
+                stamp.iter_mut().for_each(visit);
+            }
+            Self::Stamped(stamp) => visit(stamp),
+            Self::Yes | Self::No => {}
+        }
+    }
+}
+
+impl Request {
+    fn for_each_token(&mut self, visit: &mut impl FnMut(&mut Token)) {
+        match self {
+            Self::Read | Self::Unlink | Self::UnlinkStamp => {}
+            Self::ReadStamp(slot) => slot.for_each_token(visit),
+            Self::ReadSlot(stamp) => stamp.iter_mut().for_each(visit),
+            Self::Stamp(stamp, slot) => {
+                visit(stamp);
+                slot.for_each_token(visit);
+            }
+            Self::Acquire(lease) | Self::Take(lease) | Self::Release(lease) => lease.for_each_token(visit),
+            Self::Displace(lease, seen) => {
+                lease.for_each_token(visit);
+                seen.for_each_token(visit);
+            }
+            Self::Fill(lease, data) | Self::Refill(lease, data) => {
+                lease.for_each_token(visit);
+                data.stamp.iter_mut().for_each(visit);
+            }
+            Self::Set(token, data) => {
+                visit(token);
+                data.stamp.iter_mut().for_each(visit);
+            }
+            Self::Mark(lease, id) => {
+                lease.for_each_token(visit);
+                visit(id);
+            }
+        }
+    }
+}
