@@ -11,7 +11,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::hash::Hash;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -29,7 +30,7 @@ use crate::key::Key;
 use crate::store::{Acquired, Asked, End, Ended, Over, Read, Release, Store};
 
 /// How often a call looks for what is missing: twice it waits for what others compute, then it
-/// computes all that is left.
+/// computes all that is left. When one that it waited for was cancelled, it looks once more.
 const ROUNDS: usize = 3;
 
 /// What a call knows of its ids.
@@ -44,8 +45,8 @@ struct Call<'c, K, V> {
     /// What bodies returned beside what they were asked for.
     beside: Vec<(K, V)>,
     began: Instant,
-    /// For so long it waits for others.
-    until: Instant,
+    /// For so long it still waits for others.
+    patience: Duration,
 }
 
 impl<K, V> Call<'_, K, V> {
@@ -68,6 +69,61 @@ impl<S: Store> Turn<'_, S> {
     fn at(&self) -> usize {
         let (Turn::Lead(at, _) | Turn::LeadHere(at, _) | Turn::Alone(at)) = self;
         *at
+    }
+}
+
+/// What may hold a lease.
+trait MayLead<'a, S: Store> {
+    fn leased(&mut self) -> Option<&mut Leased<'a, S>>;
+}
+
+impl<'a, S: Store> MayLead<'a, S> for Turn<'a, S> {
+    fn leased(&mut self) -> Option<&mut Leased<'a, S>> {
+        match self {
+            Turn::Lead(_, leased) => Some(leased),
+            Turn::LeadHere(..) | Turn::Alone(_) => None,
+        }
+    }
+}
+
+/// A slot that is asked for.
+struct Asking<'a, S: Store> {
+    at: usize,
+    over: Over,
+    leased: Leased<'a, S>,
+}
+
+impl<'a, S: Store> MayLead<'a, S> for Asking<'a, S> {
+    fn leased(&mut self) -> Option<&mut Leased<'a, S>> {
+        Some(&mut self.leased)
+    }
+}
+
+/// Leases of one call. Those that stand when this is dropped, by cancellation or a panic, are given
+/// back together.
+struct Held<'a, S: Store, L: MayLead<'a, S>> {
+    store: &'a S,
+    all: Vec<L>,
+}
+
+impl<'a, S: Store, L: MayLead<'a, S>> Held<'a, S, L> {
+    fn give_back(&mut self, release: Release) {
+        let mut leases = Vec::new();
+        for leased in self.all.iter_mut().filter_map(L::leased) {
+            if leased.stands(false) {
+                leases.push((leased.key().clone(), *leased.lease(), release));
+            }
+        }
+        if !leases.is_empty() {
+            self.store.abandon_many(leases);
+        }
+    }
+}
+
+impl<'a, S: Store, L: MayLead<'a, S>> Drop for Held<'a, S, L> {
+    fn drop(&mut self) {
+        // Before the followers are told, who look at the slots then.
+        self.give_back(Release::Pause(if thread::panicking() { PAUSE_MILLIS } else { 0 }));
     }
 }
 
@@ -109,17 +165,17 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 keys.push(usable(plan.function, key));
             }
         }
-        let began = Instant::now();
         let mut call = Call {
             ids: &ids,
             keys: &keys,
             places: &places,
             found: ids.iter().map(|_| None).collect(),
             beside: Vec::new(),
-            began,
-            until: began.checked_add(lease(plan)).unwrap_or(began),
+            began: Instant::now(),
+            patience: lease(plan),
         };
-        for round in 1..=ROUNDS {
+        let mut round = 1;
+        loop {
             let open = call.open();
             if open.is_empty() {
                 break;
@@ -127,7 +183,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             let Turns { mut computed, waiting } = if anew {
                 self.turns_anew(plan, &keys, &open).await
             } else {
-                let is_last = round == ROUNDS || (round > 1 && Instant::now() >= call.until);
+                let is_last = round >= ROUNDS || call.patience.is_zero();
                 self.turns(plan, &mut call, &open, is_last).await
             };
             if !computed.is_empty() {
@@ -137,7 +193,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 let ids = computed.iter().map(|turn| ids[turn.at()].clone()).collect();
                 self.compute_all(plan, &mut call, computed, Instant::now(), body(ids)).await?;
             }
-            self.wait_for_all(plan, &mut call, waiting).await;
+            let was_cancelled = self.wait_for_all(plan, &mut call, waiting).await;
+            round += usize::from(!was_cancelled);
         }
         let Call { found, mut beside, .. } = call;
         let mut pairs: Vec<_> = ids.into_iter().zip(found).filter_map(|(id, found)| Some((id, found??))).collect();
@@ -187,11 +244,12 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let mut leases = Vec::with_capacity(asked.len());
         for ((at, key, over, _), seal) in asked.into_iter().zip(seals) {
             match seal.and_then(|seal| self.claim(plan, key, seal).request(Lease::new)) {
-                Ok(leased) => leases.push((at, key, over, leased)),
+                Ok(leased) => leases.push(Asking { at, over, leased }),
                 Err(error) => away.push((at, key, error)),
             }
         }
-        for (at, key, taken, leased) in self.take_all(leases).await {
+        for (at, taken, leased) in self.take_all(leases).await {
+            let key = leased.key();
             match taken {
                 Ok(Acquired::Taken) => {
                     count(&counters.misses);
@@ -243,25 +301,24 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let seals = self.seals(usable.iter().map(|(_, key)| (*key, None))).await;
         let mut leases = Vec::with_capacity(usable.len());
         for ((at, key), seal) in usable.into_iter().zip(seals) {
+            // Before its own flight is one of them, which what is called in the body is to find.
+            self.cache.flights().void(key);
             match seal.and_then(|seal| self.claim(plan, key, seal).request(Lease::new)) {
-                Ok(leased) => {
-                    self.cache.flights().void(key);
-                    leases.push((at, key, Over::Anything, leased));
-                }
+                Ok(leased) => leases.push(Asking { at, over: Over::Anything, leased }),
                 Err(error) => {
                     tell(plan.function, key, &error);
                     turns.computed.push(Turn::Alone(at));
                 }
             }
         }
-        for (at, key, taken, leased) in self.take_all(leases).await {
+        for (at, taken, leased) in self.take_all(leases).await {
             turns.computed.push(match taken {
                 Ok(_) => {
                     count(&self.cache.counters().refreshes);
                     Turn::Lead(at, leased)
                 }
                 Err(error) => {
-                    tell(plan.function, key, &error);
+                    tell(plan.function, leased.key(), &error);
                     Turn::Alone(at)
                 }
             });
@@ -297,22 +354,26 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// Takes slots; a lease that was not granted is not to be used.
     async fn take_all<'a>(
-        &self,
-        leases: Vec<(usize, &'a Key, Over, Leased<'a, S>)>,
-    ) -> Vec<(usize, &'a Key, Result<Acquired, Error>, Leased<'a, S>)> {
+        &'a self,
+        leases: Vec<Asking<'a, S>>,
+    ) -> Vec<(usize, Result<Acquired, Error>, Leased<'a, S>)> {
         if leases.is_empty() {
             return Vec::new();
         }
-        let asked: Vec<Asked<'_>> = leases
-            .iter()
-            .map(|(_, key, over, leased)| Asked { key, lease: *leased.lease(), over: over.clone() })
-            .collect();
+        let mut held = Held { store: &self.store, all: leases };
+        let asked = held.all.iter().map(|Asking { over, leased, .. }| Asked {
+            key: leased.key(),
+            lease: *leased.lease(),
+            over: over.clone(),
+        });
+        let asked: Vec<Asked<'_>> = asked.collect();
         let taken = self.store.take_many(&asked).await;
         drop(asked);
-        let taken = leases.into_iter().zip(taken).map(|((at, key, _, mut leased), taken)| {
+        let leases = std::mem::take(&mut held.all);
+        let taken = leases.into_iter().zip(taken).map(|(Asking { at, mut leased, .. }, taken)| {
             // The store cleans up after a request that failed.
             leased.stands(matches!(taken, Ok(Acquired::Taken)));
-            (at, key, taken, leased)
+            (at, taken, leased)
         });
         taken.collect()
     }
@@ -363,47 +424,49 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         turns.add(at, key, None, role);
     }
 
-    /// Runs the body for the ids that this call computes, and stores what it returns.
-    async fn compute_all<K, V, E>(
-        &self,
+    /// Runs the body for the ids that this call computes, and stores what it returns. No value is
+    /// borrowed across an await: it need not be `Sync`.
+    async fn compute_all<'a, K, V, E>(
+        &'a self,
         plan: &Plan<V>,
         call: &mut Call<'_, K, V>,
-        mut turns: Vec<Turn<'_, S>>,
+        turns: Vec<Turn<'a, S>>,
         started: Instant,
         body: impl Future<Output = Result<Vec<(K, V)>, E>>,
     ) -> Result<(), E>
     where
         K: Eq + Hash,
     {
-        let pairs = match self.run_under(&mut turns, body).await {
+        let mut turns = Held { store: &self.store, all: turns };
+        let pairs = match self.run_under(&mut turns.all, body).await {
             Ok(pairs) => pairs,
             Err(error) => {
-                self.give_all_back(turns);
+                self.fail_all(turns);
                 return Err(error);
             }
         };
-        let mut turn_at: Vec<Option<usize>> = vec![None; call.ids.len()];
-        for (index, turn) in turns.iter().enumerate() {
-            turn_at[turn.at()] = Some(index);
-        }
-        // With whether the value stands for all that there is of its id.
-        let mut values: Vec<(Option<V>, bool)> = turns.iter().map(|_| (None, true)).collect();
-        for (id, value) in pairs {
-            match call.places.get(&id).map(|at| (*at, turn_at[*at])) {
-                Some((_, Some(index))) => match &mut values[index] {
-                    (place @ None, _) => *place = Some(value),
-                    (Some(_), is_whole) => {
-                        *is_whole = false;
-                        call.beside.push((id, value));
-                    }
-                },
-                // Somebody else computes it, or it was found: either is as good.
-                Some((at, None)) => drop(call.found[at].get_or_insert(Some(value))),
-                None => call.beside.push((id, value)),
+        let values = sorted(call, &turns.all, pairs);
+        let names = own_names(plan, &turns.all, &values);
+        let own = match plan.tags {
+            Some(_) => self.own_of_all(plan, names).await,
+            None => turns.all.iter().map(|_| Some(OwnTags::default())).collect(),
+        };
+        let ended = self.seal_all(plan, &turns.all, &values, &own, started);
+        if !ended.is_empty() {
+            // Dropped here, half-way, the leases give their slots back: whatever was applied.
+            let done = self.store.end_many(&ended).await;
+            for (ended, done) in ended.iter().zip(&done) {
+                if matches!(ended.end, End::Fill(..)) {
+                    self.count_fill(done);
+                }
+            }
+            drop(ended);
+            // The store cleans up after a fill that failed.
+            for leased in turns.all.iter_mut().filter_map(MayLead::leased) {
+                leased.stands(false);
             }
         }
-        self.store_all(plan, &mut turns, &values, started).await;
-        for (turn, (value, _)) in turns.into_iter().zip(values) {
+        for (turn, (value, _)) in turns.all.iter().zip(values) {
             call.found[turn.at()] = Some(value);
         }
         Ok(())
@@ -433,17 +496,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// The body failed.
-    fn give_all_back(&self, mut turns: Vec<Turn<'_, S>>) {
-        let mut leases = Vec::new();
-        for turn in &mut turns {
-            if let Turn::Lead(_, leased) = turn {
-                leases.push((leased.key().clone(), *leased.lease(), Release::Pause(PAUSE_MILLIS)));
-                leased.stands(false);
-            }
-        }
+    fn fail_all<'a>(&self, mut turns: Held<'a, S, Turn<'a, S>>) {
         // First: followers that get nothing from this find the slots free.
-        self.store.abandon_many(leases);
-        for turn in turns {
+        turns.give_back(Release::Pause(PAUSE_MILLIS));
+        for turn in &turns.all {
             match turn {
                 Turn::Lead(_, leased) => leased.publish(Outcome::Failed),
                 Turn::LeadHere(_, leader) => leader.publish(Outcome::Failed),
@@ -452,17 +508,18 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
     }
 
-    /// Stores values, or gives leases back, in one round trip.
-    async fn store_all<V>(
+    /// Gives followers what was computed, and finds out how each lease ends: a value is stored, or
+    /// the slot is given back.
+    fn seal_all<'a, V>(
         &self,
         plan: &Plan<V>,
-        turns: &mut [Turn<'_, S>],
-        values: &[(Option<V>, bool)],
+        turns: &[Turn<'a, S>],
+        values: &[Computed<V>],
+        own: &[Option<OwnTags>],
         started: Instant,
-    ) {
-        let own = self.own_of_all(plan, turns, values).await;
-        let mut ended: Vec<Ended<'_>> = Vec::with_capacity(turns.len());
-        for ((turn, (value, is_whole)), own) in turns.iter().zip(values).zip(&own) {
+    ) -> Vec<Ended<'a>> {
+        let mut ended = Vec::with_capacity(turns.len());
+        for ((turn, (value, is_whole)), own) in turns.iter().zip(values).zip(own) {
             let share = |key: &Key, is_followed| match value {
                 Some(value) if *is_whole => unstored(plan, key, is_followed, value),
                 Some(_) => Outcome::Unshared,
@@ -491,44 +548,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 Turn::Alone(_) => {}
             }
         }
-        if ended.is_empty() {
-            return;
-        }
-        // Dropped here, half-way, the leases give their slots back: whatever was applied.
-        let done = self.store.end_many(&ended).await;
-        for (ended, done) in ended.iter().zip(&done) {
-            if matches!(ended.end, End::Fill(..)) {
-                self.count_fill(done);
-            }
-        }
-        for turn in turns {
-            if let Turn::Lead(_, leased) = turn {
-                // The store cleans up after a fill that failed.
-                leased.stands(false);
-            }
-        }
+        ended
     }
 
     /// The tags that values have of their own, with their stamps: `None` where they cannot be had.
-    async fn own_of_all<V>(
-        &self,
-        plan: &Plan<V>,
-        turns: &[Turn<'_, S>],
-        values: &[(Option<V>, bool)],
-    ) -> Vec<Option<OwnTags>> {
-        let untagged = || values.iter().map(|_| Some(OwnTags::default())).collect();
-        if plan.tags.is_none() {
-            return untagged();
-        }
-        let names = turns.iter().zip(values).map(|(turn, (value, _))| match (turn, value) {
-            (Turn::Lead(_, leased), Some(value)) => {
-                let names = own_tags(plan, value);
-                let keys: Vec<String> = names.iter().map(|name| leased.key().tag_key(name)).collect();
-                (Some(leased.key()), names, keys)
-            }
-            _ => (None, Vec::new(), Vec::new()),
-        });
-        let names: Vec<_> = names.collect();
+    async fn own_of_all<V>(&self, plan: &Plan<V>, names: Vec<OwnNames<'_>>) -> Vec<Option<OwnTags>> {
         let stamps = self.stamps(names.iter().flat_map(|(_, _, keys)| keys).collect()).await;
         let told = names.iter().find_map(|(key, ..)| *key);
         match (stamps, told) {
@@ -543,28 +567,61 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 });
                 own.collect()
             }
-            (Err(error), Some(key)) => {
-                tell(plan.function, key, &error);
-                values.iter().map(|_| None).collect()
+            (Err(error), key) => {
+                if let Some(key) = key {
+                    tell(plan.function, key, &error);
+                }
+                names.iter().map(|_| None).collect()
             }
-            (Err(_), None) => untagged(),
         }
     }
 
-    /// Waits for what others compute. What cannot be had from them stays open.
-    async fn wait_for_all<K, V>(&self, plan: &Plan<V>, call: &mut Call<'_, K, V>, waiting: Vec<Waiting<'_>>) {
-        let (mut foreign, here): (Vec<_>, Vec<_>) =
+    /// Waits for what others compute; whether one of them was cancelled. What cannot be had from them
+    /// stays open.
+    async fn wait_for_all<K, V>(
+        &self,
+        plan: &Plan<V>,
+        call: &mut Call<'_, K, V>,
+        mut waiting: Vec<Waiting<'_>>,
+    ) -> bool {
+        // A body may have returned more than it was asked for.
+        waiting.retain(|waiting| call.found[waiting.at].is_none());
+        if waiting.is_empty() {
+            return false;
+        }
+        let began = Instant::now();
+        let until = began.checked_add(call.patience).unwrap_or(began);
+        let (foreign, here): (Vec<_>, Vec<_>) =
             waiting.into_iter().partition(|waiting| waiting.follower.flight().is_foreign());
+        let mut was_cancelled = false;
         for Waiting { at, key, token, follower } in here {
-            if let Some(Outcome::Value(bytes)) = self.wait(key, token, &follower, call.until).await
-                && let Some(found) = self.shared_for(plan, key, &bytes)
-            {
-                count(&self.cache.counters().shared);
-                call.found[at].get_or_insert(found);
+            match self.wait(key, token, &follower, until).await {
+                Some(Outcome::Value(bytes)) => {
+                    if let Some(found) = self.shared_for(plan, key, &bytes) {
+                        count(&self.cache.counters().shared);
+                        call.found[at] = Some(found);
+                    }
+                }
+                // Without a token it may be one that was never granted.
+                Some(Outcome::Abandoned) => was_cancelled |= token.is_some(),
+                _ => {}
             }
         }
+        self.wait_for_foreign(plan, call, foreign, until).await;
+        call.patience = call.patience.saturating_sub(began.elapsed());
+        was_cancelled
+    }
+
+    /// Waits for what other processes compute.
+    async fn wait_for_foreign<K, V>(
+        &self,
+        plan: &Plan<V>,
+        call: &mut Call<'_, K, V>,
+        mut foreign: Vec<Waiting<'_>>,
+        until: Instant,
+    ) {
         while let Some(first) = foreign.first() {
-            if self.wait(first.key, first.token, &first.follower, call.until).await.is_none() {
+            if self.wait(first.key, first.token, &first.follower, until).await.is_none() {
                 return;
             }
             // Who has ended one has ended others of them, too: one look tells.
@@ -576,7 +633,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 match self.look_for(plan, waiting.key, read) {
                     Look::Fresh(_, found) | Look::Old(_, found) => {
                         count(&self.cache.counters().hits);
-                        call.found[waiting.at].get_or_insert(found);
+                        call.found[waiting.at] = Some(found);
                     }
                     Look::Missing(Missing::Leased(token)) if Some(token) == waiting.token && waiting.at != ended => {
                         left.push(waiting);
@@ -611,6 +668,53 @@ impl<'a, S: Store> Turns<'a, S> {
             None => self.computed.push(Turn::Alone(at)),
         }
     }
+}
+
+/// What the body returned for an id, and whether that is all of it.
+type Computed<V> = (Option<V>, bool);
+
+/// Finds out which value is that of which turn. The others are returned as they are.
+fn sorted<K: Eq + Hash, V, S: Store>(
+    call: &mut Call<'_, K, V>,
+    turns: &[Turn<'_, S>],
+    pairs: Vec<(K, V)>,
+) -> Vec<Computed<V>> {
+    let mut turn_at: Vec<Option<usize>> = vec![None; call.ids.len()];
+    for (index, turn) in turns.iter().enumerate() {
+        turn_at[turn.at()] = Some(index);
+    }
+    let mut values: Vec<Computed<V>> = turns.iter().map(|_| (None, true)).collect();
+    for (id, value) in pairs {
+        match call.places.get(&id).map(|at| (*at, turn_at[*at])) {
+            Some((_, Some(index))) => match &mut values[index] {
+                (place @ None, _) => *place = Some(value),
+                (Some(_), is_whole) => {
+                    *is_whole = false;
+                    call.beside.push((id, value));
+                }
+            },
+            // Somebody else computes it, or it was found: either is as good.
+            Some((at, None)) => drop(call.found[at].get_or_insert(Some(value))),
+            None => call.beside.push((id, value)),
+        }
+    }
+    values
+}
+
+/// The tags that a value has of its own: their names, and the keys of their stamps. With the value's
+/// key, if it is to be stored.
+type OwnNames<'a> = (Option<&'a Key>, Vec<String>, Vec<String>);
+
+fn own_names<'a, V, S: Store>(plan: &Plan<V>, turns: &[Turn<'a, S>], values: &[Computed<V>]) -> Vec<OwnNames<'a>> {
+    let names = turns.iter().zip(values).map(|(turn, (value, _))| match (turn, value) {
+        (Turn::Lead(_, leased), Some(value)) => {
+            let names = own_tags(plan, value);
+            let keys = names.iter().map(|name| leased.key().tag_key(name)).collect();
+            (Some(leased.key()), names, keys)
+        }
+        _ => (None, Vec::new(), Vec::new()),
+    });
+    names.collect()
 }
 
 /// A stored `None` is an id without a value, unless the value's type has a `None` of its own.

@@ -160,9 +160,9 @@ impl<'a, S: Store> Leased<'a, S> {
         &mut self.leader
     }
 
-    /// Whether there is a lease to give back.
-    pub(crate) fn stands(&mut self, stands: bool) {
-        self.standing = stands;
+    /// Whether there is a lease to give back, from here on; whether there was one.
+    pub(crate) fn stands(&mut self, stands: bool) -> bool {
+        std::mem::replace(&mut self.standing, stands)
     }
 
     /// Leaves the slot to whoever empties it next; followers look for themselves.
