@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::mem::{Discriminant, discriminant};
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::time::Instant;
 
 use ::redis::{Cmd, Pipeline, Value};
@@ -34,6 +34,25 @@ impl Forms {
         let in_hash = matches!(key.address(), Address::Field { .. });
         let over = over.filter(|_| !in_hash).map(discriminant);
         if self.0.insert((in_hash, over)) { Form::Text } else { Form::Hash }
+    }
+}
+
+/// The replies, unless one of them says that the server is not to be asked now. What is said of one
+/// slot, or of writes, is left to whoever reads them.
+fn sound(replies: Vec<Value>) -> Result<Vec<Value>, Fault> {
+    let fault_of = |reply: &Value| match reply {
+        Value::ServerError(error) => Some(Fault::from(error)),
+        _ => None,
+    };
+    let is_of_all = |fault: &Fault| match fault.blame {
+        Blame::Role | Blame::Connection | Blame::Closed => true,
+        // A command may be forbidden that another one does without.
+        Blame::Server => fault.error.kind() != ErrorKind::Auth,
+        _ => false,
+    };
+    match replies.iter().filter_map(fault_of).find(is_of_all) {
+        Some(fault) => Err(fault),
+        None => Ok(replies),
     }
 }
 
@@ -162,16 +181,22 @@ impl<T: Transport> RedisStore<T> {
             pipeline.cmd("TIME");
             Request::Once(pipeline)
         };
-        let read = |reply: Reply| Ok(reply.all_timed(self.shared()));
+        let is_partly_granted = AtomicBool::new(false);
+        let read = |reply: Reply| {
+            let replies = reply.all_timed(self.shared());
+            let is_grant = |reply: &Value| matches!(reply, Value::Okay | Value::Nil | Value::Int(1..));
+            is_partly_granted.store(replies.iter().any(is_grant), Relaxed);
+            sound(replies)
+        };
         let outcome = self.exchange(epoch, build, read, self.part_deadline()).await;
-        if outcome.as_ref().is_err_and(Fault::may_have_arrived) {
+        if outcome.as_ref().is_err_and(|fault| fault.may_have_arrived() || is_partly_granted.load(Relaxed)) {
             // One that may have arrived, or may still, is given back.
             let asked = slots.iter().map(|slot| (slot.key.clone(), slot.lease, Release::Pause(0)));
             self.abandon_all(asked.collect());
         }
-        let replies = self.written(outcome)?;
+        let replies = self.part_written(outcome)?;
         let now = self.shared().health.clock.now();
-        let mut told = false;
+        let mut refused = false;
         let taken = slots.iter().zip(replies).map(|(slot, reply)| {
             let taken = checked(reply).and_then(|reply| commands::taken(reply, now));
             taken.map_err(|fault| {
@@ -179,20 +204,32 @@ impl<T: Transport> RedisStore<T> {
                 if is_refused(&fault) && matches!(slot.over, Over::Nothing) {
                     self.deny(Features::SET_NX_GET);
                 }
-                self.refused_write(fault, &mut told)
+                self.refused_write(fault, &mut refused)
             })
         });
         let taken: Vec<_> = taken.collect();
+        self.wrote_unless(refused);
         self.shared().pending.delivered(&settled);
         Ok(taken)
     }
 
+    /// As `written`, before the replies are looked at.
+    fn part_written<R>(&self, outcome: Result<R, Fault>) -> Result<R, Error> {
+        outcome.or_else(|fault| self.written(Err(fault)))
+    }
+
     /// As `written`, of one command among others: the server's health hears of the first alone.
-    fn refused_write(&self, fault: Fault, told: &mut bool) -> Error {
-        if !std::mem::replace(told, true) {
+    fn refused_write(&self, fault: Fault, refused: &mut bool) -> Error {
+        if fault.blame == Blame::Writes && !std::mem::replace(refused, true) {
             self.shared().health.write_failed(&fault);
         }
         self.told(fault)
+    }
+
+    fn wrote_unless(&self, refused: bool) {
+        if !refused {
+            self.shared().health.wrote();
+        }
     }
 
     pub(super) async fn end_all(&self, slots: &[Ended<'_>]) -> Vec<Result<bool, Error>> {
@@ -253,11 +290,11 @@ impl<T: Transport> RedisStore<T> {
             }
             Request::Many(pipeline)
         };
-        let outcome = self.exchange_sized(epoch, size, build, |reply| Ok(reply.all()), self.part_deadline()).await;
-        let replies = self.written(outcome)?;
+        let outcome = self.exchange_sized(epoch, size, build, |reply| sound(reply.all()), self.part_deadline()).await;
+        let replies = self.part_written(outcome)?;
         let features = Features::from_bits(sent_with.load(Relaxed));
         let mut replies = replies.into_iter();
-        let (mut ended, mut told) = (Vec::with_capacity(slots.len()), false);
+        let (mut ended, mut refused) = (Vec::with_capacity(slots.len()), false);
         for (slot, voided) in slots.iter().zip(&voided) {
             let is_ahead = match &slot.end {
                 End::Fill(value, _) if !voided => Way::of(features, slot.key, &slot.lease, value) == Way::Ahead,
@@ -267,15 +304,16 @@ impl<T: Transport> RedisStore<T> {
             let done = commands::filled(replies.next().unwrap_or_default());
             let outcome = match sent.and(done) {
                 Ok(done) => Ok(done && !(*voided && matches!(slot.end, End::Fill(..)))),
-                Err(fault) => self.end_otherwise(slot, fault, &mut told).await,
+                Err(fault) => self.end_otherwise(slot, fault, &mut refused).await,
             };
             ended.push(outcome);
         }
+        self.wrote_unless(refused);
         Ok(ended)
     }
 
     /// What can still be done where a part of a pipeline was refused.
-    async fn end_otherwise(&self, slot: &Ended<'_>, fault: Fault, told: &mut bool) -> Result<bool, Error> {
+    async fn end_otherwise(&self, slot: &Ended<'_>, fault: Fault, refused: &mut bool) -> Result<bool, Error> {
         let End::Fill(value, ttl) = &slot.end else { return Err(self.told(fault)) };
         let is_otherwise_possible =
             is_refused(&fault) || (fault.blame, fault.error.kind()) == (Blame::Server, ErrorKind::Auth);
@@ -284,7 +322,7 @@ impl<T: Transport> RedisStore<T> {
             return self.fill(slot.key, &slot.lease, value.clone(), *ttl, self.part_deadline()).await;
         }
         self.abandon(slot.key, &slot.lease, Release::Pause(0));
-        Err(self.refused_write(fault, told))
+        Err(self.refused_write(fault, refused))
     }
 
     pub(super) async fn renew_all(&self, leases: &[(Key, Lease)]) -> Vec<Result<bool, Error>> {
@@ -297,7 +335,7 @@ impl<T: Transport> RedisStore<T> {
                 }
                 Request::Many(pipeline)
             };
-            let read = |reply: Reply| Ok(reply.all());
+            let read = |reply: Reply| sound(reply.all());
             let outcome = match self.admit() {
                 Ok(epoch) => {
                     let replies = self.exchange(epoch, build, read, self.part_deadline()).await;
@@ -340,7 +378,7 @@ impl<T: Transport> RedisStore<T> {
                 };
                 let by = store.part_deadline();
                 let outcome = match store.admit() {
-                    Ok(epoch) => store.exchange(epoch, build, |reply: Reply| Ok(reply.all()), by).await.is_ok(),
+                    Ok(epoch) => store.exchange(epoch, build, |reply: Reply| sound(reply.all()), by).await.is_ok(),
                     Err(_) => false,
                 };
                 if !outcome {
