@@ -174,6 +174,10 @@ mod tests;
 /// the hash, in which each has fields of its own. `key = …` is the field then. A hash lives on one
 /// server of a cluster, so a group is for entries that belong together, not for all of a kind.
 ///
+/// A hit is one `HMGET`. Each entry has a lifetime of its own, and the hash lives as long as the
+/// longest. What is written goes through a script, which copies it: values of many kilobytes are
+/// better off with keys of their own.
+///
 /// # Tags
 ///
 /// ```
@@ -206,7 +210,12 @@ mod tests;
 /// A tag is a template over the parameters, like that of a key, with nothing in front of it: the
 /// same text is the same tag in every function. What an entry cannot know is no part of one: the
 /// tag of a skipped parameter is an error. One closure of the value, or the path of a function, may
-/// return more of them, as a collection of `String`.
+/// return more of them, as a collection of `String`. A placeholder stands in a tag as `format!` would
+/// write it: `"org:{org_id}"` is `"org:7"` for the number and for the text.
+///
+/// An invalidation is one command, whatever the number of entries. A hit costs no further round trip,
+/// and the tags of a closure one. An invalidation also voids the computations under way; those under
+/// the tags of a closure it cannot, since the tags are known only when the body has returned.
 ///
 /// # Batches
 ///
@@ -236,6 +245,11 @@ mod tests;
 /// The body gets the ids that are missing, and may run more than once, for some of them each time:
 /// all other arguments are cloned for it, and `&mut` is refused. An id that it leaves out of the map
 /// has no value, and is remembered as such with `none_ttl`. Its error is the whole call's.
+///
+/// A batch takes one round trip to read, and where ids are missing one to lease them and one to
+/// store what the body returned; above 1,024 ids, several of each. Batches that overlap, and calls of
+/// a function with the same `key`, compute each id once. With `key = "user:{id}"` a batch of `User`s
+/// and a function that returns `User`, `Option<User>` or a `Result` of one share entries.
 ///
 /// What needs a single value is not for a batch: `refresh_ahead`, `stale_while_revalidate`,
 /// `stale_if_error`, `share_errors`, nor is `siblings = off`.
