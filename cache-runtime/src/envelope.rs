@@ -360,11 +360,12 @@ pub(crate) fn mark(value: &mut [u8], token: Option<Token>, until: u64) {
 /// if it is over. A lease has its end behind its token there, and a value in the place of the mark.
 pub(crate) fn from_field(mut bytes: Vec<u8>, mark: Option<&[u8]>, now: u64) -> Option<Vec<u8>> {
     let end = match bytes.as_slice() {
-        [LEASE, FORMAT, ..] if bytes.len() >= LEASE_LEN + UNTIL.len() => LEASE_LEN..LEASE_LEN + UNTIL.len(),
+        // One that has no end would be waited for in vain.
+        [LEASE, FORMAT, ..] => LEASE_LEN..LEASE_LEN + UNTIL.len(),
         [VALUE, FORMAT, ..] if bytes.len() >= HEAD_LEN => UNTIL,
         _ => return Some(bytes),
     };
-    if number(&bytes[end.clone()]).unwrap_or(0) <= now {
+    if bytes.get(end.clone()).and_then(number).unwrap_or(0) <= now {
         return None;
     }
     if end == UNTIL {
@@ -392,6 +393,15 @@ pub(crate) fn head(bytes: &[u8]) -> Head {
             Head::Value(Mark { id: Token::at(bytes, 2), token, until: number(&bytes[UNTIL]).unwrap_or(0) })
         }
         _ => Head::Other,
+    }
+}
+
+/// Whether a lease or a value, of which nothing is verified, is of these stamps and no others.
+pub(crate) fn is_sealed(bytes: &[u8], seal: Seal) -> bool {
+    match head(bytes) {
+        Head::Lease(_, held) => held == seal,
+        Head::Value(_) => bytes.len() >= HEADER_LEN && u64_at(bytes, 66) == seal.0 && bytes[102] & OWN_TAGS == 0,
+        Head::Other => true,
     }
 }
 

@@ -166,8 +166,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                         };
                         match claim.take(&over, by).await? {
                             (Acquired::Taken, leased) => return Ok(Turn::Lead(leased)),
-                            // Of other stamps than its own tags' nothing is known that is new.
-                            (Acquired::Held(bytes), _) if envelope::own_tags(&bytes).is_empty() => {
+                            // Where it is of other stamps than these, they may be out of date.
+                            (Acquired::Held(bytes), _) if envelope::is_sealed(&bytes, stamped) => {
                                 break Read { bytes: Some(bytes), seal, own_seal: Some(Seal::default()) };
                             }
                             (Acquired::Held(_) | Acquired::Changed, _) => break self.store.read(key, by).await?,

@@ -12,18 +12,18 @@ local hash, verb, field, expires = KEYS[1], ARGV[1], ARGV[2], ARGV[3] == '1'
 local companion = field .. '\0r'
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
--- Whatever is written below: an end that is none yet is not one that is for ever.
-local existed = redis.call('EXISTS', hash) == 1
 
 -- Without `%d`, which is narrower than that where a `long` has 32 bits.
 local function digits(millis) return string.format('%016.0f', math.min(millis, 9999999999999999)) end
 local function number(text) return tonumber(string.match(text, '^%d+$') or '0') end
 
+-- What has another front is of a later version, or not ours: no end is known of it.
+local function is_lease(bytes) return string.sub(bytes, 1, 2) == 'L\1' end
+local function is_value(bytes) return #bytes >= 50 and string.sub(bytes, 1, 2) == 'V\1' end
+
 local function is_over(bytes)
-  local first = string.sub(bytes, 1, 1)
-  if first == 'L' then return #bytes >= 34 and number(string.sub(bytes, 19, 34)) <= now end
-  if first == 'V' then return #bytes >= 50 and number(string.sub(bytes, 35, 50)) <= now end
-  return false
+  if is_lease(bytes) then return #bytes < 34 or number(string.sub(bytes, 19, 34)) <= now end
+  return is_value(bytes) and number(string.sub(bytes, 35, 50)) <= now
 end
 
 -- What the field holds.
@@ -42,9 +42,8 @@ end
 
 -- The first bytes of a key of its own that held the same, and its length.
 local function as_key(bytes)
-  local first = string.sub(bytes, 1, 1)
-  if first == 'L' then return string.sub(bytes, 1, 18) .. string.sub(bytes, 35), #bytes - 16 end
-  if first == 'V' and #bytes >= 50 then
+  if is_lease(bytes) then return string.sub(bytes, 1, 18) .. string.sub(bytes, 35), #bytes - 16 end
+  if is_value(bytes) then
     return string.sub(bytes, 1, 18) .. mark() .. string.sub(bytes, 51, 64), #bytes
   end
   return string.sub(bytes, 1, 64), #bytes
@@ -57,22 +56,24 @@ local function expire(name, millis)
   if type(done) == 'table' and done.err then expires = false end
 end
 
--- The hash lives as long as the longest-lived of its fields.
-local function keep(millis)
+-- The hash lives as long as the longest-lived of its fields. One that is new has no end yet, which
+-- is not one that is for ever.
+local function keep(millis, is_new)
   if millis == 0 then
     redis.call('PERSIST', hash)
     return
   end
   local left = redis.call('PTTL', hash)
-  if not existed or (left >= 0 and left < millis) then redis.call('PEXPIRE', hash, millis) end
+  if is_new or (left >= 0 and left < millis) then redis.call('PEXPIRE', hash, millis) end
 end
 
 -- 0 is for ever.
 local function put(bytes, millis)
+  local is_new = redis.call('EXISTS', hash) == 0
   redis.call('HSET', hash, field, bytes)
   redis.call('HDEL', hash, companion)
   if millis > 0 then expire(field, millis) end
-  keep(millis)
+  keep(millis, is_new)
 end
 
 local function lease(bytes, millis)
