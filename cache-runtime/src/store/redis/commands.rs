@@ -134,10 +134,13 @@ pub(super) fn removals<'a>(names: impl IntoIterator<Item = &'a str>) -> (Pipelin
 
 /// How many entries the commands of [`removals`] have removed.
 pub(super) fn removed(replies: Vec<Value>, counts: &[bool]) -> Result<u64, Fault> {
-    replies.into_iter().zip(counts).try_fold(0, |sum, (reply, counts)| match checked(reply)? {
-        Value::Int(count) if *counts => Ok(sum + u64::try_from(count).unwrap_or(0)),
-        Value::Int(count) => Ok(sum + u64::from(count > 0)),
-        _ => Err(Fault::unexpected("UNLINK")),
+    replies.into_iter().zip(counts).try_fold(0, |sum, (reply, counts)| match checked(reply) {
+        Ok(Value::Int(count)) if *counts => Ok(sum + u64::try_from(count).unwrap_or(0)),
+        Ok(Value::Int(count)) => Ok(sum + u64::from(count > 0)),
+        Ok(_) => Err(Fault::unexpected("UNLINK")),
+        // Something else is in the hash's place: there is no entry to remove.
+        Err(fault) if !counts && fault.error.kind() == ErrorKind::WrongType => Ok(sum),
+        Err(fault) => Err(fault),
     })
 }
 
