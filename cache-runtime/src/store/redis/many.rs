@@ -172,6 +172,8 @@ impl<T: Transport> RedisStore<T> {
     async fn take_part(&self, slots: &[Asked<'_>]) -> Result<Vec<Result<Acquired, Error>>, Error> {
         let epoch = self.admit_write()?;
         let anything = slots.iter().filter(|slot| matches!(slot.over, Over::Anything));
+        self.settle(epoch, anything.clone().flat_map(|slot| slot.key.concerned_by().skip(1)), self.part_deadline())
+            .await?;
         let settled = self.shared().pending.find_all(anything.map(|slot| slot.key.as_str()));
         let build = |features| {
             let (mut forms, mut pipeline) = (Forms::default(), Pipeline::with_capacity(slots.len() + 1));

@@ -70,6 +70,7 @@ impl<T: Transport> Store for RedisStore<T> {
 
     async fn stamp(&self, tags: &[String], by: Instant) -> Result<Vec<Bytes>, Error> {
         let epoch = self.admit_write()?;
+        self.settle(epoch, tags.iter().map(String::as_str), by).await?;
         let new: Vec<Token> = tags.iter().map(|_| Token::random()).collect::<Option<_>>().ok_or_else(Token::none)?;
         let mut form = Form::Hash;
         let outcome = loop {
@@ -107,9 +108,13 @@ impl<T: Transport> Store for RedisStore<T> {
 
     async fn take(&self, key: &Key, lease: &Lease, over: &Over, by: Instant) -> Result<Acquired, Error> {
         let epoch = self.admit_write()?;
-        // It does away with what was there, as they would.
         let settled = match over {
-            Over::Anything => self.shared().pending.find_all([key.as_str()]),
+            Over::Anything => {
+                // Of its group: nobody may read there before. Of its tags' it was stamped after.
+                self.settle(epoch, key.concerned_by().skip(1), by).await?;
+                // It does away with what was there, as they would.
+                self.shared().pending.find_all([key.as_str()])
+            }
             Over::Nothing | Over::Seen(_) => Vec::new(),
         };
         let build = |features, form| commands::take(features, form, key, lease, over);
@@ -129,6 +134,10 @@ impl<T: Transport> Store for RedisStore<T> {
     async fn mark(&self, key: &Key, id: Token, lease: &Lease, force: bool, by: Instant) -> Result<Marked, Error> {
         debug_assert_eq!(lease.place(), Place::Value);
         let epoch = self.admit_write()?;
+        if force {
+            // Nobody may have read it before.
+            self.settle(epoch, key.concerned_by(), by).await?;
+        }
         let build = |features, form| commands::mark(features, form, key, id, lease, force);
         let outcome = self.scripted(epoch, timed_once, build, commands::marked, by).await;
         match outcome {
@@ -277,6 +286,31 @@ impl<T: Transport> RedisStore<T> {
     pub(super) fn is_voided(&self, key: &Key) -> bool {
         let pending = &self.shared().pending;
         pending.any() && !pending.find_all(key.concerned_by()).is_empty()
+    }
+
+    /// Sends those of the undelivered invalidations first, by their names: what is stored behind them
+    /// would be refused on their account, for as long as nobody reads.
+    pub(super) async fn settle<'a>(
+        &self,
+        epoch: Epoch,
+        names: impl Iterator<Item = &'a str> + Send,
+        by: Instant,
+    ) -> Result<(), Error> {
+        let pending = &self.shared().pending;
+        let batch = pending.find_all(names);
+        if batch.is_empty() {
+            return Ok(());
+        }
+        // Boxed, as it is rare.
+        Box::pin(async {
+            let (removals, counts) = commands::removals(commands::names(&batch));
+            let build = |_| commands::request(removals.clone());
+            let read = |reply: Reply| commands::removed(reply.all(), &counts);
+            self.exchange(epoch, build, read, by).await.map_err(|fault| self.told(fault))
+        })
+        .await?;
+        pending.delivered(&batch);
+        Ok(())
     }
 
     /// A slot that is not given back makes everybody wait for nobody until its lease ends, so it is
