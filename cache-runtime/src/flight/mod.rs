@@ -179,11 +179,10 @@ impl Flights {
     /// Entries, groups and tags are invalidated in this process. Looks at all that is under way.
     pub(crate) fn void_all(&self, keys: &[Key]) {
         let names: HashSet<&str> = keys.iter().map(Key::as_str).collect();
-        let is_concerned = |key: &Key| key.concerned_by().any(|name| names.contains(name));
-        for (_, flights) in self.all().iter().filter(|(key, _)| is_concerned(key)) {
-            for flight in flights.values() {
-                flight.lock().voided = true;
-            }
+        // By the key of each: another function's key of the same text may have other tags.
+        let is_concerned = |flight: &&Arc<Flight>| flight.key.concerned_by().any(|name| names.contains(name));
+        for flight in self.all().values().flat_map(HashMap::values).filter(is_concerned) {
+            flight.lock().voided = true;
         }
     }
 
