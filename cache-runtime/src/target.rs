@@ -58,6 +58,12 @@ impl Target {
     }
 }
 
+impl From<&Target> for Target {
+    fn from(target: &Target) -> Target {
+        target.clone()
+    }
+}
+
 /// What is to be invalidated in one cache each.
 pub(crate) type ByCache = Vec<(Cache, Vec<Key>)>;
 
