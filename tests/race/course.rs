@@ -1,0 +1,130 @@
+//! What a process of a race shares, and how it judges.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+use redis_cached::Cache;
+
+use crate::processes::PROCESSES;
+use crate::subject::Found;
+use crate::support::PATIENCE;
+use crate::{All, One, Setup, Write, random};
+
+/// What each process has to see before it ends, whatever the time.
+pub(crate) const WRITES: u64 = 120;
+pub(crate) const HITS: u64 = 20;
+
+/// What readers of an id rely on.
+#[derive(Clone, Copy)]
+pub(crate) struct Floor {
+    /// Those below are stale.
+    pub(crate) version: u64,
+    /// What bodies up to this one made is stale.
+    pub(crate) number: u64,
+}
+
+pub(crate) struct Course {
+    pub(crate) server: String,
+    pub(crate) origin: String,
+    pub(crate) process: u64,
+    pub(crate) cache: Cache,
+    pub(crate) until: Instant,
+    pub(crate) setup: Setup,
+    pub(crate) counts: Counts,
+}
+
+#[derive(Default)]
+pub(crate) struct Counts {
+    reads: AtomicU64,
+    pub(crate) bodies: AtomicU64,
+    pub(crate) cancelled: AtomicU64,
+    writes: AtomicU64,
+    through: AtomicU64,
+    undelivered: AtomicU64,
+    stale: AtomicU64,
+}
+
+/// What they count, and [`hits`](redis_cached::Stats::hits).
+pub(crate) const COLUMNS: [&str; 8] =
+    ["reads", "hits", "bodies", "cancelled", "invalidations", "write-throughs", "undelivered", "stale"];
+
+impl Course {
+    pub(crate) fn row(&self) -> [u64; COLUMNS.len()] {
+        let Counts { reads, bodies, cancelled, writes, through, undelivered, stale } = &self.counts;
+        let load = |counter: &AtomicU64| counter.load(Relaxed);
+        [
+            load(reads),
+            self.cache.stats().hits,
+            load(bodies),
+            load(cancelled),
+            load(writes),
+            load(through),
+            load(undelivered),
+            load(stale),
+        ]
+    }
+
+    /// Until time is up and enough has happened.
+    pub(crate) fn goes_on(&self) -> bool {
+        let enough = self.counts.writes.load(Relaxed) >= WRITES && self.cache.stats().hits >= HITS;
+        let now = Instant::now();
+        now < self.until || (!enough && now < self.until + PATIENCE)
+    }
+
+    pub(crate) fn judge_call(&self, id: u64, floor: Floor, got: Found, how: &str) {
+        self.judge(id, if self.setup.judge_calls { floor } else { Floor { version: 0, number: 0 } }, got, how);
+    }
+
+    /// Whatever the order in which a call for many ids returns them.
+    pub(crate) fn judge_many(&self, ids: &[u64], floors: &[Floor], got: &[(u64, Found)], how: &str) {
+        assert_eq!(got.len(), ids.len(), "each of {ids:?} once");
+        for (id, got) in got {
+            let at = ids.iter().position(|asked| asked == id).expect("one that was asked for");
+            self.judge_call(*id, floors[at], *got, how);
+        }
+    }
+
+    pub(crate) fn judge(&self, id: u64, floor: Floor, got: Found, how: &str) {
+        self.counts.reads.fetch_add(1, Relaxed);
+        let is_stale = got.version < floor.version || got.number <= floor.number;
+        if is_stale && self.counts.stale.fetch_add(1, Relaxed) < 3 {
+            let (Found { version, number }, Floor { version: least, number: void }) = (got, floor);
+            eprintln!(
+                "stale: {how} of {id} got {version} and {least} was promised, of body {number} and those to {void} \
+                 were void"
+            );
+        }
+    }
+
+    pub(crate) fn note(&self, how: Write, promised: bool) {
+        let counter = match how {
+            Write::Single(One::Through) => &self.counts.through,
+            Write::Single(One::FailingThrough | One::CancelledThrough) | Write::Together(All::Cancelled) => return,
+            _ if promised => &self.counts.writes,
+            _ => &self.counts.undelivered,
+        };
+        counter.fetch_add(1, Relaxed);
+    }
+
+    /// The classes that this process writes, half of them by threads.
+    pub(crate) fn written(&self, by_thread: bool) -> impl Iterator<Item = Vec<u64>> {
+        let (process, setup) = (self.process, self.setup);
+        (0..setup.classes)
+            .filter(move |class| class % PROCESSES == process && (class / PROCESSES % 2 == 1) == by_thread)
+            .map(move |class| (class * setup.together..(class + 1) * setup.together).collect())
+    }
+
+    pub(crate) fn random_id(&self) -> u64 {
+        random(self.setup.classes * self.setup.together)
+    }
+
+    /// Some ids, each once, in any order.
+    pub(crate) fn random_ids(&self) -> Vec<u64> {
+        let mut ids: Vec<u64> = (0..self.setup.classes * self.setup.together).collect();
+        for at in (1..ids.len()).rev() {
+            ids.swap(at, random(at as u64 + 1) as usize);
+        }
+        ids.truncate(1 + random(self.setup.most) as usize);
+        ids
+    }
+}
