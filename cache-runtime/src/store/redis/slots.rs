@@ -246,8 +246,11 @@ impl<T: Transport> Store for RedisStore<T> {
         let (store, key, lease) = (self.clone(), key.clone(), *lease);
         self.core.transport.aside(async move {
             let by = Instant::now() + store.shared().timeout;
-            if store.release(&key, &lease, release, by).await.is_err() {
-                store.keep_abandoned(&key, &lease, release);
+            match store.release(&key, &lease, release, by).await {
+                // Something else is in its place, which is left alone.
+                Err(error) if error.kind() == ErrorKind::WrongType => {}
+                Err(_) => store.keep_abandoned(&key, &lease, release),
+                Ok(_) => {}
             }
         });
     }
