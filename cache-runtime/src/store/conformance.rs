@@ -1,6 +1,7 @@
 //! What every store has to do, as one suite: run over memory, and over a real server through
 //! both faces, with keys of their own and with fields of hashes.
 
+mod many;
 mod marks;
 mod tags;
 
@@ -70,6 +71,7 @@ async fn suite(store: &impl Store, expiry: &(dyn Fn(&Key) -> Option<Ttl> + Sync)
     the_clock_is_a_clock(store).await;
     marks::suite(store, expiry).await;
     tags::suite(store).await;
+    many::suite(store, expiry).await;
     if GROUPED.get() {
         groups_go_whole(store, expiry).await;
     }
@@ -274,7 +276,8 @@ mod on_a_server {
     }
 
     fn expiry(server: &Server, key: &Key) -> Option<Ttl> {
-        if GROUPED.get() {
+        // Stamps have keys of their own.
+        if key.as_str().contains(' ') {
             return field_expiry(server, key);
         }
         let left: i64 = ::redis::cmd("PTTL").arg(key.as_str()).query(&mut server.connection()).unwrap();
@@ -311,6 +314,14 @@ mod on_a_server {
         }
     }
 
+    /// Puts a list where the slot is, or its hash.
+    fn spoil(server: &Server, key: &Key) {
+        let name = key.as_str().split_once(' ').map_or(key.as_str(), |(hash, _)| hash);
+        let mut connection = server.connection();
+        ::redis::cmd("DEL").arg(name).exec(&mut connection).unwrap();
+        ::redis::cmd("RPUSH").arg(name).arg("an element").exec(&mut connection).unwrap();
+    }
+
     #[test]
     fn blocking() {
         let server = Server::start();
@@ -320,6 +331,7 @@ mod on_a_server {
             once(suite(redis.blocking(), &|key| expiry(&server, key)));
             nothing_ahead(&server);
             once(a_fill_that_fails_gives_the_value_back(redis.blocking(), &server));
+            once(many::another_type_is_told_of_its_slot_alone(redis.blocking(), |key| spoil(&server, key)));
         }
     }
 
@@ -333,6 +345,7 @@ mod on_a_server {
             runtime.block_on(suite(redis.tokio(), &|key| expiry(&server, key)));
             nothing_ahead(&server);
             runtime.block_on(a_fill_that_fails_gives_the_value_back(redis.tokio(), &server));
+            runtime.block_on(many::another_type_is_told_of_its_slot_alone(redis.tokio(), |key| spoil(&server, key)));
         }
     }
 }
