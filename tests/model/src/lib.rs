@@ -20,8 +20,9 @@
 //!
 //! | command | what it explores | time |
 //! |---|---|---|
-//! | `cargo test -p protocol-model` | 14 scenarios with two to four actors, 1.5 million states; one broken rule at a time, with traces (`-- --nocapture` prints them) | 7 s |
-//! | `cargo run -p protocol-model --release` | the same scenarios, states and depth of each printed | 3 s |
+//! | `cargo test -p protocol-model` | 32 scenarios with two to four actors, 2.8 million states; one broken rule at a time, with traces (`-- --nocapture` prints them) | 10 s |
+//! | `cargo run -p protocol-model --release` | the same scenarios, states and depth of each printed | 6 s |
+//! | `cargo run -p protocol-model --release -- --tagged` | of these, the twelve with a tag | 3 s |
 //! | `cargo run -p protocol-model --release -- --actors 4` | seven scenarios, 1.2 million states; two to five actors can be asked for | 5 s |
 //! | `cargo run -p protocol-model --release -- --actors 5` | the same with five, 42 million states | 3 min, 3.5 GB of memory |
 //!
@@ -62,6 +63,16 @@
 //!   leases have none. An invalidation promises nothing about values whose stamp was read after it:
 //!   the model counts them as being of its version.
 //!
+//! # Batches
+//!
+//! In [`scenarios::batches`] there are two slots, and calls for one id or for both, in the one order
+//! or the other: [`batches`] is a model of its own. A call reads the slots of its ids, takes those
+//! that are empty, runs one body for all that it owns, and fills them, one command after the other
+//! with others in between. Only then does it wait for what others own, in its process for their
+//! results, elsewhere for the end of their leases, and for all of it before it reads again. Each slot
+//! is filled if its own lease stands. A call that is cancelled gives back all its leases. So two calls
+//! that each own what the other wants both end, in whatever order they were given the ids.
+//!
 //! # What must hold
 //!
 //! [`protocol::Property`]: nothing stale is returned or stored; a token has one leader and one
@@ -70,7 +81,8 @@
 //!
 //! # Each rule is needed
 //!
-//! With a rule of [`protocol::Rules`] switched off, the checker finds the shortest way to harm.
+//! With a rule of [`protocol::Rules`] or [`batches::Rules`] switched off, the checker finds the
+//! shortest way to harm.
 //! All tests are in `tests/each_rule_is_needed.rs`.
 //!
 //! | rule | test | without it |
@@ -102,6 +114,9 @@
 //! | `stamps_are_sent_once` | `a_stamp_is_sent_once` | stale return |
 //! | `slot_before_stamp` | `the_slot_is_read_before_the_stamp` | two bodies at once |
 //! | `shared_values_are_compared` | `a_value_from_a_flight_is_compared_with_the_stamp_that_it_was_given` | stale return |
+//! | `fill_before_waiting` | `a_batch_stores_what_it_owns_before_it_waits` | a call that never ends |
+//! | `each_by_its_lease` | `each_value_of_a_batch_is_stored_by_its_own_lease` | stale return |
+//! | `all_are_given_back` | `a_batch_gives_back_all_its_leases` | a call that never ends |
 //!
 //! The two rules about displacement, and the one about cleaning up, protect single-flight alone:
 //! what they forbid erases leases and values, and erasing never makes anything stale. In no
@@ -117,6 +132,8 @@
 //! - **Reads that fail.** Such a call computes unstored too.
 //! - **Repeated calls.** An actor acts once, at any moment; two calls of one task are two actors of
 //!   which one begins after the other.
+//! - **Several tags, and several entries under one.** A seal of several stamps changes if one of them
+//!   does, and the stamp is all that two entries have in common.
 //! - **Names.** States that differ only in the numbering of tokens, or in which of two like actors
 //!   is which, count as one. Value ids are the tokens of the fills that stored them.
 //! - **Waiters that read the same lease again.** They would be where they were.
@@ -124,10 +141,11 @@
 //! These are outside of the model, and it says nothing about them: a server that loses
 //! acknowledged writes; a server that is away, undelivered invalidations, and the voiding of local
 //! flights, which matters only then (here invalidations void nothing in the process and nothing is
-//! stale); a write through whose write fails; the local tier; writes through with a tag made of the value; the deadline
-//! inside a field's lease; several keys, so batches and nested calls; large payloads that go by
-//! way of a temporary key; forced refreshes; the bytes of envelopes, and what makes them a miss
-//! other than the version of the type.
+//! stale); a write through whose write fails; the local tier; writes through with a tag that is made
+//! of the value; the deadline inside a field's lease; nested calls, and so wait cycles by way of
+//! bodies; what the body of a batch leaves out or returns beside; large payloads that go by way of a
+//! temporary key; forced refreshes; the bytes of envelopes, and what makes them a miss other than
+//! the version of the type and the stamp.
 //!
 //! And a model is small: five actors, and few mishaps. A flaw that takes more would not be found.
 //!
@@ -140,6 +158,7 @@
 //! also brings forty packages, an HTTP server among them. The checker here is under 200 lines of
 //! code, needs nothing, and compares states in full, where `stateright` trusts 64-bit hashes.
 
+pub mod batches;
 pub mod check;
 pub mod protocol;
 pub mod scenarios;

@@ -1,11 +1,11 @@
-//! Larger runs of the model: `cargo run -p protocol-model --release -- --actors 5`.
+//! The runs of the tests, and larger ones: `cargo run -p protocol-model --release -- --actors 5`.
 
 use std::process::ExitCode;
 
 use protocol_model::check::check;
 use protocol_model::configuration;
 use protocol_model::protocol::Property;
-use protocol_model::scenarios::{large, small, tagged};
+use protocol_model::scenarios::{batches, large, small, tagged};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -17,11 +17,20 @@ fn main() -> ExitCode {
         ["--actors", "4"] => large(4),
         ["--actors", "5"] => large(5),
         _ => {
-            eprintln!("usage: protocol-model [--actors 2|3|4|5]");
+            eprintln!("usage: protocol-model [--tagged | --actors 2|3|4|5]");
             return ExitCode::FAILURE;
         }
     };
     let mut code = ExitCode::SUCCESS;
+    if arguments.is_empty() {
+        for (name, model) in batches() {
+            let report = check(&model, &Property::ALL);
+            println!("{name}: {:?}\n    {report}", model.mishaps);
+            if report.violation.is_some() {
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
     for (name, model) in scenarios {
         println!("{name}: {}", configuration(&model));
         let report = check(&model, &Property::ALL);

@@ -1,5 +1,6 @@
 //! Who takes part, and what goes wrong, in the runs with all rules.
 
+use crate::batches::{self, Batches};
 use crate::protocol::{Initial, Mishaps, Protocol, Role, Spec, Tag};
 
 /// A configuration with its name.
@@ -181,6 +182,50 @@ pub fn tagged() -> Vec<Scenario> {
         (
             "a tag made of the value, and a refresh",
             Protocol { initial: Initial::Value(0), ..of_the_value(&[READER, REFRESHER, INVALIDATOR, TAG_INVALIDATOR]) },
+        ),
+    ]
+}
+
+/// A call for both ids in the first process.
+pub const BATCH: batches::Spec = batches::Spec { role: batches::Role::Caller(&[0, 1]), process: 0 };
+/// The same, with the ids the other way round.
+pub const TURNED: batches::Spec = batches::Spec { role: batches::Role::Caller(&[1, 0]), process: 0 };
+/// That in the second process.
+pub const TURNED_ELSEWHERE: batches::Spec = batches::Spec { process: 1, ..TURNED };
+/// A call for the first id in the first process.
+pub const SINGLE: batches::Spec = batches::Spec { role: batches::Role::Caller(&[0]), process: 0 };
+/// An invalidator of the first id in the second process.
+pub const INVALIDATOR_OF_FIRST: batches::Spec = batches::Spec { role: batches::Role::Invalidator(0), process: 1 };
+
+/// What the tests run of batches.
+#[must_use]
+pub fn batches() -> Vec<(&'static str, Batches)> {
+    let nothing = batches::Mishaps { expiries: 0, crashes: 0, cancels: 0 };
+    let everything = batches::Mishaps { expiries: 1, crashes: 1, cancels: 1 };
+    vec![
+        ("two batches and a single call", Batches::new([BATCH, TURNED, SINGLE])),
+        ("three batches", Batches::new([BATCH, TURNED, TURNED_ELSEWHERE])),
+        (
+            "two batches, and everything goes wrong",
+            Batches { mishaps: everything, ..Batches::new([BATCH, TURNED_ELSEWHERE]) },
+        ),
+        (
+            "batches, where processes die",
+            Batches {
+                mishaps: batches::Mishaps { crashes: 1, ..nothing },
+                ..Batches::new([BATCH, TURNED_ELSEWHERE, SINGLE])
+            },
+        ),
+        (
+            "an invalidation among batches",
+            Batches {
+                mishaps: batches::Mishaps { expiries: 1, ..nothing },
+                ..Batches::new([BATCH, TURNED_ELSEWHERE, INVALIDATOR_OF_FIRST])
+            },
+        ),
+        (
+            "an invalidation among batches, and everything goes wrong",
+            Batches { mishaps: everything, ..Batches::new([BATCH, TURNED, INVALIDATOR_OF_FIRST]) },
         ),
     ]
 }

@@ -1,10 +1,14 @@
 //! Each test takes one rule away, and the checker shows what happens then: `cargo test -p
 //! protocol-model --test each_rule_is_needed -- --nocapture` prints the traces.
 
-use protocol_model::check::check;
+use protocol_model::batches::{self, Batches};
+use protocol_model::check::{Report, check};
 use protocol_model::configuration;
 use protocol_model::protocol::{Initial, Mishaps, Property, Protocol, Rules, Tag};
-use protocol_model::scenarios::{ELSEWHERE, INVALIDATOR, OTHER_TYPE, READER, REFRESHER, TAG_INVALIDATOR, WRITER};
+use protocol_model::scenarios::{
+    BATCH, ELSEWHERE, INVALIDATOR, INVALIDATOR_OF_FIRST, OTHER_TYPE, READER, REFRESHER, SINGLE, TAG_INVALIDATOR,
+    TURNED, TURNED_ELSEWHERE, WRITER,
+};
 
 /// With all rules `model` has every property; with `rules` it lacks this one. The trace contains
 /// these steps in this order, so that it shows what it is meant to show.
@@ -17,6 +21,23 @@ fn without(rules: Rules, model: Protocol, property: Property, steps: &[&str]) {
     let broken = Protocol { rules, ..model };
     let report = check(&broken, &[property]);
     println!("{}\n{report}\n", configuration(&broken));
+    shows(report, steps);
+}
+
+/// The same of batches.
+#[track_caller]
+fn batches_without(rules: batches::Rules, model: Batches, property: Property, steps: &[&str]) {
+    assert_ne!(rules, batches::Rules::default(), "a rule is missing");
+    let whole = check(&model, &Property::ALL);
+    assert!(whole.violation.is_none(), "with all rules: {whole}");
+
+    let report = check(&Batches { rules, ..model }, &[property]);
+    println!("{report}\n");
+    shows(report, steps);
+}
+
+#[track_caller]
+fn shows(report: Report<Property>, steps: &[&str]) {
     let violation = report.violation.expect("the rule is needed");
     let mut lines = violation.trace.iter();
     for step in steps {
@@ -398,5 +419,41 @@ fn a_value_from_a_flight_is_compared_with_the_stamp_that_it_was_given() {
         Protocol { tag: Tag::OfTheValue, ..Protocol::new([READER, READER, TAG_INVALIDATOR]) },
         Property::NoStaleReturn,
         &["reads v0", "applies SET NX GET of stamp", "applies UNLINK of the stamp", "returns Ok for v1", "takes v0"],
+    );
+}
+
+#[test]
+fn a_batch_stores_what_it_owns_before_it_waits() {
+    let rules = batches::Rules { fill_before_waiting: false, ..batches::Rules::default() };
+    for other in [TURNED_ELSEWHERE, TURNED] {
+        batches_without(
+            rules,
+            Batches::new([BATCH, other]),
+            Property::Progress,
+            &["SET NX GET of 1 of call 1", "SET NX GET of 2 of call 2"],
+        );
+    }
+}
+
+#[test]
+fn each_value_of_a_batch_is_stored_by_its_own_lease() {
+    let rules = batches::Rules { each_by_its_lease: false, ..batches::Rules::default() };
+    batches_without(
+        rules,
+        Batches::new([BATCH, SINGLE, INVALIDATOR_OF_FIRST]),
+        Property::NoStaleReturn,
+        &["reads v0", "applies UNLINK", "applies fill of 1", "returns Ok for v1", "it returns v0 of 1"],
+    );
+}
+
+#[test]
+fn a_batch_gives_back_all_its_leases() {
+    let rules = batches::Rules { all_are_given_back: false, ..batches::Rules::default() };
+    let mishaps = batches::Mishaps { cancels: 1, ..batches::Mishaps::default() };
+    batches_without(
+        rules,
+        Batches { mishaps, ..Batches::new([BATCH, TURNED_ELSEWHERE]) },
+        Property::Progress,
+        &["is cancelled"],
     );
 }

@@ -5,46 +5,77 @@ use std::collections::{BTreeSet, HashSet};
 use protocol_model::check::{Model, check};
 use protocol_model::configuration;
 use protocol_model::protocol::{At, Property, Reply, Step};
-use protocol_model::scenarios::{small, tagged};
+use protocol_model::scenarios::{Scenario, batches, small, tagged};
 
 #[test]
 fn every_property_holds_in_every_state() {
-    for (name, model) in small().into_iter().chain(tagged()) {
+    hold(small());
+}
+
+#[test]
+fn every_property_holds_in_every_state_under_a_tag() {
+    hold(tagged());
+}
+
+#[track_caller]
+fn hold(scenarios: Vec<Scenario>) {
+    for (name, model) in scenarios {
         let report = check(&model, &Property::ALL);
         println!("{name}: {}\n    {report}", configuration(&model));
         assert!(report.violation.is_none(), "{name}: {report}");
     }
 }
 
+#[test]
+fn every_property_holds_in_every_state_of_batches() {
+    let mut happened = BTreeSet::new();
+    for (name, model) in batches() {
+        let report = check(&model, &Property::ALL);
+        println!("{name}: {:?}\n    {report}", model.mishaps);
+        assert!(report.violation.is_none(), "{name}: {report}");
+        explore(&model, |_, step| {
+            happened.insert(word(step));
+        });
+    }
+    let expected = ["Again", "Apply", "Cancel", "Crash", "End", "Expire", "Receive", "Release", "Sample", "Start"];
+    assert_eq!(happened.into_iter().collect::<Vec<_>>(), expected);
+}
+
 /// So many states of each scenario are enough to see all that happens.
 const ENOUGH: usize = 20_000;
+
+/// Tells what happens in some states, with the state before.
+fn explore<M: Model>(model: &M, mut tell: impl FnMut(&M::State, M::Step)) {
+    let mut open = vec![model.canonical(model.start())];
+    let mut seen: HashSet<_> = open.iter().cloned().collect();
+    let mut steps = Vec::new();
+    while let Some(state) = open.pop().filter(|_| seen.len() < ENOUGH) {
+        steps.clear();
+        model.steps(&state, &mut steps);
+        for &step in &steps {
+            tell(&state, step);
+            let next = model.canonical(model.next(&state, step));
+            if seen.insert(next.clone()) {
+                open.push(next);
+            }
+        }
+    }
+}
 
 /// A model in which little happens has every property.
 #[test]
 fn everything_that_is_modelled_happens() {
     let mut happened = BTreeSet::new();
     for (_, model) in small().into_iter().chain(tagged()) {
-        let mut seen = HashSet::from([model.canonical(model.start())]);
-        let mut open: Vec<_> = seen.iter().copied().collect();
-        let mut steps = Vec::new();
-        while let Some(state) = open.pop().filter(|_| seen.len() < ENOUGH) {
-            steps.clear();
-            model.steps(&state, &mut steps);
-            for &step in &steps {
-                let what = match step {
-                    Step::Receive(number) => match state.actors[number].at {
-                        At::Answered(request, reply) => (Some(word(request)), outcome(reply)),
-                        at => unreachable!("a reply at {at:?}"),
-                    },
-                    step => (None, word(step)),
-                };
-                happened.insert(what);
-                let next = model.canonical(model.next(&state, step));
-                if seen.insert(next) {
-                    open.push(next);
-                }
-            }
-        }
+        explore(&model, |state, step| {
+            happened.insert(match step {
+                Step::Receive(number) => match state.actors[number].at {
+                    At::Answered(request, reply) => (Some(word(request)), outcome(reply)),
+                    at => unreachable!("a reply at {at:?}"),
+                },
+                step => (None, word(step)),
+            });
+        });
     }
     let steps: Vec<&str> = happened.iter().filter(|(request, _)| request.is_none()).map(|(_, step)| &**step).collect();
     let expected = [
