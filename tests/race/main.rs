@@ -277,8 +277,6 @@ races! {
     tagged_impatient: Numbered, [tags = ["class:{id / TOGETHER}", "all"]], { by_tag }, IMPATIENT_CLASSES;
 
     batched: Numbered, [], { in_batches }, Setup { refreshers: 1, ..BATCHES };
-    batched_short_lived: Numbered, [ttl = "20ms"], { in_batches },
-        Setup { rest: Duration::from_millis(40), ..BATCHES };
     batched_large: Large, [], { in_batches }, Setup { most: 4, ..BATCHES };
     batched_in_groups: Numbered, [group = "class:{id / TOGETHER}"], { in_groups in_batches },
         Setup { most: BATCHES.most, refreshers: 1, ..GROUPS };
