@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, ErrorKind, Target, redis_cached};
-use support::{Gate, Mode, PATIENCE, Server, caches, in_time};
+use support::{Gate, Mode, Monitor, PATIENCE, Server, in_time};
 
 #[redis_cached(prefix = "all", name = "user", tags = "org:{org}", cache = cache, skip(cache, runs))]
 async fn user(cache: &Cache, runs: &AtomicUsize, org: u64, id: u64) -> u64 {
@@ -35,8 +35,26 @@ async fn size(cache: &Cache, path: &std::path::Path) -> usize {
     path.as_os_str().len()
 }
 
+/// The commands that clients sent since the last call: those of connecting, the clock's and the check
+/// that the server is a master left out.
+fn asked(monitor: &mut Monitor) -> Vec<Vec<String>> {
+    let beside = ["CLIENT", "HELLO", "INFO", "TIME", "ROLE", "SELECT", "AUTH"];
+    let is_beside = |command: &[String]| command == ["EXISTS", "redis-cached"] || beside.contains(&&*command[0]);
+    monitor.commands().into_iter().filter(|command| !is_beside(command)).collect()
+}
+
+/// With a time-out that a busy machine does not reach: what is stored is there.
+fn cache(url: &str) -> Cache {
+    Cache::builder(url).unwrap().timeout(PATIENCE).build()
+}
+
 fn remote(server: &Server) -> Cache {
-    Cache::builder(&server.url()).unwrap().build()
+    cache(&server.url())
+}
+
+/// One in memory and one on the server: what holds for both.
+fn caches(server: &Server) -> [Cache; 2] {
+    ["memory://", &server.url()].map(cache)
 }
 
 /// Two users, two plain ones, three seats in two rooms.
@@ -117,11 +135,14 @@ async fn all_of_it_is_one_pipeline_in_one_round_trip() {
         Target::tag("org:7"),
     ];
     let mut monitor = server.monitor();
-    proxy.set(Mode::Delay(Duration::from_millis(300)));
+    // Two of these would be two delays.
+    let delay = Duration::from_secs(1);
+    proxy.set(Mode::Delay(delay));
     let begun = Instant::now();
     assert_eq!(cache.invalidate_all(targets).await.unwrap(), 6);
-    assert!(begun.elapsed() < Duration::from_millis(600), "{:?}", begun.elapsed());
-    let mut sent = monitor.commands();
+    assert!((delay..2 * delay).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    proxy.set(Mode::Pass);
+    let mut sent = asked(&mut monitor);
     sent.sort();
     assert_eq!(
         sent,
@@ -131,9 +152,9 @@ async fn all_of_it_is_one_pipeline_in_one_round_trip() {
             vec!["UNLINK", "all:user:7:1", "all:plain:2", "all:room:2", "#tag:org:7"],
         ]
     );
-    monitor.commands();
+    asked(&mut monitor);
     assert_eq!(cache.invalidate_all(Vec::<Target>::new()).await.unwrap(), 0);
-    assert_eq!(monitor.commands().len(), 0, "nothing to ask for");
+    assert_eq!(asked(&mut monitor).len(), 0, "nothing to ask for");
 }
 
 #[tokio::test]
@@ -156,7 +177,7 @@ async fn thousands_go_together() {
 #[tokio::test]
 async fn entries_of_another_cache_are_invalidated_there() {
     let server = Server::start();
-    let namespace = Cache::builder(&server.url()).unwrap().namespace("other").build();
+    let namespace = Cache::builder(&server.url()).unwrap().namespace("other").timeout(PATIENCE).build();
     let (memory, cache) = (Cache::builder("memory://").unwrap().build(), remote(&server));
     let runs = AtomicUsize::new(0);
     for cache in [&memory, &cache, &namespace] {
