@@ -318,6 +318,10 @@ pub(crate) struct OwnTags {
 }
 
 impl OwnTags {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
     /// `None` if they are too many, or a name is too long.
     pub(crate) fn new(names: Vec<String>, seal: Seal) -> Option<OwnTags> {
         let fits = names.len() <= MOST_TAGS && names.iter().all(|name| name.len() <= usize::from(u8::MAX));

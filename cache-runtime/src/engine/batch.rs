@@ -464,6 +464,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             // The store cleans up after a fill that failed.
             for leased in turns.all.iter_mut().filter_map(MayLead::leased) {
                 leased.stands(false);
+                leased.publish(Outcome::Stored);
             }
         }
         for (turn, (value, _)) in turns.all.iter().zip(values) {
@@ -520,8 +521,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     ) -> Vec<Ended<'a>> {
         let mut ended = Vec::with_capacity(turns.len());
         for ((turn, (value, is_whole)), own) in turns.iter().zip(values).zip(own) {
+            // Whose tags may have been invalidated by now, and nobody could tell.
+            let is_tagged = own.as_ref().is_none_or(|own| !own.is_empty());
             let share = |key: &Key, is_followed| match value {
-                Some(value) if *is_whole => unstored(plan, key, is_followed, value),
+                Some(value) if *is_whole && !is_tagged => unstored(plan, key, is_followed, value),
                 Some(_) => Outcome::Unshared,
                 None => absent(plan, key, is_followed),
             };
@@ -534,7 +537,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                     };
                     let end = match sealed {
                         Some((bytes, ttl)) => {
-                            leased.publish(Outcome::Value(bytes.clone()));
+                            leased.share(&bytes);
                             End::Fill(bytes, ttl)
                         }
                         None => {

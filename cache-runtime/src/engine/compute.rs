@@ -41,14 +41,17 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 return Err(error);
             }
         };
-        let own = own_tags(plan, &value);
-        let own = self.stamp_own(plan, leased.key(), own).await;
+        let names = own_tags(plan, &value);
+        let has_tags = !names.is_empty();
+        let own = self.stamp_own(plan, leased.key(), names).await;
         match own.and_then(|own| self.seal(plan, &leased, &own, &value, started)) {
             Some((bytes, ttl)) => {
-                leased.publish(Outcome::Value(bytes.clone()));
+                leased.share(&bytes);
                 let filled = leased.fill(bytes, ttl, self.cache.deadline()).await;
                 self.count_fill(&filled);
             }
+            // Its tags may have been invalidated by now, and nobody could tell.
+            None if has_tags => leased.unstored(Outcome::Unshared),
             None => {
                 let outcome = unstored(plan, leased.key(), leased.is_followed(), &value);
                 leased.unstored(outcome);

@@ -70,6 +70,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         };
         match outcome {
             Outcome::Value(bytes) => Followed::Value(bytes),
+            Outcome::Stored => Followed::Again,
             Outcome::Error(shared) if errors.take(&shared).is_some() => Followed::Error(shared),
             Outcome::Error(_) | Outcome::Failed => {
                 patience.exhaust();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::envelope::{Lease, Seal, Token};
+use crate::envelope::{self, Lease, Seal, Token};
 use crate::error::{Error, ErrorKind};
 use crate::flight::{Flight, Flights, Leader, Outcome};
 use crate::key::Key;
@@ -142,12 +142,22 @@ impl<'a, S: Store> Leased<'a, S> {
         self.leader.publish(outcome);
     }
 
-    /// Stores `value` if the lease still stands; false if it was voided.
+    /// Gives followers a value that is about to be stored, if they need not look whether its own
+    /// tags are what they were.
+    pub(crate) fn share(&self, value: &Bytes) {
+        if envelope::own_tags(value).is_empty() {
+            self.publish(Outcome::Value(value.clone()));
+        }
+    }
+
+    /// Stores `value` if the lease still stands; false if it was voided. Followers that got nothing
+    /// yet look for it then.
     pub(crate) async fn fill(mut self, value: Bytes, ttl: Ttl, by: Instant) -> Result<bool, Error> {
         // Dropped here, half-way: whatever was applied, giving back compares the lease.
         let filled = self.store.fill(self.key, &self.lease, value, ttl, by).await;
         // The store cleans up after a fill that failed.
         self.standing = false;
+        self.publish(Outcome::Stored);
         filled
     }
 

@@ -59,7 +59,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let own = own.ok_or_else(|| Error::new(ErrorKind::Codec, "its own tags cannot be stored"));
         match own.and_then(|own| self.encode(plan, &leased, &own, value, Instant::now())) {
             Ok(Some((bytes, ttl))) => {
-                leased.publish(Outcome::Value(bytes.clone()));
+                leased.share(&bytes);
                 let filled = leased.fill(bytes, ttl, self.cache.deadline()).await;
                 self.count_fill(&filled);
                 filled
@@ -145,7 +145,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             let own = self.stamp_own(plan, key, own_tags(plan, value)).await;
             match own.and_then(|own| self.seal(plan, &leased, &own, value, started)) {
                 Some((bytes, ttl)) => {
-                    leased.publish(Outcome::Value(bytes.clone()));
+                    leased.share(&bytes);
                     let filled = leased.fill(bytes, ttl, self.cache.deadline()).await;
                     self.count_fill(&filled);
                     doubt.settled = filled.unwrap_or(false);

@@ -35,6 +35,9 @@ use crate::store::Read;
 pub(crate) enum Outcome {
     /// A value, sealed as in a slot, whether or not it could be stored.
     Value(Bytes),
+    /// A value that has to be looked for in the slot: it has tags of its own, which may have been
+    /// invalidated since its body returned.
+    Stored,
     /// The body's error.
     Error(Arc<Mutex<Shared>>),
     /// An error that cannot be shared, or a panic.

@@ -335,6 +335,8 @@ impl<T: Transport> RedisStore<T> {
         let build = |_| {
             let mut pipeline = removals.clone();
             pipeline.add_command(commands::get(key));
+            // Behind it: a lease that was granted in between must not look as if it were older than its
+            // stamps, and be displaced.
             if !key.tags().is_empty() {
                 pipeline.add_command(commands::stamps(key.tags()));
             }
