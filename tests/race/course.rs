@@ -44,7 +44,7 @@ pub(crate) struct Counts {
     stale: AtomicU64,
 }
 
-/// What they count, and [`hits`](redis_cached::Stats::hits).
+/// What they count, and what was served out of the cache.
 pub(crate) const COLUMNS: [&str; 8] =
     ["reads", "hits", "bodies", "cancelled", "invalidations", "write-throughs", "undelivered", "stale"];
 
@@ -54,7 +54,7 @@ impl Course {
         let load = |counter: &AtomicU64| counter.load(Relaxed);
         [
             load(reads),
-            self.cache.stats().hits,
+            self.hits(),
             load(bodies),
             load(cancelled),
             load(writes),
@@ -64,9 +64,15 @@ impl Course {
         ]
     }
 
+    /// Old values among them.
+    fn hits(&self) -> u64 {
+        let stats = self.cache.stats();
+        stats.hits + stats.stale
+    }
+
     /// Until time is up and enough has happened.
     pub(crate) fn goes_on(&self) -> bool {
-        let enough = self.counts.writes.load(Relaxed) >= WRITES && self.cache.stats().hits >= HITS;
+        let enough = self.counts.writes.load(Relaxed) >= WRITES && self.hits() >= HITS;
         let now = Instant::now();
         now < self.until || (!enough && now < self.until + PATIENCE)
     }
