@@ -11,8 +11,8 @@ use crate::support::PATIENCE;
 use crate::{All, One, Setup, Write, random};
 
 /// What each process has to see before it ends, whatever the time.
-pub(crate) const WRITES: u64 = 60;
-pub(crate) const HITS: u64 = 10;
+pub(crate) const WRITES: u64 = 120;
+pub(crate) const HITS: u64 = 20;
 
 /// What readers of an id rely on.
 #[derive(Clone, Copy)]
