@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, redis_cached};
 use serde::{Deserialize, Serialize, Serializer};
-use support::{Gate, Mode, PATIENCE, Server, caches, eventually, free_port, in_time};
+use support::{Gate, Mode, PATIENCE, Server, eventually, free_port, in_time};
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
 type Rows = HashMap<u64, String>;
@@ -128,6 +128,12 @@ async fn settle(cache: &Cache) {
     for _ in 0..50 {
         tokio::task::yield_now().await;
     }
+}
+
+/// One cache in memory and one on the server: what holds for both. Where it is no outage that is
+/// tested, a machine that is busy may be slow.
+fn caches(server: &Server) -> [Cache; 2] {
+    [Cache::builder("memory://").unwrap().build(), other(server)]
 }
 
 /// As another process has one.
@@ -479,7 +485,7 @@ async fn values_may_be_options() {
 async fn lifetimes_and_conditions_are_those_of_each_value() {
     #[redis_cached(
         prefix = "each", batch(id in ids), cache = cache, skip(cache, source),
-        ttl = |n: &u64| Duration::from_secs(*n), cache_if = |n: &u64| n % 2 == 0,
+        ttl = |n: &u64| Duration::from_secs(*n), cache_if = |n: &u64| n.is_multiple_of(2),
     )]
     async fn each(cache: &Cache, source: &Source, ids: &[u64]) -> HashMap<u64, u64> {
         source.load(ids).await;
@@ -1046,8 +1052,10 @@ async fn a_panic_gives_all_ids_back() {
             settle(&cache).await;
             gate.open();
             assert!(first.await.unwrap_err().is_panic());
-            assert_eq!(finished(follower).await, HashMap::from([(1, 2), (2, 2), (3, 2)]));
-            assert_eq!(finished(call([1, 2, 3])).await, HashMap::from([(1, 2), (2, 2), (3, 2)]), "stored");
+            // By one body or two: a thread may look just when the ids are given back.
+            let found = finished(follower).await;
+            assert!(found.len() == 3 && found.values().all(|number| matches!(number, 2 | 3)), "{found:?}");
+            assert_eq!(finished(call([1, 2, 3])).await, found, "stored");
         }
     }
 }
@@ -1198,7 +1206,10 @@ async fn all_leases_of_a_slow_batch_are_renewed() {
         calls.push(tokio::spawn(async move { grouped(&field.0, &field.1, &field.2).await }));
     }
     entered(&source, 6).await;
-    let leases = || (0..150).map(|id| server.cli(&["GET", &format!("renewed:{id}")])).collect::<Vec<_>>();
+    let slots: Vec<String> = (0..150).map(|id| format!("renewed:{id}")).collect();
+    let asked: Vec<&str> = ["MGET"].into_iter().chain(slots.iter().map(String::as_str)).collect();
+    // At once: the tasks of this thread renew their leases.
+    let leases = || server.cli(&asked);
     let before = leases();
     let begun = Instant::now();
     in_time("leases would be over", async || begun.elapsed() > LEASE * 3).await;
@@ -1577,7 +1588,7 @@ async fn a_key_that_cannot_be_made_is_one_id_uncached() {
     struct Odd(u64);
     impl Serialize for Odd {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            if self.0 % 2 == 0 {
+            if self.0.is_multiple_of(2) {
                 return Err(serde::ser::Error::custom("even"));
             }
             self.0.serialize(serializer)
@@ -1630,5 +1641,33 @@ async fn a_connection_that_closes_between_read_and_lease_is_made_anew() {
         proxy.deliver(|| ());
         assert_eq!(call(face, &cache, &source, [1, 2, 3]).await, source.rows(&[1, 2, 3]));
         assert_eq!(source.asked(), [[0; 0]; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_writes_is_not_asked_by_every_batch() {
+    // A replica is not even read from; one that is full still answers reads.
+    for (reads, setting) in [(false, ["REPLICAOF", "127.0.0.1", "1"]), (true, ["CONFIG", "maxmemory", "1"])] {
+        for face in FACES {
+            let server = Server::start();
+            // Not so patient that each read asks for the server's role.
+            let cache = Cache::builder(&server.url()).unwrap().timeout(Duration::from_secs(2)).build();
+            let source = Source::open();
+            call(face, &cache, &source, [1]).await; // connects
+            match setting {
+                ["CONFIG", name, value] => server.cli(&["CONFIG", "SET", name, value]),
+                command => server.cli(&command),
+            };
+            burst(face, &cache, &source, 20).await;
+            let mut monitor = server.monitor();
+            for _ in 0..20 {
+                burst(face, &cache, &source, 1).await;
+            }
+            let commands = names(&monitor.commands());
+            let count = |asked: &[&str]| commands.iter().filter(|name| asked.contains(&name.as_str())).count();
+            assert_eq!(count(&["MGET"]), if reads { 20 } else { 0 }, "{face:?}: {commands:?}");
+            // Now and then one batch tries.
+            assert!(count(&["SET", "EVAL", "EVALSHA"]) <= 6, "{face:?}: {commands:?}");
+        }
     }
 }
