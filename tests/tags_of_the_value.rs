@@ -101,3 +101,23 @@ fn followers_of_a_value_that_is_not_stored_run_the_body() {
         assert_eq!(unstored(&cache, &origin, 1), Version(1));
     }
 }
+
+#[test]
+fn a_value_that_was_not_asked_for_its_tags_is_a_miss() {
+    #[redis_cached(prefix = "own", key = "deployed:{id}", cache = cache, skip(cache))]
+    fn before(cache: &Cache, id: u64) -> u64 {
+        id
+    }
+    #[redis_cached(prefix = "own", key = "deployed:{id}", tags = |_: &u64| Vec::<String>::new(), cache = cache, skip(cache))]
+    fn after(cache: &Cache, id: u64) -> u64 {
+        id + 1
+    }
+    let server = Server::start();
+    for cache in caches(&server) {
+        assert_eq!(before(&cache, 1), 1);
+        assert_eq!(after(&cache, 1), 2, "it might have tags that nobody knows");
+        assert_eq!(after(&cache, 1), 2);
+        assert_eq!(cache.stats().hits, 1, "a value without any is a hit");
+        assert_eq!(before(&cache, 1), 1);
+    }
+}

@@ -7,7 +7,7 @@
 //!        50 version u32   54 codec u32   58 fingerprint u64   66 seal u64 (0: no tags)
 //!        74 leased at u64   82 filled at u64   90 fresh until u64   (server milliseconds)
 //!        98 body duration u32 (milliseconds)   102 flags u8   103 zero
-//!       104 checksum u64   112 own tags, if the flags say so   then the payload
+//!       104 checksum u64   112 own tags, if a flag says that it was asked for them   then the payload
 //! own tags    number u16, then for each a length u8 and its name, then their seal u64
 //! ```
 //!
@@ -230,8 +230,8 @@ pub(crate) enum Slot {
 #[derive(Debug)]
 pub(crate) struct Value {
     pub(crate) seal: Seal,
-    /// Of its own tags.
-    pub(crate) own_seal: Seal,
+    /// Of its own tags, if it was asked for some.
+    pub(crate) own_seal: Option<Seal>,
     pub(crate) leased_at: u64,
     pub(crate) filled_at: u64,
     pub(crate) fresh_until: u64,
@@ -297,7 +297,7 @@ fn split_own_tags(rest: &[u8]) -> Option<(Vec<&str>, Seal, &[u8])> {
 pub(crate) fn buffer(own: &OwnTags) -> Vec<u8> {
     let mut buffer = Vec::with_capacity(HEADER_LEN + 128);
     buffer.resize(HEADER_LEN, 0);
-    if !own.names.is_empty() {
+    if own.is_asked {
         buffer[102] = OWN_TAGS;
         // As many, and as long, as `OwnTags` lets in.
         buffer.extend_from_slice(&(own.names.len() as u16).to_le_bytes());
@@ -311,13 +311,20 @@ pub(crate) fn buffer(own: &OwnTags) -> Vec<u8> {
 }
 
 /// The tags that a value has of its own, beside those that follow from the arguments.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct OwnTags {
+    /// A value that was not asked differs from one that has none.
+    is_asked: bool,
     names: Vec<String>,
     seal: Seal,
 }
 
 impl OwnTags {
+    /// Of a value that has none.
+    pub(crate) fn none(is_asked: bool) -> OwnTags {
+        OwnTags { is_asked, ..OwnTags::default() }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
@@ -325,7 +332,7 @@ impl OwnTags {
     /// `None` if they are too many, or a name is too long.
     pub(crate) fn new(names: Vec<String>, seal: Seal) -> Option<OwnTags> {
         let fits = names.len() <= MOST_TAGS && names.iter().all(|name| name.len() <= usize::from(u8::MAX));
-        fits.then_some(OwnTags { names, seal })
+        fits.then_some(OwnTags { is_asked: true, names, seal })
     }
 }
 
@@ -426,9 +433,9 @@ pub(crate) fn parse(key: &Key, expected: &Identity, bytes: &[u8]) -> Slot {
         return Slot::Unusable;
     }
     let own_seal = match flags & OWN_TAGS {
-        0 => Seal::default(),
+        0 => None,
         _ => match split_own_tags(&bytes[HEADER_LEN..]) {
-            Some((_, seal, _)) => seal,
+            Some((_, seal, _)) => Some(seal),
             None => return Slot::Unusable,
         },
     };
@@ -563,17 +570,17 @@ mod tests {
     #[test]
     fn own_tags_are_read_back() {
         let header = Header { seal: Seal(5), ..HEADER };
-        for names in [&["a"][..], &["a", "", "r%20d"], &["x".repeat(255).as_str()]] {
+        for names in [&[][..], &["a"], &["a", "", "r%20d"], &["x".repeat(255).as_str()]] {
             let mut buffer = buffer(&own(names));
             buffer.extend_from_slice(b"payload");
             seal(&key(), token(7), &header, &mut buffer);
             let value = value(&buffer);
-            assert_eq!((value.seal, value.own_seal), (Seal(5), Seal(77)));
+            assert_eq!((value.seal, value.own_seal), (Seal(5), Some(Seal(77))));
             assert_eq!(own_tags(&buffer), names);
             assert_eq!(payload(&buffer), b"payload");
         }
         assert_eq!(own_tags(&sealed()), [""; 0]);
-        assert_eq!(value(&sealed()).own_seal, Seal::default());
+        assert_eq!(value(&sealed()).own_seal, None);
         assert!(OwnTags::new(vec![String::new(); MOST_TAGS + 1], Seal(1)).is_none());
         assert!(OwnTags::new(vec!["x".repeat(256)], Seal(1)).is_none());
     }

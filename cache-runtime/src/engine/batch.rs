@@ -8,6 +8,7 @@
 //! The error of a body goes to its own caller alone: it may be that of an id which a follower did not
 //! ask for.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::hash::Hash;
@@ -157,10 +158,12 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         F: Fn(Vec<K>) -> Fut,
         Fut: Future<Output = Result<Vec<(K, V)>, E>>,
     {
-        let (mut ids, mut keys, mut places) = (Vec::new(), Vec::new(), HashMap::with_capacity(given.len()));
+        let many = given.len();
+        let (mut ids, mut keys) = (Vec::with_capacity(many), Vec::with_capacity(many));
+        let mut places = HashMap::with_capacity(many);
         for (id, key) in given {
-            if !places.contains_key(&id) {
-                places.insert(id.clone(), ids.len());
+            if let Entry::Vacant(place) = places.entry(id.clone()) {
+                place.insert(ids.len());
                 ids.push(id);
                 keys.push(usable(plan.function, key));
             }

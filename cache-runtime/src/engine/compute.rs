@@ -108,7 +108,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// the value not be stored. No value is looked at here: it need not be `Sync`.
     pub(super) async fn stamp_own<V>(&self, plan: &Plan<V>, key: &Key, names: Vec<String>) -> Option<OwnTags> {
         if names.is_empty() {
-            return Some(OwnTags::default());
+            return Some(OwnTags::none(plan.tags.is_some()));
         }
         let keys: Vec<String> = names.iter().map(|name| key.tag_key(name)).collect();
         match self.store.stamp(&keys, self.cache.deadline()).await {
@@ -151,7 +151,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
         let id = Token::random()?;
         let ttl = policy::lifetime_of_none(plan, id.as_random())?;
-        let buffer = envelope::buffer(&OwnTags::default());
+        let buffer = envelope::buffer(&OwnTags::none(plan.tags.is_some()));
         Some(self.finish(plan, leased, (id, ttl), true, buffer, started))
     }
 

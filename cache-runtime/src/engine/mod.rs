@@ -104,7 +104,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let value = match envelope::parse(key, plan.function.identity(), &bytes) {
             // What is computed under other stamps is out of date before it is there.
             Slot::Lease(token, sealed) if seal == Some(sealed) => return Look::Missing(Missing::Leased(token)),
-            Slot::Value(value) if seal == Some(value.seal) && own_seal == Some(value.own_seal) => value,
+            Slot::Value(value) if seal == Some(value.seal) && is_own(plan, &value, own_seal) => value,
             Slot::Lease(..) | Slot::Value(_) | Slot::Unusable => return Look::Missing(Missing::Unusable(bytes)),
         };
         let now = self.store.now();
@@ -214,6 +214,14 @@ fn decode<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<Option<V>, S
         return Ok((plan.nones.none)());
     }
     (plan.codec.decode)(envelope::payload(bytes)).map(Some).map_err(|error| error.to_string())
+}
+
+/// Whether a value's own tags are those that the function asks for, and as they were.
+fn is_own<V>(plan: &Plan<V>, value: &Value, read: Option<Seal>) -> bool {
+    match value.own_seal {
+        Some(seal) => plan.tags.is_some() && read == Some(seal),
+        None => plan.tags.is_none(),
+    }
 }
 
 /// The seal of tags with these stamps.

@@ -103,23 +103,31 @@ local function is_held(proof)
   return as_key(redis.call('HGET', hash, field)) == proof
 end
 
--- Removes what is over among a few fields.
+-- Removes a field that is over; whether it was. `room` is for the bytes that are read.
+local function swept(name, room)
+  local bytes = redis.call('HGET', hash, name)
+  if not bytes then return false, room end
+  if string.sub(name, -2) == '\0r' then
+    if number(string.sub(bytes, 17, 32)) > now then return false, room end
+    redis.call('HDEL', hash, name)
+    return true, room
+  end
+  room = room - #bytes
+  if not is_over(bytes) then return false, room end
+  redis.call('HDEL', hash, name, name .. '\0r')
+  return true, room
+end
+
+-- Looks at one field at random, and only if that is over at some more: where a third of the fields
+-- is over, about as many go as come.
 local function sweep()
   if expires then return end
-  local names = redis.pcall('HRANDFIELD', hash, 5)
-  if names.err then return end
-  local room = 262144
-  for _, name in ipairs(names) do
-    if string.sub(name, -2) == '\0r' then
-      local bytes = redis.call('HGET', hash, name)
-      if bytes and number(string.sub(bytes, 17, 32)) <= now then redis.call('HDEL', hash, name) end
-    elseif room > 0 then
-      local bytes = redis.call('HGET', hash, name)
-      if bytes then
-        room = room - #bytes
-        if is_over(bytes) then redis.call('HDEL', hash, name, name .. '\0r') end
-      end
-    end
+  local names = redis.pcall('HRANDFIELD', hash, 1)
+  if names.err or not names[1] then return end
+  local is_swept, room = swept(names[1], 262144)
+  if not is_swept then return end
+  for _, name in ipairs(redis.call('HRANDFIELD', hash, 8)) do
+    if room > 0 then is_swept, room = swept(name, room) end
   end
 end
 
