@@ -1666,8 +1666,8 @@ async fn a_server_that_takes_no_writes_is_not_asked_by_every_batch() {
             let commands = names(&monitor.commands());
             let count = |asked: &[&str]| commands.iter().filter(|name| asked.contains(&name.as_str())).count();
             assert_eq!(count(&["MGET"]), if reads { 20 } else { 0 }, "{face:?}: {commands:?}");
-            // Now and then one batch tries.
-            assert!(count(&["SET", "EVAL", "EVALSHA"]) <= 6, "{face:?}: {commands:?}");
+            // Now and then one batch tries: what is refused is not seen here, but for the time behind it.
+            assert!(count(&["TIME"]) <= 6, "{face:?}: {commands:?}");
         }
     }
 }
