@@ -49,14 +49,14 @@ fn companion(field: &str) -> Vec<u8> {
     [field.as_bytes(), b"\0r"].concat()
 }
 
-/// The bytes of a slot. `now` is the time of the server.
-pub(super) fn slot(reply: Value, now: u64) -> Result<Option<Bytes>, Fault> {
+/// The bytes of a slot. `now` is the time of the server, which a key of its own does not ask for.
+pub(super) fn slot(reply: Value, now: impl FnOnce() -> u64) -> Result<Option<Bytes>, Fault> {
     match reply {
         Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
         Value::Nil => Ok(None),
         Value::Array(parts) => {
             let Ok([bytes, mark]) = <[Value; 2]>::try_from(parts) else { return Err(Fault::unexpected("HMGET")) };
-            field(bytes, mark, now)
+            field(bytes, mark, now())
         }
         _ => Err(Fault::unexpected("GET")),
     }
@@ -232,7 +232,7 @@ pub(super) fn take(features: Features, form: Form, key: &Key, lease: &Lease, ove
 }
 
 /// The reply to [`take`]. `now` is the time of the server.
-pub(super) fn taken(reply: Value, now: u64) -> Result<Acquired, Fault> {
+pub(super) fn taken(reply: Value, now: impl FnOnce() -> u64) -> Result<Acquired, Fault> {
     match reply {
         Value::Okay => Ok(Acquired::Taken),
         Value::Int(number) => Ok(if number > 0 { Acquired::Taken } else { Acquired::Changed }),

@@ -200,7 +200,7 @@ impl<T: Transport> RedisStore<T> {
         let now = self.shared().health.clock.now();
         let mut refused = false;
         let taken = slots.iter().zip(replies).map(|(slot, reply)| {
-            let taken = checked(reply).and_then(|reply| commands::taken(reply, now));
+            let taken = checked(reply).and_then(|reply| commands::taken(reply, || now));
             taken.map_err(|fault| {
                 // Not what the version promised: another server that speaks the protocol.
                 if is_refused(&fault) && matches!(slot.over, Over::Nothing) {
@@ -490,7 +490,7 @@ impl<'a> ReadPlan<'a> {
         let mut next = || checked(replies.next().unwrap_or_default());
         if !self.alone.is_empty() {
             for (at, value) in self.alone.iter().zip(array(next()?)?) {
-                found[*at] = commands::slot(value, now)?;
+                found[*at] = commands::slot(value, || now)?;
             }
         }
         for members in self.hashes.values() {

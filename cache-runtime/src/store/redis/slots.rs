@@ -43,7 +43,7 @@ impl<T: Transport> Store for RedisStore<T> {
             // Boxed, as all that is rare: each call carries its futures along.
             Box::pin(self.read_and_more(epoch, key, checks_role, by)).await
         } else {
-            let read = |reply| commands::slot(reply, shared.health.clock.now());
+            let read = |reply| commands::slot(reply, || shared.health.clock.now());
             self.command(epoch, || commands::get(key), read, by).await.map(Read::untagged)
         };
         let read = outcome.map_err(|fault| self.told(fault))?;
@@ -118,7 +118,7 @@ impl<T: Transport> Store for RedisStore<T> {
             Over::Nothing | Over::Seen(_) => Vec::new(),
         };
         let build = |features, form| commands::take(features, form, key, lease, over);
-        let read = |reply| commands::taken(reply, self.shared().health.clock.now());
+        let read = |reply| commands::taken(reply, || self.shared().health.clock.now());
         let mut outcome = self.scripted(epoch, timed_once, build, read, by).await;
         if outcome.as_ref().is_err_and(is_refused) && matches!(over, Over::Nothing) {
             // Not what the version promised: another server that speaks the protocol.
@@ -351,7 +351,7 @@ impl<T: Transport> RedisStore<T> {
             // What follows counts only if these do: a replica refuses them alone.
             commands::removed(replies.by_ref().take(counts.len()).collect(), &counts)?;
             let mut next = || checked(replies.next().unwrap_or_default());
-            let bytes = commands::slot(next()?, shared.health.clock.now());
+            let bytes = commands::slot(next()?, || shared.health.clock.now());
             let seal = match key.tags() {
                 [] => Some(Seal::default()),
                 tags => commands::seal(tags, next()?)?,
