@@ -71,8 +71,7 @@ async fn main() -> Result<(), Error> {
     println!("    {:?}", grade(&books, 1, 2).await);
 
     println!("A transaction renames a student, and collects what that makes stale:");
-    let mut stale: Vec<Target> = Vec::new();
-    stale.push(students_entry(2).into());
+    let stale: Vec<Target> = vec![students_entry(2).into()];
     println!("    rolled back, so the collection is dropped: {:?}", student(&books, 2).await);
     drop(stale);
     let mut stale: Vec<Target> = Vec::new();
