@@ -1,20 +1,22 @@
 //! A body that goes on when the test says so.
 
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task;
 
 use super::eventually;
 
 pub(crate) struct Gate {
-    entered: AtomicUsize,
+    /// Of each body that came here, in order: the task that ran it, if one did.
+    bodies: Mutex<Vec<Option<task::Id>>>,
     open: watch::Sender<bool>,
 }
 
 impl Gate {
     pub(crate) fn closed() -> Gate {
-        Gate { entered: AtomicUsize::new(0), open: watch::Sender::new(false) }
+        Gate { bodies: Mutex::default(), open: watch::Sender::new(false) }
     }
 
     pub(crate) fn open(&self) {
@@ -27,19 +29,30 @@ impl Gate {
 
     /// How many bodies have come here so far.
     pub(crate) fn entered(&self) -> usize {
-        self.entered.load(SeqCst)
+        self.bodies.lock().unwrap().len()
+    }
+
+    /// The task in which the last of them runs.
+    pub(crate) fn task(&self) -> Option<task::Id> {
+        self.bodies.lock().unwrap().last().copied().flatten()
+    }
+
+    fn enter(&self) -> usize {
+        let mut bodies = self.bodies.lock().unwrap();
+        bodies.push(task::try_id());
+        bodies.len()
     }
 
     /// Of an async body: its number, from 1, once the gate is open.
     pub(crate) async fn pass(&self) -> usize {
-        let number = self.entered.fetch_add(1, SeqCst) + 1;
+        let number = self.enter();
         self.open.subscribe().wait_for(|open| *open).await.unwrap();
         number
     }
 
     /// Of a plain body.
     pub(crate) fn pass_blocking(&self) -> usize {
-        let number = self.entered.fetch_add(1, SeqCst) + 1;
+        let number = self.enter();
         eventually("the gate opens", || *self.open.borrow());
         number
     }

@@ -88,8 +88,13 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 patience.forgive(token);
                 Followed::HandedOver(Bytes::copy_from_slice(Lease::new(token, seal, 0).bytes()))
             }
-            Outcome::Read { number, found } if follower.precedes(number) => Followed::Found(found),
-            Outcome::Read { .. } => Followed::Again,
+            Outcome::Read { number, found } => {
+                // Its lease had not been given back yet when this call saw it.
+                if flights.was_abandoned(token) {
+                    patience.forgive(token);
+                }
+                if follower.precedes(number) { Followed::Found(found) } else { Followed::Again }
+            }
             Outcome::Away(error) => Followed::Away(error),
         }
     }

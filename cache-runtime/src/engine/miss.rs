@@ -20,9 +20,6 @@ use crate::key::Key;
 use crate::sharing::{Errors, Shared};
 use crate::store::{Acquired, Marked, Over, Read, Store};
 
-/// How often a call looks at a slot that changes under its hands before it computes unstored.
-const LOOKS: usize = 4;
-
 /// What a call does in the end.
 enum Turn<'a, S: Store, V> {
     /// It takes a value out of the store, after all.
@@ -148,7 +145,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         patience: &mut Patience,
         fallback: &mut Option<Fallback>,
     ) -> Result<Turn<'a, S, V>, Error> {
-        for _ in 0..LOOKS {
+        while patience.looks() {
             // Those that end without a look at the slot go round here.
             let found = loop {
                 let token = match missing {

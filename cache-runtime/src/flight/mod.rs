@@ -11,7 +11,7 @@
 mod nested;
 mod refreshing;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 #[cfg(feature = "tokio")]
@@ -114,8 +114,14 @@ const SILENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Flights {
     // Held for a look-up each. Hits do not come here.
     all: Mutex<All>,
+    /// Leases of this process whose leaders ended last without an outcome: cancelled, for which the
+    /// slot may show them a moment longer than the flight lasts, or never granted.
+    abandoned: Mutex<VecDeque<Token>>,
     unasked: AtomicU64,
 }
+
+/// How many of those are known.
+const ABANDONED: usize = 256;
 
 /// Whether a call follows or leads.
 #[derive(Debug)]
@@ -170,6 +176,19 @@ impl Flights {
                 Role::Leader(self.leader(&mut all, key, id))
             }
         }
+    }
+
+    /// Whether a leader of this process was cancelled under this lease.
+    pub(crate) fn was_abandoned(&self, token: Token) -> bool {
+        self.abandoned.lock().unwrap_or_else(PoisonError::into_inner).contains(&token)
+    }
+
+    fn abandon(&self, token: Token) {
+        let mut abandoned = self.abandoned.lock().unwrap_or_else(PoisonError::into_inner);
+        if abandoned.len() == ABANDONED {
+            abandoned.pop_front();
+        }
+        abandoned.push_back(token);
     }
 
     /// The entry is invalidated in this process.
@@ -324,8 +343,14 @@ impl Leader {
 
 impl Drop for Leader {
     fn drop(&mut self) {
+        let is_cancelled = !thread::panicking() && self.flight.lock().outcome.is_none();
+        if let Id::Leased(token) = self.flight.id
+            && is_cancelled
+        {
+            self.flights.abandon(token);
+        }
         self.flights.remove(&self.flight);
-        self.flight.end(if thread::panicking() { Outcome::Failed } else { Outcome::Abandoned });
+        self.flight.end(if is_cancelled { Outcome::Abandoned } else { Outcome::Failed });
     }
 }
 
@@ -483,13 +508,24 @@ pub(crate) struct Patience {
     /// Those it waited for. Results that are not stored must not make callers run one after
     /// another, so these are few.
     tokens: [Option<Token>; 2],
+    /// How often it may still look at a slot that changes under its hands.
+    looks: usize,
     exhausted: bool,
 }
+
+const LOOKS: usize = 4;
 
 impl Patience {
     pub(crate) fn new(longest: Duration) -> Patience {
         let now = Instant::now();
-        Patience { until: now.checked_add(longest).unwrap_or(now), tokens: [None; 2], exhausted: false }
+        Patience { until: now.checked_add(longest).unwrap_or(now), tokens: [None; 2], looks: LOOKS, exhausted: false }
+    }
+
+    /// Whether the call may look at the slot once more, before it computes unstored.
+    pub(crate) fn looks(&mut self) -> bool {
+        let left = self.looks.checked_sub(1);
+        self.looks = left.unwrap_or(0);
+        left.is_some()
     }
 
     /// Whether the call may wait for this flight.
@@ -504,8 +540,10 @@ impl Patience {
         place.map(|place| *place = Some(token)).is_some()
     }
 
-    /// The flight was abandoned: waiting for it does not count.
+    /// The flight's leader was cancelled: waiting for it does not count. Of many callers that give
+    /// up, each may have led for a moment.
     pub(crate) fn forgive(&mut self, token: Token) {
+        self.looks = LOOKS;
         self.tokens.iter_mut().filter(|known| **known == Some(token)).for_each(|known| *known = None);
     }
 

@@ -46,6 +46,13 @@ fn a_leader_that_is_gone_is_told() {
     let follower = flights.follow(&key, seen);
     drop(leader);
     assert!(matches!(follower.block(soon()), Event::Ended(Outcome::Abandoned)));
+    assert!(flights.was_abandoned(seen));
+
+    let seen = token();
+    let leader = flights.lead(&key, seen);
+    leader.publish(Outcome::Unshared);
+    drop(leader);
+    assert!(!flights.was_abandoned(seen), "one that ended is not");
 
     let leader = flights.lead(&key, seen);
     let follower = flights.follow(&key, seen);
@@ -55,6 +62,7 @@ fn a_leader_that_is_gone_is_told() {
     }));
     assert!(panicked.is_err());
     assert!(matches!(follower.block(soon()), Event::Ended(Outcome::Failed)));
+    assert!(!flights.was_abandoned(seen), "a panic is a failure");
     drop(follower);
     assert!(flights.is_empty());
 }
@@ -149,9 +157,19 @@ fn a_call_waits_for_two_tokens_and_forgives_the_abandoned() {
     let mut patience = Patience::new(Duration::from_secs(20));
     assert!(patience.allows(first) && patience.allows(second) && patience.allows(first));
     assert!(!patience.allows(third));
+    assert!((0..LOOKS).all(|_| patience.looks()) && !patience.looks());
     patience.forgive(second);
-    assert!(patience.allows(third));
+    assert!(patience.allows(third) && patience.looks());
     patience.exhaust();
     assert!(!patience.allows(first));
     assert!(!Patience::new(Duration::ZERO).allows(first));
+}
+
+#[test]
+fn those_cancelled_last_are_remembered() {
+    let (flights, key) = (Arc::<Flights>::default(), key());
+    let seen: Vec<Token> = (0..=ABANDONED).map(|_| token()).collect();
+    seen.iter().for_each(|token| drop(flights.lead(&key, *token)));
+    assert!(!flights.was_abandoned(seen[0]));
+    assert!(seen[1..].iter().all(|token| flights.was_abandoned(*token)));
 }
