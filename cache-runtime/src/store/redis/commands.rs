@@ -158,6 +158,20 @@ pub(super) fn request(pipeline: Pipeline) -> Request {
     Request::Many(pipeline)
 }
 
+/// The same, of commands that may be large.
+pub(super) fn request_of(mut commands: Vec<Cmd>) -> Request {
+    match (commands.pop(), commands.is_empty()) {
+        (Some(command), true) => Request::One(command),
+        (last, _) => {
+            let mut pipeline = Pipeline::with_capacity(commands.len() + 1);
+            for command in commands.into_iter().chain(last) {
+                pipeline.add_command(command);
+            }
+            Request::Many(pipeline)
+        }
+    }
+}
+
 /// A command, and the server's time in the same round trip.
 pub(super) fn timed(command: Cmd) -> Request {
     Request::Many(with_time(command))

@@ -402,14 +402,9 @@ impl<T: Transport> RedisStore<T> {
         let attempt = async |way: Option<Way>, form: Form| {
             let build = |features: Features| {
                 let way = way.unwrap_or_else(|| Way::of(features, key, lease, value));
-                let mut pipeline = Pipeline::new();
-                for command in commands::fill(features, form, way, (key, lease), value, ttl, now) {
-                    pipeline.add_command(command);
-                }
-                for tag in &tags {
-                    pipeline.add_command(commands::keep_stamp(features, tag, ttl));
-                }
-                commands::request(pipeline)
+                let mut requests = commands::fill(features, form, way, (key, lease), value, ttl, now);
+                requests.extend(tags.iter().map(|tag| commands::keep_stamp(features, tag, ttl)));
+                commands::request_of(requests)
             };
             let read = |reply: Reply| {
                 let mut replies = reply.all();
