@@ -25,9 +25,17 @@ pub(super) fn encode<V: Serialize + ?Sized>(value: &V, buffer: &mut Vec<u8>) -> 
 
 struct Appended<'a>(&'a mut Vec<u8>);
 
+/// A text or bytes of this length may be most of the value: with room for what follows, a buffer that
+/// is exactly as long does not have to double.
+const LARGE: usize = 4096;
+const TAIL: usize = 64;
+
 impl Writer for Appended<'_> {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        if bytes.len() >= LARGE {
+            self.0.reserve(bytes.len() + TAIL);
+        }
         self.0.extend_from_slice(bytes);
         Ok(())
     }

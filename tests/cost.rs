@@ -1,0 +1,234 @@
+//! What a hit and a miss cost, counted exactly: allocations of the calling thread, where the
+//! connection is served too, and commands on the wire.
+//!
+//! Beside each stands what a `GET` and a decode written by hand take on the same kind of connection.
+//! The figures belong to the dependencies in `Cargo.lock`: a change of theirs may move both.
+
+mod support;
+
+use std::hint::black_box;
+
+use redis::{AsyncCommands as _, Commands as _};
+use redis_cached::{Cache, redis_cached};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use support::{PATIENCE, Server};
+use tokio::runtime::{Builder, Runtime};
+
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+struct User {
+    id: u64,
+    name: String,
+    email: String,
+}
+
+/// Two allocations: its strings.
+fn make(id: u64) -> User {
+    User { id, name: "Ada Lovelace".to_owned(), email: "ada@example.org".to_owned() }
+}
+
+#[redis_cached(prefix = "cost", cache = cache, skip(cache))]
+async fn user(cache: &Cache, id: u64) -> User {
+    make(id)
+}
+
+#[redis_cached(prefix = "cost", cache = cache, skip(cache))]
+fn user_blocking(cache: &Cache, id: u64) -> User {
+    make(id)
+}
+
+#[redis_cached(prefix = "cost", tags = ["org:{org}"], cache = cache, skip(cache))]
+async fn tagged(cache: &Cache, org: u64, id: u64) -> User {
+    let _ = org;
+    make(id)
+}
+
+#[redis_cached(prefix = "cost", group = "org:{org}", cache = cache, skip(cache))]
+async fn grouped(cache: &Cache, org: u64, id: u64) -> User {
+    let _ = org;
+    make(id)
+}
+
+#[redis_cached(prefix = "cost", batch(id in ids), cache = cache, skip(cache))]
+async fn users(cache: &Cache, ids: &[u64]) -> Vec<(u64, User)> {
+    ids.iter().map(|id| (*id, make(*id))).collect()
+}
+
+fn cache(url: &str) -> Cache {
+    Cache::builder(url).unwrap().timeout(PATIENCE).build()
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Allocations of one call. The least of many: once in a while a call finds a buffer used up, or asks
+/// for the server's role too.
+fn allocations(mut call: impl FnMut()) -> u64 {
+    (0..200).map(|_| allocation_counter::measure(&mut call).count_total).min().unwrap()
+}
+
+/// The bytes that the allocations of one call ask for, the least of a few.
+fn allocated(mut call: impl FnMut()) -> u64 {
+    (0..10).map(|_| allocation_counter::measure(&mut call).bytes_total).min().unwrap()
+}
+
+/// What the server is sent for one call, without what is asked of it now and then.
+fn commands(server: &Server, call: impl FnOnce()) -> String {
+    let mut monitor = server.monitor();
+    call();
+    let names: Vec<_> = monitor.commands().into_iter().map(|command| command[0].to_uppercase()).collect();
+    let asked = names.into_iter().filter(|name| !["ROLE", "TIME"].contains(&name.as_str()));
+    let runs = asked.collect::<Vec<_>>();
+    let runs = runs.chunk_by(|one, other| one == other).map(|run| match run.len() {
+        1 => run[0].clone(),
+        count => format!("{count} {}", run[0]),
+    });
+    runs.collect::<Vec<_>>().join(", ")
+}
+
+fn encoded<T: Serialize>(value: &T) -> Vec<u8> {
+    bincode::serde::encode_to_vec(value, bincode::config::standard()).unwrap()
+}
+
+fn decoded<T: DeserializeOwned>(bytes: &[u8]) -> T {
+    bincode::serde::decode_from_slice(bytes, bincode::config::standard()).unwrap().0
+}
+
+/// All the figures, so that a change shows what it moves.
+macro_rules! assert_costs {
+    ($($what:literal: $expected:expr, $counted:expr;)*) => {{
+        let expected = [$(($what, $expected.to_string())),*];
+        let counted = [$(($what, $counted.to_string())),*];
+        assert_eq!(counted, expected);
+    }};
+}
+
+#[test]
+fn allocations_of_a_hit() {
+    let server = Server::start();
+    let runtime = runtime();
+    let cache = cache(&server.url());
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut shared = runtime.block_on(client.get_multiplexed_async_connection()).unwrap();
+    let mut held = client.get_connection().unwrap();
+    let () = held.set("by_hand:1", encoded(&make(1))).unwrap();
+    let ids: Vec<u64> = (0..100).collect();
+    // All of them with the two of the value, but the batch with its two hundred, and the vector.
+    assert_costs! {
+        "by hand, async": 12, allocations(|| {
+            let bytes: Vec<u8> = runtime.block_on(shared.get(format!("by_hand:{}", black_box(1)))).unwrap();
+            black_box(decoded::<User>(&bytes));
+        });
+        "async": 10, allocations(|| drop(runtime.block_on(user(&cache, 1))));
+        "by hand, plain": 9, allocations(|| {
+            let bytes: Vec<u8> = held.get(format!("by_hand:{}", black_box(1))).unwrap();
+            black_box(decoded::<User>(&bytes));
+        });
+        "plain": 8, allocations(|| drop(user_blocking(&cache, 1)));
+        "with a tag": 27, allocations(|| drop(runtime.block_on(tagged(&cache, 1, 1))));
+        "in a group": 14, allocations(|| drop(runtime.block_on(grouped(&cache, 1, 1))));
+        "batch of 100": 449, allocations(|| drop(runtime.block_on(users(&cache, &ids))));
+    }
+}
+
+#[test]
+fn allocations_of_a_miss() {
+    let server = Server::start();
+    let runtime = runtime();
+    let cache = cache(&server.url());
+    let mut ids = 1_000..;
+    let mut id = || ids.next().unwrap();
+    assert_costs! {
+        "async": 39, allocations(|| drop(runtime.block_on(user(&cache, id()))));
+        "plain": 35, allocations(|| drop(user_blocking(&cache, id())));
+        "with a tag": 63, allocations(|| drop(runtime.block_on(tagged(&cache, 1, id()))));
+        "in a group": 48, allocations(|| drop(runtime.block_on(grouped(&cache, 1, id()))));
+    }
+}
+
+#[test]
+fn allocations_in_memory() {
+    let runtime = runtime();
+    let cache = cache("memory://");
+    let mut ids = 1_000..;
+    let mut id = || ids.next().unwrap();
+    // The value's two, and the key.
+    assert_costs! {
+        "hit, async": 3, allocations(|| drop(runtime.block_on(user(&cache, 1))));
+        "hit, plain": 3, allocations(|| drop(user_blocking(&cache, 1)));
+        "miss, async": 13, allocations(|| drop(runtime.block_on(user(&cache, id()))));
+    }
+}
+
+/// As by hand: a large reply is decoded where it lies. A large value is encoded once, and copied into
+/// the command and with it into what is sent.
+#[test]
+fn copies_of_a_large_value() {
+    const LARGE: u64 = 8 << 20;
+    #[redis_cached(prefix = "cost", cache = cache, skip(cache))]
+    async fn text(cache: &Cache, id: u64) -> String {
+        let _ = id;
+        "x".repeat(LARGE as usize)
+    }
+    let server = Server::start();
+    let runtime = runtime();
+    let cache = cache(&server.url());
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut shared = runtime.block_on(client.get_multiplexed_async_connection()).unwrap();
+    let mut ids = 0..;
+    // To the nearest: the rest is smaller by far.
+    let copies = |bytes: u64| (bytes + LARGE / 2) / LARGE;
+    assert_costs! {
+        "miss by hand": 4, copies(allocated(|| {
+            let value = "x".repeat(LARGE as usize);
+            let () = runtime.block_on(shared.set_ex("by_hand", encoded(&value), 600)).unwrap();
+        }));
+        "miss": 4, copies(allocated(|| drop(runtime.block_on(text(&cache, ids.next().unwrap())))));
+        "hit by hand": 2, copies(allocated(|| {
+            let bytes: Vec<u8> = runtime.block_on(shared.get("by_hand")).unwrap();
+            black_box(decoded::<String>(&bytes));
+        }));
+        "hit": 2, copies(allocated(|| drop(runtime.block_on(text(&cache, 1)))));
+    }
+}
+
+#[test]
+fn commands_on_the_wire() {
+    let server = Server::start();
+    let runtime = runtime();
+    let cache = cache(&server.url());
+    let ids: Vec<u64> = (0..100).collect();
+    // Connects, creates the tag's stamp, and loads the scripts.
+    runtime.block_on(async {
+        user(&cache, 0).await;
+        tagged(&cache, 1, 0).await;
+        grouped(&cache, 1, 0).await;
+    });
+    user_blocking(&cache, 0);
+    runtime.block_on(users(&cache, &[1_000, 1_001]));
+    // `SET … NX GET` came with Redis 7.0, `SET … IFEQ` with Valkey 8.1 and Redis 8.4.
+    let knows = |command: &[&str]| !server.cli(command).contains("syntax error");
+    let knows = (knows(&["SET", "any", "1", "NX", "GET"]), knows(&["SET", "any", "2", "IFEQ", "1"]));
+    let (miss, tagged_miss, batch_of_misses) = match knows {
+        (false, _) => ("GET, 2 EVALSHA", "GET, MGET, 2 EVALSHA, EVAL", "MGET, EVAL, 99 EVALSHA, EVAL, 99 EVALSHA"),
+        (true, false) => ("GET, SET, EVALSHA", "GET, MGET, SET, EVALSHA, PEXPIRE", "MGET, 100 SET, EVAL, 99 EVALSHA"),
+        (true, true) => ("GET, 2 SET", "GET, MGET, 2 SET, PEXPIRE", "MGET, 200 SET"),
+    };
+    assert_costs! {
+        "miss, async": miss,
+            commands(&server, || drop(runtime.block_on(user(&cache, 1))));
+        "miss, plain": miss,
+            commands(&server, || drop(user_blocking(&cache, 1)));
+        "miss with a tag": tagged_miss,
+            commands(&server, || drop(runtime.block_on(tagged(&cache, 1, 1))));
+        "miss in a group": "HMGET, 2 EVALSHA",
+            commands(&server, || drop(runtime.block_on(grouped(&cache, 1, 1))));
+        "hit, async": "GET", commands(&server, || drop(runtime.block_on(user(&cache, 1))));
+        "hit, plain": "GET", commands(&server, || drop(user_blocking(&cache, 1)));
+        "hit with a tag": "GET, MGET", commands(&server, || drop(runtime.block_on(tagged(&cache, 1, 1))));
+        "hit in a group": "HMGET", commands(&server, || drop(runtime.block_on(grouped(&cache, 1, 1))));
+        "batch of misses": batch_of_misses, commands(&server, || drop(runtime.block_on(users(&cache, &ids))));
+        "batch of hits": "MGET", commands(&server, || drop(runtime.block_on(users(&cache, &ids))));
+    }
+}
