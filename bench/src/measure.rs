@@ -1,0 +1,71 @@
+//! Rounds in which the subjects take turns, and what comes of them.
+//!
+//! Absolute times drift with the machine, so the figure of a subject is the median of its ratios to
+//! the first subject, round by round.
+
+use std::time::Duration;
+
+use crate::subjects::Result;
+
+/// What takes part in a workload: its name, and a turn, which says how long one operation took.
+pub type Turn<'a> = (&'static str, Box<dyn FnMut() -> Result<Duration> + 'a>);
+
+/// A line of a table.
+pub struct Row {
+    pub workload: String,
+    pub cells: Vec<(&'static str, Cell)>,
+}
+
+pub enum Cell {
+    /// Of one operation, by round.
+    Times(Vec<Duration>),
+    /// What is no time, or why there is none.
+    Text(String),
+}
+
+/// Everybody in turn, beginning with another one in each round.
+pub fn rounds(workload: &str, count: usize, mut subjects: Vec<Turn<'_>>) -> Row {
+    let mut cells: Vec<Cell> = subjects.iter().map(|_| Cell::Times(Vec::with_capacity(count))).collect();
+    eprint!("{workload}: ");
+    // The first round warms up.
+    for round in 0..=count {
+        for turn in 0..subjects.len() {
+            let at = (round + turn) % subjects.len();
+            let Cell::Times(times) = &mut cells[at] else { continue };
+            match subjects[at].1() {
+                Ok(time) if round > 0 => times.push(time),
+                Ok(_) => {}
+                Err(error) => cells[at] = Cell::Text(error.to_string()),
+            }
+        }
+        eprint!(".");
+    }
+    eprintln!();
+    let names = subjects.iter().map(|(name, _)| *name);
+    Row { workload: workload.to_owned(), cells: names.zip(cells).collect() }
+}
+
+/// Lower quarter, median, upper quarter.
+pub struct Spread {
+    pub low: f64,
+    pub median: f64,
+    pub high: f64,
+}
+
+pub fn spread(figures: impl IntoIterator<Item = f64>) -> Option<Spread> {
+    let mut figures: Vec<f64> = figures.into_iter().collect();
+    figures.sort_by(f64::total_cmp);
+    let last = figures.len().checked_sub(1)?;
+    let quarter = figures.len() / 4;
+    Some(Spread { low: figures[quarter], median: figures[figures.len() / 2], high: figures[last - quarter] })
+}
+
+impl Row {
+    /// Of this subject to the first one.
+    pub fn ratio(&self, at: usize) -> Option<Spread> {
+        let (Cell::Times(floor), Cell::Times(times)) = (&self.cells.first()?.1, &self.cells.get(at)?.1) else {
+            return None;
+        };
+        spread(times.iter().zip(floor).map(|(time, floor)| time.div_duration_f64(*floor)))
+    }
+}

@@ -1,0 +1,45 @@
+//! The libraries, each with its strongest settings, and the code that one writes without any.
+
+mod by_hand;
+mod cached;
+mod hitbox;
+mod multi_tier;
+mod ours;
+
+use std::error::Error;
+use std::future::Future;
+
+pub use self::by_hand::{ByHand, ByHandBlocking, ByHandManaged};
+pub use self::cached::{Cached, CachedBlocking};
+pub use self::hitbox::Hitbox;
+pub use self::multi_tier::MultiTier;
+pub use self::ours::{Ours, OursBlocking, item_entry};
+use crate::data::{Item, Users};
+
+pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Caches `async` functions on one server. Clones share connections.
+pub trait Subject: Clone + Send + Sync + 'static {
+    const NAME: &'static str;
+
+    fn connect(url: &str) -> impl Future<Output = Result<Self>> + Send;
+    fn item(&self, size: u32, id: u64) -> impl Future<Output = Result<Item>> + Send;
+    fn users(&self, count: u64) -> impl Future<Output = Result<Users>> + Send;
+    /// Takes as long as [`BODY`](crate::data::BODY) to compute.
+    fn slow(&self, id: u64) -> impl Future<Output = Result<u64>> + Send;
+
+    /// Many of these items, the way the subject's users ask for them.
+    fn items(&self, size: u32, ids: &[u64]) -> impl Future<Output = Result<Vec<Item>>> + Send {
+        futures_util::future::try_join_all(ids.iter().map(|id| self.item(size, *id)))
+    }
+}
+
+/// Caches plain functions.
+pub trait BlockingSubject: Clone + Send + Sync + 'static {
+    const NAME: &'static str;
+
+    fn connect(url: &str) -> Result<Self>;
+    fn item(&self, size: u32, id: u64) -> Result<Item>;
+    fn users(&self, count: u64) -> Result<Users>;
+    fn slow(&self, id: u64) -> Result<u64>;
+}

@@ -1,0 +1,44 @@
+//! `multi-tier-cache` with Redis as its only tier, so that a hit reaches Redis as everybody's does,
+//! and its bincode serializer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use multi_tier_cache::serialization::BincodeSerializer;
+use multi_tier_cache::{CacheManager, CacheSerializer, CacheStrategy, CacheTier, L2Cache};
+
+use super::{Result, Subject};
+use crate::data::{self, Item, Users};
+
+#[derive(Clone)]
+pub struct MultiTier(Arc<CacheManager>);
+
+const TTL: CacheStrategy = CacheStrategy::Custom(Duration::from_secs(3600));
+
+impl Subject for MultiTier {
+    const NAME: &'static str = "multi-tier-cache";
+
+    async fn connect(url: &str) -> Result<Self> {
+        let redis = Arc::new(L2Cache::with_url(url).await?);
+        let mut manager = CacheManager::new_with_tiers(vec![CacheTier::new(redis, 1, false, 1, 1.0)], None)?;
+        manager.set_serializer(CacheSerializer::Bincode(BincodeSerializer));
+        Ok(MultiTier(Arc::new(manager)))
+    }
+
+    async fn item(&self, size: u32, id: u64) -> Result<Item> {
+        let body = || async move { Ok(data::item(size, id)) };
+        Ok(self.0.get_or_compute_typed(&format!("mtc:item:{size}:{id}"), TTL, body).await?)
+    }
+
+    async fn users(&self, count: u64) -> Result<Users> {
+        let body = || async move { Ok(data::users(count)) };
+        Ok(self.0.get_or_compute_typed(&format!("mtc:users:{count}"), TTL, body).await?)
+    }
+
+    async fn slow(&self, id: u64) -> Result<u64> {
+        Ok(self
+            .0
+            .get_or_compute_typed(&format!("mtc:slow:{id}"), TTL, || async move { Ok(data::slow(id).await) })
+            .await?)
+    }
+}

@@ -1,0 +1,88 @@
+//! What the subjects are put through.
+
+pub mod faults;
+pub mod hits;
+pub mod memory;
+pub mod stampede;
+
+use crate::machine::{Pinning, Server};
+use crate::subjects::{
+    BlockingSubject as _, ByHand, ByHandBlocking, ByHandManaged, Cached, CachedBlocking, Hitbox, MultiTier, Ours,
+    OursBlocking, Result, Subject as _,
+};
+
+/// Everybody who caches `async` functions, connected.
+pub struct Async {
+    pub by_hand: ByHand,
+    pub managed: ByHandManaged,
+    pub ours: Ours,
+    pub cached: Cached,
+    pub hitbox: Hitbox,
+    pub multi_tier: MultiTier,
+}
+
+impl Async {
+    pub async fn connect(url: &str) -> Result<Async> {
+        Ok(Async {
+            by_hand: ByHand::connect(url).await?,
+            managed: ByHandManaged::connect(url).await?,
+            ours: Ours::connect(url).await?,
+            cached: Cached::connect(url).await?,
+            hitbox: Hitbox::connect(url).await?,
+            multi_tier: MultiTier::connect(url).await?,
+        })
+    }
+}
+
+/// Everybody who caches plain functions.
+pub struct Plain {
+    pub by_hand: ByHandBlocking,
+    pub ours: OursBlocking,
+    pub cached: CachedBlocking,
+}
+
+impl Plain {
+    pub fn connect(url: &str) -> Result<Plain> {
+        Ok(Plain {
+            by_hand: ByHandBlocking::connect(url)?,
+            ours: OursBlocking::connect(url)?,
+            cached: CachedBlocking::connect(url)?,
+        })
+    }
+}
+
+/// What workloads need.
+pub struct Bench<'a> {
+    pub server: &'a Server,
+    pub pinning: Pinning,
+    /// Fewer rounds.
+    pub quick: bool,
+}
+
+impl Bench<'_> {
+    pub fn rounds(&self, full: usize) -> usize {
+        if self.quick { 3 } else { full }
+    }
+}
+
+/// `$turn` for each subject of [`Async`].
+macro_rules! each_async {
+    ($all:expr, |$subject:ident| $turn:expr) => {
+        each_async!($all, [by_hand, managed, ours, cached, hitbox, multi_tier], |$subject| $turn)
+    };
+    ($all:expr, [$($field:ident),*], |$subject:ident| $turn:expr) => {
+        vec![$({
+            let $subject = $all.$field.clone();
+            $turn
+        }),*]
+    };
+}
+
+/// `$turn` for each subject of [`Plain`].
+macro_rules! each_plain {
+    ($all:expr, |$subject:ident| $turn:expr) => {
+        each_async!($all, [by_hand, ours, cached], |$subject| $turn)
+    };
+}
+
+pub(crate) use {each_async, each_plain};

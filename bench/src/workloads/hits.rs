@@ -1,0 +1,240 @@
+//! Hits and misses.
+
+use std::hint::black_box;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::{Async, Bench, Plain, each_async, each_plain};
+use crate::measure::{Turn, rounds};
+use crate::report::Table;
+use crate::subjects::{BlockingSubject, Result, Subject};
+
+/// Keys that hits at once are spread over.
+const KEYS: u64 = 1_000;
+
+fn runtime(workers: usize) -> Result<Runtime> {
+    Ok(match workers {
+        1 => Builder::new_current_thread().enable_all().build()?,
+        workers => Builder::new_multi_thread().worker_threads(workers).enable_all().build()?,
+    })
+}
+
+pub fn tables(bench: &Bench<'_>) -> Result<Vec<Table>> {
+    Ok(vec![of_async(bench)?, of_plain(bench)?])
+}
+
+fn of_async(bench: &Bench<'_>) -> Result<Table> {
+    let mut rows = Vec::new();
+    let one = runtime(1)?;
+    let all = one.block_on(Async::connect(&bench.server.url()))?;
+    for (name, size, count) in [("hit, 100 B", 100, 500), ("hit, 1 KB", 1_000, 500), ("hit, 100 KB", 100_000, 40)] {
+        let mut turns = each_async!(all, |subject| one_after_another(&one, subject, size, count));
+        turns.push(limit(bench, size, 1, 2_000)?);
+        rows.push(rounds(name, bench.rounds(21), turns));
+    }
+    let mut turns = each_async!(all, |subject| users(&one, subject));
+    turns.push(none());
+    rows.push(rounds("hit, 100,000 users", bench.rounds(9), turns));
+
+    let mut turns = each_async!(all, |subject| batch(&one, subject));
+    turns.push(none());
+    rows.push(rounds("1,000 hits together", bench.rounds(15), turns));
+
+    let fresh = Arc::new(AtomicU64::new(1_000_000));
+    let mut turns = each_async!(all, |subject| misses(&one, subject, Arc::clone(&fresh)));
+    turns.push(none());
+    rows.push(rounds("miss, 100 B", bench.rounds(21), turns));
+    drop(all);
+
+    // Connections belong to the runtime that made them.
+    let several = runtime(bench.pinning.workers())?;
+    let all = several.block_on(Async::connect(&bench.server.url()))?;
+    for (name, tasks, each) in [("64 hits at once", 64, 50), ("256 hits at once", 256, 25)] {
+        let mut turns = each_async!(all, |subject| at_once(&several, subject, tasks, each));
+        turns.push(limit(bench, 100, tasks, 40_000)?);
+        rows.push(rounds(name, bench.rounds(21), turns));
+    }
+    several.shutdown_timeout(Duration::from_secs(5));
+    Ok(Table {
+        title: "Async functions",
+        about: "Time per call: what it is by hand, and for the others the median of the rounds' ratios to that, \
+            with the middle half. `redis-benchmark` counts the server's own limit on one connection, with as many requests \
+            under way. Together: a batch, where there is one, or as many calls joined; by hand, `MGET`.",
+        rows,
+    })
+}
+
+fn of_plain(bench: &Bench<'_>) -> Result<Table> {
+    let all = Plain::connect(&bench.server.url())?;
+    let mut rows = Vec::new();
+    for (name, size, count) in [("hit, 100 B", 100, 500), ("hit, 100 KB", 100_000, 40)] {
+        let turns = each_plain!(all, |subject| one_after_another_blocking(subject, size, count));
+        rows.push(rounds(name, bench.rounds(21), turns));
+    }
+    let turns = each_plain!(all, |subject| users_blocking(subject));
+    rows.push(rounds("hit, 100,000 users", bench.rounds(9), turns));
+    let fresh = Arc::new(AtomicU64::new(2_000_000));
+    let turns = each_plain!(all, |subject| misses_blocking(subject, Arc::clone(&fresh)));
+    rows.push(rounds("miss, 100 B", bench.rounds(21), turns));
+    Ok(Table { title: "Plain functions", about: "As above; by hand, on one connection that the thread holds.", rows })
+}
+
+fn one_after_another<'a, S: Subject>(runtime: &'a Runtime, subject: S, size: u32, count: u32) -> Turn<'a> {
+    let turn = move || {
+        runtime.block_on(async {
+            let begun = Instant::now();
+            for _ in 0..count {
+                black_box(subject.item(size, black_box(1)).await?);
+            }
+            Ok(begun.elapsed() / count)
+        })
+    };
+    (S::NAME, Box::new(turn))
+}
+
+fn users<'a, S: Subject>(runtime: &'a Runtime, subject: S) -> Turn<'a> {
+    const COUNT: u32 = 4;
+    let turn = move || {
+        runtime.block_on(async {
+            let begun = Instant::now();
+            for _ in 0..COUNT {
+                black_box(subject.users(black_box(100_000)).await?);
+            }
+            Ok(begun.elapsed() / COUNT)
+        })
+    };
+    (S::NAME, Box::new(turn))
+}
+
+fn batch<'a, S: Subject>(runtime: &'a Runtime, subject: S) -> Turn<'a> {
+    const COUNT: u32 = 4;
+    let ids: Vec<u64> = (0..KEYS).collect();
+    let mut is_stored = false;
+    let turn = move || {
+        runtime.block_on(async {
+            if !is_stored {
+                for id in &ids {
+                    subject.item(100, *id).await?;
+                }
+                subject.items(100, &ids).await?;
+                is_stored = true;
+            }
+            let begun = Instant::now();
+            for _ in 0..COUNT {
+                black_box(subject.items(100, &ids).await?);
+            }
+            Ok(begun.elapsed() / COUNT)
+        })
+    };
+    (S::NAME, Box::new(turn))
+}
+
+fn misses<'a, S: Subject>(runtime: &'a Runtime, subject: S, fresh: Arc<AtomicU64>) -> Turn<'a> {
+    const COUNT: u32 = 200;
+    let turn = move || {
+        runtime.block_on(async {
+            let begun = Instant::now();
+            for _ in 0..COUNT {
+                black_box(subject.item(100, fresh.fetch_add(1, Relaxed)).await?);
+            }
+            Ok(begun.elapsed() / COUNT)
+        })
+    };
+    (S::NAME, Box::new(turn))
+}
+
+fn at_once<'a, S: Subject>(runtime: &'a Runtime, subject: S, tasks: u64, each: u64) -> Turn<'a> {
+    let mut is_stored = false;
+    let turn = move || {
+        runtime.block_on(async {
+            if !is_stored {
+                for id in 0..KEYS {
+                    subject.item(100, id).await?;
+                }
+                is_stored = true;
+            }
+            let begun = Instant::now();
+            let tasks: Vec<_> = (0..tasks)
+                .map(|task| {
+                    let subject = subject.clone();
+                    tokio::spawn(async move {
+                        for hit in 0..each {
+                            // A prime step: neighbours ask for different keys.
+                            black_box(subject.item(100, (task * 331 + hit * 7) % KEYS).await?);
+                        }
+                        Result::Ok(())
+                    })
+                })
+                .collect();
+            let count = tasks.len() as u64 * each;
+            for task in tasks {
+                task.await??;
+            }
+            Ok(begun.elapsed().div_f64(count as f64))
+        })
+    };
+    (S::NAME, Box::new(turn))
+}
+
+fn one_after_another_blocking<'a, S: BlockingSubject>(subject: S, size: u32, count: u32) -> Turn<'a> {
+    let turn = move || {
+        let begun = Instant::now();
+        for _ in 0..count {
+            black_box(subject.item(size, black_box(1))?);
+        }
+        Ok(begun.elapsed() / count)
+    };
+    (S::NAME, Box::new(turn))
+}
+
+fn users_blocking<'a, S: BlockingSubject>(subject: S) -> Turn<'a> {
+    const COUNT: u32 = 4;
+    let turn = move || {
+        let begun = Instant::now();
+        for _ in 0..COUNT {
+            black_box(subject.users(black_box(100_000))?);
+        }
+        Ok(begun.elapsed() / COUNT)
+    };
+    (S::NAME, Box::new(turn))
+}
+
+fn misses_blocking<'a, S: BlockingSubject>(subject: S, fresh: Arc<AtomicU64>) -> Turn<'a> {
+    const COUNT: u32 = 200;
+    let turn = move || {
+        let begun = Instant::now();
+        for _ in 0..COUNT {
+            black_box(subject.item(100, fresh.fetch_add(1, Relaxed))?);
+        }
+        Ok(begun.elapsed() / COUNT)
+    };
+    (S::NAME, Box::new(turn))
+}
+
+const LIMIT: &str = "redis-benchmark";
+
+/// What the server does with nothing but C on the other end: `pipelined` requests at a time.
+fn limit<'a>(bench: &Bench<'a>, size: u32, pipelined: u64, count: u32) -> Result<Turn<'a>> {
+    let port = bench.server.port().to_string();
+    let run = move |test: &str, count: u32| -> Result<f64> {
+        let output = Command::new("redis-benchmark")
+            .args(["-p", &port, "-t", test, "-c", "1", "-P", &pipelined.to_string(), "-d", &size.to_string()])
+            .args(["-n", &count.to_string(), "--csv"])
+            .output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let line = text.lines().rfind(|line| line.starts_with(&format!("\"{}\"", test.to_uppercase())));
+        let rate = line.and_then(|line| line.split(',').nth(1)?.trim_matches('"').parse().ok());
+        rate.ok_or_else(|| format!("redis-benchmark says: {text}").into())
+    };
+    run("set", 10)?;
+    Ok((LIMIT, Box::new(move || Ok(Duration::from_secs_f64(1.0 / run("get", count)?)))))
+}
+
+/// It has no such workload.
+fn none<'a>() -> Turn<'a> {
+    (LIMIT, Box::new(|| Err("–".into())))
+}

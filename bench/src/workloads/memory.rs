@@ -1,0 +1,115 @@
+//! What needs no server: the store in memory beside caches that are nothing else, and keys.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use redis_cached::Cache;
+use tokio::runtime::Builder;
+
+use super::Bench;
+use crate::data::{self, Item};
+use crate::measure::{Row, Turn, rounds};
+use crate::report::Table;
+use crate::subjects::{BlockingSubject as _, Subject as _};
+use crate::subjects::{Ours, OursBlocking, Result, item_entry};
+
+const COUNT: u32 = 20_000;
+const ITEMS: u64 = 1_000;
+
+fn plain<'a>(name: &'static str, mut call: impl FnMut(u64) -> Result<Item> + 'a) -> Turn<'a> {
+    let turn = move || {
+        let begun = Instant::now();
+        for hit in 0..COUNT {
+            black_box(call(black_box(u64::from(hit) % ITEMS))?);
+        }
+        Ok(begun.elapsed() / COUNT)
+    };
+    (name, Box::new(turn))
+}
+
+pub fn tables(bench: &Bench<'_>) -> Result<Vec<Table>> {
+    Ok(vec![local(bench)?, keys(bench)?])
+}
+
+fn local(bench: &Bench<'_>) -> Result<Table> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let quick = quick_cache::sync::Cache::<u64, Item>::new(10_000);
+    let moka =
+        moka::sync::Cache::<u64, Item>::builder().max_capacity(10_000).time_to_live(Duration::from_secs(3600)).build();
+    let moka_future = moka::future::Cache::<u64, Item>::builder()
+        .max_capacity(10_000)
+        .time_to_live(Duration::from_secs(3600))
+        .build();
+    let ours = Ours(Cache::builder("memory://")?.build());
+    let ours_blocking = OursBlocking::connect("memory://")?;
+    let (ours, runtime, moka_future) = (&ours, &runtime, &moka_future);
+    let asynchronous = move || {
+        runtime.block_on(async {
+            let begun = Instant::now();
+            for hit in 0..COUNT {
+                black_box(ours.item(100, black_box(u64::from(hit) % ITEMS)).await?);
+            }
+            Ok(begun.elapsed() / COUNT)
+        })
+    };
+    let future = move || {
+        runtime.block_on(async {
+            let begun = Instant::now();
+            for hit in 0..COUNT {
+                let id = black_box(u64::from(hit) % ITEMS);
+                black_box(moka_future.get_with(id, async { data::item(100, id) }).await);
+            }
+            Ok(begun.elapsed() / COUNT)
+        })
+    };
+    let turns: Vec<Turn<'_>> = vec![
+        plain("quick_cache", |id| quick.get_or_insert_with(&id, || Ok(data::item(100, id)))),
+        plain("moka, sync", |id| Ok(moka.get_with(id, || data::item(100, id)))),
+        ("moka, future", Box::new(future)),
+        plain("redis-cached, memory://, plain", move |id| ours_blocking.item(100, id)),
+        ("redis-cached, memory://, async", Box::new(asynchronous)),
+    ];
+    Ok(Table {
+        title: "In memory",
+        about: "Hits on 1,000 values of 100 B, which are cloned, or decoded here: `memory://` keeps entries encoded, so that it behaves \
+            as Redis does. quick_cache has no lifetimes.",
+        rows: vec![rounds("hit, 100 B", bench.rounds(21), turns)],
+    })
+}
+
+fn keys(bench: &Bench<'_>) -> Result<Table> {
+    let cache = Cache::builder("memory://")?.build();
+    let timed = |call: &mut dyn FnMut(u64) -> Result<()>| {
+        let begun = Instant::now();
+        for id in 0..COUNT {
+            call(black_box(u64::from(id)))?;
+        }
+        Ok(begun.elapsed() / COUNT)
+    };
+    let turns: Vec<Turn<'_>> = vec![
+        (
+            "by hand, format!",
+            Box::new(move || {
+                timed(&mut |id| {
+                    black_box(format!("by_hand:item:{}:{id}", black_box(100)));
+                    Ok(())
+                })
+            }),
+        ),
+        (
+            "redis-cached",
+            Box::new(move || {
+                timed(&mut |id| {
+                    black_box(item_entry(&cache, black_box(100), id).key()?);
+                    Ok(())
+                })
+            }),
+        ),
+    ];
+    let row: Row = rounds("key of two numbers", bench.rounds(21), turns);
+    Ok(Table {
+        title: "Keys",
+        about: "The key alone: `item_entry(…).key()`, the rivals' cannot be had without the call.",
+        rows: vec![row],
+    })
+}
