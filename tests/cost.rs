@@ -54,6 +54,11 @@ async fn users(cache: &Cache, ids: &[u64]) -> Vec<(u64, User)> {
     ids.iter().map(|id| (*id, make(*id))).collect()
 }
 
+/// Runs a future where it is: tokio boxes a large one, and what is large depends on the build.
+fn run<T>(runtime: &Runtime, future: impl Future<Output = T>) -> T {
+    runtime.block_on(std::pin::pin!(future))
+}
+
 fn cache(url: &str) -> Cache {
     Cache::builder(url).unwrap().timeout(PATIENCE).build()
 }
@@ -110,25 +115,25 @@ fn allocations_of_a_hit() {
     let runtime = runtime();
     let cache = cache(&server.url());
     let client = redis::Client::open(server.url()).unwrap();
-    let mut shared = runtime.block_on(client.get_multiplexed_async_connection()).unwrap();
+    let mut shared = run(&runtime, client.get_multiplexed_async_connection()).unwrap();
     let mut held = client.get_connection().unwrap();
     let () = held.set("by_hand:1", encoded(&make(1))).unwrap();
     let ids: Vec<u64> = (0..100).collect();
     // All of them with the two of the value, but the batch with its two hundred, and the vector.
     assert_costs! {
         "by hand, async": 12, allocations(|| {
-            let bytes: Vec<u8> = runtime.block_on(shared.get(format!("by_hand:{}", black_box(1)))).unwrap();
+            let bytes: Vec<u8> = run(&runtime, shared.get(format!("by_hand:{}", black_box(1)))).unwrap();
             black_box(decoded::<User>(&bytes));
         });
-        "async": 10, allocations(|| drop(runtime.block_on(user(&cache, 1))));
+        "async": 10, allocations(|| drop(run(&runtime, user(&cache, 1))));
         "by hand, plain": 9, allocations(|| {
             let bytes: Vec<u8> = held.get(format!("by_hand:{}", black_box(1))).unwrap();
             black_box(decoded::<User>(&bytes));
         });
         "plain": 8, allocations(|| drop(user_blocking(&cache, 1)));
-        "with a tag": 27, allocations(|| drop(runtime.block_on(tagged(&cache, 1, 1))));
-        "in a group": 14, allocations(|| drop(runtime.block_on(grouped(&cache, 1, 1))));
-        "batch of 100": 449, allocations(|| drop(runtime.block_on(users(&cache, &ids))));
+        "with a tag": 27, allocations(|| drop(run(&runtime, tagged(&cache, 1, 1))));
+        "in a group": 14, allocations(|| drop(run(&runtime, grouped(&cache, 1, 1))));
+        "batch of 100": 449, allocations(|| drop(run(&runtime, users(&cache, &ids))));
     }
 }
 
@@ -140,10 +145,10 @@ fn allocations_of_a_miss() {
     let mut ids = 1_000..;
     let mut id = || ids.next().unwrap();
     assert_costs! {
-        "async": 39, allocations(|| drop(runtime.block_on(user(&cache, id()))));
+        "async": 39, allocations(|| drop(run(&runtime, user(&cache, id()))));
         "plain": 35, allocations(|| drop(user_blocking(&cache, id())));
-        "with a tag": 63, allocations(|| drop(runtime.block_on(tagged(&cache, 1, id()))));
-        "in a group": 48, allocations(|| drop(runtime.block_on(grouped(&cache, 1, id()))));
+        "with a tag": 63, allocations(|| drop(run(&runtime, tagged(&cache, 1, id()))));
+        "in a group": 48, allocations(|| drop(run(&runtime, grouped(&cache, 1, id()))));
     }
 }
 
@@ -155,9 +160,9 @@ fn allocations_in_memory() {
     let mut id = || ids.next().unwrap();
     // The value's two, and the key.
     assert_costs! {
-        "hit, async": 3, allocations(|| drop(runtime.block_on(user(&cache, 1))));
+        "hit, async": 3, allocations(|| drop(run(&runtime, user(&cache, 1))));
         "hit, plain": 3, allocations(|| drop(user_blocking(&cache, 1)));
-        "miss, async": 13, allocations(|| drop(runtime.block_on(user(&cache, id()))));
+        "miss, async": 13, allocations(|| drop(run(&runtime, user(&cache, id()))));
     }
 }
 
@@ -175,21 +180,21 @@ fn copies_of_a_large_value() {
     let runtime = runtime();
     let cache = cache(&server.url());
     let client = redis::Client::open(server.url()).unwrap();
-    let mut shared = runtime.block_on(client.get_multiplexed_async_connection()).unwrap();
+    let mut shared = run(&runtime, client.get_multiplexed_async_connection()).unwrap();
     let mut ids = 0..;
     // To the nearest: the rest is smaller by far.
     let copies = |bytes: u64| (bytes + LARGE / 2) / LARGE;
     assert_costs! {
         "miss by hand": 4, copies(allocated(|| {
             let value = "x".repeat(LARGE as usize);
-            let () = runtime.block_on(shared.set_ex("by_hand", encoded(&value), 600)).unwrap();
+            let () = run(&runtime, shared.set_ex("by_hand", encoded(&value), 600)).unwrap();
         }));
-        "miss": 4, copies(allocated(|| drop(runtime.block_on(text(&cache, ids.next().unwrap())))));
+        "miss": 4, copies(allocated(|| drop(run(&runtime, text(&cache, ids.next().unwrap())))));
         "hit by hand": 2, copies(allocated(|| {
-            let bytes: Vec<u8> = runtime.block_on(shared.get("by_hand")).unwrap();
+            let bytes: Vec<u8> = run(&runtime, shared.get("by_hand")).unwrap();
             black_box(decoded::<String>(&bytes));
         }));
-        "hit": 2, copies(allocated(|| drop(runtime.block_on(text(&cache, 1)))));
+        "hit": 2, copies(allocated(|| drop(run(&runtime, text(&cache, 1)))));
     }
 }
 
@@ -200,13 +205,13 @@ fn commands_on_the_wire() {
     let cache = cache(&server.url());
     let ids: Vec<u64> = (0..100).collect();
     // Connects, creates the tag's stamp, and loads the scripts.
-    runtime.block_on(async {
+    run(&runtime, async {
         user(&cache, 0).await;
         tagged(&cache, 1, 0).await;
         grouped(&cache, 1, 0).await;
     });
     user_blocking(&cache, 0);
-    runtime.block_on(users(&cache, &[1_000, 1_001]));
+    run(&runtime, users(&cache, &[1_000, 1_001]));
     // `SET … NX GET` came with Redis 7.0, `SET … IFEQ` with Valkey 8.1 and Redis 8.4.
     let knows = |command: &[&str]| !server.cli(command).contains("syntax error");
     let knows = (knows(&["SET", "any", "1", "NX", "GET"]), knows(&["SET", "any", "2", "IFEQ", "1"]));
@@ -217,18 +222,18 @@ fn commands_on_the_wire() {
     };
     assert_costs! {
         "miss, async": miss,
-            commands(&server, || drop(runtime.block_on(user(&cache, 1))));
+            commands(&server, || drop(run(&runtime, user(&cache, 1))));
         "miss, plain": miss,
             commands(&server, || drop(user_blocking(&cache, 1)));
         "miss with a tag": tagged_miss,
-            commands(&server, || drop(runtime.block_on(tagged(&cache, 1, 1))));
+            commands(&server, || drop(run(&runtime, tagged(&cache, 1, 1))));
         "miss in a group": "HMGET, 2 EVALSHA",
-            commands(&server, || drop(runtime.block_on(grouped(&cache, 1, 1))));
-        "hit, async": "GET", commands(&server, || drop(runtime.block_on(user(&cache, 1))));
+            commands(&server, || drop(run(&runtime, grouped(&cache, 1, 1))));
+        "hit, async": "GET", commands(&server, || drop(run(&runtime, user(&cache, 1))));
         "hit, plain": "GET", commands(&server, || drop(user_blocking(&cache, 1)));
-        "hit with a tag": "GET, MGET", commands(&server, || drop(runtime.block_on(tagged(&cache, 1, 1))));
-        "hit in a group": "HMGET", commands(&server, || drop(runtime.block_on(grouped(&cache, 1, 1))));
-        "batch of misses": batch_of_misses, commands(&server, || drop(runtime.block_on(users(&cache, &ids))));
-        "batch of hits": "MGET", commands(&server, || drop(runtime.block_on(users(&cache, &ids))));
+        "hit with a tag": "GET, MGET", commands(&server, || drop(run(&runtime, tagged(&cache, 1, 1))));
+        "hit in a group": "HMGET", commands(&server, || drop(run(&runtime, grouped(&cache, 1, 1))));
+        "batch of misses": batch_of_misses, commands(&server, || drop(run(&runtime, users(&cache, &ids))));
+        "batch of hits": "MGET", commands(&server, || drop(run(&runtime, users(&cache, &ids))));
     }
 }

@@ -27,6 +27,8 @@ struct State {
     due: BTreeMap<(Instant, u64), Held>,
     next_id: u64,
     running: bool,
+    /// Until when the thread sleeps, while it does. It may find nothing due then.
+    sleeps_until: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -67,11 +69,13 @@ impl Renewer {
             let thread = thread::Builder::new().name("redis-cached renew".to_owned());
             // Where no thread can be had, the lease ends in its own time.
             state.running = thread.spawn(move || shared.run(renew)).is_ok();
-        } else if state.due.first_key_value().is_some_and(|(first, _)| *first == due) {
-            // It sleeps for longer.
+        }
+        // Most bodies end long before that: waking the thread for each would cost more than all else.
+        let oversleeps = state.sleeps_until.is_some_and(|until| due.0 < until);
+        drop(state);
+        if oversleeps {
             self.shared.changed.notify_one();
         }
-        drop(state);
         Guard { shared: Arc::clone(&self.shared), id }
     }
 }
@@ -81,21 +85,29 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether it was for so long.
+    fn sleep<'a>(&self, mut state: MutexGuard<'a, State>, duration: Duration) -> (MutexGuard<'a, State>, bool) {
+        state.sleeps_until = Some(Instant::now() + duration);
+        let (mut state, timeout) = self.changed.wait_timeout(state, duration).unwrap_or_else(PoisonError::into_inner);
+        state.sleeps_until = None;
+        (state, timeout.timed_out())
+    }
+
     fn run(&self, renew: impl Fn(&mut Vec<(Key, Lease)>)) {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
             let Some((&(at, id), held)) = state.due.first_key_value() else {
-                let (woken, timeout) = self.changed.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
-                state = woken;
-                if timeout.timed_out() && state.due.is_empty() {
+                let timed_out;
+                (state, timed_out) = self.sleep(state, IDLE);
+                if timed_out && state.due.is_empty() {
                     state.running = false;
                     return;
                 }
                 continue;
             };
             if at > now {
-                state = self.changed.wait_timeout(state, at - now).unwrap_or_else(PoisonError::into_inner).0;
+                state = self.sleep(state, at - now).0;
                 continue;
             }
             let mut leases = held.leases.clone();

@@ -223,6 +223,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
         let open: Vec<(usize, &Key)> = open.iter().filter_map(|at| Some((*at, keys[*at].as_ref()?))).collect();
         let reads = self.store.read_many(&open.iter().map(|(_, key)| *key).collect::<Vec<_>>()).await;
+        let now = self.store.now();
         for ((at, key), read) in open.into_iter().zip(reads) {
             let read = match read {
                 Ok(read) => read,
@@ -232,7 +233,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 }
             };
             let seal = read.seal;
-            match self.look_for(plan, key, read) {
+            match self.look_as(plan, key, read, Some(now), decode_for) {
                 Look::Fresh(_, found) | Look::Old(_, found) => {
                     count(&counters.hits);
                     call.found[at] = Some(found);
@@ -653,7 +654,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// What a slot is to a call for many ids: a value, or that there is none.
     fn look_for<V>(&self, plan: &Plan<V>, key: &Key, read: Read) -> Look<Option<V>> {
-        self.look_as(plan, key, read, decode_for)
+        self.look_as(plan, key, read, None, decode_for)
     }
 
     /// What another call computed for its followers.

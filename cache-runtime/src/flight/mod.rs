@@ -87,6 +87,8 @@ struct State {
     /// Of the tasks among the followers.
     wakers: BTreeMap<u64, Waker>,
     next_waker: u64,
+    /// How many threads wait.
+    threads: usize,
     /// Invalidated in this process: later calls do not share it by the key alone.
     voided: bool,
     /// Of a flight of another process: one follower at a time asks the store.
@@ -293,15 +295,21 @@ impl Flight {
     /// Ends it, unless it has ended, and tells everybody.
     fn end(&self, outcome: Outcome) {
         let mut state = self.lock();
-        state.outcome.get_or_insert(outcome);
-        self.tell(state);
+        if state.outcome.is_none() {
+            state.outcome = Some(outcome);
+            self.tell(state);
+        }
     }
 
     /// Wakes all followers, to look again.
     fn tell(&self, mut state: MutexGuard<'_, State>) {
         let wakers = std::mem::take(&mut state.wakers);
+        let has_threads = state.threads > 0;
         drop(state);
-        self.changed.notify_all();
+        // A system call even where nobody waits.
+        if has_threads {
+            self.changed.notify_all();
+        }
         wakers.into_values().for_each(Waker::wake);
     }
 }
@@ -439,7 +447,9 @@ impl Follower {
             if left.is_zero() {
                 return Event::TimeUp;
             }
+            state.threads += 1;
             state = self.flight.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.threads -= 1;
         }
     }
 }

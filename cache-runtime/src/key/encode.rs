@@ -93,19 +93,8 @@ fn child<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>, depth: u8) -> Resu
     value.serialize(Encoder { out, type_name: type_name::<T>(), depth: depth + 1 })
 }
 
-fn write_unsigned(mut value: u64, out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        // The remainder of ten fits.
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
+fn write_unsigned(value: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 fn write_text(text: &str, out: &mut Vec<u8>) {

@@ -431,6 +431,9 @@ fn longest_lived(slots: &[Ended<'_>]) -> BTreeMap<String, Ttl> {
 }
 
 fn seal(tags: &[String], stamps: &HashMap<&String, Value>) -> Option<Seal> {
+    if tags.is_empty() {
+        return Some(Seal::default());
+    }
     let stamped: Option<Vec<_>> =
         tags.iter().map(|tag| stamps.get(tag).and_then(|stamp| commands::sealed(tag, stamp))).collect();
     stamped.map(Seal::of)

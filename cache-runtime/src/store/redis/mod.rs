@@ -9,6 +9,8 @@ mod breaker;
 mod clock;
 mod commands;
 mod fault;
+#[cfg(feature = "tokio")]
+mod gather;
 mod health;
 mod many;
 mod pending;

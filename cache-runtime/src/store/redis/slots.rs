@@ -44,7 +44,8 @@ impl<T: Transport> Store for RedisStore<T> {
             Box::pin(self.read_and_more(epoch, key, checks_role, by)).await
         } else {
             let read = |reply| commands::slot(reply, || shared.health.clock.now());
-            self.command(epoch, || commands::get(key), read, by).await.map(Read::untagged)
+            let build = |_| Request::Read(commands::get(key));
+            self.exchange(epoch, build, |reply| read(reply.one()?), by).await.map(Read::untagged)
         };
         let read = outcome.map_err(|fault| self.told(fault))?;
         let own_tags = own_tags(key, read.bytes.as_deref().unwrap_or_default());

@@ -21,6 +21,7 @@ use tokio::time::timeout_at;
 use super::Shared;
 use super::breaker::Epoch;
 use super::fault::{Blame, Fault};
+use super::gather::Gather;
 use super::transport::{
     Features, HALF_OPEN, Reply, Request, Transport, alone, cluster_info, greeted, greeting, patience,
 };
@@ -90,6 +91,7 @@ struct Connection {
     timeouts: AtomicU32,
     /// Not to be used any more.
     spoilt: AtomicBool,
+    gather: Arc<Gather>,
 }
 
 /// One exchange's share in a connection. To take a spare one is cheaper than to make one.
@@ -234,7 +236,21 @@ impl Tokio {
             let room = if size > SMALL { Box::pin(lane.link.room(size)).await } else { None };
             let request = build(self.shared.allowed(lane.connection.features));
             progress.sent = true;
-            let outcome = match send(&mut lane.multiplexed, &request).await {
+            let may_be_repeated = request.may_be_repeated();
+            let sent = match request {
+                Request::Read(command) => {
+                    let (gather, handle) = (&lane.connection.gather, &lane.link.handle);
+                    match gather.read(&mut lane.multiplexed, command, handle, self.shared.timeout).await {
+                        Some(reply) => reply.map(Reply::One),
+                        None => {
+                            let request = build(self.shared.allowed(lane.connection.features));
+                            send(&mut lane.multiplexed, &request).await
+                        }
+                    }
+                }
+                request => send(&mut lane.multiplexed, &request).await,
+            };
+            let outcome = match sent {
                 Ok(reply) => read(reply),
                 Err(error) => Err(error.into()),
             };
@@ -243,7 +259,7 @@ impl Tokio {
             match outcome {
                 Err(fault) if fault.spoils_connection() => {
                     self.links.discard(&lane);
-                    if fault.blame == Blame::Closed && used && !retried && request.may_be_repeated() {
+                    if fault.blame == Blame::Closed && used && !retried && may_be_repeated {
                         retried = true;
                         start = Start::Link(lane.link);
                         continue;
@@ -458,13 +474,16 @@ async fn connect(shared: &Shared, epoch: Epoch) -> Result<Arc<Connection>, Fault
         epoch,
         timeouts: AtomicU32::new(0),
         spoilt: AtomicBool::new(false),
+        gather: Arc::default(),
     }))
 }
 
 async fn send(connection: &mut MultiplexedConnection, request: &Request) -> redis::RedisResult<Reply> {
     // Boxed: an allocation costs less than to move a large future through all the layers above.
     Ok(match request {
-        Request::One(command) => Reply::One(Box::pin(connection.send_packed_command(command)).await?),
+        Request::One(command) | Request::Read(command) => {
+            Reply::One(Box::pin(connection.send_packed_command(command)).await?)
+        }
         Request::Many(pipeline) | Request::Once(pipeline) => {
             let sent = Instant::now();
             let values = Box::pin(connection.send_packed_commands(pipeline, 0, pipeline.len())).await?;

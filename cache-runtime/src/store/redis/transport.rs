@@ -22,6 +22,8 @@ pub(crate) const HALF_OPEN: u32 = 3;
 /// Commands that travel together.
 pub(crate) enum Request {
     One(Cmd),
+    /// As `One`, of a command that only reads: it may travel with others'.
+    Read(Cmd),
     Many(Pipeline),
     /// As `Many`, but never sent a second time: it grants a lease. A first copy that was held up on
     /// its way would grant it again, after an invalidation that took it away.

@@ -1,0 +1,287 @@
+//! Reads that are asked for at the same moment travel together.
+//!
+//! Per request, redis-rs takes a place in a channel, makes another one for the reply, and wakes the
+//! task that drives the connection: with many reads at once that is more work than the reads. So
+//! where some are under way already, those that come next gather. The first of them starts a task,
+//! which lets those that are ready run once, and sends what has gathered as one pipeline. None of
+//! the callers does that: one that is not polled any more must not keep the others.
+//!
+//! A read is sent after its caller asked for it, as by itself.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, Pipeline, RedisError, RedisResult, Value};
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+/// So many exchanges of reads may be under way before the next ones gather: a lone one does not.
+const FEW: usize = 1;
+
+/// So many reads gather at most. More would leave the server idle while they gather, and the client
+/// while they are answered.
+const MOST: usize = 32;
+
+/// A reply of more bytes than this is large: what travels with it waits for it.
+const LARGE: usize = 16 * 1024;
+
+/// So many reads after a large reply go by themselves.
+const APART: u32 = 64;
+
+/// The reads of one connection.
+#[derive(Default)]
+pub(super) struct Gather(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// Exchanges that wait for replies.
+    under_way: usize,
+    /// What may still be joined.
+    open: Option<Arc<Party>>,
+    /// How many of the next reads go by themselves.
+    apart: u32,
+}
+
+/// Reads that travel together.
+#[derive(Default)]
+struct Party(Mutex<Together>);
+
+#[derive(Default)]
+struct Together {
+    /// `None` once it was sent.
+    pipeline: Option<Pipeline>,
+    /// Of those who wait, by place.
+    wakers: Vec<Waker>,
+    outcome: Option<Outcome>,
+}
+
+enum Outcome {
+    /// By place.
+    Replies(Vec<Value>),
+    Failed(RedisError),
+    /// Nobody knows: they took too long, or the runtime is ending.
+    Lost,
+}
+
+/// What a read does.
+enum Turn {
+    Alone(Cmd),
+    /// It has this place.
+    Join(Arc<Party>, usize),
+}
+
+impl Gather {
+    /// The reply to a command that only reads. `None`: it is to be sent once more, by itself.
+    pub(super) async fn read(
+        self: &Arc<Self>,
+        connection: &mut MultiplexedConnection,
+        command: Cmd,
+        handle: &Handle,
+        timeout: Duration,
+    ) -> Option<RedisResult<Value>> {
+        let mut command = Some(command);
+        let mut joined: Option<(Arc<Party>, usize)> = None;
+        let turn = poll_fn(|context| {
+            if let Some((party, at)) = &joined {
+                return party.poll(*at, context.waker()).map(Ok);
+            }
+            // A second poll comes after a return from the first.
+            let Some(command) = command.take() else { return Poll::Pending };
+            match self.join(command, context.waker()) {
+                Turn::Alone(command) => Poll::Ready(Err(command)),
+                Turn::Join(party, at) => {
+                    if at == 0 || at + 1 == MOST {
+                        let (gather, connection) = (Arc::clone(self), connection.clone());
+                        let company = Company { gather, party: Arc::clone(&party), connection, timeout };
+                        company.start(handle, at + 1 == MOST);
+                    }
+                    joined = Some((party, at));
+                    Poll::Pending
+                }
+            }
+        });
+        match turn.await {
+            Ok(reply) => reply,
+            Err(command) => {
+                let _under_way = UnderWay(self);
+                // Boxed: an allocation costs less than to move a large future through all the layers above.
+                let reply = Box::pin(connection.send_packed_command(&command)).await;
+                self.note(reply.as_ref().ok());
+                Some(reply)
+            }
+        }
+    }
+
+    /// A place among those who gather, or none.
+    fn join(&self, command: Cmd, waker: &Waker) -> Turn {
+        let mut state = lock(&self.0);
+        if state.under_way < FEW || state.apart > 0 {
+            state.apart = state.apart.saturating_sub(1);
+            state.under_way += 1;
+            return Turn::Alone(command);
+        }
+        let party = Arc::clone(state.open.get_or_insert_with(|| {
+            let pipeline = Some(Pipeline::with_capacity(MOST));
+            Arc::new(Party(Mutex::new(Together { pipeline, ..Together::default() })))
+        }));
+        let at = lock(&party.0).add(command, waker.clone());
+        match at + 1 {
+            1 => state.under_way += 1,
+            MOST => state.open = None,
+            _ => {}
+        }
+        Turn::Join(party, at)
+    }
+
+    fn note<'a>(&self, replies: impl IntoIterator<Item = &'a Value>) {
+        let is_large = |reply: &Value| matches!(reply, Value::BulkString(bytes) if bytes.len() > LARGE);
+        if replies.into_iter().any(is_large) {
+            lock(&self.0).apart = APART;
+        }
+    }
+}
+
+impl Together {
+    /// Its place.
+    fn add(&mut self, command: Cmd, waker: Waker) -> usize {
+        if let Some(pipeline) = &mut self.pipeline {
+            pipeline.add_command(command);
+        }
+        self.wakers.push(waker);
+        self.wakers.len() - 1
+    }
+}
+
+impl Party {
+    fn poll(&self, at: usize, waker: &Waker) -> Poll<Option<RedisResult<Value>>> {
+        let mut together = lock(&self.0);
+        match &mut together.outcome {
+            None => {
+                if let Some(known) = together.wakers.get_mut(at) {
+                    known.clone_from(waker);
+                }
+                Poll::Pending
+            }
+            Some(Outcome::Replies(replies)) => Poll::Ready(replies.get_mut(at).map(|reply| Ok(std::mem::take(reply)))),
+            Some(Outcome::Failed(error)) => Poll::Ready(Some(Err(error.clone()))),
+            Some(Outcome::Lost) => Poll::Ready(None),
+        }
+    }
+
+    /// Ends it, unless it has ended.
+    fn end(&self, outcome: Outcome) {
+        let mut together = lock(&self.0);
+        if together.outcome.is_some() {
+            return;
+        }
+        together.outcome = Some(outcome);
+        let wakers = std::mem::take(&mut together.wakers);
+        drop(together);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Those who gathered, and what it takes to send for them.
+struct Company {
+    gather: Arc<Gather>,
+    party: Arc<Party>,
+    connection: MultiplexedConnection,
+    timeout: Duration,
+}
+
+impl Company {
+    fn start(self, handle: &Handle, is_full: bool) {
+        if !is_full {
+            // A runtime of many threads begins with what was woken last.
+            let is_next = handle.runtime_flavor() != RuntimeFlavor::CurrentThread;
+            handle.spawn(self.wait_and_send(is_next));
+            return;
+        }
+        let mut sending = Box::pin(self.send());
+        // A first step at once: it sends, while the others still run.
+        if sending.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            handle.spawn(sending);
+        }
+    }
+
+    /// Sends for all who have joined, once the tasks that are ready have run. `is_next`: it would run
+    /// before those.
+    async fn wait_and_send(self, is_next: bool) {
+        if is_next {
+            once_more().await;
+        }
+        self.send().await;
+    }
+
+    /// Sends for all who have joined, unless that was done when they were as many as may be.
+    async fn send(mut self) {
+        let Some(pipeline) = self.close() else { return };
+        let _sending = Sending(&self.gather, &self.party);
+        let sent = self.connection.send_packed_commands(&pipeline, 0, pipeline.len());
+        // Each of them has a deadline of its own, which is not much later.
+        let Ok(replies) = tokio::time::timeout(self.timeout, sent).await else { return };
+        self.gather.note(replies.iter().flatten());
+        self.party.end(match replies {
+            Ok(replies) => Outcome::Replies(replies),
+            Err(error) => Outcome::Failed(error),
+        });
+    }
+
+    /// Nobody joins any more. What is to be sent, unless it was before.
+    fn close(&self) -> Option<Pipeline> {
+        let mut state = lock(&self.gather.0);
+        if state.open.as_ref().is_some_and(|open| Arc::ptr_eq(open, &self.party)) {
+            state.open = None;
+        }
+        drop(state);
+        lock(&self.party.0).pipeline.take()
+    }
+}
+
+impl Drop for Company {
+    fn drop(&mut self) {
+        // The runtime is ending, and drops its tasks.
+        if self.close().is_some() {
+            drop(Sending(&self.gather, &self.party));
+        }
+    }
+}
+
+/// What was taken to be sent. In the end, those who have no reply send their own.
+struct Sending<'a>(&'a Gather, &'a Party);
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.0).under_way -= 1;
+        self.1.end(Outcome::Lost);
+    }
+}
+
+/// An exchange that waits for replies.
+struct UnderWay<'a>(&'a Gather);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.0).under_way -= 1;
+    }
+}
+
+/// Lets the tasks that are ready run first. Not tokio's `yield_now`, which waits for the driver, too.
+async fn once_more() {
+    let mut is_again = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut is_again, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic while a lock is held leaves nothing half done.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

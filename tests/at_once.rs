@@ -1,0 +1,187 @@
+//! Many hits at the same time: each call gets its own value, whatever becomes of the others.
+
+mod support;
+
+use redis_cached::{Cache, redis_cached};
+use support::{PATIENCE, Server, polled};
+use tokio::task::JoinSet;
+
+/// Its length depends on the id: some are large.
+fn text(id: u64) -> String {
+    format!("{id} ").repeat(if id.is_multiple_of(10) { 5_000 } else { 3 })
+}
+
+#[redis_cached(ttl = "1h", prefix = "t", name = "value", cache = cache, skip(cache))]
+async fn value(cache: &Cache, id: u64) -> String {
+    text(id)
+}
+
+#[redis_cached(ttl = "1h", prefix = "t", name = "member", group = "org:{org}", cache = cache, skip(cache))]
+async fn member(cache: &Cache, org: u64, id: u64) -> String {
+    let _ = org;
+    text(id)
+}
+
+const KEYS: u64 = 100;
+
+async fn filled(server: &Server) -> Cache {
+    let cache = Cache::builder(&server.url()).unwrap().timeout(PATIENCE).build();
+    for id in 0..KEYS {
+        value(&cache, id).await;
+        member(&cache, id % 7, id).await;
+    }
+    cache
+}
+
+/// How many commands of this name the server has served.
+fn served(server: &Server, command: &str) -> u64 {
+    let stats = server.cli(&["INFO", "commandstats"]);
+    let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+    line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
+}
+
+async fn each_call_gets_its_own_value() {
+    let server = Server::start();
+    let cache = filled(&server).await;
+    let (stats, gets) = (cache.stats(), served(&server, "get"));
+    let mut calls = JoinSet::new();
+    for task in 0..256 {
+        let cache = cache.clone();
+        calls.spawn(async move {
+            for call in 0..20 {
+                let id = (task * 37 + call * 7) % KEYS;
+                assert_eq!(value(&cache, id).await, text(id));
+                let id = (id + 1) % KEYS;
+                assert_eq!(member(&cache, id % 7, id).await, text(id));
+            }
+        });
+    }
+    while let Some(call) = calls.join_next().await {
+        call.unwrap();
+    }
+    let now = cache.stats();
+    assert_eq!((now.hits - stats.hits, now.misses, now.bypasses), (2 * 256 * 20, stats.misses, 0));
+    assert_eq!(served(&server, "get") - gets, 256 * 20, "each sends one GET");
+}
+
+#[tokio::test]
+async fn each_call_gets_its_own_value_on_one_thread() {
+    each_call_gets_its_own_value().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_call_gets_its_own_value_on_many_threads() {
+    each_call_gets_its_own_value().await;
+}
+
+/// In one task, too, which polls all of them.
+#[tokio::test]
+async fn each_call_gets_its_own_value_in_one_task() {
+    let server = Server::start();
+    let cache = filled(&server).await;
+    let cache = &cache;
+    let mut calls: Vec<_> = (0..KEYS).map(|id| (id, Box::pin(value(cache, id)))).collect();
+    std::future::poll_fn(|context| {
+        calls.retain_mut(|(id, call)| match call.as_mut().poll(context) {
+            std::task::Poll::Ready(value) => {
+                assert_eq!(value, text(*id));
+                false
+            }
+            std::task::Poll::Pending => true,
+        });
+        if calls.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cancelled_call_leaves_the_others_theirs() {
+    let server = Server::start();
+    let cache = filled(&server).await;
+    let stats = cache.stats();
+    for round in 0..40 {
+        let mut calls = JoinSet::new();
+        for task in 0..64 {
+            let cache = cache.clone();
+            calls.spawn(async move {
+                let id = (task + round) % KEYS;
+                // Dropped after some polls: while others gather around it, or when it has sent theirs.
+                if task % 2 == round % 2 || task % 5 == 0 {
+                    polled(1 + (task + round) as usize % 3, value(&cache, id)).await;
+                } else {
+                    assert_eq!(value(&cache, id).await, text(id));
+                }
+            });
+        }
+        while let Some(call) = calls.join_next().await {
+            call.unwrap();
+        }
+    }
+    let now = cache.stats();
+    assert_eq!((now.misses - stats.misses, now.bypasses), (0, 0), "all were hits");
+}
+
+#[tokio::test]
+async fn something_else_in_a_slot_is_the_concern_of_its_caller() {
+    let server = Server::start();
+    let cache = filled(&server).await;
+    let entry = value_entry(&cache, 50);
+    let key = entry.key().unwrap();
+    server.cli(&["DEL", key]);
+    server.cli(&["LPUSH", key, "something else"]);
+    let stats = cache.stats();
+    let mut calls = JoinSet::new();
+    for id in (0..KEYS).chain(0..KEYS) {
+        let cache = cache.clone();
+        calls.spawn(async move { assert_eq!(value(&cache, id).await, text(id)) });
+    }
+    while let Some(call) = calls.join_next().await {
+        call.unwrap();
+    }
+    let now = cache.stats();
+    assert_eq!(now.hits - stats.hits, 2 * (KEYS - 1));
+    assert_eq!(now.bypasses + now.shared, 2, "{now:?}");
+}
+
+/// The connection closes under all of them: those that were sent are sent again.
+#[tokio::test]
+async fn a_connection_that_closes_is_made_anew() {
+    let server = Server::start();
+    let cache = filled(&server).await;
+    let stats = cache.stats();
+    for _ in 0..10 {
+        server.cli(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        let mut calls = JoinSet::new();
+        for id in 0..KEYS {
+            let cache = cache.clone();
+            calls.spawn(async move { assert_eq!(value(&cache, id).await, text(id)) });
+        }
+        while let Some(call) = calls.join_next().await {
+            call.unwrap();
+        }
+    }
+    let now = cache.stats();
+    assert_eq!((now.hits - stats.hits, now.misses - stats.misses, now.bypasses), (10 * KEYS, 0, 0));
+}
+
+/// As a stream of buffered futures leaves them while their consumer is busy.
+#[tokio::test]
+async fn calls_that_are_not_polled_any_more_keep_nobody() {
+    let server = Server::start();
+    let cache = filled(&server).await;
+    let mut left: Vec<_> = (0..20).map(|id| Box::pin(value(&cache, id))).collect();
+    for call in &mut left {
+        let polled = std::future::poll_fn(|context| std::task::Poll::Ready(call.as_mut().poll(context).is_ready()));
+        assert!(!polled.await);
+    }
+    let others = async {
+        for id in 0..KEYS {
+            assert_eq!(value(&cache, id).await, text(id));
+        }
+    };
+    tokio::time::timeout(PATIENCE / 2, others).await.expect("the others wait for nobody");
+    assert_eq!(cache.stats().bypasses, 0);
+    for (id, call) in left.into_iter().enumerate() {
+        assert_eq!(call.await, text(id as u64));
+    }
+}
