@@ -101,7 +101,7 @@ fn bench(arguments: &[&str]) -> Result<()> {
         std::fs::create_dir_all(&directory)?;
         std::fs::write(directory.join(format!("{}.md", pinning.name())), text)?;
         let rows: Vec<_> = tables[0].rows.iter().collect();
-        let caption = format!("Time per call, by hand = 1; shorter is better. {}.", pinning.words());
+        let caption = format!("Time per call, by hand = 1; shorter is better; {}.", pinning.words());
         let chart = chart::svg("Async functions on Redis", &caption, &rows, 6);
         std::fs::write(directory.join(format!("{}.svg", pinning.name())), chart)?;
     }
