@@ -82,7 +82,8 @@ end
 
 local function set_mark(token, millis)
   redis.call('HSET', hash, companion, token .. digits(now + millis))
-  expire(companion, millis)
+  -- A minute past its end: who is late may fill if nobody came meanwhile.
+  expire(companion, millis + 60000)
 end
 
 -- A value that would expire within its lease lives on for as long.
