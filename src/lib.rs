@@ -1,3 +1,9 @@
+// Where the README's relative links do not lead. The first definition of a link counts.
+//! [chart]: https://github.com/redis-cached/redis-cached/raw/main/bench/results/same.svg
+//! [same core]: https://github.com/redis-cached/redis-cached/blob/main/bench/results/same.md
+//! [split cores]: https://github.com/redis-cached/redis-cached/blob/main/bench/results/split.md
+//! [build]: https://github.com/redis-cached/redis-cached/blob/main/bench/results/build.md
+#![doc = ""]
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -56,9 +56,7 @@ async fn each_call_gets_its_own_value() {
             }
         });
     }
-    while let Some(call) = calls.join_next().await {
-        call.unwrap();
-    }
+    calls.join_all().await;
     let now = cache.stats();
     assert_eq!((now.hits - stats.hits, now.misses, now.bypasses), (2 * 256 * 20, stats.misses, 0));
     assert_eq!(served(&server, "get") - gets, 256 * 20, "each sends one GET");
@@ -113,9 +111,7 @@ async fn a_cancelled_call_leaves_the_others_theirs() {
                 }
             });
         }
-        while let Some(call) = calls.join_next().await {
-            call.unwrap();
-        }
+        calls.join_all().await;
     }
     let now = cache.stats();
     assert_eq!((now.misses - stats.misses, now.bypasses), (0, 0), "all were hits");
@@ -135,9 +131,7 @@ async fn something_else_in_a_slot_is_the_concern_of_its_caller() {
         let cache = cache.clone();
         calls.spawn(async move { assert_eq!(value(&cache, id).await, text(id)) });
     }
-    while let Some(call) = calls.join_next().await {
-        call.unwrap();
-    }
+    calls.join_all().await;
     let now = cache.stats();
     assert_eq!(now.hits - stats.hits, 2 * (KEYS - 1));
     assert_eq!(now.bypasses + now.shared, 2, "{now:?}");
@@ -156,9 +150,7 @@ async fn a_connection_that_closes_is_made_anew() {
             let cache = cache.clone();
             calls.spawn(async move { assert_eq!(value(&cache, id).await, text(id)) });
         }
-        while let Some(call) = calls.join_next().await {
-            call.unwrap();
-        }
+        calls.join_all().await;
     }
     let now = cache.stats();
     assert_eq!((now.hits - stats.hits, now.misses - stats.misses, now.bypasses), (10 * KEYS, 0, 0));

@@ -2,7 +2,6 @@
 
 use std::hint::black_box;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -32,11 +31,13 @@ fn of_async(bench: &Bench<'_>) -> Result<Table> {
     let one = runtime(1)?;
     let all = one.block_on(Async::connect(&bench.server.url()))?;
     for (name, size, count) in [("hit, 100 B", 100, 500), ("hit, 1 KB", 1_000, 500), ("hit, 100 KB", 100_000, 40)] {
-        let mut turns = each_async!(all, |subject| one_after_another(&one, subject, size, count));
+        let mut turns =
+            each_async!(all, |subject| repeated(&one, subject, count, async |one| one.item(size, black_box(1)).await));
         turns.push(limit(bench, size, 1, 2_000)?);
         rows.push(rounds(name, bench.rounds(21), turns));
     }
-    let mut turns = each_async!(all, |subject| users(&one, subject));
+    let mut turns =
+        each_async!(all, |subject| repeated(&one, subject, 4, async |one| one.users(black_box(100_000)).await));
     turns.push(none());
     rows.push(rounds("hit, 100,000 users", bench.rounds(9), turns));
 
@@ -44,8 +45,9 @@ fn of_async(bench: &Bench<'_>) -> Result<Table> {
     turns.push(none());
     rows.push(rounds("1,000 hits together", bench.rounds(15), turns));
 
-    let fresh = Arc::new(AtomicU64::new(1_000_000));
-    let mut turns = each_async!(all, |subject| misses(&one, subject, Arc::clone(&fresh)));
+    let unused = AtomicU64::new(1_000_000);
+    let fresh = || unused.fetch_add(1, Relaxed);
+    let mut turns = each_async!(all, |subject| repeated(&one, subject, 200, async |one| one.item(100, fresh()).await));
     turns.push(none());
     rows.push(rounds("miss, 100 B", bench.rounds(21), turns));
     drop(all);
@@ -72,23 +74,31 @@ fn of_plain(bench: &Bench<'_>) -> Result<Table> {
     let all = Plain::connect(&bench.server.url())?;
     let mut rows = Vec::new();
     for (name, size, count) in [("hit, 100 B", 100, 500), ("hit, 100 KB", 100_000, 40)] {
-        let turns = each_plain!(all, |subject| one_after_another_blocking(subject, size, count));
+        let turns =
+            each_plain!(all, |subject| repeated_blocking(subject, count, move |one| one.item(size, black_box(1))));
         rows.push(rounds(name, bench.rounds(21), turns));
     }
-    let turns = each_plain!(all, |subject| users_blocking(subject));
+    let turns = each_plain!(all, |subject| repeated_blocking(subject, 4, |one| one.users(black_box(100_000))));
     rows.push(rounds("hit, 100,000 users", bench.rounds(9), turns));
-    let fresh = Arc::new(AtomicU64::new(2_000_000));
-    let turns = each_plain!(all, |subject| misses_blocking(subject, Arc::clone(&fresh)));
+    let unused = AtomicU64::new(2_000_000);
+    let fresh = || unused.fetch_add(1, Relaxed);
+    let turns = each_plain!(all, |subject| repeated_blocking(subject, 200, |one| one.item(100, fresh())));
     rows.push(rounds("miss, 100 B", bench.rounds(21), turns));
     Ok(Table { title: "Plain functions", about: "As above; by hand, on one connection that the thread holds.", rows })
 }
 
-fn one_after_another<'a, S: Subject>(runtime: &'a Runtime, subject: S, size: u32, count: u32) -> Turn<'a> {
+/// So many calls, one after another.
+fn repeated<'a, S: Subject, T>(
+    runtime: &'a Runtime,
+    subject: S,
+    count: u32,
+    call: impl AsyncFn(&S) -> Result<T> + 'a,
+) -> Turn<'a> {
     let turn = move || {
         runtime.block_on(async {
             let begun = Instant::now();
             for _ in 0..count {
-                black_box(subject.item(size, black_box(1)).await?);
+                black_box(call(&subject).await?);
             }
             Ok(begun.elapsed() / count)
         })
@@ -96,16 +106,18 @@ fn one_after_another<'a, S: Subject>(runtime: &'a Runtime, subject: S, size: u32
     (S::NAME, Box::new(turn))
 }
 
-fn users<'a, S: Subject>(runtime: &'a Runtime, subject: S) -> Turn<'a> {
-    const COUNT: u32 = 4;
+/// The same, of a plain function.
+fn repeated_blocking<'a, S: BlockingSubject, T>(
+    subject: S,
+    count: u32,
+    call: impl Fn(&S) -> Result<T> + 'a,
+) -> Turn<'a> {
     let turn = move || {
-        runtime.block_on(async {
-            let begun = Instant::now();
-            for _ in 0..COUNT {
-                black_box(subject.users(black_box(100_000)).await?);
-            }
-            Ok(begun.elapsed() / COUNT)
-        })
+        let begun = Instant::now();
+        for _ in 0..count {
+            black_box(call(&subject)?);
+        }
+        Ok(begun.elapsed() / count)
     };
     (S::NAME, Box::new(turn))
 }
@@ -126,20 +138,6 @@ fn batch<'a, S: Subject>(runtime: &'a Runtime, subject: S) -> Turn<'a> {
             let begun = Instant::now();
             for _ in 0..COUNT {
                 black_box(subject.items(100, &ids).await?);
-            }
-            Ok(begun.elapsed() / COUNT)
-        })
-    };
-    (S::NAME, Box::new(turn))
-}
-
-fn misses<'a, S: Subject>(runtime: &'a Runtime, subject: S, fresh: Arc<AtomicU64>) -> Turn<'a> {
-    const COUNT: u32 = 200;
-    let turn = move || {
-        runtime.block_on(async {
-            let begun = Instant::now();
-            for _ in 0..COUNT {
-                black_box(subject.item(100, fresh.fetch_add(1, Relaxed)).await?);
             }
             Ok(begun.elapsed() / COUNT)
         })
@@ -176,41 +174,6 @@ fn at_once<'a, S: Subject>(runtime: &'a Runtime, subject: S, tasks: u64, each: u
             }
             Ok(begun.elapsed().div_f64(count as f64))
         })
-    };
-    (S::NAME, Box::new(turn))
-}
-
-fn one_after_another_blocking<'a, S: BlockingSubject>(subject: S, size: u32, count: u32) -> Turn<'a> {
-    let turn = move || {
-        let begun = Instant::now();
-        for _ in 0..count {
-            black_box(subject.item(size, black_box(1))?);
-        }
-        Ok(begun.elapsed() / count)
-    };
-    (S::NAME, Box::new(turn))
-}
-
-fn users_blocking<'a, S: BlockingSubject>(subject: S) -> Turn<'a> {
-    const COUNT: u32 = 4;
-    let turn = move || {
-        let begun = Instant::now();
-        for _ in 0..COUNT {
-            black_box(subject.users(black_box(100_000))?);
-        }
-        Ok(begun.elapsed() / COUNT)
-    };
-    (S::NAME, Box::new(turn))
-}
-
-fn misses_blocking<'a, S: BlockingSubject>(subject: S, fresh: Arc<AtomicU64>) -> Turn<'a> {
-    const COUNT: u32 = 200;
-    let turn = move || {
-        let begun = Instant::now();
-        for _ in 0..COUNT {
-            black_box(subject.item(100, fresh.fetch_add(1, Relaxed))?);
-        }
-        Ok(begun.elapsed() / COUNT)
     };
     (S::NAME, Box::new(turn))
 }

@@ -233,7 +233,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 }
             };
             let seal = read.seal;
-            match self.look_as(plan, key, read, Some(now), decode_for) {
+            match self.look_for(plan, key, read, now) {
                 Look::Fresh(_, found) | Look::Old(_, found) => {
                     count(&counters.hits);
                     call.found[at] = Some(found);
@@ -263,7 +263,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 // Of other stamps than its own tags' nothing is known that is new.
                 Ok(Acquired::Held(bytes)) if envelope::own_tags(&bytes).is_empty() => {
                     let read = Read { seal: Some(leased.seal()), ..Read::untagged(Some(bytes)) };
-                    match self.look_for(plan, key, read) {
+                    match self.look_for(plan, key, read, self.store.now()) {
                         Look::Fresh(_, found) | Look::Old(_, found) => {
                             count(&counters.hits);
                             call.found[at] = Some(found);
@@ -637,7 +637,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             let mut left = Vec::new();
             for (waiting, read) in foreign.into_iter().zip(reads) {
                 let Ok(read) = read else { continue };
-                match self.look_for(plan, waiting.key, read) {
+                match self.look_for(plan, waiting.key, read, self.store.now()) {
                     Look::Fresh(_, found) | Look::Old(_, found) => {
                         count(&self.cache.counters().hits);
                         call.found[waiting.at] = Some(found);
@@ -653,8 +653,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// What a slot is to a call for many ids: a value, or that there is none.
-    fn look_for<V>(&self, plan: &Plan<V>, key: &Key, read: Read) -> Look<Option<V>> {
-        self.look_as(plan, key, read, None, decode_for)
+    fn look_for<V>(&self, plan: &Plan<V>, key: &Key, read: Read, now: u64) -> Look<Option<V>> {
+        self.look_as(plan, key, read, now, decode_for)
     }
 
     /// What another call computed for its followers.

@@ -145,7 +145,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         patience: &mut Patience,
         fallback: &mut Option<Fallback>,
     ) -> Result<Turn<'a, S, V>, Error> {
-        while patience.looks() {
+        while patience.take_look() {
             // Those that end without a look at the slot go round here.
             let found = loop {
                 let token = match missing {

@@ -95,11 +95,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// What a slot is to this function, now.
     fn look<V>(&self, plan: &Plan<V>, key: &Key, read: Read) -> Look<V> {
-        self.look_as(plan, key, read, None, decode)
+        self.look_as(plan, key, read, self.store.now(), decode)
     }
 
-    /// `now`, where many are looked at.
-    fn look_as<V, F>(&self, plan: &Plan<V>, key: &Key, read: Read, now: Option<u64>, decode: Decode<V, F>) -> Look<F> {
+    fn look_as<V, F>(&self, plan: &Plan<V>, key: &Key, read: Read, now: u64, decode: Decode<V, F>) -> Look<F> {
         let Read { bytes, seal, own_seal } = read;
         let Some(bytes) = bytes else { return Look::Missing(Missing::Empty) };
         let value = match envelope::parse(key, plan.function.identity(), &bytes) {
@@ -108,7 +107,6 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             Slot::Value(value) if seal == Some(value.seal) && is_own(plan, &value, own_seal) => value,
             Slot::Lease(..) | Slot::Value(_) | Slot::Unusable => return Look::Missing(Missing::Unusable(bytes)),
         };
-        let now = now.unwrap_or_else(|| self.store.now());
         let state = policy::state(plan, &value, now, self.store.not_before());
         let refresh = match state {
             State::Fresh => None,

@@ -531,8 +531,8 @@ impl Patience {
         Patience { until: now.checked_add(longest).unwrap_or(now), tokens: [None; 2], looks: LOOKS, exhausted: false }
     }
 
-    /// Whether the call may look at the slot once more, before it computes unstored.
-    pub(crate) fn looks(&mut self) -> bool {
+    /// Counts a look at the slot; false if there is none left, and the call computes unstored.
+    pub(crate) fn take_look(&mut self) -> bool {
         let left = self.looks.checked_sub(1);
         self.looks = left.unwrap_or(0);
         left.is_some()

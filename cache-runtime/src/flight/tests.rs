@@ -157,9 +157,9 @@ fn a_call_waits_for_two_tokens_and_forgives_the_abandoned() {
     let mut patience = Patience::new(Duration::from_secs(20));
     assert!(patience.allows(first) && patience.allows(second) && patience.allows(first));
     assert!(!patience.allows(third));
-    assert!((0..LOOKS).all(|_| patience.looks()) && !patience.looks());
+    assert!((0..LOOKS).all(|_| patience.take_look()) && !patience.take_look());
     patience.forgive(second);
-    assert!(patience.allows(third) && patience.looks());
+    assert!(patience.allows(third) && patience.take_look());
     patience.exhaust();
     assert!(!patience.allows(first));
     assert!(!Patience::new(Duration::ZERO).allows(first));

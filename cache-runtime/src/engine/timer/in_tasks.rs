@@ -14,6 +14,7 @@ use super::{Timer, every, keep, longest};
 use crate::cache::Cache;
 use crate::engine::lease::Leased;
 use crate::flight::{Event, Follower};
+use crate::once::yield_now;
 use crate::store::Store;
 
 pub(crate) struct InTasks<'a>(pub(crate) &'a Cache);
@@ -87,16 +88,4 @@ fn timer_at(at: Instant) -> Option<Pin<Box<Sleep>>> {
     }
     let timer = std::panic::catch_unwind(AssertUnwindSafe(|| Box::pin(sleep_until(at.into()))));
     timer.map_err(|_| without().push(runtime)).ok()
-}
-
-async fn yield_now() {
-    let mut yielded = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

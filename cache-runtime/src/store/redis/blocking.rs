@@ -6,7 +6,6 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,7 @@ use super::fault::{Blame, Fault};
 use super::transport::{Features, HALF_OPEN, Reply, Request, Transport, patience};
 use super::wire::Wire;
 use crate::error::ErrorKind;
+use crate::once::once;
 
 /// So many connections at most.
 const MOST: usize = 16;
@@ -173,13 +173,13 @@ impl Transport for Blocking {
     fn background(&self, task: impl Future<Output = ()> + Send + 'static) {
         let thread = thread::Builder::new().name("redis-cached".to_owned());
         // Where no thread can be had, the task is dropped.
-        let _ = thread.spawn(move || finish(task));
+        let _ = thread.spawn(move || once(task));
     }
 
     fn aside(&self, task: impl Future<Output = ()> + Send + 'static) {
         let at_hand = !self.pool.lock().idle.is_empty();
         if at_hand {
-            finish(task);
+            once(task);
         } else {
             self.background(task);
         }
@@ -188,12 +188,6 @@ impl Transport for Blocking {
     async fn pause(duration: Duration) {
         thread::sleep(duration);
     }
-}
-
-/// Runs a future of this transport, all of which are ready at the first poll.
-fn finish(task: impl Future<Output = ()>) {
-    let task = std::pin::pin!(task);
-    let _ = task.poll(&mut Context::from_waker(Waker::noop()));
 }
 
 fn connect(shared: &Shared, epoch: Epoch, generation: u64, by: Instant) -> Result<Pooled, Fault> {

@@ -10,18 +10,17 @@
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisError, RedisResult, Value};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-/// So many exchanges of reads may be under way before the next ones gather: a lone one does not.
-const FEW: usize = 1;
+use crate::once::{step, yield_now};
 
-/// So many reads gather at most. More would leave the server idle while they gather, and the client
-/// while they are answered.
+/// So many reads gather at most: by then, what they share costs each of them little, and none waits
+/// for more replies than these.
 const MOST: usize = 32;
 
 /// A reply of more bytes than this is large: what travels with it waits for it.
@@ -53,7 +52,7 @@ struct Together {
     /// `None` once it was sent.
     pipeline: Option<Pipeline>,
     /// Of those who wait, by place.
-    wakers: Vec<Waker>,
+    wakers: Vec<Option<Waker>>,
     outcome: Option<Outcome>,
 }
 
@@ -81,30 +80,16 @@ impl Gather {
         handle: &Handle,
         timeout: Duration,
     ) -> Option<RedisResult<Value>> {
-        let mut command = Some(command);
-        let mut joined: Option<(Arc<Party>, usize)> = None;
-        let turn = poll_fn(|context| {
-            if let Some((party, at)) = &joined {
-                return party.poll(*at, context.waker()).map(Ok);
-            }
-            // A second poll comes after a return from the first.
-            let Some(command) = command.take() else { return Poll::Pending };
-            match self.join(command, context.waker()) {
-                Turn::Alone(command) => Poll::Ready(Err(command)),
-                Turn::Join(party, at) => {
-                    if at == 0 || at + 1 == MOST {
-                        let (gather, connection) = (Arc::clone(self), connection.clone());
-                        let company = Company { gather, party: Arc::clone(&party), connection, timeout };
-                        company.start(handle, at + 1 == MOST);
-                    }
-                    joined = Some((party, at));
-                    Poll::Pending
+        match self.join(command) {
+            Turn::Join(party, at) => {
+                if at == 0 || at + 1 == MOST {
+                    let (gather, connection) = (Arc::clone(self), connection.clone());
+                    let company = Company { gather, party: Arc::clone(&party), connection, timeout };
+                    company.start(handle, at + 1 == MOST);
                 }
+                poll_fn(|context| party.poll(at, context.waker())).await
             }
-        });
-        match turn.await {
-            Ok(reply) => reply,
-            Err(command) => {
+            Turn::Alone(command) => {
                 let _under_way = UnderWay(self);
                 // Boxed: an allocation costs less than to move a large future through all the layers above.
                 let reply = Box::pin(connection.send_packed_command(&command)).await;
@@ -115,9 +100,9 @@ impl Gather {
     }
 
     /// A place among those who gather, or none.
-    fn join(&self, command: Cmd, waker: &Waker) -> Turn {
+    fn join(&self, command: Cmd) -> Turn {
         let mut state = lock(&self.0);
-        if state.under_way < FEW || state.apart > 0 {
+        if state.under_way == 0 || state.apart > 0 {
             state.apart = state.apart.saturating_sub(1);
             state.under_way += 1;
             return Turn::Alone(command);
@@ -126,7 +111,7 @@ impl Gather {
             let pipeline = Some(Pipeline::with_capacity(MOST));
             Arc::new(Party(Mutex::new(Together { pipeline, ..Together::default() })))
         }));
-        let at = lock(&party.0).add(command, waker.clone());
+        let at = lock(&party.0).add(command);
         match at + 1 {
             1 => state.under_way += 1,
             MOST => state.open = None,
@@ -145,11 +130,11 @@ impl Gather {
 
 impl Together {
     /// Its place.
-    fn add(&mut self, command: Cmd, waker: Waker) -> usize {
+    fn add(&mut self, command: Cmd) -> usize {
         if let Some(pipeline) = &mut self.pipeline {
             pipeline.add_command(command);
         }
-        self.wakers.push(waker);
+        self.wakers.push(None);
         self.wakers.len() - 1
     }
 }
@@ -159,8 +144,11 @@ impl Party {
         let mut together = lock(&self.0);
         match &mut together.outcome {
             None => {
-                if let Some(known) = together.wakers.get_mut(at) {
-                    known.clone_from(waker);
+                if let Some(place) = together.wakers.get_mut(at) {
+                    match place {
+                        Some(known) => known.clone_from(waker),
+                        None => *place = Some(waker.clone()),
+                    }
                 }
                 Poll::Pending
             }
@@ -179,7 +167,7 @@ impl Party {
         together.outcome = Some(outcome);
         let wakers = std::mem::take(&mut together.wakers);
         drop(together);
-        wakers.into_iter().for_each(Waker::wake);
+        wakers.into_iter().flatten().for_each(Waker::wake);
     }
 }
 
@@ -201,7 +189,7 @@ impl Company {
         }
         let mut sending = Box::pin(self.send());
         // A first step at once: it sends, while the others still run.
-        if sending.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+        if step(sending.as_mut()).is_pending() {
             handle.spawn(sending);
         }
     }
@@ -210,7 +198,7 @@ impl Company {
     /// before those.
     async fn wait_and_send(self, is_next: bool) {
         if is_next {
-            once_more().await;
+            yield_now().await;
         }
         self.send().await;
     }
@@ -218,7 +206,7 @@ impl Company {
     /// Sends for all who have joined, unless that was done when they were as many as may be.
     async fn send(mut self) {
         let Some(pipeline) = self.close() else { return };
-        let _sending = Sending(&self.gather, &self.party);
+        let _sending = Sending { _under_way: UnderWay(&self.gather), party: &self.party };
         let sent = self.connection.send_packed_commands(&pipeline, 0, pipeline.len());
         // Each of them has a deadline of its own, which is not much later.
         let Ok(replies) = tokio::time::timeout(self.timeout, sent).await else { return };
@@ -244,18 +232,20 @@ impl Drop for Company {
     fn drop(&mut self) {
         // The runtime is ending, and drops its tasks.
         if self.close().is_some() {
-            drop(Sending(&self.gather, &self.party));
+            drop(Sending { _under_way: UnderWay(&self.gather), party: &self.party });
         }
     }
 }
 
 /// What was taken to be sent. In the end, those who have no reply send their own.
-struct Sending<'a>(&'a Gather, &'a Party);
+struct Sending<'a> {
+    _under_way: UnderWay<'a>,
+    party: &'a Party,
+}
 
 impl Drop for Sending<'_> {
     fn drop(&mut self) {
-        lock(&self.0.0).under_way -= 1;
-        self.1.end(Outcome::Lost);
+        self.party.end(Outcome::Lost);
     }
 }
 
@@ -266,19 +256,6 @@ impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         lock(&self.0.0).under_way -= 1;
     }
-}
-
-/// Lets the tasks that are ready run first. Not tokio's `yield_now`, which waits for the driver, too.
-async fn once_more() {
-    let mut is_again = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut is_again, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

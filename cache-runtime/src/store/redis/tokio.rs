@@ -8,7 +8,6 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
-use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
@@ -26,6 +25,7 @@ use super::transport::{
     Features, HALF_OPEN, Reply, Request, Transport, alone, cluster_info, greeted, greeting, patience,
 };
 use crate::error::ErrorKind;
+use crate::once::step;
 
 /// Requests of more than this many bytes take part in [`IN_FLIGHT`].
 const SMALL: usize = 4 * 1024;
@@ -335,8 +335,7 @@ impl Transport for Tokio {
         let mut task = Box::pin(task);
         // A first step at once: on a connection that is open it sends the command, ahead of
         // whatever the caller sends next.
-        let stepped =
-            Handle::try_current().is_ok() && task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+        let stepped = Handle::try_current().is_ok() && step(task.as_mut()).is_ready();
         if !stepped {
             self.background(task);
         }
