@@ -124,10 +124,7 @@ async fn finished<T>(call: JoinHandle<T>) -> T {
 
 /// Lets the tasks of this thread come as far as they can.
 async fn settle(cache: &Cache) {
-    rows_entry(cache, u64::MAX).get().await.unwrap();
-    for _ in 0..50 {
-        tokio::task::yield_now().await;
-    }
+    support::settle(rows_entry(cache, u64::MAX).get()).await.unwrap();
 }
 
 /// One cache in memory and one on the server: what holds for both. Where it is no outage that is

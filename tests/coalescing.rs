@@ -41,13 +41,9 @@ fn gated_blocking(cache: &Cache, gate: &Gate, id: u64) -> u64 {
     id * 1000 + gate.pass_blocking() as u64
 }
 
-/// Lets every call that was spawned before come as far as it can: replies come in order, and each
-/// yield lets all other tasks of this thread run.
+/// Lets every call that was spawned before come as far as it can.
 async fn settle(cache: &Cache) {
-    gated_entry(cache, u64::MAX).get().await.unwrap();
-    for _ in 0..50 {
-        tokio::task::yield_now().await;
-    }
+    support::settle(gated_entry(cache, u64::MAX).get()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -879,9 +875,7 @@ async fn while_redis_is_away_calls_of_one_process_share_a_body() {
     let leader = call();
     gate.wait_for(2).await;
     let followers: Vec<_> = (0..50).map(|_| call()).collect();
-    for _ in 0..50 {
-        tokio::task::yield_now().await;
-    }
+    support::let_run().await;
     assert!(gated_entry(&cache, 1).invalidate().await.is_err(), "nobody to tell");
     // Its body may have read what is out of date now.
     let late = call();

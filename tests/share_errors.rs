@@ -34,10 +34,7 @@ async fn not_clone(cache: &Cache, gate: &Gate, id: u64) -> Result<u64, NotClone>
 
 /// Until every call that was spawned has done what it can.
 async fn settle(cache: &Cache) {
-    shared_entry(cache, 0).get().await.unwrap();
-    for _ in 0..50 {
-        tokio::task::yield_now().await;
-    }
+    support::settle(shared_entry(cache, 0).get()).await.unwrap();
 }
 
 /// A hundred calls at once, all of which wait for the body of the first.

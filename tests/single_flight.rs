@@ -54,10 +54,7 @@ async fn values(calls: Vec<JoinHandle<u64>>) -> Vec<u64> {
 /// Until every call that was spawned has done what it can.
 async fn settle(caches: &[Cache; 2]) {
     for cache in caches {
-        shared_entry(cache, 0).get().await.unwrap();
-        for _ in 0..50 {
-            tokio::task::yield_now().await;
-        }
+        support::settle(shared_entry(cache, 0).get()).await.unwrap();
     }
 }
 

@@ -57,6 +57,23 @@ pub(crate) fn given_time(what: &str, mut attempt: impl FnMut(Duration) -> bool) 
     assert!(done, "not even after seconds: {what}");
 }
 
+/// Lets the tasks that were spawned before come as far as they can, where all share a thread and the
+/// connection of one cache: each yield lets the others run, so that they have sent what they send
+/// before the `round_trip` begins, and replies come in order.
+pub(crate) async fn settle<F: Future>(round_trip: F) -> F::Output {
+    let_run().await;
+    let output = round_trip.await;
+    let_run().await;
+    output
+}
+
+/// Lets all other tasks of this thread run until each waits for something else.
+pub(crate) async fn let_run() {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// The output, unless it takes more polls than so many: then the future is dropped where it is.
 pub(crate) async fn polled<F: Future>(times: usize, future: F) -> Option<F::Output> {
     let (mut future, mut left) = (std::pin::pin!(future), times);
