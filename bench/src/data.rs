@@ -16,6 +16,9 @@ pub fn item(size: u32, id: u64) -> Item {
     Item { id, text: "x".repeat(size as usize) }
 }
 
+/// Bytes that others would wait for.
+pub const LARGE: u32 = 5_000_000;
+
 /// Rows as a query returns them.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, hitbox_fn::CacheableResponse)]
 pub struct Users {

@@ -33,6 +33,9 @@ pub(crate) enum Mode {
     Hold,
     /// As `Pass` until a client sends bytes with this text in them, and from these on `Hold`.
     HoldFrom(&'static str),
+    /// A connection on which a client sends bytes with this text in them swallows these and all that
+    /// follows, and stays open; others pass.
+    FreezeOn(&'static str),
 }
 
 /// Listens on a port of its own and forwards to a server. Its connections end with it.
@@ -149,6 +152,11 @@ impl Proxy {
         }
     }
 
+    /// How many connections swallow what they get.
+    pub(crate) fn frozen(&self) -> usize {
+        self.state.pairs.lock().unwrap().iter().filter(|pair| pair.frozen.load(SeqCst)).count()
+    }
+
     /// How many commands came from clients so far, those of connecting included.
     pub(crate) fn commands(&self) -> usize {
         self.state.commands.load(SeqCst)
@@ -254,11 +262,11 @@ impl State {
 
     fn mode_for(&self, bytes: &[u8], from_client: bool) -> Mode {
         let mut mode = self.mode.lock().unwrap();
-        if let Mode::HoldFrom(text) = *mode
-            && from_client
-            && bytes.windows(text.len()).any(|window| window == text.as_bytes())
-        {
-            *mode = Mode::Hold;
+        let has = |text: &str| from_client && bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        match *mode {
+            Mode::HoldFrom(text) if has(text) => *mode = Mode::Hold,
+            Mode::FreezeOn(text) if has(text) => return Mode::Freeze,
+            _ => {}
         }
         *mode
     }

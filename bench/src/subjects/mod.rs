@@ -14,7 +14,7 @@ pub use self::cached::{Cached, CachedBlocking};
 pub use self::hitbox::Hitbox;
 pub use self::multi_tier::MultiTier;
 pub use self::ours::{Ours, OursBlocking, item_entry};
-use crate::data::{Item, Users};
+use crate::data::{self, Item, Users};
 
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -25,6 +25,10 @@ pub trait Subject: Clone + Send + Sync + 'static {
     fn connect(url: &str) -> impl Future<Output = Result<Self>> + Send;
     fn item(&self, size: u32, id: u64) -> impl Future<Output = Result<Item>> + Send;
     fn users(&self, count: u64) -> impl Future<Output = Result<Users>> + Send;
+    /// An item of 5 MB.
+    fn large(&self, id: u64) -> impl Future<Output = Result<Item>> + Send {
+        self.item(data::LARGE, id)
+    }
     /// Takes as long as [`BODY`](crate::data::BODY) to compute.
     fn slow(&self, id: u64) -> impl Future<Output = Result<u64>> + Send;
 

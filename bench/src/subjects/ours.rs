@@ -13,6 +13,11 @@ pub async fn item(cache: &Cache, size: u32, id: u64) -> Item {
     data::item(size, id)
 }
 
+#[redis_cached(ttl = "1h", cache = cache, skip(cache))]
+async fn large(cache: &Cache, id: u64) -> Item {
+    data::item(data::LARGE, id)
+}
+
 #[redis_cached(ttl = "1h", cache = cache, skip(cache), batch(id in ids))]
 async fn items(cache: &Cache, size: u32, ids: &[u64]) -> Vec<(u64, Item)> {
     ids.iter().map(|id| (*id, data::item(size, *id))).collect()
@@ -41,6 +46,11 @@ impl Subject for Ours {
 
     async fn users(&self, count: u64) -> Result<Users> {
         Ok(users(&self.0, count).await)
+    }
+
+    /// A function of its own, as large things are.
+    async fn large(&self, id: u64) -> Result<Item> {
+        Ok(large(&self.0, id).await)
     }
 
     async fn slow(&self, id: u64) -> Result<u64> {

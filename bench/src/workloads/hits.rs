@@ -2,7 +2,8 @@
 
 use std::hint::black_box;
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
@@ -60,6 +61,9 @@ fn of_async(bench: &Bench<'_>) -> Result<Table> {
         turns.push(limit(bench, 100, tasks, 40_000)?);
         rows.push(rounds(name, bench.rounds(21), turns));
     }
+    let mut turns = each_async!(all, |subject| beside_large(&several, subject));
+    turns.push(none());
+    rows.push(rounds("hit, 100 B, beside four of 5 MB", bench.rounds(9), turns));
     several.shutdown_timeout(Duration::from_secs(5));
     Ok(Table {
         title: "Async functions",
@@ -173,6 +177,43 @@ fn at_once<'a, S: Subject>(runtime: &'a Runtime, subject: S, tasks: u64, each: u
                 task.await??;
             }
             Ok(begun.elapsed().div_f64(count as f64))
+        })
+    };
+    (S::NAME, Box::new(turn))
+}
+
+/// One hit after another, while four tasks do nothing but ask for large values.
+fn beside_large<'a, S: Subject>(runtime: &'a Runtime, subject: S) -> Turn<'a> {
+    const COUNT: u32 = 20;
+    let turn = move || {
+        runtime.block_on(async {
+            subject.item(100, 0).await?;
+            let is_over = Arc::new(AtomicBool::new(false));
+            for id in [0, 1, 2, 3, 0] {
+                // Stored, and known to be large.
+                subject.large(id).await?;
+            }
+            let busy: Vec<_> = (0..4)
+                .map(|id| {
+                    let (subject, is_over) = (subject.clone(), Arc::clone(&is_over));
+                    tokio::spawn(async move {
+                        while !is_over.load(Relaxed) {
+                            black_box(subject.large(id).await?);
+                        }
+                        Result::Ok(())
+                    })
+                })
+                .collect();
+            let begun = Instant::now();
+            for _ in 0..COUNT {
+                black_box(subject.item(100, 0).await?);
+            }
+            let took = begun.elapsed() / COUNT;
+            is_over.store(true, Relaxed);
+            for task in busy {
+                task.await??;
+            }
+            Ok(took)
         })
     };
     (S::NAME, Box::new(turn))

@@ -16,6 +16,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::{Error, ErrorKind};
 
@@ -39,6 +40,7 @@ pub struct Key {
     hash_len: usize,
     /// The keys of the stamps of its tags, sorted, where it has any.
     tags: Option<Arc<[String]>>,
+    family: u64,
 }
 
 /// Where in Redis an entry lives.
@@ -70,7 +72,7 @@ impl Key {
         let namespace = escape_part(namespace);
         let mut text = namespace.clone().into_owned();
         write_tag_key(&tag_name(tag), &mut text);
-        Key { text, namespace_len: namespace.len(), hash_len: 0, tags: None }
+        Key { text, namespace_len: namespace.len(), hash_len: 0, tags: None, family: 0 }
     }
 
     /// The hash of a group, by the name that stands behind the namespace.
@@ -81,7 +83,7 @@ impl Key {
         let namespace = escape_part(namespace);
         let separator = if namespace.is_empty() { "" } else { ":" };
         let text = format!("{namespace}{separator}{name}");
-        Ok(Key { text, namespace_len: namespace.len(), hash_len: 0, tags: None })
+        Ok(Key { text, namespace_len: namespace.len(), hash_len: 0, tags: None, family: 0 })
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -91,6 +93,12 @@ impl Key {
     /// Bytes of the namespace in front, without its `:`. Zero if there is none.
     pub(crate) fn namespace_len(&self) -> usize {
         self.namespace_len
+    }
+
+    /// A hash of what this key has in common with the others of its function: what stands in front of
+    /// the first argument. Two functions may share one.
+    pub(crate) fn family(&self) -> u64 {
+        self.family
     }
 
     pub(crate) fn address(&self) -> Address<'_> {
@@ -178,6 +186,7 @@ pub struct KeyWriter {
     hash_len: usize,
     /// Where the part begins that a digest replaces if it grows too long.
     arguments_at: Option<usize>,
+    family: u64,
     tags: Option<Box<Tags>>,
     failure: Option<Error>,
 }
@@ -207,7 +216,8 @@ impl KeyWriter {
             text.push(b':');
         }
         text.extend_from_slice(head.as_bytes());
-        KeyWriter { text, namespace_len: namespace.len(), hash_len: 0, arguments_at: None, tags: None, failure: None }
+        let namespace_len = namespace.len();
+        KeyWriter { text, namespace_len, hash_len: 0, arguments_at: None, family: 0, tags: None, failure: None }
     }
 
     /// Ends the name of a group's hash: what follows is the field in it, behind the function's name,
@@ -266,7 +276,10 @@ impl KeyWriter {
         let written = match &mut self.tags {
             Some(tags) => raw::write(value, &mut tags.current),
             None => {
-                self.arguments_at.get_or_insert(self.text.len());
+                if self.arguments_at.is_none() {
+                    self.family = xxh3_64_with_seed(&self.text[self.hash_len..], self.family);
+                    self.arguments_at = Some(self.text.len());
+                }
                 encode::encode(value, &mut self.text)
             }
         };
@@ -291,9 +304,12 @@ impl KeyWriter {
         if self.tags.is_none() {
             self.end_arguments();
         }
-        let KeyWriter { text, namespace_len, hash_len, tags, .. } = self;
+        if self.family == 0 {
+            self.family = xxh3_64_with_seed(&self.text, 0);
+        }
+        let KeyWriter { text, namespace_len, hash_len, family, tags, .. } = self;
         let text = String::from_utf8(text).map_err(|error| Error::new(ErrorKind::Key, error.to_string()))?;
-        let mut key = Key { text, namespace_len, hash_len, tags: None };
+        let mut key = Key { text, namespace_len, hash_len, tags: None, family };
         if let Some(mut tags) = tags {
             tags.end_one();
             tags.done.sort_unstable();

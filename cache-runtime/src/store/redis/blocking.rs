@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::Shared;
 use super::breaker::Epoch;
 use super::fault::{Blame, Fault};
-use super::transport::{Features, HALF_OPEN, Reply, Request, Transport, patience};
+use super::transport::{Features, HALF_OPEN, Load, Reply, Request, Transport, patience};
 use super::wire::Wire;
 use crate::error::ErrorKind;
 use crate::once::once;
@@ -154,7 +154,7 @@ impl Transport for Blocking {
     async fn exchange<R: Send>(
         &self,
         epoch: Epoch,
-        _size: usize,
+        _load: Load,
         build: impl Fn(Features) -> Request + Send + Sync,
         read: impl Fn(Reply) -> Result<R, Fault> + Send + Sync,
         by: Instant,

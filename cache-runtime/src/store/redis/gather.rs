@@ -23,12 +23,6 @@ use crate::once::{step, yield_now};
 /// for more replies than these.
 const MOST: usize = 32;
 
-/// A reply of more bytes than this is large: what travels with it waits for it.
-const LARGE: usize = 16 * 1024;
-
-/// So many reads after a large reply go by themselves.
-const APART: u32 = 64;
-
 /// The reads of one connection.
 #[derive(Default)]
 pub(super) struct Gather(Mutex<State>);
@@ -39,8 +33,6 @@ struct State {
     under_way: usize,
     /// What may still be joined.
     open: Option<Arc<Party>>,
-    /// How many of the next reads go by themselves.
-    apart: u32,
 }
 
 /// Reads that travel together.
@@ -92,9 +84,7 @@ impl Gather {
             Turn::Alone(command) => {
                 let _under_way = UnderWay(self);
                 // Boxed: an allocation costs less than to move a large future through all the layers above.
-                let reply = Box::pin(connection.send_packed_command(&command)).await;
-                self.note(reply.as_ref().ok());
-                Some(reply)
+                Some(Box::pin(connection.send_packed_command(&command)).await)
             }
         }
     }
@@ -102,8 +92,7 @@ impl Gather {
     /// A place among those who gather, or none.
     fn join(&self, command: Cmd) -> Turn {
         let mut state = lock(&self.0);
-        if state.under_way == 0 || state.apart > 0 {
-            state.apart = state.apart.saturating_sub(1);
+        if state.under_way == 0 {
             state.under_way += 1;
             return Turn::Alone(command);
         }
@@ -118,13 +107,6 @@ impl Gather {
             _ => {}
         }
         Turn::Join(party, at)
-    }
-
-    fn note<'a>(&self, replies: impl IntoIterator<Item = &'a Value>) {
-        let is_large = |reply: &Value| matches!(reply, Value::BulkString(bytes) if bytes.len() > LARGE);
-        if replies.into_iter().any(is_large) {
-            lock(&self.0).apart = APART;
-        }
     }
 }
 
@@ -210,7 +192,6 @@ impl Company {
         let sent = self.connection.send_packed_commands(&pipeline, 0, pipeline.len());
         // Each of them has a deadline of its own, which is not much later.
         let Ok(replies) = tokio::time::timeout(self.timeout, sent).await else { return };
-        self.gather.note(replies.iter().flatten());
         self.party.end(match replies {
             Ok(replies) => Outcome::Replies(replies),
             Err(error) => Outcome::Failed(error),

@@ -12,8 +12,9 @@ use super::RedisStore;
 use super::commands::{self, Way};
 use super::fault::{Blame, Fault};
 use super::scripts::Form;
+use super::sizes::Sizes;
 use super::slots::is_refused;
-use super::transport::{self, Features, Reply, Request, Transport, checked};
+use super::transport::{self, Features, Load, Reply, Request, Transport, checked};
 use crate::envelope::{Lease, Seal};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Address, Key};
@@ -116,7 +117,12 @@ impl<T: Transport> RedisStore<T> {
             }
             Ok(reads)
         };
-        let mut reads = self.exchange(epoch, build, read, by).await.map_err(|fault| self.told(fault))?;
+        // All of them are of one function.
+        let load = keys.first().map_or(Load::default(), |key| shared.sizes.reading(key));
+        let mut reads = self.exchange_of(epoch, load, build, read, by).await.map_err(|fault| self.told(fault))?;
+        for (key, read) in keys.iter().zip(&reads) {
+            shared.sizes.found(key, read.bytes.as_ref().map_or(0, Bytes::len));
+        }
         if has_pending {
             shared.pending.delivered(&batch);
             shared.pending.settle_losses(shared.health.clock.now());
@@ -292,7 +298,9 @@ impl<T: Transport> RedisStore<T> {
             }
             Request::Many(pipeline)
         };
-        let outcome = self.exchange_sized(epoch, size, build, |reply| sound(reply.all()), self.part_deadline()).await;
+        let outcome = self
+            .exchange_of(epoch, Sizes::writing(size), build, |reply| sound(reply.all()), self.part_deadline())
+            .await;
         let replies = self.part_written(outcome)?;
         let features = Features::from_bits(sent_with.load(Relaxed));
         let mut replies = replies.into_iter();

@@ -15,6 +15,7 @@ mod health;
 mod many;
 mod pending;
 mod scripts;
+mod sizes;
 mod slots;
 mod transport;
 
@@ -39,7 +40,8 @@ use self::fault::{Blame, Fault};
 use self::health::{Health, Prober};
 use self::pending::Pending;
 use self::scripts::Form;
-use self::transport::{Features, Reply, Request, Transport, patience};
+use self::sizes::Sizes;
+use self::transport::{Features, Load, Reply, Request, Transport, patience};
 use super::url::RedisTarget;
 use super::{Release, Store};
 use crate::envelope::Lease;
@@ -79,6 +81,7 @@ impl Redis {
             info: tuned(target.info),
             timeout,
             pending: Pending::default(),
+            sizes: Sizes::default(),
             denied: AtomicU8::new(0),
             role_due: AtomicU64::new(0),
             delivery_due: AtomicU64::new(0),
@@ -121,6 +124,7 @@ pub(crate) struct Shared {
     timeout: Duration,
     health: Arc<Health>,
     pending: Pending,
+    sizes: Sizes,
     /// Features that the server seems to have by its version, but refused.
     denied: AtomicU8,
     /// When to ask for the role again, in the clock's ticks.
@@ -217,20 +221,20 @@ impl<T: Transport> RedisStore<T> {
         read: impl Fn(Reply) -> Result<R, Fault> + Send + Sync,
         by: Instant,
     ) -> impl Future<Output = Result<R, Fault>> + Send {
-        self.exchange_sized(epoch, 0, build, read, by)
+        self.exchange_of(epoch, Load::default(), build, read, by)
     }
 
     /// Sends, reads the reply, and draws the conclusions about the server's health.
-    async fn exchange_sized<R: Send>(
+    async fn exchange_of<R: Send>(
         &self,
         epoch: Epoch,
-        size: usize,
+        load: Load,
         build: impl Fn(Features) -> Request + Send + Sync,
         read: impl Fn(Reply) -> Result<R, Fault> + Send + Sync,
         by: Instant,
     ) -> Result<R, Fault> {
         let watch = Unanswered { store: self, epoch, by, armed: true };
-        let outcome = self.core.transport.exchange(epoch, size, build, read, by).await;
+        let outcome = self.core.transport.exchange(epoch, load, build, read, by).await;
         watch.disarm();
         match &outcome {
             Ok(_) => self.shared().health.succeeded(epoch),

@@ -12,6 +12,7 @@ use super::commands::{self, Way, timed, timed_once, truth};
 use super::fault::{Blame, Fault};
 use super::pending::Pending;
 use super::scripts::Form;
+use super::sizes::Sizes;
 use super::transport::{self, Features, Reply, Request, Transport, checked};
 use crate::envelope::{Lease, Place, Seal, Token};
 use crate::error::{Error, ErrorKind};
@@ -45,9 +46,11 @@ impl<T: Transport> Store for RedisStore<T> {
         } else {
             let read = |reply| commands::slot(reply, || shared.health.clock.now());
             let build = |_| Request::Read(commands::get(key));
-            self.exchange(epoch, build, |reply| read(reply.one()?), by).await.map(Read::untagged)
+            let load = shared.sizes.reading(key);
+            self.exchange_of(epoch, load, build, |reply| read(reply.one()?), by).await.map(Read::untagged)
         };
         let read = outcome.map_err(|fault| self.told(fault))?;
+        shared.sizes.found(key, read.bytes.as_ref().map_or(0, Bytes::len));
         let own_tags = own_tags(key, read.bytes.as_deref().unwrap_or_default());
         if own_tags.is_empty() {
             return Ok(read);
@@ -367,7 +370,7 @@ impl<T: Transport> RedisStore<T> {
             }
             Ok(Read { seal, ..Read::untagged(bytes?) })
         };
-        let read = self.exchange(epoch, build, read, by).await?;
+        let read = self.exchange_of(epoch, shared.sizes.reading(key), build, read, by).await?;
         if shared.pending.any() {
             shared.pending.delivered(&batch);
             shared.pending.settle_losses(shared.health.clock.now());
@@ -415,7 +418,7 @@ impl<T: Transport> RedisStore<T> {
                 replies.into_iter().try_for_each(|reply| checked(reply).map(drop))?;
                 commands::filled(last)
             };
-            self.exchange_sized(epoch, value.len(), build, read, by).await
+            self.exchange_of(epoch, Sizes::writing(value.len()), build, read, by).await
         };
         let outcome = attempt(None, Form::Hash).await;
         let Err(fault) = &outcome else { return outcome };

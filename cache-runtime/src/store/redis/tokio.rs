@@ -1,4 +1,5 @@
-//! For async callers: one multiplexed connection in each tokio runtime.
+//! For async callers: a multiplexed connection in each tokio runtime, and another one as soon as
+//! there is something large to carry: replies come in order, and small ones would wait behind it.
 //!
 //! A connection is driven by the runtime that opened it, so each runtime has its own; runtimes
 //! come and go, and may exist at the same time.
@@ -22,7 +23,7 @@ use super::breaker::Epoch;
 use super::fault::{Blame, Fault};
 use super::gather::Gather;
 use super::transport::{
-    Features, HALF_OPEN, Reply, Request, Transport, alone, cluster_info, greeted, greeting, patience,
+    Features, HALF_OPEN, Load, Reply, Request, Transport, alone, cluster_info, greeted, greeting, patience,
 };
 use crate::error::ErrorKind;
 use crate::once::step;
@@ -40,7 +41,7 @@ const SPARE: usize = 128;
 /// them without a bound.
 const IN_FLIGHT: usize = 64 << 20;
 
-/// One multiplexed connection in each runtime.
+/// Multiplexed connections in each runtime.
 pub(crate) struct Tokio {
     shared: Arc<Shared>,
     links: Arc<Links>,
@@ -62,12 +63,27 @@ struct Shard(Mutex<Vec<Lane>>);
 struct Link {
     runtime: Id,
     handle: Handle,
-    slot: Mutex<Slot>,
+    /// One for each [`Line`].
+    slots: [Mutex<Slot>; 2],
     /// Kilobytes of large requests.
     room: Semaphore,
     keeper: AbortHandle,
     /// The runtime has ended.
     over: Arc<AtomicBool>,
+}
+
+/// What a connection carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    Small,
+    /// What small ones would wait for.
+    Large,
+}
+
+impl Line {
+    fn of(load: Load) -> Line {
+        if load.is_large { Line::Large } else { Line::Small }
+    }
 }
 
 enum Slot {
@@ -84,6 +100,7 @@ enum Slot {
 type Outcome = watch::Receiver<Option<Result<Arc<Connection>, Fault>>>;
 
 struct Connection {
+    line: Line,
     multiplexed: MultiplexedConnection,
     features: Features,
     epoch: Epoch,
@@ -127,9 +144,9 @@ impl Tokio {
     }
 
     /// A lane that is at hand in the current runtime, else what the runtime has.
-    fn start(&self, epoch: Epoch) -> Result<Start, Fault> {
+    fn start(&self, line: Line, epoch: Epoch) -> Result<Start, Fault> {
         let handle = current()?;
-        match self.links.take(handle.id(), epoch) {
+        match self.links.take(handle.id(), line, epoch) {
             Some(lane) => Ok(Start::Lane(lane)),
             None => self.link(handle).map(Start::Link),
         }
@@ -162,30 +179,38 @@ impl Tokio {
         if over.load(SeqCst) {
             return Err(unsupported("this tokio runtime is ending"));
         }
-        let slot = Mutex::new(Slot::Empty);
+        let slots = [Slot::Empty, Slot::Empty].map(Mutex::new);
         let room = Semaphore::new(IN_FLIGHT / 1024);
-        let link = Arc::new(Link { runtime, handle, slot, room, keeper, over });
+        let link = Arc::new(Link { runtime, handle, slots, room, keeper, over });
         links.push(Arc::clone(&link));
         Ok(link)
     }
 
     /// A new lane in a connection made in `epoch`, and whether that was in use before.
-    async fn lane(&self, link: &Arc<Link>, epoch: Epoch) -> Result<(Lane, bool), Fault> {
+    async fn lane(&self, link: &Arc<Link>, line: Line, epoch: Epoch) -> Result<(Lane, bool), Fault> {
+        match self.lane_in(link, line, epoch).await {
+            // The server has no room for a second one, it may be.
+            Err(_) if line == Line::Large => self.lane_in(link, Line::Small, epoch).await,
+            outcome => outcome,
+        }
+    }
+
+    async fn lane_in(&self, link: &Arc<Link>, line: Line, epoch: Epoch) -> Result<(Lane, bool), Fault> {
         let mut outcome = {
-            let mut slot = link.slot();
+            let mut slot = link.slot(line);
             match &*slot {
                 Slot::Ready(connection) if connection.epoch == epoch => {
                     return Ok((Lane::of(link, Arc::clone(connection)), true));
                 }
                 Slot::Connecting { epoch: same, outcome, .. } if *same == epoch => outcome.clone(),
-                _ => self.connect(link, &mut slot, epoch),
+                _ => self.connect(link, line, &mut slot, epoch),
             }
         };
         wait(&mut outcome).await.map(|connection| (Lane::of(link, connection), false))
     }
 
     /// Starts the task that connects, in place of whatever is in the slot.
-    fn connect(&self, link: &Arc<Link>, slot: &mut Slot, epoch: Epoch) -> Outcome {
+    fn connect(&self, link: &Arc<Link>, line: Line, slot: &mut Slot, epoch: Epoch) -> Outcome {
         match slot {
             Slot::Connecting { task, .. } => task.abort(),
             Slot::Ready(old) => {
@@ -200,9 +225,9 @@ impl Tokio {
         let task = link.handle.spawn(async move {
             let limit = patience(shared.timeout);
             let connected =
-                tokio::time::timeout(limit, connect(&shared, epoch)).await.unwrap_or_else(|_| Err(Fault::hung()));
+                tokio::time::timeout(limit, connect(&shared, line, epoch)).await.unwrap_or_else(|_| Err(Fault::hung()));
             if let Some(link) = at.upgrade() {
-                let mut slot = link.slot();
+                let mut slot = link.slot(line);
                 // Not if another attempt has replaced this one.
                 if matches!(&*slot, Slot::Connecting { outcome, .. } if outcome.same_channel(&own)) {
                     *slot = connected.clone().map_or(Slot::Empty, Slot::Ready);
@@ -218,7 +243,7 @@ impl Tokio {
         &self,
         mut start: Start,
         epoch: Epoch,
-        size: usize,
+        load: Load,
         build: &(impl Fn(Features) -> Request + Send + Sync),
         read: &(impl Fn(Reply) -> Result<R, Fault> + Send + Sync),
         progress: &mut Progress,
@@ -229,16 +254,16 @@ impl Tokio {
             let (lane, used) = match start {
                 Start::Lane(lane) => (lane, true),
                 // Boxed, as all that is rare: each exchange carries its futures along.
-                Start::Link(link) => Box::pin(self.lane(&link, epoch)).await?,
+                Start::Link(link) => Box::pin(self.lane(&link, Line::of(load), epoch)).await?,
             };
             let lane = progress.lane.insert(lane);
             // Before the bytes exist.
-            let room = if size > SMALL { Box::pin(lane.link.room(size)).await } else { None };
+            let room = if load.sent > SMALL { Box::pin(lane.link.room(load.sent)).await } else { None };
             let request = build(self.shared.allowed(lane.connection.features));
             progress.sent = true;
             let may_be_repeated = request.may_be_repeated();
             let sent = match request {
-                Request::Read(command) => {
+                Request::Read(command) if lane.connection.line == Line::Small => {
                     let (gather, handle) = (&lane.connection.gather, &lane.link.handle);
                     match gather.read(&mut lane.multiplexed, command, handle, self.shared.timeout).await {
                         Some(reply) => reply.map(Reply::One),
@@ -282,16 +307,16 @@ impl Transport for Tokio {
     async fn exchange<R: Send>(
         &self,
         epoch: Epoch,
-        size: usize,
+        load: Load,
         build: impl Fn(Features) -> Request + Send + Sync,
         read: impl Fn(Reply) -> Result<R, Fault> + Send + Sync,
         by: Instant,
     ) -> Result<R, Fault> {
-        let start = self.start(epoch)?;
+        let start = self.start(Line::of(load), epoch)?;
         let mut progress = Progress::default();
         let outcome = {
             // Pinned here, so that it is not moved into the timer's future.
-            let attempt = pin!(self.attempt(start, epoch, size, &build, &read, &mut progress));
+            let attempt = pin!(self.attempt(start, epoch, load, &build, &read, &mut progress));
             timeout_at(by.into(), attempt).await
         };
         match (outcome, progress) {
@@ -313,8 +338,8 @@ impl Transport for Tokio {
     async fn reconnect(&self, epoch: Epoch, by: Instant) -> Result<(), Fault> {
         let link = self.link(current()?)?;
         let mut outcome = {
-            let mut slot = link.slot();
-            self.connect(&link, &mut slot, epoch)
+            let mut slot = link.slot(Line::Small);
+            self.connect(&link, Line::Small, &mut slot, epoch)
         };
         let connected = timeout_at(by.into(), wait(&mut outcome)).await;
         connected.unwrap_or_else(|_| Err(Fault::hung())).map(drop)
@@ -357,9 +382,10 @@ impl Links {
         &self.spare[SHARD.try_with(|shard| *shard).unwrap_or(0)]
     }
 
-    fn take(&self, runtime: Id, epoch: Epoch) -> Option<Lane> {
+    fn take(&self, runtime: Id, line: Line, epoch: Epoch) -> Option<Lane> {
         let mut lanes = self.shard().lanes();
-        let at = lanes.iter().rposition(|lane| lane.link.runtime == runtime)?;
+        let is_apt = |lane: &Lane| lane.connection.line == line && lane.link.runtime == runtime;
+        let at = lanes.iter().rposition(is_apt)?;
         let lane = lanes.swap_remove(at);
         (lane.connection.epoch == epoch).then_some(lane)
     }
@@ -377,7 +403,7 @@ impl Links {
         let spoilt = &lane.connection;
         spoilt.spoilt.store(true, Relaxed);
         let discarded = {
-            let mut slot = lane.link.slot();
+            let mut slot = lane.link.slot(spoilt.line);
             match &*slot {
                 Slot::Ready(connection) if Arc::ptr_eq(connection, spoilt) => {
                     Some(std::mem::replace(&mut *slot, Slot::Empty))
@@ -404,8 +430,8 @@ impl Shard {
 }
 
 impl Link {
-    fn slot(&self) -> MutexGuard<'_, Slot> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    fn slot(&self, line: Line) -> MutexGuard<'_, Slot> {
+        self.slots[line as usize].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until a large request has room.
@@ -455,7 +481,7 @@ async fn wait(outcome: &mut Outcome) -> Result<Arc<Connection>, Fault> {
     }
 }
 
-async fn connect(shared: &Shared, epoch: Epoch) -> Result<Arc<Connection>, Fault> {
+async fn connect(shared: &Shared, line: Line, epoch: Epoch) -> Result<Arc<Connection>, Fault> {
     let client = Client::open(shared.info.clone())?;
     // Each exchange has its own deadline; a second timer beside it would only cost.
     let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
@@ -468,6 +494,7 @@ async fn connect(shared: &Shared, epoch: Epoch) -> Result<Arc<Connection>, Fault
         alone(multiplexed.send_packed_command(&cluster_info()).await?)?;
     }
     Ok(Arc::new(Connection {
+        line,
         multiplexed,
         features: greeted.features,
         epoch,

@@ -19,6 +19,15 @@ pub(crate) fn patience(timeout: Duration) -> Duration {
 /// So many time-outs in a row are taken for a connection whose other end is gone.
 pub(crate) const HALF_OPEN: u32 = 3;
 
+/// How much an exchange carries.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Load {
+    /// About how many bytes are sent, if they are many.
+    pub(crate) sent: usize,
+    /// Small ones would wait for it, there or back.
+    pub(crate) is_large: bool,
+}
+
 /// Commands that travel together.
 pub(crate) enum Request {
     One(Cmd),
@@ -101,12 +110,11 @@ pub(crate) trait Transport: Send + Sync + Sized + 'static {
     /// Sends what `build` makes for the server at hand and reads the replies, over a connection
     /// made in `epoch`. Where a connection in use turns out to have been closed, it sends a
     /// second time over a new one, unless the request is a [`Request::Once`]: every other operation
-    /// of a store may be applied twice. `size` is about how many bytes `build` makes, if they are
-    /// many.
+    /// of a store may be applied twice.
     fn exchange<R: Send>(
         &self,
         epoch: Epoch,
-        size: usize,
+        load: Load,
         build: impl Fn(Features) -> Request + Send + Sync,
         read: impl Fn(Reply) -> Result<R, Fault> + Send + Sync,
         by: Instant,

@@ -1,0 +1,86 @@
+//! What is known of the sizes of values: who is to travel apart from small ones.
+//!
+//! What is sent says how large it is. A reply does not, before it is there; so each function's keys
+//! are taken to be like those that were read before.
+
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+use super::transport::Load;
+use crate::key::Key;
+
+/// A value of more bytes than this is large: on the same connection, small ones would wait for it.
+const LARGE: usize = 16 * 1024;
+
+/// So many reads without a large value, and a function's values are taken to be small again.
+const REMEMBERED: u8 = 64;
+
+/// Places that functions are spread over by a hash. Two in one place are taken to be alike.
+const PLACES: usize = 1024;
+
+#[derive(Debug)]
+pub(crate) struct Sizes {
+    /// Reads, until the values are taken to be small.
+    left: Box<[AtomicU8]>,
+}
+
+impl Default for Sizes {
+    fn default() -> Sizes {
+        Sizes { left: (0..PLACES).map(|_| AtomicU8::new(0)).collect() }
+    }
+}
+
+impl Sizes {
+    /// Of a value that is written.
+    pub(crate) fn writing(size: usize) -> Load {
+        Load { sent: size, is_large: size > LARGE }
+    }
+
+    /// Of the value that is going to be read.
+    pub(crate) fn reading(&self, key: &Key) -> Load {
+        Load { sent: 0, is_large: self.place(key).load(Relaxed) > 0 }
+    }
+
+    /// A slot held a value of this many bytes.
+    pub(crate) fn found(&self, key: &Key, size: usize) {
+        let place = self.place(key);
+        // Those that count down at the same time may lose a step.
+        match place.load(Relaxed) {
+            _ if size > LARGE => place.store(REMEMBERED, Relaxed),
+            0 => {}
+            left => place.store(left - 1, Relaxed),
+        }
+    }
+
+    fn place(&self, key: &Key) -> &AtomicU8 {
+        &self.left[key.family() as usize % PLACES]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::KeyWriter;
+
+    fn key(head: &str, argument: u32) -> Key {
+        KeyWriter::new("", head).arg("id", &argument).finish().unwrap()
+    }
+
+    #[test]
+    fn a_function_is_as_large_as_its_values_were() {
+        let sizes = Sizes::default();
+        let is_large = |head| sizes.reading(&key(head, 1)).is_large;
+        assert!(!is_large("a"));
+        sizes.found(&key("a", 2), LARGE + 1);
+        assert!(is_large("a") && !is_large("b"));
+        (1..REMEMBERED).for_each(|_| sizes.found(&key("a", 3), LARGE));
+        assert!(is_large("a"), "one of the last ones was");
+        sizes.found(&key("a", 3), 0);
+        assert!(!is_large("a"));
+    }
+
+    #[test]
+    fn what_is_written_is_as_large_as_it_is() {
+        assert!(!Sizes::writing(LARGE).is_large);
+        assert!(Sizes::writing(LARGE + 1).is_large);
+    }
+}
