@@ -20,6 +20,7 @@ pub(crate) fn patience(timeout: Duration) -> Duration {
 pub(crate) const HALF_OPEN: u32 = 3;
 
 /// How much an exchange carries.
+#[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "blocking calls have a connection for themselves"))]
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Load {
     /// About how many bytes are sent, if they are many.
