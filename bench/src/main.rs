@@ -18,7 +18,10 @@ use std::process::ExitCode;
 
 use machine::{Pinning, Server};
 use report::Table;
-use subjects::{ByHand, ByHandManaged, Cached, Hitbox, MultiTier, Ours, Result, Subject};
+use subjects::{
+    BlockingSubject, ByHand, ByHandBlocking, ByHandManaged, Cached, CachedBlocking, Hitbox, MultiTier, Ours,
+    OursBlocking, Result, Subject,
+};
 use workloads::{Bench, faults, hits, memory, stampede};
 
 fn main() -> ExitCode {
@@ -59,6 +62,15 @@ fn run(arguments: &[String]) -> Result<()> {
             let pinning = Pinning::parse(pinning).ok_or("no such pinning")?;
             for_subject!(name, |S| faults::child::<S>(fault, warm == "warm", pinning))
         }
+        ["faults-child-plain", name, fault, warm, pinning] => {
+            let fault = faults::Fault::parse(fault).ok_or("no such fault")?;
+            let pinning = Pinning::parse(pinning).ok_or("no such pinning")?;
+            for_subject!(name, [ByHandBlocking, OursBlocking, CachedBlocking], |S| faults::child_plain::<S>(
+                fault,
+                warm == "warm",
+                pinning
+            ))
+        }
         _ => bench(&arguments),
     }
 }
@@ -88,7 +100,7 @@ fn bench(arguments: &[&str]) -> Result<()> {
         tables.extend(stampede::tables(&bench)?);
     }
     if wants("faults") {
-        tables.push(faults::table(&bench)?);
+        tables.extend(faults::tables(&bench)?);
     }
     if wants("memory") {
         tables.extend(memory::tables(&bench)?);

@@ -3,6 +3,8 @@
 //! Each subject has a process and a server of its own: one that hangs must not keep the others.
 
 use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Builder;
@@ -11,7 +13,10 @@ use super::Bench;
 use crate::machine::{Pinning, Server};
 use crate::measure::{Cell, Row};
 use crate::report::{Table, time};
-use crate::subjects::{ByHand, ByHandManaged, Cached, Hitbox, MultiTier, Ours, Result, Subject};
+use crate::subjects::{
+    BlockingSubject, ByHand, ByHandBlocking, ByHandManaged, Cached, CachedBlocking, Hitbox, MultiTier, Ours,
+    OursBlocking, Result, Subject,
+};
 
 const CALLS: usize = 100;
 /// Who has not answered by then has not answered.
@@ -36,8 +41,27 @@ impl Fault {
     }
 }
 
-pub fn table(bench: &Bench<'_>) -> Result<Table> {
-    let names = [ByHand::NAME, ByHandManaged::NAME, Ours::NAME, Cached::NAME, Hitbox::NAME, MultiTier::NAME];
+pub fn tables(bench: &Bench<'_>) -> Result<Vec<Table>> {
+    let of_async = Table {
+        title: "Faults",
+        about: "100 calls at once of a function that returns at once: how many got no value (an error, a panic, or nothing for 30 s), \
+            and the slowest answer. By hand there is no time limit but redis-rs' own, and an error is the caller's.",
+        rows: rows(
+            bench,
+            "faults-child",
+            [ByHand::NAME, ByHandManaged::NAME, Ours::NAME, Cached::NAME, Hitbox::NAME, MultiTier::NAME],
+        )?,
+    };
+    let of_plain = Table {
+        title: "Faults, of plain functions",
+        about: "As above, in 100 threads; by hand, they share one connection, which has no time limit.",
+        rows: rows(bench, "faults-child-plain", [ByHandBlocking::NAME, OursBlocking::NAME, CachedBlocking::NAME])?,
+    };
+    Ok(vec![of_async, of_plain])
+}
+
+/// What `child` says for each of these.
+fn rows<const N: usize>(bench: &Bench<'_>, child: &str, names: [&'static str; N]) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for fault in [Fault::Refuses, Fault::Hangs] {
         for (when, warm) in [("after a first call", "warm"), ("before any", "cold")] {
@@ -45,7 +69,7 @@ pub fn table(bench: &Bench<'_>) -> Result<Table> {
             let cells = names.map(|name| {
                 eprintln!("{workload}: {name}");
                 let said = Command::new(std::env::current_exe()?)
-                    .args(["faults-child", name, fault.name(), warm, bench.pinning.name()])
+                    .args([child, name, fault.name(), warm, bench.pinning.name()])
                     .output()?;
                 let text = String::from_utf8_lossy(&said.stdout).trim().to_owned();
                 let text = if text.is_empty() { "the process dies".to_owned() } else { text };
@@ -54,12 +78,22 @@ pub fn table(bench: &Bench<'_>) -> Result<Table> {
             rows.push(Row { workload, cells: cells.into_iter().collect::<Result<_>>()? });
         }
     }
-    Ok(Table {
-        title: "Faults",
-        about: "100 calls at once of a function that returns at once: how many got no value (an error, a panic, or nothing for 30 s), \
-            and the slowest answer. By hand there is no time limit but redis-rs' own, and an error is the caller's.",
-        rows,
-    })
+    Ok(rows)
+}
+
+impl Fault {
+    fn strike(self, server: &mut Server) -> Result<()> {
+        match self {
+            Fault::Refuses => server.kill(),
+            Fault::Hangs => server.hang(),
+        }
+    }
+}
+
+/// What a child says.
+fn say(failed: usize, slowest: Duration) {
+    let slowest = if slowest >= LIMIT { "over 30 s".to_owned() } else { time(slowest.as_secs_f64()) };
+    println!("{failed} without a value, slowest {slowest}");
 }
 
 /// In a process of its own.
@@ -76,10 +110,7 @@ pub fn child<S: Subject>(fault: Fault, is_warm: bool, pinning: Pinning) -> Resul
         }
         Result::Ok(subject)
     })?;
-    match fault {
-        Fault::Refuses => server.kill()?,
-        Fault::Hangs => server.hang()?,
-    }
+    fault.strike(&mut server)?;
     let (failed, slowest) = runtime.block_on(async {
         let calls: Vec<_> = (0..CALLS)
             .map(|id| {
@@ -103,8 +134,46 @@ pub fn child<S: Subject>(fault: Fault, is_warm: bool, pinning: Pinning) -> Resul
         }
         (failed, slowest)
     });
-    let slowest = if slowest >= LIMIT { "over 30 s".to_owned() } else { time(slowest.as_secs_f64()) };
-    println!("{failed} without a value, slowest {slowest}");
+    say(failed, slowest);
     runtime.shutdown_background();
+    Ok(())
+}
+
+/// The same, of a plain function. Threads that wait end with the process.
+pub fn child_plain<S: BlockingSubject>(fault: Fault, is_warm: bool, pinning: Pinning) -> Result<()> {
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut server = Server::start(pinning)?;
+    let subject = S::connect(&server.url())?;
+    if is_warm {
+        subject.item(100, 1)?;
+    }
+    fault.strike(&mut server)?;
+    let (sender, answers) = mpsc::channel();
+    for id in 0..CALLS {
+        let (subject, sender) = (subject.clone(), sender.clone());
+        thread::spawn(move || {
+            let begun = Instant::now();
+            let answer = subject.item(100, 1_000 + id as u64);
+            // Nobody hears of those that come too late, nor of panics.
+            let _ = sender.send((answer.is_ok(), begun.elapsed()));
+        });
+    }
+    drop(sender);
+    let limit = Instant::now() + LIMIT;
+    let (mut answered, mut slowest) = (0, Duration::ZERO);
+    loop {
+        match answers.recv_timeout(limit.saturating_duration_since(Instant::now())) {
+            Ok((is_value, took)) => {
+                answered += usize::from(is_value);
+                slowest = slowest.max(took);
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                slowest = LIMIT;
+                break;
+            }
+        }
+    }
+    say(CALLS - answered, slowest);
     Ok(())
 }
