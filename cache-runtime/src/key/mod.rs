@@ -40,6 +40,7 @@ pub struct Key {
     hash_len: usize,
     /// The keys of the stamps of its tags, sorted, where it has any.
     tags: Option<Arc<[String]>>,
+    /// Zero for what holds no value: a group, a stamp.
     family: u64,
 }
 
@@ -96,7 +97,7 @@ impl Key {
     }
 
     /// A hash of what this key has in common with the others of its function: what stands in front of
-    /// the first argument. Two functions may share one.
+    /// the first argument, or all of it where there is none. Two functions may share one.
     pub(crate) fn family(&self) -> u64 {
         self.family
     }
