@@ -161,7 +161,7 @@ async fn a_connection_that_closes_is_made_anew() {
 async fn calls_that_are_not_polled_any_more_keep_nobody() {
     let server = Server::start();
     let cache = filled(&server).await;
-    let mut left: Vec<_> = (0..20).map(|id| Box::pin(value(&cache, id))).collect();
+    let mut left: Vec<_> = (0..KEYS * 3 / 4).map(|id| Box::pin(value(&cache, id))).collect();
     for call in &mut left {
         let polled = std::future::poll_fn(|context| std::task::Poll::Ready(call.as_mut().poll(context).is_ready()));
         assert!(!polled.await);

@@ -2,7 +2,7 @@
 //!
 //! Per request, redis-rs takes a place in a channel, makes another one for the reply, and wakes the
 //! task that drives the connection: with many reads at once that is more work than the reads. So
-//! where some are under way already, those that come next gather. The first of them starts a task,
+//! where many are under way already, those that come next gather. The first of them starts a task,
 //! which lets those that are ready run once, and sends what has gathered as one pipeline. None of
 //! the callers does that: one that is not polled any more must not keep the others.
 //!
@@ -16,20 +16,32 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisError, RedisResult, Value};
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::Semaphore;
 
 use crate::once::{step, yield_now};
+
+/// With so many reads under way, the next ones gather. Among fewer, it costs more than it saves: a
+/// task more, and a write to the socket for what would have gone with the others'.
+const FEW: usize = 32;
 
 /// So many reads gather at most: by then, what they share costs each of them little, and none waits
 /// for more replies than these.
 const MOST: usize = 32;
 
+/// So many wake their callers at the same time. If all did, those would run, and ask anew, before
+/// what the first of them ask for is sent; then they would all wait for the server, and it for them.
+const WAKING: usize = 2;
+
 /// The reads of one connection.
-#[derive(Default)]
-pub(super) struct Gather(Mutex<State>);
+pub(super) struct Gather {
+    state: Mutex<State>,
+    /// [`WAKING`].
+    turns: Semaphore,
+}
 
 #[derive(Default)]
 struct State {
-    /// Exchanges that wait for replies.
+    /// Reads that were asked for and have no reply.
     under_way: usize,
     /// What may still be joined.
     open: Option<Arc<Party>>,
@@ -63,6 +75,12 @@ enum Turn {
     Join(Arc<Party>, usize),
 }
 
+impl Default for Gather {
+    fn default() -> Self {
+        Gather { state: Mutex::default(), turns: Semaphore::new(WAKING) }
+    }
+}
+
 impl Gather {
     /// The reply to a command that only reads. `None`: it is to be sent once more, by itself.
     pub(super) async fn read(
@@ -82,7 +100,7 @@ impl Gather {
                 poll_fn(|context| party.poll(at, context.waker())).await
             }
             Turn::Alone(command) => {
-                let _under_way = UnderWay(self);
+                let _under_way = UnderWay { gather: self, reads: 1 };
                 // Boxed: an allocation costs less than to move a large future through all the layers above.
                 Some(Box::pin(connection.send_packed_command(&command)).await)
             }
@@ -91,9 +109,9 @@ impl Gather {
 
     /// A place among those who gather, or none.
     fn join(&self, command: Cmd) -> Turn {
-        let mut state = lock(&self.0);
-        if state.under_way == 0 {
-            state.under_way += 1;
+        let mut state = lock(&self.state);
+        state.under_way += 1;
+        if state.under_way <= FEW {
             return Turn::Alone(command);
         }
         let party = Arc::clone(state.open.get_or_insert_with(|| {
@@ -101,10 +119,8 @@ impl Gather {
             Arc::new(Party(Mutex::new(Together { pipeline, ..Together::default() })))
         }));
         let at = lock(&party.0).add(command);
-        match at + 1 {
-            1 => state.under_way += 1,
-            MOST => state.open = None,
-            _ => {}
+        if at + 1 == MOST {
+            state.open = None;
         }
         Turn::Join(party, at)
     }
@@ -188,19 +204,24 @@ impl Company {
     /// Sends for all who have joined, unless that was done when they were as many as may be.
     async fn send(mut self) {
         let Some(pipeline) = self.close() else { return };
-        let _sending = Sending { _under_way: UnderWay(&self.gather), party: &self.party };
+        let sending = Sending::new(&self.gather, &self.party, &pipeline);
         let sent = self.connection.send_packed_commands(&pipeline, 0, pipeline.len());
         // Each of them has a deadline of its own, which is not much later.
         let Ok(replies) = tokio::time::timeout(self.timeout, sent).await else { return };
+        // The semaphore is never closed.
+        let _turn = self.gather.turns.acquire().await;
         self.party.end(match replies {
             Ok(replies) => Outcome::Replies(replies),
             Err(error) => Outcome::Failed(error),
         });
+        drop(sending);
+        // They run now.
+        yield_now().await;
     }
 
     /// Nobody joins any more. What is to be sent, unless it was before.
     fn close(&self) -> Option<Pipeline> {
-        let mut state = lock(&self.gather.0);
+        let mut state = lock(&self.gather.state);
         if state.open.as_ref().is_some_and(|open| Arc::ptr_eq(open, &self.party)) {
             state.open = None;
         }
@@ -212,8 +233,8 @@ impl Company {
 impl Drop for Company {
     fn drop(&mut self) {
         // The runtime is ending, and drops its tasks.
-        if self.close().is_some() {
-            drop(Sending { _under_way: UnderWay(&self.gather), party: &self.party });
+        if let Some(pipeline) = self.close() {
+            drop(Sending::new(&self.gather, &self.party, &pipeline));
         }
     }
 }
@@ -224,18 +245,27 @@ struct Sending<'a> {
     party: &'a Party,
 }
 
+impl<'a> Sending<'a> {
+    fn new(gather: &'a Gather, party: &'a Party, reads: &Pipeline) -> Self {
+        Sending { _under_way: UnderWay { gather, reads: reads.len() }, party }
+    }
+}
+
 impl Drop for Sending<'_> {
     fn drop(&mut self) {
         self.party.end(Outcome::Lost);
     }
 }
 
-/// An exchange that waits for replies.
-struct UnderWay<'a>(&'a Gather);
+/// Reads that wait for their replies.
+struct UnderWay<'a> {
+    gather: &'a Gather,
+    reads: usize,
+}
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        lock(&self.0.0).under_way -= 1;
+        lock(&self.gather.state).under_way -= self.reads;
     }
 }
 
