@@ -237,3 +237,43 @@ fn commands_on_the_wire() {
         "batch of hits": "MGET", commands(&server, || drop(run(&runtime, users(&cache, &ids))));
     }
 }
+
+/// A few hits of one thread at the same time reach the server in one piece, as those by hand do.
+#[test]
+fn writes_of_hits_at_once() {
+    let server = Server::start();
+    let runtime = runtime();
+    let cache = cache(&server.url());
+    let shared = run(&runtime, redis::Client::open(server.url()).unwrap().get_multiplexed_async_connection()).unwrap();
+    for id in 0..8 {
+        run(&runtime, user(&cache, id));
+    }
+    let mut observer = server.connection();
+    // The server reads once for each write that it finds.
+    let mut pieces = |calls: &dyn Fn(u64) -> AtOnce| {
+        let mut reads = || {
+            let stats: String = redis::cmd("INFO").arg("stats").query(&mut observer).unwrap();
+            let line = stats.lines().find_map(|line| line.strip_prefix("total_reads_processed:")).unwrap();
+            line.parse::<u64>().unwrap()
+        };
+        let before = reads();
+        run(&runtime, async {
+            let calls: tokio::task::JoinSet<()> = (0..8).map(calls).collect();
+            calls.join_all().await;
+        });
+        // One of them is what asks.
+        reads() - before - 1
+    };
+    assert_costs! {
+        "by hand": 1, pieces(&|id| {
+            let mut shared = shared.clone();
+            Box::pin(async move { shared.get::<_, ()>(format!("by_hand:{id}")).await.unwrap() })
+        });
+        "hits": 1, pieces(&|id| {
+            let cache = cache.clone();
+            Box::pin(async move { drop(user(&cache, id).await) })
+        });
+    }
+}
+
+type AtOnce = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
