@@ -145,10 +145,10 @@ fn allocations_of_a_miss() {
     let mut ids = 1_000..;
     let mut id = || ids.next().unwrap();
     assert_costs! {
-        "async": 39, allocations(|| drop(run(&runtime, user(&cache, id()))));
-        "plain": 35, allocations(|| drop(user_blocking(&cache, id())));
-        "with a tag": 63, allocations(|| drop(run(&runtime, tagged(&cache, 1, id()))));
-        "in a group": 48, allocations(|| drop(run(&runtime, grouped(&cache, 1, id()))));
+        "async": 32, allocations(|| drop(run(&runtime, user(&cache, id()))));
+        "plain": 28, allocations(|| drop(user_blocking(&cache, id())));
+        "with a tag": 56, allocations(|| drop(run(&runtime, tagged(&cache, 1, id()))));
+        "in a group": 41, allocations(|| drop(run(&runtime, grouped(&cache, 1, id()))));
     }
 }
 

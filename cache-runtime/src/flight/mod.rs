@@ -11,6 +11,7 @@
 mod nested;
 mod refreshing;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -54,7 +55,7 @@ pub(crate) enum Outcome {
 }
 
 /// Which computation of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Id {
     /// Under this lease of this process: it goes to the followers if its leader is gone.
     Leased(Token),
@@ -69,7 +70,7 @@ enum Id {
 /// One computation.
 #[derive(Debug)]
 pub(crate) struct Flight {
-    key: Key,
+    key: Arc<Key>,
     id: Id,
     /// Its body begins later.
     born: Instant,
@@ -144,7 +145,7 @@ impl Flights {
     pub(crate) fn follow(self: &Arc<Self>, key: &Key, token: Token) -> Follower {
         let mut all = self.all();
         let flight = known(&all, key, token).unwrap_or_else(|| {
-            let watched = all.get(key).and_then(|flights| flights.get(&Id::Watched(token)).cloned());
+            let watched = find(&all, key, Id::Watched(token)).cloned();
             watched.unwrap_or_else(|| add(&mut all, key, Id::Watched(token)))
         });
         self.join(flight)
@@ -153,7 +154,7 @@ impl Flights {
     /// Joins the flight of this token, or starts one for the calls of this process.
     pub(crate) fn follow_or_lead(self: &Arc<Self>, key: &Key, token: Token) -> Role {
         let mut all = self.all();
-        let beside = || all.get(key).and_then(|flights| flights.get(&Id::Beside(token)).cloned());
+        let beside = || find(&all, key, Id::Beside(token)).cloned();
         match known(&all, key, token).or_else(beside) {
             Some(flight) => Role::Follower(self.join(flight)),
             None => Role::Leader(self.leader(&mut all, key, Id::Beside(token))),
@@ -170,7 +171,7 @@ impl Flights {
             let is_new = flight.born > began || (is_away && !state.voided);
             is_new && state.outcome.is_none() && !flight.is_foreign()
         };
-        let running = all.get(key).and_then(|flights| flights.values().find(is_shared).cloned());
+        let running = all.get(key).and_then(|flights| flights.iter().find(is_shared).cloned());
         match running {
             Some(flight) => Role::Follower(self.join(flight)),
             None => {
@@ -195,7 +196,7 @@ impl Flights {
 
     /// The entry is invalidated in this process.
     pub(crate) fn void(&self, key: &Key) {
-        for flight in self.all().get(key).into_iter().flat_map(HashMap::values) {
+        for flight in self.all().get(key).into_iter().flatten() {
             flight.lock().voided = true;
         }
     }
@@ -205,7 +206,7 @@ impl Flights {
         let names: HashSet<&str> = keys.iter().map(Key::as_str).collect();
         // By the key of each: another function's key of the same text may have other tags.
         let is_concerned = |flight: &&Arc<Flight>| flight.key.concerned_by().any(|name| names.contains(name));
-        for flight in self.all().values().flat_map(HashMap::values).filter(is_concerned) {
+        for flight in self.all().values().flatten().filter(is_concerned) {
             flight.lock().voided = true;
         }
     }
@@ -227,14 +228,10 @@ impl Flights {
     }
 
     fn remove(&self, flight: &Arc<Flight>) {
-        let mut all = self.all();
-        if let Some(flights) = all.get_mut(&flight.key) {
-            // Another one may have its place by now.
-            if flights.get(&flight.id).is_some_and(|known| Arc::ptr_eq(known, flight)) {
-                flights.remove(&flight.id);
-            }
-            if flights.is_empty() {
-                all.remove(&flight.key);
+        if let Entry::Occupied(mut flights) = self.all().entry(Arc::clone(&flight.key)) {
+            flights.get_mut().retain(|known| !Arc::ptr_eq(known, flight));
+            if flights.get().is_empty() {
+                flights.remove();
             }
         }
     }
@@ -249,28 +246,31 @@ impl Flights {
     }
 }
 
-type All = HashMap<Key, HashMap<Id, Arc<Flight>>>;
+/// By key; most have one.
+type All = HashMap<Arc<Key>, Vec<Arc<Flight>>>;
+
+fn find<'a>(all: &'a All, key: &Key, id: Id) -> Option<&'a Arc<Flight>> {
+    all.get(key)?.iter().find(|flight| flight.id == id)
+}
 
 /// This process' flight under this lease. One that was invalidated in it is watched like another
 /// process': what it ends with is out of date.
 fn known(all: &All, key: &Key, token: Token) -> Option<Arc<Flight>> {
-    let flight = all.get(key)?.get(&Id::Leased(token))?;
+    let flight = find(all, key, Id::Leased(token))?;
     (!flight.lock().voided).then(|| Arc::clone(flight))
 }
 
 fn add(all: &mut All, key: &Key, id: Id) -> Arc<Flight> {
     let flight = Arc::new(Flight::new(key, id));
-    match all.get_mut(key) {
-        Some(flights) => drop(flights.insert(id, Arc::clone(&flight))),
-        None => drop(all.insert(key.clone(), HashMap::from([(id, Arc::clone(&flight))]))),
-    }
+    let flights = all.entry(Arc::clone(&flight.key)).or_insert_with(|| Vec::with_capacity(1));
+    flights.push(Arc::clone(&flight));
     flight
 }
 
 impl Flight {
     fn new(key: &Key, id: Id) -> Flight {
         Flight {
-            key: key.clone(),
+            key: Arc::new(key.clone()),
             id,
             born: Instant::now(),
             state: Mutex::default(),

@@ -172,22 +172,6 @@ pub(super) fn request_of(mut commands: Vec<Cmd>) -> Request {
     }
 }
 
-/// A command, and the server's time in the same round trip.
-pub(super) fn timed(command: Cmd) -> Request {
-    Request::Many(with_time(command))
-}
-
-/// The same, for a command that grants a lease.
-pub(super) fn timed_once(command: Cmd) -> Request {
-    Request::Once(with_time(command))
-}
-
-fn with_time(command: Cmd) -> Pipeline {
-    let mut pipeline = Pipeline::with_capacity(2);
-    pipeline.add_command(command).cmd("TIME");
-    pipeline
-}
-
 /// A lifetime as the server takes it: neither none nor past its clock's end.
 pub(super) fn bounded(millis: u64) -> String {
     millis.clamp(1, LONGEST_MILLIS).to_string()

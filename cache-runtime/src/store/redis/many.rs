@@ -187,7 +187,7 @@ impl<T: Transport> RedisStore<T> {
                 pipeline.add_command(commands::take(features, forms.of(key, Some(over)), key, lease, over));
             }
             pipeline.cmd("TIME");
-            Request::Once(pipeline)
+            Request::ManyOnce(pipeline)
         };
         let is_partly_granted = AtomicBool::new(false);
         let read = |reply: Reply| {

@@ -33,7 +33,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use ::redis::{Cmd, ConnectionInfo, Value};
+use ::redis::{Cmd, ConnectionInfo, Pipeline, Value};
 
 use self::breaker::Epoch;
 use self::fault::{Blame, Fault};
@@ -55,6 +55,10 @@ pub(crate) type BlockingStore = RedisStore<self::blocking::Blocking>;
 
 /// How often a connection that only reads asks whether its server is still a master.
 const ROLE_CHECKED: Duration = Duration::from_secs(5);
+
+/// How long the server's time is known well enough: two clocks part by a fraction of a millisecond in
+/// it, and one that was set anew is noticed.
+const TIME_KNOWN: Duration = Duration::from_secs(1);
 
 /// Undelivered invalidations that are sent together.
 const CHUNK: usize = 1024;
@@ -84,6 +88,7 @@ impl Redis {
             sizes: Sizes::default(),
             denied: AtomicU8::new(0),
             role_due: AtomicU64::new(0),
+            time_due: AtomicU64::new(0),
             delivery_due: AtomicU64::new(0),
         });
         Ok(Redis {
@@ -129,6 +134,8 @@ pub(crate) struct Shared {
     denied: AtomicU8,
     /// When to ask for the role again, in the clock's ticks.
     role_due: AtomicU64,
+    /// When to ask for the time again, in the clock's ticks.
+    time_due: AtomicU64,
     /// When to try again to deliver invalidations in the background, in the clock's ticks.
     delivery_due: AtomicU64,
 }
@@ -140,9 +147,36 @@ impl Shared {
 
     /// The reply to a `TIME` that was sent then. A missing permission leaves the clock as it is.
     fn note_time(&self, time: &Value, sent: Instant) {
+        let now = Instant::now();
         if let Some(micros) = transport::micros(time) {
-            self.health.clock.sample(micros, sent, Instant::now());
+            self.health.clock.sample(micros, sent, now);
         }
+        self.time_due.store(self.health.clock.ticks_at(now) + TIME_KNOWN.as_millis() as u64, Relaxed);
+    }
+
+    /// A command, and if it is due the server's time in the same round trip.
+    fn timed(&self, command: Cmd) -> Request {
+        match self.with_time(command) {
+            Ok(pipeline) => Request::Many(pipeline),
+            Err(command) => Request::One(command),
+        }
+    }
+
+    /// The same, for a command that grants a lease.
+    fn timed_once(&self, command: Cmd) -> Request {
+        match self.with_time(command) {
+            Ok(pipeline) => Request::ManyOnce(pipeline),
+            Err(command) => Request::OneOnce(command),
+        }
+    }
+
+    fn with_time(&self, command: Cmd) -> Result<Pipeline, Cmd> {
+        if self.health.clock.ticks() < self.time_due.load(Relaxed) {
+            return Err(command);
+        }
+        let mut pipeline = Pipeline::with_capacity(2);
+        pipeline.add_command(command).cmd("TIME");
+        Ok(pipeline)
     }
 
     fn role_is_known(&self) {
@@ -268,23 +302,23 @@ impl<T: Transport> RedisStore<T> {
         self.exchange(epoch, |_| Request::One(build()), |reply| read(reply.one()?), by).await
     }
 
-    /// A command that may be a script, and the server's time behind it: `request` is `timed` or
+    /// A command that may be a script, and perhaps the server's time behind it: `request` is `timed` or
     /// `timed_once`. Where the server does not know the script, by its text.
     async fn scripted<R: Send>(
         &self,
         epoch: Epoch,
-        request: fn(Cmd) -> Request,
+        request: fn(&Shared, Cmd) -> Request,
         build: impl Fn(Features, Form) -> Cmd + Send + Sync,
         read: impl Fn(Value) -> Result<R, Fault> + Send + Sync,
         by: Instant,
     ) -> Result<R, Fault> {
         let (build, read) = (&build, &read);
-        let by_hash = |features| request(build(features, Form::Hash));
+        let by_hash = |features| request(self.shared(), build(features, Form::Hash));
         match self.exchange(epoch, by_hash, |reply| read(reply.timed(self.shared())?), by).await {
             Err(fault) if fault.blame == Blame::Script => {
                 self.exchange(
                     epoch,
-                    |features| request(build(features, Form::Text)),
+                    |features| request(self.shared(), build(features, Form::Text)),
                     |reply| read(reply.timed(self.shared())?),
                     by,
                 )

@@ -6,14 +6,14 @@ use std::time::Instant;
 use ::redis::{Pipeline, Value};
 use bytes::Bytes;
 
-use super::RedisStore;
 use super::breaker::Epoch;
-use super::commands::{self, Way, timed, timed_once, truth};
+use super::commands::{self, Way, truth};
 use super::fault::{Blame, Fault};
 use super::pending::Pending;
 use super::scripts::Form;
 use super::sizes::Sizes;
 use super::transport::{self, Features, Reply, Request, Transport, checked};
+use super::{RedisStore, Shared};
 use crate::envelope::{Lease, Place, Seal, Token};
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
@@ -67,7 +67,10 @@ impl<T: Transport> Store for RedisStore<T> {
             Value::Nil => Ok(None),
             _ => Err(Fault::unexpected("GETRANGE")),
         };
-        let peeked = self.scripted(epoch, Request::One, build, read, by).await.map_err(|fault| self.told(fault))?;
+        let peeked = self
+            .scripted(epoch, |_, command| Request::One(command), build, read, by)
+            .await
+            .map_err(|fault| self.told(fault))?;
         // A slot without anything has an empty range.
         Ok(peeked.filter(|bytes| !bytes.is_empty()))
     }
@@ -85,7 +88,7 @@ impl<T: Transport> Store for RedisStore<T> {
                     pipeline.add_command(commands::stamp(features, form, tag, *new, STAMP_MILLIS));
                 }
                 pipeline.cmd("TIME");
-                Request::Once(pipeline)
+                Request::ManyOnce(pipeline)
             };
             let read = |reply: Reply| {
                 let stamps =
@@ -123,11 +126,11 @@ impl<T: Transport> Store for RedisStore<T> {
         };
         let build = |features, form| commands::take(features, form, key, lease, over);
         let read = |reply| commands::taken(reply, || self.shared().health.clock.now());
-        let mut outcome = self.scripted(epoch, timed_once, build, read, by).await;
+        let mut outcome = self.scripted(epoch, Shared::timed_once, build, read, by).await;
         if outcome.as_ref().is_err_and(is_refused) && matches!(over, Over::Nothing) {
             // Not what the version promised: another server that speaks the protocol.
             self.deny(Features::SET_NX_GET);
-            outcome = self.scripted(epoch, timed_once, build, read, by).await;
+            outcome = self.scripted(epoch, Shared::timed_once, build, read, by).await;
         }
         if outcome.is_ok() {
             self.shared().pending.delivered(&settled);
@@ -143,7 +146,7 @@ impl<T: Transport> Store for RedisStore<T> {
             self.settle(epoch, key.concerned_by(), by).await?;
         }
         let build = |features, form| commands::mark(features, form, key, id, lease, force);
-        let outcome = self.scripted(epoch, timed_once, build, commands::marked, by).await;
+        let outcome = self.scripted(epoch, Shared::timed_once, build, commands::marked, by).await;
         match outcome {
             // Nothing was written: that says nothing about writes.
             Ok(marked @ (Marked::Until(_) | Marked::Changed)) => Ok(marked),
@@ -171,14 +174,14 @@ impl<T: Transport> Store for RedisStore<T> {
     async fn renew(&self, key: &Key, lease: &Lease, by: Instant) -> Result<bool, Error> {
         let epoch = self.admit()?;
         let build = |features, form| commands::renew(features, form, key, lease);
-        self.scripted(epoch, timed, build, truth, by).await.map_err(|fault| self.told(fault))
+        self.scripted(epoch, Shared::timed, build, truth, by).await.map_err(|fault| self.told(fault))
     }
 
     async fn release(&self, key: &Key, lease: &Lease, release: Release, by: Instant) -> Result<bool, Error> {
         let epoch = self.admit()?;
         // By its text: by its hash a server that does not know it yet would be asked twice, and
         // a retry on the same connection might overtake the second time.
-        let build = |features| timed(commands::release(features, Form::Text, key, lease, release));
+        let build = |features| self.shared().timed(commands::release(features, Form::Text, key, lease, release));
         let read = |reply: Reply| truth(reply.timed(self.shared())?);
         self.exchange(epoch, build, read, by).await.map_err(|fault| self.told(fault))
     }
@@ -231,7 +234,7 @@ impl<T: Transport> Store for RedisStore<T> {
             Value::Int(count) => Ok(u64::try_from(count).unwrap_or(0)),
             _ => Err(Fault::unexpected("a script")),
         };
-        self.scripted(epoch, timed, build, read, by).await.map_err(|fault| self.told(fault))
+        self.scripted(epoch, Shared::timed, build, read, by).await.map_err(|fault| self.told(fault))
     }
 
     async fn ping(&self, by: Instant) -> Result<(), Error> {
@@ -427,7 +430,7 @@ impl<T: Transport> RedisStore<T> {
         let large = Way::of(self.shared().allowed(Features::default()), key, lease, value) == Way::Ahead;
         match (fault.blame, fault.error.kind()) {
             (Blame::Script, _) if large => {
-                let build = |_| timed(commands::move_ahead(Form::Text, key, lease, ttl));
+                let build = |_| self.shared().timed(commands::move_ahead(Form::Text, key, lease, ttl));
                 let read = |reply: Reply| commands::filled(reply.timed(self.shared())?);
                 return self.exchange(epoch, build, read, by).await;
             }

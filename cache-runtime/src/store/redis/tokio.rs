@@ -507,10 +507,10 @@ async fn connect(shared: &Shared, line: Line, epoch: Epoch) -> Result<Arc<Connec
 async fn send(connection: &mut MultiplexedConnection, request: &Request) -> redis::RedisResult<Reply> {
     // Boxed: an allocation costs less than to move a large future through all the layers above.
     Ok(match request {
-        Request::One(command) | Request::Read(command) => {
+        Request::One(command) | Request::Read(command) | Request::OneOnce(command) => {
             Reply::One(Box::pin(connection.send_packed_command(command)).await?)
         }
-        Request::Many(pipeline) | Request::Once(pipeline) => {
+        Request::Many(pipeline) | Request::ManyOnce(pipeline) => {
             let sent = Instant::now();
             let values = Box::pin(connection.send_packed_commands(pipeline, 0, pipeline.len())).await?;
             Reply::Many { values, sent }

@@ -35,14 +35,16 @@ pub(crate) enum Request {
     /// As `One`, of a command that only reads: it may travel with others'.
     Read(Cmd),
     Many(Pipeline),
-    /// As `Many`, but never sent a second time: it grants a lease. A first copy that was held up on
+    /// As `One`, but never sent a second time: it grants a lease. A first copy that was held up on
     /// its way would grant it again, after an invalidation that took it away.
-    Once(Pipeline),
+    OneOnce(Cmd),
+    /// As `Many`, but never sent a second time.
+    ManyOnce(Pipeline),
 }
 
 impl Request {
     pub(crate) fn may_be_repeated(&self) -> bool {
-        !matches!(self, Request::Once(_))
+        !matches!(self, Request::OneOnce(_) | Request::ManyOnce(_))
     }
 }
 
@@ -62,7 +64,7 @@ impl Reply {
         checked(value.unwrap_or_default())
     }
 
-    /// The first reply, where the last one is the server's time.
+    /// The first reply, where the last one may be the server's time.
     pub(crate) fn timed(self, shared: &Shared) -> Result<Value, Fault> {
         let Reply::Many { mut values, sent } = self else { return self.one() };
         if values.len() > 1
@@ -110,7 +112,7 @@ pub(crate) fn checked(value: Value) -> Result<Value, Fault> {
 pub(crate) trait Transport: Send + Sync + Sized + 'static {
     /// Sends what `build` makes for the server at hand and reads the replies, over a connection
     /// made in `epoch`. Where a connection in use turns out to have been closed, it sends a
-    /// second time over a new one, unless the request is a [`Request::Once`]: every other operation
+    /// second time over a new one, unless it [may not be](Request::may_be_repeated): every other operation
     /// of a store may be applied twice.
     fn exchange<R: Send>(
         &self,
