@@ -56,7 +56,8 @@ fn of_async(bench: &Bench<'_>) -> Result<Table> {
     // Connections belong to the runtime that made them.
     let several = runtime(bench.pinning.workers())?;
     let all = several.block_on(Async::connect(&bench.server.url()))?;
-    for (name, tasks, each) in [("64 hits at once", 64, 50), ("256 hits at once", 256, 25)] {
+    for (name, tasks, each) in [("8 hits at once", 8, 100), ("64 hits at once", 64, 50), ("256 hits at once", 256, 25)]
+    {
         let mut turns = each_async!(all, |subject| at_once(&several, subject, tasks, each));
         turns.push(limit(bench, 100, tasks, 40_000)?);
         rows.push(rounds(name, bench.rounds(21), turns));

@@ -654,7 +654,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// What a slot is to a call for many ids: a value, or that there is none.
     fn look_for<V>(&self, plan: &Plan<V>, key: &Key, read: Read, now: u64) -> Look<Option<V>> {
-        self.look_as(plan, key, read, now, decode_for)
+        self.look_as(plan, key, read, (now, || now), decode_for)
     }
 
     /// What another call computed for its followers.

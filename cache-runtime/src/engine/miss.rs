@@ -215,7 +215,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 }
             };
             seal = found.seal;
-            missing = match self.look(plan, key, found) {
+            missing = match self.look(plan, key, found, by) {
                 Look::Old(old, value) if old.is_stale => return Ok(Turn::Stale(value)),
                 Look::Fresh(_, value) | Look::Old(_, value) => return Ok(Turn::Hit(value)),
                 Look::Missing(missing) => missing,

@@ -63,7 +63,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             Some(key) => match self.store.read(&key, by).await {
                 Ok(read) => {
                     let seal = read.seal;
-                    match self.look(plan, &key, read) {
+                    match self.look(plan, &key, read, by) {
                         Look::Fresh(_, value) => {
                             count(&counters.hits);
                             return Ok(value);
@@ -93,12 +93,20 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         .await
     }
 
-    /// What a slot is to this function, now.
-    fn look<V>(&self, plan: &Plan<V>, key: &Key, read: Read) -> Look<V> {
-        self.look_as(plan, key, read, self.store.now(), decode)
+    /// What a slot is to this function, now; it was read before `by`.
+    fn look<V>(&self, plan: &Plan<V>, key: &Key, read: Read, by: Instant) -> Look<V> {
+        self.look_as(plan, key, read, (self.store.at(by), || self.store.now()), decode)
     }
 
-    fn look_as<V, F>(&self, plan: &Plan<V>, key: &Key, read: Read, now: u64, decode: Decode<V, F>) -> Look<F> {
+    /// `soon` is not before `now`: what is fresh then is fresh, and mostly the clock need not be read.
+    fn look_as<V, F>(
+        &self,
+        plan: &Plan<V>,
+        key: &Key,
+        read: Read,
+        (soon, now): (u64, impl FnOnce() -> u64),
+        decode: Decode<V, F>,
+    ) -> Look<F> {
         let Read { bytes, seal, own_seal } = read;
         let Some(bytes) = bytes else { return Look::Missing(Missing::Empty) };
         let value = match envelope::parse(key, plan.function.identity(), &bytes) {
@@ -107,10 +115,13 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             Slot::Value(value) if seal == Some(value.seal) && is_own(plan, &value, own_seal) => value,
             Slot::Lease(..) | Slot::Value(_) | Slot::Unusable => return Look::Missing(Missing::Unusable(bytes)),
         };
-        let state = policy::state(plan, &value, now, self.store.not_before());
-        let refresh = match state {
-            State::Fresh => None,
-            _ => Refresh::of(&bytes, now),
+        let (state, refresh) = match policy::state(plan, &value, soon, self.store.not_before()) {
+            State::Fresh => (State::Fresh, None),
+            _ => {
+                let now = now();
+                let state = policy::state(plan, &value, now, self.store.not_before());
+                (state, if state == State::Fresh { None } else { Refresh::of(&bytes, now) })
+            }
         };
         match (state, refresh) {
             (State::Fresh, _) | (State::Due | State::Stale, Some(_)) => {}

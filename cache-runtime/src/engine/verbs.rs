@@ -43,7 +43,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     fn fresh_of<V>(&self, plan: &Plan<V>, key: &Key, read: Read) -> Option<(Value, V)> {
-        match self.look(plan, key, read) {
+        match self.look(plan, key, read, Instant::now()) {
             Look::Fresh(value, decoded) => Some((value, decoded)),
             Look::Old(old, decoded) if !old.is_stale => Some((old.value, decoded)),
             Look::Old(..) | Look::Missing(_) => None,

@@ -95,10 +95,10 @@ impl<R: Store> Store for Face<'_, R> {
         }
     }
 
-    fn now(&self) -> u64 {
+    fn at(&self, time: Instant) -> u64 {
         match self {
-            Face::Memory(store) => store.now(),
-            Face::Redis(store) => store.now(),
+            Face::Memory(store) => store.at(time),
+            Face::Redis(store) => store.at(time),
             Face::Unusable(_) => 0,
         }
     }

@@ -503,8 +503,9 @@ impl Store for MemoryStore {
         drop(self.invalidate(std::slice::from_ref(key), self.started));
     }
 
-    fn now(&self) -> u64 {
-        self.started_at + u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX / 2)
+    fn at(&self, time: Instant) -> u64 {
+        let since = time.saturating_duration_since(self.started);
+        self.started_at + u64::try_from(since.as_millis()).unwrap_or(u64::MAX / 2)
     }
 
     fn not_before(&self) -> u64 {

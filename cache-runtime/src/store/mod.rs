@@ -216,7 +216,12 @@ pub(crate) trait Store: Send + Sync {
     fn queue_invalidation(&self, key: &Key);
 
     /// The store's clock, in milliseconds since the Unix epoch.
-    fn now(&self) -> u64;
+    fn now(&self) -> u64 {
+        self.at(Instant::now())
+    }
+
+    /// The same, at a time that somebody read already.
+    fn at(&self, time: Instant) -> u64;
 
     /// Values leased before this time (in the store's clock) are misses; 0 if none are. Set when
     /// invalidations were lost because too many could not be delivered.

@@ -53,7 +53,8 @@ struct State {
 }
 
 struct Pooled {
-    wire: Wire,
+    /// Boxed, because it moves from hand to hand.
+    wire: Box<Wire>,
     epoch: Epoch,
     generation: u64,
     used: bool,
@@ -191,7 +192,7 @@ impl Transport for Blocking {
 }
 
 fn connect(shared: &Shared, epoch: Epoch, generation: u64, by: Instant) -> Result<Pooled, Fault> {
-    let wire = Wire::open(shared, by)?;
+    let wire = Box::new(Wire::open(shared, by)?);
     Ok(Pooled { wire, epoch, generation, used: false, since: by })
 }
 

@@ -42,7 +42,8 @@ impl Clock {
         self.at(Instant::now())
     }
 
-    fn at(&self, now: Instant) -> u64 {
+    /// The same, at a time that somebody read already.
+    pub(crate) fn at(&self, now: Instant) -> u64 {
         let micros = self.offset.load(Relaxed).saturating_add(self.since_base(now));
         u64::try_from(micros).unwrap_or(0) / 1000
     }

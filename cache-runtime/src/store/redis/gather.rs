@@ -9,6 +9,7 @@
 //! A read is sent after its caller asked for it, as by itself.
 
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -34,29 +35,22 @@ const WAKING: usize = 2;
 
 /// The reads of one connection.
 pub(super) struct Gather {
-    state: Mutex<State>,
+    /// Reads that were asked for and have no reply.
+    under_way: AtomicUsize,
+    /// What may still be joined.
+    open: Mutex<Option<Arc<Party>>>,
     /// [`WAKING`].
     turns: Semaphore,
 }
 
-#[derive(Default)]
-struct State {
-    /// Reads that were asked for and have no reply.
-    under_way: usize,
-    /// What may still be joined.
-    open: Option<Arc<Party>>,
-}
-
 /// Reads that travel together.
-#[derive(Default)]
 struct Party(Mutex<Together>);
 
-#[derive(Default)]
 struct Together {
     /// `None` once it was sent.
     pipeline: Option<Pipeline>,
     /// Of those who wait, by place.
-    wakers: Vec<Option<Waker>>,
+    wakers: Vec<Waker>,
     outcome: Option<Outcome>,
 }
 
@@ -68,16 +62,9 @@ enum Outcome {
     Lost,
 }
 
-/// What a read does.
-enum Turn {
-    Alone(Cmd),
-    /// It has this place.
-    Join(Arc<Party>, usize),
-}
-
 impl Default for Gather {
     fn default() -> Self {
-        Gather { state: Mutex::default(), turns: Semaphore::new(WAKING) }
+        Gather { under_way: AtomicUsize::new(0), open: Mutex::default(), turns: Semaphore::new(WAKING) }
     }
 }
 
@@ -90,49 +77,50 @@ impl Gather {
         handle: &Handle,
         timeout: Duration,
     ) -> Option<RedisResult<Value>> {
-        match self.join(command) {
-            Turn::Join(party, at) => {
+        if self.under_way.fetch_add(1, Relaxed) < FEW {
+            let _under_way = UnderWay { gather: self, reads: 1 };
+            // Boxed: an allocation costs less than to move a large future through all the layers above.
+            return Some(Box::pin(connection.send_packed_command(&command)).await);
+        }
+        let (mut command, mut joined) = (Some(command), None);
+        poll_fn(|context| {
+            if let Some(command) = command.take() {
+                let (party, at) = self.join(command, context.waker());
                 if at == 0 || at + 1 == MOST {
                     let (gather, connection) = (Arc::clone(self), connection.clone());
                     let company = Company { gather, party: Arc::clone(&party), connection, timeout };
                     company.start(handle, at + 1 == MOST);
                 }
-                poll_fn(|context| party.poll(at, context.waker())).await
+                joined = Some((party, at));
+                return Poll::Pending;
             }
-            Turn::Alone(command) => {
-                let _under_way = UnderWay { gather: self, reads: 1 };
-                // Boxed: an allocation costs less than to move a large future through all the layers above.
-                Some(Box::pin(connection.send_packed_command(&command)).await)
-            }
-        }
+            joined.as_ref().map_or(Poll::Ready(None), |(party, at)| party.poll(*at, context.waker()))
+        })
+        .await
     }
 
-    /// A place among those who gather, or none.
-    fn join(&self, command: Cmd) -> Turn {
-        let mut state = lock(&self.state);
-        state.under_way += 1;
-        if state.under_way <= FEW {
-            return Turn::Alone(command);
-        }
-        let party = Arc::clone(state.open.get_or_insert_with(|| {
-            let pipeline = Some(Pipeline::with_capacity(MOST));
-            Arc::new(Party(Mutex::new(Together { pipeline, ..Together::default() })))
+    /// A place among those who gather.
+    fn join(&self, command: Cmd, waker: &Waker) -> (Arc<Party>, usize) {
+        let mut open = lock(&self.open);
+        let party = Arc::clone(open.get_or_insert_with(|| {
+            let (pipeline, wakers) = (Some(Pipeline::with_capacity(MOST)), Vec::with_capacity(MOST));
+            Arc::new(Party(Mutex::new(Together { pipeline, wakers, outcome: None })))
         }));
-        let at = lock(&party.0).add(command);
+        let at = lock(&party.0).add(command, waker);
         if at + 1 == MOST {
-            state.open = None;
+            *open = None;
         }
-        Turn::Join(party, at)
+        (party, at)
     }
 }
 
 impl Together {
     /// Its place.
-    fn add(&mut self, command: Cmd) -> usize {
+    fn add(&mut self, command: Cmd, waker: &Waker) -> usize {
         if let Some(pipeline) = &mut self.pipeline {
             pipeline.add_command(command);
         }
-        self.wakers.push(None);
+        self.wakers.push(waker.clone());
         self.wakers.len() - 1
     }
 }
@@ -142,11 +130,8 @@ impl Party {
         let mut together = lock(&self.0);
         match &mut together.outcome {
             None => {
-                if let Some(place) = together.wakers.get_mut(at) {
-                    match place {
-                        Some(known) => known.clone_from(waker),
-                        None => *place = Some(waker.clone()),
-                    }
+                if let Some(known) = together.wakers.get_mut(at) {
+                    known.clone_from(waker);
                 }
                 Poll::Pending
             }
@@ -165,7 +150,7 @@ impl Party {
         together.outcome = Some(outcome);
         let wakers = std::mem::take(&mut together.wakers);
         drop(together);
-        wakers.into_iter().flatten().for_each(Waker::wake);
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -221,11 +206,11 @@ impl Company {
 
     /// Nobody joins any more. What is to be sent, unless it was before.
     fn close(&self) -> Option<Pipeline> {
-        let mut state = lock(&self.gather.state);
-        if state.open.as_ref().is_some_and(|open| Arc::ptr_eq(open, &self.party)) {
-            state.open = None;
+        let mut open = lock(&self.gather.open);
+        if open.as_ref().is_some_and(|open| Arc::ptr_eq(open, &self.party)) {
+            *open = None;
         }
-        drop(state);
+        drop(open);
         lock(&self.party.0).pipeline.take()
     }
 }
@@ -265,7 +250,7 @@ struct UnderWay<'a> {
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        lock(&self.gather.state).under_way -= self.reads;
+        self.gather.under_way.fetch_sub(self.reads, Relaxed);
     }
 }
 

@@ -273,8 +273,8 @@ impl<T: Transport> Store for RedisStore<T> {
         }
     }
 
-    fn now(&self) -> u64 {
-        self.shared().health.clock.now()
+    fn at(&self, time: Instant) -> u64 {
+        self.shared().health.clock.at(time)
     }
 
     fn not_before(&self) -> u64 {
