@@ -67,6 +67,13 @@ impl Token {
         Some(Token(bytes))
     }
 
+    /// Two of them, by one system call.
+    pub(crate) fn two() -> Option<(Token, Token)> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).ok()?;
+        Some((Token::at(&bytes, 0), Token::at(&bytes, 16)))
+    }
+
     fn at(bytes: &[u8], at: usize) -> Token {
         let mut token = [0; 16];
         token.copy_from_slice(&bytes[at..at + 16]);

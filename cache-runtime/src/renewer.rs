@@ -29,6 +29,8 @@ struct State {
     running: bool,
     /// Until when the thread sleeps, while it does. It may find nothing due then.
     sleeps_until: Option<Instant>,
+    /// The last one that came, and the shortest time until one was due since the thread started.
+    last: Option<(Instant, Duration)>,
 }
 
 #[derive(Debug)]
@@ -64,6 +66,8 @@ impl Renewer {
         let due = (now + pace.every, id);
         let held = Held { leases, every: pace.every, until: now + pace.longest };
         state.due.insert(due, held);
+        let shortest = state.last.map_or(pace.every, |(_, shortest)| shortest.min(pace.every));
+        state.last = Some((now, shortest));
         if !state.running {
             let shared = Arc::clone(&self.shared);
             let thread = thread::Builder::new().name("redis-cached renew".to_owned());
@@ -85,12 +89,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it was for so long.
-    fn sleep<'a>(&self, mut state: MutexGuard<'a, State>, duration: Duration) -> (MutexGuard<'a, State>, bool) {
+    fn sleep<'a>(&self, mut state: MutexGuard<'a, State>, duration: Duration) -> MutexGuard<'a, State> {
         state.sleeps_until = Some(Instant::now() + duration);
-        let (mut state, timeout) = self.changed.wait_timeout(state, duration).unwrap_or_else(PoisonError::into_inner);
+        let (mut state, _) = self.changed.wait_timeout(state, duration).unwrap_or_else(PoisonError::into_inner);
         state.sleeps_until = None;
-        (state, timeout.timed_out())
+        state
     }
 
     fn run(&self, renew: impl Fn(&mut Vec<(Key, Lease)>)) {
@@ -98,16 +101,17 @@ impl Shared {
         loop {
             let now = Instant::now();
             let Some((&(at, id), held)) = state.due.first_key_value() else {
-                let timed_out;
-                (state, timed_out) = self.sleep(state, IDLE);
-                if timed_out && state.due.is_empty() {
-                    state.running = false;
+                let Some((_, shortest)) = state.last.filter(|(came, _)| now.saturating_duration_since(*came) < IDLE)
+                else {
+                    (state.running, state.last) = (false, None);
                     return;
-                }
+                };
+                // No longer: the next body would have to wake it, and the one after that again.
+                state = self.sleep(state, shortest.min(IDLE));
                 continue;
             };
             if at > now {
-                state = self.sleep(state, at - now).0;
+                state = self.sleep(state, at - now);
                 continue;
             }
             let mut leases = held.leases.clone();
@@ -168,6 +172,28 @@ mod tests {
         }
         drop(guard);
         assert!(renewer.shared.lock().due.is_empty());
+    }
+
+    /// Else each body that ends at once would wake it, and find it asleep for long again.
+    #[test]
+    fn with_nothing_to_do_it_sleeps_no_longer_than_until_the_next_may_be_due() {
+        let renewer = Renewer::default();
+        let pace = Pace { every: Duration::from_secs(10), ..PACE };
+        let sleeps_until = || {
+            loop {
+                if let Some(until) = renewer.shared.lock().sleeps_until {
+                    return until;
+                }
+                thread::yield_now();
+            }
+        };
+        let guard = renewer.hold(vec![held()], pace, |_| ());
+        let before = sleeps_until();
+        drop(guard);
+        while sleeps_until() == before {
+            renewer.shared.changed.notify_one();
+        }
+        assert!(sleeps_until() <= Instant::now() + pace.every);
     }
 
     #[test]

@@ -132,10 +132,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         value: &V,
         started: Instant,
     ) -> Result<Option<(Bytes, Ttl)>, Error> {
-        let Some(id) = Token::random() else { return Ok(None) };
-        let Some(ttl) = policy::lifetime(plan, value, id.as_random()) else { return Ok(None) };
+        let Some(ttl) = policy::lifetime(plan, value, leased.id().as_random()) else { return Ok(None) };
         let Some((buffer, negative)) = payload(plan, own, value)? else { return Ok(None) };
-        Ok(Some(self.finish(plan, leased, (id, ttl), negative, buffer, started)))
+        Ok(Some(self.finish(plan, leased, ttl, negative, buffer, started)))
     }
 
     /// The bytes to store for an id that has no value.
@@ -149,17 +148,16 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         if (plan.nones.none)().is_some() {
             return None;
         }
-        let id = Token::random()?;
-        let ttl = policy::lifetime_of_none(plan, id.as_random())?;
+        let ttl = policy::lifetime_of_none(plan, leased.id().as_random())?;
         let buffer = envelope::buffer(&OwnTags::none(plan.tags.is_some()));
-        Some(self.finish(plan, leased, (id, ttl), true, buffer, started))
+        Some(self.finish(plan, leased, ttl, true, buffer, started))
     }
 
     fn finish<V>(
         &self,
         plan: &Plan<V>,
         leased: &Leased<'_, S>,
-        (id, ttl): (Token, Ttl),
+        ttl: Ttl,
         negative: bool,
         mut buffer: Vec<u8>,
         started: Instant,
@@ -174,7 +172,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             body_millis: u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX),
             negative,
         };
-        envelope::seal(leased.key(), id, &header, &mut buffer);
+        envelope::seal(leased.key(), leased.id(), &header, &mut buffer);
         (buffer.into(), policy::kept(plan, ttl))
     }
 }

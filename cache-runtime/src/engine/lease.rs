@@ -60,7 +60,7 @@ impl<'a, S: Store> Claim<'a, S> {
     /// request half-way gives the slot back too, and so that whoever sees the token finds its
     /// flight.
     pub(super) fn request(&self, lease: impl FnOnce(Token, Seal, u64) -> Lease) -> Result<Leased<'a, S>, Error> {
-        let token = Token::random().ok_or_else(Token::none)?;
+        let (token, id) = Token::two().ok_or_else(Token::none)?;
         let millis = u64::try_from(self.length.as_millis()).unwrap_or(u64::MAX);
         let leader = self.flights.lead(self.key, token);
         let since = self.store.now();
@@ -68,6 +68,7 @@ impl<'a, S: Store> Claim<'a, S> {
             store: self.store,
             key: self.key,
             lease: lease(token, self.seal, millis),
+            id,
             since,
             standing: true,
             leader,
@@ -98,6 +99,8 @@ pub(crate) struct Leased<'a, S: Store> {
     store: &'a S,
     key: &'a Key,
     lease: Lease,
+    /// Of the value that is to be stored under it.
+    id: Token,
     since: u64,
     standing: bool,
     leader: Leader,
@@ -110,6 +113,11 @@ impl<'a, S: Store> Leased<'a, S> {
 
     pub(crate) fn flight(&self) -> &Arc<Flight> {
         self.leader.flight()
+    }
+
+    /// The id of the value that is to be stored.
+    pub(crate) fn id(&self) -> Token {
+        self.id
     }
 
     /// When it was asked for, in the store's clock.
