@@ -25,7 +25,8 @@ use serde::de::{
     self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess,
     SeqAccess, VariantAccess, Visitor,
 };
-use xxhash_rust::xxh3::xxh3_64;
+
+use crate::hash::hash;
 
 /// How deep types are followed.
 const DEPTH: usize = 96;
@@ -259,7 +260,7 @@ impl Notes {
             self.text.push(b'?');
             self.text.extend_from_slice(frame.name.as_bytes());
         }
-        let digest = xxh3_64(&self.text[frame.at..]);
+        let digest = hash(0, &self.text[frame.at..]);
         self.text.truncate(frame.at);
         let known = Known { digest, has_value, outermost };
         if outermost >= index {

@@ -39,6 +39,7 @@ mod fingerprint;
 mod flight;
 mod function;
 mod group;
+mod hash;
 mod ids;
 mod key;
 #[cfg(any(feature = "tokio", feature = "blocking"))]

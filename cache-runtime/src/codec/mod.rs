@@ -15,6 +15,8 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::hash::hash;
+
 #[cfg(feature = "bincode")]
 pub use self::bincode::Bincode;
 #[cfg(feature = "json")]
@@ -108,7 +110,7 @@ impl std::error::Error for CodecError {}
 /// A codec's name as the header holds it.
 pub(crate) fn codec_id(name: &str) -> u32 {
     // Truncated on purpose.
-    xxhash_rust::xxh3::xxh3_64(name.as_bytes()) as u32
+    hash(0, name.as_bytes()) as u32
 }
 
 #[cfg(test)]

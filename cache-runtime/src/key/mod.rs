@@ -16,9 +16,9 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::{Error, ErrorKind};
+use crate::hash::hash;
 
 pub(crate) use escape::escape_part;
 pub(crate) use name::function_name;
@@ -278,7 +278,7 @@ impl KeyWriter {
             Some(tags) => raw::write(value, &mut tags.current),
             None => {
                 if self.arguments_at.is_none() {
-                    self.family = xxh3_64_with_seed(&self.text[self.hash_len..], self.family);
+                    self.family = hash(self.family, &self.text[self.hash_len..]);
                     self.arguments_at = Some(self.text.len());
                 }
                 encode::encode(value, &mut self.text)
@@ -306,7 +306,7 @@ impl KeyWriter {
             self.end_arguments();
         }
         if self.family == 0 {
-            self.family = xxh3_64_with_seed(&self.text, 0);
+            self.family = hash(0, &self.text);
         }
         let KeyWriter { text, namespace_len, hash_len, family, tags, .. } = self;
         let text = String::from_utf8(text).map_err(|error| Error::new(ErrorKind::Key, error.to_string()))?;
