@@ -264,6 +264,20 @@ pub struct Plan<V> {
     pub tags: Option<fn(&V) -> Vec<String>>,
 }
 
+/// What of a [`Plan`] does not depend on the type of values. Whatever needs no more than this is
+/// compiled once, not for each function.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub(crate) function: &'static Function,
+    pub(crate) single_flight: SingleFlight,
+    pub(crate) lease: Ttl,
+    pub(crate) refresh_ahead: Option<f64>,
+    pub(crate) stale_while_revalidate: Ttl,
+    pub(crate) stale_if_error: Ttl,
+    /// Values have tags of their own.
+    pub(crate) has_own_tags: bool,
+}
+
 /// Among which calls one runs the body for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SingleFlight {
@@ -292,6 +306,18 @@ impl<V> Plan<V> {
             stale_while_revalidate: Ttl::Millis(0),
             stale_if_error: Ttl::Millis(0),
             tags: None,
+        }
+    }
+
+    pub(crate) fn terms(&self) -> Terms {
+        Terms {
+            function: self.function,
+            single_flight: self.single_flight,
+            lease: self.lease,
+            refresh_ahead: self.refresh_ahead,
+            stale_while_revalidate: self.stale_while_revalidate,
+            stale_if_error: self.stale_if_error,
+            has_own_tags: self.tags.is_some(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What is stored, for how long, and what is fresh: pure functions that take the clock.
 
 use crate::envelope::Value;
-use crate::function::Plan;
+use crate::function::{Plan, Terms};
 use crate::ttl::Ttl;
 
 /// How long this value is to live; `None`: it is not stored.
@@ -44,8 +44,8 @@ pub(crate) fn fresh_until(ttl: Ttl, now: u64) -> u64 {
 }
 
 /// How long a value of this lifetime is kept: as long as it may be served in any way.
-pub(crate) fn kept<V>(plan: &Plan<V>, ttl: Ttl) -> Ttl {
-    match (ttl, plan.stale_while_revalidate, plan.stale_if_error) {
+pub(crate) fn kept(terms: &Terms, ttl: Ttl) -> Ttl {
+    match (ttl, terms.stale_while_revalidate, terms.stale_if_error) {
         (Ttl::Millis(ttl), Ttl::Millis(revalidate), Ttl::Millis(if_error)) => {
             Ttl::Millis(ttl.saturating_add(revalidate.max(if_error)))
         }
@@ -70,12 +70,12 @@ pub(crate) enum State {
 
 /// What a value is good for at `now`. `not_before` is the store's: values leased earlier may have
 /// outlived an invalidation that was lost.
-pub(crate) fn state<V>(plan: &Plan<V>, value: &Value, now: u64, not_before: u64) -> State {
+pub(crate) fn state(terms: &Terms, value: &Value, now: u64, not_before: u64) -> State {
     if value.leased_at < not_before {
         return State::Expired;
     }
     if now < value.fresh_until {
-        return match plan.refresh_ahead {
+        return match terms.refresh_ahead {
             Some(part) if now >= due(value, part) => State::Due,
             _ => State::Fresh,
         };
@@ -85,9 +85,9 @@ pub(crate) fn state<V>(plan: &Plan<V>, value: &Value, now: u64, not_before: u64)
         Ttl::Millis(millis) => since < millis,
         Ttl::Forever => true,
     };
-    if is_within(plan.stale_while_revalidate) {
+    if is_within(terms.stale_while_revalidate) {
         State::Stale
-    } else if is_within(plan.stale_if_error) {
+    } else if is_within(terms.stale_if_error) {
         State::Fallback
     } else {
         State::Expired

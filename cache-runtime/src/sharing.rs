@@ -7,8 +7,12 @@ use std::sync::{Mutex, PoisonError};
 /// Whether and how errors of type `E` are given to followers.
 pub struct Errors<E> {
     share: Option<fn(&E) -> Shared>,
+    accepts: Accepts,
     take: fn(&Shared) -> Option<E>,
 }
+
+/// Whether a copy is one of a function's errors: another function with its key has others.
+pub(crate) type Accepts = fn(&Shared) -> bool;
 
 /// A copy of an error, to be copied again.
 pub(crate) type Shared = Box<dyn Any + Send>;
@@ -16,12 +20,16 @@ pub(crate) type Shared = Box<dyn Any + Send>;
 impl<E> Errors<E> {
     /// Followers run the body themselves.
     pub fn never() -> Errors<E> {
-        Errors { share: None, take: |_| None }
+        Errors { share: None, accepts: |_| false, take: |_| None }
     }
 
     /// A copy for the followers.
     pub(crate) fn share(&self, error: &E) -> Option<Shared> {
         self.share.map(|share| share(error))
+    }
+
+    pub(crate) fn accepts(&self) -> Accepts {
+        self.accepts
     }
 
     /// A copy for one follower; `None` if another function made it, whose errors are others.
@@ -62,7 +70,11 @@ impl<E> ErrorProbe<E> {
 impl<E: Clone + Send + 'static> ErrorProbe<E> {
     /// They are shared.
     pub fn errors(self) -> Errors<E> {
-        Errors { share: Some(|error| Box::new(error.clone())), take: |shared| shared.downcast_ref::<E>().cloned() }
+        Errors {
+            share: Some(|error| Box::new(error.clone())),
+            accepts: |shared| shared.is::<E>(),
+            take: |shared| shared.downcast_ref::<E>().cloned(),
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use super::compute::{own_tags, tell_encode, unstored};
 use super::lease::{Leased, PAUSE_MILLIS};
 use super::timer::Timer;
-use super::{Engine, Look, Missing, decode, lease, tell, usable};
+use super::{Clock, Engine, Look, Missing, Sight, decode, length, tell, usable};
 use crate::cache::count;
 use crate::envelope::{self, Lease, OwnTags, Seal, Slot, Token, Value};
 use crate::error::{Error, ErrorKind};
@@ -175,7 +175,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             found: ids.iter().map(|_| None).collect(),
             beside: Vec::new(),
             began: Instant::now(),
-            patience: lease(plan),
+            patience: length(plan.lease),
         };
         let mut round = 1;
         loop {
@@ -247,7 +247,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let seals = self.seals(asked.iter().map(|(_, key, _, seal)| (*key, *seal))).await;
         let mut leases = Vec::with_capacity(asked.len());
         for ((at, key, over, _), seal) in asked.into_iter().zip(seals) {
-            match seal.and_then(|seal| self.claim(plan, key, seal).request(Lease::new)) {
+            match seal.and_then(|seal| self.claim(plan.lease, key, seal).request(Lease::new)) {
                 Ok(leased) => leases.push(Asking { at, over, leased }),
                 Err(error) => away.push((at, key, error)),
             }
@@ -307,7 +307,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         for ((at, key), seal) in usable.into_iter().zip(seals) {
             // Before its own flight is one of them, which what is called in the body is to find.
             self.cache.flights().void(key);
-            match seal.and_then(|seal| self.claim(plan, key, seal).request(Lease::new)) {
+            match seal.and_then(|seal| self.claim(plan.lease, key, seal).request(Lease::new)) {
                 Ok(leased) => leases.push(Asking { at, over: Over::Anything, leased }),
                 Err(error) => {
                     tell(plan.function, key, &error);
@@ -568,7 +568,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                     let stamped = keys.iter().filter_map(|tag| Some((tag.as_str(), &**stamps.get(tag)?)));
                     let own = OwnTags::new(names, Seal::of(stamped));
                     if let (None, Some(key)) = (&own, key) {
-                        tell_encode(plan, key, &Error::new(ErrorKind::Codec, "it has too many tags"));
+                        tell_encode(plan.function, key, &Error::new(ErrorKind::Codec, "it has too many tags"));
                     }
                     own
                 });
@@ -654,7 +654,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// What a slot is to a call for many ids: a value, or that there is none.
     fn look_for<V>(&self, plan: &Plan<V>, key: &Key, read: Read, now: u64) -> Look<Option<V>> {
-        self.look_as(plan, key, read, (now, || now), decode_for)
+        match self.sight(&plan.terms(), key, read, Clock::Now(now)) {
+            Sight::Value(seen) => seen.decoded(plan, key, decode_for),
+            Sight::Missing(missing) => Look::Missing(missing),
+        }
     }
 
     /// What another call computed for its followers.

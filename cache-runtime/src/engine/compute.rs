@@ -14,7 +14,7 @@ use crate::codec::Root;
 use crate::envelope::{self, Header, OwnTags, Seal, Token};
 use crate::error::{Error, ErrorKind};
 use crate::flight::{Leader, Outcome, within};
-use crate::function::{Once, Plan};
+use crate::function::{Function, Once, Plan, Terms};
 use crate::key::{self, Key};
 use crate::policy;
 use crate::sharing::Errors;
@@ -43,7 +43,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         };
         let names = own_tags(plan, &value);
         let has_tags = !names.is_empty();
-        let own = self.stamp_own(plan, leased.key(), names).await;
+        let own = self.stamp_own(&plan.terms(), leased.key(), names).await;
         match own.and_then(|own| self.seal(plan, &leased, &own, &value, started)) {
             Some((bytes, ttl)) => {
                 leased.share(&bytes);
@@ -98,7 +98,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         match self.encode(plan, leased, own, value, started) {
             Ok(sealed) => sealed,
             Err(error) => {
-                tell_encode(plan, leased.key(), &error);
+                tell_encode(plan.function, leased.key(), &error);
                 None
             }
         }
@@ -106,18 +106,18 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// The tags that a value has of its own, with their stamps; `None` if they cannot be had, and
     /// the value not be stored. No value is looked at here: it need not be `Sync`.
-    pub(super) async fn stamp_own<V>(&self, plan: &Plan<V>, key: &Key, names: Vec<String>) -> Option<OwnTags> {
+    pub(super) async fn stamp_own(&self, terms: &Terms, key: &Key, names: Vec<String>) -> Option<OwnTags> {
         if names.is_empty() {
-            return Some(OwnTags::none(plan.tags.is_some()));
+            return Some(OwnTags::none(terms.has_own_tags));
         }
         let keys: Vec<String> = names.iter().map(|name| key.tag_key(name)).collect();
         match self.store.stamp(&keys, self.cache.deadline()).await {
             Ok(stamps) => OwnTags::new(names, sealed(&keys, &stamps)).or_else(|| {
-                tell_encode(plan, key, &Error::new(ErrorKind::Codec, "it has too many tags"));
+                tell_encode(terms.function, key, &Error::new(ErrorKind::Codec, "it has too many tags"));
                 None
             }),
             Err(error) => {
-                tell(plan.function, key, &error);
+                tell(terms.function, key, &error);
                 None
             }
         }
@@ -134,7 +134,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     ) -> Result<Option<(Bytes, Ttl)>, Error> {
         let Some(ttl) = policy::lifetime(plan, value, leased.id().as_random()) else { return Ok(None) };
         let Some((buffer, negative)) = payload(plan, own, value)? else { return Ok(None) };
-        Ok(Some(self.finish(plan, leased, ttl, negative, buffer, started)))
+        Ok(Some(self.finish(&plan.terms(), leased, ttl, negative, buffer, started)))
     }
 
     /// The bytes to store for an id that has no value.
@@ -150,12 +150,12 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
         let ttl = policy::lifetime_of_none(plan, leased.id().as_random())?;
         let buffer = envelope::buffer(&OwnTags::none(plan.tags.is_some()));
-        Some(self.finish(plan, leased, ttl, true, buffer, started))
+        Some(self.finish(&plan.terms(), leased, ttl, true, buffer, started))
     }
 
-    fn finish<V>(
+    fn finish(
         &self,
-        plan: &Plan<V>,
+        terms: &Terms,
         leased: &Leased<'_, S>,
         ttl: Ttl,
         negative: bool,
@@ -164,7 +164,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     ) -> (Bytes, Ttl) {
         let now = self.store.now();
         let header = Header {
-            identity: *plan.function.identity(),
+            identity: *terms.function.identity(),
             seal: leased.seal(),
             leased_at: leased.since(),
             filled_at: now,
@@ -173,7 +173,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             negative,
         };
         envelope::seal(leased.key(), leased.id(), &header, &mut buffer);
-        (buffer.into(), policy::kept(plan, ttl))
+        (buffer.into(), policy::kept(terms, ttl))
     }
 }
 
@@ -183,21 +183,20 @@ pub(super) fn unstored<V>(plan: &Plan<V>, key: &Key, is_followed: bool, value: &
         return Outcome::Unshared;
     }
     match payload(plan, &OwnTags::default(), value) {
-        Ok(Some((buffer, negative))) => unstored_bytes(plan, key, buffer, negative),
+        Ok(Some((buffer, negative))) => unstored_bytes(plan.function, key, buffer, negative),
         _ => Outcome::Unshared,
     }
 }
 
 /// The same, of an id that has no value.
 pub(super) fn unstored_none<V>(plan: &Plan<V>, key: &Key) -> Outcome {
-    unstored_bytes(plan, key, envelope::buffer(&OwnTags::default()), true)
+    unstored_bytes(plan.function, key, envelope::buffer(&OwnTags::default()), true)
 }
 
-fn unstored_bytes<V>(plan: &Plan<V>, key: &Key, mut buffer: Vec<u8>, negative: bool) -> Outcome {
+fn unstored_bytes(function: &Function, key: &Key, mut buffer: Vec<u8>, negative: bool) -> Outcome {
     let Some(id) = Token::random() else { return Outcome::Unshared };
-    let identity = *plan.function.identity();
     let header = Header {
-        identity,
+        identity: *function.identity(),
         seal: Seal::default(),
         leased_at: 0,
         filled_at: 0,
@@ -237,8 +236,8 @@ fn failure<E>(is_followed: bool, errors: Errors<E>, error: &E) -> Outcome {
     shared.map_or(Outcome::Failed, |shared| Outcome::Error(Arc::new(Mutex::new(shared))))
 }
 
-pub(super) fn tell_encode<V>(plan: &Plan<V>, key: &Key, error: &Error) {
-    if plan.function.first(Once::Encode) {
+pub(super) fn tell_encode(function: &Function, key: &Key, error: &Error) {
+    if function.first(Once::Encode) {
         tracing::warn!(key = key.as_str(), %error, "a value is not stored; further ones are not told");
     }
 }

@@ -1,6 +1,6 @@
 //! Waiting for the computation of another call, of this process or of another.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,9 +10,9 @@ use super::timer::Timer;
 use crate::envelope::{self, Head, Lease, Seal, Token};
 use crate::error::Error;
 use crate::flight::{Asking, Edge, Event, Follower, Leader, Outcome, Patience, Role};
-use crate::function::{Plan, SingleFlight};
+use crate::function::SingleFlight;
 use crate::key::Key;
-use crate::sharing::{Errors, Shared};
+use crate::sharing::{Accepts, Shared};
 use crate::store::{Read, Store};
 
 /// How soon one asks whether another process has ended its computation, and how often in the end: a
@@ -45,19 +45,19 @@ pub(super) enum Followed {
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// Waits for the flight whose token, and seal, the call saw in the slot.
-    pub(super) async fn follow<V, E>(
+    pub(super) async fn follow(
         &self,
-        plan: &Plan<V>,
+        single_flight: SingleFlight,
         key: &Key,
         (token, seal): (Token, Seal),
-        errors: Errors<E>,
+        accepts: Accepts,
         patience: &mut Patience,
     ) -> Followed {
-        if plan.single_flight == SingleFlight::Off || !patience.allows(token) {
+        if single_flight == SingleFlight::Off || !patience.allows(token) {
             return Followed::Alone;
         }
         let flights = self.cache.flights();
-        let follower = match plan.single_flight {
+        let follower = match single_flight {
             SingleFlight::Process => match flights.follow_or_lead(key, token) {
                 Role::Follower(follower) => follower,
                 Role::Leader(leader) => return Followed::LeadHere(leader),
@@ -71,7 +71,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         match outcome {
             Outcome::Value(bytes) => Followed::Value(bytes),
             Outcome::Stored => Followed::Again,
-            Outcome::Error(shared) if errors.take(&shared).is_some() => Followed::Error(shared),
+            Outcome::Error(shared) if is_accepted(&shared, accepts) => Followed::Error(shared),
             Outcome::Error(_) | Outcome::Failed => {
                 patience.exhaust();
                 Followed::Failed
@@ -100,12 +100,12 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// Waits for what runs in this process, without a look at the slot.
-    pub(super) async fn follow_any<E>(
+    pub(super) async fn follow_any(
         &self,
         key: &Key,
         began: Instant,
         is_away: bool,
-        errors: Errors<E>,
+        accepts: Accepts,
         patience: &mut Patience,
     ) -> Followed {
         loop {
@@ -115,7 +115,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             };
             match self.wait(key, None, &follower, patience.until).await {
                 Some(Outcome::Value(bytes)) => return Followed::Value(bytes),
-                Some(Outcome::Error(shared)) if errors.take(&shared).is_some() => return Followed::Error(shared),
+                Some(Outcome::Error(shared)) if is_accepted(&shared, accepts) => return Followed::Error(shared),
                 Some(Outcome::Abandoned) => {}
                 _ => return Followed::Alone,
             }
@@ -177,4 +177,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             Some(Head::Other) | None => false,
         }
     }
+}
+
+fn is_accepted(shared: &Mutex<Shared>, accepts: Accepts) -> bool {
+    accepts(&shared.lock().unwrap_or_else(PoisonError::into_inner))
 }

@@ -1,5 +1,8 @@
 //! A call that found nothing usable: it takes the slot, waits for whoever has it, or runs its body
 //! without storing what it returns.
+//!
+//! Which of these it is takes most of the code, and is found out without the type of values: that
+//! code is compiled once, and not for each function.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -10,36 +13,62 @@ use super::follow::Followed;
 use super::lease::Leased;
 use super::timer::Timer;
 use super::work::Work;
-use super::{Engine, Fallback, Look, Missing, decode, lease, tell};
+use super::{Clock, Engine, Fallback, Look, Missing, Seen, Sight, decode, length, tell};
 use crate::cache::count;
 use crate::envelope::{self, Seal};
 use crate::error::{Error, ErrorKind};
 use crate::flight::{Leader, Patience};
-use crate::function::{Plan, SingleFlight};
+use crate::function::{Plan, SingleFlight, Terms};
 use crate::key::Key;
-use crate::sharing::{Errors, Shared};
+use crate::sharing::{Accepts, Errors, Shared};
 use crate::store::{Acquired, Marked, Over, Read, Store};
 
-/// What a call does in the end.
-enum Turn<'a, S: Store, V> {
-    /// It takes a value out of the store, after all.
-    Hit(V),
+/// What a call does next.
+enum Turn<'a, S: Store> {
+    /// It takes a value out of the store, after all. One that cannot be decoded is to be displaced.
+    Found(Seen),
+    /// It takes the old value, because a refresh failed a moment ago. The same.
+    Paused(Fallback),
+    /// It takes the old value, because the refresh that it waited for failed.
+    Failed(Fallback),
     /// It takes what another call computed.
-    Shared(V),
+    Shared(Bytes),
     /// It takes another call's error.
-    Failed(Arc<Mutex<Shared>>),
-    /// It takes the old value, because a refresh failed a moment ago.
-    Stale(V),
-    /// It computes for all.
-    Lead(Leased<'a, S>),
-    /// It computes for this process.
-    LeadHere(Leader),
-    /// It computes for itself.
-    Alone,
-    /// As `LeadHere`, because the store is away.
-    LeadAway(Leader),
-    /// As `Alone`, because the store refuses.
-    Bypass,
+    Error(Arc<Mutex<Shared>>),
+    /// It computes.
+    Compute(Runs<'a, S>),
+}
+
+/// For whom a body runs.
+enum Runs<'a, S: Store> {
+    All(Leased<'a, S>),
+    /// Those of this process.
+    Process(Leader),
+    Itself,
+}
+
+/// How far a call has come.
+struct Search {
+    /// What its last look at the slot found.
+    missing: Missing,
+    /// Of the tags then.
+    seal: Option<Seal>,
+    by: Instant,
+    /// When the call did.
+    began: Instant,
+    patience: Patience,
+    /// An old value for the case that the body fails.
+    fallback: Option<Fallback>,
+    /// The last look is not over.
+    is_looking: bool,
+    /// The store cannot be asked.
+    is_away: bool,
+}
+
+impl Search {
+    fn looks(&mut self) -> bool {
+        std::mem::take(&mut self.is_looking) || self.patience.take_look()
+    }
 }
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
@@ -53,77 +82,77 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         errors: Errors<E>,
         work: W,
     ) -> Result<V, E> {
-        let mut fallback = None;
-        let mut patience = Patience::new(lease(plan));
-        // The call asked for its deadline first of all.
-        let began = by.checked_sub(self.cache.timeout()).unwrap_or(by);
-        let turn = match found {
-            Ok(found) => self.turn(plan, key, found, by, errors, &mut patience, &mut fallback).await,
-            Err(error) => Err(error),
+        let (terms, counters) = (plan.terms(), self.cache.counters());
+        let ((missing, seal), mut error) = match found {
+            Ok(found) => (found, None),
+            Err(error) => ((Missing::Empty, None), Some(error)),
         };
-        let turn = match turn {
-            Ok(turn) => turn,
-            Err(error) => self.turn_away(plan, key, &error, began, errors, &mut patience).await,
+        let mut search = Search {
+            missing,
+            seal,
+            by,
+            // It asked for its deadline first of all.
+            began: by.checked_sub(self.cache.timeout()).unwrap_or(by),
+            patience: Patience::new(length(terms.lease)),
+            fallback: None,
+            is_looking: false,
+            is_away: false,
         };
-        self.take_turn(plan, key, turn, fallback, errors, work).await
-    }
-
-    async fn take_turn<V, E, W: Work<V, E>>(
-        &self,
-        plan: &Plan<V>,
-        key: &Key,
-        turn: Turn<'_, S, V>,
-        fallback: Option<Fallback>,
-        errors: Errors<E>,
-        work: W,
-    ) -> Result<V, E> {
-        let counters = self.cache.counters();
-        let turn = match turn {
-            // By itself, because no await is in this `match`: the error need not be `Send`.
-            Turn::Failed(shared) => match errors.take(&shared) {
-                Some(error) => {
-                    count(&counters.shared);
-                    return self.or_stale(plan, fallback, error);
-                }
-                None => Turn::Alone,
-            },
-            turn => turn,
-        };
-        let computed = match turn {
-            Turn::Hit(value) => {
-                count(&counters.hits);
-                return Ok(value);
-            }
-            Turn::Shared(value) => {
-                count(&counters.shared);
-                return Ok(value);
-            }
-            Turn::Stale(value) => {
-                count(&counters.stale);
-                return Ok(value);
-            }
-            Turn::Lead(leased) => {
-                count(&counters.misses);
-                self.lead(plan, leased, errors, work).await
-            }
-            Turn::LeadHere(leader) => {
-                count(&counters.misses);
-                self.lead_here(plan, key, leader, errors, work).await
-            }
-            Turn::Alone | Turn::Failed(_) => {
-                count(&counters.misses);
-                work.run().await
-            }
-            Turn::LeadAway(leader) => {
-                count(&counters.bypasses);
-                self.lead_here(plan, key, leader, errors, work).await
-            }
-            Turn::Bypass => {
-                count(&counters.bypasses);
-                work.run().await
+        let runs = loop {
+            // No await is in this `match`: neither value nor error need be `Send`.
+            match self.next(&terms, key, &mut search, error.take(), errors.accepts()).await {
+                Turn::Found(seen) => match seen.decoded(plan, key, decode) {
+                    Look::Fresh(_, value) => {
+                        count(&counters.hits);
+                        return Ok(value);
+                    }
+                    Look::Old(old, value) => {
+                        count(if old.is_stale { &counters.stale } else { &counters.hits });
+                        return Ok(value);
+                    }
+                    Look::Missing(missing) => search.missing = missing,
+                },
+                Turn::Paused(old) => match old.value(plan) {
+                    Some(value) => {
+                        count(&counters.stale);
+                        return Ok(value);
+                    }
+                    None => {
+                        search.missing = Missing::Unusable(old.bytes);
+                        search.is_looking = true;
+                    }
+                },
+                Turn::Failed(old) => match old.value(plan) {
+                    Some(value) => {
+                        count(&counters.stale);
+                        return Ok(value);
+                    }
+                    None => break Runs::Itself,
+                },
+                Turn::Shared(bytes) => match self.shared(plan, key, &bytes) {
+                    Some(value) => {
+                        count(&counters.shared);
+                        return Ok(value);
+                    }
+                    None => break Runs::Itself,
+                },
+                Turn::Error(shared) => match errors.take(&shared) {
+                    Some(error) => {
+                        count(&counters.shared);
+                        return self.or_stale(plan, search.fallback, error);
+                    }
+                    None => break Runs::Itself,
+                },
+                Turn::Compute(runs) => break runs,
             }
         };
-        computed.or_else(|error| self.or_stale(plan, fallback, error))
+        count(if search.is_away { &counters.bypasses } else { &counters.misses });
+        let computed = match runs {
+            Runs::All(leased) => self.lead(plan, leased, errors, work).await,
+            Runs::Process(leader) => self.lead_here(plan, key, leader, errors, work).await,
+            Runs::Itself => work.run().await,
+        };
+        computed.or_else(|error| self.or_stale(plan, search.fallback, error))
     }
 
     /// The old value instead of an error.
@@ -133,117 +162,132 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         Ok(value)
     }
 
-    /// Finds out what the call does. An error is the store's.
-    #[expect(clippy::too_many_arguments, reason = "one call's state, in one place")]
-    async fn turn<'a, V, E>(
+    /// `error`: why the call's own read failed.
+    async fn next<'a>(
         &'a self,
-        plan: &Plan<V>,
+        terms: &Terms,
         key: &'a Key,
-        (mut missing, mut seal): (Missing, Option<Seal>),
-        mut by: Instant,
-        errors: Errors<E>,
-        patience: &mut Patience,
-        fallback: &mut Option<Fallback>,
-    ) -> Result<Turn<'a, S, V>, Error> {
-        while patience.take_look() {
+        search: &mut Search,
+        error: Option<Error>,
+        accepts: Accepts,
+    ) -> Turn<'a, S> {
+        let error = match error {
+            Some(error) => error,
+            None => match self.turn(terms, key, search, accepts).await {
+                Ok(turn) => return turn,
+                Err(error) => error,
+            },
+        };
+        search.is_away = true;
+        self.turn_away(terms, key, &error, search.began, accepts, &mut search.patience).await
+    }
+
+    /// Finds out what the call does. An error is the store's.
+    async fn turn<'a>(
+        &'a self,
+        terms: &Terms,
+        key: &'a Key,
+        search: &mut Search,
+        accepts: Accepts,
+    ) -> Result<Turn<'a, S>, Error> {
+        while search.looks() {
             // Those that end without a look at the slot go round here.
             let found = loop {
-                let token = match missing {
-                    Missing::Empty | Missing::Unusable(_) => {
+                let token = match std::mem::replace(&mut search.missing, Missing::Empty) {
+                    missing @ (Missing::Empty | Missing::Unusable(_)) => {
                         // Acknowledged before the body begins, as the lease is.
-                        let stamped = match seal {
+                        let stamped = match search.seal {
                             Some(seal) => seal,
-                            None => self.stamp(key, by).await?,
+                            None => self.stamp(key, search.by).await?,
                         };
-                        seal = Some(stamped);
-                        let claim = self.claim(plan, key, stamped);
+                        search.seal = Some(stamped);
+                        let claim = self.claim(terms.lease, key, stamped);
                         let over = match missing {
                             Missing::Unusable(seen) => Over::Seen(seen),
                             _ => Over::Nothing,
                         };
-                        match claim.take(&over, by).await? {
-                            (Acquired::Taken, leased) => return Ok(Turn::Lead(leased)),
+                        match claim.take(&over, search.by).await? {
+                            (Acquired::Taken, leased) => return Ok(Turn::Compute(Runs::All(leased))),
                             // Where it is of other stamps than these, they may be out of date.
                             (Acquired::Held(bytes), _) if envelope::is_sealed(&bytes, stamped) => {
-                                break Read { bytes: Some(bytes), seal, own_seal: Some(Seal::default()) };
+                                break Read { bytes: Some(bytes), seal: search.seal, own_seal: Some(Seal::default()) };
                             }
-                            (Acquired::Held(_) | Acquired::Changed, _) => break self.store.read(key, by).await?,
+                            (Acquired::Held(_) | Acquired::Changed, _) => {
+                                break self.store.read(key, search.by).await?;
+                            }
                         }
                     }
                     Missing::Leased(token) => token,
-                    Missing::Fallback(old) if old.refresh.is_pausing => match old.value(plan) {
-                        Some(value) => return Ok(Turn::Stale(value)),
-                        None => {
-                            missing = Missing::Unusable(old.bytes);
-                            continue;
-                        }
-                    },
+                    Missing::Fallback(old) if old.refresh.is_pausing => return Ok(Turn::Paused(old)),
                     Missing::Fallback(old) => match old.refresh.by {
                         Some(token) => {
-                            *fallback = Some(old);
+                            search.fallback = Some(old);
                             token
                         }
-                        None => match self.claim(plan, key, old.value.seal).mark(old.refresh.id, false, by).await? {
-                            (Marked::Taken, leased) => {
-                                *fallback = Some(old);
-                                return Ok(Turn::Lead(leased));
+                        None => {
+                            let claim = self.claim(terms.lease, key, old.value.seal);
+                            match claim.mark(old.refresh.id, false, search.by).await? {
+                                (Marked::Taken, leased) => {
+                                    search.fallback = Some(old);
+                                    return Ok(Turn::Compute(Runs::All(leased)));
+                                }
+                                (Marked::Until(_) | Marked::Changed, _) => {
+                                    break self.store.read(key, search.by).await?;
+                                }
                             }
-                            (Marked::Until(_) | Marked::Changed, _) => break self.store.read(key, by).await?,
-                        },
+                        }
                     },
                 };
-                let followed = self.follow(plan, key, (token, seal.unwrap_or_default()), errors, patience).await;
+                let seen = (token, search.seal.unwrap_or_default());
+                let followed = self.follow(terms.single_flight, key, seen, accepts, &mut search.patience).await;
                 // It may have waited for long.
-                by = self.cache.deadline();
+                search.by = self.cache.deadline();
                 match followed {
-                    Followed::Value(bytes) => {
-                        return Ok(self.shared(plan, key, &bytes).map_or(Turn::Alone, Turn::Shared));
-                    }
-                    Followed::Error(shared) => return Ok(Turn::Failed(shared)),
-                    Followed::Failed if fallback.is_some() => {
-                        let old = fallback.take().and_then(|old| old.value(plan));
-                        return Ok(old.map_or(Turn::Alone, Turn::Stale));
-                    }
-                    // Whoever is first stores what it returns; nobody waits.
-                    Followed::Failed | Followed::Unshared => missing = Missing::Empty,
-                    Followed::HandedOver(seen) => missing = Missing::Unusable(seen),
+                    Followed::Value(bytes) => return Ok(Turn::Shared(bytes)),
+                    Followed::Error(shared) => return Ok(Turn::Error(shared)),
+                    // Without an old value, whoever is first stores what it returns; nobody waits.
+                    Followed::Failed => match search.fallback.take() {
+                        Some(old) => return Ok(Turn::Failed(old)),
+                        None => search.missing = Missing::Empty,
+                    },
+                    Followed::Unshared => search.missing = Missing::Empty,
+                    Followed::HandedOver(seen) => search.missing = Missing::Unusable(seen),
                     Followed::Found(found) => break found,
-                    Followed::Again => break self.store.read(key, by).await?,
-                    Followed::LeadHere(leader) => return Ok(Turn::LeadHere(leader)),
-                    Followed::Alone => return Ok(Turn::Alone),
+                    Followed::Again => break self.store.read(key, search.by).await?,
+                    Followed::LeadHere(leader) => return Ok(Turn::Compute(Runs::Process(leader))),
+                    Followed::Alone => return Ok(Turn::Compute(Runs::Itself)),
                     Followed::Away(error) => return Err(error),
                 }
             };
-            seal = found.seal;
-            missing = match self.look(plan, key, found, by) {
-                Look::Old(old, value) if old.is_stale => return Ok(Turn::Stale(value)),
-                Look::Fresh(_, value) | Look::Old(_, value) => return Ok(Turn::Hit(value)),
-                Look::Missing(missing) => missing,
-            };
+            search.seal = found.seal;
+            match self.sight(terms, key, found, Clock::By(search.by)) {
+                Sight::Value(seen) => return Ok(Turn::Found(seen)),
+                Sight::Missing(missing) => search.missing = missing,
+            }
         }
-        Ok(Turn::Alone)
+        Ok(Turn::Compute(Runs::Itself))
     }
 
     /// What the call does where the store cannot be asked.
-    async fn turn_away<'a, V, E>(
+    async fn turn_away<'a>(
         &'a self,
-        plan: &Plan<V>,
+        terms: &Terms,
         key: &Key,
         error: &Error,
         began: Instant,
-        errors: Errors<E>,
+        accepts: Accepts,
         patience: &mut Patience,
-    ) -> Turn<'a, S, V> {
-        tell(plan.function, key, error);
-        if plan.single_flight == SingleFlight::Off {
-            return Turn::Bypass;
+    ) -> Turn<'a, S> {
+        tell(terms.function, key, error);
+        if terms.single_flight == SingleFlight::Off {
+            return Turn::Compute(Runs::Itself);
         }
         let is_away = error.kind() == ErrorKind::CircuitOpen;
-        match self.follow_any(key, began, is_away, errors, patience).await {
-            Followed::LeadHere(leader) => Turn::LeadAway(leader),
-            Followed::Value(bytes) => self.shared(plan, key, &bytes).map_or(Turn::Bypass, Turn::Shared),
-            Followed::Error(shared) => Turn::Failed(shared),
-            _ => Turn::Bypass,
+        match self.follow_any(key, began, is_away, accepts, patience).await {
+            Followed::LeadHere(leader) => Turn::Compute(Runs::Process(leader)),
+            Followed::Value(bytes) => Turn::Shared(bytes),
+            Followed::Error(shared) => Turn::Error(shared),
+            _ => Turn::Compute(Runs::Itself),
         }
     }
 

@@ -33,7 +33,7 @@ use self::work::Work;
 use crate::cache::{Cache, count};
 use crate::envelope::{self, Head, Seal, Slot, Token, Value};
 use crate::error::{Error, ErrorKind};
-use crate::function::{Function, Once, Plan};
+use crate::function::{Function, Once, Plan, Terms};
 use crate::key::Key;
 use crate::policy::{self, State};
 use crate::sharing::Errors;
@@ -95,64 +95,47 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// What a slot is to this function, now; it was read before `by`.
     fn look<V>(&self, plan: &Plan<V>, key: &Key, read: Read, by: Instant) -> Look<V> {
-        self.look_as(plan, key, read, (self.store.at(by), || self.store.now()), decode)
+        match self.sight(&plan.terms(), key, read, Clock::By(by)) {
+            Sight::Value(seen) => seen.decoded(plan, key, decode),
+            Sight::Missing(missing) => Look::Missing(missing),
+        }
     }
 
-    /// `soon` is not before `now`: what is fresh then is fresh, and mostly the clock need not be read.
-    fn look_as<V, F>(
-        &self,
-        plan: &Plan<V>,
-        key: &Key,
-        read: Read,
-        (soon, now): (u64, impl FnOnce() -> u64),
-        decode: Decode<V, F>,
-    ) -> Look<F> {
+    /// What a slot is, before its value is decoded.
+    fn sight(&self, terms: &Terms, key: &Key, read: Read, clock: Clock) -> Sight {
         let Read { bytes, seal, own_seal } = read;
-        let Some(bytes) = bytes else { return Look::Missing(Missing::Empty) };
-        let value = match envelope::parse(key, plan.function.identity(), &bytes) {
+        let Some(bytes) = bytes else { return Sight::Missing(Missing::Empty) };
+        let value = match envelope::parse(key, terms.function.identity(), &bytes) {
             // What is computed under other stamps is out of date before it is there.
-            Slot::Lease(token, sealed) if seal == Some(sealed) => return Look::Missing(Missing::Leased(token)),
-            Slot::Value(value) if seal == Some(value.seal) && is_own(plan, &value, own_seal) => value,
-            Slot::Lease(..) | Slot::Value(_) | Slot::Unusable => return Look::Missing(Missing::Unusable(bytes)),
+            Slot::Lease(token, sealed) if seal == Some(sealed) => return Sight::Missing(Missing::Leased(token)),
+            Slot::Value(value) if seal == Some(value.seal) && is_own(terms, &value, own_seal) => value,
+            Slot::Lease(..) | Slot::Value(_) | Slot::Unusable => return Sight::Missing(Missing::Unusable(bytes)),
         };
-        let (state, refresh) = match policy::state(plan, &value, soon, self.store.not_before()) {
-            State::Fresh => (State::Fresh, None),
-            _ => {
-                let now = now();
-                let state = policy::state(plan, &value, now, self.store.not_before());
-                (state, if state == State::Fresh { None } else { Refresh::of(&bytes, now) })
-            }
+        let not_before = self.store.not_before();
+        let (soon, now) = match clock {
+            Clock::By(by) => (self.store.at(by), None),
+            Clock::Now(now) => (now, Some(now)),
         };
-        match (state, refresh) {
-            (State::Fresh, _) | (State::Due | State::Stale, Some(_)) => {}
-            (State::Fallback, Some(refresh)) => {
-                return Look::Missing(Missing::Fallback(Fallback { refresh, value, bytes }));
-            }
-            // Somebody was at it before it went out of date.
-            (State::Expired, Some(Refresh { by: Some(token), .. })) => return Look::Missing(Missing::Leased(token)),
-            _ => return Look::Missing(Missing::Unusable(bytes)),
+        // What is fresh then is fresh, and mostly the clock need not be read.
+        if policy::state(terms, &value, soon, not_before) == State::Fresh {
+            return Sight::Value(Seen { value, bytes, old: None });
         }
-        match decode(plan, &value, &bytes) {
-            // Of another function with this key, which has a `None`.
-            Ok(None) => Look::Missing(Missing::Unusable(bytes)),
-            Ok(Some(decoded)) => match refresh {
-                None => Look::Fresh(value, decoded),
-                Some(refresh) => Look::Old(Old { refresh, is_stale: state == State::Stale, value }, decoded),
-            },
-            Err(error) => {
-                // Intact, of this type, and yet: its `Serialize` and `Deserialize` disagree, so
-                // that no call would ever hit.
-                if plan.function.first(Once::Decode) {
-                    tracing::warn!(key = key.as_str(), error, "a value cannot be read back; further ones are not told");
-                }
-                Look::Missing(Missing::Unusable(bytes))
-            }
+        let now = now.unwrap_or_else(|| self.store.now());
+        let state = policy::state(terms, &value, now, not_before);
+        match (state, Refresh::of(&bytes, now)) {
+            (State::Fresh, _) => Sight::Value(Seen { value, bytes, old: None }),
+            (State::Due, Some(refresh)) => Sight::Value(Seen { value, bytes, old: Some((refresh, false)) }),
+            (State::Stale, Some(refresh)) => Sight::Value(Seen { value, bytes, old: Some((refresh, true)) }),
+            (State::Fallback, Some(refresh)) => Sight::Missing(Missing::Fallback(Fallback { refresh, value, bytes })),
+            // Somebody was at it before it went out of date.
+            (State::Expired, Some(Refresh { by: Some(token), .. })) => Sight::Missing(Missing::Leased(token)),
+            _ => Sight::Missing(Missing::Unusable(bytes)),
         }
     }
 
     /// What is computed under the claim has the stamps of `seal`.
-    fn claim<'a, V>(&'a self, plan: &Plan<V>, key: &'a Key, seal: Seal) -> Claim<'a, S> {
-        Claim { store: &self.store, flights: self.cache.flights(), key, seal, length: lease(plan) }
+    fn claim<'a>(&'a self, lease: Ttl, key: &'a Key, seal: Seal) -> Claim<'a, S> {
+        Claim { store: &self.store, flights: self.cache.flights(), key, seal, length: length(lease) }
     }
 
     /// The seal of an entry's tags; those that have no stamp get one.
@@ -180,6 +163,47 @@ struct Fallback {
     refresh: Refresh,
     value: Value,
     bytes: Bytes,
+}
+
+/// Of when a slot is looked at.
+#[derive(Clone, Copy)]
+enum Clock {
+    /// Now, which is not after this.
+    By(Instant),
+    /// The store's milliseconds.
+    Now(u64),
+}
+
+/// What bytes from a slot are, before a value is decoded.
+enum Sight {
+    Value(Seen),
+    Missing(Missing),
+}
+
+/// A value that is good, as far as its header tells.
+struct Seen {
+    value: Value,
+    bytes: Bytes,
+    /// To be refreshed, and whether it is past its lifetime.
+    old: Option<(Refresh, bool)>,
+}
+
+impl Seen {
+    fn decoded<V, F>(self, plan: &Plan<V>, key: &Key, decode: Decode<V, F>) -> Look<F> {
+        let Seen { value, bytes, old } = self;
+        match decode(plan, &value, &bytes) {
+            // Of another function with this key, which has a `None`.
+            Ok(None) => Look::Missing(Missing::Unusable(bytes)),
+            Ok(Some(decoded)) => match old {
+                None => Look::Fresh(value, decoded),
+                Some((refresh, is_stale)) => Look::Old(Old { refresh, is_stale, value }, decoded),
+            },
+            Err(error) => {
+                tell_decode(plan.function, key, &error);
+                Look::Missing(Missing::Unusable(bytes))
+            }
+        }
+    }
 }
 
 /// A value that is served, and to be refreshed.
@@ -227,10 +251,10 @@ fn decode<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<Option<V>, S
 }
 
 /// Whether a value's own tags are those that the function asks for, and as they were.
-fn is_own<V>(plan: &Plan<V>, value: &Value, read: Option<Seal>) -> bool {
+fn is_own(terms: &Terms, value: &Value, read: Option<Seal>) -> bool {
     match value.own_seal {
-        Some(seal) => plan.tags.is_some() && read == Some(seal),
-        None => plan.tags.is_none(),
+        Some(seal) => terms.has_own_tags && read == Some(seal),
+        None => !terms.has_own_tags,
     }
 }
 
@@ -241,10 +265,10 @@ fn sealed(tags: &[String], stamps: &[Bytes]) -> Seal {
 
 /// How long a slot stays leased if its holder says nothing more: as the attribute says, which
 /// cannot check a constant.
-fn lease<V>(plan: &Plan<V>) -> Duration {
+fn length(lease: Ttl) -> Duration {
     const SHORTEST: u64 = 100;
     const LONGEST: u64 = 600_000;
-    Duration::from_millis(match plan.lease {
+    Duration::from_millis(match lease {
         Ttl::Millis(millis) => millis.clamp(SHORTEST, LONGEST),
         Ttl::Forever => LONGEST,
     })
@@ -275,5 +299,13 @@ fn tell(function: &Function, key: &Key, error: &Error) {
     };
     if function.first(once) {
         tracing::warn!(key = key.as_str(), %error, "a call runs uncached; further ones are not told");
+    }
+}
+
+/// Intact, of this type, and yet: its `Serialize` and `Deserialize` disagree, so that no call would ever
+/// hit.
+fn tell_decode(function: &Function, key: &Key, error: &str) {
+    if function.first(Once::Decode) {
+        tracing::warn!(key = key.as_str(), error, "a value cannot be read back; further ones are not told");
     }
 }

@@ -15,6 +15,7 @@ use crate::function::{Once, Plan};
 use crate::key::Key;
 use crate::sharing::Errors;
 use crate::store::{Marked, Over, Store};
+use crate::ttl::Ttl;
 
 /// How often a value may be replaced under the hands of a refresh before it takes the slot itself.
 const LOOKS: usize = 3;
@@ -29,7 +30,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         work: W,
     ) -> Result<V, E> {
         let Some(key) = usable(plan.function, key) else { return work.run().await };
-        match self.take_over(plan, &key).await {
+        match self.take_over(plan.lease, &key).await {
             Ok(leased) => {
                 count(&self.cache.counters().refreshes);
                 self.lead(plan, leased, errors, work).await
@@ -42,9 +43,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// The right to replace what is there, taken from whoever has it.
-    async fn take_over<'a, V>(&'a self, plan: &Plan<V>, key: &'a Key) -> Result<Leased<'a, S>, Error> {
+    async fn take_over<'a>(&'a self, lease: Ttl, key: &'a Key) -> Result<Leased<'a, S>, Error> {
         let by = self.cache.deadline();
-        let claim = self.claim(plan, key, self.stamp(key, by).await?);
+        let claim = self.claim(lease, key, self.stamp(key, by).await?);
         for _ in 0..LOOKS {
             let head = self.store.peek(key, by).await?;
             let Some(Head::Value(mark)) = head.as_deref().map(envelope::head) else { break };
@@ -76,7 +77,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         work: W,
     ) {
         let key = ticket.key().clone();
-        match self.claim(plan, &key, ticket.seal()).mark(id, false, self.cache.deadline()).await {
+        match self.claim(plan.lease, &key, ticket.seal()).mark(id, false, self.cache.deadline()).await {
             Ok((Marked::Taken, leased)) => {
                 count(&self.cache.counters().refreshes);
                 if self.lead(plan, leased, errors, work).await.is_err() {

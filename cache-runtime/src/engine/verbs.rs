@@ -54,8 +54,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// while it was on its way is not stored.
     pub(crate) async fn put<V>(&self, plan: &Plan<V>, key: &Key, value: &V) -> Result<bool, Error> {
         self.cache.flights().void(key);
-        let leased = self.take(plan, key).await?;
-        let own = self.stamp_own(plan, key, own_tags(plan, value)).await;
+        let leased = self.take(plan.lease, key).await?;
+        let own = self.stamp_own(&plan.terms(), key, own_tags(plan, value)).await;
         let own = own.ok_or_else(|| Error::new(ErrorKind::Codec, "its own tags cannot be stored"));
         match own.and_then(|own| self.encode(plan, &leased, &own, value, Instant::now())) {
             Ok(Some((bytes, ttl))) => {
@@ -76,10 +76,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// Takes the slot whatever it holds.
-    async fn take<'a, V>(&'a self, plan: &Plan<V>, key: &'a Key) -> Result<Leased<'a, S>, Error> {
+    async fn take<'a>(&'a self, lease: Ttl, key: &'a Key) -> Result<Leased<'a, S>, Error> {
         let by = self.cache.deadline();
         let seal = self.stamp(key, by).await?;
-        let (_, leased) = self.claim(plan, key, seal).take(&Over::Anything, by).await?;
+        let (_, leased) = self.claim(lease, key, seal).take(&Over::Anything, by).await?;
         Ok(leased)
     }
 
@@ -113,7 +113,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let Ok(key) = key else { return write().await };
         let started = Instant::now();
         self.cache.flights().void(key);
-        let leased = match self.take(plan, key).await {
+        let leased = match self.take(plan.lease, key).await {
             Ok(leased) => Some(leased),
             Err(error) => {
                 tracing::warn!(key = key.as_str(), %error, "written through while the cache cannot be asked");
@@ -142,7 +142,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             }
         };
         if let Some(leased) = leased {
-            let own = self.stamp_own(plan, key, own_tags(plan, value)).await;
+            let own = self.stamp_own(&plan.terms(), key, own_tags(plan, value)).await;
             match own.and_then(|own| self.seal(plan, &leased, &own, value, started)) {
                 Some((bytes, ttl)) => {
                     leased.share(&bytes);
