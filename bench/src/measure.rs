@@ -23,14 +23,18 @@ pub enum Cell {
     Text(String),
 }
 
-/// Everybody in turn, beginning with another one in each round.
+/// Everybody in turn, in another order in each round: who goes first changes, and who goes after whom.
+/// What a subject leaves behind (a processor that is awake, caches) is its successor's gain or loss.
 pub fn rounds(workload: &str, count: usize, mut subjects: Vec<Turn<'_>>) -> Row {
     let mut cells: Vec<Cell> = subjects.iter().map(|_| Cell::Times(Vec::with_capacity(count))).collect();
     eprint!("{workload}: ");
+    let many = subjects.len();
+    let strides: Vec<usize> = (1..many.max(2)).filter(|stride| is_coprime(*stride, many)).collect();
     // The first round warms up.
     for round in 0..=count {
-        for turn in 0..subjects.len() {
-            let at = (round + turn) % subjects.len();
+        let stride = strides[round % strides.len()];
+        for turn in 0..many {
+            let at = (round / strides.len() + turn * stride) % many;
             let Cell::Times(times) = &mut cells[at] else { continue };
             match subjects[at].1() {
                 Ok(time) if round > 0 => times.push(time),
@@ -43,6 +47,11 @@ pub fn rounds(workload: &str, count: usize, mut subjects: Vec<Turn<'_>>) -> Row 
     eprintln!();
     let names = subjects.iter().map(|(name, _)| *name);
     Row { workload: workload.to_owned(), cells: names.zip(cells).collect() }
+}
+
+/// Steps of such a length reach everybody.
+fn is_coprime(stride: usize, many: usize) -> bool {
+    (2..=stride).all(|divisor| stride % divisor != 0 || many % divisor != 0)
 }
 
 /// Lower quarter, median, upper quarter.
