@@ -34,7 +34,7 @@ pub fn rounds(workload: &str, count: usize, mut subjects: Vec<Turn<'_>>) -> Row 
     for round in 0..=count {
         let stride = strides[round % strides.len()];
         for turn in 0..many {
-            let at = (round / strides.len() + turn * stride) % many;
+            let at = (round + turn * stride) % many;
             let Cell::Times(times) = &mut cells[at] else { continue };
             match subjects[at].1() {
                 Ok(time) if round > 0 => times.push(time),
