@@ -51,7 +51,7 @@ pub fn rounds(workload: &str, count: usize, mut subjects: Vec<Turn<'_>>) -> Row 
 
 /// Steps of such a length reach everybody.
 fn is_coprime(stride: usize, many: usize) -> bool {
-    (2..=stride).all(|divisor| stride % divisor != 0 || many % divisor != 0)
+    (2..=stride).all(|divisor| !stride.is_multiple_of(divisor) || !many.is_multiple_of(divisor))
 }
 
 /// Lower quarter, median, upper quarter.
