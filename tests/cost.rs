@@ -213,8 +213,7 @@ fn commands_on_the_wire() {
     user_blocking(&cache, 0);
     run(&runtime, users(&cache, &[1_000, 1_001]));
     // `SET … NX GET` came with Redis 7.0, `SET … IFEQ` with Valkey 8.1 and Redis 8.4.
-    let knows = |command: &[&str]| !server.cli(command).contains("syntax error");
-    let knows = (knows(&["SET", "any", "1", "NX", "GET"]), knows(&["SET", "any", "2", "IFEQ", "1"]));
+    let knows = (server.knows(&["SET", "any", "1", "NX", "GET"]), server.knows(&["SET", "any", "2", "IFEQ", "1"]));
     let (miss, tagged_miss, batch_of_misses) = match knows {
         (false, _) => ("GET, 2 EVALSHA", "GET, MGET, 2 EVALSHA, EVAL", "MGET, EVAL, 99 EVALSHA, EVAL, 99 EVALSHA"),
         (true, false) => ("GET, SET, EVALSHA", "GET, MGET, SET, EVALSHA, PEXPIRE", "MGET, 100 SET, EVAL, 99 EVALSHA"),

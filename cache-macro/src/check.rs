@@ -44,6 +44,7 @@ impl Errors {
 impl Drop for Errors {
     fn drop(&mut self) {
         if !thread::panicking() && self.0.borrow().is_some() {
+            // A mistake in this crate, which would compile what has to be refused.
             panic!("the errors of an expansion were not reported");
         }
     }

@@ -53,6 +53,7 @@ pub(crate) fn fallback(model: &Model) -> TokenStream {
     }
     let Function { attrs, vis, sig, .. } = &model.function;
     let (attrs, allow, allow_sibling) = (attrs::shared(attrs), attrs::allowances(), attrs::sibling_allowances());
+    // In code that never runs: a compile error stands beside it.
     let unreachable = quote!({ ::core::panic!("its attribute does not compile") });
     let same = ["uncached", "refresh"].map(|suffix| {
         let sig = Signature { ident: sibling(&sig.ident, suffix), ..plain_signature(sig, &model.params) };

@@ -2,17 +2,29 @@
 
 use std::any::Any;
 use std::marker::PhantomData;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Whether and how errors of type `E` are given to followers.
 pub struct Errors<E> {
     share: Option<fn(&E) -> Shared>,
-    accepts: Accepts,
+    accepts: fn(&Shared) -> bool,
     take: fn(&Shared) -> Option<E>,
 }
 
 /// Whether a copy is one of a function's errors: another function with its key has others.
-pub(crate) type Accepts = fn(&Shared) -> bool;
+#[derive(Clone, Copy)]
+pub(crate) struct Accepts(fn(&Shared) -> bool);
+
+impl Accepts {
+    pub(crate) fn this(self, shared: &Mutex<Shared>) -> bool {
+        (self.0)(&lock(shared))
+    }
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    // A panic in the error's `clone` leaves the error as it is.
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A copy of an error, to be copied again.
 pub(crate) type Shared = Box<dyn Any + Send>;
@@ -29,13 +41,12 @@ impl<E> Errors<E> {
     }
 
     pub(crate) fn accepts(&self) -> Accepts {
-        self.accepts
+        Accepts(self.accepts)
     }
 
     /// A copy for one follower; `None` if another function made it, whose errors are others.
     pub(crate) fn take(&self, shared: &Mutex<Shared>) -> Option<E> {
-        // A panic in the error's `clone` leaves the error as it is.
-        (self.take)(&shared.lock().unwrap_or_else(PoisonError::into_inner))
+        (self.take)(&lock(shared))
     }
 }
 

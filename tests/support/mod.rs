@@ -192,6 +192,12 @@ impl Server {
         }
     }
 
+    /// Whether it knows this form of a command, which it runs.
+    #[track_caller]
+    pub(crate) fn knows(&self, command: &[&str]) -> bool {
+        !self.cli(command).contains("syntax error")
+    }
+
     /// A connection beside all others.
     #[track_caller]
     pub(crate) fn connection(&self) -> redis::Connection {

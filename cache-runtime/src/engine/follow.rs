@@ -1,6 +1,6 @@
 //! Waiting for the computation of another call, of this process or of another.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -71,7 +71,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         match outcome {
             Outcome::Value(bytes) => Followed::Value(bytes),
             Outcome::Stored => Followed::Again,
-            Outcome::Error(shared) if is_accepted(&shared, accepts) => Followed::Error(shared),
+            Outcome::Error(shared) if accepts.this(&shared) => Followed::Error(shared),
             Outcome::Error(_) | Outcome::Failed => {
                 patience.exhaust();
                 Followed::Failed
@@ -115,7 +115,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             };
             match self.wait(key, None, &follower, patience.until).await {
                 Some(Outcome::Value(bytes)) => return Followed::Value(bytes),
-                Some(Outcome::Error(shared)) if is_accepted(&shared, accepts) => return Followed::Error(shared),
+                Some(Outcome::Error(shared)) if accepts.this(&shared) => return Followed::Error(shared),
                 Some(Outcome::Abandoned) => {}
                 _ => return Followed::Alone,
             }
@@ -177,8 +177,4 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             Some(Head::Other) | None => false,
         }
     }
-}
-
-fn is_accepted(shared: &Mutex<Shared>, accepts: Accepts) -> bool {
-    accepts(&shared.lock().unwrap_or_else(PoisonError::into_inner))
 }

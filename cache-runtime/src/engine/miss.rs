@@ -54,7 +54,7 @@ struct Search {
     /// Of the tags then.
     seal: Option<Seal>,
     by: Instant,
-    /// When the call did.
+    /// When the call began.
     began: Instant,
     patience: Patience,
     /// An old value for the case that the body fails.
@@ -91,49 +91,38 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             missing,
             seal,
             by,
-            // It asked for its deadline first of all.
+            // The call asked for its deadline first of all.
             began: by.checked_sub(self.cache.timeout()).unwrap_or(by),
             patience: Patience::new(length(terms.lease)),
             fallback: None,
             is_looking: false,
             is_away: false,
         };
+        let served = |counter, value| {
+            count(counter);
+            Ok(value)
+        };
         let runs = loop {
             // No await is in this `match`: neither value nor error need be `Send`.
             match self.next(&terms, key, &mut search, error.take(), errors.accepts()).await {
                 Turn::Found(seen) => match seen.decoded(plan, key, decode) {
-                    Look::Fresh(_, value) => {
-                        count(&counters.hits);
-                        return Ok(value);
-                    }
-                    Look::Old(old, value) => {
-                        count(if old.is_stale { &counters.stale } else { &counters.hits });
-                        return Ok(value);
-                    }
+                    Look::Old(old, value) if old.is_stale => return served(&counters.stale, value),
+                    Look::Fresh(_, value) | Look::Old(_, value) => return served(&counters.hits, value),
                     Look::Missing(missing) => search.missing = missing,
                 },
                 Turn::Paused(old) => match old.value(plan) {
-                    Some(value) => {
-                        count(&counters.stale);
-                        return Ok(value);
-                    }
+                    Some(value) => return served(&counters.stale, value),
                     None => {
                         search.missing = Missing::Unusable(old.bytes);
                         search.is_looking = true;
                     }
                 },
                 Turn::Failed(old) => match old.value(plan) {
-                    Some(value) => {
-                        count(&counters.stale);
-                        return Ok(value);
-                    }
+                    Some(value) => return served(&counters.stale, value),
                     None => break Runs::Itself,
                 },
                 Turn::Shared(bytes) => match self.shared(plan, key, &bytes) {
-                    Some(value) => {
-                        count(&counters.shared);
-                        return Ok(value);
-                    }
+                    Some(value) => return served(&counters.shared, value),
                     None => break Runs::Itself,
                 },
                 Turn::Error(shared) => match errors.take(&shared) {
