@@ -7,8 +7,8 @@ pub mod stampede;
 
 use crate::machine::{Pinning, Server};
 use crate::subjects::{
-    BlockingSubject as _, ByHand, ByHandBlocking, ByHandManaged, Cached, CachedBlocking, Hitbox, MultiTier, Ours,
-    OursBlocking, Result, Subject as _,
+    BlockingSubject as _, ByHand, ByHandBlocking, ByHandManaged, Cached, CachedBlocking, CachedClientSide, Hitbox,
+    MultiTier, Ours, OursBlocking, Result, Subject as _,
 };
 
 /// Everybody who caches `async` functions, connected.
@@ -17,6 +17,7 @@ pub struct Async {
     pub managed: ByHandManaged,
     pub ours: Ours,
     pub cached: Cached,
+    pub client_side: CachedClientSide,
     pub hitbox: Hitbox,
     pub multi_tier: MultiTier,
 }
@@ -28,6 +29,7 @@ impl Async {
             managed: ByHandManaged::connect(url).await?,
             ours: Ours::connect(url).await?,
             cached: Cached::connect(url).await?,
+            client_side: CachedClientSide::connect(url).await?,
             hitbox: Hitbox::connect(url).await?,
             multi_tier: MultiTier::connect(url).await?,
         })
@@ -68,7 +70,7 @@ impl Bench<'_> {
 /// `$turn` for each subject of [`Async`].
 macro_rules! each_async {
     ($all:expr, |$subject:ident| $turn:expr) => {
-        each_async!($all, [by_hand, managed, ours, cached, hitbox, multi_tier], |$subject| $turn)
+        each_async!($all, [by_hand, managed, ours, cached, client_side, hitbox, multi_tier], |$subject| $turn)
     };
     ($all:expr, [$($field:ident),*], |$subject:ident| $turn:expr) => {
         vec![$({

@@ -2,20 +2,20 @@
 //! key made by hand.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use cached::RedisCache;
 use cached::macros::concurrent_cached;
 use cached::time::Duration;
-use cached::{AsyncRedisCache, RedisCache};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::{BlockingSubject, Result, Subject};
+use super::{BlockingSubject, Result};
 use crate::data::{self, Item, Users};
 
 /// The stores are statics, made at the first call.
 static URL: OnceLock<String> = OnceLock::new();
 
-/// And live on the runtime of that call: each further runtime needs another store.
-static IS_AGAIN: AtomicBool = AtomicBool::new(false);
+const TTL: Duration = Duration::from_secs(3600);
 
 #[derive(Debug, Clone)]
 pub struct Failed(String);
@@ -28,80 +28,120 @@ impl std::fmt::Display for Failed {
 
 impl std::error::Error for Failed {}
 
-macro_rules! store {
-    ($store:ident, $name:literal) => {
-        $store::builder($name)
-            .ttl(Duration::from_secs(3600))
-            .connection_string(URL.get().map_or("", String::as_str))
-            .build()
+fn url() -> &'static str {
+    URL.get().map_or("", String::as_str)
+}
+
+/// A subject, and the functions that it calls: each has a store, with these settings.
+macro_rules! subject {
+    ($module:ident, $subject:ident, $name:literal $(, $setting:ident)?) => {
+        pub use self::$module::$subject;
+
+        mod $module {
+            use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+            use cached::AsyncRedisCache;
+            use cached::macros::concurrent_cached;
+            use serde::Serialize;
+            use serde::de::DeserializeOwned;
+
+            use super::{Failed, TTL, URL};
+            use crate::data::{self, Item, Users};
+            use crate::subjects::{Result, Subject};
+
+            /// Stores live on the runtime of the first call: each further runtime needs another store.
+            static IS_AGAIN: AtomicBool = AtomicBool::new(false);
+
+            async fn store<K, V>(function: &str) -> AsyncRedisCache<K, V>
+            where
+                K: std::fmt::Display + Send + Sync,
+                V: Serialize + DeserializeOwned + Send + Sync,
+            {
+                let builder = AsyncRedisCache::builder(format!("{}:{function}", stringify!($module))).ttl(TTL);
+                let builder = builder.connection_string(super::url())$(.$setting(true))?;
+                builder.build().await.expect("a store")
+            }
+
+            #[concurrent_cached(
+                map_error = r##"|e| Failed(e.to_string())"##,
+                ty = "AsyncRedisCache<String, Item>",
+                key = "String",
+                convert = r##"{ format!("{size}:{id}") }"##,
+                create = r##"{ store("item").await }"##
+            )]
+            async fn item(size: u32, id: u64) -> std::result::Result<Item, Failed> {
+                Ok(data::item(size, id))
+            }
+
+            /// The same, with a store of its own.
+            #[concurrent_cached(
+                map_error = r##"|e| Failed(e.to_string())"##,
+                ty = "AsyncRedisCache<String, Item>",
+                key = "String",
+                convert = r##"{ format!("{size}:{id}") }"##,
+                create = r##"{ store("item_again").await }"##
+            )]
+            async fn item_again(size: u32, id: u64) -> std::result::Result<Item, Failed> {
+                Ok(data::item(size, id))
+            }
+
+            #[concurrent_cached(
+                map_error = r##"|e| Failed(e.to_string())"##,
+                ty = "AsyncRedisCache<u64, Users>",
+                create = r##"{ store("users").await }"##
+            )]
+            async fn users(count: u64) -> std::result::Result<Users, Failed> {
+                Ok(data::users(count))
+            }
+
+            #[concurrent_cached(
+                map_error = r##"|e| Failed(e.to_string())"##,
+                ty = "AsyncRedisCache<u64, u64>",
+                create = r##"{ store("slow").await }"##
+            )]
+            async fn slow(id: u64) -> std::result::Result<u64, Failed> {
+                Ok(data::slow(id).await)
+            }
+
+            #[derive(Clone)]
+            pub struct $subject {
+                is_again: bool,
+            }
+
+            impl Subject for $subject {
+                const NAME: &'static str = $name;
+
+                async fn connect(url: &str) -> Result<Self> {
+                    URL.get_or_init(|| url.to_owned());
+                    Ok($subject { is_again: IS_AGAIN.swap(true, Relaxed) })
+                }
+
+                async fn item(&self, size: u32, id: u64) -> Result<Item> {
+                    Ok(if self.is_again { item_again(size, id).await } else { item(size, id).await }?)
+                }
+
+                async fn users(&self, count: u64) -> Result<Users> {
+                    Ok(users(count).await?)
+                }
+
+                async fn slow(&self, id: u64) -> Result<u64> {
+                    Ok(slow(id).await?)
+                }
+            }
+        }
     };
 }
 
-#[concurrent_cached(
-    map_error = r##"|e| Failed(e.to_string())"##,
-    ty = "AsyncRedisCache<String, Item>",
-    key = "String",
-    convert = r##"{ format!("{size}:{id}") }"##,
-    create = r##"{ store!(AsyncRedisCache, "item").await.expect("a store") }"##
-)]
-async fn item(size: u32, id: u64) -> std::result::Result<Item, Failed> {
-    Ok(data::item(size, id))
-}
+subject!(on_redis, Cached, "cached");
+// Keeps replies in this process until the server says that their keys changed; RESP3.
+subject!(client_side, CachedClientSide, "cached, client-side caching", client_side_caching);
 
-/// The same, with a store of its own.
-#[concurrent_cached(
-    map_error = r##"|e| Failed(e.to_string())"##,
-    ty = "AsyncRedisCache<String, Item>",
-    key = "String",
-    convert = r##"{ format!("{size}:{id}") }"##,
-    create = r##"{ store!(AsyncRedisCache, "item_again").await.expect("a store") }"##
-)]
-async fn item_again(size: u32, id: u64) -> std::result::Result<Item, Failed> {
-    Ok(data::item(size, id))
-}
-
-#[concurrent_cached(
-    map_error = r##"|e| Failed(e.to_string())"##,
-    ty = "AsyncRedisCache<u64, Users>",
-    create = r##"{ store!(AsyncRedisCache, "users").await.expect("a store") }"##
-)]
-async fn users(count: u64) -> std::result::Result<Users, Failed> {
-    Ok(data::users(count))
-}
-
-#[concurrent_cached(
-    map_error = r##"|e| Failed(e.to_string())"##,
-    ty = "AsyncRedisCache<u64, u64>",
-    create = r##"{ store!(AsyncRedisCache, "slow").await.expect("a store") }"##
-)]
-async fn slow(id: u64) -> std::result::Result<u64, Failed> {
-    Ok(data::slow(id).await)
-}
-
-#[derive(Clone)]
-pub struct Cached {
-    is_again: bool,
-}
-
-impl Subject for Cached {
-    const NAME: &'static str = "cached";
-
-    async fn connect(url: &str) -> Result<Self> {
-        URL.get_or_init(|| url.to_owned());
-        Ok(Cached { is_again: IS_AGAIN.swap(true, Relaxed) })
-    }
-
-    async fn item(&self, size: u32, id: u64) -> Result<Item> {
-        Ok(if self.is_again { item_again(size, id).await } else { item(size, id).await }?)
-    }
-
-    async fn users(&self, count: u64) -> Result<Users> {
-        Ok(users(count).await?)
-    }
-
-    async fn slow(&self, id: u64) -> Result<u64> {
-        Ok(slow(id).await?)
-    }
+fn store<K, V>(function: &str) -> RedisCache<K, V>
+where
+    K: std::fmt::Display + Send + Sync,
+    V: Serialize + DeserializeOwned + Send + Sync,
+{
+    RedisCache::builder(function).ttl(TTL).connection_string(url()).build().expect("a store")
 }
 
 #[concurrent_cached(
@@ -109,7 +149,7 @@ impl Subject for Cached {
     ty = "RedisCache<String, Item>",
     key = "String",
     convert = r##"{ format!("{size}:{id}") }"##,
-    create = r##"{ store!(RedisCache, "item_blocking").expect("a store") }"##
+    create = r##"{ store("item_blocking") }"##
 )]
 fn item_blocking(size: u32, id: u64) -> std::result::Result<Item, Failed> {
     Ok(data::item(size, id))
@@ -118,7 +158,7 @@ fn item_blocking(size: u32, id: u64) -> std::result::Result<Item, Failed> {
 #[concurrent_cached(
     map_error = r##"|e| Failed(e.to_string())"##,
     ty = "RedisCache<u64, Users>",
-    create = r##"{ store!(RedisCache, "users_blocking").expect("a store") }"##
+    create = r##"{ store("users_blocking") }"##
 )]
 fn users_blocking(count: u64) -> std::result::Result<Users, Failed> {
     Ok(data::users(count))
@@ -127,7 +167,7 @@ fn users_blocking(count: u64) -> std::result::Result<Users, Failed> {
 #[concurrent_cached(
     map_error = r##"|e| Failed(e.to_string())"##,
     ty = "RedisCache<u64, u64>",
-    create = r##"{ store!(RedisCache, "slow_blocking").expect("a store") }"##
+    create = r##"{ store("slow_blocking") }"##
 )]
 fn slow_blocking(id: u64) -> std::result::Result<u64, Failed> {
     Ok(data::slow_blocking(id))

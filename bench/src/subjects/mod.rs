@@ -10,7 +10,7 @@ use std::error::Error;
 use std::future::Future;
 
 pub use self::by_hand::{ByHand, ByHandBlocking, ByHandManaged};
-pub use self::cached::{Cached, CachedBlocking};
+pub use self::cached::{Cached, CachedBlocking, CachedClientSide};
 pub use self::hitbox::Hitbox;
 pub use self::multi_tier::MultiTier;
 pub use self::ours::{Ours, OursBlocking, item_entry};
