@@ -134,7 +134,7 @@ async fn a_call_that_waits_for_another_process_peeks_and_reads_once() {
     let waiting: Vec<_> = waiting.collect();
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     let wait = monitor.commands();
-    // Each call reads, and one of them goes on asking: every four milliseconds, for fifty bytes.
+    // Each call reads, and one of them goes on asking: every few milliseconds, for fifty bytes.
     assert_eq!(named(&wait, &["GET"]).len(), 50, "{wait:?}");
     let peeks = named(&wait, &["GETRANGE"]).len();
     assert!((1..=110).contains(&peeks), "{peeks} in a tenth of a second");

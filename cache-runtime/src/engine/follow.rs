@@ -15,10 +15,14 @@ use crate::key::Key;
 use crate::sharing::{Accepts, Shared};
 use crate::store::{Read, Store};
 
-/// How soon one asks whether another process has ended its computation, and how often in the end: a
-/// question of fifty bytes.
+/// How soon one asks whether another process has ended its computation: a question of fifty bytes.
 const FIRST: Duration = Duration::from_micros(500);
-const OFTEN: Duration = Duration::from_millis(4);
+
+/// Pauses double up to this, then grow with the time it has taken so far, of which they are a part:
+/// short bodies are noticed soon, and long ones cost few questions.
+const OFTEN: Duration = Duration::from_millis(2);
+const PART: u32 = 25;
+const SELDOM: Duration = Duration::from_millis(4);
 
 /// What came of waiting.
 pub(super) enum Followed {
@@ -145,14 +149,16 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// Asks the store until another process has ended its computation; `None` if that takes too
     /// long.
     async fn ask(&self, key: &Key, token: Token, asking: Asking, until: Instant) -> Option<()> {
-        let mut pause = FIRST;
+        let (begun, mut pause) = (Instant::now(), FIRST);
         loop {
-            let left = until.saturating_duration_since(Instant::now());
+            let now = Instant::now();
+            let left = until.saturating_duration_since(now);
             if left.is_zero() {
                 return None;
             }
             self.timer.pause(pause.min(left)).await;
-            pause = (pause * 2).min(OFTEN);
+            let so_far = now.saturating_duration_since(begun);
+            pause = (pause * 2).min((so_far / PART).clamp(OFTEN, SELDOM));
             asking.asks(self.cache.timeout());
             let outcome = match self.store.peek(key, self.cache.deadline()).await {
                 Ok(head) if self.is_held(head.as_deref(), token) => continue,
