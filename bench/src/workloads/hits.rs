@@ -70,7 +70,9 @@ fn of_async(bench: &Bench<'_>) -> Result<Table> {
         title: "Async functions",
         about: "Time per call: what it is by hand, and for the others the median of the rounds' ratios to that, \
             with the middle half. `redis-benchmark` counts the server's own limit on one connection, with as many requests \
-            under way. Together: a batch, where there is one, or as many calls joined; by hand, `MGET`.",
+            under way. Together: a batch, where there is one, or as many calls joined; by hand, `MGET`. With client-side \
+            caching, `cached` answers from this process's memory, and a hit may be older than an invalidation that the \
+            server has not reported yet.",
         rows,
     })
 }
