@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::measure::Row;
 
-const COLOURS: [&str; 7] = ["#8c8c8c", "#bdbdbd", "#d1495b", "#30638e", "#7fa7c9", "#66a182", "#edae49"];
+const COLOURS: [&str; 6] = ["#8c8c8c", "#bdbdbd", "#d1495b", "#30638e", "#66a182", "#edae49"];
 const LEFT: f64 = 150.0;
 const WIDTH: f64 = 560.0;
 const BAR: f64 = 14.0;

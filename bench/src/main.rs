@@ -19,8 +19,8 @@ use std::process::ExitCode;
 use machine::{Pinning, Server};
 use report::Table;
 use subjects::{
-    BlockingSubject, ByHand, ByHandBlocking, ByHandManaged, Cached, CachedBlocking, CachedClientSide, Hitbox,
-    MultiTier, Ours, OursBlocking, Result, Subject,
+    BlockingSubject, ByHand, ByHandBlocking, ByHandManaged, Cached, CachedBlocking, Hitbox, MultiTier, Ours,
+    OursBlocking, Result, Subject,
 };
 use workloads::{Bench, faults, hits, memory, stampede};
 
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
 /// Runs `$child` for the subject of this name.
 macro_rules! for_subject {
     ($name:expr, |$subject:ident| $child:expr) => {
-        for_subject!($name, [ByHand, ByHandManaged, Ours, Cached, CachedClientSide, Hitbox, MultiTier], |$subject| $child)
+        for_subject!($name, [ByHand, ByHandManaged, Ours, Cached, Hitbox, MultiTier], |$subject| $child)
     };
     ($name:expr, [$($one:ident),*], |$subject:ident| $child:expr) => {
         match $name {
@@ -114,7 +114,7 @@ fn bench(arguments: &[&str]) -> Result<()> {
         std::fs::write(directory.join(format!("{}.md", pinning.name())), text)?;
         let rows: Vec<_> = tables[0].rows.iter().collect();
         let caption = format!("Time per call, by hand = 1; shorter is better; {}.", pinning.words());
-        let chart = chart::svg("Async functions on Redis", &caption, &rows, 7);
+        let chart = chart::svg("Async functions on Redis", &caption, &rows, 6);
         std::fs::write(directory.join(format!("{}.svg", pinning.name())), chart)?;
     }
     Ok(())

@@ -7,8 +7,8 @@ pub mod stampede;
 
 use crate::machine::{Pinning, Server};
 use crate::subjects::{
-    BlockingSubject as _, ByHand, ByHandBlocking, ByHandManaged, Cached, CachedBlocking, CachedClientSide, Hitbox,
-    MultiTier, Ours, OursBlocking, Result, Subject as _,
+    BlockingSubject as _, ByHand, ByHandBlocking, ByHandManaged, Cached, CachedBlocking, CachedLocal, Hitbox,
+    HitboxLocal, MultiTier, MultiTierLocal, Ours, OursBlocking, Result, Subject as _,
 };
 
 /// Everybody who caches `async` functions, connected.
@@ -17,7 +17,6 @@ pub struct Async {
     pub managed: ByHandManaged,
     pub ours: Ours,
     pub cached: Cached,
-    pub client_side: CachedClientSide,
     pub hitbox: Hitbox,
     pub multi_tier: MultiTier,
 }
@@ -29,9 +28,29 @@ impl Async {
             managed: ByHandManaged::connect(url).await?,
             ours: Ours::connect(url).await?,
             cached: Cached::connect(url).await?,
-            client_side: CachedClientSide::connect(url).await?,
             hitbox: Hitbox::connect(url).await?,
             multi_tier: MultiTier::connect(url).await?,
+        })
+    }
+}
+
+/// Those who also keep values in this process, beside two who ask Redis each time.
+pub struct Local {
+    pub by_hand: ByHand,
+    pub ours: Ours,
+    pub cached: CachedLocal,
+    pub hitbox: HitboxLocal,
+    pub multi_tier: MultiTierLocal,
+}
+
+impl Local {
+    pub async fn connect(url: &str) -> Result<Local> {
+        Ok(Local {
+            by_hand: ByHand::connect(url).await?,
+            ours: Ours::connect(url).await?,
+            cached: CachedLocal::connect(url).await?,
+            hitbox: HitboxLocal::connect(url).await?,
+            multi_tier: MultiTierLocal::connect(url).await?,
         })
     }
 }
@@ -70,13 +89,20 @@ impl Bench<'_> {
 /// `$turn` for each subject of [`Async`].
 macro_rules! each_async {
     ($all:expr, |$subject:ident| $turn:expr) => {
-        each_async!($all, [by_hand, managed, ours, cached, client_side, hitbox, multi_tier], |$subject| $turn)
+        each_async!($all, [by_hand, managed, ours, cached, hitbox, multi_tier], |$subject| $turn)
     };
     ($all:expr, [$($field:ident),*], |$subject:ident| $turn:expr) => {
         vec![$({
             let $subject = $all.$field.clone();
             $turn
         }),*]
+    };
+}
+
+/// `$turn` for each subject of [`Local`].
+macro_rules! each_local {
+    ($all:expr, |$subject:ident| $turn:expr) => {
+        each_async!($all, [by_hand, ours, cached, hitbox, multi_tier], |$subject| $turn)
     };
 }
 
@@ -87,4 +113,4 @@ macro_rules! each_plain {
     };
 }
 
-pub(crate) use {each_async, each_plain};
+pub(crate) use {each_async, each_local, each_plain};

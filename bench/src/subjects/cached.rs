@@ -134,7 +134,7 @@ macro_rules! subject {
 
 subject!(on_redis, Cached, "cached");
 // Keeps replies in this process until the server says that their keys changed; RESP3.
-subject!(client_side, CachedClientSide, "cached, client-side caching", client_side_caching);
+subject!(client_side, CachedLocal, "cached, client-side caching", client_side_caching);
 
 fn store<K, V>(function: &str) -> RedisCache<K, V>
 where

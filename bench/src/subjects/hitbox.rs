@@ -1,11 +1,17 @@
-//! `hitbox` with its Redis backend, bincode, and the manager that lets one of several callers compute.
+//! `hitbox` with its Redis backend, alone and behind its moka backend, bincode, and the manager that lets
+//! one of several callers compute.
 
 use std::time::Duration;
 
 use hitbox::concurrency::BroadcastConcurrencyManager;
+use hitbox::offload::OffloadManager;
 use hitbox::policy::ConcurrencyLimit;
+use hitbox_backend::CacheBackend;
+use hitbox_backend::composition::{Compose, CompositionBackend};
+use hitbox_backend::format::BincodeFormat;
 use hitbox_fn::Cache;
 use hitbox_fn::prelude::*;
+use hitbox_moka::MokaBackend;
 use hitbox_redis::{ConnectionMode, RedisBackend};
 
 use super::{Result, Subject};
@@ -26,19 +32,57 @@ async fn slow(id: u64) -> u64 {
     data::slow(id).await
 }
 
-type Of<V> = Cache<RedisBackend, BroadcastConcurrencyManager<V>>;
+type Of<V, B> = Cache<B, BroadcastConcurrencyManager<V>>;
 
-#[derive(Clone)]
-pub struct Hitbox {
-    items: Of<Item>,
-    users: Of<Users>,
-    slow: Of<u64>,
+/// Where values are kept.
+pub trait Tiers: Clone + Send + Sync + 'static {
+    const NAME: &'static str;
+    type Backend: CacheBackend + Clone + Send + Sync + 'static;
+
+    fn backend(url: &str) -> Result<Self::Backend>;
 }
 
-fn cache<V>(backend: &RedisBackend) -> Of<V>
+#[derive(Clone)]
+pub struct OnRedis;
+
+impl Tiers for OnRedis {
+    const NAME: &'static str = "hitbox";
+    type Backend = RedisBackend;
+
+    fn backend(url: &str) -> Result<RedisBackend> {
+        Ok(RedisBackend::builder().connection(ConnectionMode::single(url)).build()?)
+    }
+}
+
+/// In this process, and on Redis.
+#[derive(Clone)]
+pub struct InTwoTiers;
+
+impl Tiers for InTwoTiers {
+    const NAME: &'static str = "hitbox, moka and Redis";
+    type Backend = CompositionBackend<MokaBackend<BincodeFormat>, RedisBackend, OffloadManager>;
+
+    fn backend(url: &str) -> Result<Self::Backend> {
+        let moka = MokaBackend::builder().max_entries(100_000).value_format(BincodeFormat).build();
+        Ok(moka.compose(OnRedis::backend(url)?, OffloadManager::default()))
+    }
+}
+
+#[derive(Clone)]
+pub struct OnTiers<T: Tiers> {
+    items: Of<Item, T::Backend>,
+    users: Of<Users, T::Backend>,
+    slow: Of<u64, T::Backend>,
+}
+
+pub type Hitbox = OnTiers<OnRedis>;
+pub type HitboxLocal = OnTiers<InTwoTiers>;
+
+fn cache<V, B>(backend: &B) -> Of<V, B>
 where
     V: hitbox::CacheableResponse + Send + 'static,
     V::Cached: Send + Sync + Clone + 'static,
+    B: CacheBackend + Clone,
 {
     let one = PolicyConfig::builder().ttl(Duration::from_secs(3600)).concurrency(ConcurrencyLimit::MIN);
     Cache::builder()
@@ -48,12 +92,12 @@ where
         .build()
 }
 
-impl Subject for Hitbox {
-    const NAME: &'static str = "hitbox";
+impl<T: Tiers> Subject for OnTiers<T> {
+    const NAME: &'static str = T::NAME;
 
     async fn connect(url: &str) -> Result<Self> {
-        let backend = RedisBackend::builder().connection(ConnectionMode::single(url)).build()?;
-        Ok(Hitbox { items: cache(&backend), users: cache(&backend), slow: cache(&backend) })
+        let backend = T::backend(url)?;
+        Ok(OnTiers { items: cache(&backend), users: cache(&backend), slow: cache(&backend) })
     }
 
     async fn item(&self, size: u32, id: u64) -> Result<Item> {

@@ -10,9 +10,9 @@ use std::error::Error;
 use std::future::Future;
 
 pub use self::by_hand::{ByHand, ByHandBlocking, ByHandManaged};
-pub use self::cached::{Cached, CachedBlocking, CachedClientSide};
-pub use self::hitbox::Hitbox;
-pub use self::multi_tier::MultiTier;
+pub use self::cached::{Cached, CachedBlocking, CachedLocal};
+pub use self::hitbox::{Hitbox, HitboxLocal};
+pub use self::multi_tier::{MultiTier, MultiTierLocal};
 pub use self::ours::{Ours, OursBlocking, item_entry};
 use crate::data::{self, Item, Users};
 

@@ -1,28 +1,35 @@
-//! `multi-tier-cache` with Redis as its only tier, so that a hit reaches Redis as everybody's does,
-//! and its bincode serializer.
+//! `multi-tier-cache` with its bincode serializer: with Redis as its only tier, so that a hit reaches
+//! Redis as everybody's does, and with its tier in this process before that.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use multi_tier_cache::serialization::BincodeSerializer;
-use multi_tier_cache::{CacheManager, CacheSerializer, CacheStrategy, CacheTier, L2Cache};
+use multi_tier_cache::{CacheManager, CacheSerializer, CacheStrategy, CacheTier, L1Cache, L2Cache, MokaCacheConfig};
 
 use super::{Result, Subject};
 use crate::data::{self, Item, Users};
 
 #[derive(Clone)]
-pub struct MultiTier(Arc<CacheManager>);
+pub struct OnTiers<const IS_LOCAL: bool>(Arc<CacheManager>);
+
+pub type MultiTier = OnTiers<false>;
+pub type MultiTierLocal = OnTiers<true>;
 
 const TTL: CacheStrategy = CacheStrategy::Custom(Duration::from_secs(3600));
 
-impl Subject for MultiTier {
-    const NAME: &'static str = "multi-tier-cache";
+impl<const IS_LOCAL: bool> Subject for OnTiers<IS_LOCAL> {
+    const NAME: &'static str = if IS_LOCAL { "multi-tier-cache, two tiers" } else { "multi-tier-cache" };
 
     async fn connect(url: &str) -> Result<Self> {
         let redis = Arc::new(L2Cache::with_url(url).await?);
-        let mut manager = CacheManager::new_with_tiers(vec![CacheTier::new(redis, 1, false, 1, 1.0)], None)?;
+        let mut manager = if IS_LOCAL {
+            CacheManager::new(Arc::new(L1Cache::new(MokaCacheConfig::default())?), redis).await?
+        } else {
+            CacheManager::new_with_tiers(vec![CacheTier::new(redis, 1, false, 1, 1.0)], None)?
+        };
         manager.set_serializer(CacheSerializer::Bincode(BincodeSerializer));
-        Ok(MultiTier(Arc::new(manager)))
+        Ok(OnTiers(Arc::new(manager)))
     }
 
     async fn item(&self, size: u32, id: u64) -> Result<Item> {

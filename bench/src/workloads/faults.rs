@@ -14,8 +14,8 @@ use crate::machine::{Pinning, Server};
 use crate::measure::{Cell, Row};
 use crate::report::{Table, time};
 use crate::subjects::{
-    BlockingSubject, ByHand, ByHandBlocking, ByHandManaged, Cached, CachedBlocking, CachedClientSide, Hitbox,
-    MultiTier, Ours, OursBlocking, Result, Subject,
+    BlockingSubject, ByHand, ByHandBlocking, ByHandManaged, Cached, CachedBlocking, Hitbox, MultiTier, Ours,
+    OursBlocking, Result, Subject,
 };
 
 const CALLS: usize = 100;
@@ -49,15 +49,7 @@ pub fn tables(bench: &Bench<'_>) -> Result<Vec<Table>> {
         rows: rows(
             bench,
             "faults-child",
-            [
-                ByHand::NAME,
-                ByHandManaged::NAME,
-                Ours::NAME,
-                Cached::NAME,
-                CachedClientSide::NAME,
-                Hitbox::NAME,
-                MultiTier::NAME,
-            ],
+            [ByHand::NAME, ByHandManaged::NAME, Ours::NAME, Cached::NAME, Hitbox::NAME, MultiTier::NAME],
         )?,
     };
     let of_plain = Table {

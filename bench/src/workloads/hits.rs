@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Async, Bench, Plain, each_async, each_plain};
+use super::{Async, Bench, Local, Plain, each_async, each_local, each_plain};
 use crate::measure::{Turn, rounds};
 use crate::report::Table;
 use crate::subjects::{BlockingSubject, Result, Subject};
@@ -24,7 +24,7 @@ fn runtime(workers: usize) -> Result<Runtime> {
 }
 
 pub fn tables(bench: &Bench<'_>) -> Result<Vec<Table>> {
-    Ok(vec![of_async(bench)?, of_plain(bench)?])
+    Ok(vec![of_async(bench)?, of_plain(bench)?, of_local(bench)?])
 }
 
 fn of_async(bench: &Bench<'_>) -> Result<Table> {
@@ -70,9 +70,36 @@ fn of_async(bench: &Bench<'_>) -> Result<Table> {
         title: "Async functions",
         about: "Time per call: what it is by hand, and for the others the median of the rounds' ratios to that, \
             with the middle half. `redis-benchmark` counts the server's own limit on one connection, with as many requests \
-            under way. Together: a batch, where there is one, or as many calls joined; by hand, `MGET`. With client-side \
-            caching, `cached` answers from this process's memory, and a hit may be older than an invalidation that the \
-            server has not reported yet.",
+            under way. Together: a batch, where there is one, or as many calls joined; by hand, `MGET`.",
+        rows,
+    })
+}
+
+/// Hits alone: a tier saves nothing of a miss.
+fn of_local(bench: &Bench<'_>) -> Result<Table> {
+    bench.server.flush()?;
+    let mut rows = Vec::new();
+    let one = runtime(1)?;
+    let all = one.block_on(Local::connect(&bench.server.url()))?;
+    for (name, size, count) in [("hit, 100 B", 100, 500), ("hit, 100 KB", 100_000, 40)] {
+        let turns =
+            each_local!(all, |subject| repeated(&one, subject, count, async |one| one.item(size, black_box(1)).await));
+        rows.push(rounds(name, bench.rounds(21), turns));
+    }
+    let turns = each_local!(all, |subject| repeated(&one, subject, 4, async |one| one.users(black_box(100_000)).await));
+    rows.push(rounds("hit, 100,000 users", bench.rounds(9), turns));
+    drop(all);
+    let several = runtime(bench.pinning.workers())?;
+    let all = several.block_on(Local::connect(&bench.server.url()))?;
+    let turns = each_local!(all, |subject| at_once(&several, subject, 64, 50));
+    rows.push(rounds("64 hits at once", bench.rounds(21), turns));
+    several.shutdown_timeout(Duration::from_secs(5));
+    Ok(Table {
+        title: "Hits with a tier in this process",
+        about: "Rivals that keep values in the process too, and answer hits from there, beside two that ask Redis each time: \
+            redis-cached has no such tier on Redis. What it saves is the round trip; what it costs is that a hit may be older than \
+            an invalidation by another process: until the server's message arrives (client-side caching), or, as set up here, \
+            until the entry expires (the others).",
         rows,
     })
 }
