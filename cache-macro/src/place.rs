@@ -69,7 +69,7 @@ fn in_file(keyword: Span, begin: Span) -> Option<Place> {
     if !proc_macro::is_available() {
         return None;
     }
-    // `unwrap` is no `Option`'s: it is the compiler's own span, which is there, as asked above.
+    // Neither `unwrap` is an `Option`'s: each is the compiler's own span, which is there, as asked above.
     // Formatted code has nothing but free functions there.
     if begin.unwrap().column() == 1 {
         return Some(Place::Free);

@@ -59,6 +59,7 @@ macro_rules! subject {
             {
                 let builder = AsyncRedisCache::builder(format!("{}:{function}", stringify!($module))).ttl(TTL);
                 let builder = builder.connection_string(super::url())$(.$setting(true))?;
+                // As in the examples of `cached`: where a store cannot be had, the first call panics.
                 builder.build().await.expect("a store")
             }
 
@@ -141,6 +142,7 @@ where
     K: std::fmt::Display + Send + Sync,
     V: Serialize + DeserializeOwned + Send + Sync,
 {
+    // As above.
     RedisCache::builder(function).ttl(TTL).connection_string(url()).build().expect("a store")
 }
 

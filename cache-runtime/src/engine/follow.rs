@@ -21,7 +21,9 @@ const FIRST: Duration = Duration::from_micros(500);
 /// Pauses double up to this, then grow with the time it has taken so far, of which they are a part:
 /// short bodies are noticed soon, and long ones cost few questions.
 const OFTEN: Duration = Duration::from_millis(2);
+/// Such a part.
 const PART: u32 = 25;
+/// No pause is longer.
 const SELDOM: Duration = Duration::from_millis(4);
 
 /// What came of waiting.
