@@ -27,31 +27,41 @@ fn make(id: u64) -> User {
     User { id, name: "Ada Lovelace".to_owned(), email: "ada@example.org".to_owned() }
 }
 
-#[redis_cached(prefix = "cost", cache = cache, skip(cache))]
-async fn user(cache: &Cache, id: u64) -> User {
-    make(id)
-}
+/// Functions of a test's own: what a call sends depends on what the calls before it found.
+macro_rules! functions {
+    () => {
+        #[allow(dead_code, reason = "not every test calls all of them")]
+        #[redis_cached(prefix = "cost", cache = cache, skip(cache))]
+        async fn user(cache: &Cache, id: u64) -> User {
+            make(id)
+        }
 
-#[redis_cached(prefix = "cost", cache = cache, skip(cache))]
-fn user_blocking(cache: &Cache, id: u64) -> User {
-    make(id)
-}
+        #[allow(dead_code, reason = "not every test calls all of them")]
+        #[redis_cached(prefix = "cost", cache = cache, skip(cache))]
+        fn user_blocking(cache: &Cache, id: u64) -> User {
+            make(id)
+        }
 
-#[redis_cached(prefix = "cost", tags = ["org:{org}"], cache = cache, skip(cache))]
-async fn tagged(cache: &Cache, org: u64, id: u64) -> User {
-    let _ = org;
-    make(id)
-}
+        #[allow(dead_code, reason = "not every test calls all of them")]
+        #[redis_cached(prefix = "cost", tags = ["org:{org}"], cache = cache, skip(cache))]
+        async fn tagged(cache: &Cache, org: u64, id: u64) -> User {
+            let _ = org;
+            make(id)
+        }
 
-#[redis_cached(prefix = "cost", group = "org:{org}", cache = cache, skip(cache))]
-async fn grouped(cache: &Cache, org: u64, id: u64) -> User {
-    let _ = org;
-    make(id)
-}
+        #[allow(dead_code, reason = "not every test calls all of them")]
+        #[redis_cached(prefix = "cost", group = "org:{org}", cache = cache, skip(cache))]
+        async fn grouped(cache: &Cache, org: u64, id: u64) -> User {
+            let _ = org;
+            make(id)
+        }
 
-#[redis_cached(prefix = "cost", batch(id in ids), cache = cache, skip(cache))]
-async fn users(cache: &Cache, ids: &[u64]) -> Vec<(u64, User)> {
-    ids.iter().map(|id| (*id, make(*id))).collect()
+        #[allow(dead_code, reason = "not every test calls all of them")]
+        #[redis_cached(prefix = "cost", batch(id in ids), cache = cache, skip(cache))]
+        async fn users(cache: &Cache, ids: &[u64]) -> Vec<(u64, User)> {
+            ids.iter().map(|id| (*id, make(*id))).collect()
+        }
+    };
 }
 
 /// Runs a future where it is: tokio boxes a large one, and what is large depends on the build.
@@ -111,6 +121,7 @@ macro_rules! assert_costs {
 
 #[test]
 fn allocations_of_a_hit() {
+    functions!();
     let server = Server::start();
     let runtime = runtime();
     let cache = cache(&server.url());
@@ -139,21 +150,44 @@ fn allocations_of_a_hit() {
 
 #[test]
 fn allocations_of_a_miss() {
+    functions!();
     let server = Server::start();
     let runtime = runtime();
     let cache = cache(&server.url());
     let mut ids = 1_000..;
     let mut id = || ids.next().unwrap();
+    // After a hit, which is taken off.
+    run(&runtime, user(&cache, 1));
+    user_blocking(&cache, 1);
+    run(&runtime, grouped(&cache, 1, 1));
+    let hits = [
+        allocations(|| drop(run(&runtime, user(&cache, 1)))),
+        allocations(|| drop(user_blocking(&cache, 1))),
+        allocations(|| drop(run(&runtime, grouped(&cache, 1, 1)))),
+    ];
     assert_costs! {
-        "async": 32, allocations(|| drop(run(&runtime, user(&cache, id()))));
-        "plain": 28, allocations(|| drop(user_blocking(&cache, id())));
+        "async": 32, allocations(|| {
+            run(&runtime, user(&cache, 1));
+            run(&runtime, user(&cache, id()));
+        }) - hits[0];
+        "plain": 28, allocations(|| {
+            user_blocking(&cache, 1);
+            user_blocking(&cache, id());
+        }) - hits[1];
         "with a tag": 56, allocations(|| drop(run(&runtime, tagged(&cache, 1, id()))));
-        "in a group": 41, allocations(|| drop(run(&runtime, grouped(&cache, 1, id()))));
+        "in a group": 41, allocations(|| {
+            run(&runtime, grouped(&cache, 1, 1));
+            run(&runtime, grouped(&cache, 1, id()));
+        }) - hits[2];
+        "async, after misses": 26, allocations(|| drop(run(&runtime, user(&cache, id()))));
+        "plain, after misses": 24, allocations(|| drop(user_blocking(&cache, id())));
+        "in a group, after misses": 33, allocations(|| drop(run(&runtime, grouped(&cache, 1, id()))));
     }
 }
 
 #[test]
 fn allocations_in_memory() {
+    functions!();
     let runtime = runtime();
     let cache = cache("memory://");
     let mut ids = 1_000..;
@@ -200,6 +234,7 @@ fn copies_of_a_large_value() {
 
 #[test]
 fn commands_on_the_wire() {
+    functions!();
     let server = Server::start();
     let runtime = runtime();
     let cache = cache(&server.url());
@@ -219,6 +254,12 @@ fn commands_on_the_wire() {
         (true, false) => ("GET, SET, EVALSHA", "GET, MGET, SET, EVALSHA, PEXPIRE", "MGET, 100 SET, EVAL, 99 EVALSHA"),
         (true, true) => ("GET, 2 SET", "GET, MGET, 2 SET, PEXPIRE", "MGET, 200 SET"),
     };
+    let misses = [miss; 4].join(", ");
+    let (look, expected_miss) = match knows {
+        (false, _) => ("EVALSHA", "2 EVALSHA"),
+        (true, false) => ("SET", "SET, EVALSHA"),
+        (true, true) => ("SET", "2 SET"),
+    };
     assert_costs! {
         "miss, async": miss,
             commands(&server, || drop(run(&runtime, user(&cache, 1))));
@@ -234,12 +275,21 @@ fn commands_on_the_wire() {
         "hit in a group": "HMGET", commands(&server, || drop(run(&runtime, grouped(&cache, 1, 1))));
         "batch of misses": batch_of_misses, commands(&server, || drop(run(&runtime, users(&cache, &ids))));
         "batch of hits": "MGET", commands(&server, || drop(run(&runtime, users(&cache, &ids))));
+        "misses after a hit": misses, commands(&server, || (10..14).for_each(|id| drop(run(&runtime, user(&cache, id)))));
+        "miss after misses": expected_miss, commands(&server, || drop(run(&runtime, user(&cache, 14))));
+        "the same, plain": expected_miss, {
+            (10..14).for_each(|id| drop(user_blocking(&cache, 100 + id)));
+            commands(&server, || drop(user_blocking(&cache, 114)))
+        };
+        "hit after misses": look, commands(&server, || drop(run(&runtime, user(&cache, 14))));
+        "hit after a hit": "GET", commands(&server, || drop(run(&runtime, user(&cache, 14))));
     }
 }
 
 /// A few hits of one thread at the same time reach the server in one piece, as those by hand do.
 #[test]
 fn writes_of_hits_at_once() {
+    functions!();
     let server = Server::start();
     let runtime = runtime();
     let cache = cache(&server.url());

@@ -46,6 +46,8 @@ pub struct Function {
     identity: Identity,
     refusal: Option<String>,
     told: AtomicU8,
+    /// How many of its last calls found their slots empty, up to [`EXPECTED`](Self::EXPECTED).
+    empty: AtomicU8,
 }
 
 /// What a function says at most once in a process.
@@ -76,7 +78,7 @@ impl Function {
             )
         });
         let identity = Identity { version: site.version, codec: found.codec, fingerprint: found.fingerprint };
-        Function { head, prefix_len, identity, refusal, told: AtomicU8::new(0) }
+        Function { head, prefix_len, identity, refusal, told: AtomicU8::new(0), empty: AtomicU8::new(0) }
     }
 
     /// Prefix and name, escaped: what every key of this function starts with.
@@ -101,6 +103,29 @@ impl Function {
     /// Why its values cannot be stored at all.
     pub(crate) fn refusal(&self) -> Option<&str> {
         self.refusal.as_deref()
+    }
+
+    /// After so many empty slots in a row the next one is expected to be empty too.
+    const EXPECTED: u8 = 4;
+
+    /// Whether the next call is likely to find nothing.
+    pub(crate) fn expects_nothing(&self) -> bool {
+        self.empty.load(Ordering::Relaxed) >= Self::EXPECTED
+    }
+
+    /// A call found an empty slot. Calls that tell this at the same time may lose one of them.
+    pub(crate) fn found_nothing(&self) {
+        let empty = self.empty.load(Ordering::Relaxed);
+        if empty < Self::EXPECTED {
+            self.empty.store(empty + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// A call found a value, or a lease. Hits only read here: processors do not contend for it.
+    pub(crate) fn found_something(&self) {
+        if self.empty.load(Ordering::Relaxed) != 0 {
+            self.empty.store(0, Ordering::Relaxed);
+        }
     }
 
     /// True for the first caller that asks about `what`.

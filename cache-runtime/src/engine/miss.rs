@@ -23,6 +23,15 @@ use crate::key::Key;
 use crate::sharing::{Accepts, Errors, Shared};
 use crate::store::{Acquired, Marked, Over, Read, Store};
 
+/// What came of a call's first look at the slot.
+pub(super) enum First {
+    /// No hit; the seal is that of the tags then.
+    Missing(Missing, Option<Seal>),
+    /// It did not look: it asks for the lease at once.
+    Skipped,
+    Failed(Error),
+}
+
 /// What a call does next.
 enum Turn<'a, S: Store> {
     /// It takes a value out of the store, after all. One that cannot be decoded is to be displaced.
@@ -59,6 +68,8 @@ struct Search {
     patience: Patience,
     /// An old value for the case that the body fails.
     fallback: Option<Fallback>,
+    /// It has not looked yet.
+    is_skipped: bool,
     /// The last look is not over.
     is_looking: bool,
     /// The store cannot be asked.
@@ -72,20 +83,21 @@ impl Search {
 }
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
-    /// `found` is what the call's own read found, or why it failed.
     pub(super) async fn miss<V, E, W: Work<V, E>>(
         &self,
         plan: &Plan<V>,
         key: &Key,
-        found: Result<(Missing, Option<Seal>), Error>,
+        first: First,
         by: Instant,
         errors: Errors<E>,
         work: W,
     ) -> Result<V, E> {
         let (terms, counters) = (plan.terms(), self.cache.counters());
-        let ((missing, seal), mut error) = match found {
-            Ok(found) => (found, None),
-            Err(error) => ((Missing::Empty, None), Some(error)),
+        let is_skipped = matches!(first, First::Skipped);
+        let (missing, seal, mut error) = match first {
+            First::Missing(missing, seal) => (missing, seal, None),
+            First::Skipped => (Missing::Empty, Some(Seal::default()), None),
+            First::Failed(error) => (Missing::Empty, None, Some(error)),
         };
         let mut search = Search {
             missing,
@@ -95,7 +107,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             began: by.checked_sub(self.cache.timeout()).unwrap_or(by),
             patience: Patience::new(length(terms.lease)),
             fallback: None,
-            is_looking: false,
+            is_skipped,
+            // What asks for the lease looks.
+            is_looking: is_skipped,
             is_away: false,
         };
         let served = |counter, value| {
@@ -195,18 +209,37 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                             Missing::Unusable(seen) => Over::Seen(seen),
                             _ => Over::Nothing,
                         };
-                        match claim.take(&over, search.by).await? {
-                            (Acquired::Taken, leased) => return Ok(Turn::Compute(Runs::All(leased))),
+                        let is_first = std::mem::take(&mut search.is_skipped);
+                        let taken = match claim.take(&over, search.by).await {
+                            // There may be a value nevertheless.
+                            Err(error) if is_first && refuses_writes(&error) => {
+                                terms.function.found_something();
+                                break self.store.read(key, search.by).await?;
+                            }
+                            taken => taken?,
+                        };
+                        match taken {
+                            (Acquired::Taken, leased) => {
+                                if matches!(over, Over::Nothing) {
+                                    terms.function.found_nothing();
+                                }
+                                return Ok(Turn::Compute(Runs::All(leased)));
+                            }
                             // Where it is of other stamps than these, they may be out of date.
                             (Acquired::Held(bytes), _) if envelope::is_sealed(&bytes, stamped) => {
+                                terms.function.found_something();
                                 break Read { bytes: Some(bytes), seal: search.seal, own_seal: Some(Seal::default()) };
                             }
                             (Acquired::Held(_) | Acquired::Changed, _) => {
+                                terms.function.found_something();
                                 break self.store.read(key, search.by).await?;
                             }
                         }
                     }
-                    Missing::Leased(token) => token,
+                    Missing::Leased(token) => {
+                        terms.function.found_something();
+                        token
+                    }
                     Missing::Fallback(old) if old.refresh.is_pausing => return Ok(Turn::Paused(old)),
                     Missing::Fallback(old) => match old.refresh.by {
                         Some(token) => {
@@ -294,4 +327,9 @@ impl Fallback {
     fn value<V>(&self, plan: &Plan<V>) -> Option<V> {
         decode(plan, &self.value, &self.bytes).ok().flatten()
     }
+}
+
+/// Whether reads may be answered all the same.
+fn refuses_writes(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::OutOfMemory | ErrorKind::ReadOnly | ErrorKind::Auth | ErrorKind::Protocol)
 }

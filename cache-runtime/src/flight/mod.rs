@@ -181,6 +181,11 @@ impl Flights {
         }
     }
 
+    /// Whether the key is computed in this process, or waited for.
+    pub(crate) fn concern(&self, key: &Key) -> bool {
+        self.all().contains_key(key)
+    }
+
     /// Whether a leader of this process was cancelled under this lease.
     pub(crate) fn was_abandoned(&self, token: Token) -> bool {
         self.abandoned.lock().unwrap_or_else(PoisonError::into_inner).contains(&token)

@@ -71,6 +71,14 @@ impl<R: Store> Store for Face<'_, R> {
         renew_many(leases: &[(Key, Lease)]) -> bool;
     }
 
+    fn may_take_first(&self, key: &Key) -> bool {
+        match self {
+            Face::Memory(store) => store.may_take_first(key),
+            Face::Redis(store) => store.may_take_first(key),
+            Face::Unusable(_) => false,
+        }
+    }
+
     fn abandon(&self, key: &Key, lease: &Lease, release: Release) {
         match self {
             Face::Memory(store) => store.abandon(key, lease, release),

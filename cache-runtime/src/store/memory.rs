@@ -357,6 +357,11 @@ impl Store for MemoryStore {
         })))
     }
 
+    fn may_take_first(&self, _key: &Key) -> bool {
+        // There is no round trip to save.
+        false
+    }
+
     fn mark(
         &self,
         key: &Key,

@@ -145,6 +145,10 @@ pub(crate) trait Store: Send + Sync {
         by: Instant,
     ) -> impl Future<Output = Result<Acquired, Error>> + Send;
 
+    /// Whether a first look at the slot may as well [take](Store::take) it if it is empty. Where that
+    /// finds something, it is as good as a read of an entry without tags.
+    fn may_take_first(&self, key: &Key) -> bool;
+
     /// Takes the value `id`, which stays readable, to refresh it; `force` takes it from whoever
     /// does so already, or pauses. A value about to expire lives on for as long as the lease.
     fn mark(

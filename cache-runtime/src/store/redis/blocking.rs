@@ -84,11 +84,13 @@ impl Blocking {
                 Err(fault) if fault.spoils_connection() => {
                     let used = pooled.used;
                     self.pool.spoilt(lent, &fault);
-                    if fault.blame == Blame::Closed && used && !retried && request.may_be_repeated() {
-                        retried = true;
-                        continue;
+                    if fault.blame != Blame::Closed || !used || retried {
+                        return Err(fault);
                     }
-                    return Err(fault);
+                    if !request.may_be_repeated() {
+                        return Err(Fault { blame: Blame::Dropped, ..fault });
+                    }
+                    retried = true;
                 }
                 outcome => {
                     pooled.used = true;

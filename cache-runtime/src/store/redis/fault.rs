@@ -26,6 +26,9 @@ pub(crate) enum Blame {
     Server,
     /// The connection was closed by the other side: another one may work at once.
     Closed,
+    /// The same, of one that had worked, under a request that is not sent twice: that happens to
+    /// healthy servers, and whether this is one the next request tells.
+    Dropped,
     /// The connection, which must not be used again.
     Connection,
     /// The server for good, until it has another role: nothing more is asked of it.
@@ -58,7 +61,7 @@ impl Fault {
     /// Whether the server may have heard what failed, or may still.
     pub(crate) fn may_have_arrived(&self) -> bool {
         match self.blame {
-            Blame::Closed => true,
+            Blame::Closed | Blame::Dropped => true,
             // Not where none could be made.
             Blame::Connection => self.error.kind() != ErrorKind::Unreachable,
             Blame::Server => self.error.kind() == ErrorKind::Timeout,
@@ -68,7 +71,7 @@ impl Fault {
 
     /// Whether the connection must not be used again.
     pub(crate) fn spoils_connection(&self) -> bool {
-        matches!(self.blame, Blame::Closed | Blame::Connection | Blame::Role)
+        matches!(self.blame, Blame::Closed | Blame::Dropped | Blame::Connection | Blame::Role)
     }
 }
 

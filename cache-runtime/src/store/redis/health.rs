@@ -93,7 +93,7 @@ impl Health {
     /// An operation failed; true if the breaker opened.
     pub(crate) fn failed(&self, epoch: Epoch, fault: &Fault) -> bool {
         match fault.blame {
-            Blame::Wait | Blame::Caller => return false,
+            Blame::Dropped | Blame::Wait | Blame::Caller => return false,
             Blame::Command | Blame::Script | Blame::Writes => {
                 self.succeeded(epoch);
                 return false;

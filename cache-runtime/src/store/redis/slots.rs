@@ -138,6 +138,13 @@ impl<T: Transport> Store for RedisStore<T> {
         self.granted(key, lease, outcome)
     }
 
+    fn may_take_first(&self, key: &Key) -> bool {
+        let shared = self.shared();
+        // A read brings the stamps along, and undelivered invalidations, and large values have a
+        // connection of their own.
+        key.tags().is_empty() && !shared.pending.any() && !shared.sizes.reading(key).is_large
+    }
+
     async fn mark(&self, key: &Key, id: Token, lease: &Lease, force: bool, by: Instant) -> Result<Marked, Error> {
         debug_assert_eq!(lease.place(), Place::Value);
         let epoch = self.admit_write()?;

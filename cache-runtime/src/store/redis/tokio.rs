@@ -284,12 +284,14 @@ impl Tokio {
             match outcome {
                 Err(fault) if fault.spoils_connection() => {
                     self.links.discard(&lane);
-                    if fault.blame == Blame::Closed && used && !retried && may_be_repeated {
-                        retried = true;
-                        start = Start::Link(lane.link);
-                        continue;
+                    if fault.blame != Blame::Closed || !used || retried {
+                        return Err(fault);
                     }
-                    return Err(fault);
+                    if !may_be_repeated {
+                        return Err(Fault { blame: Blame::Dropped, ..fault });
+                    }
+                    retried = true;
+                    start = Start::Link(lane.link);
                 }
                 outcome => {
                     if lane.connection.timeouts.load(Relaxed) != 0 {
