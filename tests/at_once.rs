@@ -164,6 +164,26 @@ async fn a_connection_that_closes_is_made_anew() {
     assert_eq!((now.hits - stats.hits, now.misses - stats.misses, now.bypasses), (10 * KEYS, 0, 0));
 }
 
+/// The same of calls that ask for leases, which are not sent again: each asks for another one, and no
+/// server is taken to be away.
+#[tokio::test]
+async fn a_connection_that_closes_under_misses_is_made_anew() {
+    let server = Server::start();
+    let cache = filled(&server).await;
+    let stats = cache.stats();
+    for round in 1..=10 {
+        server.cli(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        let mut calls = JoinSet::new();
+        for id in 0..KEYS {
+            let (cache, id) = (cache.clone(), round * 1_000 + id);
+            calls.spawn(async move { assert_eq!(value(&cache, id).await, text(id)) });
+        }
+        calls.join_all().await;
+    }
+    let now = cache.stats();
+    assert_eq!((now.misses - stats.misses, now.bypasses, now.stored - stats.stored), (10 * KEYS, 0, 10 * KEYS));
+}
+
 /// As a stream of buffered futures leaves them while their consumer is busy.
 #[tokio::test]
 async fn calls_that_are_not_polled_any_more_keep_nobody() {

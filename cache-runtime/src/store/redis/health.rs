@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn errors_of_commands_are_no_failures_of_the_server() {
         let health = Health::new("redis://test".to_owned());
-        for blame in [Blame::Command, Blame::Writes, Blame::Wait, Blame::Caller] {
+        for blame in [Blame::Command, Blame::Writes, Blame::Dropped, Blame::Wait, Blame::Caller] {
             let fault = Fault::new(ErrorKind::WrongType, blame, "");
             assert!((0..50).all(|_| !health.failed(health.epoch(), &fault)));
         }
