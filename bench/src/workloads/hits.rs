@@ -51,6 +51,12 @@ fn of_async(bench: &Bench<'_>) -> Result<Table> {
     let mut turns = each_async!(all, |subject| repeated(&one, subject, 200, async |one| one.item(100, fresh()).await));
     turns.push(none());
     rows.push(rounds("miss, 100 B", bench.rounds(21), turns));
+    let mut turns = each_async!(all, |subject| repeated(&one, subject, 200, async |one| {
+        one.item(100, black_box(1)).await?;
+        one.item(100, fresh()).await
+    }));
+    turns.push(none());
+    rows.push(rounds("a hit and a miss in turn, 100 B", bench.rounds(21), turns));
     drop(all);
 
     // Connections belong to the runtime that made them.
@@ -70,7 +76,7 @@ fn of_async(bench: &Bench<'_>) -> Result<Table> {
         title: "Async functions",
         about: "Time per call: what it is by hand, and for the others the median of the rounds' ratios to that, \
             with the middle half. `redis-benchmark` counts the server's own limit on one connection, with as many requests \
-            under way. Together: a batch, where there is one, or as many calls joined; by hand, `MGET`.",
+            under way. Misses follow misses; in turn: a pair of calls. Together: a batch, where there is one, or as many calls joined; by hand, `MGET`.",
         rows,
     })
 }
@@ -118,6 +124,11 @@ fn of_plain(bench: &Bench<'_>) -> Result<Table> {
     let fresh = || unused.fetch_add(1, Relaxed);
     let turns = each_plain!(all, |subject| repeated_blocking(subject, 200, |one| one.item(100, fresh())));
     rows.push(rounds("miss, 100 B", bench.rounds(21), turns));
+    let turns = each_plain!(all, |subject| repeated_blocking(subject, 200, |one| {
+        one.item(100, black_box(1))?;
+        one.item(100, fresh())
+    }));
+    rows.push(rounds("a hit and a miss in turn, 100 B", bench.rounds(21), turns));
     Ok(Table { title: "Plain functions", about: "As above; by hand, on one connection that the thread holds.", rows })
 }
 

@@ -97,7 +97,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// Whether to ask for the lease at once, which tells what the slot holds if it is not empty:
-    /// where the function's last calls found nothing, this saves each miss a round trip.
+    /// where the function's last calls found nothing, this saves each miss a round trip. To look and to
+    /// take in one step is to do one after the other with nothing in between.
     fn takes_first<V>(&self, plan: &Plan<V>, key: &Key) -> bool {
         plan.function.expects_nothing()
             // Who finds an old value this way would not refresh it.
