@@ -1,4 +1,4 @@
-//! What goes over the wire: a hit is one `GET`, a miss one round trip more than reading and
+//! What goes over the wire: a hit is one `GET`, a miss at most one round trip more than reading and
 //! writing by hand.
 
 mod support;
