@@ -17,9 +17,20 @@ fn cache(url: &str) -> Cache {
     Cache::builder(url).unwrap().timeout(PATIENCE).build()
 }
 
-/// Whether a lease is asked for with `NX`; older servers have a script.
-fn asks(server: &Server) -> bool {
-    server.knows(&["SET", "any", "1", "NX", "GET"])
+/// Misses, after which the next one is expected.
+async fn miss(call: impl AsyncFn(u64)) {
+    for id in MISSES {
+        call(id).await;
+    }
+}
+
+/// The same, of a body that passes a gate, which is closed then.
+async fn miss_and_close<F: Future<Output = u64>>(call: impl Fn(Arc<Gate>, u64) -> F) -> Arc<Gate> {
+    let gate = Arc::new(Gate::closed());
+    gate.open();
+    miss(async |id| _ = call(Arc::clone(&gate), id).await).await;
+    gate.close();
+    gate
 }
 
 #[tokio::test]
@@ -31,9 +42,7 @@ async fn a_full_server_serves_hits() {
     }
     let server = Server::with(&["--maxmemory-policy", "noeviction"]);
     let (cache, runs) = (cache(&server.url()), AtomicUsize::new(0));
-    for id in MISSES {
-        full(&cache, &runs, id).await;
-    }
+    miss(async |id| _ = full(&cache, &runs, id).await).await;
     server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
     assert_eq!(full(&cache, &runs, MISSES.start).await, MISSES.start);
     assert_eq!((cache.stats().hits, runs.into_inner()), (1, MISSES.count()), "{:?}", cache.stats());
@@ -66,9 +75,7 @@ async fn an_undelivered_invalidation_comes_first() {
     let server = Server::start();
     let proxy = server.proxy();
     let (cache, runs) = (cache(&proxy.url()), AtomicUsize::new(0));
-    for id in MISSES {
-        undelivered(&cache, &runs, id).await;
-    }
+    miss(async |id| _ = undelivered(&cache, &runs, id).await).await;
     proxy.set(Mode::Answer("-LOADING Redis is loading the dataset in memory"));
     undelivered_entry(&cache, MISSES.start).invalidate().await.expect_err("it is not delivered");
     proxy.set(Mode::Pass);
@@ -83,9 +90,7 @@ async fn an_old_value_is_refreshed_behind() {
     }
     let server = Server::start();
     let cache = cache(&server.url());
-    for id in MISSES {
-        old(&cache, id).await;
-    }
+    miss(async |id| _ = old(&cache, id).await).await;
     let stored = cache.stats().stored;
     expired(old_entry(&cache, MISSES.start)).await;
     old(&cache, MISSES.start).await;
@@ -100,9 +105,7 @@ async fn an_old_value_stands_in_for_an_error() {
     }
     let server = Server::start();
     let cache = cache(&server.url());
-    for id in MISSES {
-        fallible(&cache, false, id).await.unwrap();
-    }
+    miss(async |id| _ = fallible(&cache, false, id).await.unwrap()).await;
     expired(fallible_entry(&cache, MISSES.start)).await;
     assert_eq!(fallible(&cache, true, MISSES.start).await, Ok(MISSES.start));
     assert_eq!(cache.stats().stale, 1);
@@ -116,9 +119,7 @@ async fn what_is_no_value_is_displaced() {
     }
     let server = Server::start();
     let cache = cache(&server.url());
-    for id in MISSES {
-        foreign(&cache, id).await;
-    }
+    miss(async |id| _ = foreign(&cache, id).await).await;
     server.cli(&["SET", "first:foreign:1", "something else"]);
     assert_eq!(foreign(&cache, 1).await, 1);
     assert_eq!(foreign_entry(&cache, 1).get().await.unwrap(), Some(1));
@@ -133,13 +134,9 @@ async fn of_calls_at_once_for_one_key_one_asks_for_a_lease() {
     }
     let server = Server::start();
     let cache = cache(&server.url());
-    let gate = Arc::new(Gate::closed());
-    gate.open();
-    for id in MISSES {
-        slow(&cache, Arc::clone(&gate), id).await;
-    }
-    gate.close();
-    let (before, asks) = (cache.stats(), asks(&server));
+    let gate = miss_and_close(|gate, id| slow(&cache, gate, id)).await;
+    // Older servers have a script for it.
+    let (before, has_nx) = (cache.stats(), server.knows(&["SET", "any", "1", "NX", "GET"]));
     let mut monitor = server.monitor();
     let calls = (0..50).map(|_| {
         let (cache, gate) = (cache.clone(), Arc::clone(&gate));
@@ -155,7 +152,7 @@ async fn of_calls_at_once_for_one_key_one_asks_for_a_lease() {
     assert_eq!((now.misses - before.misses, now.shared + now.hits - before.hits), (1, 49), "{now:?}");
     let sent = monitor.commands();
     let leases = sent.iter().filter(|command| command.contains(&"NX".to_owned())).count();
-    assert_eq!(leases, usize::from(asks), "{sent:?}");
+    assert_eq!(leases, usize::from(has_nx), "{sent:?}");
 }
 
 /// Calls that give up leave no lease behind.
@@ -167,12 +164,7 @@ async fn a_call_that_is_dropped_gives_the_slot_back() {
     }
     let server = Server::start();
     let cache = cache(&server.url());
-    let gate = Arc::new(Gate::closed());
-    gate.open();
-    for id in MISSES {
-        dropped(&cache, Arc::clone(&gate), id).await;
-    }
-    gate.close();
+    let gate = miss_and_close(|gate, id| dropped(&cache, gate, id)).await;
     server.stop();
     let call = tokio::time::timeout(Duration::from_millis(20), dropped(&cache, Arc::clone(&gate), 1)).await;
     assert!(call.is_err(), "the server does not answer");

@@ -76,7 +76,8 @@ fn of_async(bench: &Bench<'_>) -> Result<Table> {
         title: "Async functions",
         about: "Time per call: what it is by hand, and for the others the median of the rounds' ratios to that, \
             with the middle half. `redis-benchmark` counts the server's own limit on one connection, with as many requests \
-            under way. Misses follow misses; in turn: a pair of calls. Together: a batch, where there is one, or as many calls joined; by hand, `MGET`.",
+            under way. Misses follow misses; in turn: a pair of calls. Together: a batch, where there is one, or as many \
+            calls joined; by hand, `MGET`.",
         rows,
     })
 }

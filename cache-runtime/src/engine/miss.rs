@@ -213,7 +213,6 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                         let taken = match claim.take(&over, search.by).await {
                             // There may be a value nevertheless.
                             Err(error) if is_first && refuses_writes(&error) => {
-                                terms.function.found_something();
                                 break self.store.read(key, search.by).await?;
                             }
                             taken => taken?,
@@ -227,11 +226,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                             }
                             // Where it is of other stamps than these, they may be out of date.
                             (Acquired::Held(bytes), _) if envelope::is_sealed(&bytes, stamped) => {
-                                terms.function.found_something();
                                 break Read { bytes: Some(bytes), seal: search.seal, own_seal: Some(Seal::default()) };
                             }
                             (Acquired::Held(_) | Acquired::Changed, _) => {
-                                terms.function.found_something();
                                 break self.store.read(key, search.by).await?;
                             }
                         }
@@ -281,6 +278,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                     Followed::Away(error) => return Err(error),
                 }
             };
+            terms.function.found_something();
             search.seal = found.seal;
             match self.sight(terms, key, found, Clock::By(search.by)) {
                 Sight::Value(seen) => return Ok(Turn::Found(seen)),

@@ -61,7 +61,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let by = self.cache.deadline();
         let missed = match usable(plan.function, key) {
             None => None,
-            Some(key) if self.takes_first(plan, &key) => Some((key, First::Skipped)),
+            Some(key) if plan.function.expects_nothing() && self.may_take_first(&plan.terms(), &key) => {
+                Some((key, First::Skipped))
+            }
             Some(key) => match self.store.read(&key, by).await {
                 Ok(read) => {
                     let seal = read.seal;
@@ -99,11 +101,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// Whether to ask for the lease at once, which tells what the slot holds if it is not empty:
     /// where the function's last calls found nothing, this saves each miss a round trip. To look and to
     /// take in one step is to do one after the other with nothing in between.
-    fn takes_first<V>(&self, plan: &Plan<V>, key: &Key) -> bool {
-        plan.function.expects_nothing()
-            // Who finds an old value this way would not refresh it.
-            && plan.refresh_ahead.is_none()
-            && plan.stale_while_revalidate == Ttl::Millis(0)
+    fn may_take_first(&self, terms: &Terms, key: &Key) -> bool {
+        // Who finds an old value this way would not refresh it.
+        terms.refresh_ahead.is_none()
+            && terms.stale_while_revalidate == Ttl::Millis(0)
             && self.store.may_take_first(key)
             // Of many calls for one key, all but the first find its lease: they read, which is cheaper.
             && !self.cache.flights().concern(key)
