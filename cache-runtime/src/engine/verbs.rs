@@ -38,7 +38,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     async fn fresh<V>(&self, plan: &Plan<V>, key: &Key) -> Result<Option<(Value, V)>, Error> {
-        let read = self.store.read(key, self.cache.deadline()).await?;
+        let read = self.store.read_strictly(key, self.cache.deadline()).await?;
         Ok(self.fresh_of(plan, key, read))
     }
 

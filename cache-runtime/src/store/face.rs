@@ -52,6 +52,7 @@ macro_rules! delegate_many {
 impl<R: Store> Store for Face<'_, R> {
     delegate! {
         read(key: &Key) -> Read;
+        read_strictly(key: &Key) -> Read;
         stamp(tags: &[String]) -> Vec<Bytes>;
         peek(key: &Key) -> Option<Bytes>;
         take(key: &Key, lease: &Lease, over: &Over) -> Acquired;

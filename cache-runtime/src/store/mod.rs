@@ -125,8 +125,14 @@ pub(crate) fn own_tags(key: &Key, value: &[u8]) -> Vec<String> {
 /// dropped at any await: what was sent may or may not have been applied. Where one that asks for a
 /// lease or fills it fails, the store sees to it that the lease does not stay behind.
 pub(crate) trait Store: Send + Sync {
-    /// The bytes in the slot, and the seals of its tags.
+    /// The bytes in the slot, and the seals of its tags. A key of another type is an error, or seems to be an
+    /// empty slot: who then asks for its lease is told.
     fn read(&self, key: &Key, by: Instant) -> impl Future<Output = Result<Read, Error>> + Send;
+
+    /// [`read`](Self::read), where a key of another type is an error.
+    fn read_strictly(&self, key: &Key, by: Instant) -> impl Future<Output = Result<Read, Error>> + Send {
+        self.read(key, by)
+    }
 
     /// The stamps of these tags, by the keys of them; those that have none get one.
     fn stamp(&self, tags: &[String], by: Instant) -> impl Future<Output = Result<Vec<Bytes>, Error>> + Send;

@@ -9,8 +9,6 @@ mod breaker;
 mod clock;
 mod commands;
 mod fault;
-#[cfg(feature = "tokio")]
-mod gather;
 mod health;
 mod many;
 mod pending;
@@ -267,14 +265,28 @@ impl<T: Transport> RedisStore<T> {
         read: impl Fn(Reply) -> Result<R, Fault> + Send + Sync,
         by: Instant,
     ) -> Result<R, Fault> {
-        let watch = Unanswered { store: self, epoch, by, armed: true };
+        let watch = self.watch(epoch, by);
         let outcome = self.core.transport.exchange(epoch, load, build, read, by).await;
-        watch.disarm();
-        match &outcome {
-            Ok(_) => self.shared().health.succeeded(epoch),
-            Err(fault) => self.failed(epoch, fault),
-        }
+        watch.saw(&outcome);
         outcome
+    }
+
+    /// The same, of what a slot holds.
+    async fn exchange_read<R: Send>(
+        &self,
+        (epoch, load): (Epoch, Load),
+        key: &Key,
+        read: impl Fn(Value) -> Result<R, Fault> + Send + Sync,
+        by: Instant,
+    ) -> Result<R, Fault> {
+        let watch = self.watch(epoch, by);
+        let outcome = self.core.transport.read((epoch, load), key, read, by).await;
+        watch.saw(&outcome);
+        outcome
+    }
+
+    fn watch(&self, epoch: Epoch, by: Instant) -> Unanswered<'_, T> {
+        Unanswered { store: self, epoch, by, armed: true }
     }
 
     fn failed(&self, epoch: Epoch, fault: &Fault) {
@@ -421,8 +433,13 @@ struct Unanswered<'a, T: Transport> {
 }
 
 impl<T: Transport> Unanswered<'_, T> {
-    fn disarm(mut self) {
+    /// It had an answer, or none in its time.
+    fn saw<R>(mut self, outcome: &Result<R, Fault>) {
         self.armed = false;
+        match outcome {
+            Ok(_) => self.store.shared().health.succeeded(self.epoch),
+            Err(fault) => self.store.failed(self.epoch, fault),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The operations of a store, on one slot each.
 
+use std::future::Future;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
@@ -35,28 +36,12 @@ impl Drop for Undelivered<'_> {
 }
 
 impl<T: Transport> Store for RedisStore<T> {
-    async fn read(&self, key: &Key, by: Instant) -> Result<Read, Error> {
-        let epoch = self.admit()?;
-        let shared = self.shared();
-        let has_pending = shared.pending.any();
-        let checks_role = !has_pending && shared.claims_role_check(by);
-        let outcome = if has_pending || checks_role || !key.tags().is_empty() {
-            // Boxed, as all that is rare: each call carries its futures along.
-            Box::pin(self.read_and_more(epoch, key, checks_role, by)).await
-        } else {
-            let read = |reply| commands::slot(reply, || shared.health.clock.now());
-            let build = |_| Request::Read(commands::get(key));
-            let load = shared.sizes.reading(key);
-            self.exchange_of(epoch, load, build, |reply| read(reply.one()?), by).await.map(Read::untagged)
-        };
-        let read = outcome.map_err(|fault| self.told(fault))?;
-        shared.sizes.found(key, read.bytes.as_ref().map_or(0, Bytes::len));
-        let own_tags = own_tags(key, read.bytes.as_deref().unwrap_or_default());
-        if own_tags.is_empty() {
-            return Ok(read);
-        }
-        let own_seal = Box::pin(self.seal_of(epoch, &own_tags, by)).await.map_err(|fault| self.told(fault))?;
-        Ok(Read { own_seal, ..read })
+    fn read(&self, key: &Key, by: Instant) -> impl Future<Output = Result<Read, Error>> + Send {
+        self.read_slot(key, false, by)
+    }
+
+    fn read_strictly(&self, key: &Key, by: Instant) -> impl Future<Output = Result<Read, Error>> + Send {
+        self.read_slot(key, true, by)
     }
 
     async fn peek(&self, key: &Key, by: Instant) -> Result<Option<Bytes>, Error> {
@@ -295,6 +280,37 @@ pub(super) fn is_refused(fault: &Fault) -> bool {
 }
 
 impl<T: Transport> RedisStore<T> {
+    /// `is_strict`: see [`Store::read_strictly`].
+    async fn read_slot(&self, key: &Key, is_strict: bool, by: Instant) -> Result<Read, Error> {
+        let epoch = self.admit()?;
+        let shared = self.shared();
+        let has_pending = shared.pending.any();
+        let checks_role = !has_pending && shared.claims_role_check(by);
+        let outcome = if has_pending || checks_role || !key.tags().is_empty() {
+            // Boxed, as all that is rare: each call carries its futures along.
+            Box::pin(self.read_and_more(epoch, key, checks_role, by)).await
+        } else {
+            let read = |reply| commands::slot(reply, || shared.health.clock.now());
+            let load = shared.sizes.reading(key);
+            let bytes = match is_strict {
+                false => self.exchange_read((epoch, load), key, read, by).await,
+                true => {
+                    let build = |_| Request::One(commands::get(key));
+                    Box::pin(self.exchange_of(epoch, load, build, |reply| read(reply.one()?), by)).await
+                }
+            };
+            bytes.map(Read::untagged)
+        };
+        let read = outcome.map_err(|fault| self.told(fault))?;
+        shared.sizes.found(key, read.bytes.as_ref().map_or(0, Bytes::len));
+        let own_tags = own_tags(key, read.bytes.as_deref().unwrap_or_default());
+        if own_tags.is_empty() {
+            return Ok(read);
+        }
+        let own_seal = Box::pin(self.seal_of(epoch, &own_tags, by)).await.map_err(|fault| self.told(fault))?;
+        Ok(Read { own_seal, ..read })
+    }
+
     pub(super) fn deny(&self, feature: Features) {
         self.shared().denied.fetch_or(feature.bits(), Relaxed);
     }

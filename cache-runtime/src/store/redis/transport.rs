@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use redis::{Cmd, Pipeline, Value};
 
-use super::Shared;
 use super::breaker::Epoch;
 use super::fault::{Blame, Fault};
+use super::{Shared, commands};
 use crate::error::ErrorKind;
+use crate::key::Key;
 
 /// How long connecting may take, and a probe's exchange, when no caller waits for it.
 pub(crate) fn patience(timeout: Duration) -> Duration {
@@ -32,8 +33,6 @@ pub(crate) struct Load {
 /// Commands that travel together.
 pub(crate) enum Request {
     One(Cmd),
-    /// As `One`, of a command that only reads: it may travel with others'.
-    Read(Cmd),
     Many(Pipeline),
     /// As `One`, but never sent a second time: it grants a lease. A first copy that was held up on
     /// its way would grant it again, after an invalidation that took it away.
@@ -122,6 +121,20 @@ pub(crate) trait Transport: Send + Sync + Sized + 'static {
         read: impl Fn(Reply) -> Result<R, Fault> + Send + Sync,
         by: Instant,
     ) -> impl Future<Output = Result<R, Fault>> + Send;
+
+    /// An exchange that asks for what a slot holds, perhaps together with others who read.
+    fn read<R: Send>(
+        &self,
+        (epoch, load): (Epoch, Load),
+        key: &Key,
+        read: impl Fn(Value) -> Result<R, Fault> + Send + Sync,
+        by: Instant,
+    ) -> impl Future<Output = Result<R, Fault>> + Send {
+        async move {
+            let build = |_: Features| Request::One(commands::get(key));
+            self.exchange(epoch, load, build, |reply| read(reply.one()?), by).await
+        }
+    }
 
     /// Connects anew, whatever is there.
     fn reconnect(&self, epoch: Epoch, by: Instant) -> impl Future<Output = Result<(), Fault>> + Send;

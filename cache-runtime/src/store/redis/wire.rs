@@ -87,9 +87,7 @@ impl Wire {
     /// Sends a request and receives its replies.
     pub(crate) fn send(&mut self, request: &Request, by: Instant) -> Result<Reply, Fault> {
         let (bytes, count) = match request {
-            Request::One(command) | Request::Read(command) | Request::OneOnce(command) => {
-                (command.get_packed_command(), 1)
-            }
+            Request::One(command) | Request::OneOnce(command) => (command.get_packed_command(), 1),
             Request::Many(pipeline) | Request::ManyOnce(pipeline) => (pipeline.get_packed_pipeline(), pipeline.len()),
         };
         match &mut self.line {
@@ -99,7 +97,7 @@ impl Wire {
                 socket.write_all(&bytes)?;
                 let mut receive = || parser.parse_value(&mut *socket).map_err(Fault::from);
                 Ok(match request {
-                    Request::One(_) | Request::Read(_) | Request::OneOnce(_) => Reply::One(receive()?),
+                    Request::One(_) | Request::OneOnce(_) => Reply::One(receive()?),
                     Request::Many(_) | Request::ManyOnce(_) => {
                         let values = (0..count).map(|_| receive()).collect::<Result<Vec<_>, _>>()?;
                         Reply::Many { values, sent }
@@ -115,9 +113,7 @@ impl Wire {
                     *timeout = left;
                 }
                 Ok(match request {
-                    Request::One(_) | Request::Read(_) | Request::OneOnce(_) => {
-                        Reply::One(connection.req_packed_command(&bytes)?)
-                    }
+                    Request::One(_) | Request::OneOnce(_) => Reply::One(connection.req_packed_command(&bytes)?),
                     Request::Many(_) | Request::ManyOnce(_) => {
                         Reply::Many { values: connection.req_packed_commands(&bytes, 0, count)?, sent }
                     }

@@ -4,38 +4,34 @@
 //! A connection is driven by the runtime that opened it, so each runtime has its own; runtimes
 //! come and go, and may exist at the same time.
 
+mod gather;
+mod lane;
+
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client};
+use redis::{AsyncConnectionConfig, Client, Value};
 use tokio::runtime::{Handle, Id};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::AbortHandle;
 use tokio::time::timeout_at;
 
-use super::Shared;
+use self::lane::{Connection, Lane, Line, Spare};
 use super::breaker::Epoch;
 use super::fault::{Blame, Fault};
-use super::gather::Gather;
 use super::transport::{
-    Features, HALF_OPEN, Load, Reply, Request, Transport, alone, cluster_info, greeted, greeting, patience,
+    Features, Load, Reply, Request, Transport, alone, checked, cluster_info, greeted, greeting, patience,
 };
+use super::{Shared, commands};
 use crate::error::ErrorKind;
+use crate::key::Key;
 use crate::once::step;
 
 /// Requests of more than this many bytes take part in [`IN_FLIGHT`].
 const SMALL: usize = 4 * 1024;
-
-/// Places for spare lanes, to share the threads among.
-const SHARDS: usize = 16;
-
-/// So many spare lanes are kept in each.
-const SPARE: usize = 128;
 
 /// How many bytes of large requests one runtime has in flight: a hung server must not collect
 /// them without a bound.
@@ -50,14 +46,8 @@ pub(crate) struct Tokio {
 #[derive(Default)]
 struct Links {
     all: RwLock<Vec<Arc<Link>>>,
-    spare: [Shard; SHARDS],
+    spare: Spare,
 }
-
-/// Lanes that nobody uses now, on a cache line of their own: what every hit touches must not be
-/// shared between processors.
-#[derive(Default)]
-#[repr(align(128))]
-struct Shard(Mutex<Vec<Lane>>);
 
 /// What one runtime has of the server.
 struct Link {
@@ -70,20 +60,6 @@ struct Link {
     keeper: AbortHandle,
     /// The runtime has ended.
     over: Arc<AtomicBool>,
-}
-
-/// What a connection carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Line {
-    Small,
-    /// What small ones would wait for.
-    Large,
-}
-
-impl Line {
-    fn of(load: Load) -> Line {
-        if load.is_large { Line::Large } else { Line::Small }
-    }
 }
 
 enum Slot {
@@ -99,43 +75,10 @@ enum Slot {
 
 type Outcome = watch::Receiver<Option<Result<Arc<Connection>, Fault>>>;
 
-struct Connection {
-    line: Line,
-    multiplexed: MultiplexedConnection,
-    features: Features,
-    epoch: Epoch,
-    /// In a row.
-    timeouts: AtomicU32,
-    /// Not to be used any more.
-    spoilt: AtomicBool,
-    gather: Arc<Gather>,
-}
-
-/// One exchange's share in a connection. To take a spare one is cheaper than to make one.
-struct Lane {
-    link: Arc<Link>,
-    connection: Arc<Connection>,
-    multiplexed: MultiplexedConnection,
-}
-
-impl Lane {
-    fn of(link: &Arc<Link>, connection: Arc<Connection>) -> Lane {
-        Lane { link: Arc::clone(link), multiplexed: connection.multiplexed.clone(), connection }
-    }
-}
-
 /// Where an exchange starts from.
 enum Start {
     Lane(Lane),
     Link(Arc<Link>),
-}
-
-/// How far an exchange has come, for when its time is up.
-#[derive(Default)]
-struct Progress {
-    /// `None` while connecting.
-    lane: Option<Lane>,
-    sent: bool,
 }
 
 impl Tokio {
@@ -143,13 +86,15 @@ impl Tokio {
         Tokio { shared: Arc::clone(shared), links: Arc::default() }
     }
 
-    /// A lane that is at hand in the current runtime, else what the runtime has.
+    /// A lane where the current runtime has a connection, else what it has.
     fn start(&self, line: Line, epoch: Epoch) -> Result<Start, Fault> {
         let handle = current()?;
-        match self.links.take(handle.id(), line, epoch) {
-            Some(lane) => Ok(Start::Lane(lane)),
-            None => self.link(handle).map(Start::Link),
+        if let Some(lane) = self.links.spare.take(handle.id(), line, epoch) {
+            return Ok(Start::Lane(lane));
         }
+        let link = self.link(handle)?;
+        let ready = link.ready(line, epoch);
+        Ok(ready.map_or(Start::Link(link), |connection| Start::Lane(Lane::of(connection))))
     }
 
     fn link(&self, handle: Handle) -> Result<Arc<Link>, Fault> {
@@ -200,13 +145,13 @@ impl Tokio {
             let mut slot = link.slot(line);
             match &*slot {
                 Slot::Ready(connection) if connection.epoch == epoch => {
-                    return Ok((Lane::of(link, Arc::clone(connection)), true));
+                    return Ok((Lane::of(Arc::clone(connection)), true));
                 }
                 Slot::Connecting { epoch: same, outcome, .. } if *same == epoch => outcome.clone(),
                 _ => self.connect(link, line, &mut slot, epoch),
             }
         };
-        wait(&mut outcome).await.map(|connection| (Lane::of(link, connection), false))
+        wait(&mut outcome).await.map(|connection| (Lane::of(connection), false))
     }
 
     /// Starts the task that connects, in place of whatever is in the slot.
@@ -214,8 +159,8 @@ impl Tokio {
         match slot {
             Slot::Connecting { task, .. } => task.abort(),
             Slot::Ready(old) => {
-                old.spoilt.store(true, Relaxed);
-                self.links.purge(|lane| Arc::ptr_eq(&lane.connection, old));
+                old.spoil();
+                self.links.spare.purge(|connection| std::ptr::eq(connection, &**old));
             }
             Slot::Empty => {}
         }
@@ -239,69 +184,85 @@ impl Tokio {
         outcome
     }
 
-    async fn attempt<R: Send>(
+    /// What an exchange without a lane, or with much to send, goes through. `was_closed`: the connection that was
+    /// used first was.
+    async fn exchange_at_length<R: Send>(
         &self,
         mut start: Start,
-        epoch: Epoch,
-        load: Load,
+        mut was_closed: bool,
+        (epoch, load): (Epoch, Load),
         build: &(impl Fn(Features) -> Request + Send + Sync),
         read: &(impl Fn(Reply) -> Result<R, Fault> + Send + Sync),
-        progress: &mut Progress,
+        by: Instant,
     ) -> Result<R, Fault> {
-        let mut retried = false;
         loop {
-            *progress = Progress::default();
-            let (lane, used) = match start {
+            let (lane, is_used) = match start {
                 Start::Lane(lane) => (lane, true),
-                // Boxed, as all that is rare: each exchange carries its futures along.
-                Start::Link(link) => Box::pin(self.lane(&link, Line::of(load), epoch)).await?,
+                Start::Link(link) => {
+                    let lane = timeout_at(by.into(), self.lane(&link, Line::of(load), epoch)).await;
+                    lane.unwrap_or_else(|_| Err(Fault::hung()))?
+                }
             };
-            let lane = progress.lane.insert(lane);
+            let link = self.link(lane.connection().runtime.clone())?;
             // Before the bytes exist.
-            let room = if load.sent > SMALL { Box::pin(lane.link.room(load.sent)).await } else { None };
-            let request = build(self.shared.allowed(lane.connection.features));
-            progress.sent = true;
-            let may_be_repeated = request.may_be_repeated();
-            let sent = match request {
-                Request::Read(command) if lane.connection.line == Line::Small => {
-                    let (gather, handle) = (&lane.connection.gather, &lane.link.handle);
-                    match gather.read(&mut lane.multiplexed, command, handle, self.shared.timeout).await {
-                        Some(reply) => reply.map(Reply::One),
-                        None => {
-                            let request = build(self.shared.allowed(lane.connection.features));
-                            send(&mut lane.multiplexed, &request).await
-                        }
-                    }
-                }
-                request => send(&mut lane.multiplexed, &request).await,
+            let room = match load.sent {
+                0..=SMALL => None,
+                size => timeout_at(by.into(), link.room(size)).await.map_err(|_| no_room())?,
             };
-            let outcome = match sent {
-                Ok(reply) => read(reply),
-                Err(error) => Err(error.into()),
-            };
+            let outcome = self.over(lane, is_used, build, read, by).await;
             drop(room);
-            let Some(lane) = progress.lane.take() else { return outcome };
             match outcome {
-                Err(fault) if fault.spoils_connection() => {
-                    self.links.discard(&lane);
-                    if fault.blame != Blame::Closed || !used || retried {
-                        return Err(fault);
-                    }
-                    if !may_be_repeated {
-                        return Err(Fault { blame: Blame::Dropped, ..fault });
-                    }
-                    retried = true;
-                    start = Start::Link(lane.link);
+                Err(fault) if fault.blame == Blame::Closed && is_used && !was_closed => was_closed = true,
+                outcome => return outcome,
+            }
+            start = Start::Link(link);
+        }
+    }
+
+    /// One attempt.
+    async fn over<R: Send>(
+        &self,
+        mut lane: Lane,
+        is_used: bool,
+        build: &(impl Fn(Features) -> Request + Send + Sync),
+        read: &(impl Fn(Reply) -> Result<R, Fault> + Send + Sync),
+        by: Instant,
+    ) -> Result<R, Fault> {
+        let request = build(self.shared.allowed(lane.connection().features));
+        let reply = lane.carry(&request, by).await;
+        let outcome = self.finished(lane, reply, read);
+        match outcome {
+            Err(fault) if fault.blame == Blame::Closed && is_used && !request.may_be_repeated() => {
+                Err(Fault { blame: Blame::Dropped, ..fault })
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// What an exchange's end means for its lane, and for its connection.
+    fn finished<S, R>(
+        &self,
+        lane: Lane,
+        reply: Option<redis::RedisResult<S>>,
+        read: impl FnOnce(S) -> Result<R, Fault>,
+    ) -> Result<R, Fault> {
+        let outcome = match reply {
+            Some(reply) => reply.map_err(Fault::from).and_then(read),
+            None => {
+                if lane.connection().timed_out() {
+                    self.links.discard(lane.connection());
                 }
-                outcome => {
-                    if lane.connection.timeouts.load(Relaxed) != 0 {
-                        lane.connection.timeouts.store(0, Relaxed);
-                    }
-                    self.links.give_back(lane);
-                    return outcome;
-                }
+                return Err(Fault::hung());
+            }
+        };
+        match &outcome {
+            Err(fault) if fault.spoils_connection() => self.links.discard(lane.connection()),
+            _ => {
+                lane.connection().answered();
+                self.links.spare.give_back(lane);
             }
         }
+        outcome
     }
 }
 
@@ -314,27 +275,39 @@ impl Transport for Tokio {
         read: impl Fn(Reply) -> Result<R, Fault> + Send + Sync,
         by: Instant,
     ) -> Result<R, Fault> {
-        let start = self.start(Line::of(load), epoch)?;
-        let mut progress = Progress::default();
-        let outcome = {
-            // Pinned here, so that it is not moved into the timer's future.
-            let attempt = pin!(self.attempt(start, epoch, load, &build, &read, &mut progress));
-            timeout_at(by.into(), attempt).await
-        };
-        match (outcome, progress) {
-            (Ok(outcome), _) => outcome,
-            (Err(_), Progress { lane: Some(_), sent: false }) => {
-                Err(Fault::new(ErrorKind::Timeout, Blame::Wait, "too many large values are on their way"))
-            }
-            (Err(_), Progress { lane, .. }) => {
-                if let Some(lane) = lane
-                    && lane.connection.timeouts.fetch_add(1, Relaxed) + 1 >= HALF_OPEN
-                {
-                    self.links.discard(&lane);
+        // Boxed, as all that is rare: each exchange carries its futures along.
+        match self.start(Line::of(load), epoch)? {
+            Start::Lane(lane) if load.sent <= SMALL => match self.over(lane, true, &build, &read, by).await {
+                Err(fault) if fault.blame == Blame::Closed => {
+                    let start = Start::Link(self.link(current()?)?);
+                    Box::pin(self.exchange_at_length(start, true, (epoch, load), &build, &read, by)).await
                 }
-                Err(Fault::hung())
-            }
+                outcome => outcome,
+            },
+            start => Box::pin(self.exchange_at_length(start, false, (epoch, load), &build, &read, by)).await,
         }
+    }
+
+    async fn read<R: Send>(
+        &self,
+        (epoch, load): (Epoch, Load),
+        key: &Key,
+        read: impl Fn(Value) -> Result<R, Fault> + Send + Sync,
+        by: Instant,
+    ) -> Result<R, Fault> {
+        let (start, was_closed) = match self.start(Line::of(load), epoch)? {
+            Start::Lane(mut lane) => {
+                let reply = lane.read(key, by, self.shared.timeout).await;
+                match self.finished(lane, reply, |reply| read(checked(reply)?)) {
+                    Err(fault) if fault.blame == Blame::Closed => (Start::Link(self.link(current()?)?), true),
+                    outcome => return outcome,
+                }
+            }
+            start => (start, false),
+        };
+        let build = |_: Features| Request::One(commands::get(key));
+        let read = |reply: Reply| read(reply.one()?);
+        Box::pin(self.exchange_at_length(start, was_closed, (epoch, load), &build, &read, by)).await
     }
 
     async fn reconnect(&self, epoch: Epoch, by: Instant) -> Result<(), Fault> {
@@ -374,66 +347,34 @@ impl Transport for Tokio {
 }
 
 impl Links {
-    /// This thread's share of the spare lanes.
-    fn shard(&self) -> &Shard {
-        static THREADS: AtomicUsize = AtomicUsize::new(0);
-        thread_local! {
-            static SHARD: usize = THREADS.fetch_add(1, Relaxed) % SHARDS;
+    /// Sees to it that nobody uses the connection again.
+    fn discard(&self, connection: &Arc<Connection>) {
+        connection.spoil();
+        let runtime = connection.runtime.id();
+        let links = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        let link = links.iter().find(|link| link.runtime == runtime).map(Arc::clone);
+        drop(links);
+        if let Some(link) = link {
+            let mut slot = link.slot(connection.line);
+            let is_there = matches!(&*slot, Slot::Ready(ready) if Arc::ptr_eq(ready, connection));
+            let discarded = is_there.then(|| std::mem::replace(&mut *slot, Slot::Empty));
+            drop(slot);
+            drop(discarded);
         }
-        // A thread that is ending has none of its own.
-        &self.spare[SHARD.try_with(|shard| *shard).unwrap_or(0)]
-    }
-
-    fn take(&self, runtime: Id, line: Line, epoch: Epoch) -> Option<Lane> {
-        let mut lanes = self.shard().lanes();
-        let is_apt = |lane: &Lane| lane.connection.line == line && lane.link.runtime == runtime;
-        let at = lanes.iter().rposition(is_apt)?;
-        let lane = lanes.swap_remove(at);
-        (lane.connection.epoch == epoch).then_some(lane)
-    }
-
-    fn give_back(&self, lane: Lane) {
-        let mut lanes = self.shard().lanes();
-        // Under the lock: whoever spoils a connection looks for its lanes afterwards.
-        if lanes.len() < SPARE && !lane.connection.spoilt.load(Relaxed) {
-            lanes.push(lane);
-        }
-    }
-
-    /// Sees to it that nobody uses the lane's connection again.
-    fn discard(&self, lane: &Lane) {
-        let spoilt = &lane.connection;
-        spoilt.spoilt.store(true, Relaxed);
-        let discarded = {
-            let mut slot = lane.link.slot(spoilt.line);
-            match &*slot {
-                Slot::Ready(connection) if Arc::ptr_eq(connection, spoilt) => {
-                    Some(std::mem::replace(&mut *slot, Slot::Empty))
-                }
-                _ => None,
-            }
-        };
-        drop(discarded);
-        self.purge(|lane| Arc::ptr_eq(&lane.connection, spoilt));
-    }
-
-    fn purge(&self, gone: impl Fn(&Lane) -> bool) {
-        for shard in &self.spare {
-            let purged: Vec<Lane> = shard.lanes().extract_if(.., |lane| gone(lane)).collect();
-            drop(purged);
-        }
-    }
-}
-
-impl Shard {
-    fn lanes(&self) -> MutexGuard<'_, Vec<Lane>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.spare.purge(|other| std::ptr::eq(other, &**connection));
     }
 }
 
 impl Link {
     fn slot(&self, line: Line) -> MutexGuard<'_, Slot> {
         self.slots[line as usize].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ready(&self, line: Line, epoch: Epoch) -> Option<Arc<Connection>> {
+        match &*self.slot(line) {
+            Slot::Ready(connection) if connection.epoch == epoch => Some(Arc::clone(connection)),
+            _ => None,
+        }
     }
 
     /// Waits until a large request has room.
@@ -466,7 +407,7 @@ impl Drop for Leave {
             let left = all.iter().position(|link| Arc::ptr_eq(&link.over, &self.over)).map(|at| all.swap_remove(at));
             drop(all);
             if let Some(link) = left {
-                links.purge(|lane| Arc::ptr_eq(&lane.link, &link));
+                links.spare.purge(|connection| connection.runtime.id() == link.runtime);
             }
         }
     }
@@ -495,29 +436,11 @@ async fn connect(shared: &Shared, line: Line, epoch: Epoch) -> Result<Arc<Connec
     if greeted.clustered {
         alone(multiplexed.send_packed_command(&cluster_info()).await?)?;
     }
-    Ok(Arc::new(Connection {
-        line,
-        multiplexed,
-        features: greeted.features,
-        epoch,
-        timeouts: AtomicU32::new(0),
-        spoilt: AtomicBool::new(false),
-        gather: Arc::default(),
-    }))
+    Ok(Arc::new(Connection::new(line, multiplexed, greeted.features, epoch, current()?)))
 }
 
-async fn send(connection: &mut MultiplexedConnection, request: &Request) -> redis::RedisResult<Reply> {
-    // Boxed: an allocation costs less than to move a large future through all the layers above.
-    Ok(match request {
-        Request::One(command) | Request::Read(command) | Request::OneOnce(command) => {
-            Reply::One(Box::pin(connection.send_packed_command(command)).await?)
-        }
-        Request::Many(pipeline) | Request::ManyOnce(pipeline) => {
-            let sent = Instant::now();
-            let values = Box::pin(connection.send_packed_commands(pipeline, 0, pipeline.len())).await?;
-            Reply::Many { values, sent }
-        }
-    })
+fn no_room() -> Fault {
+    Fault::new(ErrorKind::Timeout, Blame::Wait, "too many large values are on their way")
 }
 
 fn current() -> Result<Handle, Fault> {

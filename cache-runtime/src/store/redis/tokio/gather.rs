@@ -1,0 +1,366 @@
+//! Reads that are asked for at the same moment travel together.
+//!
+//! Per request, redis-rs takes a place in a channel, makes another one for the reply, and wakes the
+//! task that drives the connection, and the server looks up a command: with many reads at once that is
+//! more work than the reads. So where many are under way already, those that come next gather. The first of
+//! them starts a task, which lets those that are ready run once, and sends what has gathered as one `MGET`.
+//! None of the callers does that: one that is not polled any more must not keep the others.
+//!
+//! A read is sent after its caller asked for it, as by itself. What `MGET` cannot tell is an empty slot
+//! from a key of another type; who finds the one asks for the lease, and is told then.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, Pipeline, RedisError, RedisResult, Value};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::Semaphore;
+
+use super::super::commands;
+use super::super::fault::{Blame, Fault};
+use crate::error::ErrorKind;
+use crate::key::{Address, Key};
+use crate::once::{step, yield_now};
+
+/// With so many reads under way, the next ones gather. Among fewer, it costs more than it saves: a
+/// task more, and a write to the socket for what would have gone with the others'.
+const FEW: usize = 4;
+
+/// So many reads gather at most: by then, what they share costs each of them little, and none waits
+/// for more replies than these.
+const MOST: usize = 64;
+
+/// So many wake their callers at the same time. If all did, those would run, and ask anew, before
+/// what the first of them ask for is sent; then they would all wait for the server, and it for them.
+const WAKING: usize = 2;
+
+/// The reads of one connection.
+pub(super) struct Gather {
+    /// Reads that were asked for and have no reply.
+    under_way: AtomicUsize,
+    /// What may still be joined.
+    open: Mutex<Option<Arc<Party>>>,
+    /// [`WAKING`].
+    turns: Semaphore,
+    /// The server refused an `MGET`: a user's permissions, or a cluster's slots.
+    is_refused: AtomicBool,
+}
+
+/// Reads that travel together.
+struct Party(Mutex<Together>);
+
+struct Together {
+    /// `None` once it was sent.
+    asked: Option<Asked>,
+    /// Of those who wait, by seat.
+    wakers: Vec<Waker>,
+    outcome: Option<Outcome>,
+}
+
+/// What they ask for.
+struct Asked {
+    /// An `MGET`, of so many keys.
+    keys: (Cmd, usize),
+    /// Whatever takes a command of its own.
+    others: Pipeline,
+}
+
+/// One caller's among those who wait, and among the replies.
+#[derive(Clone, Copy)]
+struct Seat {
+    at: usize,
+    place: Place,
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    Key(usize),
+    Other(usize),
+}
+
+enum Outcome {
+    /// By place. `None`: the server refused.
+    Replies {
+        keys: Option<Vec<Value>>,
+        others: Vec<Value>,
+    },
+    Failed(RedisError),
+    /// Nobody knows: they took too long, or the runtime is ending.
+    Lost,
+}
+
+impl Default for Gather {
+    fn default() -> Self {
+        Gather {
+            under_way: AtomicUsize::new(0),
+            open: Mutex::default(),
+            turns: Semaphore::new(WAKING),
+            is_refused: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Gather {
+    /// One read more. `None`: there are so many that it is to travel [`together`](Self::together) with others.
+    pub(super) fn enter(&self) -> Option<UnderWay<'_>> {
+        let few = self.under_way.fetch_add(1, Relaxed) < FEW;
+        few.then_some(UnderWay { gather: self, reads: 1 })
+    }
+
+    /// The reply to a read that has [entered](Self::enter). `None`: it is to be sent once more, by itself.
+    pub(super) fn together<'a>(
+        self: &'a Arc<Self>,
+        key: &'a Key,
+        connection: &'a MultiplexedConnection,
+        runtime: &'a Handle,
+        patience: Duration,
+    ) -> Gathered<'a> {
+        Gathered { gather: self, key, connection, runtime, patience, seat: None }
+    }
+
+    /// A seat among those who gather.
+    fn join(&self, key: &Key, waker: &Waker) -> (Arc<Party>, Seat) {
+        let mut open = lock(&self.open);
+        let party = Arc::clone(open.get_or_insert_with(|| {
+            let (asked, wakers) = (Some(Asked::default()), Vec::with_capacity(MOST));
+            Arc::new(Party(Mutex::new(Together { asked, wakers, outcome: None })))
+        }));
+        let seat = lock(&party.0).add(key, self.is_refused.load(Relaxed), waker);
+        if seat.at + 1 == MOST {
+            *open = None;
+        }
+        (party, seat)
+    }
+}
+
+/// A read that travels with others'.
+pub(super) struct Gathered<'a> {
+    gather: &'a Arc<Gather>,
+    key: &'a Key,
+    connection: &'a MultiplexedConnection,
+    runtime: &'a Handle,
+    patience: Duration,
+    seat: Option<(Arc<Party>, Seat)>,
+}
+
+impl Future for Gathered<'_> {
+    type Output = Option<RedisResult<Value>>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let read = self.get_mut();
+        if let Some((party, seat)) = &read.seat {
+            return party.poll(*seat, context.waker());
+        }
+        let (party, seat) = read.gather.join(read.key, context.waker());
+        let is_full = seat.at + 1 == MOST;
+        if seat.at == 0 || is_full {
+            let (gather, connection) = (Arc::clone(read.gather), read.connection.clone());
+            let company = Company { gather, party: Arc::clone(&party), connection, patience: read.patience };
+            company.start(read.runtime, is_full);
+        }
+        read.seat = Some((party, seat));
+        Poll::Pending
+    }
+}
+
+impl Default for Asked {
+    fn default() -> Self {
+        let mut keys = Cmd::with_capacity(MOST + 1, 64 * MOST);
+        keys.arg("MGET");
+        Asked { keys: (keys, 0), others: Pipeline::new() }
+    }
+}
+
+impl Asked {
+    fn add(&mut self, key: &Key, is_refused: bool) -> Place {
+        match key.address() {
+            Address::Key(key) if !is_refused => {
+                let (command, count) = &mut self.keys;
+                command.arg(key);
+                *count += 1;
+                Place::Key(*count - 1)
+            }
+            _ => {
+                self.others.add_command(commands::get(key));
+                Place::Other(self.others.len() - 1)
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.keys.1 + self.others.len()
+    }
+
+    async fn send(self, connection: &mut MultiplexedConnection, is_refused: &AtomicBool) -> Outcome {
+        let Asked { keys: (command, count), others: mut pipeline } = self;
+        if count > 0 {
+            pipeline.add_command(command);
+        }
+        let mut others = match connection.send_packed_commands(&pipeline, 0, pipeline.len()).await {
+            Ok(replies) => replies,
+            Err(error) => return Outcome::Failed(error),
+        };
+        let keys = if count > 0 { others.pop() } else { None };
+        let keys = match keys {
+            Some(Value::Array(values)) => Some(values),
+            Some(Value::ServerError(error)) => {
+                let fault = Fault::from(&error);
+                if fault.blame == Blame::Command || matches!(fault.error.kind(), ErrorKind::Auth | ErrorKind::Cluster) {
+                    is_refused.store(true, Relaxed);
+                }
+                None
+            }
+            _ => None,
+        };
+        Outcome::Replies { keys, others }
+    }
+}
+
+impl Together {
+    fn add(&mut self, key: &Key, is_refused: bool, waker: &Waker) -> Seat {
+        self.wakers.push(waker.clone());
+        let place = self.asked.get_or_insert_default().add(key, is_refused);
+        Seat { at: self.wakers.len() - 1, place }
+    }
+}
+
+impl Party {
+    fn poll(&self, seat: Seat, waker: &Waker) -> Poll<Option<RedisResult<Value>>> {
+        let mut together = lock(&self.0);
+        let replies = match &mut together.outcome {
+            None => {
+                if let Some(known) = together.wakers.get_mut(seat.at) {
+                    known.clone_from(waker);
+                }
+                return Poll::Pending;
+            }
+            Some(Outcome::Failed(error)) => return Poll::Ready(Some(Err(error.clone()))),
+            Some(Outcome::Lost) => return Poll::Ready(None),
+            Some(Outcome::Replies { keys, others }) => (keys, others),
+        };
+        let reply = match (seat.place, replies) {
+            (Place::Key(at), (keys, _)) => keys.as_mut().and_then(|keys| keys.get_mut(at)),
+            (Place::Other(at), (_, others)) => others.get_mut(at),
+        };
+        Poll::Ready(reply.map(|reply| Ok(std::mem::take(reply))))
+    }
+
+    /// Ends it, unless it has ended.
+    fn end(&self, outcome: Outcome) {
+        let mut together = lock(&self.0);
+        if together.outcome.is_some() {
+            return;
+        }
+        together.outcome = Some(outcome);
+        let wakers = std::mem::take(&mut together.wakers);
+        drop(together);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Those who gathered, and what it takes to send for them.
+struct Company {
+    gather: Arc<Gather>,
+    party: Arc<Party>,
+    connection: MultiplexedConnection,
+    patience: Duration,
+}
+
+impl Company {
+    fn start(self, runtime: &Handle, is_full: bool) {
+        if !is_full {
+            // A runtime of many threads begins with what was woken last.
+            let is_next = runtime.runtime_flavor() != RuntimeFlavor::CurrentThread;
+            runtime.spawn(self.wait_and_send(is_next));
+            return;
+        }
+        let mut sending = Box::pin(self.send());
+        // A first step at once: it sends, while the others still run.
+        if step(sending.as_mut()).is_pending() {
+            runtime.spawn(sending);
+        }
+    }
+
+    /// Sends for all who have joined, once the tasks that are ready have run. `is_next`: it would run
+    /// before those.
+    async fn wait_and_send(self, is_next: bool) {
+        if is_next {
+            yield_now().await;
+        }
+        self.send().await;
+    }
+
+    /// Sends for all who have joined, unless that was done when they were as many as may be.
+    async fn send(mut self) {
+        let Some(asked) = self.close() else { return };
+        let sending = Sending::new(&self.gather, &self.party, &asked);
+        let sent = asked.send(&mut self.connection, &self.gather.is_refused);
+        // Each of them has a deadline of its own, which is not much later.
+        let Ok(outcome) = tokio::time::timeout(self.patience, sent).await else { return };
+        // The semaphore is never closed.
+        let _turn = self.gather.turns.acquire().await;
+        self.party.end(outcome);
+        drop(sending);
+        // They run now.
+        yield_now().await;
+    }
+
+    /// Nobody joins any more. What is to be sent, unless it was before.
+    fn close(&self) -> Option<Asked> {
+        let mut open = lock(&self.gather.open);
+        if open.as_ref().is_some_and(|open| Arc::ptr_eq(open, &self.party)) {
+            *open = None;
+        }
+        drop(open);
+        lock(&self.party.0).asked.take()
+    }
+}
+
+impl Drop for Company {
+    fn drop(&mut self) {
+        // The runtime is ending, and drops its tasks.
+        if let Some(asked) = self.close() {
+            drop(Sending::new(&self.gather, &self.party, &asked));
+        }
+    }
+}
+
+/// What was taken to be sent. In the end, those who have no reply send their own.
+struct Sending<'a> {
+    _under_way: UnderWay<'a>,
+    party: &'a Party,
+}
+
+impl<'a> Sending<'a> {
+    fn new(gather: &'a Gather, party: &'a Party, asked: &Asked) -> Self {
+        Sending { _under_way: UnderWay { gather, reads: asked.len() }, party }
+    }
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.party.end(Outcome::Lost);
+    }
+}
+
+/// Reads that wait for their replies.
+pub(super) struct UnderWay<'a> {
+    gather: &'a Gather,
+    reads: usize,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.gather.under_way.fetch_sub(self.reads, Relaxed);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic while a lock is held leaves nothing half done.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,214 @@
+//! A connection, and what one exchange has of it.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use redis::{RedisResult, Value};
+use tokio::runtime::{Handle, Id};
+use tokio::time::Sleep;
+
+use super::super::breaker::Epoch;
+use super::super::commands;
+use super::super::transport::{Features, HALF_OPEN, Load, Reply, Request};
+use super::gather::Gather;
+use crate::key::Key;
+
+/// Places for spare lanes, to share the threads among.
+const SHARDS: usize = 16;
+
+/// So many spare lanes are kept in each.
+const SPARE: usize = 128;
+
+/// What a connection carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    Small,
+    /// What small ones would wait for.
+    Large,
+}
+
+impl Line {
+    pub(super) fn of(load: Load) -> Line {
+        if load.is_large { Line::Large } else { Line::Small }
+    }
+}
+
+pub(super) struct Connection {
+    pub(super) line: Line,
+    pub(super) multiplexed: MultiplexedConnection,
+    pub(super) features: Features,
+    /// When it was made.
+    pub(super) epoch: Epoch,
+    /// The runtime that drives it.
+    pub(super) runtime: Handle,
+    /// Time-outs in a row.
+    timeouts: AtomicU32,
+    /// Not to be used any more.
+    spoilt: AtomicBool,
+    gather: Arc<Gather>,
+}
+
+impl Connection {
+    pub(super) fn new(
+        line: Line,
+        multiplexed: MultiplexedConnection,
+        features: Features,
+        epoch: Epoch,
+        runtime: Handle,
+    ) -> Connection {
+        let (timeouts, spoilt, gather) = (AtomicU32::new(0), AtomicBool::new(false), Arc::default());
+        Connection { line, multiplexed, features, epoch, runtime, timeouts, spoilt, gather }
+    }
+
+    /// Nobody is to use it any more.
+    pub(super) fn spoil(&self) {
+        self.spoilt.store(true, Relaxed);
+    }
+
+    /// An exchange had no reply in time. True if there were so many that the other end must be gone.
+    pub(super) fn timed_out(&self) -> bool {
+        self.timeouts.fetch_add(1, Relaxed) + 1 >= HALF_OPEN
+    }
+
+    pub(super) fn answered(&self) {
+        if self.timeouts.load(Relaxed) != 0 {
+            self.timeouts.store(0, Relaxed);
+        }
+    }
+}
+
+/// One exchange's share in a connection. To take a spare one is cheaper than to make one. Boxed, as it
+/// moves from hand to hand.
+pub(super) struct Lane(Box<Share>);
+
+struct Share {
+    connection: Arc<Connection>,
+    multiplexed: MultiplexedConnection,
+    /// Kept, because to move a timer's time on is cheaper than to enter one and to take it away.
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Lane {
+    /// To be called in the connection's runtime.
+    pub(super) fn of(connection: Arc<Connection>) -> Lane {
+        let timer = Box::pin(tokio::time::sleep(Duration::ZERO));
+        Lane(Box::new(Share { multiplexed: connection.multiplexed.clone(), connection, timer }))
+    }
+
+    pub(super) fn connection(&self) -> &Arc<Connection> {
+        &self.0.connection
+    }
+
+    /// Sends, and waits for the reply. `None`: there was none in time.
+    pub(super) async fn carry(&mut self, request: &Request, by: Instant) -> Option<RedisResult<Reply>> {
+        let Share { multiplexed, timer, .. } = &mut *self.0;
+        within(timer, by, pin!(send(multiplexed, request))).await
+    }
+
+    /// As [`carry`](Self::carry), of the command that reads a slot: it may travel with others'. Those
+    /// are given up after `patience`.
+    pub(super) async fn read(&mut self, key: &Key, by: Instant, patience: Duration) -> Option<RedisResult<Value>> {
+        let Share { connection, multiplexed, timer } = &mut *self.0;
+        let Connection { line, gather, runtime, .. } = &**connection;
+        let mut under_way = None;
+        if *line == Line::Small {
+            under_way = gather.enter();
+            if under_way.is_none() {
+                let together = pin!(gather.together(key, multiplexed, runtime, patience));
+                if let Some(reply) = within(timer, by, together).await? {
+                    return Some(reply);
+                }
+            }
+        }
+        let command = commands::get(key);
+        // Boxed: an allocation costs less than to move a large future through all the layers above.
+        let mut sent = Box::pin(multiplexed.send_packed_command(&command));
+        let reply = within(timer, by, sent.as_mut()).await;
+        drop(under_way);
+        reply
+    }
+}
+
+/// What the future gives, if it does in time.
+async fn within<F: Future>(timer: &mut Pin<Box<Sleep>>, by: Instant, mut future: Pin<&mut F>) -> Option<F::Output> {
+    let mut is_set = false;
+    poll_fn(|context| {
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        if !std::mem::replace(&mut is_set, true) {
+            timer.as_mut().reset(by.into());
+        }
+        timer.as_mut().poll(context).map(|()| None)
+    })
+    .await
+}
+
+async fn send(connection: &mut MultiplexedConnection, request: &Request) -> RedisResult<Reply> {
+    // Boxed, see above.
+    Ok(match request {
+        Request::One(command) | Request::OneOnce(command) => {
+            Reply::One(Box::pin(connection.send_packed_command(command)).await?)
+        }
+        Request::Many(pipeline) | Request::ManyOnce(pipeline) => {
+            let sent = Instant::now();
+            let values = Box::pin(connection.send_packed_commands(pipeline, 0, pipeline.len())).await?;
+            Reply::Many { values, sent }
+        }
+    })
+}
+
+/// Lanes that nobody uses now.
+#[derive(Default)]
+pub(super) struct Spare([Shard; SHARDS]);
+
+/// On a cache line of their own: what every hit touches must not be shared between processors.
+#[derive(Default)]
+#[repr(align(128))]
+struct Shard(Mutex<Vec<Lane>>);
+
+impl Spare {
+    /// This thread's share.
+    fn shard(&self) -> &Shard {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static SHARD: usize = THREADS.fetch_add(1, Relaxed) % SHARDS;
+        }
+        // A thread that is ending has none of its own.
+        &self.0[SHARD.try_with(|shard| *shard).unwrap_or(0)]
+    }
+
+    pub(super) fn take(&self, runtime: Id, line: Line, epoch: Epoch) -> Option<Lane> {
+        let mut lanes = self.shard().lanes();
+        let is_apt = |lane: &Lane| lane.connection().line == line && lane.connection().runtime.id() == runtime;
+        let at = lanes.iter().rposition(is_apt)?;
+        let lane = lanes.swap_remove(at);
+        (lane.connection().epoch == epoch).then_some(lane)
+    }
+
+    pub(super) fn give_back(&self, lane: Lane) {
+        let mut lanes = self.shard().lanes();
+        // Under the lock: whoever spoils a connection looks for its lanes afterwards.
+        if lanes.len() < SPARE && !lane.connection().spoilt.load(Relaxed) {
+            lanes.push(lane);
+        }
+    }
+
+    pub(super) fn purge(&self, gone: impl Fn(&Connection) -> bool) {
+        for shard in &self.0 {
+            let purged: Vec<Lane> = shard.lanes().extract_if(.., |lane| gone(lane.connection())).collect();
+            drop(purged);
+        }
+    }
+}
+
+impl Shard {
+    fn lanes(&self) -> MutexGuard<'_, Vec<Lane>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
