@@ -156,29 +156,33 @@ fn allocations_of_a_miss() {
     let cache = cache(&server.url());
     let mut ids = 1_000..;
     let mut id = || ids.next().unwrap();
-    // After a hit, which is taken off.
-    run(&runtime, user(&cache, 1));
-    user_blocking(&cache, 1);
-    run(&runtime, grouped(&cache, 1, 1));
+    // After hits, which are taken off.
+    const HITS: u64 = 3;
+    let with_hits = |hit: &dyn Fn(), miss: &mut dyn FnMut()| {
+        allocations(|| {
+            (0..HITS).for_each(|_| hit());
+            miss();
+        })
+    };
     let hits = [
         allocations(|| drop(run(&runtime, user(&cache, 1)))),
         allocations(|| drop(user_blocking(&cache, 1))),
         allocations(|| drop(run(&runtime, grouped(&cache, 1, 1)))),
     ];
     assert_costs! {
-        "async": 32, allocations(|| {
-            run(&runtime, user(&cache, 1));
-            run(&runtime, user(&cache, id()));
-        }) - hits[0];
-        "plain": 28, allocations(|| {
-            user_blocking(&cache, 1);
-            user_blocking(&cache, id());
-        }) - hits[1];
+        "async": 32, with_hits(
+            &|| drop(run(&runtime, user(&cache, 1))),
+            &mut || drop(run(&runtime, user(&cache, id()))),
+        ) - HITS * hits[0];
+        "plain": 28, with_hits(
+            &|| drop(user_blocking(&cache, 1)),
+            &mut || drop(user_blocking(&cache, id())),
+        ) - HITS * hits[1];
         "with a tag": 56, allocations(|| drop(run(&runtime, tagged(&cache, 1, id()))));
-        "in a group": 41, allocations(|| {
-            run(&runtime, grouped(&cache, 1, 1));
-            run(&runtime, grouped(&cache, 1, id()));
-        }) - hits[2];
+        "in a group": 41, with_hits(
+            &|| drop(run(&runtime, grouped(&cache, 1, 1))),
+            &mut || drop(run(&runtime, grouped(&cache, 1, id()))),
+        ) - HITS * hits[2];
         "async, after misses": 26, allocations(|| drop(run(&runtime, user(&cache, id()))));
         "plain, after misses": 24, allocations(|| drop(user_blocking(&cache, id())));
         "in a group, after misses": 33, allocations(|| drop(run(&runtime, grouped(&cache, 1, id()))));
@@ -275,14 +279,18 @@ fn commands_on_the_wire() {
         "hit in a group": "HMGET", commands(&server, || drop(run(&runtime, grouped(&cache, 1, 1))));
         "batch of misses": batch_of_misses, commands(&server, || drop(run(&runtime, users(&cache, &ids))));
         "batch of hits": "MGET", commands(&server, || drop(run(&runtime, users(&cache, &ids))));
-        "misses after a hit": misses, commands(&server, || (10..14).for_each(|id| drop(run(&runtime, user(&cache, id)))));
+        "hits": "4 GET", commands(&server, || (0..4).for_each(|_| drop(run(&runtime, user(&cache, 1)))));
+        "misses after hits": misses, commands(&server, || (10..14).for_each(|id| drop(run(&runtime, user(&cache, id)))));
         "miss after misses": expected_miss, commands(&server, || drop(run(&runtime, user(&cache, 14))));
         "the same, plain": expected_miss, {
             (10..14).for_each(|id| drop(user_blocking(&cache, 100 + id)));
             commands(&server, || drop(user_blocking(&cache, 114)))
         };
         "hit after misses": look, commands(&server, || drop(run(&runtime, user(&cache, 14))));
-        "hit after a hit": "GET", commands(&server, || drop(run(&runtime, user(&cache, 14))));
+        "hit after hits": "GET", {
+            (0..4).for_each(|_| drop(run(&runtime, user(&cache, 14))));
+            commands(&server, || drop(run(&runtime, user(&cache, 14))))
+        };
     }
 }
 

@@ -1,4 +1,4 @@
-//! A function whose last calls all found nothing asks for the lease with its first look. What that look
+//! A function whose last calls often found nothing asks for the lease with its first look. What that look
 //! finds instead counts as what a `GET` would have found.
 
 mod support;

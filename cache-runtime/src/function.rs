@@ -46,7 +46,7 @@ pub struct Function {
     identity: Identity,
     refusal: Option<String>,
     told: AtomicU8,
-    /// How many of its last calls found their slots empty, up to [`EXPECTED`](Self::EXPECTED).
+    /// How often its last calls found their slots empty, up to [`CERTAIN`](Self::CERTAIN).
     empty: AtomicU8,
 }
 
@@ -105,8 +105,14 @@ impl Function {
         self.refusal.as_deref()
     }
 
-    /// After so many empty slots in a row the next one is expected to be empty too.
-    const EXPECTED: u8 = 4;
+    /// What an empty slot adds to [`empty`](Self::empty), where anything else takes one away: the next slot is expected
+    /// to be empty where a third of the last ones were. A lease that is asked for in vain costs little beside the
+    /// round trip that it saves otherwise.
+    const WEIGHT: u8 = 2;
+    /// From here on an empty slot is expected.
+    const EXPECTED: u8 = 8;
+    /// The most: after so many calls that find something, less is expected.
+    const CERTAIN: u8 = 12;
 
     /// Whether the next call is likely to find nothing.
     pub(crate) fn expects_nothing(&self) -> bool {
@@ -116,15 +122,16 @@ impl Function {
     /// A call found an empty slot. Calls that tell this at the same time may lose one of them.
     pub(crate) fn found_nothing(&self) {
         let empty = self.empty.load(Ordering::Relaxed);
-        if empty < Self::EXPECTED {
-            self.empty.store(empty + 1, Ordering::Relaxed);
+        if empty < Self::CERTAIN {
+            self.empty.store((empty + Self::WEIGHT).min(Self::CERTAIN), Ordering::Relaxed);
         }
     }
 
-    /// A call found a value, or a lease. Hits only read here: processors do not contend for it.
+    /// A call found a value, or a lease. Where all do, they only read here: processors do not contend for it.
     pub(crate) fn found_something(&self) {
-        if self.empty.load(Ordering::Relaxed) != 0 {
-            self.empty.store(0, Ordering::Relaxed);
+        let empty = self.empty.load(Ordering::Relaxed);
+        if empty != 0 {
+            self.empty.store(empty - 1, Ordering::Relaxed);
         }
     }
 

@@ -99,7 +99,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// Whether to ask for the lease at once, which tells what the slot holds if it is not empty:
-    /// where the function's last calls found nothing, this saves each miss a round trip. To look and to
+    /// where the function's last calls often found nothing, this saves each miss a round trip. To look and to
     /// take in one step is to do one after the other with nothing in between.
     fn may_take_first(&self, terms: &Terms, key: &Key) -> bool {
         // Who finds an old value this way would not refresh it.

@@ -17,7 +17,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, Pipeline, RedisError, RedisResult, Value};
+use redis::{Arg, Cmd, Pipeline, RedisError, RedisResult, Value};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 
@@ -27,9 +27,11 @@ use crate::error::ErrorKind;
 use crate::key::{Address, Key};
 use crate::once::{step, yield_now};
 
-/// With so many reads under way, the next ones gather. Among fewer, it costs more than it saves: a
-/// task more, and a write to the socket for what would have gone with the others'.
+/// With so many reads under way, the next ones gather, and all that come after them, until they are few.
 const FEW: usize = 4;
+
+/// Among so few, gathering costs more than it saves: a task more.
+const TOO_FEW: usize = 2;
 
 /// So many reads gather at most: by then, what they share costs each of them little, and none waits
 /// for more replies than these.
@@ -43,6 +45,9 @@ const WAKING: usize = 2;
 pub(super) struct Gather {
     /// Reads that were asked for and have no reply.
     under_way: AtomicUsize,
+    /// Whether the next one gathers. Not what is under way alone decides: if each time the first ones went
+    /// by themselves, the others would be a second wave behind them.
+    is_on: AtomicBool,
     /// What may still be joined.
     open: Mutex<Option<Arc<Party>>>,
     /// [`WAKING`].
@@ -64,7 +69,7 @@ struct Together {
 
 /// What they ask for.
 struct Asked {
-    /// An `MGET`, of so many keys.
+    /// `MGET`, of so many keys.
     keys: (Cmd, usize),
     /// Whatever takes a command of its own.
     others: Pipeline,
@@ -98,6 +103,7 @@ impl Default for Gather {
     fn default() -> Self {
         Gather {
             under_way: AtomicUsize::new(0),
+            is_on: AtomicBool::new(false),
             open: Mutex::default(),
             turns: Semaphore::new(WAKING),
             is_refused: AtomicBool::new(false),
@@ -106,10 +112,24 @@ impl Default for Gather {
 }
 
 impl Gather {
-    /// One read more. `None`: there are so many that it is to travel [`together`](Self::together) with others.
+    /// One read more. `None`: it is to travel [`together`](Self::together) with others.
     pub(super) fn enter(&self) -> Option<UnderWay<'_>> {
-        let few = self.under_way.fetch_add(1, Relaxed) < FEW;
-        few.then_some(UnderWay { gather: self, reads: 1 })
+        let under_way = self.under_way.fetch_add(1, Relaxed);
+        if self.is_on.load(Relaxed) {
+            return None;
+        }
+        if under_way >= FEW {
+            self.is_on.store(true, Relaxed);
+            return None;
+        }
+        Some(UnderWay { gather: self, reads: 1 })
+    }
+
+    /// So many met.
+    fn met(&self, reads: usize) {
+        if reads <= TOO_FEW && self.under_way.load(Relaxed) <= reads {
+            self.is_on.store(false, Relaxed);
+        }
     }
 
     /// The reply to a read that has [entered](Self::enter). `None`: it is to be sent once more, by itself.
@@ -196,19 +216,33 @@ impl Asked {
         self.keys.1 + self.others.len()
     }
 
-    async fn send(self, connection: &mut MultiplexedConnection, is_refused: &AtomicBool) -> Outcome {
+    /// The commands, the one of the keys last.
+    fn pipeline(self) -> Pipeline {
         let Asked { keys: (command, count), others: mut pipeline } = self;
-        if count > 0 {
-            pipeline.add_command(command);
+        let mut keys = command.args_iter().skip(1);
+        match (count, keys.next()) {
+            (0, _) => {}
+            // One that met nobody.
+            (1, Some(Arg::Simple(key))) => _ = pipeline.cmd("GET").arg(key),
+            _ => {
+                drop(keys);
+                pipeline.add_command(command);
+            }
         }
+        pipeline
+    }
+
+    async fn send(self, connection: &mut MultiplexedConnection, is_refused: &AtomicBool) -> Outcome {
+        let count = self.keys.1;
+        let pipeline = self.pipeline();
         let mut others = match connection.send_packed_commands(&pipeline, 0, pipeline.len()).await {
             Ok(replies) => replies,
             Err(error) => return Outcome::Failed(error),
         };
-        let keys = if count > 0 { others.pop() } else { None };
-        let keys = match keys {
-            Some(Value::Array(values)) => Some(values),
-            Some(Value::ServerError(error)) => {
+        let keys = match (count, if count > 0 { others.pop() } else { None }) {
+            (1, reply) => reply.map(|reply| vec![reply]),
+            (_, Some(Value::Array(values))) => Some(values),
+            (_, Some(Value::ServerError(error))) => {
                 let fault = Fault::from(&error);
                 if fault.blame == Blame::Command || matches!(fault.error.kind(), ErrorKind::Auth | ErrorKind::Cluster) {
                     is_refused.store(true, Relaxed);
@@ -298,6 +332,7 @@ impl Company {
     /// Sends for all who have joined, unless that was done when they were as many as may be.
     async fn send(mut self) {
         let Some(asked) = self.close() else { return };
+        self.gather.met(asked.len());
         let sending = Sending::new(&self.gather, &self.party, &asked);
         let sent = asked.send(&mut self.connection, &self.gather.is_refused);
         // Each of them has a deadline of its own, which is not much later.
