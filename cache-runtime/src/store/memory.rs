@@ -109,20 +109,25 @@ impl MemoryStore {
         result
     }
 
-    /// The stamp of a tag, if it has one.
-    fn stamp_of(&self, tag: &str) -> Option<Bytes> {
-        self.update(tag, |slot| {
-            let stamp = slot.map(|slot| {
-                slot.read = true;
-                slot.bytes.clone()
-            });
-            (stamp, Update::Keep)
-        })
+    /// The bytes of a living slot, which count as read. `soon` is a time not long from now: what lives until
+    /// then lives now, and mostly the clock need not be read.
+    fn living(&self, key: &str, soon: u64) -> Option<Bytes> {
+        let mut shard = self.lock(self.shard_index(key));
+        let slot = shard.slots.get_mut(key)?;
+        if slot.expires_at <= soon && slot.expires_at <= self.now() {
+            return None;
+        }
+        slot.read = true;
+        Some(slot.bytes.clone())
     }
 
-    fn seal_of<'a>(&self, tags: impl Iterator<Item = &'a str>) -> Option<Seal> {
-        let stamped: Vec<_> = tags.map(|tag| Some((tag, self.stamp_of(tag)?))).collect::<Option<_>>()?;
-        Some(Seal::of(stamped.iter().map(|(tag, stamp)| (*tag, &**stamp))))
+    /// Of tags by the keys of their stamps.
+    fn seal_of(&self, tags: &[String], soon: u64) -> Option<Seal> {
+        if tags.is_empty() {
+            return Some(Seal::default());
+        }
+        let stamped: Option<Vec<_>> = tags.iter().map(|tag| Some((tag.as_str(), self.living(tag, soon)?))).collect();
+        Some(Seal::of(stamped?.iter().map(|(tag, stamp)| (*tag, &**stamp))))
     }
 
     /// Sees to it that the stamps live as long as an entry under them.
@@ -306,17 +311,11 @@ fn lease_update(lease: &Lease) -> Update {
 
 /// Every operation is done when it returns: its future is ready, as the blocking face needs.
 impl Store for MemoryStore {
-    fn read(&self, key: &Key, _: Instant) -> impl Future<Output = Result<Read, Error>> + Send {
-        let bytes = self.update(key.as_str(), |slot| {
-            let bytes = slot.map(|slot| {
-                slot.read = true;
-                slot.bytes.clone()
-            });
-            (bytes, Update::Keep)
-        });
-        let seal = self.seal_of(key.tags().iter().map(String::as_str));
-        let own_tags = own_tags(key, bytes.as_deref().unwrap_or_default());
-        let own_seal = self.seal_of(own_tags.iter().map(String::as_str));
+    fn read(&self, key: &Key, by: Instant) -> impl Future<Output = Result<Read, Error>> + Send {
+        let soon = self.at(by);
+        let bytes = self.living(key.as_str(), soon);
+        let seal = self.seal_of(key.tags(), soon);
+        let own_seal = self.seal_of(&own_tags(key, bytes.as_deref().unwrap_or_default()), soon);
         ready(Ok(Read { bytes, seal, own_seal }))
     }
 
@@ -445,9 +444,9 @@ impl Store for MemoryStore {
     }
 
     async fn read_many(&self, keys: &[&Key]) -> Vec<Result<Read, Error>> {
-        let mut reads = Vec::with_capacity(keys.len());
+        let (now, mut reads) = (Instant::now(), Vec::with_capacity(keys.len()));
         for key in keys {
-            reads.push(self.read(key, self.started).await);
+            reads.push(self.read(key, now).await);
         }
         reads
     }

@@ -159,7 +159,11 @@ fn configured(stream: TcpStream, settings: &TcpSettings) -> io::Result<TcpStream
 
 /// The time until the deadline, which is not over.
 fn left(by: Instant) -> Result<Duration, Fault> {
-    let left = by.saturating_duration_since(Instant::now());
+    left_at(Instant::now(), by)
+}
+
+fn left_at(now: Instant, by: Instant) -> Result<Duration, Fault> {
+    let left = by.saturating_duration_since(now);
     if left.is_zero() {
         return Err(Fault::new(ErrorKind::Timeout, Blame::Wait, "the deadline passed"));
     }
@@ -227,7 +231,7 @@ impl Timed {
     fn until(&mut self, by: Instant) -> Result<(), Fault> {
         self.by = by;
         self.set_at = Instant::now();
-        let left = left(by)?;
+        let left = left_at(self.set_at, by)?;
         self.limit(left)?;
         self.fresh = true;
         Ok(())
