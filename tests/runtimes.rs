@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock, mpsc};
 use std::thread;
 
 use redis_cached::{Cache, ErrorKind, redis_cached};
-use support::{PATIENCE, Server, in_time};
+use support::{PATIENCE, Server, in_time, polled};
 
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
 static CACHE: LazyLock<Cache> = LazyLock::new(|| Cache::builder(&SERVER.url()).unwrap().build());
@@ -52,6 +52,28 @@ fn runtimes_at_the_same_time() {
             });
         }
     });
+}
+
+/// Its connection belongs to the runtime in which it began; nothing else of the other one stays behind.
+#[test]
+fn a_call_may_begin_in_one_runtime_and_end_in_another() {
+    #[redis_cached(cache = cache, skip(cache))]
+    async fn half(cache: &Cache, n: u64) -> u64 {
+        n / 2
+    }
+    let cache = Cache::builder(&SERVER.url()).unwrap().timeout(PATIENCE).build();
+    // Its connections go on while nobody waits in it.
+    let first = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let mut call = Box::pin(half(&cache, 8));
+    assert!(first.block_on(polled(1, call.as_mut())).is_none());
+    let other = runtime();
+    assert_eq!(other.block_on(call), 4);
+    drop(other);
+    for _ in 0..3 {
+        assert_eq!(first.block_on(half(&cache, 8)), 4);
+    }
+    let stats = cache.stats();
+    assert_eq!((stats.misses, stats.hits, stats.bypasses), (1, 3, 0), "{stats:?}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::cache::count;
 use crate::envelope::{self, Seal};
 use crate::error::{Error, ErrorKind};
 use crate::flight::{Leader, Patience};
-use crate::function::{Plan, SingleFlight, Terms};
+use crate::function::{Function, Plan, SingleFlight, Terms};
 use crate::key::Key;
 use crate::sharing::{Accepts, Errors, Shared};
 use crate::store::{Acquired, Marked, Over, Read, Store};
@@ -74,9 +74,17 @@ struct Search {
     is_looking: bool,
     /// The store cannot be asked.
     is_away: bool,
+    /// The function knows what the call found: its first look counts.
+    is_told: bool,
 }
 
 impl Search {
+    fn tell(&mut self, function: &Function, found: impl FnOnce(&Function)) {
+        if !std::mem::replace(&mut self.is_told, true) {
+            found(function);
+        }
+    }
+
     fn looks(&mut self) -> bool {
         std::mem::take(&mut self.is_looking) || self.patience.take_look()
     }
@@ -111,6 +119,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             // What asks for the lease looks.
             is_looking: is_skipped,
             is_away: false,
+            is_told: false,
         };
         let served = |counter, value| {
             count(counter);
@@ -220,7 +229,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                         match taken {
                             (Acquired::Taken, leased) => {
                                 if matches!(over, Over::Nothing) {
-                                    terms.function.found_nothing();
+                                    search.tell(terms.function, Function::found_nothing);
                                 }
                                 return Ok(Turn::Compute(Runs::All(leased)));
                             }
@@ -234,7 +243,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                         }
                     }
                     Missing::Leased(token) => {
-                        terms.function.found_something();
+                        search.tell(terms.function, Function::found_something);
                         token
                     }
                     Missing::Fallback(old) if old.refresh.is_pausing => return Ok(Turn::Paused(old)),
@@ -278,7 +287,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                     Followed::Away(error) => return Err(error),
                 }
             };
-            terms.function.found_something();
+            search.tell(terms.function, Function::found_something);
             search.seal = found.seal;
             match self.sight(terms, key, found, Clock::By(search.by)) {
                 Sight::Value(seen) => return Ok(Turn::Found(seen)),

@@ -94,9 +94,9 @@ struct Share {
 }
 
 impl Lane {
-    /// To be called in the connection's runtime.
     pub(super) fn of(connection: Arc<Connection>) -> Lane {
-        let timer = Box::pin(tokio::time::sleep(Duration::ZERO));
+        // The timer is of the connection's runtime, whatever polls this call.
+        let timer = in_runtime(&connection.runtime, || Box::pin(tokio::time::sleep(Duration::ZERO)));
         Lane(Box::new(Share { multiplexed: connection.multiplexed.clone(), connection, timer }))
     }
 
@@ -132,6 +132,12 @@ impl Lane {
         drop(under_way);
         reply
     }
+}
+
+/// What makes a timer makes it in the runtime that it runs in.
+pub(super) fn in_runtime<T>(runtime: &Handle, make: impl FnOnce() -> T) -> T {
+    let _entered = runtime.enter();
+    make()
 }
 
 /// What the future gives, if it does in time.

@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::AbortHandle;
 use tokio::time::timeout_at;
 
-use self::lane::{Connection, Lane, Line, Spare};
+use self::lane::{Connection, Lane, Line, Spare, in_runtime};
 use super::breaker::Epoch;
 use super::fault::{Blame, Fault};
 use super::transport::{
@@ -199,7 +199,8 @@ impl Tokio {
             let (lane, is_used) = match start {
                 Start::Lane(lane) => (lane, true),
                 Start::Link(link) => {
-                    let lane = timeout_at(by.into(), self.lane(&link, Line::of(load), epoch)).await;
+                    let lane = self.lane(&link, Line::of(load), epoch);
+                    let lane = in_runtime(&link.handle, || timeout_at(by.into(), lane)).await;
                     lane.unwrap_or_else(|_| Err(Fault::hung()))?
                 }
             };
@@ -207,19 +208,24 @@ impl Tokio {
             // Before the bytes exist.
             let room = match load.sent {
                 0..=SMALL => None,
-                size => timeout_at(by.into(), link.room(size)).await.map_err(|_| no_room())?,
+                size => {
+                    let room = in_runtime(&link.handle, || timeout_at(by.into(), link.room(size)));
+                    room.await.map_err(|_| no_room())?
+                }
             };
             let outcome = self.over(lane, is_used, build, read, by).await;
             drop(room);
             match outcome {
-                Err(fault) if fault.blame == Blame::Closed && is_used && !was_closed => was_closed = true,
-                outcome => return outcome,
+                Err((fault, Some(link))) if fault.blame == Blame::Closed && is_used && !was_closed => {
+                    was_closed = true;
+                    start = Start::Link(link);
+                }
+                outcome => return outcome.map_err(|(fault, _)| fault),
             }
-            start = Start::Link(link);
         }
     }
 
-    /// One attempt.
+    /// One attempt. Where the connection must not be used again, with what its runtime has else.
     async fn over<R: Send>(
         &self,
         mut lane: Lane,
@@ -227,13 +233,13 @@ impl Tokio {
         build: &(impl Fn(Features) -> Request + Send + Sync),
         read: &(impl Fn(Reply) -> Result<R, Fault> + Send + Sync),
         by: Instant,
-    ) -> Result<R, Fault> {
+    ) -> Result<R, (Fault, Option<Arc<Link>>)> {
         let request = build(self.shared.allowed(lane.connection().features));
         let reply = lane.carry(&request, by).await;
         let outcome = self.finished(lane, reply, read);
         match outcome {
-            Err(fault) if fault.blame == Blame::Closed && is_used && !request.may_be_repeated() => {
-                Err(Fault { blame: Blame::Dropped, ..fault })
+            Err((fault, link)) if fault.blame == Blame::Closed && is_used && !request.may_be_repeated() => {
+                Err((Fault { blame: Blame::Dropped, ..fault }, link))
             }
             outcome => outcome,
         }
@@ -245,24 +251,21 @@ impl Tokio {
         lane: Lane,
         reply: Option<redis::RedisResult<S>>,
         read: impl FnOnce(S) -> Result<R, Fault>,
-    ) -> Result<R, Fault> {
-        let outcome = match reply {
-            Some(reply) => reply.map_err(Fault::from).and_then(read),
-            None => {
-                if lane.connection().timed_out() {
-                    self.links.discard(lane.connection());
-                }
-                return Err(Fault::hung());
+    ) -> Result<R, (Fault, Option<Arc<Link>>)> {
+        let Some(reply) = reply else {
+            if lane.connection().timed_out() {
+                self.links.discard(lane.connection());
             }
+            return Err((Fault::hung(), None));
         };
-        match &outcome {
-            Err(fault) if fault.spoils_connection() => self.links.discard(lane.connection()),
-            _ => {
+        match reply.map_err(Fault::from).and_then(read) {
+            Err(fault) if fault.spoils_connection() => Err((fault, self.links.discard(lane.connection()))),
+            outcome => {
                 lane.connection().answered();
                 self.links.spare.give_back(lane);
+                outcome.map_err(|fault| (fault, None))
             }
         }
-        outcome
     }
 }
 
@@ -278,11 +281,11 @@ impl Transport for Tokio {
         // Boxed, as all that is rare: each exchange carries its futures along.
         match self.start(Line::of(load), epoch)? {
             Start::Lane(lane) if load.sent <= SMALL => match self.over(lane, true, &build, &read, by).await {
-                Err(fault) if fault.blame == Blame::Closed => {
-                    let start = Start::Link(self.link(current()?)?);
+                Err((fault, Some(link))) if fault.blame == Blame::Closed => {
+                    let start = Start::Link(link);
                     Box::pin(self.exchange_at_length(start, true, (epoch, load), &build, &read, by)).await
                 }
-                outcome => outcome,
+                outcome => outcome.map_err(|(fault, _)| fault),
             },
             start => Box::pin(self.exchange_at_length(start, false, (epoch, load), &build, &read, by)).await,
         }
@@ -299,8 +302,8 @@ impl Transport for Tokio {
             Start::Lane(mut lane) => {
                 let reply = lane.read(key, by, self.shared.timeout).await;
                 match self.finished(lane, reply, |reply| read(checked(reply)?)) {
-                    Err(fault) if fault.blame == Blame::Closed => (Start::Link(self.link(current()?)?), true),
-                    outcome => return outcome,
+                    Err((fault, Some(link))) if fault.blame == Blame::Closed => (Start::Link(link), true),
+                    outcome => return outcome.map_err(|(fault, _)| fault),
                 }
             }
             start => (start, false),
@@ -347,14 +350,14 @@ impl Transport for Tokio {
 }
 
 impl Links {
-    /// Sees to it that nobody uses the connection again.
-    fn discard(&self, connection: &Arc<Connection>) {
+    /// Sees to it that nobody uses the connection again. What its runtime has, unless that ended.
+    fn discard(&self, connection: &Arc<Connection>) -> Option<Arc<Link>> {
         connection.spoil();
         let runtime = connection.runtime.id();
         let links = self.all.read().unwrap_or_else(PoisonError::into_inner);
         let link = links.iter().find(|link| link.runtime == runtime).map(Arc::clone);
         drop(links);
-        if let Some(link) = link {
+        if let Some(link) = &link {
             let mut slot = link.slot(connection.line);
             let is_there = matches!(&*slot, Slot::Ready(ready) if Arc::ptr_eq(ready, connection));
             let discarded = is_there.then(|| std::mem::replace(&mut *slot, Slot::Empty));
@@ -362,6 +365,7 @@ impl Links {
             drop(discarded);
         }
         self.spare.purge(|other| std::ptr::eq(other, &**connection));
+        link
     }
 }
 
@@ -407,6 +411,12 @@ impl Drop for Leave {
             let left = all.iter().position(|link| Arc::ptr_eq(&link.over, &self.over)).map(|at| all.swap_remove(at));
             drop(all);
             if let Some(link) = left {
+                // Another thread of the runtime may be giving a lane back now.
+                for slot in [Line::Small, Line::Large].map(|line| link.slot(line)) {
+                    if let Slot::Ready(connection) = &*slot {
+                        connection.spoil();
+                    }
+                }
                 links.spare.purge(|connection| connection.runtime.id() == link.runtime);
             }
         }
