@@ -3,7 +3,7 @@
 mod support;
 
 use redis_cached::{Cache, ErrorKind, redis_cached};
-use support::{PATIENCE, Server, polled};
+use support::{PATIENCE, Server, in_time, polled};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinSet;
 
@@ -78,9 +78,11 @@ async fn each_call_gets_its_own_value() {
     calls.join_all().await;
     let now = cache.stats();
     assert_eq!((now.hits - stats.hits, now.misses, now.bypasses), (2 * 256 * 20, stats.misses, 0));
-    let (keys, commands) = reads(&monitor.commands());
+    let sent = monitor.commands();
+    let (keys, commands) = reads(&sent);
     assert_eq!(keys, 256 * 20, "each call reads its key, and once");
     assert!(commands < keys / 4, "they travel together: {commands}");
+    assert!(sent.iter().all(|command| command.len() <= 1 + 64), "none waits for more than 64");
 }
 
 #[tokio::test]
@@ -164,33 +166,43 @@ async fn small(cache: &Cache, id: u64) -> u64 {
     id
 }
 
+/// Each is stored, and another hit is expected. Takes turns, as what is sent depends on what was found before.
+async fn filled_with_small(server: &Server) -> (Cache, MutexGuard<'static, ()>) {
+    static ALONE: Mutex<()> = Mutex::const_new(());
+    let alone = ALONE.lock().await;
+    let cache = Cache::builder(&server.url()).unwrap().timeout(PATIENCE).build();
+    for id in (0..KEYS).chain(0..8) {
+        small(&cache, id).await;
+    }
+    (cache, alone)
+}
+
+/// All of them, each from a task of its own.
+async fn all_small(cache: &Cache) {
+    let call = |id| {
+        let cache = cache.clone();
+        async move { assert_eq!(small(&cache, id).await, id) }
+    };
+    (0..KEYS).map(call).collect::<JoinSet<_>>().join_all().await;
+}
+
 #[tokio::test]
 async fn a_hit_that_meets_no_other_is_one_get() {
     let server = Server::start();
-    let (cache, _alone) = filled(&server).await;
-    each_has_its_value(&cache).await;
+    let (cache, _alone) = filled_with_small(&server).await;
     let mut monitor = server.monitor();
+    all_small(&cache).await;
+    assert!(monitor.commands().iter().any(|command| command[0] == "MGET"));
     for id in [1, 2, 3] {
-        value(&cache, id).await;
-        assert_eq!(monitor.commands(), [["GET", &format!("t:value:{id}")]]);
+        small(&cache, id).await;
+        assert_eq!(monitor.commands(), [["GET", &format!("t:small:{id}")]]);
     }
 }
 
 /// What a server refuses to read at once is read one by one; after the first refusals, without asking again.
 async fn each_is_read_by_itself(server: &Server) {
-    let cache = Cache::builder(&server.url()).unwrap().timeout(PATIENCE).build();
-    let all = async || {
-        let calls: JoinSet<_> =
-            (0..KEYS).map(|id| (id, cache.clone())).map(|(id, cache)| async move { small(&cache, id).await }).collect();
-        assert_eq!(calls.join_all().await.into_iter().sum::<u64>(), KEYS * (KEYS - 1) / 2);
-    };
-    for id in 0..KEYS {
-        small(&cache, id).await;
-    }
-    for id in 0..8 {
-        small(&cache, id).await;
-    }
-    all().await;
+    let (cache, _alone) = filled_with_small(server).await;
+    all_small(&cache).await;
     let refusals = || {
         let errors = server.cli(&["INFO", "errorstats"]);
         // Redis 6.0 does not count them.
@@ -199,7 +211,7 @@ async fn each_is_read_by_itself(server: &Server) {
     };
     let (mut monitor, refused) = (server.monitor(), refusals());
     assert_ne!(refused, None);
-    all().await;
+    all_small(&cache).await;
     assert_eq!((reads(&monitor.commands()), refusals()), ((KEYS as usize, KEYS as usize), refused));
     let stats = cache.stats();
     assert_eq!((stats.hits, stats.misses, stats.bypasses), (2 * KEYS + 8, KEYS, 0));
@@ -221,9 +233,7 @@ async fn a_cluster_of_one_node_is_asked_for_each() {
         let command: Vec<&str> = ["CLUSTER", "ADDSLOTS"].into_iter().chain(slots.iter().map(String::as_str)).collect();
         server.cli(&command);
     }
-    while !server.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok") {
-        tokio::task::yield_now().await;
-    }
+    in_time("the cluster is up", async || server.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok")).await;
     each_is_read_by_itself(&server).await;
 }
 

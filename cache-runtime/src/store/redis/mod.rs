@@ -274,13 +274,14 @@ impl<T: Transport> RedisStore<T> {
     /// The same, of what a slot holds.
     async fn exchange_read<R: Send>(
         &self,
-        (epoch, load): (Epoch, Load),
+        epoch: Epoch,
+        load: Load,
         key: &Key,
         read: impl Fn(Value) -> Result<R, Fault> + Send + Sync,
         by: Instant,
     ) -> Result<R, Fault> {
         let watch = self.watch(epoch, by);
-        let outcome = self.core.transport.read((epoch, load), key, read, by).await;
+        let outcome = self.core.transport.read(epoch, load, key, read, by).await;
         watch.saw(&outcome);
         outcome
     }

@@ -293,7 +293,7 @@ impl<T: Transport> RedisStore<T> {
             let read = |reply| commands::slot(reply, || shared.health.clock.now());
             let load = shared.sizes.reading(key);
             let bytes = match is_strict {
-                false => self.exchange_read((epoch, load), key, read, by).await,
+                false => self.exchange_read(epoch, load, key, read, by).await,
                 true => {
                     let build = |_| Request::One(commands::get(key));
                     Box::pin(self.exchange_of(epoch, load, build, |reply| read(reply.one()?), by)).await

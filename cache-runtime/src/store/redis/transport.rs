@@ -125,7 +125,8 @@ pub(crate) trait Transport: Send + Sync + Sized + 'static {
     /// An exchange that asks for what a slot holds, perhaps together with others who read.
     fn read<R: Send>(
         &self,
-        (epoch, load): (Epoch, Load),
+        epoch: Epoch,
+        load: Load,
         key: &Key,
         read: impl Fn(Value) -> Result<R, Fault> + Send + Sync,
         by: Instant,

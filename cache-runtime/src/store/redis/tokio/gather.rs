@@ -2,7 +2,7 @@
 //!
 //! Per request, redis-rs takes a place in a channel, makes another one for the reply, and wakes the
 //! task that drives the connection, and the server looks up a command: with many reads at once that is
-//! more work than the reads. So where many are under way already, those that come next gather. The first of
+//! more work than the reads. So where some are under way already, those that come next gather. The first of
 //! them starts a task, which lets those that are ready run once, and sends what has gathered as one `MGET`.
 //! None of the callers does that: one that is not polled any more must not keep the others.
 //!
@@ -258,6 +258,7 @@ impl Asked {
 impl Together {
     fn add(&mut self, key: &Key, is_refused: bool, waker: &Waker) -> Seat {
         self.wakers.push(waker.clone());
+        // Who finds a party open finds what it asks for: it is closed before that is taken.
         let place = self.asked.get_or_insert_default().add(key, is_refused);
         Seat { at: self.wakers.len() - 1, place }
     }

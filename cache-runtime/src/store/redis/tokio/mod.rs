@@ -204,11 +204,12 @@ impl Tokio {
                     lane.unwrap_or_else(|_| Err(Fault::hung()))?
                 }
             };
-            let link = self.link(lane.connection().runtime.clone())?;
             // Before the bytes exist.
+            let link;
             let room = match load.sent {
                 0..=SMALL => None,
                 size => {
+                    link = self.link(lane.connection().runtime.clone())?;
                     let room = in_runtime(&link.handle, || timeout_at(by.into(), link.room(size)));
                     room.await.map_err(|_| no_room())?
                 }
@@ -293,7 +294,8 @@ impl Transport for Tokio {
 
     async fn read<R: Send>(
         &self,
-        (epoch, load): (Epoch, Load),
+        epoch: Epoch,
+        load: Load,
         key: &Key,
         read: impl Fn(Value) -> Result<R, Fault> + Send + Sync,
         by: Instant,
