@@ -373,6 +373,29 @@ mod bincode {
         assert!(refused::<Bincode>(&vec![(); 1 << 17]).contains("empty elements"));
     }
 
+    /// The bytes of a text of `text`.
+    fn as_text(text: &[u8]) -> Vec<u8> {
+        let mut bytes = ::bincode::encode_to_vec(text, CONFIG).expect("valid");
+        bytes.extend_from_slice(&[0; 4]);
+        bytes
+    }
+
+    #[test]
+    fn text_is_utf_8() {
+        for len in [2_usize, 31, 32, 63, 64, 127, 128, 129, 191, 192, 193, 1000, 100_000] {
+            for bad in [&b"\xff"[..], b"\xc0\x80", b"\xed\xa0\x80", b"\xe2\x82", b"\xf0\x9f\x98", b"\xf5\x80\x80\x80"] {
+                for at in [0, len / 2, len.saturating_sub(bad.len())] {
+                    let mut text = vec![b'a'; len];
+                    text.truncate(at);
+                    text.extend_from_slice(bad);
+                    text.resize(len.max(text.len()), b'a');
+                    let error = Bincode::decode::<String>(&as_text(&text)).expect_err("not UTF-8");
+                    assert!(error.to_string().contains("not UTF-8"), "{error}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn what_bincode_cannot_say_is_refused_with_advice() {
         for error in [
@@ -421,6 +444,22 @@ mod bincode {
         #[test]
         fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             any_bytes::<Bincode>(&bytes);
+        }
+
+        #[test]
+        fn text_is_what_the_standard_library_takes_for_it(
+            text in ".{0,300}",
+            at in any::<proptest::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            prop_assert_eq!(&Bincode::decode::<String>(&as_text(text.as_bytes())).expect("UTF-8"), &text);
+            let mut bytes = text.into_bytes();
+            if !bytes.is_empty() {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            let decoded = Bincode::decode::<String>(&as_text(&bytes)).ok();
+            prop_assert_eq!(decoded, String::from_utf8(bytes).ok());
         }
     }
 }

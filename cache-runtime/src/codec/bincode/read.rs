@@ -14,6 +14,9 @@ use serde::de::{
 use super::{CONFIG, Counts, EMPTY_ELEMENTS};
 use crate::codec::{CodecError, DEPTH};
 
+/// In bytes; below it the standard library checks text as fast.
+const SHORT_TEXT: usize = 128;
+
 /// Reads a value and its [`Counts`], and nothing behind them.
 pub(super) fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError> {
     let Some((bytes, counts)) = bytes.split_last_chunk::<{ Counts::LEN }>() else {
@@ -88,10 +91,24 @@ impl<'de> Input<'de> {
         T::borrow_decode(&mut self.decoder).map_err(refuse)
     }
 
+    /// Text as it lies there.
+    #[inline]
+    fn text(&mut self) -> Result<&'de str, Refused> {
+        let bytes: &'de [u8] = self.borrow()?;
+        let text = if bytes.len() < SHORT_TEXT { std::str::from_utf8(bytes).ok() } else { long_text(bytes) };
+        text.ok_or_else(|| de::Error::custom("text that is not UTF-8"))
+    }
+
     #[inline]
     fn len(&mut self) -> usize {
         self.decoder.reader().0.len()
     }
+}
+
+/// Not inlined, so that it is in a program once.
+#[inline(never)]
+fn long_text(bytes: &[u8]) -> Option<&str> {
+    simdutf8::basic::from_utf8(bytes).ok()
 }
 
 #[derive(Debug)]
@@ -184,8 +201,8 @@ impl<'de> Deserializer<'de> for Walk<'_, 'de> {
         deserialize_f32 visit_f32 get
         deserialize_f64 visit_f64 get
         deserialize_char visit_char get
-        deserialize_str visit_borrowed_str borrow
-        deserialize_string visit_borrowed_str borrow
+        deserialize_str visit_borrowed_str text
+        deserialize_string visit_borrowed_str text
         deserialize_bytes visit_borrowed_bytes borrow
         deserialize_byte_buf visit_borrowed_bytes borrow
     }
