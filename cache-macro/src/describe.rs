@@ -403,16 +403,16 @@ fn codec_type(model: &Model, output: Span) -> TokenStream {
 // Output:
 //     {
 //         use __rc::NoKeyPart as _;
-//         let writer = __rc::key(cache, plan.function);
-//         let writer = writer.literal(":user:");
-//         let writer = __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
-//         let writer = writer.literal(":");
-//         let writer = match &req.page() {
-//             part => __rc::part(writer, "req.page()", part, __rc::probe(part).key_part()),
-//         };
-//         let writer = writer.tag();
-//         let writer = writer.literal("org:");
-//         let writer = __rc::part(writer, "org_id", &org_id, __rc::probe(&org_id).key_part());
+//         let mut writer = __rc::key(cache, plan.function);
+//         writer.literal(":user:");
+//         __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+//         writer.literal(":");
+//         match &req.page() {
+//             part => __rc::part(&mut writer, "req.page()", part, __rc::probe(part).key_part()),
+//         }
+//         writer.tag();
+//         writer.literal("org:");
+//         __rc::part(&mut writer, "org_id", &org_id, __rc::probe(&org_id).key_part());
 //         writer.finish()
 //     }
 //
@@ -424,20 +424,20 @@ fn make_key(model: &Model, receiver: Option<&Receiver>) -> TokenStream {
     let destructure = destructure(model, &model.key);
     let pieces = append(&model.pieces, receiver);
     let start = match &model.group {
-        None => quote!(let #writer = #rc::key(#cache, #plan.function);),
+        None => quote!(let mut #writer = #rc::key(#cache, #plan.function);),
         Some(group) => {
             let group = append(group, receiver);
             quote! {
-                let #writer = #rc::key_in_group(#cache, #plan.function);
+                let mut #writer = #rc::key_in_group(#cache, #plan.function);
                 #group
-                let #writer = #writer.field(#plan.function.name());
+                #writer.field(#plan.function.name());
             }
         }
     };
     let tags = model.tags.iter().map(|tag| {
         let tag = append(tag, receiver);
         quote! {
-            let #writer = #writer.tag();
+            #writer.tag();
             #tag
         }
     });
@@ -458,9 +458,9 @@ fn make_key(model: &Model, receiver: Option<&Receiver>) -> TokenStream {
 //     {
 //         use __rc::NoKeyPart as _;
 //         const __PREFIX: &str = __rc::default_prefix(option_env!("REDIS_CACHED_PREFIX"), module_path!());
-//         let writer = __rc::group_key(cache, __PREFIX);
-//         let writer = writer.literal(":class:");
-//         let writer = __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).key_part());
+//         let mut writer = __rc::group_key(cache, __PREFIX);
+//         writer.literal(":class:");
+//         __rc::part(&mut writer, "class_id", &class_id, __rc::probe(&class_id).key_part());
 //         writer.finish()
 //     }
 fn make_group_key(model: &Model, group: &[Piece], receiver: Option<&Receiver>) -> TokenStream {
@@ -473,7 +473,7 @@ fn make_group_key(model: &Model, group: &[Piece], receiver: Option<&Receiver>) -
         use #rc::NoKeyPart as _;
         #default_prefix
         #destructure
-        let #writer = #rc::group_key(#cache, #prefix);
+        let mut #writer = #rc::group_key(#cache, #prefix);
         #pieces
         #writer.finish()
     }}
@@ -484,7 +484,7 @@ fn append(pieces: &[Piece], receiver: Option<&Receiver>) -> TokenStream {
     let Names { writer, part, .. } = &Names::new();
     let pieces = pieces.iter().map(|piece| {
         let Part { label, value } = match piece {
-            Piece::Text(text) => return quote!(let #writer = #writer.literal(#text);),
+            Piece::Text(text) => return quote!(#writer.literal(#text);),
             Piece::Part(part) => part,
         };
         let (span, append, reference, is_place) = match (value, receiver) {
@@ -499,7 +499,7 @@ fn append(pieces: &[Piece], receiver: Option<&Receiver>) -> TokenStream {
         let rc = private(span);
         let append = Ident::new(append, span);
         let append = |reference: &dyn ToTokens| {
-            quote_spanned!(span=> #rc::#append(#writer, #label, #reference, #rc::probe(#reference).key_part()))
+            quote_spanned!(span=> #rc::#append(&mut #writer, #label, #reference, #rc::probe(#reference).key_part()))
         };
         let append = if is_place {
             append(&reference)
@@ -507,7 +507,7 @@ fn append(pieces: &[Piece], receiver: Option<&Receiver>) -> TokenStream {
             let append = append(part);
             quote_spanned!(span=> match #reference { #part => #append })
         };
-        quote!(let #writer = #append;)
+        quote!(#append;)
     });
     pieces.collect()
 }

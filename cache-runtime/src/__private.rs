@@ -273,12 +273,12 @@ impl<T: ?Sized> NoKeyPart<T> for Probe<'_, T> {
 )]
 pub trait KeyPart<T: ?Sized> {
     /// Appends it.
-    fn append(self, writer: KeyWriter, parameter: &'static str, value: &T) -> KeyWriter;
+    fn append(self, writer: &mut KeyWriter, parameter: &'static str, value: &T);
 }
 
 impl<T: ?Sized + Serialize> KeyPart<T> for Yes {
-    fn append(self, writer: KeyWriter, parameter: &'static str, value: &T) -> KeyWriter {
-        writer.placeholder(parameter, value)
+    fn append(self, writer: &mut KeyWriter, parameter: &'static str, value: &T) {
+        writer.placeholder(parameter, value);
     }
 }
 
@@ -292,16 +292,11 @@ pub trait SelfPart<T: ?Sized>: KeyPart<T> {}
 impl<T: ?Sized + Serialize> SelfPart<T> for Yes {}
 
 /// Appends a parameter to a key, or what a template makes of some.
-pub fn part<T: ?Sized, K: KeyPart<T>>(writer: KeyWriter, parameter: &'static str, value: &T, verdict: K) -> KeyWriter {
-    verdict.append(writer, parameter, value)
+pub fn part<T: ?Sized, K: KeyPart<T>>(writer: &mut KeyWriter, parameter: &'static str, value: &T, verdict: K) {
+    verdict.append(writer, parameter, value);
 }
 
 /// Appends `self` to a key.
-pub fn self_part<T: ?Sized, K: SelfPart<T>>(
-    writer: KeyWriter,
-    parameter: &'static str,
-    value: &T,
-    verdict: K,
-) -> KeyWriter {
-    verdict.append(writer, parameter, value)
+pub fn self_part<T: ?Sized, K: SelfPart<T>>(writer: &mut KeyWriter, parameter: &'static str, value: &T, verdict: K) {
+    verdict.append(writer, parameter, value);
 }

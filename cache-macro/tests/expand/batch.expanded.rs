@@ -78,16 +78,11 @@ async fn users(
         ids,
         |id: &_| {
             use __rc::NoKeyPart as _;
-            let writer = __rc::key(cache, plan.function);
-            let writer = writer.literal(":");
-            let writer = __rc::part(
-                writer,
-                "tenant",
-                &tenant,
-                __rc::probe(&tenant).key_part(),
-            );
-            let writer = writer.literal(":");
-            let writer = __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+            let mut writer = __rc::key(cache, plan.function);
+            writer.literal(":");
+            __rc::part(&mut writer, "tenant", &tenant, __rc::probe(&tenant).key_part());
+            writer.literal(":");
+            __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
             writer.finish()
         },
     );
@@ -206,16 +201,11 @@ async fn users_refresh(
         ids,
         |id: &_| {
             use __rc::NoKeyPart as _;
-            let writer = __rc::key(cache, plan.function);
-            let writer = writer.literal(":");
-            let writer = __rc::part(
-                writer,
-                "tenant",
-                &tenant,
-                __rc::probe(&tenant).key_part(),
-            );
-            let writer = writer.literal(":");
-            let writer = __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+            let mut writer = __rc::key(cache, plan.function);
+            writer.literal(":");
+            __rc::part(&mut writer, "tenant", &tenant, __rc::probe(&tenant).key_part());
+            writer.literal(":");
+            __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
             writer.finish()
         },
     );
@@ -328,16 +318,11 @@ fn users_entry(
     };
     let key = {
         use __rc::NoKeyPart as _;
-        let writer = __rc::key(cache, plan.function);
-        let writer = writer.literal(":");
-        let writer = __rc::part(
-            writer,
-            "tenant",
-            &tenant,
-            __rc::probe(&tenant).key_part(),
-        );
-        let writer = writer.literal(":");
-        let writer = __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+        let mut writer = __rc::key(cache, plan.function);
+        writer.literal(":");
+        __rc::part(&mut writer, "tenant", &tenant, __rc::probe(&tenant).key_part());
+        writer.literal(":");
+        __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
         writer.finish()
     };
     __rc::entry(cache, plan, key)
@@ -397,18 +382,18 @@ impl Repo {
             &ids,
             |id: &_| {
                 use __rc::NoKeyPart as _;
-                let writer = __rc::key_in_group(cache, plan.function);
-                let writer = writer.literal(":shard:");
-                let writer = __rc::part(
-                    writer,
+                let mut writer = __rc::key_in_group(cache, plan.function);
+                writer.literal(":shard:");
+                __rc::part(
+                    &mut writer,
                     "id.shard",
                     &id.shard,
                     __rc::probe(&id.shard).key_part(),
                 );
-                let writer = writer.field(plan.function.name());
-                let writer = writer.literal(":");
-                let writer = __rc::part(
-                    writer,
+                writer.field(plan.function.name());
+                writer.literal(":");
+                __rc::part(
+                    &mut writer,
                     "id.number",
                     &id.number,
                     __rc::probe(&id.number).key_part(),
@@ -496,18 +481,18 @@ impl Repo {
             &ids,
             |id: &_| {
                 use __rc::NoKeyPart as _;
-                let writer = __rc::key_in_group(cache, plan.function);
-                let writer = writer.literal(":shard:");
-                let writer = __rc::part(
-                    writer,
+                let mut writer = __rc::key_in_group(cache, plan.function);
+                writer.literal(":shard:");
+                __rc::part(
+                    &mut writer,
                     "id.shard",
                     &id.shard,
                     __rc::probe(&id.shard).key_part(),
                 );
-                let writer = writer.field(plan.function.name());
-                let writer = writer.literal(":");
-                let writer = __rc::part(
-                    writer,
+                writer.field(plan.function.name());
+                writer.literal(":");
+                __rc::part(
+                    &mut writer,
                     "id.number",
                     &id.number,
                     __rc::probe(&id.number).key_part(),
@@ -588,18 +573,18 @@ impl Repo {
         };
         let key = {
             use __rc::NoKeyPart as _;
-            let writer = __rc::key_in_group(cache, plan.function);
-            let writer = writer.literal(":shard:");
-            let writer = __rc::part(
-                writer,
+            let mut writer = __rc::key_in_group(cache, plan.function);
+            writer.literal(":shard:");
+            __rc::part(
+                &mut writer,
                 "id.shard",
                 &id.shard,
                 __rc::probe(&id.shard).key_part(),
             );
-            let writer = writer.field(plan.function.name());
-            let writer = writer.literal(":");
-            let writer = __rc::part(
-                writer,
+            writer.field(plan.function.name());
+            writer.literal(":");
+            __rc::part(
+                &mut writer,
                 "id.number",
                 &id.number,
                 __rc::probe(&id.number).key_part(),
@@ -622,10 +607,10 @@ impl Repo {
                 ::core::option_env!("REDIS_CACHED_PREFIX"),
                 ::core::module_path!(),
             );
-            let writer = __rc::group_key(cache, __PREFIX);
-            let writer = writer.literal(":shard:");
-            let writer = __rc::part(
-                writer,
+            let mut writer = __rc::group_key(cache, __PREFIX);
+            writer.literal(":shard:");
+            __rc::part(
+                &mut writer,
                 "id.shard",
                 &id.shard,
                 __rc::probe(&id.shard).key_part(),

@@ -61,36 +61,31 @@ async fn user<E: Executor>(
     };
     let key = {
         use __rc::NoKeyPart as _;
-        let writer = __rc::key_in_group(cache, plan.function);
-        let writer = writer.literal(":class:");
-        let writer = __rc::part(
-            writer,
+        let mut writer = __rc::key_in_group(cache, plan.function);
+        writer.literal(":class:");
+        __rc::part(
+            &mut writer,
             "class_id",
             &class_id,
             __rc::probe(&class_id).key_part(),
         );
-        let writer = writer.field(plan.function.name());
-        let writer = writer.literal(":");
-        let writer = __rc::part(
-            writer,
+        writer.field(plan.function.name());
+        writer.literal(":");
+        __rc::part(
+            &mut writer,
             "class_id",
             &class_id,
             __rc::probe(&class_id).key_part(),
         );
-        let writer = writer.literal(":");
-        let writer = __rc::part(writer, "org", &org, __rc::probe(&org).key_part());
-        let writer = writer.literal(":");
-        let writer = __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
-        let writer = writer.tag();
-        let writer = writer.literal("org:");
-        let writer = __rc::part(
-            writer,
-            "org.id",
-            &org.id,
-            __rc::probe(&org.id).key_part(),
-        );
-        let writer = writer.tag();
-        let writer = writer.literal("all");
+        writer.literal(":");
+        __rc::part(&mut writer, "org", &org, __rc::probe(&org).key_part());
+        writer.literal(":");
+        __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+        writer.tag();
+        writer.literal("org:");
+        __rc::part(&mut writer, "org.id", &org.id, __rc::probe(&org.id).key_part());
+        writer.tag();
+        writer.literal("all");
         writer.finish()
     };
     __rc::call_result::<
@@ -188,36 +183,31 @@ async fn user_refresh<E: Executor>(
     };
     let key = {
         use __rc::NoKeyPart as _;
-        let writer = __rc::key_in_group(cache, plan.function);
-        let writer = writer.literal(":class:");
-        let writer = __rc::part(
-            writer,
+        let mut writer = __rc::key_in_group(cache, plan.function);
+        writer.literal(":class:");
+        __rc::part(
+            &mut writer,
             "class_id",
             &class_id,
             __rc::probe(&class_id).key_part(),
         );
-        let writer = writer.field(plan.function.name());
-        let writer = writer.literal(":");
-        let writer = __rc::part(
-            writer,
+        writer.field(plan.function.name());
+        writer.literal(":");
+        __rc::part(
+            &mut writer,
             "class_id",
             &class_id,
             __rc::probe(&class_id).key_part(),
         );
-        let writer = writer.literal(":");
-        let writer = __rc::part(writer, "org", &org, __rc::probe(&org).key_part());
-        let writer = writer.literal(":");
-        let writer = __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
-        let writer = writer.tag();
-        let writer = writer.literal("org:");
-        let writer = __rc::part(
-            writer,
-            "org.id",
-            &org.id,
-            __rc::probe(&org.id).key_part(),
-        );
-        let writer = writer.tag();
-        let writer = writer.literal("all");
+        writer.literal(":");
+        __rc::part(&mut writer, "org", &org, __rc::probe(&org).key_part());
+        writer.literal(":");
+        __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+        writer.tag();
+        writer.literal("org:");
+        __rc::part(&mut writer, "org.id", &org.id, __rc::probe(&org.id).key_part());
+        writer.tag();
+        writer.literal("all");
         writer.finish()
     };
     __rc::refresh_result::<
@@ -304,36 +294,31 @@ fn user_entry(
     };
     let key = {
         use __rc::NoKeyPart as _;
-        let writer = __rc::key_in_group(cache, plan.function);
-        let writer = writer.literal(":class:");
-        let writer = __rc::part(
-            writer,
+        let mut writer = __rc::key_in_group(cache, plan.function);
+        writer.literal(":class:");
+        __rc::part(
+            &mut writer,
             "class_id",
             &class_id,
             __rc::probe(&class_id).key_part(),
         );
-        let writer = writer.field(plan.function.name());
-        let writer = writer.literal(":");
-        let writer = __rc::part(
-            writer,
+        writer.field(plan.function.name());
+        writer.literal(":");
+        __rc::part(
+            &mut writer,
             "class_id",
             &class_id,
             __rc::probe(&class_id).key_part(),
         );
-        let writer = writer.literal(":");
-        let writer = __rc::part(writer, "org", &org, __rc::probe(&org).key_part());
-        let writer = writer.literal(":");
-        let writer = __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
-        let writer = writer.tag();
-        let writer = writer.literal("org:");
-        let writer = __rc::part(
-            writer,
-            "org.id",
-            &org.id,
-            __rc::probe(&org.id).key_part(),
-        );
-        let writer = writer.tag();
-        let writer = writer.literal("all");
+        writer.literal(":");
+        __rc::part(&mut writer, "org", &org, __rc::probe(&org).key_part());
+        writer.literal(":");
+        __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+        writer.tag();
+        writer.literal("org:");
+        __rc::part(&mut writer, "org.id", &org.id, __rc::probe(&org.id).key_part());
+        writer.tag();
+        writer.literal("all");
         writer.finish()
     };
     __rc::entry(cache, plan, key)
@@ -349,10 +334,10 @@ fn user_group(class_id: u64) -> ::redis_cached::Group {
             ::core::option_env!("REDIS_CACHED_PREFIX"),
             ::core::module_path!(),
         );
-        let writer = __rc::group_key(cache, __PREFIX);
-        let writer = writer.literal(":class:");
-        let writer = __rc::part(
-            writer,
+        let mut writer = __rc::group_key(cache, __PREFIX);
+        writer.literal(":class:");
+        __rc::part(
+            &mut writer,
             "class_id",
             &class_id,
             __rc::probe(&class_id).key_part(),
@@ -404,24 +389,19 @@ impl Repo {
         };
         let key = {
             use __rc::NoKeyPart as _;
-            let writer = __rc::key_in_group(cache, plan.function);
-            let writer = writer.literal(":");
-            let writer = __rc::part(
-                writer,
+            let mut writer = __rc::key_in_group(cache, plan.function);
+            writer.literal(":");
+            __rc::part(
+                &mut writer,
                 "self.tenant",
                 &self.tenant,
                 __rc::probe(&self.tenant).key_part(),
             );
-            let writer = writer.field(plan.function.name());
-            let writer = writer.literal(":total:");
-            let writer = __rc::part(
-                writer,
-                "kind",
-                &kind,
-                __rc::probe(&kind).key_part(),
-            );
-            let writer = writer.tag();
-            let writer = writer.literal("totals");
+            writer.field(plan.function.name());
+            writer.literal(":total:");
+            __rc::part(&mut writer, "kind", &kind, __rc::probe(&kind).key_part());
+            writer.tag();
+            writer.literal("totals");
             writer.finish()
         };
         __rc::blocking_call_value::<
@@ -483,24 +463,19 @@ impl Repo {
         };
         let key = {
             use __rc::NoKeyPart as _;
-            let writer = __rc::key_in_group(cache, plan.function);
-            let writer = writer.literal(":");
-            let writer = __rc::part(
-                writer,
+            let mut writer = __rc::key_in_group(cache, plan.function);
+            writer.literal(":");
+            __rc::part(
+                &mut writer,
                 "self.tenant",
                 &self.tenant,
                 __rc::probe(&self.tenant).key_part(),
             );
-            let writer = writer.field(plan.function.name());
-            let writer = writer.literal(":total:");
-            let writer = __rc::part(
-                writer,
-                "kind",
-                &kind,
-                __rc::probe(&kind).key_part(),
-            );
-            let writer = writer.tag();
-            let writer = writer.literal("totals");
+            writer.field(plan.function.name());
+            writer.literal(":total:");
+            __rc::part(&mut writer, "kind", &kind, __rc::probe(&kind).key_part());
+            writer.tag();
+            writer.literal("totals");
             writer.finish()
         };
         __rc::blocking_refresh_value::<
@@ -555,24 +530,19 @@ impl Repo {
         };
         let key = {
             use __rc::NoKeyPart as _;
-            let writer = __rc::key_in_group(cache, plan.function);
-            let writer = writer.literal(":");
-            let writer = __rc::part(
-                writer,
+            let mut writer = __rc::key_in_group(cache, plan.function);
+            writer.literal(":");
+            __rc::part(
+                &mut writer,
                 "self.tenant",
                 &self.tenant,
                 __rc::probe(&self.tenant).key_part(),
             );
-            let writer = writer.field(plan.function.name());
-            let writer = writer.literal(":total:");
-            let writer = __rc::part(
-                writer,
-                "kind",
-                &kind,
-                __rc::probe(&kind).key_part(),
-            );
-            let writer = writer.tag();
-            let writer = writer.literal("totals");
+            writer.field(plan.function.name());
+            writer.literal(":total:");
+            __rc::part(&mut writer, "kind", &kind, __rc::probe(&kind).key_part());
+            writer.tag();
+            writer.literal("totals");
             writer.finish()
         };
         __rc::blocking_entry(cache, plan, key)
@@ -590,10 +560,10 @@ impl Repo {
         };
         let key = {
             use __rc::NoKeyPart as _;
-            let writer = __rc::group_key(cache, SHOP);
-            let writer = writer.literal(":");
-            let writer = __rc::part(
-                writer,
+            let mut writer = __rc::group_key(cache, SHOP);
+            writer.literal(":");
+            __rc::part(
+                &mut writer,
                 "self.tenant",
                 &self.tenant,
                 __rc::probe(&self.tenant).key_part(),

@@ -51,20 +51,15 @@ where
     };
     let key = {
         use __rc::NoKeyPart as _;
-        let writer = __rc::key(cache, plan.function);
-        let writer = writer.literal(":");
-        let writer = __rc::part(
-            writer,
-            "client",
-            &client,
-            __rc::probe(&client).key_part(),
-        );
-        let writer = writer.literal(":");
-        let writer = __rc::part(writer, "kind", &kind, __rc::probe(&kind).key_part());
-        let writer = writer.literal(":");
-        let writer = __rc::part(writer, "count", &count, __rc::probe(&count).key_part());
-        let writer = writer.literal(":");
-        let writer = __rc::part(writer, "db", &db, __rc::probe(&db).key_part());
+        let mut writer = __rc::key(cache, plan.function);
+        writer.literal(":");
+        __rc::part(&mut writer, "client", &client, __rc::probe(&client).key_part());
+        writer.literal(":");
+        __rc::part(&mut writer, "kind", &kind, __rc::probe(&kind).key_part());
+        writer.literal(":");
+        __rc::part(&mut writer, "count", &count, __rc::probe(&count).key_part());
+        writer.literal(":");
+        __rc::part(&mut writer, "db", &db, __rc::probe(&db).key_part());
         writer.finish()
     };
     __rc::blocking_call_value::<
@@ -144,20 +139,15 @@ where
     };
     let key = {
         use __rc::NoKeyPart as _;
-        let writer = __rc::key(cache, plan.function);
-        let writer = writer.literal(":");
-        let writer = __rc::part(
-            writer,
-            "client",
-            &client,
-            __rc::probe(&client).key_part(),
-        );
-        let writer = writer.literal(":");
-        let writer = __rc::part(writer, "kind", &kind, __rc::probe(&kind).key_part());
-        let writer = writer.literal(":");
-        let writer = __rc::part(writer, "count", &count, __rc::probe(&count).key_part());
-        let writer = writer.literal(":");
-        let writer = __rc::part(writer, "db", &db, __rc::probe(&db).key_part());
+        let mut writer = __rc::key(cache, plan.function);
+        writer.literal(":");
+        __rc::part(&mut writer, "client", &client, __rc::probe(&client).key_part());
+        writer.literal(":");
+        __rc::part(&mut writer, "kind", &kind, __rc::probe(&kind).key_part());
+        writer.literal(":");
+        __rc::part(&mut writer, "count", &count, __rc::probe(&count).key_part());
+        writer.literal(":");
+        __rc::part(&mut writer, "db", &db, __rc::probe(&db).key_part());
         writer.finish()
     };
     __rc::blocking_refresh_value::<
@@ -224,20 +214,15 @@ where
     };
     let key = {
         use __rc::NoKeyPart as _;
-        let writer = __rc::key(cache, plan.function);
-        let writer = writer.literal(":");
-        let writer = __rc::part(
-            writer,
-            "client",
-            &client,
-            __rc::probe(&client).key_part(),
-        );
-        let writer = writer.literal(":");
-        let writer = __rc::part(writer, "kind", &kind, __rc::probe(&kind).key_part());
-        let writer = writer.literal(":");
-        let writer = __rc::part(writer, "count", &count, __rc::probe(&count).key_part());
-        let writer = writer.literal(":");
-        let writer = __rc::part(writer, "db", &db, __rc::probe(&db).key_part());
+        let mut writer = __rc::key(cache, plan.function);
+        writer.literal(":");
+        __rc::part(&mut writer, "client", &client, __rc::probe(&client).key_part());
+        writer.literal(":");
+        __rc::part(&mut writer, "kind", &kind, __rc::probe(&kind).key_part());
+        writer.literal(":");
+        __rc::part(&mut writer, "count", &count, __rc::probe(&count).key_part());
+        writer.literal(":");
+        __rc::part(&mut writer, "db", &db, __rc::probe(&db).key_part());
         writer.finish()
     };
     __rc::blocking_entry(cache, plan, key)

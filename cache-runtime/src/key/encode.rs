@@ -19,7 +19,6 @@
 
 use std::any::type_name;
 use std::fmt::{self, Write as _};
-use std::io::Write as _;
 
 use serde::ser::{self, Serialize, Serializer};
 
@@ -29,17 +28,17 @@ use super::escape::escape;
 const DEPTH: u8 = 128;
 
 /// Appends `value` to `out`. After an error `out` may end anywhere.
-pub(super) fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), Refused> {
+pub(super) fn encode<T: Serialize + ?Sized>(value: &T, out: &mut String) -> Result<(), Refused> {
     value.serialize(Encoder { out, type_name: type_name::<T>(), depth: 0 })
 }
 
 /// Appends lower-case hexadecimal digits.
-pub(super) fn write_hex(bytes: &[u8], out: &mut Vec<u8>) {
+pub(super) fn write_hex(bytes: &[u8], out: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     out.reserve(bytes.len() * 2);
     for byte in bytes {
-        out.push(DIGITS[usize::from(byte >> 4)]);
-        out.push(DIGITS[usize::from(byte & 15)]);
+        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        out.push(char::from(DIGITS[usize::from(byte & 15)]));
     }
 }
 
@@ -62,7 +61,7 @@ impl ser::Error for Refused {
 }
 
 struct Encoder<'a> {
-    out: &'a mut Vec<u8>,
+    out: &'a mut String,
     /// Of the value at hand: tells that a sequence is a set. Read only when there is a sequence.
     type_name: &'static str,
     depth: u8,
@@ -70,38 +69,38 @@ struct Encoder<'a> {
 
 impl<'a> Encoder<'a> {
     fn token(self, text: &str) -> Result<(), Refused> {
-        self.out.extend_from_slice(text.as_bytes());
+        self.out.push_str(text);
         Ok(())
     }
 
     fn variant(&mut self, name: &str) {
-        self.out.push(b'.');
+        self.out.push('.');
         escape(name, self.out);
     }
 
-    fn compound(self, open: u8, close: u8, sorted: bool) -> Compound<'a> {
+    fn compound(self, open: char, close: char, sorted: bool) -> Compound<'a> {
         self.out.push(open);
         let at = self.out.len();
         Compound { out: self.out, at, close, parts: sorted.then(Vec::new), depth: self.depth }
     }
 }
 
-fn child<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>, depth: u8) -> Result<(), Refused> {
+fn child<T: Serialize + ?Sized>(value: &T, out: &mut String, depth: u8) -> Result<(), Refused> {
     if depth >= DEPTH {
         return Err(Refused("nested too deeply".into()));
     }
     value.serialize(Encoder { out, type_name: type_name::<T>(), depth: depth + 1 })
 }
 
-fn write_unsigned(value: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+fn write_unsigned(value: u64, out: &mut String) {
+    out.push_str(itoa::Buffer::new().format(value));
 }
 
-fn write_text(text: &str, out: &mut Vec<u8>) {
+fn write_text(text: &str, out: &mut String) {
     if reads_as_token(text.as_bytes()) {
-        out.push(b'\'');
+        out.push('\'');
         escape(text, out);
-        out.push(b'\'');
+        out.push('\'');
     } else {
         escape(text, out);
     }
@@ -191,7 +190,7 @@ impl<'a> Serializer for Encoder<'a> {
 
     fn serialize_i64(self, v: i64) -> Result<(), Refused> {
         if v < 0 {
-            self.out.push(b'-');
+            self.out.push('-');
         }
         write_unsigned(v.unsigned_abs(), self.out);
         Ok(())
@@ -248,7 +247,7 @@ impl<'a> Serializer for Encoder<'a> {
     }
 
     fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), Refused> {
-        struct Escaped<'a>(&'a mut Vec<u8>);
+        struct Escaped<'a>(&'a mut String);
         impl fmt::Write for Escaped<'_> {
             fn write_str(&mut self, text: &str) -> fmt::Result {
                 escape(text, self.0);
@@ -257,15 +256,15 @@ impl<'a> Serializer for Encoder<'a> {
         }
         let at = self.out.len();
         write!(Escaped(self.out), "{value}").map_err(ser::Error::custom)?;
-        if reads_as_token(&self.out[at..]) {
-            self.out.insert(at, b'\'');
-            self.out.push(b'\'');
+        if reads_as_token(&self.out.as_bytes()[at..]) {
+            self.out.insert(at, '\'');
+            self.out.push('\'');
         }
         Ok(())
     }
 
     fn serialize_bytes(self, v: &[u8]) -> Result<(), Refused> {
-        self.out.extend_from_slice(b"0x");
+        self.out.push_str("0x");
         write_hex(v, self.out);
         Ok(())
     }
@@ -278,9 +277,9 @@ impl<'a> Serializer for Encoder<'a> {
         let at = self.out.len();
         child(value, self.out, self.depth)?;
         let text = &self.out[at..];
-        if text == b"none" || text.starts_with(b"some(") {
-            self.out.splice(at..at, *b"some(");
-            self.out.push(b')');
+        if text == "none" || text.starts_with("some(") {
+            self.out.insert_str(at, "some(");
+            self.out.push(')');
         }
         Ok(())
     }
@@ -315,23 +314,23 @@ impl<'a> Serializer for Encoder<'a> {
         value: &T,
     ) -> Result<(), Refused> {
         self.variant(variant);
-        self.out.push(b'(');
+        self.out.push('(');
         child(value, self.out, self.depth)?;
-        self.out.push(b')');
+        self.out.push(')');
         Ok(())
     }
 
     fn serialize_seq(self, _len: Option<usize>) -> Result<Compound<'a>, Refused> {
         let sorted = is_set(self.type_name);
-        Ok(self.compound(b'[', b']', sorted))
+        Ok(self.compound('[', ']', sorted))
     }
 
     fn serialize_tuple(self, _len: usize) -> Result<Compound<'a>, Refused> {
-        Ok(self.compound(b'[', b']', false))
+        Ok(self.compound('[', ']', false))
     }
 
     fn serialize_tuple_struct(self, _name: &'static str, _len: usize) -> Result<Compound<'a>, Refused> {
-        Ok(self.compound(b'[', b']', false))
+        Ok(self.compound('[', ']', false))
     }
 
     fn serialize_tuple_variant(
@@ -342,15 +341,15 @@ impl<'a> Serializer for Encoder<'a> {
         _len: usize,
     ) -> Result<Compound<'a>, Refused> {
         self.variant(variant);
-        Ok(self.compound(b'[', b']', false))
+        Ok(self.compound('[', ']', false))
     }
 
     fn serialize_map(self, _len: Option<usize>) -> Result<Compound<'a>, Refused> {
-        Ok(self.compound(b'<', b'>', true))
+        Ok(self.compound('<', '>', true))
     }
 
     fn serialize_struct(self, _name: &'static str, _len: usize) -> Result<Compound<'a>, Refused> {
-        Ok(self.compound(b'(', b')', false))
+        Ok(self.compound('(', ')', false))
     }
 
     fn serialize_struct_variant(
@@ -361,7 +360,7 @@ impl<'a> Serializer for Encoder<'a> {
         _len: usize,
     ) -> Result<Compound<'a>, Refused> {
         self.variant(variant);
-        Ok(self.compound(b'(', b')', false))
+        Ok(self.compound('(', ')', false))
     }
 
     fn is_human_readable(&self) -> bool {
@@ -371,10 +370,10 @@ impl<'a> Serializer for Encoder<'a> {
 
 /// Between two brackets.
 struct Compound<'a> {
-    out: &'a mut Vec<u8>,
+    out: &'a mut String,
     /// Behind the opening bracket.
     at: usize,
-    close: u8,
+    close: char,
     /// Where each part begins, if they are to be sorted.
     parts: Option<Vec<usize>>,
     depth: u8,
@@ -383,7 +382,7 @@ struct Compound<'a> {
 impl Compound<'_> {
     fn next(&mut self) {
         if self.out.len() > self.at {
-            self.out.push(b',');
+            self.out.push(',');
         }
         if let Some(parts) = &mut self.parts {
             parts.push(self.out.len());
@@ -397,7 +396,7 @@ impl Compound<'_> {
     fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Refused> {
         self.next();
         escape(name, self.out);
-        self.out.push(b'=');
+        self.out.push('=');
         self.value(value)
     }
 
@@ -407,14 +406,14 @@ impl Compound<'_> {
         {
             let text = self.out.split_off(self.at);
             let ends = parts[1..].iter().map(|next| next - 1).chain([self.at + text.len()]);
-            let mut sorted: Vec<&[u8]> =
+            let mut sorted: Vec<&str> =
                 parts.iter().zip(ends).map(|(start, end)| &text[start - self.at..end - self.at]).collect();
             sorted.sort_unstable();
             for (index, part) in sorted.into_iter().enumerate() {
                 if index > 0 {
-                    self.out.push(b',');
+                    self.out.push(',');
                 }
-                self.out.extend_from_slice(part);
+                self.out.push_str(part);
             }
         }
         self.out.push(self.close);
@@ -485,7 +484,7 @@ impl ser::SerializeMap for Compound<'_> {
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Refused> {
         self.next();
         self.value(key)?;
-        self.out.push(b'=');
+        self.out.push('=');
         Ok(())
     }
 
@@ -509,7 +508,7 @@ impl ser::SerializeStruct for Compound<'_> {
     fn end(self) -> Result<(), Refused> {
         // An empty struct is not a unit: an untagged enum may hold either.
         if self.out.len() == self.at {
-            self.out.push(b'=');
+            self.out.push('=');
         }
         self.end()
     }

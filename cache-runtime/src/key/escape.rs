@@ -19,30 +19,35 @@ pub(crate) fn escape_part(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|byte| SAFE[usize::from(byte)]) {
         return Cow::Borrowed(text);
     }
-    let mut out = Vec::with_capacity(text.len() + 16);
+    let mut out = String::with_capacity(text.len() + 16);
     escape(text, &mut out);
-    // Nothing but ASCII has been written.
-    Cow::Owned(String::from_utf8(out).unwrap_or_default())
+    Cow::Owned(out)
 }
 
 /// Appends `text`, escaped.
-pub(super) fn escape(text: &str, out: &mut Vec<u8>) {
-    let bytes = text.as_bytes();
+pub(super) fn escape(text: &str, out: &mut String) {
     let mut done = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
+    for (at, byte) in text.bytes().enumerate() {
         if !SAFE[usize::from(byte)] {
-            out.extend_from_slice(&bytes[done..at]);
+            // Where nothing is between two bytes, they may be of one character.
+            if done < at {
+                out.push_str(&text[done..at]);
+            }
             escape_byte(byte, out);
             done = at + 1;
         }
     }
-    out.extend_from_slice(&bytes[done..]);
+    if done < text.len() {
+        out.push_str(&text[done..]);
+    }
 }
 
 /// Appends `%` and two digits.
-pub(super) fn escape_byte(byte: u8, out: &mut Vec<u8>) {
+pub(super) fn escape_byte(byte: u8, out: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    out.extend_from_slice(&[b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    out.push('%');
+    out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+    out.push(char::from(DIGITS[usize::from(byte & 15)]));
 }
 
 #[cfg(test)]

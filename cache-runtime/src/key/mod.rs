@@ -40,8 +40,10 @@ pub struct Key {
     hash_len: usize,
     /// The keys of the stamps of its tags, sorted, where it has any.
     tags: Option<Arc<[String]>>,
-    /// Zero for what holds no value: a group, a stamp.
-    family: u64,
+    /// Of an entry: where its first argument begins, behind its group, and a hash of what the group's name has in common
+    /// with others. Zeroes for what holds no value: a group, a stamp.
+    stem_len: usize,
+    group: u64,
 }
 
 /// Where in Redis an entry lives.
@@ -73,7 +75,7 @@ impl Key {
         let namespace = escape_part(namespace);
         let mut text = namespace.clone().into_owned();
         write_tag_key(&tag_name(tag), &mut text);
-        Key { text, namespace_len: namespace.len(), hash_len: 0, tags: None, family: 0 }
+        Key { text, namespace_len: namespace.len(), hash_len: 0, tags: None, stem_len: 0, group: 0 }
     }
 
     /// The hash of a group, by the name that stands behind the namespace.
@@ -84,7 +86,7 @@ impl Key {
         let namespace = escape_part(namespace);
         let separator = if namespace.is_empty() { "" } else { ":" };
         let text = format!("{namespace}{separator}{name}");
-        Ok(Key { text, namespace_len: namespace.len(), hash_len: 0, tags: None, family: 0 })
+        Ok(Key { text, namespace_len: namespace.len(), hash_len: 0, tags: None, stem_len: 0, group: 0 })
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -99,7 +101,7 @@ impl Key {
     /// A hash of what this key has in common with the others of its function: what stands in front of
     /// the first argument, or all of it where there is none. Two functions may share one.
     pub(crate) fn family(&self) -> u64 {
-        self.family
+        hash(self.group, self.text.as_bytes().get(self.hash_len..self.stem_len).unwrap_or_default())
     }
 
     pub(crate) fn address(&self) -> Address<'_> {
@@ -145,16 +147,15 @@ impl Hash for Key {
 
 /// A tag as it stands in the key of its stamp: any text comes in.
 pub(crate) fn tag_name(tag: &str) -> String {
-    let mut name = Vec::with_capacity(tag.len());
+    let mut name = String::with_capacity(tag.len());
     for (index, part) in tag.split(':').enumerate() {
         if index > 0 {
-            name.push(b':');
+            name.push(':');
         }
         escape::escape(part, &mut name);
     }
     shorten(&mut name, 0);
-    // Nothing but ASCII has been written.
-    String::from_utf8(name).unwrap_or_default()
+    name
 }
 
 /// Appends the name of a tag to its namespace.
@@ -167,12 +168,12 @@ fn write_tag_key(name: &str, text: &mut String) {
 }
 
 /// Replaces what is too long behind `at` by its digest.
-fn shorten(text: &mut Vec<u8>, at: usize) {
+fn shorten(text: &mut String, at: usize) {
     if text.len() - at > SPELLED {
-        let digest = Sha256::digest(&text[at..]);
+        let digest = Sha256::digest(&text.as_bytes()[at..]);
         text.truncate(at);
         // An encoded argument never begins with `#`.
-        text.push(b'#');
+        text.push('#');
         encode::write_hex(&digest[..DIGEST], text);
     }
 }
@@ -182,12 +183,13 @@ fn shorten(text: &mut Vec<u8>, at: usize) {
 /// An argument that has no text leaves an error behind, which [`finish`](KeyWriter::finish) tells.
 #[derive(Debug)]
 pub struct KeyWriter {
-    text: Vec<u8>,
+    text: String,
     namespace_len: usize,
     hash_len: usize,
     /// Where the part begins that a digest replaces if it grows too long.
     arguments_at: Option<usize>,
-    family: u64,
+    stem_len: usize,
+    group: u64,
     tags: Option<Box<Tags>>,
     failure: Option<Error>,
 }
@@ -196,14 +198,12 @@ pub struct KeyWriter {
 #[derive(Debug, Default)]
 struct Tags {
     done: Vec<String>,
-    current: Vec<u8>,
+    current: String,
 }
 
 impl Tags {
     fn end_one(&mut self) {
-        let text = std::mem::take(&mut self.current);
-        // A template is text, and what placeholders write is, too.
-        self.done.push(tag_name(&String::from_utf8_lossy(&text)));
+        self.done.push(tag_name(&std::mem::take(&mut self.current)));
     }
 }
 
@@ -211,30 +211,38 @@ impl KeyWriter {
     /// `namespace` is text from the outside, empty for none; `head` is escaped already.
     pub(crate) fn new(namespace: &str, head: &str) -> KeyWriter {
         let namespace = escape_part(namespace);
-        let mut text = Vec::with_capacity(namespace.len() + head.len() + 64);
+        let mut text = String::with_capacity(namespace.len() + head.len() + 64);
         if !namespace.is_empty() {
-            text.extend_from_slice(namespace.as_bytes());
-            text.push(b':');
+            text.push_str(&namespace);
+            text.push(':');
         }
-        text.extend_from_slice(head.as_bytes());
+        text.push_str(head);
         let namespace_len = namespace.len();
-        KeyWriter { text, namespace_len, hash_len: 0, arguments_at: None, family: 0, tags: None, failure: None }
+        KeyWriter {
+            text,
+            namespace_len,
+            hash_len: 0,
+            arguments_at: None,
+            stem_len: 0,
+            group: 0,
+            tags: None,
+            failure: None,
+        }
     }
 
     /// Ends the name of a group's hash: what follows is the field in it, behind the function's name,
     /// escaped (empty if a template is all of it).
-    #[must_use]
-    pub fn field(mut self, name: &str) -> Self {
+    pub fn field(&mut self, name: &str) -> &mut Self {
+        self.group = hash(0, &self.text.as_bytes()[..self.stem()]);
         self.end_arguments();
         self.hash_len = self.text.len();
-        self.text.push(b' ');
-        self.text.extend_from_slice(name.as_bytes());
+        self.text.push(' ');
+        self.text.push_str(name);
         self
     }
 
     /// Ends what came before, and begins a tag.
-    #[must_use]
-    pub fn tag(mut self) -> Self {
+    pub fn tag(&mut self) -> &mut Self {
         match &mut self.tags {
             Some(tags) => tags.end_one(),
             None => {
@@ -247,30 +255,27 @@ impl KeyWriter {
 
     /// Appends `:` and an argument. `parameter` is its name, for the error.
     #[cfg(test)]
-    #[must_use]
-    pub(crate) fn arg<T: serde::Serialize + ?Sized>(mut self, parameter: &'static str, value: &T) -> Self {
-        self.text.push(b':');
+    pub(crate) fn arg<T: serde::Serialize + ?Sized>(&mut self, parameter: &'static str, value: &T) -> &mut Self {
+        self.text.push(':');
         self.placeholder(parameter, value)
     }
 
     /// Appends text of a template as it is.
-    #[must_use]
-    pub fn literal(mut self, text: &'static str) -> Self {
+    pub fn literal(&mut self, text: &'static str) -> &mut Self {
         match &mut self.tags {
-            Some(tags) => tags.current.extend_from_slice(text.as_bytes()),
+            Some(tags) => tags.current.push_str(text),
             None => {
                 // The `:` that separates a template from what is in front of it.
-                let is_first = self.text.last() == Some(&b' ');
+                let is_first = self.text.ends_with(' ');
                 let text = if is_first { text.strip_prefix(':').unwrap_or(text) } else { text };
-                self.text.extend_from_slice(text.as_bytes());
+                self.text.push_str(text);
             }
         }
         self
     }
 
     /// Appends an argument without a separator: a placeholder of a template.
-    #[must_use]
-    pub fn placeholder<T: serde::Serialize + ?Sized>(mut self, parameter: &'static str, value: &T) -> Self {
+    pub fn placeholder<T: serde::Serialize + ?Sized>(&mut self, parameter: &'static str, value: &T) -> &mut Self {
         if self.failure.is_some() {
             return self;
         }
@@ -278,7 +283,6 @@ impl KeyWriter {
             Some(tags) => raw::write(value, &mut tags.current),
             None => {
                 if self.arguments_at.is_none() {
-                    self.family = hash(self.family, &self.text[self.hash_len..]);
                     self.arguments_at = Some(self.text.len());
                 }
                 encode::encode(value, &mut self.text)
@@ -291,27 +295,35 @@ impl KeyWriter {
         self
     }
 
+    /// Where the arguments begin, or would.
+    fn stem(&self) -> usize {
+        self.arguments_at.unwrap_or(self.text.len())
+    }
+
     fn end_arguments(&mut self) {
+        self.stem_len = self.stem();
         if let Some(at) = self.arguments_at.take() {
             shorten(&mut self.text, at);
         }
     }
 
-    /// The key, or what was wrong with the first argument that has no text.
-    pub fn finish(mut self) -> Result<Key, Error> {
-        if let Some(failure) = self.failure {
+    /// The key, or what was wrong with the first argument that has no text. Takes what was written.
+    pub fn finish(&mut self) -> Result<Key, Error> {
+        if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
         if self.tags.is_none() {
             self.end_arguments();
         }
-        if self.family == 0 {
-            self.family = hash(0, &self.text);
-        }
-        let KeyWriter { text, namespace_len, hash_len, family, tags, .. } = self;
-        let text = String::from_utf8(text).map_err(|error| Error::new(ErrorKind::Key, error.to_string()))?;
-        let mut key = Key { text, namespace_len, hash_len, tags: None, family };
-        if let Some(mut tags) = tags {
+        let mut key = Key {
+            text: std::mem::take(&mut self.text),
+            namespace_len: self.namespace_len,
+            hash_len: self.hash_len,
+            tags: None,
+            stem_len: self.stem_len,
+            group: self.group,
+        };
+        if let Some(mut tags) = self.tags.take() {
             tags.end_one();
             tags.done.sort_unstable();
             tags.done.dedup();

@@ -25,29 +25,28 @@ pub(crate) fn function_name(path: &str, ident: &str, generics: &[&dyn Display]) 
         segments.pop();
     }
     segments.pop();
-    let mut name = Vec::with_capacity(path.len() + ident.len());
+    let mut name = String::with_capacity(path.len() + ident.len());
     for (index, segment) in segments.into_iter().enumerate() {
         let is_crate = index == 0 && !segment.starts_with('<');
         if is_crate {
             continue;
         }
         if segment == CLOSURE {
-            name.push(b'~');
+            name.push('~');
         } else {
             write(segment, &mut name);
         }
-        name.push(b'.');
+        name.push('.');
     }
     write(ident, &mut name);
     for (index, generic) in generics.iter().enumerate() {
-        name.push(if index == 0 { b'<' } else { b',' });
+        name.push(if index == 0 { '<' } else { ',' });
         write(&generic.to_string(), &mut name);
     }
     if !generics.is_empty() {
-        name.push(b'>');
+        name.push('>');
     }
-    // Nothing but ASCII has been written.
-    String::from_utf8(name).unwrap_or_default()
+    name
 }
 
 /// The segments between `::` that are not inside brackets.
@@ -90,23 +89,23 @@ fn quoted_len(rest: &str) -> usize {
 
 /// Appends a segment, a type's name or a constant: `::` as `.`, a space as `+` (none behind `,`
 /// and `;`), and what could be mistaken for one of these or for a key's syntax escaped.
-fn write(text: &str, out: &mut Vec<u8>) {
+fn write(text: &str, out: &mut String) {
     let bytes = text.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
         let next = bytes.get(at + 1);
         match bytes[at] {
             b':' if next == Some(&b':') => {
-                out.push(b'.');
+                out.push('.');
                 at += 1;
             }
             byte @ (b',' | b';') => {
-                out.push(byte);
+                out.push(char::from(byte));
                 at += usize::from(next == Some(&b' '));
             }
-            b' ' => out.push(b'+'),
+            b' ' => out.push('+'),
             byte if byte.is_ascii_alphanumeric() || b"_-<>()[]&*=!@".contains(&byte) => {
-                out.push(byte);
+                out.push(char::from(byte));
             }
             byte => escape_byte(byte, out),
         }

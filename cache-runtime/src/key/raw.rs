@@ -7,7 +7,7 @@ use serde::ser::{Impossible, Serialize, Serializer};
 use super::encode::{self, Refused};
 
 /// Appends `value` to `out`.
-pub(super) fn write<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), Refused> {
+pub(super) fn write<T: Serialize + ?Sized>(value: &T, out: &mut String) -> Result<(), Refused> {
     if value.serialize(Text(out)).is_ok() {
         return Ok(());
     }
@@ -15,7 +15,7 @@ pub(super) fn write<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Resu
 }
 
 /// Takes text, and nothing else.
-struct Text<'a>(&'a mut Vec<u8>);
+struct Text<'a>(&'a mut String);
 
 /// Not text. Nothing has been written.
 fn other<T>() -> Result<T, Refused> {
@@ -42,7 +42,7 @@ impl Serializer for Text<'_> {
     type SerializeStructVariant = Impossible<(), Refused>;
 
     fn serialize_str(self, text: &str) -> Result<(), Refused> {
-        self.0.extend_from_slice(text.as_bytes());
+        self.0.push_str(text);
         Ok(())
     }
 

@@ -459,11 +459,11 @@ fn is_clean(text: &str) -> bool {
 }
 
 fn key_of(arguments: &[Model]) -> Key {
-    arguments
-        .iter()
-        .fold(KeyWriter::new("", "p:f"), |writer, argument| writer.arg("a", argument))
-        .finish()
-        .expect("valid")
+    let mut writer = KeyWriter::new("", "p:f");
+    for argument in arguments {
+        writer.arg("a", argument);
+    }
+    writer.finish().expect("valid")
 }
 
 #[test]
@@ -598,7 +598,9 @@ mod groups_and_tags {
     use super::*;
 
     fn group() -> KeyWriter {
-        KeyWriter::new("", "shop").literal(":class:").placeholder("class_id", &7)
+        let mut writer = KeyWriter::new("", "shop");
+        writer.literal(":class:").placeholder("class_id", &7);
+        writer
     }
 
     #[test]
@@ -621,7 +623,11 @@ mod groups_and_tags {
     #[test]
     fn a_group_s_arguments_and_an_entry_s_are_cut_by_themselves() {
         let long = "x".repeat(500);
-        let group = || KeyWriter::new("space", "shop").literal(":class:").placeholder("class", &long);
+        let group = || {
+            let mut writer = KeyWriter::new("space", "shop");
+            writer.literal(":class:").placeholder("class", &long);
+            writer
+        };
         let key = group().field("f").literal(":").placeholder("id", &1).finish().expect("a key");
         let name = group().finish().expect("a key");
         let Address::Field { hash, field } = key.address() else { panic!("{key:?}") };
@@ -633,8 +639,8 @@ mod groups_and_tags {
 
     #[test]
     fn a_group_by_its_name_is_that_of_its_entries() {
-        let key = KeyWriter::new("a b", "shop").literal(":class:").placeholder("class", &"red shoes");
-        let key = key.field("f").finish().expect("a key");
+        let mut writer = KeyWriter::new("a b", "shop");
+        let key = writer.literal(":class:").placeholder("class", &"red shoes").field("f").finish().expect("a key");
         let group = Key::of_group("a b", "shop:class:red%20shoes").expect("a key");
         let Address::Field { hash, .. } = key.address() else { panic!("{key:?}") };
         assert_eq!((hash, key.namespace_len()), (group.as_str(), group.namespace_len()));
@@ -645,7 +651,8 @@ mod groups_and_tags {
 
     /// The tags of a key that has one placeholder in one.
     fn tagged<T: Serialize>(value: T) -> Key {
-        let writer = KeyWriter::new("space", "shop").literal(":").placeholder("id", &1);
+        let mut writer = KeyWriter::new("space", "shop");
+        writer.literal(":").placeholder("id", &1);
         writer.tag().literal("org:").placeholder("org", &value).finish().expect("a key")
     }
 
@@ -693,10 +700,33 @@ mod groups_and_tags {
 
     #[test]
     fn tags_are_a_set() {
-        let writer = KeyWriter::new("", "shop").literal(":x");
-        let key = writer.tag().literal("b").tag().literal("a").tag().literal("b").finish().expect("a key");
+        let mut writer = KeyWriter::new("", "shop");
+        let key =
+            writer.literal(":x").tag().literal("b").tag().literal("a").tag().literal("b").finish().expect("a key");
         assert_eq!(key.tags(), ["#tag:a", "#tag:b"]);
         assert_eq!(key.concerned_by().collect::<Vec<_>>(), ["shop:x", "#tag:a", "#tag:b"]);
+    }
+
+    #[test]
+    fn keys_of_one_function_are_a_family() {
+        let alone = |name: &str, id: u32| KeyWriter::new("", name).arg("id", &id).finish().expect("a key").family();
+        assert_eq!(alone("shop:user", 1), alone("shop:user", 2));
+        assert_ne!(alone("shop:user", 1), alone("shop:order", 1));
+        let constant = |name| KeyWriter::new("", "shop").literal(name).finish().expect("a key").family();
+        assert_ne!(constant(":a"), constant(":b"));
+        let grouped = |class: u32, name: &str, id: Option<u32>| {
+            let mut writer = KeyWriter::new("", "shop");
+            writer.literal(":class:").placeholder("class", &class).field(name);
+            if let Some(id) = id {
+                writer.arg("id", &id);
+            }
+            writer.finish().expect("a key").family()
+        };
+        assert_eq!(grouped(1, "user", Some(1)), grouped(2, "user", Some(2)));
+        assert_eq!(grouped(1, "user", None), grouped(2, "user", None));
+        assert_ne!(grouped(1, "user", Some(1)), grouped(1, "order", Some(1)));
+        assert_ne!(grouped(1, "user", None), grouped(1, "order", None));
+        assert_ne!(grouped(1, "user", Some(1)), alone("shop:user", 1));
     }
 
     #[test]

@@ -23,8 +23,10 @@ thread_local! {
 }
 
 fn key(name: &str) -> Key {
-    let writer = KeyWriter::new("", "conformance");
-    let writer = if GROUPED.get() { writer.literal(":group").field("slot") } else { writer };
+    let mut writer = KeyWriter::new("", "conformance");
+    if GROUPED.get() {
+        writer.literal(":group").field("slot");
+    }
     writer.arg("name", name).finish().expect("a string is a key")
 }
 

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use super::{Acquired, Asked, End, Ended, Marked, Over, Read, Release, STAMP_MILLIS, Store, own_tags};
 use crate::envelope::{self, COMPARED, HEAD_LEN, Head, Lease, Place, Seal, Token};
 use crate::error::{Error, ErrorKind};
+use crate::hash::hash;
 use crate::key::{Address, Key};
 use crate::ttl::Ttl;
 
@@ -29,7 +30,8 @@ const OVERHEAD: usize = 160;
 #[derive(Debug)]
 pub(crate) struct MemoryStore {
     shards: [Mutex<Shard>; SHARDS],
-    hasher: RandomState,
+    /// Of the hash that shares keys among the shards, so that nobody outside knows which are together.
+    seed: u64,
     max_bytes: i64,
     /// Of all shards together, so that one large value can use the room of all.
     used_bytes: AtomicI64,
@@ -61,7 +63,7 @@ impl MemoryStore {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         MemoryStore {
             shards: Default::default(),
-            hasher: RandomState::new(),
+            seed: RandomState::new().hash_one(0),
             max_bytes: i64::try_from(max_bytes).unwrap_or(i64::MAX),
             used_bytes: AtomicI64::new(0),
             hand: AtomicUsize::new(0),
@@ -70,10 +72,14 @@ impl MemoryStore {
         }
     }
 
-    /// That of its group, if it is in one.
     fn shard_index(&self, key: &str) -> usize {
-        let (Address::Key(whole) | Address::Field { hash: whole, .. }) = Address::of(key);
-        self.hasher.hash_one(whole) as usize % SHARDS
+        self.shard_of(Address::of(key))
+    }
+
+    /// That of its group, if it is in one.
+    fn shard_of(&self, address: Address<'_>) -> usize {
+        let (Address::Key(whole) | Address::Field { hash: whole, .. }) = address;
+        hash(self.seed, whole.as_bytes()) as usize % SHARDS
     }
 
     fn lock(&self, index: usize) -> MutexGuard<'_, Shard> {
@@ -111,8 +117,8 @@ impl MemoryStore {
 
     /// The bytes of a living slot, which count as read. `soon` is a time not long from now: what lives until
     /// then lives now, and mostly the clock need not be read.
-    fn living(&self, key: &str, soon: u64) -> Option<Bytes> {
-        let mut shard = self.lock(self.shard_index(key));
+    fn living(&self, key: &str, shard: usize, soon: u64) -> Option<Bytes> {
+        let mut shard = self.lock(shard);
         let slot = shard.slots.get_mut(key)?;
         if slot.expires_at <= soon && slot.expires_at <= self.now() {
             return None;
@@ -126,7 +132,8 @@ impl MemoryStore {
         if tags.is_empty() {
             return Some(Seal::default());
         }
-        let stamped: Option<Vec<_>> = tags.iter().map(|tag| Some((tag.as_str(), self.living(tag, soon)?))).collect();
+        let stamp = |tag: &String| self.living(tag, self.shard_of(Address::Key(tag)), soon);
+        let stamped: Option<Vec<_>> = tags.iter().map(|tag| Some((tag.as_str(), stamp(tag)?))).collect();
         Some(Seal::of(stamped?.iter().map(|(tag, stamp)| (*tag, &**stamp))))
     }
 
@@ -313,7 +320,7 @@ fn lease_update(lease: &Lease) -> Update {
 impl Store for MemoryStore {
     fn read(&self, key: &Key, by: Instant) -> impl Future<Output = Result<Read, Error>> + Send {
         let soon = self.at(by);
-        let bytes = self.living(key.as_str(), soon);
+        let bytes = self.living(key.as_str(), self.shard_of(key.address()), soon);
         let seal = self.seal_of(key.tags(), soon);
         let own_seal = self.seal_of(&own_tags(key, bytes.as_deref().unwrap_or_default()), soon);
         ready(Ok(Read { bytes, seal, own_seal }))

@@ -118,7 +118,8 @@ pub(crate) const STAMP_MILLIS: u64 = 3_600_000;
 
 /// The keys of the stamps of the tags that a value has of its own.
 pub(crate) fn own_tags(key: &Key, value: &[u8]) -> Vec<String> {
-    envelope::own_tags(value).into_iter().map(|name| key.tag_key(name)).collect()
+    let names = envelope::own_tags(value);
+    if names.is_empty() { Vec::new() } else { names.into_iter().map(|name| key.tag_key(name)).collect() }
 }
 
 /// A backend. Each operation ends by its deadline `by`, connecting included, and each may be

@@ -358,8 +358,10 @@ async fn a_large_part_goes_in_pieces(store: &impl Store) {
 
 /// An entry under a tag.
 fn tagged(name: &str, tag: &'static str) -> Key {
-    let writer = KeyWriter::new("space", "conformance:many");
-    let writer = if GROUPED.get() { writer.literal(":tagged").field("slot") } else { writer };
+    let mut writer = KeyWriter::new("space", "conformance:many");
+    if GROUPED.get() {
+        writer.literal(":tagged").field("slot");
+    }
     writer.arg("name", name).tag().literal(tag).finish().expect("a key")
 }
 

@@ -11,10 +11,15 @@ const IDENTITY: Identity = Identity { version: 1, codec: 2, fingerprint: 3 };
 
 /// An entry under tags.
 fn key(name: &str, tags: &[&'static str]) -> Key {
-    let writer = KeyWriter::new("space", "conformance");
-    let writer = if GROUPED.get() { writer.literal(":tagged").field("slot") } else { writer };
-    let writer = writer.arg("name", name);
-    tags.iter().fold(writer, |writer, tag| writer.tag().literal(tag)).finish().expect("a key")
+    let mut writer = KeyWriter::new("space", "conformance");
+    if GROUPED.get() {
+        writer.literal(":tagged").field("slot");
+    }
+    writer.arg("name", name);
+    for tag in tags {
+        writer.tag().literal(tag);
+    }
+    writer.finish().expect("a key")
 }
 
 fn tag(name: &str) -> Key {

@@ -120,8 +120,8 @@ impl<T: Transport> RedisStore<T> {
         // All of them are of one function.
         let load = keys.first().map_or(Load::default(), |key| shared.sizes.reading(key));
         let mut reads = self.exchange_of(epoch, load, build, read, by).await.map_err(|fault| self.told(fault))?;
-        for (key, read) in keys.iter().zip(&reads) {
-            shared.sizes.found(key, read.bytes.as_ref().map_or(0, Bytes::len));
+        if let Some(key) = keys.first() {
+            shared.sizes.found_many(key, reads.iter().map(|read| read.bytes.as_ref().map_or(0, Bytes::len)));
         }
         if has_pending {
             shared.pending.delivered(&batch);

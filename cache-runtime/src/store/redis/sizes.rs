@@ -42,12 +42,19 @@ impl Sizes {
 
     /// A slot held a value of this many bytes.
     pub(crate) fn found(&self, key: &Key, size: usize) {
+        self.found_many(key, [size]);
+    }
+
+    /// The same, of several slots of one function.
+    pub(crate) fn found_many(&self, key: &Key, sizes: impl IntoIterator<Item = usize>) {
         let place = self.place(key);
         // Those that count down at the same time may lose a step.
-        match place.load(Relaxed) {
-            _ if size > LARGE => place.store(REMEMBERED, Relaxed),
-            0 => {}
-            left => place.store(left - 1, Relaxed),
+        for size in sizes {
+            match place.load(Relaxed) {
+                _ if size > LARGE => place.store(REMEMBERED, Relaxed),
+                0 => {}
+                left => place.store(left - 1, Relaxed),
+            }
         }
     }
 
