@@ -144,7 +144,7 @@ fn allocations_of_a_hit() {
         "plain": 8, allocations(|| drop(user_blocking(&cache, 1)));
         "with a tag": 27, allocations(|| drop(run(&runtime, tagged(&cache, 1, 1))));
         "in a group": 14, allocations(|| drop(run(&runtime, grouped(&cache, 1, 1))));
-        "batch of 100": 449, allocations(|| drop(run(&runtime, users(&cache, &ids))));
+        "batch of 100": 426, allocations(|| drop(run(&runtime, users(&cache, &ids))));
     }
 }
 

@@ -1,5 +1,9 @@
 //! The ids of a call of many, and the map that it returns.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
+
 use crate::error::Error;
 use crate::key::Key;
 
@@ -62,15 +66,50 @@ where
     }
 }
 
-/// The ids of a call, each with its key.
-pub(crate) type Ids<K> = Vec<(K, Result<Key, Error>)>;
+/// The ids of a call, as they were given, and the key of each.
+#[derive(Debug)]
+pub struct Ids<K> {
+    pub(crate) ids: Vec<K>,
+    pub(crate) keys: Vec<Result<Key, Error>>,
+}
 
 /// Finds the key of each id.
 pub fn batch_ids<'a, K: Clone + 'a>(
     ids: impl IntoIterator<Item = &'a K>,
     key: impl Fn(&K) -> Result<Key, Error>,
 ) -> Ids<K> {
-    ids.into_iter().map(|id| (id.clone(), key(id))).collect()
+    let (ids, keys) = ids.into_iter().map(|id| (id.clone(), key(id))).unzip();
+    Ids { ids, keys }
+}
+
+impl<K: Clone + Eq + Hash> Ids<K> {
+    /// Leaves each id once, where it was first; its place among these.
+    pub(crate) fn once_each(&mut self) -> HashMap<K, usize> {
+        let mut places = HashMap::with_capacity(self.ids.len());
+        let mut repeated = Vec::new();
+        for (at, id) in self.ids.iter().enumerate() {
+            match places.entry(id.clone()) {
+                Entry::Vacant(place) => drop(place.insert(at - repeated.len())),
+                Entry::Occupied(_) => repeated.push(at),
+            }
+        }
+        remove(&mut self.ids, &repeated);
+        remove(&mut self.keys, &repeated);
+        places
+    }
+}
+
+/// What is at these positions, which are in order, goes.
+fn remove<T>(all: &mut Vec<T>, positions: &[usize]) {
+    if positions.is_empty() {
+        return;
+    }
+    let (mut at, mut positions) = (0, positions.iter().peekable());
+    all.retain(|_| {
+        let goes = positions.next_if_eq(&&at).is_some();
+        at += 1;
+        !goes
+    });
 }
 
 /// A collection that the body takes by reference, of some ids.

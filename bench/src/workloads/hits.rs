@@ -31,7 +31,7 @@ fn of_async(bench: &Bench<'_>) -> Result<Table> {
     let mut rows = Vec::new();
     let one = runtime(1)?;
     let all = one.block_on(Async::connect(&bench.server.url()))?;
-    for (name, size, count) in [("hit, 100 B", 100, 500), ("hit, 1 KB", 1_000, 500), ("hit, 100 KB", 100_000, 40)] {
+    for (name, size, count) in [("hit, 100 B", 100, 500), ("hit, 1 KB", 1_000, 500), ("hit, 100 KB", 100_000, 200)] {
         let mut turns =
             each_async!(all, |subject| repeated(&one, subject, count, async |one| one.item(size, black_box(1)).await));
         turns.push(limit(bench, size, 1, 2_000)?);
@@ -88,7 +88,7 @@ fn of_local(bench: &Bench<'_>) -> Result<Table> {
     let mut rows = Vec::new();
     let one = runtime(1)?;
     let all = one.block_on(Local::connect(&bench.server.url()))?;
-    for (name, size, count) in [("hit, 100 B", 100, 500), ("hit, 100 KB", 100_000, 40)] {
+    for (name, size, count) in [("hit, 100 B", 100, 500), ("hit, 100 KB", 100_000, 200)] {
         let turns =
             each_local!(all, |subject| repeated(&one, subject, count, async |one| one.item(size, black_box(1)).await));
         rows.push(rounds(name, bench.rounds(21), turns));
@@ -114,7 +114,7 @@ fn of_local(bench: &Bench<'_>) -> Result<Table> {
 fn of_plain(bench: &Bench<'_>) -> Result<Table> {
     let all = Plain::connect(&bench.server.url())?;
     let mut rows = Vec::new();
-    for (name, size, count) in [("hit, 100 B", 100, 500), ("hit, 100 KB", 100_000, 40)] {
+    for (name, size, count) in [("hit, 100 B", 100, 500), ("hit, 100 KB", 100_000, 200)] {
         let turns =
             each_plain!(all, |subject| repeated_blocking(subject, count, move |one| one.item(size, black_box(1))));
         rows.push(rounds(name, bench.rounds(21), turns));
@@ -169,7 +169,7 @@ fn repeated_blocking<'a, S: BlockingSubject, T>(
 }
 
 fn batch<'a, S: Subject>(runtime: &'a Runtime, subject: S) -> Turn<'a> {
-    const COUNT: u32 = 4;
+    const COUNT: u32 = 12;
     let ids: Vec<u64> = (0..KEYS).collect();
     let mut is_stored = false;
     let turn = move || {

@@ -8,7 +8,6 @@
 //! The error of a body goes to its own caller alone: it may be that of an id which a follower did not
 //! ask for.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::hash::Hash;
@@ -52,7 +51,9 @@ struct Call<'c, K, V> {
 
 impl<K, V> Call<'_, K, V> {
     fn open(&self) -> Vec<usize> {
-        (0..self.ids.len()).filter(|at| self.found[*at].is_none()).collect()
+        let mut open = Vec::with_capacity(self.found.iter().filter(|found| found.is_none()).count());
+        open.extend((0..self.ids.len()).filter(|at| self.found[*at].is_none()));
+        open
     }
 }
 
@@ -149,7 +150,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     pub(crate) async fn batch<K, V, E, F, Fut>(
         &self,
         plan: &Plan<V>,
-        given: Ids<K>,
+        mut given: Ids<K>,
         anew: bool,
         body: F,
     ) -> Result<Vec<(K, V)>, E>
@@ -158,16 +159,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         F: Fn(Vec<K>) -> Fut,
         Fut: Future<Output = Result<Vec<(K, V)>, E>>,
     {
-        let many = given.len();
-        let (mut ids, mut keys) = (Vec::with_capacity(many), Vec::with_capacity(many));
-        let mut places = HashMap::with_capacity(many);
-        for (id, key) in given {
-            if let Entry::Vacant(place) = places.entry(id.clone()) {
-                place.insert(ids.len());
-                ids.push(id);
-                keys.push(usable(plan.function, key));
-            }
-        }
+        let places = given.once_each();
+        let Ids { ids, keys } = given;
+        let keys: Vec<_> = keys.into_iter().map(|key| usable(plan.function, key)).collect();
         let mut call = Call {
             ids: &ids,
             keys: &keys,
@@ -200,7 +194,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             round += usize::from(!was_cancelled);
         }
         let Call { found, mut beside, .. } = call;
-        let mut pairs: Vec<_> = ids.into_iter().zip(found).filter_map(|(id, found)| Some((id, found??))).collect();
+        let mut pairs = Vec::with_capacity(ids.len() + beside.len());
+        pairs.extend(ids.into_iter().zip(found).filter_map(|(id, found)| Some((id, found??))));
         pairs.append(&mut beside);
         Ok(pairs)
     }
@@ -221,10 +216,16 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             count(&counters.bypasses);
             turns.computed.push(Turn::Alone(*at));
         }
-        let open: Vec<(usize, &Key)> = open.iter().filter_map(|at| Some((*at, keys[*at].as_ref()?))).collect();
-        let reads = self.store.read_many(&open.iter().map(|(_, key)| *key).collect::<Vec<_>>()).await;
+        let (mut places, mut asked_for) = (Vec::with_capacity(open.len()), Vec::with_capacity(open.len()));
+        for at in open {
+            if let Some(key) = &keys[*at] {
+                places.push(*at);
+                asked_for.push(key);
+            }
+        }
+        let reads = self.store.read_many(&asked_for).await;
         let now = self.store.now();
-        for ((at, key), read) in open.into_iter().zip(reads) {
+        for ((at, key), read) in places.into_iter().zip(asked_for).zip(reads) {
             let read = match read {
                 Ok(read) => read,
                 Err(error) => {

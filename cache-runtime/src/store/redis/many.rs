@@ -15,7 +15,7 @@ use super::scripts::Form;
 use super::sizes::Sizes;
 use super::slots::is_refused;
 use super::transport::{self, Features, Load, Reply, Request, Transport, checked};
-use crate::envelope::{Lease, Seal};
+use crate::envelope::{self, Lease, Seal};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Address, Key};
 use crate::store::{Acquired, Asked, End, Ended, Over, Read, Release, Store, own_tags};
@@ -68,9 +68,10 @@ impl<T: Transport> RedisStore<T> {
     }
 
     pub(super) async fn read_all(&self, keys: &[&Key]) -> Vec<Result<Read, Error>> {
-        let mut reads = Vec::with_capacity(keys.len());
+        let mut reads = Vec::new();
         for part in keys.chunks(MOST) {
             match self.read_part(part).await {
+                Ok(part) if reads.is_empty() => reads = part.into_iter().map(Ok).collect(),
                 Ok(part) => reads.extend(part.into_iter().map(Ok)),
                 Err(error) => {
                     fill_up(&mut reads, keys.len(), &error);
@@ -130,6 +131,10 @@ impl<T: Transport> RedisStore<T> {
                 self.deliver_aside();
             }
         }
+        let is_untagged = |read: &Read| read.bytes.as_deref().is_none_or(|bytes| envelope::own_tags(bytes).is_empty());
+        if reads.iter().all(is_untagged) {
+            return Ok(reads);
+        }
         // The tags that values have of their own.
         let own: Vec<Vec<String>> = keys
             .iter()
@@ -137,9 +142,6 @@ impl<T: Transport> RedisStore<T> {
             .map(|(key, read)| own_tags(key, read.bytes.as_deref().unwrap_or_default()))
             .collect();
         let tags: BTreeMap<&String, ()> = own.iter().flatten().map(|tag| (tag, ())).collect();
-        if tags.is_empty() {
-            return Ok(reads);
-        }
         let tags: Vec<&String> = tags.into_keys().collect();
         let mut stamps: HashMap<&String, Value> = HashMap::new();
         for part in tags.chunks(MOST) {
@@ -459,7 +461,8 @@ struct ReadPlan<'a> {
 
 impl<'a> ReadPlan<'a> {
     fn of(keys: &'a [&'a Key]) -> ReadPlan<'a> {
-        let mut plan = ReadPlan { keys, alone: Vec::new(), hashes: BTreeMap::new(), tags: Vec::new() };
+        let mut plan =
+            ReadPlan { keys, alone: Vec::with_capacity(keys.len()), hashes: BTreeMap::new(), tags: Vec::new() };
         let mut tags = BTreeMap::new();
         for (at, key) in keys.iter().enumerate() {
             match key.address() {
@@ -474,7 +477,8 @@ impl<'a> ReadPlan<'a> {
 
     fn add_to(&self, pipeline: &mut Pipeline) {
         if !self.alone.is_empty() {
-            let mut command = Cmd::with_capacity(self.alone.len() + 1, 64 * self.alone.len());
+            let size: usize = self.alone.iter().map(|at| self.keys[*at].as_str().len()).sum();
+            let mut command = Cmd::with_capacity(self.alone.len() + 1, size + 4);
             command.arg("MGET");
             for at in &self.alone {
                 command.arg(self.keys[*at].as_str());
