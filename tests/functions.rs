@@ -455,6 +455,29 @@ mod names {
     }
 }
 
+mod blanket {
+    //! Methods that every type has, named as those that generated code calls.
+
+    use super::{CACHE, redis_cached};
+
+    trait Everywhere {
+        fn literal(&self, _: &str) {}
+        fn field(&self, _: &str) {}
+        fn tag(&self) {}
+        fn finish(&self) {}
+    }
+    impl<T: ?Sized> Everywhere for T {}
+
+    #[redis_cached(cache = CACHE, key = "blanket:{id}", group = "blanket", tags = ["blanket:{org}"])]
+    pub(super) fn plain(org: u64, id: u64) -> u64 {
+        0_u8.literal("");
+        0_u8.field("");
+        0_u8.tag();
+        0_u8.finish();
+        org + id
+    }
+}
+
 mod shadowed {
     //! Types and constructors named as in the prelude.
 
@@ -483,6 +506,17 @@ mod shadowed {
     pub(super) async fn asynchronous(id: u64) -> Option {
         if id == 0 { None } else { Some }
     }
+}
+
+#[test]
+fn a_trait_of_every_type_leaves_keys_groups_and_tags_alone() {
+    assert_eq!(blanket::plain(9, 1), 10);
+    let entry = blanket::plain_entry(9, 1);
+    assert_eq!(entry.key().unwrap(), "functions:blanket blanket:1");
+    assert_eq!(blanket::plain_group().len().unwrap(), 1);
+    assert_eq!(entry.get().unwrap(), Some(10));
+    CACHE.invalidate_tag_blocking("blanket:9").unwrap();
+    assert_eq!(entry.get().unwrap(), None);
 }
 
 #[tokio::test]

@@ -403,20 +403,21 @@ fn codec_type(model: &Model, output: Span) -> TokenStream {
 // Output:
 //     {
 //         use __rc::NoKeyPart as _;
-//         let mut writer = __rc::key(cache, plan.function);
+//         let writer = &mut __rc::key(cache, plan.function);
 //         writer.literal(":user:");
-//         __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+//         __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
 //         writer.literal(":");
 //         match &req.page() {
-//             part => __rc::part(&mut writer, "req.page()", part, __rc::probe(part).key_part()),
-//         }
+//             part => __rc::part(writer, "req.page()", part, __rc::probe(part).key_part()),
+//         };
 //         writer.tag();
 //         writer.literal("org:");
-//         __rc::part(&mut writer, "org_id", &org_id, __rc::probe(&org_id).key_part());
+//         __rc::part(writer, "org_id", &org_id, __rc::probe(&org_id).key_part());
 //         writer.finish()
 //     }
 //
-// The `match` keeps a temporary of the expression for as long as it is needed, and runs it once.
+// The `match` keeps a temporary of the expression for as long as it is needed, and runs it once. The writer is a
+// reference from the start: on a place, a method that a trait of the user's gives all types by `&self` came first.
 // With `group = …` the group comes first, and what is the key above is the field of its hash.
 fn make_key(model: &Model, receiver: Option<&Receiver>) -> TokenStream {
     let Names { cache, plan, writer, .. } = &Names::new();
@@ -424,11 +425,11 @@ fn make_key(model: &Model, receiver: Option<&Receiver>) -> TokenStream {
     let destructure = destructure(model, &model.key);
     let pieces = append(&model.pieces, receiver);
     let start = match &model.group {
-        None => quote!(let mut #writer = #rc::key(#cache, #plan.function);),
+        None => quote!(let #writer = &mut #rc::key(#cache, #plan.function);),
         Some(group) => {
             let group = append(group, receiver);
             quote! {
-                let mut #writer = #rc::key_in_group(#cache, #plan.function);
+                let #writer = &mut #rc::key_in_group(#cache, #plan.function);
                 #group
                 #writer.field(#plan.function.name());
             }
@@ -458,9 +459,9 @@ fn make_key(model: &Model, receiver: Option<&Receiver>) -> TokenStream {
 //     {
 //         use __rc::NoKeyPart as _;
 //         const __PREFIX: &str = __rc::default_prefix(option_env!("REDIS_CACHED_PREFIX"), module_path!());
-//         let mut writer = __rc::group_key(cache, __PREFIX);
+//         let writer = &mut __rc::group_key(cache, __PREFIX);
 //         writer.literal(":class:");
-//         __rc::part(&mut writer, "class_id", &class_id, __rc::probe(&class_id).key_part());
+//         __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).key_part());
 //         writer.finish()
 //     }
 fn make_group_key(model: &Model, group: &[Piece], receiver: Option<&Receiver>) -> TokenStream {
@@ -473,7 +474,7 @@ fn make_group_key(model: &Model, group: &[Piece], receiver: Option<&Receiver>) -
         use #rc::NoKeyPart as _;
         #default_prefix
         #destructure
-        let mut #writer = #rc::group_key(#cache, #prefix);
+        let #writer = &mut #rc::group_key(#cache, #prefix);
         #pieces
         #writer.finish()
     }}
@@ -499,7 +500,7 @@ fn append(pieces: &[Piece], receiver: Option<&Receiver>) -> TokenStream {
         let rc = private(span);
         let append = Ident::new(append, span);
         let append = |reference: &dyn ToTokens| {
-            quote_spanned!(span=> #rc::#append(&mut #writer, #label, #reference, #rc::probe(#reference).key_part()))
+            quote_spanned!(span=> #rc::#append(#writer, #label, #reference, #rc::probe(#reference).key_part()))
         };
         let append = if is_place {
             append(&reference)

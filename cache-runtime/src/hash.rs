@@ -1,5 +1,5 @@
-//! The hash of checksums and fingerprints: [XXH3] of 64 bits. It finds damage and tells types apart;
-//! it does not keep out whoever looks for collisions.
+//! The hash of checksums and fingerprints, and of what is spread over places: [XXH3] of 64 bits. It finds damage and
+//! tells types apart; it does not keep out whoever looks for collisions.
 //!
 //! [XXH3]: https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md
 

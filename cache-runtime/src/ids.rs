@@ -66,7 +66,7 @@ where
     }
 }
 
-/// The ids of a call, as they were given, and the key of each.
+/// The ids of a call, and the key of each.
 #[derive(Debug)]
 pub struct Ids<K> {
     pub(crate) ids: Vec<K>,
@@ -83,7 +83,7 @@ pub fn batch_ids<'a, K: Clone + 'a>(
 }
 
 impl<K: Clone + Eq + Hash> Ids<K> {
-    /// Leaves each id once, where it was first; its place among these.
+    /// Leaves each id once, where it was first. The place of each among those that are left.
     pub(crate) fn once_each(&mut self) -> HashMap<K, usize> {
         let mut places = HashMap::with_capacity(self.ids.len());
         let mut repeated = Vec::new();

@@ -50,11 +50,11 @@ impl Find for Repo {
         let key = {
             use __rc::NoKeyPart as _;
             let (a, b) = &arg0;
-            let mut writer = __rc::key(cache, plan.function);
+            let writer = &mut __rc::key(cache, plan.function);
             writer.literal(":");
-            __rc::part(&mut writer, "a", &a, __rc::probe(&a).key_part());
+            __rc::part(writer, "a", &a, __rc::probe(&a).key_part());
             writer.literal(":");
-            __rc::part(&mut writer, "b", &b, __rc::probe(&b).key_part());
+            __rc::part(writer, "b", &b, __rc::probe(&b).key_part());
             writer.finish()
         };
         __rc::call_result::<
@@ -146,16 +146,11 @@ impl Find for Repo {
             };
             let key = {
                 use __rc::NoKeyPart as _;
-                let mut writer = __rc::key(cache, plan.function);
+                let writer = &mut __rc::key(cache, plan.function);
                 writer.literal(":");
-                __rc::self_part(
-                    &mut writer,
-                    "self",
-                    &*self,
-                    __rc::probe(&*self).key_part(),
-                );
+                __rc::self_part(writer, "self", &*self, __rc::probe(&*self).key_part());
                 writer.literal(":");
-                __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+                __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
                 writer.finish()
             };
             __rc::call_value::<
@@ -221,11 +216,11 @@ impl Find for Repo {
         };
         let key = {
             use __rc::NoKeyPart as _;
-            let mut writer = __rc::key(cache, plan.function);
+            let writer = &mut __rc::key(cache, plan.function);
             writer.literal(":");
-            __rc::self_part(&mut writer, "self", &self, __rc::probe(&self).key_part());
+            __rc::self_part(writer, "self", &self, __rc::probe(&self).key_part());
             writer.literal(":");
-            __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+            __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
             writer.finish()
         };
         __rc::blocking_call_value::<

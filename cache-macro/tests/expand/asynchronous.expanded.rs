@@ -45,11 +45,11 @@ pub async fn user(db: &Db, id: u64, slug: Path<String>) -> Result<User, Error> {
     let key = {
         use __rc::NoKeyPart as _;
         let Path(slug) = &slug;
-        let mut writer = __rc::key(cache, plan.function);
+        let writer = &mut __rc::key(cache, plan.function);
         writer.literal(":");
-        __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+        __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "slug", &slug, __rc::probe(&slug).key_part());
+        __rc::part(writer, "slug", &slug, __rc::probe(&slug).key_part());
         writer.finish()
     };
     __rc::call_result::<
@@ -130,11 +130,11 @@ pub async fn user_refresh(db: &Db, id: u64, slug: Path<String>) -> Result<User, 
     let key = {
         use __rc::NoKeyPart as _;
         let Path(slug) = &slug;
-        let mut writer = __rc::key(cache, plan.function);
+        let writer = &mut __rc::key(cache, plan.function);
         writer.literal(":");
-        __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+        __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "slug", &slug, __rc::probe(&slug).key_part());
+        __rc::part(writer, "slug", &slug, __rc::probe(&slug).key_part());
         writer.finish()
     };
     __rc::refresh_result::<
@@ -209,11 +209,11 @@ pub fn user_entry(
     let key = {
         use __rc::NoKeyPart as _;
         let Path(slug) = &slug;
-        let mut writer = __rc::key(cache, plan.function);
+        let writer = &mut __rc::key(cache, plan.function);
         writer.literal(":");
-        __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+        __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "slug", &slug, __rc::probe(&slug).key_part());
+        __rc::part(writer, "slug", &slug, __rc::probe(&slug).key_part());
         writer.finish()
     };
     __rc::entry(cache, plan, key)

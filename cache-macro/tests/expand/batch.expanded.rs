@@ -78,11 +78,11 @@ async fn users(
         ids,
         |id: &_| {
             use __rc::NoKeyPart as _;
-            let mut writer = __rc::key(cache, plan.function);
+            let writer = &mut __rc::key(cache, plan.function);
             writer.literal(":");
-            __rc::part(&mut writer, "tenant", &tenant, __rc::probe(&tenant).key_part());
+            __rc::part(writer, "tenant", &tenant, __rc::probe(&tenant).key_part());
             writer.literal(":");
-            __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+            __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
             writer.finish()
         },
     );
@@ -201,11 +201,11 @@ async fn users_refresh(
         ids,
         |id: &_| {
             use __rc::NoKeyPart as _;
-            let mut writer = __rc::key(cache, plan.function);
+            let writer = &mut __rc::key(cache, plan.function);
             writer.literal(":");
-            __rc::part(&mut writer, "tenant", &tenant, __rc::probe(&tenant).key_part());
+            __rc::part(writer, "tenant", &tenant, __rc::probe(&tenant).key_part());
             writer.literal(":");
-            __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+            __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
             writer.finish()
         },
     );
@@ -318,11 +318,11 @@ fn users_entry(
     };
     let key = {
         use __rc::NoKeyPart as _;
-        let mut writer = __rc::key(cache, plan.function);
+        let writer = &mut __rc::key(cache, plan.function);
         writer.literal(":");
-        __rc::part(&mut writer, "tenant", &tenant, __rc::probe(&tenant).key_part());
+        __rc::part(writer, "tenant", &tenant, __rc::probe(&tenant).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+        __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
         writer.finish()
     };
     __rc::entry(cache, plan, key)
@@ -382,10 +382,10 @@ impl Repo {
             &ids,
             |id: &_| {
                 use __rc::NoKeyPart as _;
-                let mut writer = __rc::key_in_group(cache, plan.function);
+                let writer = &mut __rc::key_in_group(cache, plan.function);
                 writer.literal(":shard:");
                 __rc::part(
-                    &mut writer,
+                    writer,
                     "id.shard",
                     &id.shard,
                     __rc::probe(&id.shard).key_part(),
@@ -393,7 +393,7 @@ impl Repo {
                 writer.field(plan.function.name());
                 writer.literal(":");
                 __rc::part(
-                    &mut writer,
+                    writer,
                     "id.number",
                     &id.number,
                     __rc::probe(&id.number).key_part(),
@@ -481,10 +481,10 @@ impl Repo {
             &ids,
             |id: &_| {
                 use __rc::NoKeyPart as _;
-                let mut writer = __rc::key_in_group(cache, plan.function);
+                let writer = &mut __rc::key_in_group(cache, plan.function);
                 writer.literal(":shard:");
                 __rc::part(
-                    &mut writer,
+                    writer,
                     "id.shard",
                     &id.shard,
                     __rc::probe(&id.shard).key_part(),
@@ -492,7 +492,7 @@ impl Repo {
                 writer.field(plan.function.name());
                 writer.literal(":");
                 __rc::part(
-                    &mut writer,
+                    writer,
                     "id.number",
                     &id.number,
                     __rc::probe(&id.number).key_part(),
@@ -573,18 +573,13 @@ impl Repo {
         };
         let key = {
             use __rc::NoKeyPart as _;
-            let mut writer = __rc::key_in_group(cache, plan.function);
+            let writer = &mut __rc::key_in_group(cache, plan.function);
             writer.literal(":shard:");
-            __rc::part(
-                &mut writer,
-                "id.shard",
-                &id.shard,
-                __rc::probe(&id.shard).key_part(),
-            );
+            __rc::part(writer, "id.shard", &id.shard, __rc::probe(&id.shard).key_part());
             writer.field(plan.function.name());
             writer.literal(":");
             __rc::part(
-                &mut writer,
+                writer,
                 "id.number",
                 &id.number,
                 __rc::probe(&id.number).key_part(),
@@ -607,14 +602,9 @@ impl Repo {
                 ::core::option_env!("REDIS_CACHED_PREFIX"),
                 ::core::module_path!(),
             );
-            let mut writer = __rc::group_key(cache, __PREFIX);
+            let writer = &mut __rc::group_key(cache, __PREFIX);
             writer.literal(":shard:");
-            __rc::part(
-                &mut writer,
-                "id.shard",
-                &id.shard,
-                __rc::probe(&id.shard).key_part(),
-            );
+            __rc::part(writer, "id.shard", &id.shard, __rc::probe(&id.shard).key_part());
             writer.finish()
         };
         __rc::blocking_group(cache, key)

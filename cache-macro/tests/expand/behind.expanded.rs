@@ -61,13 +61,13 @@ async fn user<K: Key>(
     let key = {
         use __rc::NoKeyPart as _;
         let Path(id) = &id;
-        let mut writer = __rc::key(cache, plan.function);
+        let writer = &mut __rc::key(cache, plan.function);
         writer.literal(":");
-        __rc::part(&mut writer, "slug", &slug, __rc::probe(&slug).key_part());
+        __rc::part(writer, "slug", &slug, __rc::probe(&slug).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "name", &name, __rc::probe(&name).key_part());
+        __rc::part(writer, "name", &name, __rc::probe(&name).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+        __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
         writer.finish()
     };
     __rc::call_result_behind::<
@@ -185,13 +185,13 @@ async fn user_refresh<K: Key>(
     let key = {
         use __rc::NoKeyPart as _;
         let Path(id) = &id;
-        let mut writer = __rc::key(cache, plan.function);
+        let writer = &mut __rc::key(cache, plan.function);
         writer.literal(":");
-        __rc::part(&mut writer, "slug", &slug, __rc::probe(&slug).key_part());
+        __rc::part(writer, "slug", &slug, __rc::probe(&slug).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "name", &name, __rc::probe(&name).key_part());
+        __rc::part(writer, "name", &name, __rc::probe(&name).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+        __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
         writer.finish()
     };
     __rc::refresh_result::<
@@ -278,13 +278,13 @@ fn user_entry<K: Key>(
     let key = {
         use __rc::NoKeyPart as _;
         let Path(id) = &id;
-        let mut writer = __rc::key(cache, plan.function);
+        let writer = &mut __rc::key(cache, plan.function);
         writer.literal(":");
-        __rc::part(&mut writer, "slug", &slug, __rc::probe(&slug).key_part());
+        __rc::part(writer, "slug", &slug, __rc::probe(&slug).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "name", &name, __rc::probe(&name).key_part());
+        __rc::part(writer, "name", &name, __rc::probe(&name).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+        __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
         writer.finish()
     };
     __rc::entry(cache, plan, key)
@@ -343,9 +343,9 @@ impl Repo {
         };
         let key = {
             use __rc::NoKeyPart as _;
-            let mut writer = __rc::key(cache, plan.function);
+            let writer = &mut __rc::key(cache, plan.function);
             writer.literal(":");
-            __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+            __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
             writer.finish()
         };
         __rc::blocking_call_result_behind::<
@@ -435,9 +435,9 @@ impl Repo {
         };
         let key = {
             use __rc::NoKeyPart as _;
-            let mut writer = __rc::key(cache, plan.function);
+            let writer = &mut __rc::key(cache, plan.function);
             writer.literal(":");
-            __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+            __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
             writer.finish()
         };
         __rc::blocking_refresh_result::<
@@ -514,9 +514,9 @@ impl Repo {
         };
         let key = {
             use __rc::NoKeyPart as _;
-            let mut writer = __rc::key(cache, plan.function);
+            let writer = &mut __rc::key(cache, plan.function);
             writer.literal(":");
-            __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+            __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
             writer.finish()
         };
         __rc::blocking_entry(cache, plan, key)
@@ -574,7 +574,7 @@ impl Repo {
         };
         let key = {
             use __rc::NoKeyPart as _;
-            let mut writer = __rc::key(cache, plan.function);
+            let writer = &mut __rc::key(cache, plan.function);
             writer.finish()
         };
         __rc::call_result_behind::<
@@ -659,7 +659,7 @@ impl Repo {
         };
         let key = {
             use __rc::NoKeyPart as _;
-            let mut writer = __rc::key(cache, plan.function);
+            let writer = &mut __rc::key(cache, plan.function);
             writer.finish()
         };
         __rc::refresh_result::<
@@ -726,7 +726,7 @@ impl Repo {
         };
         let key = {
             use __rc::NoKeyPart as _;
-            let mut writer = __rc::key(cache, plan.function);
+            let writer = &mut __rc::key(cache, plan.function);
             writer.finish()
         };
         __rc::entry(cache, plan, key)

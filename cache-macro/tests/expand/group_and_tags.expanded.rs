@@ -61,29 +61,19 @@ async fn user<E: Executor>(
     };
     let key = {
         use __rc::NoKeyPart as _;
-        let mut writer = __rc::key_in_group(cache, plan.function);
+        let writer = &mut __rc::key_in_group(cache, plan.function);
         writer.literal(":class:");
-        __rc::part(
-            &mut writer,
-            "class_id",
-            &class_id,
-            __rc::probe(&class_id).key_part(),
-        );
+        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).key_part());
         writer.field(plan.function.name());
         writer.literal(":");
-        __rc::part(
-            &mut writer,
-            "class_id",
-            &class_id,
-            __rc::probe(&class_id).key_part(),
-        );
+        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "org", &org, __rc::probe(&org).key_part());
+        __rc::part(writer, "org", &org, __rc::probe(&org).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+        __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
         writer.tag();
         writer.literal("org:");
-        __rc::part(&mut writer, "org.id", &org.id, __rc::probe(&org.id).key_part());
+        __rc::part(writer, "org.id", &org.id, __rc::probe(&org.id).key_part());
         writer.tag();
         writer.literal("all");
         writer.finish()
@@ -183,29 +173,19 @@ async fn user_refresh<E: Executor>(
     };
     let key = {
         use __rc::NoKeyPart as _;
-        let mut writer = __rc::key_in_group(cache, plan.function);
+        let writer = &mut __rc::key_in_group(cache, plan.function);
         writer.literal(":class:");
-        __rc::part(
-            &mut writer,
-            "class_id",
-            &class_id,
-            __rc::probe(&class_id).key_part(),
-        );
+        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).key_part());
         writer.field(plan.function.name());
         writer.literal(":");
-        __rc::part(
-            &mut writer,
-            "class_id",
-            &class_id,
-            __rc::probe(&class_id).key_part(),
-        );
+        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "org", &org, __rc::probe(&org).key_part());
+        __rc::part(writer, "org", &org, __rc::probe(&org).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+        __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
         writer.tag();
         writer.literal("org:");
-        __rc::part(&mut writer, "org.id", &org.id, __rc::probe(&org.id).key_part());
+        __rc::part(writer, "org.id", &org.id, __rc::probe(&org.id).key_part());
         writer.tag();
         writer.literal("all");
         writer.finish()
@@ -294,29 +274,19 @@ fn user_entry(
     };
     let key = {
         use __rc::NoKeyPart as _;
-        let mut writer = __rc::key_in_group(cache, plan.function);
+        let writer = &mut __rc::key_in_group(cache, plan.function);
         writer.literal(":class:");
-        __rc::part(
-            &mut writer,
-            "class_id",
-            &class_id,
-            __rc::probe(&class_id).key_part(),
-        );
+        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).key_part());
         writer.field(plan.function.name());
         writer.literal(":");
-        __rc::part(
-            &mut writer,
-            "class_id",
-            &class_id,
-            __rc::probe(&class_id).key_part(),
-        );
+        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "org", &org, __rc::probe(&org).key_part());
+        __rc::part(writer, "org", &org, __rc::probe(&org).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+        __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
         writer.tag();
         writer.literal("org:");
-        __rc::part(&mut writer, "org.id", &org.id, __rc::probe(&org.id).key_part());
+        __rc::part(writer, "org.id", &org.id, __rc::probe(&org.id).key_part());
         writer.tag();
         writer.literal("all");
         writer.finish()
@@ -334,14 +304,9 @@ fn user_group(class_id: u64) -> ::redis_cached::Group {
             ::core::option_env!("REDIS_CACHED_PREFIX"),
             ::core::module_path!(),
         );
-        let mut writer = __rc::group_key(cache, __PREFIX);
+        let writer = &mut __rc::group_key(cache, __PREFIX);
         writer.literal(":class:");
-        __rc::part(
-            &mut writer,
-            "class_id",
-            &class_id,
-            __rc::probe(&class_id).key_part(),
-        );
+        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).key_part());
         writer.finish()
     };
     __rc::group(cache, key)
@@ -389,17 +354,17 @@ impl Repo {
         };
         let key = {
             use __rc::NoKeyPart as _;
-            let mut writer = __rc::key_in_group(cache, plan.function);
+            let writer = &mut __rc::key_in_group(cache, plan.function);
             writer.literal(":");
             __rc::part(
-                &mut writer,
+                writer,
                 "self.tenant",
                 &self.tenant,
                 __rc::probe(&self.tenant).key_part(),
             );
             writer.field(plan.function.name());
             writer.literal(":total:");
-            __rc::part(&mut writer, "kind", &kind, __rc::probe(&kind).key_part());
+            __rc::part(writer, "kind", &kind, __rc::probe(&kind).key_part());
             writer.tag();
             writer.literal("totals");
             writer.finish()
@@ -463,17 +428,17 @@ impl Repo {
         };
         let key = {
             use __rc::NoKeyPart as _;
-            let mut writer = __rc::key_in_group(cache, plan.function);
+            let writer = &mut __rc::key_in_group(cache, plan.function);
             writer.literal(":");
             __rc::part(
-                &mut writer,
+                writer,
                 "self.tenant",
                 &self.tenant,
                 __rc::probe(&self.tenant).key_part(),
             );
             writer.field(plan.function.name());
             writer.literal(":total:");
-            __rc::part(&mut writer, "kind", &kind, __rc::probe(&kind).key_part());
+            __rc::part(writer, "kind", &kind, __rc::probe(&kind).key_part());
             writer.tag();
             writer.literal("totals");
             writer.finish()
@@ -530,17 +495,17 @@ impl Repo {
         };
         let key = {
             use __rc::NoKeyPart as _;
-            let mut writer = __rc::key_in_group(cache, plan.function);
+            let writer = &mut __rc::key_in_group(cache, plan.function);
             writer.literal(":");
             __rc::part(
-                &mut writer,
+                writer,
                 "self.tenant",
                 &self.tenant,
                 __rc::probe(&self.tenant).key_part(),
             );
             writer.field(plan.function.name());
             writer.literal(":total:");
-            __rc::part(&mut writer, "kind", &kind, __rc::probe(&kind).key_part());
+            __rc::part(writer, "kind", &kind, __rc::probe(&kind).key_part());
             writer.tag();
             writer.literal("totals");
             writer.finish()
@@ -560,10 +525,10 @@ impl Repo {
         };
         let key = {
             use __rc::NoKeyPart as _;
-            let mut writer = __rc::group_key(cache, SHOP);
+            let writer = &mut __rc::group_key(cache, SHOP);
             writer.literal(":");
             __rc::part(
-                &mut writer,
+                writer,
                 "self.tenant",
                 &self.tenant,
                 __rc::probe(&self.tenant).key_part(),

@@ -48,16 +48,16 @@ impl Repo {
         };
         let key = {
             use __rc::NoKeyPart as _;
-            let mut writer = __rc::key(cache, plan.function);
+            let writer = &mut __rc::key(cache, plan.function);
             writer.literal(":user:");
             __rc::part(
-                &mut writer,
+                writer,
                 "self.tenant",
                 &self.tenant,
                 __rc::probe(&self.tenant).key_part(),
             );
             writer.literal(":");
-            __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+            __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
             writer.finish()
         };
         __rc::call_value::<
@@ -131,16 +131,16 @@ impl Repo {
         };
         let key = {
             use __rc::NoKeyPart as _;
-            let mut writer = __rc::key(cache, plan.function);
+            let writer = &mut __rc::key(cache, plan.function);
             writer.literal(":user:");
             __rc::part(
-                &mut writer,
+                writer,
                 "self.tenant",
                 &self.tenant,
                 __rc::probe(&self.tenant).key_part(),
             );
             writer.literal(":");
-            __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+            __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
             writer.finish()
         };
         __rc::refresh_value::<
@@ -198,16 +198,16 @@ impl Repo {
         };
         let key = {
             use __rc::NoKeyPart as _;
-            let mut writer = __rc::key(cache, plan.function);
+            let writer = &mut __rc::key(cache, plan.function);
             writer.literal(":user:");
             __rc::part(
-                &mut writer,
+                writer,
                 "self.tenant",
                 &self.tenant,
                 __rc::probe(&self.tenant).key_part(),
             );
             writer.literal(":");
-            __rc::part(&mut writer, "id", &id, __rc::probe(&id).key_part());
+            __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
             writer.finish()
         };
         __rc::entry(cache, plan, key)

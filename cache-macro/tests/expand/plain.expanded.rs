@@ -51,15 +51,15 @@ where
     };
     let key = {
         use __rc::NoKeyPart as _;
-        let mut writer = __rc::key(cache, plan.function);
+        let writer = &mut __rc::key(cache, plan.function);
         writer.literal(":");
-        __rc::part(&mut writer, "client", &client, __rc::probe(&client).key_part());
+        __rc::part(writer, "client", &client, __rc::probe(&client).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "kind", &kind, __rc::probe(&kind).key_part());
+        __rc::part(writer, "kind", &kind, __rc::probe(&kind).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "count", &count, __rc::probe(&count).key_part());
+        __rc::part(writer, "count", &count, __rc::probe(&count).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "db", &db, __rc::probe(&db).key_part());
+        __rc::part(writer, "db", &db, __rc::probe(&db).key_part());
         writer.finish()
     };
     __rc::blocking_call_value::<
@@ -139,15 +139,15 @@ where
     };
     let key = {
         use __rc::NoKeyPart as _;
-        let mut writer = __rc::key(cache, plan.function);
+        let writer = &mut __rc::key(cache, plan.function);
         writer.literal(":");
-        __rc::part(&mut writer, "client", &client, __rc::probe(&client).key_part());
+        __rc::part(writer, "client", &client, __rc::probe(&client).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "kind", &kind, __rc::probe(&kind).key_part());
+        __rc::part(writer, "kind", &kind, __rc::probe(&kind).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "count", &count, __rc::probe(&count).key_part());
+        __rc::part(writer, "count", &count, __rc::probe(&count).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "db", &db, __rc::probe(&db).key_part());
+        __rc::part(writer, "db", &db, __rc::probe(&db).key_part());
         writer.finish()
     };
     __rc::blocking_refresh_value::<
@@ -214,15 +214,15 @@ where
     };
     let key = {
         use __rc::NoKeyPart as _;
-        let mut writer = __rc::key(cache, plan.function);
+        let writer = &mut __rc::key(cache, plan.function);
         writer.literal(":");
-        __rc::part(&mut writer, "client", &client, __rc::probe(&client).key_part());
+        __rc::part(writer, "client", &client, __rc::probe(&client).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "kind", &kind, __rc::probe(&kind).key_part());
+        __rc::part(writer, "kind", &kind, __rc::probe(&kind).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "count", &count, __rc::probe(&count).key_part());
+        __rc::part(writer, "count", &count, __rc::probe(&count).key_part());
         writer.literal(":");
-        __rc::part(&mut writer, "db", &db, __rc::probe(&db).key_part());
+        __rc::part(writer, "db", &db, __rc::probe(&db).key_part());
         writer.finish()
     };
     __rc::blocking_entry(cache, plan, key)

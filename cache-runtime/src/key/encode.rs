@@ -381,7 +381,9 @@ struct Compound<'a> {
 
 impl Compound<'_> {
     fn next(&mut self) {
-        if self.out.len() > self.at {
+        // One that was begun may have failed before it wrote anything, and nobody minded.
+        let is_first = self.parts.as_ref().map_or(self.out.len() == self.at, Vec::is_empty);
+        if !is_first {
             self.out.push(',');
         }
         if let Some(parts) = &mut self.parts {

@@ -29,7 +29,7 @@ pub(super) fn escape(text: &str, out: &mut String) {
     let mut done = 0;
     for (at, byte) in text.bytes().enumerate() {
         if !SAFE[usize::from(byte)] {
-            // Where nothing is between two bytes, they may be of one character.
+            // With nothing in between, this byte and the last may be of one character, which is not to be cut.
             if done < at {
                 out.push_str(&text[done..at]);
             }

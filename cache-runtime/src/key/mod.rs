@@ -40,9 +40,10 @@ pub struct Key {
     hash_len: usize,
     /// The keys of the stamps of its tags, sorted, where it has any.
     tags: Option<Arc<[String]>>,
-    /// Of an entry: where its first argument begins, behind its group, and a hash of what the group's name has in common
-    /// with others. Zeroes for what holds no value: a group, a stamp.
+    /// Where the first argument of an entry begins, or the end of its text; of one in a group, behind the group. Zero
+    /// for a group or a stamp.
     stem_len: usize,
+    /// A hash of a group's name up to its first argument; zero for what is in no group.
     group: u64,
 }
 
@@ -101,7 +102,16 @@ impl Key {
     /// A hash of what this key has in common with the others of its function: what stands in front of
     /// the first argument, or all of it where there is none. Two functions may share one.
     pub(crate) fn family(&self) -> u64 {
-        hash(self.group, self.text.as_bytes().get(self.hash_len..self.stem_len).unwrap_or_default())
+        hash(self.group, self.stem())
+    }
+
+    /// Whether both are of one [family](Self::family).
+    pub(crate) fn is_kin(&self, other: &Key) -> bool {
+        self.group == other.group && self.stem() == other.stem()
+    }
+
+    fn stem(&self) -> &[u8] {
+        self.text.as_bytes().get(self.hash_len..self.stem_len).unwrap_or_default()
     }
 
     pub(crate) fn address(&self) -> Address<'_> {
@@ -307,7 +317,7 @@ impl KeyWriter {
         }
     }
 
-    /// The key, or what was wrong with the first argument that has no text. Takes what was written.
+    /// The key, or what was wrong with the first argument that has no text. To be called once.
     pub fn finish(&mut self) -> Result<Key, Error> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);

@@ -466,6 +466,28 @@ fn key_of(arguments: &[Model]) -> Key {
     writer.finish().expect("valid")
 }
 
+/// A map or set whose author goes on after an error.
+#[test]
+fn a_part_that_failed_before_it_wrote_anything_is_passed_over() {
+    struct Refusing;
+    impl Serialize for Refusing {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("not today"))
+        }
+    }
+    struct Careless;
+    impl Serialize for Careless {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            use serde::ser::SerializeMap;
+            let mut map = serializer.serialize_map(None)?;
+            let _ = map.serialize_entry(&Refusing, &1);
+            map.serialize_entry(&2, &3)?;
+            map.end()
+        }
+    }
+    assert_eq!(KeyWriter::new("", "f").arg("map", &Careless).finish().expect("a key").as_str(), "f:<,2=3>");
+}
+
 #[test]
 fn no_two_small_values_share_a_key() {
     const TEXTS: &[&str] = &[

@@ -30,7 +30,8 @@ const OVERHEAD: usize = 160;
 #[derive(Debug)]
 pub(crate) struct MemoryStore {
     shards: [Mutex<Shard>; SHARDS],
-    /// Of the hash that shares keys among the shards, so that nobody outside knows which are together.
+    /// Of the hash that shares keys among the shards, random. Who finds keys that share one makes threads wait for a
+    /// lock, no more: the maps have a hash that resists it.
     seed: u64,
     max_bytes: i64,
     /// Of all shards together, so that one large value can use the room of all.
@@ -76,7 +77,7 @@ impl MemoryStore {
         self.shard_of(Address::of(key))
     }
 
-    /// That of its group, if it is in one.
+    /// Which shard an address is in; all of a group are in one.
     fn shard_of(&self, address: Address<'_>) -> usize {
         let (Address::Key(whole) | Address::Field { hash: whole, .. }) = address;
         hash(self.seed, whole.as_bytes()) as usize % SHARDS

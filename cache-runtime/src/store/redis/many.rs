@@ -118,12 +118,11 @@ impl<T: Transport> RedisStore<T> {
             }
             Ok(reads)
         };
-        // All of them are of one function.
+        // Mostly all of them are of one function, which the first tells.
         let load = keys.first().map_or(Load::default(), |key| shared.sizes.reading(key));
         let mut reads = self.exchange_of(epoch, load, build, read, by).await.map_err(|fault| self.told(fault))?;
-        if let Some(key) = keys.first() {
-            shared.sizes.found_many(key, reads.iter().map(|read| read.bytes.as_ref().map_or(0, Bytes::len)));
-        }
+        let size = |read: &Read| read.bytes.as_ref().map_or(0, Bytes::len);
+        shared.sizes.found_all(keys.iter().copied().zip(reads.iter().map(size)));
         if has_pending {
             shared.pending.delivered(&batch);
             shared.pending.settle_losses(shared.health.clock.now());

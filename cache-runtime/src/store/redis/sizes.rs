@@ -42,24 +42,33 @@ impl Sizes {
 
     /// A slot held a value of this many bytes.
     pub(crate) fn found(&self, key: &Key, size: usize) {
-        self.found_many(key, [size]);
+        note(self.place(key), size);
     }
 
-    /// The same, of several slots of one function.
-    pub(crate) fn found_many(&self, key: &Key, sizes: impl IntoIterator<Item = usize>) {
-        let place = self.place(key);
-        // Those that count down at the same time may lose a step.
-        for size in sizes {
-            match place.load(Relaxed) {
-                _ if size > LARGE => place.store(REMEMBERED, Relaxed),
-                0 => {}
-                left => place.store(left - 1, Relaxed),
-            }
+    /// The same, of many slots, most of which have the neighbour's function.
+    pub(crate) fn found_all<'k>(&self, found: impl IntoIterator<Item = (&'k Key, usize)>) {
+        let mut last: Option<(&Key, &AtomicU8)> = None;
+        for (key, size) in found {
+            let place = match last {
+                Some((last, place)) if key.is_kin(last) => place,
+                _ => self.place(key),
+            };
+            note(place, size);
+            last = Some((key, place));
         }
     }
 
     fn place(&self, key: &Key) -> &AtomicU8 {
         &self.left[key.family() as usize % PLACES]
+    }
+}
+
+/// Those that count down at the same time may lose a step.
+fn note(place: &AtomicU8, size: usize) {
+    match place.load(Relaxed) {
+        _ if size > LARGE => place.store(REMEMBERED, Relaxed),
+        0 => {}
+        left => place.store(left - 1, Relaxed),
     }
 }
 
@@ -83,6 +92,15 @@ mod tests {
         assert!(is_large("a"), "one of the last ones was");
         sizes.found(&key("a", 3), 0);
         assert!(!is_large("a"));
+    }
+
+    #[test]
+    fn each_of_many_is_its_own_function_s() {
+        let sizes = Sizes::default();
+        let keys = [key("a", 1), key("a", 2), key("b", 1), key("c", 1), key("b", 2)];
+        sizes.found_all(keys.iter().zip([1, 1, LARGE + 1, 1, 1]));
+        let is_large = |head| sizes.reading(&key(head, 1)).is_large;
+        assert!(!is_large("a") && is_large("b") && !is_large("c"));
     }
 
     #[test]
