@@ -106,8 +106,8 @@ impl Function {
     }
 
     /// What an empty slot adds to [`empty`](Self::empty), where anything else takes one away: the next slot is expected
-    /// to be empty where more than a third of the last ones were. A lease that is asked for in vain costs little beside the
-    /// round trip that it saves otherwise.
+    /// to be empty where more than a third of the last ones were. A lease that is asked for in vain costs little beside
+    /// the round trip that it saves otherwise.
     const WEIGHT: u8 = 2;
     /// From here on an empty slot is expected.
     const EXPECTED: u8 = 8;

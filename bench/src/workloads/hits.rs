@@ -16,6 +16,9 @@ use crate::subjects::{BlockingSubject, Result, Subject};
 /// Keys that hits at once are spread over.
 const KEYS: u64 = 1_000;
 
+/// Rounds of calls one after another: with client and server on a core each, a round's ratio moves by a tenth.
+const ONE_BY_ONE: usize = 81;
+
 fn runtime(workers: usize) -> Result<Runtime> {
     Ok(match workers {
         1 => Builder::new_current_thread().enable_all().build()?,
@@ -35,7 +38,7 @@ fn of_async(bench: &Bench<'_>) -> Result<Table> {
         let mut turns =
             each_async!(all, |subject| repeated(&one, subject, count, async |one| one.item(size, black_box(1)).await));
         turns.push(limit(bench, size, 1, 2_000)?);
-        rows.push(rounds(name, bench.rounds(81), turns));
+        rows.push(rounds(name, bench.rounds(ONE_BY_ONE), turns));
     }
     let mut turns =
         each_async!(all, |subject| repeated(&one, subject, 4, async |one| one.users(black_box(100_000)).await));
@@ -50,13 +53,13 @@ fn of_async(bench: &Bench<'_>) -> Result<Table> {
     let fresh = || unused.fetch_add(1, Relaxed);
     let mut turns = each_async!(all, |subject| repeated(&one, subject, 200, async |one| one.item(100, fresh()).await));
     turns.push(none());
-    rows.push(rounds("miss, 100 B", bench.rounds(81), turns));
+    rows.push(rounds("miss, 100 B", bench.rounds(ONE_BY_ONE), turns));
     let mut turns = each_async!(all, |subject| repeated(&one, subject, 200, async |one| {
         one.item(100, black_box(1)).await?;
         one.item(100, fresh()).await
     }));
     turns.push(none());
-    rows.push(rounds("a hit and a miss in turn, 100 B", bench.rounds(81), turns));
+    rows.push(rounds("a hit and a miss in turn, 100 B", bench.rounds(ONE_BY_ONE), turns));
     drop(all);
 
     // Connections belong to the runtime that made them.
@@ -91,7 +94,7 @@ fn of_local(bench: &Bench<'_>) -> Result<Table> {
     for (name, size, count) in [("hit, 100 B", 100, 500), ("hit, 100 KB", 100_000, 200)] {
         let turns =
             each_local!(all, |subject| repeated(&one, subject, count, async |one| one.item(size, black_box(1)).await));
-        rows.push(rounds(name, bench.rounds(81), turns));
+        rows.push(rounds(name, bench.rounds(ONE_BY_ONE), turns));
     }
     let turns = each_local!(all, |subject| repeated(&one, subject, 4, async |one| one.users(black_box(100_000)).await));
     rows.push(rounds("hit, 100,000 users", bench.rounds(9), turns));
@@ -117,19 +120,19 @@ fn of_plain(bench: &Bench<'_>) -> Result<Table> {
     for (name, size, count) in [("hit, 100 B", 100, 500), ("hit, 100 KB", 100_000, 200)] {
         let turns =
             each_plain!(all, |subject| repeated_blocking(subject, count, move |one| one.item(size, black_box(1))));
-        rows.push(rounds(name, bench.rounds(81), turns));
+        rows.push(rounds(name, bench.rounds(ONE_BY_ONE), turns));
     }
     let turns = each_plain!(all, |subject| repeated_blocking(subject, 4, |one| one.users(black_box(100_000))));
     rows.push(rounds("hit, 100,000 users", bench.rounds(9), turns));
     let unused = AtomicU64::new(2_000_000);
     let fresh = || unused.fetch_add(1, Relaxed);
     let turns = each_plain!(all, |subject| repeated_blocking(subject, 200, |one| one.item(100, fresh())));
-    rows.push(rounds("miss, 100 B", bench.rounds(81), turns));
+    rows.push(rounds("miss, 100 B", bench.rounds(ONE_BY_ONE), turns));
     let turns = each_plain!(all, |subject| repeated_blocking(subject, 200, |one| {
         one.item(100, black_box(1))?;
         one.item(100, fresh())
     }));
-    rows.push(rounds("a hit and a miss in turn, 100 B", bench.rounds(81), turns));
+    rows.push(rounds("a hit and a miss in turn, 100 B", bench.rounds(ONE_BY_ONE), turns));
     Ok(Table { title: "Plain functions", about: "As above; by hand, on one connection that the thread holds.", rows })
 }
 

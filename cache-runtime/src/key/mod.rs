@@ -243,8 +243,8 @@ impl KeyWriter {
     /// Ends the name of a group's hash: what follows is the field in it, behind the function's name,
     /// escaped (empty if a template is all of it).
     pub fn field(&mut self, name: &str) -> &mut Self {
-        self.group = hash(0, &self.text.as_bytes()[..self.stem()]);
         self.end_arguments();
+        self.group = hash(0, &self.text.as_bytes()[..self.stem_len]);
         self.hash_len = self.text.len();
         self.text.push(' ');
         self.text.push_str(name);
@@ -305,14 +305,10 @@ impl KeyWriter {
         self
     }
 
-    /// Where the arguments begin, or would.
-    fn stem(&self) -> usize {
-        self.arguments_at.unwrap_or(self.text.len())
-    }
-
     fn end_arguments(&mut self) {
-        self.stem_len = self.stem();
-        if let Some(at) = self.arguments_at.take() {
+        let at = self.arguments_at.take();
+        self.stem_len = at.unwrap_or(self.text.len());
+        if let Some(at) = at {
             shorten(&mut self.text, at);
         }
     }

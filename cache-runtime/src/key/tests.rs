@@ -466,15 +466,16 @@ fn key_of(arguments: &[Model]) -> Key {
     writer.finish().expect("valid")
 }
 
+struct Refusing;
+impl Serialize for Refusing {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("not today"))
+    }
+}
+
 /// A map or set whose author goes on after an error.
 #[test]
 fn a_part_that_failed_before_it_wrote_anything_is_passed_over() {
-    struct Refusing;
-    impl Serialize for Refusing {
-        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-            Err(serde::ser::Error::custom("not today"))
-        }
-    }
     struct Careless;
     impl Serialize for Careless {
         fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -753,12 +754,6 @@ mod groups_and_tags {
 
     #[test]
     fn what_has_no_text_fails_the_key() {
-        struct Refusing;
-        impl Serialize for Refusing {
-            fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-                Err(serde::ser::Error::custom("not today"))
-            }
-        }
         let error = KeyWriter::new("", "shop").tag().placeholder("org", &Refusing).finish().expect_err("no text");
         assert_eq!(error.kind(), ErrorKind::Key);
         assert!(error.to_string().contains("org") && error.to_string().contains("not today"), "{error}");
