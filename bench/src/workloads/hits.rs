@@ -65,10 +65,15 @@ fn of_async(bench: &Bench<'_>) -> Result<Table> {
     // Connections belong to the runtime that made them.
     let several = runtime(bench.pinning.workers())?;
     let all = several.block_on(Async::connect(&bench.server.url()))?;
-    for (name, tasks, each) in [("8 hits at once", 8, 100), ("64 hits at once", 64, 50), ("256 hits at once", 256, 25)]
-    {
-        let mut turns = each_async!(all, |subject| at_once(&several, subject, tasks, each));
-        turns.push(limit(bench, 100, tasks, 40_000)?);
+    let spread = |tasks, each| AtOnce { tasks, each, keys: KEYS, size: 100 };
+    for (name, load) in [
+        ("8 hits at once", spread(8, 100)),
+        ("64 hits at once", spread(64, 50)),
+        ("256 hits at once", spread(256, 25)),
+        ("64 hits at once of one key, 10 KB", AtOnce { tasks: 64, each: 50, keys: 1, size: 10_000 }),
+    ] {
+        let mut turns = each_async!(all, |subject| at_once(&several, subject, load));
+        turns.push(limit(bench, load.size, load.tasks, 40_000)?);
         rows.push(rounds(name, bench.rounds(21), turns));
     }
     let mut turns = each_async!(all, |subject| beside_large(&several, subject));
@@ -101,7 +106,8 @@ fn of_local(bench: &Bench<'_>) -> Result<Table> {
     drop(all);
     let several = runtime(bench.pinning.workers())?;
     let all = several.block_on(Local::connect(&bench.server.url()))?;
-    let turns = each_local!(all, |subject| at_once(&several, subject, 64, 50));
+    let turns =
+        each_local!(all, |subject| at_once(&several, subject, AtOnce { tasks: 64, each: 50, keys: KEYS, size: 100 }));
     rows.push(rounds("64 hits at once", bench.rounds(21), turns));
     several.shutdown_timeout(Duration::from_secs(5));
     Ok(Table {
@@ -194,13 +200,24 @@ fn batch<'a, S: Subject>(runtime: &'a Runtime, subject: S) -> Turn<'a> {
     (S::NAME, Box::new(turn))
 }
 
-fn at_once<'a, S: Subject>(runtime: &'a Runtime, subject: S, tasks: u64, each: u64) -> Turn<'a> {
+/// Tasks that ask one thing after another.
+#[derive(Clone, Copy)]
+struct AtOnce {
+    tasks: u64,
+    /// How much each of them asks for.
+    each: u64,
+    keys: u64,
+    size: u32,
+}
+
+fn at_once<'a, S: Subject>(runtime: &'a Runtime, subject: S, load: AtOnce) -> Turn<'a> {
+    let AtOnce { tasks, each, keys, size } = load;
     let mut is_stored = false;
     let turn = move || {
         runtime.block_on(async {
             if !is_stored {
-                for id in 0..KEYS {
-                    subject.item(100, id).await?;
+                for id in 0..keys {
+                    subject.item(size, id).await?;
                 }
                 is_stored = true;
             }
@@ -211,7 +228,7 @@ fn at_once<'a, S: Subject>(runtime: &'a Runtime, subject: S, tasks: u64, each: u
                     tokio::spawn(async move {
                         for hit in 0..each {
                             // A prime step: neighbours ask for different keys.
-                            black_box(subject.item(100, (task * 331 + hit * 7) % KEYS).await?);
+                            black_box(subject.item(size, (task * 331 + hit * 7) % keys).await?);
                         }
                         Result::Ok(())
                     })

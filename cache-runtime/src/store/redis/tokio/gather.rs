@@ -6,6 +6,8 @@
 //! them starts a task, which lets those that are ready run once, and sends what has gathered as one `MGET`.
 //! None of the callers does that: one that is not polled any more must not keep the others.
 //!
+//! Those who ask for the same key share one read of it, and each gets a copy of its reply.
+//!
 //! A read is sent after its caller asked for it, as by itself. What `MGET` cannot tell is an empty slot
 //! from a key of another type; who finds the one asks for the lease, and is told then.
 
@@ -17,7 +19,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Arg, Cmd, Pipeline, RedisError, RedisResult, Value};
+use redis::{Cmd, Pipeline, RedisError, RedisResult, Value};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 
@@ -68,12 +70,33 @@ struct Together {
 }
 
 /// What they ask for.
+#[derive(Default)]
 struct Asked {
-    /// `MGET`, of so many keys.
-    keys: (Cmd, usize),
+    /// For `MGET`.
+    keys: Keys,
     /// Whatever takes a command of its own.
     others: Pipeline,
 }
+
+/// Keys, each once.
+struct Keys {
+    /// One after another.
+    text: String,
+    all: Vec<Known>,
+    /// Where a key is found among all: its place and one more, at the first free index from that of its hash on.
+    index: [u8; INDEX],
+}
+
+#[derive(Clone, Copy)]
+struct Known {
+    /// Where it ends in the text.
+    end: usize,
+    /// How many ask for it.
+    askers: usize,
+}
+
+/// A power of two, twice as many as there are keys, so that most are where their hash says.
+const INDEX: usize = 2 * MOST;
 
 /// One caller's among those who wait, and among the replies.
 #[derive(Clone, Copy)]
@@ -91,12 +114,19 @@ enum Place {
 enum Outcome {
     /// By place. `None`: the server refused.
     Replies {
-        keys: Option<Vec<Value>>,
+        keys: Option<Replies>,
         others: Vec<Value>,
     },
     Failed(RedisError),
     /// Nobody knows: they took too long, or the runtime is ending.
     Lost,
+}
+
+/// Of keys, by place.
+struct Replies {
+    values: Vec<Value>,
+    /// How many have not taken theirs.
+    keys: Vec<Known>,
 }
 
 impl Default for Gather {
@@ -188,23 +218,73 @@ impl Future for Gathered<'_> {
     }
 }
 
-impl Default for Asked {
+impl Default for Keys {
     fn default() -> Self {
-        let mut keys = Cmd::with_capacity(MOST + 1, 64 * MOST);
-        keys.arg("MGET");
-        Asked { keys: (keys, 0), others: Pipeline::new() }
+        Keys { text: String::with_capacity(64 * MOST), all: Vec::with_capacity(MOST), index: [0; INDEX] }
+    }
+}
+
+impl Keys {
+    /// The place of a key, with one more who asks for it.
+    fn add(&mut self, key: &str) -> usize {
+        let mut index = near(key);
+        while let Some(at) = usize::from(self.index[index]).checked_sub(1) {
+            if self.get(at) == key {
+                self.all[at].askers += 1;
+                return at;
+            }
+            index = (index + 1) % INDEX;
+        }
+        self.text.push_str(key);
+        self.all.push(Known { end: self.text.len(), askers: 1 });
+        // There are no more than `MOST`.
+        self.index[index] = self.all.len() as u8;
+        self.all.len() - 1
+    }
+
+    fn get(&self, at: usize) -> &str {
+        let begin = at.checked_sub(1).map_or(0, |before| self.all[before].end);
+        &self.text[begin..self.all[at].end]
+    }
+
+    fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Reads them.
+    fn command(&self) -> Option<Cmd> {
+        let name = match self.len() {
+            0 => return None,
+            1 => "GET",
+            _ => "MGET",
+        };
+        let mut command = Cmd::with_capacity(1 + self.len(), name.len() + self.text.len());
+        command.arg(name);
+        for at in 0..self.len() {
+            command.arg(self.get(at));
+        }
+        Some(command)
+    }
+}
+
+/// Where to look for a key first: keys that are read at the same time mostly differ at the end.
+fn near(key: &str) -> usize {
+    let hash = key.bytes().rev().take(8).fold(0, |hash: usize, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+    hash % INDEX
+}
+
+impl Replies {
+    fn take(&mut self, at: usize) -> Option<Value> {
+        let (reply, known) = (self.values.get_mut(at)?, self.keys.get_mut(at)?);
+        known.askers = known.askers.saturating_sub(1);
+        Some(if known.askers == 0 { std::mem::take(reply) } else { reply.clone() })
     }
 }
 
 impl Asked {
     fn add(&mut self, key: &Key, is_refused: bool) -> Place {
         match key.address() {
-            Address::Key(key) if !is_refused => {
-                let (command, count) = &mut self.keys;
-                command.arg(key);
-                *count += 1;
-                Place::Key(*count - 1)
-            }
+            Address::Key(key) if !is_refused => Place::Key(self.keys.add(key)),
             _ => {
                 self.others.add_command(commands::get(key));
                 Place::Other(self.others.len() - 1)
@@ -212,34 +292,22 @@ impl Asked {
         }
     }
 
+    /// How many ask.
     fn len(&self) -> usize {
-        self.keys.1 + self.others.len()
-    }
-
-    /// The commands, the one of the keys last.
-    fn pipeline(self) -> Pipeline {
-        let Asked { keys: (command, count), others: mut pipeline } = self;
-        let mut keys = command.args_iter().skip(1);
-        match (count, keys.next()) {
-            (0, _) => {}
-            // One that met nobody.
-            (1, Some(Arg::Simple(key))) => _ = pipeline.cmd("GET").arg(key),
-            _ => {
-                drop(keys);
-                pipeline.add_command(command);
-            }
-        }
-        pipeline
+        self.keys.all.iter().map(|known| known.askers).sum::<usize>() + self.others.len()
     }
 
     async fn send(self, connection: &mut MultiplexedConnection, is_refused: &AtomicBool) -> Outcome {
-        let count = self.keys.1;
-        let pipeline = self.pipeline();
+        let Asked { keys, others: mut pipeline } = self;
+        let command = keys.command();
+        let has_keys = command.is_some();
+        // The keys last.
+        command.into_iter().for_each(|command| _ = pipeline.add_command(command));
         let mut others = match connection.send_packed_commands(&pipeline, 0, pipeline.len()).await {
             Ok(replies) => replies,
             Err(error) => return Outcome::Failed(error),
         };
-        let keys = match (count, if count > 0 { others.pop() } else { None }) {
+        let replies = match (keys.len(), if has_keys { others.pop() } else { None }) {
             (1, reply) => reply.map(|reply| vec![reply]),
             (_, Some(Value::Array(values))) => Some(values),
             (_, Some(Value::ServerError(error))) => {
@@ -251,7 +319,7 @@ impl Asked {
             }
             _ => None,
         };
-        Outcome::Replies { keys, others }
+        Outcome::Replies { keys: replies.map(|values| Replies { values, keys: keys.all }), others }
     }
 }
 
@@ -279,10 +347,10 @@ impl Party {
             Some(Outcome::Replies { keys, others }) => (keys, others),
         };
         let reply = match (seat.place, replies) {
-            (Place::Key(at), (keys, _)) => keys.as_mut().and_then(|keys| keys.get_mut(at)),
-            (Place::Other(at), (_, others)) => others.get_mut(at),
+            (Place::Key(at), (keys, _)) => keys.as_mut().and_then(|keys| keys.take(at)),
+            (Place::Other(at), (_, others)) => others.get_mut(at).map(std::mem::take),
         };
-        Poll::Ready(reply.map(|reply| Ok(std::mem::take(reply))))
+        Poll::Ready(reply.map(Ok))
     }
 
     /// Ends it, unless it has ended.
