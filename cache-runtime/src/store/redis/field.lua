@@ -52,7 +52,7 @@ end
 local function expire(name, millis)
   if not expires then return end
   -- Servers have a bound that is far away, and refuse what is behind it.
-  local done = redis.pcall('HPEXPIRE', hash, math.min(millis, 1000000000000), 'FIELDS', 1, name)
+  local done = redis.pcall('HPEXPIRE', hash, math.min(millis, 1000000000000), 'FIELDS', '1', name)
   if type(done) == 'table' and done.err then expires = false end
 end
 
@@ -123,11 +123,11 @@ end
 -- is over, about as many go as come.
 local function sweep()
   if expires then return end
-  local names = redis.pcall('HRANDFIELD', hash, 1)
+  local names = redis.pcall('HRANDFIELD', hash, '1')
   if names.err or not names[1] then return end
   local is_swept, room = swept(names[1], 262144)
   if not is_swept then return end
-  for _, name in ipairs(redis.call('HRANDFIELD', hash, 8)) do
+  for _, name in ipairs(redis.call('HRANDFIELD', hash, '8')) do
     if room > 0 then is_swept, room = swept(name, room) end
   end
 end
