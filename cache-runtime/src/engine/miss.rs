@@ -94,12 +94,13 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     pub(super) async fn miss<V, E, W: Work<V, E>>(
         &self,
         plan: &Plan<V>,
-        key: &Key,
+        key: Key,
         first: First,
         by: Instant,
         errors: Errors<E>,
         work: W,
     ) -> Result<V, E> {
+        let key = &key;
         let (terms, counters) = (plan.terms(), self.cache.counters());
         let is_skipped = matches!(first, First::Skipped);
         let (missing, seal, mut error) = match first {

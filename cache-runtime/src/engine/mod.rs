@@ -85,17 +85,14 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             },
         };
         // Boxed, so that a hit does not carry around what a miss needs, the body's future among it.
-        Box::pin(async move {
-            match missed {
-                Some((key, first)) => self.miss(plan, &key, first, by, errors, work).await,
-                // There is no slot to look at.
-                None => {
-                    count(&counters.bypasses);
-                    work.run().await
-                }
+        match missed {
+            Some((key, first)) => Box::pin(self.miss(plan, key, first, by, errors, work)).await,
+            // There is no slot to look at.
+            None => {
+                count(&counters.bypasses);
+                Box::pin(work.run()).await
             }
-        })
-        .await
+        }
     }
 
     /// Whether to ask for the lease at once, which tells what the slot holds if it is not empty:
