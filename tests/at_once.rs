@@ -101,7 +101,7 @@ async fn each_call_gets_its_own_value_on_many_threads() {
 
 /// What many ask for at the same moment crosses the wire once for up to 64 of them.
 #[tokio::test]
-async fn calls_for_the_same_key_share_a_read() {
+async fn calls_for_the_same_entry_share_a_read() {
     let server = Server::start();
     let (cache, _alone) = filled(&server).await;
     let (stats, mut monitor) = (cache.stats(), server.monitor());
@@ -111,10 +111,19 @@ async fn calls_for_the_same_key_share_a_read() {
         calls.spawn(async move { assert_eq!(value(&cache, 50).await, text(50)) });
     }
     calls.join_all().await;
-    assert_eq!(cache.stats().hits - stats.hits, 256);
-    let sent = monitor.commands();
-    assert!(sent.len() <= 16, "four alone, and the rest of them by 64: {}", sent.len());
-    assert!(sent.iter().all(|command| command[0] == "GET"), "each has a copy of the reply: {sent:?}");
+    let only = |name: &str, sent: &[Vec<String>]| {
+        assert!(sent.len() <= 16, "four alone, and the rest of them by 64: {}", sent.len());
+        assert!(sent.iter().all(|command| command[0] == name), "each has a copy of the reply: {sent:?}");
+    };
+    only("GET", &monitor.commands());
+    let mut calls = JoinSet::new();
+    for _ in 0..256 {
+        let cache = cache.clone();
+        calls.spawn(async move { assert_eq!(member(&cache, 1, 50).await, text(50)) });
+    }
+    calls.join_all().await;
+    only("HMGET", &monitor.commands());
+    assert_eq!(cache.stats().hits - stats.hits, 512);
 }
 
 /// Its keys differ at the front, and not in what follows.

@@ -6,10 +6,12 @@
 //! them starts a task, which lets those that are ready run once, and sends what has gathered as one `MGET`.
 //! None of the callers does that: one that is not polled any more must not keep the others.
 //!
-//! Those who ask for the same key share one read of it, and each gets a copy of its reply.
+//! Those who ask for the same entry share one read of it, and each gets a copy of its reply.
 //!
 //! A read is sent after its caller asked for it, as by itself. What `MGET` cannot tell is an empty slot
 //! from a key of another type; who finds the one asks for the lease, and is told then.
+
+mod asked;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,14 +21,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, Pipeline, RedisError, RedisResult, Value};
+use redis::{RedisError, RedisResult, Value};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 
-use super::super::commands;
-use super::super::fault::{Blame, Fault};
-use crate::error::ErrorKind;
-use crate::key::{Address, Key};
+use self::asked::{Asked, Replies};
+use crate::key::Key;
 use crate::once::{step, yield_now};
 
 /// With so many reads under way, the next ones gather, and all that come after them, until they are few.
@@ -69,64 +69,18 @@ struct Together {
     outcome: Option<Outcome>,
 }
 
-/// What they ask for.
-#[derive(Default)]
-struct Asked {
-    /// For `MGET`.
-    keys: Keys,
-    /// Whatever takes a command of its own.
-    others: Pipeline,
-}
-
-/// Keys, each once.
-struct Keys {
-    /// One after another.
-    text: String,
-    all: Vec<Known>,
-    /// Where a key is found among all: its place and one more, at the first free index from that of its hash on.
-    index: [u8; INDEX],
-}
-
-#[derive(Clone, Copy)]
-struct Known {
-    /// Where it ends in the text.
-    end: usize,
-    /// How many ask for it.
-    askers: usize,
-}
-
-/// A power of two, twice as many as there are keys, so that most are where their hash says.
-const INDEX: usize = 2 * MOST;
-
-/// One caller's among those who wait, and among the replies.
+/// One caller's among those who wait, and what it asks for.
 #[derive(Clone, Copy)]
 struct Seat {
     at: usize,
-    place: Place,
-}
-
-#[derive(Clone, Copy)]
-enum Place {
-    Key(usize),
-    Other(usize),
+    entry: usize,
 }
 
 enum Outcome {
-    /// By place. `None`: the server refused.
-    Replies {
-        keys: Option<Replies>,
-        others: Vec<Value>,
-    },
+    Replies(Replies),
     Failed(RedisError),
     /// Nobody knows: they took too long, or the runtime is ending.
     Lost,
-}
-
-/// Of keys, by place.
-struct Replies {
-    values: Vec<Value>,
-    /// How many have not taken theirs.
-    keys: Vec<Known>,
 }
 
 impl Default for Gather {
@@ -218,139 +172,29 @@ impl Future for Gathered<'_> {
     }
 }
 
-impl Default for Keys {
-    fn default() -> Self {
-        Keys { text: String::with_capacity(64 * MOST), all: Vec::with_capacity(MOST), index: [0; INDEX] }
-    }
-}
-
-impl Keys {
-    /// The place of a key, with one more who asks for it.
-    fn add(&mut self, key: &str) -> usize {
-        let mut index = near(key);
-        while let Some(at) = usize::from(self.index[index]).checked_sub(1) {
-            if self.get(at) == key {
-                self.all[at].askers += 1;
-                return at;
-            }
-            index = (index + 1) % INDEX;
-        }
-        self.text.push_str(key);
-        self.all.push(Known { end: self.text.len(), askers: 1 });
-        // There are no more than `MOST`.
-        self.index[index] = self.all.len() as u8;
-        self.all.len() - 1
-    }
-
-    fn get(&self, at: usize) -> &str {
-        let begin = at.checked_sub(1).map_or(0, |before| self.all[before].end);
-        &self.text[begin..self.all[at].end]
-    }
-
-    fn len(&self) -> usize {
-        self.all.len()
-    }
-
-    /// Reads them.
-    fn command(&self) -> Option<Cmd> {
-        let name = match self.len() {
-            0 => return None,
-            1 => "GET",
-            _ => "MGET",
-        };
-        let mut command = Cmd::with_capacity(1 + self.len(), name.len() + self.text.len());
-        command.arg(name);
-        for at in 0..self.len() {
-            command.arg(self.get(at));
-        }
-        Some(command)
-    }
-}
-
-/// Where to look for a key first: keys that are read at the same time mostly differ at the end.
-fn near(key: &str) -> usize {
-    let hash = key.bytes().rev().take(8).fold(0, |hash: usize, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
-    hash % INDEX
-}
-
-impl Replies {
-    fn take(&mut self, at: usize) -> Option<Value> {
-        let (reply, known) = (self.values.get_mut(at)?, self.keys.get_mut(at)?);
-        known.askers = known.askers.saturating_sub(1);
-        Some(if known.askers == 0 { std::mem::take(reply) } else { reply.clone() })
-    }
-}
-
-impl Asked {
-    fn add(&mut self, key: &Key, is_refused: bool) -> Place {
-        match key.address() {
-            Address::Key(key) if !is_refused => Place::Key(self.keys.add(key)),
-            _ => {
-                self.others.add_command(commands::get(key));
-                Place::Other(self.others.len() - 1)
-            }
-        }
-    }
-
-    /// How many ask.
-    fn len(&self) -> usize {
-        self.keys.all.iter().map(|known| known.askers).sum::<usize>() + self.others.len()
-    }
-
-    async fn send(self, connection: &mut MultiplexedConnection, is_refused: &AtomicBool) -> Outcome {
-        let Asked { keys, others: mut pipeline } = self;
-        let command = keys.command();
-        let has_keys = command.is_some();
-        // The keys last.
-        command.into_iter().for_each(|command| _ = pipeline.add_command(command));
-        let mut others = match connection.send_packed_commands(&pipeline, 0, pipeline.len()).await {
-            Ok(replies) => replies,
-            Err(error) => return Outcome::Failed(error),
-        };
-        let replies = match (keys.len(), if has_keys { others.pop() } else { None }) {
-            (1, reply) => reply.map(|reply| vec![reply]),
-            (_, Some(Value::Array(values))) => Some(values),
-            (_, Some(Value::ServerError(error))) => {
-                let fault = Fault::from(&error);
-                if fault.blame == Blame::Command || matches!(fault.error.kind(), ErrorKind::Auth | ErrorKind::Cluster) {
-                    is_refused.store(true, Relaxed);
-                }
-                None
-            }
-            _ => None,
-        };
-        Outcome::Replies { keys: replies.map(|values| Replies { values, keys: keys.all }), others }
-    }
-}
-
 impl Together {
     fn add(&mut self, key: &Key, is_refused: bool, waker: &Waker) -> Seat {
         self.wakers.push(waker.clone());
         // Who finds a party open finds what it asks for: it is closed before that is taken.
-        let place = self.asked.get_or_insert_default().add(key, is_refused);
-        Seat { at: self.wakers.len() - 1, place }
+        let entry = self.asked.get_or_insert_default().add(key, is_refused);
+        Seat { at: self.wakers.len() - 1, entry }
     }
 }
 
 impl Party {
     fn poll(&self, seat: Seat, waker: &Waker) -> Poll<Option<RedisResult<Value>>> {
         let mut together = lock(&self.0);
-        let replies = match &mut together.outcome {
+        match &mut together.outcome {
             None => {
                 if let Some(known) = together.wakers.get_mut(seat.at) {
                     known.clone_from(waker);
                 }
-                return Poll::Pending;
+                Poll::Pending
             }
-            Some(Outcome::Failed(error)) => return Poll::Ready(Some(Err(error.clone()))),
-            Some(Outcome::Lost) => return Poll::Ready(None),
-            Some(Outcome::Replies { keys, others }) => (keys, others),
-        };
-        let reply = match (seat.place, replies) {
-            (Place::Key(at), (keys, _)) => keys.as_mut().and_then(|keys| keys.take(at)),
-            (Place::Other(at), (_, others)) => others.get_mut(at).map(std::mem::take),
-        };
-        Poll::Ready(reply.map(Ok))
+            Some(Outcome::Replies(replies)) => Poll::Ready(replies.take(seat.entry).map(Ok)),
+            Some(Outcome::Failed(error)) => Poll::Ready(Some(Err(error.clone()))),
+            Some(Outcome::Lost) => Poll::Ready(None),
+        }
     }
 
     /// Ends it, unless it has ended.
@@ -401,14 +245,14 @@ impl Company {
     /// Sends for all who have joined, unless that was done when they were as many as may be.
     async fn send(mut self) {
         let Some(asked) = self.close() else { return };
-        self.gather.met(asked.len());
+        self.gather.met(asked.askers());
         let sending = Sending::new(&self.gather, &self.party, &asked);
         let sent = asked.send(&mut self.connection, &self.gather.is_refused);
         // Each of them has a deadline of its own, which is not much later.
-        let Ok(outcome) = tokio::time::timeout(self.patience, sent).await else { return };
+        let Ok(sent) = tokio::time::timeout(self.patience, sent).await else { return };
         // The semaphore is never closed.
         let _turn = self.gather.turns.acquire().await;
-        self.party.end(outcome);
+        self.party.end(sent.map_or_else(Outcome::Failed, Outcome::Replies));
         drop(sending);
         // They run now.
         yield_now().await;
@@ -442,7 +286,7 @@ struct Sending<'a> {
 
 impl<'a> Sending<'a> {
     fn new(gather: &'a Gather, party: &'a Party, asked: &Asked) -> Self {
-        Sending { _under_way: UnderWay { gather, reads: asked.len() }, party }
+        Sending { _under_way: UnderWay { gather, reads: asked.askers() }, party }
     }
 }
 

@@ -1,0 +1,162 @@
+//! What those who travel together ask for: each entry once, however many ask for it.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, Pipeline, RedisResult, Value};
+
+use super::super::super::commands;
+use super::super::super::fault::{Blame, Fault};
+use super::MOST;
+use crate::error::ErrorKind;
+use crate::key::{Address, Key};
+
+/// A power of two, twice as many as there are entries, so that most are where their hash says.
+const INDEX: usize = 2 * MOST;
+
+/// The entries, at most [`MOST`].
+pub(super) struct Asked {
+    /// Their keys, one after another.
+    text: String,
+    entries: Vec<Known>,
+    /// Where an entry is found among all: its number and one more, at the first free index from that of its hash on.
+    index: [u8; INDEX],
+    /// How many are read with the one command for all keys.
+    keys: usize,
+    /// The commands of all others.
+    others: Pipeline,
+}
+
+struct Known {
+    /// Where its key ends in the text.
+    end: usize,
+    place: Place,
+    /// How many have not taken its reply.
+    askers: usize,
+}
+
+/// Where a reply is.
+#[derive(Clone, Copy)]
+enum Place {
+    Key(usize),
+    Other(usize),
+}
+
+impl Default for Asked {
+    fn default() -> Self {
+        let (text, entries) = (String::with_capacity(64 * MOST), Vec::with_capacity(MOST));
+        Asked { text, entries, index: [0; INDEX], keys: 0, others: Pipeline::new() }
+    }
+}
+
+impl Asked {
+    /// One more who asks. The entry's number.
+    pub(super) fn add(&mut self, key: &Key, is_refused: bool) -> usize {
+        let text = key.as_str();
+        let mut index = near(text);
+        while let Some(number) = usize::from(self.index[index]).checked_sub(1) {
+            // Of two entries in one hash, too, the texts differ.
+            if self.text_of(number) == text {
+                self.entries[number].askers += 1;
+                return number;
+            }
+            index = (index + 1) % INDEX;
+        }
+        let place = match key.address() {
+            Address::Key(_) if !is_refused => {
+                self.keys += 1;
+                Place::Key(self.keys - 1)
+            }
+            // Whatever takes a command of its own.
+            _ => {
+                self.others.add_command(commands::get(key));
+                Place::Other(self.others.len() - 1)
+            }
+        };
+        self.text.push_str(text);
+        self.entries.push(Known { end: self.text.len(), place, askers: 1 });
+        // There are no more than `MOST`.
+        self.index[index] = self.entries.len() as u8;
+        self.entries.len() - 1
+    }
+
+    fn text_of(&self, number: usize) -> &str {
+        let begin = number.checked_sub(1).map_or(0, |before| self.entries[before].end);
+        &self.text[begin..self.entries[number].end]
+    }
+
+    /// How many ask.
+    pub(super) fn askers(&self) -> usize {
+        self.entries.iter().map(|entry| entry.askers).sum()
+    }
+
+    /// Reads the keys.
+    fn command(&self) -> Option<Cmd> {
+        let name = match self.keys {
+            0 => return None,
+            1 => "GET",
+            _ => "MGET",
+        };
+        let mut command = Cmd::with_capacity(1 + self.keys, name.len() + self.text.len());
+        command.arg(name);
+        for (number, entry) in self.entries.iter().enumerate() {
+            if let Place::Key(_) = entry.place {
+                command.arg(self.text_of(number));
+            }
+        }
+        Some(command)
+    }
+
+    /// Sends it all at once, and notes whether the server refuses to read many keys.
+    pub(super) async fn send(
+        mut self,
+        connection: &mut MultiplexedConnection,
+        is_refused: &AtomicBool,
+    ) -> RedisResult<Replies> {
+        // The last one.
+        self.command().into_iter().for_each(|command| _ = self.others.add_command(command));
+        let mut others = connection.send_packed_commands(&self.others, 0, self.others.len()).await?;
+        let keys = match (self.keys, if self.keys > 0 { others.pop() } else { None }) {
+            (1, reply) => reply.map(|reply| vec![reply]),
+            (_, Some(Value::Array(values))) => Some(values),
+            (_, Some(Value::ServerError(error))) => {
+                let fault = Fault::from(&error);
+                if fault.blame == Blame::Command || matches!(fault.error.kind(), ErrorKind::Auth | ErrorKind::Cluster) {
+                    is_refused.store(true, Relaxed);
+                }
+                None
+            }
+            _ => None,
+        };
+        Ok(Replies { entries: self.entries, keys, others })
+    }
+}
+
+/// Where to look for a key first: those that are read at the same time mostly differ at the end.
+fn near(key: &str) -> usize {
+    let end = key.as_bytes().last_chunk().map_or(0, |end| u64::from_le_bytes(*end));
+    // Fibonacci hashing: the upper bits of the product depend on all of it.
+    let hash = end.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - INDEX.ilog2());
+    hash as usize
+}
+
+/// The replies.
+pub(super) struct Replies {
+    entries: Vec<Known>,
+    /// `None`: the server refused.
+    keys: Option<Vec<Value>>,
+    others: Vec<Value>,
+}
+
+impl Replies {
+    /// That of an entry, for one of those who ask for it. `None`: there is none.
+    pub(super) fn take(&mut self, number: usize) -> Option<Value> {
+        let entry = self.entries.get_mut(number)?;
+        let reply = match entry.place {
+            Place::Key(at) => self.keys.as_mut()?.get_mut(at)?,
+            Place::Other(at) => self.others.get_mut(at)?,
+        };
+        entry.askers = entry.askers.saturating_sub(1);
+        Some(if entry.askers == 0 { std::mem::take(reply) } else { reply.clone() })
+    }
+}
