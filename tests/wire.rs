@@ -222,6 +222,37 @@ async fn a_call_that_waits_for_another_process_peeks_and_reads_once() {
     assert_eq!(named(&end, &["GET"]), ["GET"], "one for all of them: {end:?}");
 }
 
+/// All of them find the slot empty at first. Who comes second looks at it again, which many do with one command.
+#[tokio::test]
+async fn of_many_calls_at_once_for_a_cold_key_one_asks_for_its_lease() {
+    #[redis_cached(prefix = "wire", name = "cold", cache = cache, skip(cache, gate))]
+    async fn cold(cache: &Cache, gate: &Gate, n: u64) -> u64 {
+        n + gate.pass().await as u64
+    }
+    let server = Server::start();
+    let cache = Cache::builder(&server.url()).unwrap().build();
+    cold_entry(&cache, 0).get().await.unwrap(); // connects
+    let gate = Arc::new(Gate::closed());
+    let mut monitor = server.monitor();
+    let calls = (0..500).map(|_| {
+        let (cache, gate) = (cache.clone(), Arc::clone(&gate));
+        tokio::spawn(async move { cold(&cache, &gate, 1).await })
+    });
+    let calls: Vec<_> = calls.collect();
+    gate.wait_for(1).await;
+    // The others have seen its lease: each of them had asked before.
+    cold_entry(&cache, 1).get().await.unwrap();
+    gate.open();
+    for call in calls {
+        assert_eq!(call.await.unwrap(), 2);
+    }
+    let sent = monitor.commands();
+    // Each is a second one where it is a script that the server does not know yet.
+    let leases_and_fills = named(&sent, &["SET", "EVALSHA", "EVAL"]).len();
+    assert!((2..=4).contains(&leases_and_fills), "{sent:?}");
+    assert!(named(&sent, &["GET"]).len() <= 30, "{sent:?}");
+}
+
 #[tokio::test]
 async fn an_invalidated_fill_is_one_command_that_stores_nothing() {
     #[redis_cached(prefix = "wire", name = "voided", cache = cache, skip(cache, monitor))]

@@ -70,6 +70,8 @@ struct Search {
     fallback: Option<Fallback>,
     /// It has not looked yet.
     is_skipped: bool,
+    /// Others may have leased the slot since it looked.
+    may_be_late: bool,
     /// The last look is not over.
     is_looking: bool,
     /// The store cannot be asked.
@@ -117,6 +119,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             patience: Patience::new(length(terms.lease)),
             fallback: None,
             is_skipped,
+            may_be_late: !is_skipped,
             // What asks for the lease looks.
             is_looking: is_skipped,
             is_away: false,
@@ -207,6 +210,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             // Those that end without a look at the slot go round here.
             let found = loop {
                 let token = match std::mem::replace(&mut search.missing, Missing::Empty) {
+                    // Somebody in this process came first: its lease is in the slot by now, and a look at it, which
+                    // others share, costs less than to ask for another one.
+                    Missing::Empty if std::mem::take(&mut search.may_be_late) && self.cache.flights().concern(key) => {
+                        break self.store.read(key, search.by).await?;
+                    }
                     missing @ (Missing::Empty | Missing::Unusable(_)) => {
                         // Acknowledged before the body begins, as the lease is.
                         let stamped = match search.seal {
