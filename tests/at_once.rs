@@ -3,6 +3,8 @@
 mod support;
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use redis_cached::{Cache, ErrorKind, redis_cached};
 use support::{PATIENCE, Server, in_time, polled};
@@ -370,4 +372,58 @@ async fn calls_that_are_not_polled_any_more_keep_nobody() {
     for (id, call) in left.into_iter().enumerate() {
         assert_eq!(call.await, text(id as u64));
     }
+}
+
+#[redis_cached(ttl = "1h", prefix = "t", name = "version", cache = cache, skip(cache, source))]
+async fn version(cache: &Cache, source: &AtomicU64) -> u64 {
+    let read = source.load(SeqCst);
+    // Others see the lease.
+    tokio::task::yield_now().await;
+    read
+}
+
+/// A read that many share was sent after each of them had asked: who asks after an invalidation does not share one
+/// that was sent before.
+async fn none_shares_a_read_from_before_an_invalidation() {
+    let server = Server::start();
+    let cache = Cache::builder(&server.url()).unwrap().timeout(PATIENCE).build();
+    let (source, floor) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let mut monitor = server.monitor();
+    let mut readers = JoinSet::new();
+    for _ in 0..64 {
+        let (cache, source, floor) = (cache.clone(), Arc::clone(&source), Arc::clone(&floor));
+        readers.spawn(async move {
+            let mut calls = 0;
+            while floor.load(SeqCst) < 200 {
+                let invalidated = floor.load(SeqCst);
+                let got = version(&cache, &source).await;
+                assert!(got >= invalidated, "{got} after {invalidated} was written");
+                calls += 1;
+            }
+            calls
+        });
+    }
+    for written in 1..=200 {
+        source.store(written, SeqCst);
+        version_entry(&cache).invalidate().await.unwrap();
+        floor.store(written, SeqCst);
+        // Some hits in between.
+        for _ in 0..written % 5 {
+            version(&cache, &source).await;
+        }
+    }
+    let calls: usize = readers.join_all().await.into_iter().sum();
+    let (keys, _) = reads(&monitor.commands());
+    assert!(keys < calls / 2, "they share: {keys} reads of {calls} calls");
+    assert_eq!(cache.stats().bypasses, 0);
+}
+
+#[tokio::test]
+async fn none_shares_a_read_from_before_an_invalidation_on_one_thread() {
+    none_shares_a_read_from_before_an_invalidation().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn none_shares_a_read_from_before_an_invalidation_on_many_threads() {
+    none_shares_a_read_from_before_an_invalidation().await;
 }
