@@ -253,7 +253,9 @@ async fn a_hit_that_meets_no_other_is_one_get() {
     let (cache, _alone) = filled_with_small(&server).await;
     let mut monitor = server.monitor();
     all_small(&cache).await;
-    assert!(monitor.commands().iter().any(|command| command[0] == "MGET"));
+    let sent = monitor.commands();
+    assert!(sent.iter().any(|command| command[0] == "MGET"));
+    assert_eq!(reads(&sent).0, KEYS as usize, "each key is read, and once");
     for id in [1, 2, 3] {
         small(&cache, id).await;
         assert_eq!(monitor.commands(), [["GET", &format!("t:small:{id}")]]);

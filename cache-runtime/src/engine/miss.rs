@@ -210,9 +210,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             // Those that end without a look at the slot go round here.
             let found = loop {
                 let token = match std::mem::replace(&mut search.missing, Missing::Empty) {
-                    // Somebody in this process came first: its lease is in the slot by now, and a look at it, which
-                    // others share, costs less than to ask for another one.
-                    Missing::Empty if std::mem::take(&mut search.may_be_late) && self.cache.flights().concern(key) => {
+                    // Somebody in this process came first: its lease is in the slot by now.
+                    Missing::Empty if std::mem::take(&mut search.may_be_late) && self.is_concerned(key) => {
                         break self.store.read(key, search.by).await?;
                     }
                     missing @ (Missing::Empty | Missing::Unusable(_)) => {
@@ -304,6 +303,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             }
         }
         Ok(Turn::Compute(Runs::Itself))
+    }
+
+    /// Whether another call of this process is at it, and a look at its lease costs less than to ask for another one.
+    fn is_concerned(&self, key: &Key) -> bool {
+        self.store.shares_reads(key) && self.cache.flights().concern(key)
     }
 
     /// What the call does where the store cannot be asked.

@@ -80,6 +80,14 @@ impl<R: Store> Store for Face<'_, R> {
         }
     }
 
+    fn shares_reads(&self, key: &Key) -> bool {
+        match self {
+            Face::Memory(store) => store.shares_reads(key),
+            Face::Redis(store) => store.shares_reads(key),
+            Face::Unusable(_) => false,
+        }
+    }
+
     fn abandon(&self, key: &Key, lease: &Lease, release: Release) {
         match self {
             Face::Memory(store) => store.abandon(key, lease, release),

@@ -369,6 +369,10 @@ impl Store for MemoryStore {
         false
     }
 
+    fn shares_reads(&self, _key: &Key) -> bool {
+        false
+    }
+
     fn mark(
         &self,
         key: &Key,

@@ -156,6 +156,10 @@ pub(crate) trait Store: Send + Sync {
     /// finds something, it is as good as a read of an entry without tags.
     fn may_take_first(&self, key: &Key) -> bool;
 
+    /// Whether those who read this entry at the same moment share a read, so that one costs less than to
+    /// [take](Store::take) it.
+    fn shares_reads(&self, key: &Key) -> bool;
+
     /// Takes the value `id`, which stays readable, to refresh it; `force` takes it from whoever
     /// does so already, or pauses. A value about to expire lives on for as long as the lease.
     fn mark(

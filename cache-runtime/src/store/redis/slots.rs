@@ -130,6 +130,11 @@ impl<T: Transport> Store for RedisStore<T> {
         key.tags().is_empty() && !shared.pending.any() && !shared.sizes.reading(key).is_large
     }
 
+    fn shares_reads(&self, key: &Key) -> bool {
+        // Stamps of tags are read along with their entry.
+        T::SHARES_READS && key.tags().is_empty()
+    }
+
     async fn mark(&self, key: &Key, id: Token, lease: &Lease, force: bool, by: Instant) -> Result<Marked, Error> {
         debug_assert_eq!(lease.place(), Place::Value);
         let epoch = self.admit_write()?;

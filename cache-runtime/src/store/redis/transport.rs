@@ -109,6 +109,9 @@ pub(crate) fn checked(value: Value) -> Result<Value, Fault> {
 
 /// Carries requests, for callers of one kind.
 pub(crate) trait Transport: Send + Sync + Sized + 'static {
+    /// Whether [reads](Transport::read) at the same moment travel together.
+    const SHARES_READS: bool = false;
+
     /// Sends what `build` makes for the server at hand and reads the replies, over a connection
     /// made in `epoch`. Where a connection in use turns out to have been closed, it sends a
     /// second time over a new one, unless it [may not be](Request::may_be_repeated): every other operation

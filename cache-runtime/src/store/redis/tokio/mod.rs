@@ -271,6 +271,8 @@ impl Tokio {
 }
 
 impl Transport for Tokio {
+    const SHARES_READS: bool = true;
+
     async fn exchange<R: Send>(
         &self,
         epoch: Epoch,

@@ -9,16 +9,17 @@ use super::super::super::commands;
 use super::super::super::fault::{Blame, Fault};
 use super::MOST;
 use crate::error::ErrorKind;
+use crate::hash::hash;
 use crate::key::{Address, Key};
 
-/// A power of two, twice as many as there are entries, so that most are where their hash says.
+/// Twice as many as there are entries, so that most are where their hash says.
 const INDEX: usize = 2 * MOST;
 
 /// The entries, at most [`MOST`].
 pub(super) struct Asked {
     /// Their keys, one after another.
     text: String,
-    entries: Vec<Known>,
+    entries: Vec<Entry>,
     /// Where an entry is found among all: its number and one more, at the first free index from that of its hash on.
     index: [u8; INDEX],
     /// How many are read with the one command for all keys.
@@ -27,7 +28,7 @@ pub(super) struct Asked {
     others: Pipeline,
 }
 
-struct Known {
+struct Entry {
     /// Where its key ends in the text.
     end: usize,
     place: Place,
@@ -53,7 +54,7 @@ impl Asked {
     /// One more who asks. The entry's number.
     pub(super) fn add(&mut self, key: &Key, is_refused: bool) -> usize {
         let text = key.as_str();
-        let mut index = near(text);
+        let mut index = hash(0, text.as_bytes()) as usize % INDEX;
         while let Some(number) = usize::from(self.index[index]).checked_sub(1) {
             // Of two entries in one hash, too, the texts differ.
             if self.text_of(number) == text {
@@ -74,7 +75,7 @@ impl Asked {
             }
         };
         self.text.push_str(text);
-        self.entries.push(Known { end: self.text.len(), place, askers: 1 });
+        self.entries.push(Entry { end: self.text.len(), place, askers: 1 });
         // There are no more than `MOST`.
         self.index[index] = self.entries.len() as u8;
         self.entries.len() - 1
@@ -113,13 +114,15 @@ impl Asked {
         connection: &mut MultiplexedConnection,
         is_refused: &AtomicBool,
     ) -> RedisResult<Replies> {
-        // The last one.
-        self.command().into_iter().for_each(|command| _ = self.others.add_command(command));
+        if let Some(command) = self.command() {
+            self.others.add_command(command);
+        }
         let mut others = connection.send_packed_commands(&self.others, 0, self.others.len()).await?;
-        let keys = match (self.keys, if self.keys > 0 { others.pop() } else { None }) {
-            (1, reply) => reply.map(|reply| vec![reply]),
-            (_, Some(Value::Array(values))) => Some(values),
-            (_, Some(Value::ServerError(error))) => {
+        let reply = if self.keys > 0 { others.pop() } else { None };
+        let keys = match reply {
+            Some(reply) if self.keys == 1 => Some(vec![reply]),
+            Some(Value::Array(values)) => Some(values),
+            Some(Value::ServerError(error)) => {
                 let fault = Fault::from(&error);
                 if fault.blame == Blame::Command || matches!(fault.error.kind(), ErrorKind::Auth | ErrorKind::Cluster) {
                     is_refused.store(true, Relaxed);
@@ -132,17 +135,9 @@ impl Asked {
     }
 }
 
-/// Where to look for a key first: those that are read at the same time mostly differ at the end.
-fn near(key: &str) -> usize {
-    let end = key.as_bytes().last_chunk().map_or(0, |end| u64::from_le_bytes(*end));
-    // Fibonacci hashing: the upper bits of the product depend on all of it.
-    let hash = end.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - INDEX.ilog2());
-    hash as usize
-}
-
 /// The replies.
 pub(super) struct Replies {
-    entries: Vec<Known>,
+    entries: Vec<Entry>,
     /// `None`: the server refused.
     keys: Option<Vec<Value>>,
     others: Vec<Value>,
