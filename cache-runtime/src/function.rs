@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -45,7 +45,7 @@ pub struct Function {
     prefix_len: usize,
     identity: Identity,
     refusal: Option<String>,
-    told: AtomicU8,
+    told: AtomicU32,
     /// How often its last calls found their slots empty, up to [`CERTAIN`](Self::CERTAIN).
     empty: AtomicU8,
 }
@@ -78,7 +78,7 @@ impl Function {
             )
         });
         let identity = Identity { version: site.version, codec: found.codec, fingerprint: found.fingerprint };
-        Function { head, prefix_len, identity, refusal, told: AtomicU8::new(0), empty: AtomicU8::new(0) }
+        Function { head, prefix_len, identity, refusal, told: AtomicU32::new(0), empty: AtomicU8::new(0) }
     }
 
     /// Prefix and name, escaped: what every key of this function starts with.
@@ -137,7 +137,7 @@ impl Function {
 
     /// True for the first caller that asks about `what`.
     pub(crate) fn first(&self, what: Once) -> bool {
-        self.told.fetch_or(what as u8, Ordering::Relaxed) & what as u8 == 0
+        self.told.fetch_or(what as u32, Ordering::Relaxed) & what as u32 == 0
     }
 }
 
