@@ -664,14 +664,14 @@ mod attributes {
     use super::*;
 
     #[redis_cached(cache = CACHE)]
-    #[tracing::instrument(skip(db), ret)]
+    #[tracing_attributes::instrument(skip(db), ret)]
     #[must_use]
     #[expect(unused_mut, reason = "goes with the body")]
     async fn instrumented_below(#[allow(unused_variables)] db: &str, mut id: u64) -> u64 {
         id
     }
 
-    #[tracing::instrument(skip(db), ret)]
+    #[tracing_attributes::instrument(skip(db), ret)]
     #[redis_cached(cache = CACHE)]
     async fn instrumented_above(db: &str, id: u64) -> u64 {
         let _ = db;
