@@ -177,6 +177,7 @@ fn it_compiles() {
     ::std::assert_eq!(plain_batch('a', Vec::new()), Vec::new());
     drop(grouped(&Db, "a", 1, 2));
     drop(grouped_group("a"));
+    drop(batch(&Arc::new(Db), (1, String::new()), &[]));
     drop(batch_entry((1, String::new()), 2));
     ::std::assert_eq!(plain_behind("a", 'x'), Result::Ok(2));
     ::std::assert_eq!(Db.try_find(1), Result::Ok(2));

@@ -1,5 +1,7 @@
 //! What stands beside a function, and `siblings = off`, which leaves it alone.
 
+#![deny(warnings)]
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use redis_cached::redis_cached;
@@ -48,6 +50,7 @@ async fn they_are_as_visible_as_the_function() {
     assert_eq!(RUNS.load(Ordering::SeqCst), 4);
     assert!(shop::user_entry(1).invalidate().await.unwrap());
     assert_eq!(shop::not_alone_entry(1).get().unwrap(), None);
+    assert_eq!(shop::not_alone(1), 1);
 }
 
 #[test]
@@ -63,4 +66,77 @@ fn refresh_stores_what_the_next_call_gets() {
 #[test]
 fn alone_is_cached_too() {
     assert_eq!(shop::alone(200), shop::alone(200));
+}
+
+/// Methods of one line: the compiler has nothing to say of their braces.
+mod in_one_line {
+    use async_trait::async_trait;
+
+    use super::redis_cached;
+
+    pub(crate) struct Repo;
+
+    pub(crate) trait Find {
+        fn find(&self, id: u64) -> u64;
+        fn find_later(&self, id: u64) -> impl Future<Output = u64> + Send;
+    }
+
+    #[rustfmt::skip]
+    impl Find for Repo {
+        #[redis_cached(siblings = off, skip(self))]
+        fn find(&self, id: u64) -> u64 { id + 1 }
+
+        #[redis_cached(siblings = off, skip(self))]
+        async fn find_later(&self, id: u64) -> u64 { id + 2 }
+    }
+
+    #[async_trait]
+    pub(crate) trait FindBoxed {
+        async fn find_boxed(&self, id: u64) -> u64;
+    }
+
+    #[rustfmt::skip]
+    #[async_trait]
+    impl FindBoxed for Repo {
+        #[redis_cached(siblings = off, skip(self))]
+        async fn find_boxed(&self, id: u64) -> u64 { id + 3 }
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_one_line_makes_no_warning() {
+    use in_one_line::{Find, FindBoxed, Repo};
+    assert_eq!(Repo.find(300), 301);
+    assert_eq!(Repo.find_later(300).await, 302);
+    assert_eq!(Repo.find_boxed(300).await, 303);
+}
+
+/// Lints that are expected are those of the function, of which there is one.
+mod expectations {
+    use super::redis_cached;
+
+    #[redis_cached]
+    #[expect(dead_code, reason = "nothing calls it")]
+    pub(crate) fn unused(id: u64) -> u64 {
+        id
+    }
+
+    #[expect(dead_code, unused_variables, reason = "nothing calls it")]
+    #[redis_cached]
+    pub(crate) async fn unused_twice(id: u64) -> u64 {
+        let unused = id;
+        id
+    }
+
+    #[redis_cached(siblings = off)]
+    #[expect(unused, reason = "nothing calls it")]
+    fn alone(id: u64) -> u64 {
+        id
+    }
+
+    #[redis_cached]
+    #[expect(unused, reason = "nothing calls it")]
+    fn anything(id: u64) -> u64 {
+        id
+    }
 }

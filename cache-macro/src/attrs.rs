@@ -3,22 +3,35 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Ident, Meta, Token};
+use syn::{Attribute, Ident, Meta, Path, Token};
 
-/// The attributes that every generated function gets: those that say what a function is, and not
-/// what its body does.
+/// The attributes that every sibling gets: those that say what a function is, and not what its body
+/// does.
 pub(crate) fn shared(attrs: &[Attribute]) -> TokenStream {
-    attrs.iter().filter_map(shared_one).collect()
+    attrs.iter().filter_map(|attr| shared_one(attr, |_| false)).collect()
 }
 
-fn shared_one(attr: &Attribute) -> Option<TokenStream> {
+/// The attributes of the function that calls the body: also what is expected of it alone.
+pub(crate) fn of_caller(attrs: &[Attribute]) -> TokenStream {
+    attrs.iter().filter_map(|attr| shared_one(attr, is_about_item)).collect()
+}
+
+/// The attributes of the body: all, where those lints are allowed that are about its caller.
+pub(crate) fn all(attrs: &[Attribute]) -> TokenStream {
+    let attrs = attrs.iter().map(|attr| match expected(attr) {
+        Some(lints) => expectations(lints, |lint| !is_about_item(lint) && !lint.is_ident("unused")),
+        None => attr.to_token_stream(),
+    });
+    attrs.collect()
+}
+
+fn shared_one(attr: &Attribute, is_expected: impl Fn(&Path) -> bool) -> Option<TokenStream> {
     let name = attr.path().segments.first()?.ident.to_string();
     match name.as_str() {
         "doc" | "cfg" | "deprecated" | "must_use" | "allow" | "warn" | "deny" | "forbid" => {
             Some(attr.to_token_stream())
         }
-        // Fulfilled by the body, and perhaps by nothing else.
-        "expect" => attr.parse_args::<TokenStream>().ok().map(|lints| quote!(#[allow(#lints)])),
+        "expect" => expected(attr).map(|lints| expectations(lints, is_expected)),
         "cfg_attr" => {
             let metas = attr.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated).ok()?;
             let all_shared = metas.iter().skip(1).all(|meta| {
@@ -29,6 +42,29 @@ fn shared_one(attr: &Attribute) -> Option<TokenStream> {
         }
         _ => None,
     }
+}
+
+/// Whether a lint looks at a function from the outside, and so at the one that has its name.
+fn is_about_item(lint: &Path) -> bool {
+    ["dead_code", "unreachable_pub", "missing_docs"].iter().any(|word| lint.is_ident(word))
+        || lint.segments.last().is_some_and(|last| last.ident == "missing_docs_in_private_items")
+}
+
+/// What an `#[expect(…)]` expects.
+fn expected(attr: &Attribute) -> Option<Punctuated<Meta, Token![,]>> {
+    let is_expect = attr.path().is_ident("expect");
+    is_expect.then(|| attr.parse_args_with(Punctuated::parse_terminated).ok()).flatten()
+}
+
+/// Expects some lints, and allows the others, which nothing may fulfil: each function that the
+/// attribute makes of one has a part of what the lints are about.
+fn expectations(lints: Punctuated<Meta, Token![,]>, is_expected: impl Fn(&Path) -> bool) -> TokenStream {
+    let (reasons, lints): (Vec<_>, Vec<_>) = lints.into_iter().partition(|meta| matches!(meta, Meta::NameValue(_)));
+    let (expected, allowed): (Vec<_>, Vec<_>) = lints.into_iter().partition(|meta| is_expected(meta.path()));
+    let attribute = |level: TokenStream, lints: Vec<Meta>| {
+        (!lints.is_empty()).then(|| quote!(#[#level(#(#lints,)* #(#reasons),*)]))
+    };
+    [attribute(quote!(expect), expected), attribute(quote!(allow), allowed)].into_iter().flatten().collect()
 }
 
 /// The attributes of a parameter that a generated function repeats.

@@ -1,6 +1,6 @@
 //! The generated functions. Nothing is decided here: what can be wrong was found before.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
@@ -80,7 +80,8 @@ fn caller(model: &Model, verb: &str, suffix: Option<&str>) -> TokenStream {
     let Function { attrs, vis, sig, .. } = &model.function;
     let docs = suffix.map(|_| attrs::of_refresh(&sig.ident.unraw()));
     let allow_sibling = suffix.map(|_| attrs::sibling_allowances());
-    let (attrs, allow) = (attrs::shared(attrs), attrs::allowances());
+    let attrs = if suffix.is_none() { attrs::of_caller(attrs) } else { attrs::shared(attrs) };
+    let allow = attrs::allowances();
     let mut new_sig = plain_signature(sig, &model.params);
     if let Some(suffix) = suffix {
         new_sig.ident = sibling(&sig.ident, suffix);
@@ -104,7 +105,7 @@ fn caller(model: &Model, verb: &str, suffix: Option<&str>) -> TokenStream {
         (None, Some(background)) if suffix.is_none() => behind::run(model, background, &callee),
         _ => run(model, verb, &quote!(move || #callee (#(#args),*))),
     };
-    let block = block(model.face, &description, &run);
+    let block = block(model, &description, &run, suffix.is_none());
     quote!(#docs #attrs #allow #allow_sibling #vis #new_sig #block)
 }
 
@@ -129,8 +130,8 @@ fn body(model: &Model) -> TokenStream {
             param.attrs.push(parse_quote!(#[allow(unused_variables)]));
         }
     }
-    let (allow, allow_sibling) = (attrs::body_allowances(), attrs::sibling_allowances());
-    quote!(#docs #(#attrs)* #allow #allow_sibling #vis #sig #body)
+    let (attrs, allow, allow_sibling) = (attrs::all(attrs), attrs::body_allowances(), attrs::sibling_allowances());
+    quote!(#docs #attrs #allow #allow_sibling #vis #sig #body)
 }
 
 // Input:
@@ -267,6 +268,8 @@ fn group_signature(model: &Model) -> Signature {
 //     }
 fn alone(model: &Model) -> TokenStream {
     let Function { attrs, vis, sig, body } = &model.function;
+    // Of the user's own braces the compiler says that one line needs none there.
+    let body = braced(body.stream(), generated(body.span()));
     let output = &model.output;
     let ret = Ident::new("ret", generated(output.span()));
     let rebind = model.params.iter().filter(|param| needs_rebinding(param)).map(|Param { pat, ident, .. }| {
@@ -304,7 +307,7 @@ fn alone(model: &Model) -> TokenStream {
     }
     let description = description(model, sig.receiver(), output, &attrs::allowances());
     let run = run(model, "call", &closure);
-    let block = block(model.face, &description, &run);
+    let block = block(model, &description, &run, true);
     quote!(#(#attrs)* #vis #new_sig #block)
 }
 
@@ -314,13 +317,20 @@ fn needs_rebinding(param: &Param) -> bool {
 }
 
 /// The block of a function that asks the cache.
-fn block(face: Face, description: &TokenStream, run: &TokenStream) -> TokenStream {
-    match face {
-        Face::Boxed => quote! {
-            { ::std::boxed::Box::pin(async move { #description #run }) }
-        },
-        Face::Async | Face::Plain => quote!({ #description #run }),
-    }
+fn block(model: &Model, description: &TokenStream, run: &TokenStream, is_users: bool) -> Group {
+    let content = match model.face {
+        Face::Boxed => quote!(::std::boxed::Box::pin(async move { #description #run })),
+        Face::Async | Face::Plain => quote!(#description #run),
+    };
+    let braces = model.function.body.span();
+    // An unused function is reported if its braces are the user's, and silently accepted if they are a macro's.
+    braced(content, if is_users { braces } else { generated(braces) })
+}
+
+fn braced(content: TokenStream, span: Span) -> Group {
+    let mut group = Group::new(Delimiter::Brace, content);
+    group.set_span(span);
+    group
 }
 
 /// The one call into the runtime.
