@@ -112,6 +112,7 @@ pub(crate) fn allowances() -> TokenStream {
             // Fires where the user's own function is deprecated, which said so already.
             deprecated,
             // Signatures are the user's, and complained about once, at the body.
+            non_snake_case,
             clippy::too_many_arguments,
             clippy::type_complexity,
             clippy::needless_pass_by_value,

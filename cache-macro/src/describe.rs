@@ -424,6 +424,9 @@ fn make_key(model: &Model, receiver: Option<&Receiver>) -> TokenStream {
     let rc = private(Span::mixed_site());
     let destructure = destructure(model, &model.key);
     let pieces = append(&model.pieces, receiver);
+    let has_names =
+        model.pieces.iter().any(|piece| matches!(piece, Piece::Part(Part { value: Value::PerhapsUnit(_), .. })));
+    let use_no_name = has_names.then(|| quote!(use #rc::NoName as _;));
     let start = match &model.group {
         None => quote!(let #writer = &mut #rc::key(#cache, #plan.function);),
         Some(group) => {
@@ -444,6 +447,7 @@ fn make_key(model: &Model, receiver: Option<&Receiver>) -> TokenStream {
     });
     quote! {{
         use #rc::NoKeyPart as _;
+        #use_no_name
         #destructure
         #start
         #pieces
@@ -486,6 +490,7 @@ fn append(pieces: &[Piece], receiver: Option<&Receiver>) -> TokenStream {
     let pieces = pieces.iter().map(|piece| {
         let Part { label, value } = match piece {
             Piece::Text(text) => return quote!(#writer.literal(#text);),
+            Piece::Part(Part { label, value: Value::PerhapsUnit(name) }) => return append_name(label, name),
             Piece::Part(part) => part,
         };
         let (span, append, reference, is_place) = match (value, receiver) {
@@ -494,7 +499,7 @@ fn append(pieces: &[Piece], receiver: Option<&Receiver>) -> TokenStream {
                 (*span, "self_part", quote_spanned!(*span=> &#place), true)
             }
             (Value::Receiver(_), None) => unreachable!("checked before"),
-            (Value::Expr(expr), _) => (expr.span(), "part", borrowed(expr), is_place(expr)),
+            (Value::Expr(expr) | Value::PerhapsUnit(expr), _) => (expr.span(), "part", borrowed(expr), is_place(expr)),
         };
         let span = generated(span);
         let rc = private(span);
@@ -511,6 +516,35 @@ fn append(pieces: &[Piece], receiver: Option<&Receiver>) -> TokenStream {
         quote!(#append;)
     });
     pieces.collect()
+}
+
+// Input:
+//     (Shard, id): (Shard, u64)
+//
+// Output, for `Shard`:
+//     __rc::name_part(writer, "Shard", &Shard, (&__rc::name(&Shard)).key_part());
+//
+// What a pattern binds is a reference here, which tells it from a unit struct.
+fn append_name(label: &str, name: &Expr) -> TokenStream {
+    let Names { writer, .. } = &Names::new();
+    let span = generated(name.span());
+    let rc = private(span);
+    quote_spanned!(span=> #rc::name_part(#writer, #label, &#name, (&#rc::name(&#name)).key_part());)
+}
+
+// Input:
+//     Shard: Shard
+//
+// Output:
+//     __rc::unit_struct::<Shard, _>({ let Shard = &Shard; &Shard });
+pub(crate) fn check_units(model: &Model) -> TokenStream {
+    let facade = facade(model);
+    let checks = model.presumed_units.iter().map(|&index| {
+        let Param { ident, ty, .. } = &model.params[index];
+        let span = generated(ident.span());
+        quote_spanned!(span=> #facade::__private::unit_struct::<#ty, _>({ let #ident = &#ident; &#ident });)
+    });
+    checks.collect()
 }
 
 /// Whether naming an expression twice is as good as once.

@@ -8,8 +8,8 @@ use syn::spanned::Spanned;
 use syn::{FnArg, Ident, Pat, PatIdent, PatType, Receiver, ReturnType, Signature, Token, Type, parse_quote};
 
 use crate::describe::{
-    Names, description, description_of_batch, description_of_group, facade, facade_at, generated, id_of_map, private,
-    stored,
+    Names, check_units, description, description_of_batch, description_of_group, facade, facade_at, generated,
+    id_of_map, private, stored,
 };
 use crate::function::{Face, Function, Param};
 use crate::generics;
@@ -105,7 +105,8 @@ fn caller(model: &Model, verb: &str, suffix: Option<&str>) -> TokenStream {
         (None, Some(background)) if suffix.is_none() => behind::run(model, background, &callee),
         _ => run(model, verb, &quote!(move || #callee (#(#args),*))),
     };
-    let block = block(model, &description, &run, suffix.is_none());
+    let check_units = check_units(model);
+    let block = block(model, &quote!(#check_units #description), &run, suffix.is_none());
     quote!(#docs #attrs #allow #allow_sibling #vis #new_sig #block)
 }
 
@@ -307,7 +308,8 @@ fn alone(model: &Model) -> TokenStream {
     }
     let description = description(model, sig.receiver(), output, &attrs::allowances());
     let run = run(model, "call", &closure);
-    let block = block(model, &description, &run, true);
+    let check_units = check_units(model);
+    let block = block(model, &quote!(#check_units #description), &run, true);
     quote!(#(#attrs)* #vis #new_sig #block)
 }
 

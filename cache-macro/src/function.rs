@@ -32,8 +32,11 @@ pub(crate) struct Param {
     pub(crate) ty: Type,
     /// What it is called where no pattern can stand.
     pub(crate) ident: Ident,
-    /// The names that its pattern binds: all that the body sees of it.
+    /// The names that its pattern binds: all that the body sees of it. A unit struct in a pattern cannot be told from a
+    /// name by its spelling, so it is among them.
     pub(crate) bindings: Vec<Ident>,
+    /// Those of `bindings` that may be unit structs. The generated code finds out by the type.
+    pub(crate) perhaps_units: Vec<Ident>,
 }
 
 /// How a function runs.
@@ -103,9 +106,9 @@ impl Function {
         typed
             .enumerate()
             .map(|(index, typed)| {
-                let bindings = bindings(&typed.pat);
+                let Bindings { names: bindings, perhaps_units } = Bindings::of(&typed.pat);
                 let ident = match bindings.as_slice() {
-                    [only] => only.clone(),
+                    [only] if perhaps_units.is_empty() => only.clone(),
                     _ => Ident::new(&format!("arg{index}"), Span::mixed_site()),
                 };
                 Param {
@@ -114,6 +117,7 @@ impl Function {
                     ty: (*typed.ty).clone(),
                     ident,
                     bindings,
+                    perhaps_units,
                 }
             })
             .collect()
@@ -150,6 +154,14 @@ impl Function {
                                write the function twice, each with a `#[cfg]` of its own";
                 refuse(cfg.span(), message);
             }
+            if let FnArg::Typed(typed) = input
+                && let Some(span) = opaque(&typed.pat)
+            {
+                refuse(
+                    span,
+                    "which names this binds cannot be seen, so the key would miss them; write the pattern out",
+                );
+            }
         }
         let face = self.face();
         if face == Face::Plain && !features.blocking {
@@ -178,21 +190,43 @@ fn is_function(input: ParseStream<'_>) -> bool {
 }
 
 /// The identifiers that a pattern binds, in order.
-fn bindings(pat: &Pat) -> Vec<Ident> {
-    struct Bindings(Vec<Ident>);
-    impl<'ast> Visit<'ast> for Bindings {
-        fn visit_pat_ident(&mut self, pat: &'ast PatIdent) {
-            // `None` and constants look like bindings; in a parameter's pattern only bindings can
-            // stand there, except for unit structs, which begin with a capital.
-            if !pat.ident.unraw().to_string().starts_with(char::is_uppercase) || pat.subpat.is_some() {
-                self.0.push(pat.ident.clone());
-            }
-            visit::visit_pat_ident(self, pat);
+#[derive(Default)]
+struct Bindings {
+    names: Vec<Ident>,
+    perhaps_units: Vec<Ident>,
+}
+
+impl Bindings {
+    fn of(pat: &Pat) -> Bindings {
+        let mut bindings = Bindings::default();
+        match pat {
+            // A constant in the place of the whole pattern is refutable, so this is a name, whatever its case, or a unit
+            // struct; `Param::names_its_type` tells about that one.
+            Pat::Ident(pat) if pat.subpat.is_none() => bindings.names.push(pat.ident.clone()),
+            _ => bindings.visit_pat(pat),
         }
+        bindings
     }
-    let mut bindings = Bindings(Vec::new());
-    bindings.visit_pat(pat);
-    bindings.0
+}
+
+impl<'ast> Visit<'ast> for Bindings {
+    fn visit_pat_ident(&mut self, pat: &'ast PatIdent) {
+        // Each side of `Ok(id) | Err(id)` binds the same names.
+        if !self.names.contains(&pat.ident) {
+            self.names.push(pat.ident.clone());
+            // Types begin with a capital; what is spelled otherwise is taken for a name, which is sound for any.
+            let is_capital = pat.ident.unraw().to_string().starts_with(char::is_uppercase);
+            if is_capital && pat.by_ref.is_none() && pat.mutability.is_none() && pat.subpat.is_none() {
+                self.perhaps_units.push(pat.ident.clone());
+            }
+        }
+        visit::visit_pat_ident(self, pat);
+    }
+}
+
+/// Whether both are one identifier: `r#id` is `id`, but `r#type` is not the keyword.
+pub(crate) fn same(left: &Ident, right: &Ident) -> bool {
+    left == right || left.unraw() == right.unraw() && syn::parse_str::<Ident>(&left.unraw().to_string()).is_ok()
 }
 
 impl Param {
@@ -200,6 +234,37 @@ impl Param {
     pub(crate) fn is_plain(&self) -> bool {
         matches!(&self.pat, Pat::Ident(pat) if pat.subpat.is_none())
     }
+
+    /// The parameter is written `Unit: path::Unit`: its pattern is a unit struct, which says nothing, or a name that
+    /// is spelled like its type. It is taken for a unit struct, and the generated code does not compile where it is none.
+    pub(crate) fn names_its_type(&self) -> bool {
+        match (&self.pat, &self.ty) {
+            (Pat::Ident(PatIdent { by_ref: None, mutability: None, subpat: None, ident, .. }), Type::Path(ty)) => {
+                ty.path.segments.last().is_some_and(|last| last.ident == *ident)
+            }
+            _ => false,
+        }
+    }
+
+    pub(crate) fn binds(&self, name: &Ident) -> bool {
+        self.bindings.iter().any(|binding| same(binding, name))
+    }
+}
+
+/// The first part of a pattern that binds names out of sight.
+fn opaque(pat: &Pat) -> Option<Span> {
+    struct Find(Option<Span>);
+    impl<'ast> Visit<'ast> for Find {
+        fn visit_pat(&mut self, pat: &'ast Pat) {
+            if matches!(pat, Pat::Macro(_) | Pat::Verbatim(_)) {
+                self.0.get_or_insert(pat.span());
+            }
+            visit::visit_pat(self, pat);
+        }
+    }
+    let mut find = Find(None);
+    find.visit_pat(pat);
+    find.0
 }
 
 /// The expression for the `Self` behind a receiver.

@@ -8,7 +8,7 @@ use syn::{Generics, Ident, Pat, Receiver, ReceiverKind, Type, parse_quote};
 use crate::args::{self, Args, Returns};
 use crate::borrows;
 use crate::check::Errors;
-use crate::function::{Function, Param};
+use crate::function::{Function, Param, same};
 use crate::own::{is_of_call, last, spelled, ungrouped};
 use crate::returns::{self, Kind, type_args};
 
@@ -51,17 +51,17 @@ impl Batch {
         let args::Batch { keyword, id, ids } = batch;
         refuse_others(keyword, args, errors);
         refuse_mutable(ids, function, params, errors);
-        if params.iter().any(|param| param.bindings.contains(id)) {
+        if params.iter().any(|param| param.binds(id)) {
             let message = format!("`{id}` is a parameter already; give one of `{ids}` a name of its own");
             errors.at(id.span(), message);
             return None;
         }
-        if let Some(skipped) = args.skip.iter().find(|name| *name == ids) {
+        if let Some(skipped) = args.skip.iter().find(|name| same(name, ids)) {
             let message = format!("each of `{ids}` has an entry of its own; remove `{ids}` from `skip`");
             errors.at(skipped.span(), message);
         }
         // A name that no parameter has was reported where the names are known.
-        let index = params.iter().position(|param| param.bindings.contains(ids))?;
+        let index = params.iter().position(|param| param.binds(ids))?;
         let Param { pat, ty, ident, .. } = &params[index];
         if !matches!(pat, Pat::Ident(pat) if pat.subpat.is_none()) {
             errors.at(ids.span(), format_args!("the ids of a batch have a plain name: `{ids}: {}`", spelled(ty)));
@@ -92,6 +92,7 @@ impl Batch {
             ty: self.id_type.clone().unwrap_or_else(|| Type::Verbatim(TokenStream::new())),
             ident: id.clone(),
             bindings: vec![id.clone()],
+            perhaps_units: Vec::new(),
         }
     }
 }
@@ -187,7 +188,7 @@ fn refuse_mutable(ids: &Ident, function: &Function, params: &[Param], errors: &E
     if let Some(span) = function.sig.receiver().and_then(mutably) {
         refuse(span, "self", "take `&self`");
     }
-    for param in params.iter().filter(|param| !param.bindings.contains(ids)) {
+    for param in params.iter().filter(|param| !param.binds(ids)) {
         if let Some(span) = borrows::mutably(&param.ty) {
             let name = match param.bindings.as_slice() {
                 [only] => only.to_string(),

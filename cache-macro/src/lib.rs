@@ -141,8 +141,9 @@ mod tests;
 /// ```
 ///
 /// Without a template, all parameters are part of the key in their order, `self` first. Of a pattern
-/// these are the names that it binds: `Path(id): Path<u64>` is as good as `id: u64`. A parameter that
-/// is not `Serialize` is an error that advises to skip it.
+/// these are the names that it binds, in whatever case: `Path(id): Path<u64>` is as good as `id: u64`. A
+/// unit struct in a pattern adds nothing. A parameter that is not `Serialize` is an error that advises to
+/// skip it.
 ///
 /// A template follows the prefix and a `:`. Its placeholders are expressions over the parameters,
 /// which are evaluated before the body runs; `{{` and `}}` are braces. Each placeholder is escaped,

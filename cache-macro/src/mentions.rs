@@ -9,6 +9,8 @@ use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
 use syn::{Expr, ExprCall, ExprPath, Macro, PatIdent, Token};
 
+use crate::function::same;
+
 /// The variables that an expression uses, as far as one can tell without resolving names.
 pub(crate) struct Variables {
     /// Names in the place of a variable, in order.
@@ -29,12 +31,12 @@ impl Variables {
     /// Whether `name` occurs. One that is bound again in the expression counts: too much does no
     /// harm here, too little would.
     pub(crate) fn mention(&self, name: &Ident) -> bool {
-        self.used.contains(name) || self.inside_macros.contains(&name.to_string())
+        self.used.iter().any(|used| same(used, name)) || self.inside_macros.contains(&name.to_string())
     }
 
     /// Where `name` occurs, if that is not inside of a macro.
     pub(crate) fn place(&self, name: &Ident) -> Option<Span> {
-        self.used.iter().find(|used| *used == name).map(Ident::span)
+        self.used.iter().find(|used| same(used, name)).map(Ident::span)
     }
 
     /// The names that look like a variable and come from the outside.

@@ -12,7 +12,7 @@ use syn::{Expr, Ident, LitStr, Receiver, Type};
 use crate::args::{self, Args, Codec, Lifetime};
 use crate::check::Errors;
 use crate::features::Features;
-use crate::function::{Face, Function, Param};
+use crate::function::{Face, Function, Param, same};
 use crate::ids::Batch;
 use crate::mentions::Variables;
 use crate::own::Background;
@@ -45,6 +45,8 @@ pub(crate) struct Model {
     /// Which parameters the templates mention.
     pub(crate) in_templates: Uses,
     pub(crate) cache: Uses,
+    /// The positions of parameters that are left out of the key because they seem to be unit structs.
+    pub(crate) presumed_units: Vec<usize>,
     /// Generic parameters that the entry does not have.
     pub(crate) not_in_entry: HashSet<String>,
     /// Generic parameters that are no part of the name.
@@ -71,6 +73,8 @@ pub(crate) struct Part {
 pub(crate) enum Value {
     Receiver(Span),
     Expr(Expr),
+    /// A name in a pattern, with the separator in front of it, or a unit struct, which adds nothing.
+    PerhapsUnit(Expr),
 }
 
 /// What an expression needs of the function's parameters.
@@ -85,6 +89,7 @@ impl Model {
         check_codec(&args.codec, features, errors);
         let (params, mut entry_params) = (function.params(), function.params());
         let given = Scope { receiver: function.sig.receiver(), params: &params, batch: None };
+        check_twins(&params, &args, errors);
         given.check_skips(&args, errors);
         let batch = args.batch.as_ref().map(|batch| {
             given.check_batch(batch, errors);
@@ -132,6 +137,11 @@ impl Model {
         let in_group = scope.uses_of(group.iter().flatten());
         let in_templates = scope.uses_of(pieces.iter().filter(|_| args.key.is_some()).chain(beside_key()));
         let cache = scope.uses(&args.cache);
+        let in_place = scope.uses_of(pieces.iter().chain(group.iter().flatten()));
+        let presumed_units = (0..entry_params.len())
+            .filter(|&index| entry_params[index].names_its_type() && !in_place.params[index])
+            .filter(|&index| !args.skip.iter().any(|name| entry_params[index].binds(name)))
+            .collect();
         if let (Some(batch), Some(literal)) = (&batch, &args.key) {
             let pieces = || pieces.iter().chain(group.iter().flatten());
             // Where all ids are named in place of one, that was reported.
@@ -172,6 +182,7 @@ impl Model {
             in_group,
             in_templates,
             cache,
+            presumed_units,
             not_in_entry,
             not_in_name,
             not_in_group,
@@ -196,7 +207,7 @@ impl Scope<'_> {
     }
 
     fn knows(&self, name: &Ident) -> bool {
-        if name == "self" { self.receiver.is_some() } else { self.bindings().any(|binding| binding == name) }
+        if name == "self" { self.receiver.is_some() } else { self.params.iter().any(|param| param.binds(name)) }
     }
 
     /// What to say of a name that is none of a parameter.
@@ -217,7 +228,7 @@ impl Scope<'_> {
     fn check_skips(&self, args: &Args, errors: &Errors) {
         for name in args.skip.iter().filter(|name| !self.knows(name)) {
             match &args.batch {
-                Some(batch) if batch.id == *name => {
+                Some(batch) if same(&batch.id, name) => {
                     let message =
                         format!("each of `{}` has an entry of its own; remove `{name}` from `skip`", batch.ids);
                     errors.at(name.span(), message);
@@ -235,7 +246,7 @@ impl Scope<'_> {
 
     /// The name of all ids, in the scope of one.
     fn is_of_many(&self, name: &Ident) -> bool {
-        self.batch.is_some_and(|batch| batch.name == *name)
+        self.batch.is_some_and(|batch| same(&batch.name, name))
     }
 
     fn check_cache(&self, args: &Args, errors: &Errors) {
@@ -272,15 +283,24 @@ impl Scope<'_> {
 
     /// Every parameter that is not skipped, in order.
     fn all(&self, skip: &[Ident]) -> Vec<Piece> {
+        let separated = |part| [Piece::Text(":".to_owned()), Piece::Part(part)];
         let receiver = self
             .receiver
             .filter(|_| !skip.iter().any(|name| name == "self"))
             .map(|receiver| Part { label: "self".to_owned(), value: Value::Receiver(receiver.self_token.span) });
-        let params = self.bindings().filter(|name| !skip.contains(name)).map(|name| Part {
-            label: name.unraw().to_string(),
-            value: Value::Expr(Expr::Path(syn::ExprPath { attrs: Vec::new(), qself: None, path: name.clone().into() })),
-        });
-        receiver.into_iter().chain(params).flat_map(|part| [Piece::Text(":".to_owned()), Piece::Part(part)]).collect()
+        let mut pieces: Vec<Piece> = receiver.into_iter().flat_map(separated).collect();
+        for param in self.params.iter().filter(|param| !param.names_its_type()) {
+            for name in param.bindings.iter().filter(|name| !skip.iter().any(|skipped| same(skipped, name))) {
+                let label = name.unraw().to_string();
+                let expr = Expr::Path(syn::ExprPath { attrs: Vec::new(), qself: None, path: name.clone().into() });
+                if param.perhaps_units.contains(name) {
+                    pieces.push(Piece::Part(Part { label, value: Value::PerhapsUnit(expr) }));
+                } else {
+                    pieces.extend(separated(Part { label, value: Value::Expr(expr) }));
+                }
+            }
+        }
+        pieces
     }
 
     fn template(&self, literal: &LitStr, of: Of, args: &Args, errors: &Errors) -> Option<Vec<Piece>> {
@@ -334,15 +354,21 @@ impl Scope<'_> {
     }
 
     fn uses_of<'a>(&self, pieces: impl Iterator<Item = &'a Piece>) -> Uses {
-        let (mut receiver, mut exprs) = (false, Vec::new());
+        let (mut receiver, mut exprs, mut names) = (false, Vec::new(), Vec::new());
         for piece in pieces {
             match piece {
                 Piece::Text(_) => {}
                 Piece::Part(Part { value: Value::Receiver(_), .. }) => receiver = true,
                 Piece::Part(Part { value: Value::Expr(expr), .. }) => exprs.push(expr),
+                Piece::Part(Part { value: Value::PerhapsUnit(name), .. }) => names.push(name),
             }
         }
-        let uses = self.uses(exprs);
+        let mut uses = self.uses(exprs);
+        let in_patterns = self.uses(names);
+        for (index, param) in self.params.iter().enumerate() {
+            // The unit struct of one pattern has the name of another's.
+            uses.params[index] |= in_patterns.params[index] && !param.perhaps_units.is_empty();
+        }
         Uses { receiver: receiver || uses.receiver, ..uses }
     }
 
@@ -384,6 +410,24 @@ fn mentions<'a>(mut pieces: impl Iterator<Item = &'a Piece>, name: &Ident) -> bo
         Piece::Part(Part { value: Value::Expr(expr), .. }) => Variables::of(expr).mention(name),
         _ => false,
     })
+}
+
+/// Refuses parameters that only the hygiene of a macro tells apart, where the attribute names any: it goes by spelling.
+fn check_twins(params: &[Param], args: &Args, errors: &Errors) {
+    let names_any = args.key.is_some() || args.group.is_some() || args.batch.is_some() || args.cache.is_some();
+    let copies_all = args.refresh_ahead.is_some() || args.stale_while_revalidate.is_some();
+    if !names_any && !copies_all && args.skip.is_empty() && args.tags.templates.is_empty() {
+        return;
+    }
+    let names: Vec<&Ident> = params.iter().flat_map(|param| &param.bindings).collect();
+    for (index, name) in names.iter().enumerate() {
+        if names[..index].iter().any(|before| same(before, name)) {
+            let message = format!(
+                "a second parameter is spelled `{name}`; give it another name, which the attribute can tell apart"
+            );
+            errors.at(name.span(), message);
+        }
+    }
 }
 
 fn check_codec(codec: &Codec, features: Features, errors: &Errors) {

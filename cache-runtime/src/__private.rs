@@ -282,6 +282,83 @@ impl<T: ?Sized + Serialize> KeyPart<T> for Yes {
     }
 }
 
+/// What a pattern calls `Name`, as the key sees it: a reference if it is a name, and a unit struct itself if it is one.
+#[derive(Debug)]
+pub struct NameProbe<'a, T>(PhantomData<&'a T>);
+
+/// It is a unit struct.
+#[derive(Debug)]
+pub struct UnitStruct;
+
+/// Starts the probe: `(&name(&Name)).key_part()` finds [`Yes`] for a name whose type is `Serialize`, [`No`] for any other
+/// name, and else [`UnitStruct`], one reference further away.
+pub fn name<T>(_: &T) -> NameProbe<'_, T> {
+    NameProbe(PhantomData)
+}
+
+impl<T: ?Sized + Serialize> NameProbe<'_, &T> {
+    /// It can.
+    pub fn key_part(&self) -> Yes {
+        Yes
+    }
+}
+
+impl<T: ?Sized> NoKeyPart<T> for NameProbe<'_, &T> {
+    fn key_part(&self) -> No<T> {
+        No(PhantomData)
+    }
+}
+
+/// The fallback of [`NameProbe`].
+pub trait NoName {
+    /// There is nothing to add.
+    fn key_part(&self) -> UnitStruct;
+}
+
+impl<T> NoName for &NameProbe<'_, T> {
+    fn key_part(&self) -> UnitStruct {
+        UnitStruct
+    }
+}
+
+/// The verdict of [`NameProbe`], as a bound.
+#[diagnostic::on_unimplemented(
+    message = "a parameter of type `{T}` cannot be part of a cache key",
+    label = "not `Serialize`",
+    note = "leave it out with `skip(…)`, or say what it means to the key with `key = \"…{{param.field}}…\"`"
+)]
+pub trait NamePart<T> {
+    /// Appends it, and what separates it from the part before.
+    fn append_name(self, writer: &mut KeyWriter, parameter: &'static str, value: &T);
+}
+
+impl<T: ?Sized + Serialize> NamePart<&T> for Yes {
+    fn append_name(self, writer: &mut KeyWriter, parameter: &'static str, value: &&T) {
+        writer.literal(":").placeholder(parameter, *value);
+    }
+}
+
+impl<T> NamePart<T> for UnitStruct {
+    fn append_name(self, _: &mut KeyWriter, _: &'static str, _: &T) {}
+}
+
+/// Appends what a pattern calls by a name, unless that is a unit struct.
+pub fn name_part<T, K: NamePart<T>>(writer: &mut KeyWriter, parameter: &'static str, value: &T, verdict: K) {
+    verdict.append_name(writer, parameter, value);
+}
+
+/// What a pattern names is a unit struct, and no parameter.
+#[diagnostic::on_unimplemented(
+    message = "this parameter is spelled like its type `{T}`, as the pattern of a unit struct is, which is no part of a key",
+    label = "it is not in the key",
+    note = "name it in lower case, mention it in `key`, or leave it out with `skip(…)`"
+)]
+pub trait IsUnitStruct<T> {}
+impl<T> IsUnitStruct<T> for T {}
+
+/// Compiles where `value` is a `T`, and not a reference to one.
+pub fn unit_struct<T, V: IsUnitStruct<T>>(_: &V) {}
+
 /// The verdict of [`Probe`] on `self`.
 #[diagnostic::on_unimplemented(
     message = "`self` of type `{T}` cannot be part of a cache key",
