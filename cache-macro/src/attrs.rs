@@ -5,15 +5,17 @@ use quote::{ToTokens, quote};
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Ident, Meta, Path, Token};
 
+use crate::mentions::identifiers;
+
 /// The attributes that every sibling gets: those that say what a function is, and not what its body
 /// does.
 pub(crate) fn shared(attrs: &[Attribute]) -> TokenStream {
-    attrs.iter().filter_map(|attr| shared_one(attr, |_| false)).collect()
+    attrs.iter().filter_map(|attr| shared_one(attr, false)).collect()
 }
 
 /// The attributes of the function that calls the body: also what is expected of it alone.
 pub(crate) fn of_caller(attrs: &[Attribute]) -> TokenStream {
-    attrs.iter().filter_map(|attr| shared_one(attr, is_about_item)).collect()
+    attrs.iter().filter_map(|attr| shared_one(attr, true)).collect()
 }
 
 /// The attributes of the body: all, where those lints are allowed that are about its caller.
@@ -25,13 +27,17 @@ pub(crate) fn all(attrs: &[Attribute]) -> TokenStream {
     attrs.collect()
 }
 
-fn shared_one(attr: &Attribute, is_expected: impl Fn(&Path) -> bool) -> Option<TokenStream> {
+fn shared_one(attr: &Attribute, is_caller: bool) -> Option<TokenStream> {
     let name = attr.path().segments.first()?.ident.to_string();
     match name.as_str() {
         "doc" | "cfg" | "deprecated" | "must_use" | "allow" | "warn" | "deny" | "forbid" => {
             Some(attr.to_token_stream())
         }
-        "expect" => expected(attr).map(|lints| expectations(lints, is_expected)),
+        "expect" if is_caller => expected(attr).map(|lints| expectations(lints, is_about_item)),
+        "expect" => expected(attr).map(|lints| {
+            let lints = lints.into_iter().filter(|lint| !is_about_item(lint.path()));
+            expectations(lints.collect(), |_| false)
+        }),
         "cfg_attr" => {
             let metas = attr.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated).ok()?;
             let all_shared = metas.iter().skip(1).all(|meta| {
@@ -141,10 +147,23 @@ pub(crate) fn allowances() -> TokenStream {
     }
 }
 
-/// What a sibling may be. A function that nobody uses is worth a warning, its siblings are not.
-pub(crate) fn sibling_allowances() -> TokenStream {
+/// What a sibling may be that has the signature of its function. A function that nobody uses is worth a
+/// warning, its siblings are not.
+pub(crate) fn second_allowances() -> TokenStream {
     // Of `unreachable_pub` once is enough.
     quote!(#[allow(dead_code, unreachable_pub)])
+}
+
+/// What a sibling may be that counts as a use of its function, which it would not with `allow(dead_code)`: what
+/// that stands on is used by itself.
+///
+/// The compiler shows no `dead_code` of a macro's functions. But methods of one level are reported together, and where
+/// a sibling is among them nothing is shown: so its level is one that few functions have.
+pub(crate) fn sibling_allowances(attrs: &[Attribute]) -> TokenStream {
+    let words = identifiers(&shared(attrs));
+    let is_said = ["dead_code", "unused", "warnings"].iter().any(|word| words.contains(*word));
+    let forbid = (!is_said).then(|| quote!(#[forbid(dead_code)]));
+    quote!(#[allow(unreachable_pub)] #forbid)
 }
 
 /// What a body may be that it would not be but for the attribute.

@@ -1,5 +1,7 @@
 //! The generated functions. Nothing is decided here: what can be wrong was found before.
 
+use std::collections::HashSet;
+
 use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
@@ -14,6 +16,7 @@ use crate::describe::{
 use crate::function::{Face, Function, Param};
 use crate::generics;
 use crate::ids::Batch;
+use crate::mentions::identifiers;
 use crate::model::{Model, Piece, Uses};
 use crate::place::Place;
 use crate::returns::{self, Kind};
@@ -52,7 +55,7 @@ pub(crate) fn fallback(model: &Model) -> TokenStream {
         return TokenStream::new();
     }
     let Function { attrs, vis, sig, .. } = &model.function;
-    let (attrs, allow, allow_sibling) = (attrs::shared(attrs), attrs::allowances(), attrs::sibling_allowances());
+    let (attrs, allow, allow_sibling) = (attrs::shared(attrs), attrs::allowances(), attrs::second_allowances());
     // In code that never runs: a compile error stands beside it.
     let unreachable = quote!({ ::core::panic!("its attribute does not compile") });
     let same = ["uncached", "refresh"].map(|suffix| {
@@ -79,20 +82,14 @@ pub(crate) fn fallback(model: &Model) -> TokenStream {
 fn caller(model: &Model, verb: &str, suffix: Option<&str>) -> TokenStream {
     let Function { attrs, vis, sig, .. } = &model.function;
     let docs = suffix.map(|_| attrs::of_refresh(&sig.ident.unraw()));
-    let allow_sibling = suffix.map(|_| attrs::sibling_allowances());
+    let allow_sibling = suffix.map(|_| attrs::second_allowances());
     let attrs = if suffix.is_none() { attrs::of_caller(attrs) } else { attrs::shared(attrs) };
     let allow = attrs::allowances();
     let mut new_sig = plain_signature(sig, &model.params);
     if let Some(suffix) = suffix {
         new_sig.ident = sibling(&sig.ident, suffix);
     }
-    let callee = sibling(&sig.ident, "uncached");
-    let callee = match model.place {
-        Place::Free => quote!(#callee),
-        Place::Inherent | Place::Trait | Place::TraitImpl => quote!(Self::#callee),
-    };
-    let turbofish = generics::turbofish(&sig.generics);
-    let callee = quote!(#callee #turbofish);
+    let callee = path(model, &sibling(&sig.ident, "uncached"));
     let receiver = sig.receiver().map(|receiver| receiver.self_token);
     let args = receiver.map(ToTokens::into_token_stream).into_iter();
     let args = args.chain(model.params.iter().map(|param| param.ident.to_token_stream()));
@@ -131,8 +128,8 @@ fn body(model: &Model) -> TokenStream {
             param.attrs.push(parse_quote!(#[allow(unused_variables)]));
         }
     }
-    let (attrs, allow, allow_sibling) = (attrs::all(attrs), attrs::body_allowances(), attrs::sibling_allowances());
-    quote!(#docs #attrs #allow #allow_sibling #vis #sig #body)
+    let (attrs, allow, allow_second) = (attrs::all(attrs), attrs::body_allowances(), attrs::second_allowances());
+    quote!(#docs #attrs #allow #allow_second #vis #sig #body)
 }
 
 // Input:
@@ -145,20 +142,22 @@ fn body(model: &Model) -> TokenStream {
 //     }
 fn entry(model: &Model) -> TokenStream {
     let Names { cache, plan, key, .. } = &Names::new();
-    let Function { attrs, vis, sig, .. } = &model.function;
+    let Function { attrs, sig, .. } = &model.function;
     let docs = match &model.batch {
         Some(batch) => attrs::of_entry_of_one(&sig.ident.unraw(), &batch.id),
         None => attrs::of_entry(&sig.ident.unraw()),
     };
-    let (attrs, allow, allow_sibling) = (attrs::shared(attrs), attrs::allowances(), attrs::sibling_allowances());
+    let (attrs, allow, allow_sibling) = (attrs::shared(attrs), attrs::allowances(), attrs::sibling_allowances(attrs));
     let make = if model.face == Face::Plain { quote!(blocking_entry) } else { quote!(entry) };
     let output = returns::without_lifetimes(&model.output);
     let rc = private(generated(output.span()));
-    let sig = entry_signature(model);
+    let (vis, sig) = (visibility(model), entry_signature(model));
     let description = description(model, sig.receiver(), &output, &TokenStream::new());
     let id_behind = id_behind(model, &model.key);
+    let uses = uses_function(model, &model.not_in_entry);
     // At the return type, because the entry's type is where a wrong one is noticed first.
-    let block = quote_spanned!(generated(output.span())=> { #id_behind #description #rc::#make(#cache, #plan, #key) });
+    let block =
+        quote_spanned!(generated(output.span())=> { #uses #id_behind #description #rc::#make(#cache, #plan, #key) });
     quote!(#docs #attrs #allow #allow_sibling #vis #sig #block)
 }
 
@@ -175,6 +174,7 @@ fn entry_signature(model: &Model) -> Signature {
     let output = quote_spanned!(span=> #facade::#entry);
     let mut entry = Signature {
         asyncness: None,
+        fn_token: Token![fn](span),
         ident: sibling(&sig.ident, "entry"),
         generics: generics::without(&sig.generics, &model.not_in_entry),
         inputs: inputs(model, &model.key),
@@ -224,15 +224,16 @@ fn id_behind(model: &Model, uses: &Uses) -> Option<TokenStream> {
 //     }
 fn group(model: &Model, pieces: &[Piece]) -> TokenStream {
     let Names { cache, key, .. } = &Names::new();
-    let Function { attrs, vis, sig, .. } = &model.function;
+    let Function { attrs, sig, .. } = &model.function;
     let docs = attrs::of_group(&sig.ident.unraw());
-    let (attrs, allow, allow_sibling) = (attrs::shared(attrs), attrs::allowances(), attrs::sibling_allowances());
+    let (attrs, allow, allow_sibling) = (attrs::shared(attrs), attrs::allowances(), attrs::sibling_allowances(attrs));
     let make = if model.face == Face::Plain { quote!(blocking_group) } else { quote!(group) };
     let rc = private(Span::mixed_site());
-    let sig = group_signature(model);
+    let (vis, sig) = (visibility(model), group_signature(model));
     let description = description_of_group(model, pieces, sig.receiver());
     let id_behind = id_behind(model, &model.in_group);
-    quote!(#docs #attrs #allow #allow_sibling #vis #sig { #id_behind #description #rc::#make(#cache, #key) })
+    let uses = uses_function(model, &model.not_in_group);
+    quote!(#docs #attrs #allow #allow_sibling #vis #sig { #uses #id_behind #description #rc::#make(#cache, #key) })
 }
 
 fn group_signature(model: &Model) -> Signature {
@@ -244,6 +245,7 @@ fn group_signature(model: &Model) -> Signature {
     };
     let mut signature = Signature {
         asyncness: None,
+        fn_token: Token![fn](generated(sig.fn_token.span)),
         ident: sibling(&sig.ident, "group"),
         generics: generics::without(&sig.generics, &model.not_in_group),
         inputs: inputs(model, &model.in_group),
@@ -402,6 +404,33 @@ fn plain_param(param: &Param) -> FnArg {
         colon_token: Token![:](ident.span()),
         ty: Box::new(param.ty.clone()),
     })
+}
+
+/// A function of the same place and type parameters.
+fn path(model: &Model, ident: &Ident) -> TokenStream {
+    let turbofish = generics::turbofish(&model.function.sig.generics);
+    match model.place {
+        Place::Free => quote!(#ident #turbofish),
+        Place::Inherent | Place::Trait | Place::TraitImpl => quote!(Self::#ident #turbofish),
+    }
+}
+
+/// The visibility of a function, for one that is not the user's: the compiler tells it by its first token.
+fn visibility(model: &Model) -> TokenStream {
+    let mut tokens = model.function.vis.to_token_stream().into_iter();
+    let first = tokens.next().map(|mut token| {
+        token.set_span(generated(token.span()));
+        token
+    });
+    first.into_iter().chain(tokens).collect()
+}
+
+/// What tells the compiler that the function is in use where its sibling is, if that has all of its type parameters.
+fn uses_function(model: &Model, dropped: &HashSet<String>) -> Option<TokenStream> {
+    let sig = &model.function.sig;
+    let has_all = dropped.is_empty() && !identifiers(&sig.inputs).contains("impl");
+    let function = path(model, &sig.ident);
+    has_all.then(|| quote!(let _ = #function;))
 }
 
 /// `user_entry`, at the place of `user`.

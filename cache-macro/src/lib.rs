@@ -111,8 +111,9 @@ mod tests;
 /// they are written below `#[redis_cached]`, so a hit is not instrumented; above it, they apply to
 /// the whole call. Attributes that register a function somewhere (routes, for example) belong above.
 ///
-/// A function that nobody calls is reported as it is without the attribute (`dead_code`,
-/// `unreachable_pub`), also where one of its siblings is called. The siblings are never reported.
+/// An unused function is reported as it is without the attribute (`dead_code`, `unreachable_pub`), its
+/// siblings never are. A call of its `…_entry` or `…_group` is a use, except where that lacks a type
+/// parameter of the function, or the function has an `impl Trait` parameter.
 ///
 /// In an `impl Trait for` block nothing may stand beside a method: there, `siblings = off` caches it
 /// without. The same goes for methods under `#[async_trait]`. In a trait, the siblings of a method

@@ -41,6 +41,29 @@ impl Repo {
     }
 }
 
+macro_rules! of_macro {
+    ($name:ident) => {
+        #[redis_cached]
+        pub(crate) fn $name(id: u64) -> u64 {
+            id
+        }
+    };
+}
+
+of_macro!(made);
+
+// The calls of their siblings are uses.
+#[redis_cached]
+fn by_entry(id: u64) -> u64 {
+    id
+}
+
+#[redis_cached]
+async fn by_generic_entry<T: serde::Serialize>(id: T) -> u64 {
+    let _ = id;
+    1
+}
+
 fn main() {
-    let _ = Repo;
+    let _ = (Repo, by_entry_entry(1), by_generic_entry_entry(1));
 }

@@ -158,12 +158,14 @@ pub async fn user_refresh(db: &Db, id: u64, slug: Path<String>) -> Result<User, 
 /// The cache entry behind the call of `user` with the same arguments.
 ///
 /// Looks it up.
+#[allow(unreachable_pub)]
 pub fn user_entry(
     id: u64,
     slug: Path<String>,
 ) -> ::redis_cached::Entry<
     <Result<User, Error> as ::redis_cached::__private::ResultLike>::Ok,
 > {
+    let _ = user;
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {

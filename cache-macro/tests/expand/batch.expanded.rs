@@ -235,6 +235,7 @@ async fn users_refresh(
 }
 /// The cache entry of one `id` behind the call of `users` with the same other arguments.
 ///
+#[allow(unreachable_pub)]
 fn users_entry(
     tenant: String,
     id: u64,
@@ -244,6 +245,7 @@ fn users_entry(
         Error,
     > as ::redis_cached::__private::ResultLike>::Ok as ::redis_cached::__private::BatchMap>::Value,
 > {
+    let _ = users;
     let id = &id;
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
@@ -516,6 +518,7 @@ impl Repo {
     }
     /// The cache entry of one `id` behind the call of `names` with the same other arguments.
     ///
+    #[allow(unreachable_pub)]
     fn names_entry(
         id: <BTreeMap<Id, String> as ::redis_cached::__private::BatchMap>::Id,
     ) -> ::redis_cached::blocking::Entry<
@@ -590,6 +593,7 @@ impl Repo {
     }
     /// The group that the entry of `names` is in, with the arguments that name it.
     ///
+    #[allow(unreachable_pub)]
     fn names_group(
         id: <BTreeMap<Id, String> as ::redis_cached::__private::BatchMap>::Id,
     ) -> ::redis_cached::blocking::Group {

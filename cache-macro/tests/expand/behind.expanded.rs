@@ -214,6 +214,7 @@ async fn user_refresh<K: Key>(
 }
 /// The cache entry behind the call of `user` with the same arguments.
 ///
+#[allow(unreachable_pub)]
 fn user_entry<K: Key>(
     slug: Option<&str>,
     name: Cow<'_, str>,
@@ -221,6 +222,7 @@ fn user_entry<K: Key>(
 ) -> ::redis_cached::Entry<
     <Result<User, Error> as ::redis_cached::__private::ResultLike>::Ok,
 > {
+    let _ = user::<K>;
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
@@ -457,11 +459,13 @@ impl Repo {
     }
     /// The cache entry behind the call of `user` with the same arguments.
     ///
+    #[allow(unreachable_pub)]
     fn user_entry(
         id: u64,
     ) -> ::redis_cached::blocking::Entry<
         <io::Result<User> as ::redis_cached::__private::ResultLike>::Ok,
     > {
+        let _ = Self::user;
         use ::redis_cached::__private as __rc;
         let cache = __rc::installed();
         let plan = {
@@ -671,9 +675,11 @@ impl Repo {
     }
     /// The cache entry behind the call of `total` with the same arguments.
     ///
+    #[allow(unreachable_pub)]
     fn total_entry() -> ::redis_cached::Entry<
         <Result<u64, Error> as ::redis_cached::__private::ResultLike>::Ok,
     > {
+        let _ = Self::total;
         use ::redis_cached::__private as __rc;
         let cache = __rc::installed();
         let plan = {

@@ -210,6 +210,7 @@ async fn user_refresh<E: Executor>(
 }
 /// The cache entry behind the call of `user` with the same arguments.
 ///
+#[allow(unreachable_pub)]
 fn user_entry(
     class_id: u64,
     org: &Org,
@@ -295,6 +296,7 @@ fn user_entry(
 }
 /// The group that the entry of `user` is in, with the arguments that name it.
 ///
+#[allow(unreachable_pub)]
 fn user_group(class_id: u64) -> ::redis_cached::Group {
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
@@ -449,11 +451,13 @@ impl Repo {
     }
     /// The cache entry behind the call of `total` with the same arguments.
     ///
+    #[allow(unreachable_pub)]
     fn total_entry<'a, T, K: Kind>(
         &self,
         state: &'a State<T>,
         kind: K,
     ) -> ::redis_cached::blocking::Entry<u64> {
+        let _ = Self::total::<T, K>;
         use ::redis_cached::__private as __rc;
         let cache = &{
             let cache = __rc::Cache::clone(&state.cache);
@@ -514,6 +518,7 @@ impl Repo {
     }
     /// The group that the entry of `total` is in, with the arguments that name it.
     ///
+    #[allow(unreachable_pub)]
     fn total_group<'a, T>(
         &self,
         state: &'a State<T>,

@@ -152,6 +152,7 @@ impl Repo {
     }
     /// The cache entry behind the call of `user` with the same arguments.
     ///
+    #[allow(unreachable_pub)]
     fn user_entry(&self, id: u64) -> ::renamed::Entry<Found> {
         use ::renamed::__private as __rc;
         let cache = &{

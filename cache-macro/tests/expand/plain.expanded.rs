@@ -156,6 +156,7 @@ where
 }
 /// The cache entry behind the call of `token` with the same arguments.
 ///
+#[allow(unreachable_pub)]
 fn token_entry<'a, T: Kind, D>(
     client: &'a str,
     kind: T,
@@ -165,6 +166,7 @@ fn token_entry<'a, T: Kind, D>(
 where
     D: Find<T>,
 {
+    let _ = token::<T, D>;
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
