@@ -86,6 +86,8 @@ pub(crate) enum Prefix {
 pub(crate) enum Codec {
     #[default]
     Default,
+    /// What the default is, written out.
+    Auto(Span),
     Bincode(Span),
     Json(Span),
     MessagePack(Span),
@@ -457,7 +459,7 @@ fn codec(input: ParseStream<'_>) -> syn::Result<Codec> {
         ty = Ok(*group.elem);
     }
     let Ok(Type::Path(path)) = ty else {
-        let message = "expected a codec: bincode, json, messagepack, or a path to a type that implements `Codec`";
+        let message = "expected a codec: auto, bincode, json, messagepack, or a path to a type that implements `Codec`";
         return Err(syn::Error::new(span, message));
     };
     let Some(ident) = path.path.get_ident().filter(|_| path.qself.is_none()) else {
@@ -465,14 +467,15 @@ fn codec(input: ParseStream<'_>) -> syn::Result<Codec> {
     };
     let text = ident.to_string();
     match text.as_str() {
+        "auto" => Ok(Codec::Auto(ident.span())),
         "bincode" => Ok(Codec::Bincode(ident.span())),
         "json" => Ok(Codec::Json(ident.span())),
         "messagepack" => Ok(Codec::MessagePack(ident.span())),
         // Types begin with a capital.
         _ if text.starts_with(char::is_lowercase) => {
             let message = format!(
-                "unknown codec `{text}`{}\nknown codecs: bincode, json, messagepack, or a path to a type that implements `Codec`",
-                did_you_mean(&text, ["bincode", "json", "messagepack"]),
+                "unknown codec `{text}`{}\nknown codecs: auto, bincode, json, messagepack, or a path to a type that implements `Codec`",
+                did_you_mean(&text, ["auto", "bincode", "json", "messagepack"]),
             );
             Err(syn::Error::new(ident.span(), message))
         }

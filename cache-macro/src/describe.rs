@@ -208,7 +208,7 @@ fn find_cache(model: &Model) -> TokenStream {
 // Output:
 //     {
 //         use __rc::AnyKind as _;
-//         let codec = __rc::CodecFns::<User>::of::<::redis_cached::Bincode>();
+//         let codec = __rc::Kind::<User>::new().codec::<__rc::Auto>();
 //         let plan = __rc::Plan::<User>::new(FUNCTION, codec, NONES, |_| __rc::Ttl::Millis(600_000));
 //         __rc::Plan::<User> { jitter: 0.1, ..plan }
 //     }
@@ -386,7 +386,8 @@ fn find_prefix(model: &Model) -> (Option<TokenStream>, TokenStream) {
 
 fn codec_type(model: &Model, output: Span) -> TokenStream {
     let (span, codec) = match &model.args.codec {
-        Codec::Default => (output, "Bincode"),
+        Codec::Default => (output, "Auto"),
+        Codec::Auto(span) => (generated(*span), "Auto"),
         Codec::Bincode(span) => (generated(*span), "Bincode"),
         Codec::Json(span) => (generated(*span), "Json"),
         Codec::MessagePack(span) => (generated(*span), "MessagePack"),

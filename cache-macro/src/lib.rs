@@ -72,7 +72,7 @@ mod tests;
 /// | `key = "user:{id}"` | a template in place of name and arguments, see [below](#keys) | all parameters, in order |
 /// | `skip(db, span)` | parameters that are no part of the key; `skip(self)` too | |
 /// | `version = 2` | abandons what other versions stored | 0 |
-/// | `codec = …` | how values are stored: `bincode`, `json`, `messagepack`, or a type that implements `Codec` | `bincode` |
+/// | `codec = …` | how values are stored: `auto`, `bincode`, `json`, `messagepack`, or a type that implements `Codec`, see [below](#codecs) | `auto` |
 /// | `cache = EXPR` | which `Cache`: a static, a field, a call: `self.cache`, `state.cache()` | the installed one |
 /// | `cache_if = …` | a closure of the value, or the path of a function: stores what it is true for | everything is stored |
 /// | `none_ttl = …` | stores `None`, for as long as this; like `ttl`, but no closure | `None` is not stored |
@@ -258,6 +258,17 @@ mod tests;
 ///
 /// What needs a single value is not for a batch: `refresh_ahead`, `stale_while_revalidate`,
 /// `stale_if_error`, `share_errors`, nor is `siblings = off`.
+///
+/// # Codecs
+///
+/// `codec = auto`, the default, stores values in bincode, the smallest and fastest format, which cannot tell what its
+/// bytes hold. It stores in MessagePack with field names what bincode could not read back:
+///
+/// - types that ask what the bytes hold: `serde_json::Value`, `rust_decimal::Decimal`, and those with
+///   `#[serde(tag)]`, `#[serde(untagged)]` or `#[serde(flatten)]`;
+/// - single values that leave a field out, as `#[serde(skip_serializing_if)]` does.
+///
+/// Each value says which codec wrote it, and both are hits. `json` is for values that other programs read.
 ///
 /// # Return types
 ///

@@ -433,11 +433,12 @@ fn check_twins(params: &[Param], args: &Args, errors: &Errors) {
 fn check_codec(codec: &Codec, features: Features, errors: &Errors) {
     let (span, name, enabled) = match codec {
         Codec::Custom(_) => return,
-        Codec::Default if features.bincode => return,
-        Codec::Default => {
-            let message = "without the feature `bincode` of `redis-cached` there is no default codec; \
-                           enable it, or write `codec = …`";
-            return errors.at(Span::call_site(), message);
+        Codec::Default | Codec::Auto(_) if features.bincode || features.messagepack => return,
+        Codec::Default | Codec::Auto(_) => {
+            let message = "without the features `bincode` and `messagepack` of `redis-cached` there is no default codec; \
+                           enable one of them, or write `codec = …`";
+            let span = if let Codec::Auto(span) = codec { *span } else { Span::call_site() };
+            return errors.at(span, message);
         }
         Codec::Bincode(span) => (*span, "bincode", features.bincode),
         Codec::Json(span) => (*span, "json", features.json),

@@ -133,8 +133,18 @@ fn what_a_missing_feature_cannot_do_names_it() {
                     1
                 }
             ),
-            Features { bincode: false, ..ALL },
-            "without the feature `bincode`",
+            Features { bincode: false, messagepack: false, ..ALL },
+            "without the features `bincode` and `messagepack`",
+        ),
+        (
+            quote!(codec = auto),
+            quote!(
+                fn f() -> u8 {
+                    1
+                }
+            ),
+            none,
+            "without the features `bincode` and `messagepack`",
         ),
         (
             quote!(codec = bincode),
@@ -181,4 +191,13 @@ fn what_a_missing_feature_cannot_do_names_it() {
         Features { blocking: true, ..none },
     );
     assert!(!custom.to_string().contains("compile_error"), "{custom}");
+    for one in [Features { bincode: false, ..ALL }, Features { messagepack: false, ..ALL }] {
+        let function = quote!(
+            fn f() -> u8 {
+                1
+            }
+        );
+        let expanded = attribute(quote!(), function, one).to_string();
+        assert!(!expanded.contains("compile_error"), "either codec is a default: {expanded}");
+    }
 }

@@ -7,13 +7,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use crate::cache::{Cache, installed};
+#[cfg(any(feature = "bincode", feature = "messagepack"))]
+pub use crate::codec::Auto;
 #[cfg(feature = "bincode")]
 pub use crate::codec::Bincode;
-pub use crate::codec::Codec;
 #[cfg(feature = "json")]
 pub use crate::codec::Json;
 #[cfg(feature = "messagepack")]
 pub use crate::codec::MessagePack;
+pub use crate::codec::{Codec, Codecs};
 #[cfg(feature = "blocking")]
 pub use crate::engine::blocking::{
     batch_result as blocking_batch_result, batch_value as blocking_batch_value, call_result as blocking_call_result,
@@ -131,7 +133,7 @@ pub struct FoundValue<T>(PhantomData<fn() -> T>);
 
 impl<T> Kind<Option<T>> {
     /// How it is stored.
-    pub fn codec<C: Codec>(&self) -> CodecFns<Option<T>>
+    pub fn codec<C: Codecs>(&self) -> CodecFns<Option<T>>
     where
         T: Serialize + DeserializeOwned,
     {
@@ -154,7 +156,7 @@ impl<T, E> Kind<Result<T, E>> {
 /// The fallback of [`Kind`].
 pub trait AnyKind<T>: Sized {
     /// How it is stored.
-    fn codec<C: Codec>(&self) -> CodecFns<T>
+    fn codec<C: Codecs>(&self) -> CodecFns<T>
     where
         T: Serialize + DeserializeOwned,
     {

@@ -23,6 +23,7 @@
 
 use std::ops::Range;
 
+use crate::codec::Rank;
 use crate::error::{Error, ErrorKind};
 use crate::hash::hash_parts;
 use crate::key::Key;
@@ -230,6 +231,8 @@ pub(crate) enum Slot {
 /// A value as read.
 #[derive(Debug)]
 pub(crate) struct Value {
+    /// Which of the expected codecs wrote it.
+    pub(crate) rank: Rank,
     pub(crate) seal: Seal,
     /// Of its own tags, if it was asked for some.
     pub(crate) own_seal: Option<Seal>,
@@ -417,8 +420,9 @@ pub(crate) fn is_sealed(bytes: &[u8], seal: Seal) -> bool {
     }
 }
 
-/// Reads a slot's bytes. Any bytes at all may come in.
-pub(crate) fn parse(key: &Key, expected: &Identity, bytes: &[u8]) -> Slot {
+/// Reads a slot's bytes. Any bytes at all may come in. A value has one of the two expected identities, by the [`Rank`] of
+/// its codec.
+pub(crate) fn parse(key: &Key, expected: &[Identity; 2], bytes: &[u8]) -> Slot {
     // Not by way of `head`: a hit has no use for the mark.
     if !bytes.starts_with(&[VALUE, FORMAT]) || bytes.len() < HEADER_LEN {
         return match head(bytes) {
@@ -430,7 +434,12 @@ pub(crate) fn parse(key: &Key, expected: &Identity, bytes: &[u8]) -> Slot {
     let flags = bytes[102];
     // More was written by a later version of this library.
     let is_known = bytes[103] == 0 && flags & !(NEGATIVE | OWN_TAGS) == 0;
-    if identity != *expected || !is_known || u64_at(bytes, CHECKSUM.start) != checksum(key, bytes) {
+    let rank = match expected {
+        [first, _] if identity == *first => Rank::First,
+        [_, second] if identity == *second => Rank::Second,
+        _ => return Slot::Unusable,
+    };
+    if !is_known || u64_at(bytes, CHECKSUM.start) != checksum(key, bytes) {
         return Slot::Unusable;
     }
     let own_seal = match flags & OWN_TAGS {
@@ -441,6 +450,7 @@ pub(crate) fn parse(key: &Key, expected: &Identity, bytes: &[u8]) -> Slot {
         },
     };
     Slot::Value(Value {
+        rank,
         seal: Seal(u64_at(bytes, 66)),
         own_seal,
         leased_at: u64_at(bytes, 74),
@@ -514,7 +524,7 @@ mod tests {
     }
 
     fn value(bytes: &[u8]) -> Value {
-        match parse(&key(), &IDENTITY, bytes) {
+        match parse(&key(), &[IDENTITY; 2], bytes) {
             Slot::Value(value) => value,
             other => panic!("{other:?}"),
         }
@@ -565,7 +575,7 @@ mod tests {
         assert_eq!((slot.place(), marked.place()), (Place::Slot, Place::Value));
         assert_eq!((slot.token(), marked.token()), (token(5), token(5)));
         assert!(matches!(head(slot.bytes()), Head::Lease(held, _) if held == token(5)));
-        assert!(matches!(parse(&key(), &IDENTITY, slot.bytes()), Slot::Lease(held, _) if held == token(5)));
+        assert!(matches!(parse(&key(), &[IDENTITY; 2], slot.bytes()), Slot::Lease(held, _) if held == token(5)));
         assert_ne!(slot.proof().len(), marked.proof().len());
     }
 
@@ -632,7 +642,7 @@ mod tests {
             assert!(matches!(head(&lease.bytes()[..length]), Head::Other), "{length}");
         }
         for length in 0..bytes.len() {
-            assert!(matches!(parse(&key(), &IDENTITY, &bytes[..length]), Slot::Unusable), "{length}");
+            assert!(matches!(parse(&key(), &[IDENTITY; 2], &bytes[..length]), Slot::Unusable), "{length}");
         }
     }
 
@@ -649,7 +659,7 @@ mod tests {
         fn all_else_is_inside(at in 0..sealed().len(), bit in 0..8u8) {
             let mut bytes = sealed();
             bytes[at] ^= 1 << bit;
-            let usable = matches!(parse(&key(), &IDENTITY, &bytes), Slot::Value(_));
+            let usable = matches!(parse(&key(), &[IDENTITY; 2], &bytes), Slot::Value(_));
             prop_assert_eq!(usable, MUTABLE.contains(&at));
         }
 
@@ -662,7 +672,7 @@ mod tests {
             let bytes = [&[first, format], &rest[..]].concat();
             for bytes in [&bytes[..], &rest[..]] {
                 let _ = head(bytes);
-                let _ = parse(&key(), &IDENTITY, bytes);
+                let _ = parse(&key(), &[IDENTITY; 2], bytes);
                 let _ = own_tags(bytes);
                 let _ = payload(bytes);
                 let _ = from_field(bytes.to_vec(), Some(&rest), 1);

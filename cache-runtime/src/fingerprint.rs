@@ -16,6 +16,7 @@
 //! is told apart.
 
 use std::any::type_name;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
@@ -46,12 +47,15 @@ pub(crate) struct Fingerprint {
     pub(crate) value: u64,
     /// It asks what the bytes hold, so only a self-describing format can store it.
     pub(crate) needs_self_describing: bool,
+    /// It asks whether the format is human-readable, and may have another shape in another one.
+    pub(crate) asks_readable: bool,
 }
 
 /// The shape of `V`, for a format that is, or is not, human-readable.
 pub(crate) fn of<V: DeserializeOwned>(human_readable: bool) -> Fingerprint {
     let mut notes = Notes {
         human_readable,
+        asks_readable: Cell::new(false),
         needs_self_describing: false,
         identifier: false,
         frames: Vec::new(),
@@ -65,11 +69,16 @@ pub(crate) fn of<V: DeserializeOwned>(human_readable: bool) -> Fingerprint {
         idle: IDLE,
     };
     explore::<V>(&mut notes);
-    Fingerprint { value: notes.digest, needs_self_describing: notes.needs_self_describing }
+    Fingerprint {
+        value: notes.digest,
+        needs_self_describing: notes.needs_self_describing,
+        asks_readable: notes.asks_readable.get(),
+    }
 }
 
 struct Notes {
     human_readable: bool,
+    asks_readable: Cell<bool>,
     needs_self_describing: bool,
     /// Somebody has read an identifier where there is no name.
     identifier: bool,
@@ -600,6 +609,7 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
     }
 
     fn is_human_readable(&self) -> bool {
+        self.notes.asks_readable.set(true);
         self.notes.human_readable
     }
 }

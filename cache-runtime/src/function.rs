@@ -3,12 +3,12 @@
 
 use std::fmt::Display;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec::{self, Codec, CodecError, Root};
+use crate::codec::{self, Codec as _, CodecError, Codecs, Rank, Root};
 use crate::envelope::Identity;
 use crate::fingerprint;
 use crate::key::{escape_part, function_name};
@@ -43,7 +43,10 @@ pub enum Name {
 pub struct Function {
     head: String,
     prefix_len: usize,
-    identity: Identity,
+    /// By the rank of the codec; the same where there is one codec.
+    identities: [Identity; 2],
+    /// The first codec cannot read its values back.
+    needs_second: AtomicBool,
     refusal: Option<String>,
     told: AtomicU32,
     /// How often its last calls found their slots empty, up to [`CERTAIN`](Self::CERTAIN).
@@ -71,14 +74,24 @@ impl Function {
             Name::Given(name) => format!("{prefix}:{}{}", escape_part(name), function_name("", "", generics)),
             Name::Path => format!("{prefix}:{}", function_name(path, site.ident, generics)),
         };
-        let refusal = found.needs_self_describing.then(|| {
+        let refusal = found.lacks_self_describing.then(|| {
             format!(
-                "its type needs a self-describing format, which `{}` is not; write `codec = json` or `codec = messagepack`",
-                found.codec_name
+                "its type needs a self-describing format, which `{}` is not; {}",
+                found.codec_name,
+                codec::SELF_DESCRIBING_ADVICE
             )
         });
-        let identity = Identity { version: site.version, codec: found.codec, fingerprint: found.fingerprint };
-        Function { head, prefix_len, identity, refusal, told: AtomicU32::new(0), empty: AtomicU8::new(0) }
+        let identities =
+            found.formats.map(|(codec, fingerprint)| Identity { version: site.version, codec, fingerprint });
+        Function {
+            head,
+            prefix_len,
+            identities,
+            needs_second: AtomicBool::new(found.needs_second),
+            refusal,
+            told: AtomicU32::new(0),
+            empty: AtomicU8::new(0),
+        }
     }
 
     /// Prefix and name, escaped: what every key of this function starts with.
@@ -96,8 +109,35 @@ impl Function {
         self.head.get(self.prefix_len + 1..).unwrap_or_default()
     }
 
-    pub(crate) fn identity(&self) -> &Identity {
-        &self.identity
+    /// What its values agree on, by the rank of the codec that wrote them.
+    pub(crate) fn identities(&self) -> &[Identity; 2] {
+        &self.identities
+    }
+
+    /// Of values that a codec of this rank writes.
+    pub(crate) fn identity(&self, rank: Rank) -> Identity {
+        self.identities[rank as usize]
+    }
+
+    /// Whether its codecs are two.
+    fn has_second(&self) -> bool {
+        let [first, second] = &self.identities;
+        first != second
+    }
+
+    /// The codec that its next value is written in, if that one can say it.
+    fn rank(&self) -> Rank {
+        if self.needs_second.load(Ordering::Relaxed) { Rank::Second } else { Rank::First }
+    }
+
+    /// A codec of this rank could not read back what it had written; true if another one is left, which the next values
+    /// are written in.
+    pub(crate) fn gives_up(&self, rank: Rank) -> bool {
+        let has_other = rank == Rank::First && self.has_second();
+        if has_other {
+            self.needs_second.store(true, Ordering::Relaxed);
+        }
+        has_other
     }
 
     /// Why its values cannot be stored at all.
@@ -141,22 +181,29 @@ impl Function {
     }
 }
 
-/// What the value's type and the codec contribute.
+/// What the value's type and the codecs contribute.
 #[derive(Debug)]
 pub(crate) struct Found {
-    codec: u32,
+    /// The codec and the fingerprint, by the codec's rank.
+    formats: [(u32, u64); 2],
     codec_name: &'static str,
-    fingerprint: u64,
-    needs_self_describing: bool,
+    /// The first codec cannot store the type, and the second can.
+    needs_second: bool,
+    /// No codec can.
+    lacks_self_describing: bool,
 }
 
-fn find<V: DeserializeOwned, C: Codec>() -> Found {
-    let shape = fingerprint::of::<V>(C::HUMAN_READABLE);
+fn find<V: DeserializeOwned, C: Codecs>() -> Found {
+    let shape = fingerprint::of::<V>(C::First::HUMAN_READABLE);
+    // A type that does not ask whether the format is human-readable has one shape.
+    let is_same = C::Second::HUMAN_READABLE == C::First::HUMAN_READABLE || !shape.asks_readable;
+    let second = if is_same { shape.value } else { fingerprint::of::<V>(C::Second::HUMAN_READABLE).value };
+    let first_cannot = shape.needs_self_describing && !C::First::SELF_DESCRIBING;
     Found {
-        codec: codec::codec_id(C::NAME),
-        codec_name: C::NAME,
-        fingerprint: shape.value,
-        needs_self_describing: shape.needs_self_describing && !C::SELF_DESCRIBING,
+        formats: [(codec::codec_id(C::First::NAME), shape.value), (codec::codec_id(C::Second::NAME), second)],
+        codec_name: C::First::NAME,
+        needs_second: first_cannot && C::Second::SELF_DESCRIBING,
+        lacks_self_describing: first_cannot && !C::Second::SELF_DESCRIBING,
     }
 }
 
@@ -209,37 +256,42 @@ impl Slot {
     }
 }
 
-/// A codec, applied to one type.
+/// The codecs of a function, applied to one type.
 pub struct CodecFns<V> {
-    pub(crate) encode: fn(&V, &mut Vec<u8>) -> Result<(), CodecError>,
-    pub(crate) decode: fn(&[u8]) -> Result<V, CodecError>,
+    encode: fn(&V, &mut Vec<u8>, Rank) -> Result<(), CodecError>,
+    decode: fn(&[u8], Rank) -> Result<V, CodecError>,
     pub(crate) root: fn(&V) -> Root,
     find: fn() -> Found,
 }
 
 impl<V> CodecFns<V> {
-    /// Of codec `C`.
-    pub fn of<C: Codec>() -> CodecFns<V>
+    /// Of codec `C`, or those of `Auto`.
+    pub fn of<C: Codecs>() -> CodecFns<V>
     where
         V: Serialize + DeserializeOwned,
     {
-        CodecFns { encode: C::encode::<V>, decode: C::decode::<V>, root: codec::root_of::<V>, find: find::<V, C> }
+        CodecFns {
+            encode: codec::encode::<V, C>,
+            decode: codec::decode::<V, C>,
+            root: codec::root_of::<V>,
+            find: find::<V, C>,
+        }
     }
 }
 
 impl<T> CodecFns<Option<T>> {
-    /// Of codec `C`, for a type of which `None` is never encoded: what is stored of `Some(x)` is what
+    /// As [`of`](CodecFns::of), for a type of which `None` is never encoded: what is stored of `Some(x)` is what
     /// a function stores that returns `x`, so that the two can share an entry.
-    pub fn of_some<C: Codec>() -> CodecFns<Option<T>>
+    pub fn of_some<C: Codecs>() -> CodecFns<Option<T>>
     where
         T: Serialize + DeserializeOwned,
     {
         CodecFns {
-            encode: |value, buffer| match value {
-                Some(value) => C::encode(value, buffer),
+            encode: |value, buffer, rank| match value {
+                Some(value) => codec::encode::<T, C>(value, buffer, rank),
                 None => Err(CodecError::new("`None` is no value")),
             },
-            decode: |bytes| C::decode(bytes).map(Some),
+            decode: |bytes, rank| codec::decode::<T, C>(bytes, rank).map(Some),
             root: |value| if value.is_some() { Root::Other } else { Root::None },
             find: find::<T, C>,
         }
@@ -339,6 +391,27 @@ impl<V> Plan<V> {
             stale_if_error: Ttl::Millis(0),
             tags: None,
         }
+    }
+
+    /// Appends `value` in the first codec that can say it; its rank.
+    pub(crate) fn encode(&self, value: &V, buffer: &mut Vec<u8>) -> Result<Rank, CodecError> {
+        let start = buffer.len();
+        let rank = self.function.rank();
+        let Err(error) = (self.codec.encode)(value, buffer, rank) else { return Ok(rank) };
+        if rank == Rank::Second || !self.function.has_second() {
+            return Err(error);
+        }
+        // A field that is left out, for example.
+        buffer.truncate(start);
+        match (self.codec.encode)(value, buffer, Rank::Second) {
+            Ok(()) => Ok(Rank::Second),
+            Err(second) => Err(error.or(second)),
+        }
+    }
+
+    /// Reads what [`encode`](Plan::encode) appended.
+    pub(crate) fn decode(&self, bytes: &[u8], rank: Rank) -> Result<V, CodecError> {
+        (self.codec.decode)(bytes, rank)
     }
 
     pub(crate) fn terms(&self) -> Terms {

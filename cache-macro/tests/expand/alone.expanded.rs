@@ -5,7 +5,7 @@ impl Find for Repo {
         let plan = {
             use __rc::AnyKind as _;
             let codec = __rc::Kind::<<io::Result<User> as __rc::ResultLike>::Ok>::new()
-                .codec::<__rc::Bincode>();
+                .codec::<__rc::Auto>();
             let plan = __rc::Plan::<
                 <io::Result<User> as __rc::ResultLike>::Ok,
             >::new(
@@ -108,7 +108,7 @@ impl Find for Repo {
             let cache = __rc::installed();
             let plan = {
                 use __rc::AnyKind as _;
-                let codec = __rc::Kind::<User>::new().codec::<__rc::Bincode>();
+                let codec = __rc::Kind::<User>::new().codec::<__rc::Auto>();
                 let plan = __rc::Plan::<
                     User,
                 >::new(
@@ -177,8 +177,7 @@ impl Find for Repo {
         let cache = __rc::installed();
         let plan = {
             use __rc::AnyKind as _;
-            let codec = __rc::Kind::<Result<User, Error>>::new()
-                .codec::<__rc::Bincode>();
+            let codec = __rc::Kind::<Result<User, Error>>::new().codec::<__rc::Auto>();
             let plan = __rc::Plan::<
                 Result<User, Error>,
             >::new(

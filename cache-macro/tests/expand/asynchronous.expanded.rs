@@ -5,7 +5,7 @@ pub async fn user(db: &Db, id: u64, slug: Path<String>) -> Result<User, Error> {
     let plan = {
         use __rc::AnyKind as _;
         let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-            .codec::<__rc::Bincode>();
+            .codec::<__rc::Auto>();
         let plan = __rc::Plan::<
             <Result<User, Error> as __rc::ResultLike>::Ok,
         >::new(
@@ -90,7 +90,7 @@ pub async fn user_refresh(db: &Db, id: u64, slug: Path<String>) -> Result<User, 
     let plan = {
         use __rc::AnyKind as _;
         let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-            .codec::<__rc::Bincode>();
+            .codec::<__rc::Auto>();
         let plan = __rc::Plan::<
             <Result<User, Error> as __rc::ResultLike>::Ok,
         >::new(
@@ -171,7 +171,7 @@ pub fn user_entry(
     let plan = {
         use __rc::AnyKind as _;
         let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-            .codec::<__rc::Bincode>();
+            .codec::<__rc::Auto>();
         let plan = __rc::Plan::<
             <Result<User, Error> as __rc::ResultLike>::Ok,
         >::new(

@@ -13,7 +13,7 @@ async fn users(
                 Error,
             > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
         >::new()
-            .codec::<__rc::Bincode>();
+            .codec::<__rc::Auto>();
         let plan = __rc::Plan::<
             <<Result<
                 HashMap<u64, User>,
@@ -136,7 +136,7 @@ async fn users_refresh(
                 Error,
             > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
         >::new()
-            .codec::<__rc::Bincode>();
+            .codec::<__rc::Auto>();
         let plan = __rc::Plan::<
             <<Result<
                 HashMap<u64, User>,
@@ -257,7 +257,7 @@ fn users_entry(
                 Error,
             > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
         >::new()
-            .codec::<__rc::Bincode>();
+            .codec::<__rc::Auto>();
         let plan = __rc::Plan::<
             <<Result<
                 HashMap<u64, User>,
@@ -338,7 +338,7 @@ impl Repo {
             let codec = __rc::Kind::<
                 <BTreeMap<Id, String> as __rc::BatchMap>::Value,
             >::new()
-                .codec::<__rc::Bincode>();
+                .codec::<__rc::Auto>();
             let plan = __rc::Plan::<
                 <BTreeMap<Id, String> as __rc::BatchMap>::Value,
             >::new(
@@ -437,7 +437,7 @@ impl Repo {
             let codec = __rc::Kind::<
                 <BTreeMap<Id, String> as __rc::BatchMap>::Value,
             >::new()
-                .codec::<__rc::Bincode>();
+                .codec::<__rc::Auto>();
             let plan = __rc::Plan::<
                 <BTreeMap<Id, String> as __rc::BatchMap>::Value,
             >::new(
@@ -532,7 +532,7 @@ impl Repo {
             let codec = __rc::Kind::<
                 <BTreeMap<Id, String> as __rc::BatchMap>::Value,
             >::new()
-                .codec::<__rc::Bincode>();
+                .codec::<__rc::Auto>();
             let plan = __rc::Plan::<
                 <BTreeMap<Id, String> as __rc::BatchMap>::Value,
             >::new(

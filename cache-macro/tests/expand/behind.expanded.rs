@@ -9,7 +9,7 @@ async fn user<K: Key>(
     let plan = {
         use __rc::AnyKind as _;
         let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-            .codec::<__rc::Bincode>();
+            .codec::<__rc::Auto>();
         let plan = __rc::Plan::<
             <Result<User, Error> as __rc::ResultLike>::Ok,
         >::new(
@@ -133,7 +133,7 @@ async fn user_refresh<K: Key>(
     let plan = {
         use __rc::AnyKind as _;
         let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-            .codec::<__rc::Bincode>();
+            .codec::<__rc::Auto>();
         let plan = __rc::Plan::<
             <Result<User, Error> as __rc::ResultLike>::Ok,
         >::new(
@@ -228,7 +228,7 @@ fn user_entry<K: Key>(
     let plan = {
         use __rc::AnyKind as _;
         let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-            .codec::<__rc::Bincode>();
+            .codec::<__rc::Auto>();
         let plan = __rc::Plan::<
             <Result<User, Error> as __rc::ResultLike>::Ok,
         >::new(
@@ -298,7 +298,7 @@ impl Repo {
         let plan = {
             use __rc::AnyKind as _;
             let codec = __rc::Kind::<<io::Result<User> as __rc::ResultLike>::Ok>::new()
-                .codec::<__rc::Bincode>();
+                .codec::<__rc::Auto>();
             let plan = __rc::Plan::<
                 <io::Result<User> as __rc::ResultLike>::Ok,
             >::new(
@@ -390,7 +390,7 @@ impl Repo {
         let plan = {
             use __rc::AnyKind as _;
             let codec = __rc::Kind::<<io::Result<User> as __rc::ResultLike>::Ok>::new()
-                .codec::<__rc::Bincode>();
+                .codec::<__rc::Auto>();
             let plan = __rc::Plan::<
                 <io::Result<User> as __rc::ResultLike>::Ok,
             >::new(
@@ -471,7 +471,7 @@ impl Repo {
         let plan = {
             use __rc::AnyKind as _;
             let codec = __rc::Kind::<<io::Result<User> as __rc::ResultLike>::Ok>::new()
-                .codec::<__rc::Bincode>();
+                .codec::<__rc::Auto>();
             let plan = __rc::Plan::<
                 <io::Result<User> as __rc::ResultLike>::Ok,
             >::new(
@@ -531,7 +531,7 @@ impl Repo {
         let plan = {
             use __rc::AnyKind as _;
             let codec = __rc::Kind::<<Result<u64, Error> as __rc::ResultLike>::Ok>::new()
-                .codec::<__rc::Bincode>();
+                .codec::<__rc::Auto>();
             let plan = __rc::Plan::<
                 <Result<u64, Error> as __rc::ResultLike>::Ok,
             >::new(
@@ -616,7 +616,7 @@ impl Repo {
         let plan = {
             use __rc::AnyKind as _;
             let codec = __rc::Kind::<<Result<u64, Error> as __rc::ResultLike>::Ok>::new()
-                .codec::<__rc::Bincode>();
+                .codec::<__rc::Auto>();
             let plan = __rc::Plan::<
                 <Result<u64, Error> as __rc::ResultLike>::Ok,
             >::new(
@@ -685,7 +685,7 @@ impl Repo {
         let plan = {
             use __rc::AnyKind as _;
             let codec = __rc::Kind::<<Result<u64, Error> as __rc::ResultLike>::Ok>::new()
-                .codec::<__rc::Bincode>();
+                .codec::<__rc::Auto>();
             let plan = __rc::Plan::<
                 <Result<u64, Error> as __rc::ResultLike>::Ok,
             >::new(

@@ -9,7 +9,7 @@ async fn user<E: Executor>(
     let plan = {
         use __rc::AnyKind as _;
         let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-            .codec::<__rc::Bincode>();
+            .codec::<__rc::Auto>();
         let plan = __rc::Plan::<
             <Result<User, Error> as __rc::ResultLike>::Ok,
         >::new(
@@ -121,7 +121,7 @@ async fn user_refresh<E: Executor>(
     let plan = {
         use __rc::AnyKind as _;
         let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-            .codec::<__rc::Bincode>();
+            .codec::<__rc::Auto>();
         let plan = __rc::Plan::<
             <Result<User, Error> as __rc::ResultLike>::Ok,
         >::new(
@@ -223,7 +223,7 @@ fn user_entry(
     let plan = {
         use __rc::AnyKind as _;
         let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-            .codec::<__rc::Bincode>();
+            .codec::<__rc::Auto>();
         let plan = __rc::Plan::<
             <Result<User, Error> as __rc::ResultLike>::Ok,
         >::new(
@@ -322,7 +322,7 @@ impl Repo {
         };
         let plan = {
             use __rc::AnyKind as _;
-            let codec = __rc::Kind::<u64>::new().codec::<__rc::Bincode>();
+            let codec = __rc::Kind::<u64>::new().codec::<__rc::Auto>();
             let plan = __rc::Plan::<
                 u64,
             >::new(
@@ -396,7 +396,7 @@ impl Repo {
         };
         let plan = {
             use __rc::AnyKind as _;
-            let codec = __rc::Kind::<u64>::new().codec::<__rc::Bincode>();
+            let codec = __rc::Kind::<u64>::new().codec::<__rc::Auto>();
             let plan = __rc::Plan::<
                 u64,
             >::new(
@@ -465,7 +465,7 @@ impl Repo {
         };
         let plan = {
             use __rc::AnyKind as _;
-            let codec = __rc::Kind::<u64>::new().codec::<__rc::Bincode>();
+            let codec = __rc::Kind::<u64>::new().codec::<__rc::Auto>();
             let plan = __rc::Plan::<
                 u64,
             >::new(

@@ -10,7 +10,7 @@ impl Repo {
         };
         let plan = {
             use __rc::AnyKind as _;
-            let codec = __rc::Kind::<Found>::new().codec::<__rc::Bincode>();
+            let codec = __rc::Kind::<Found>::new().codec::<__rc::Auto>();
             let plan = __rc::Plan::<
                 Found,
             >::new(
@@ -93,7 +93,7 @@ impl Repo {
         };
         let plan = {
             use __rc::AnyKind as _;
-            let codec = __rc::Kind::<Found>::new().codec::<__rc::Bincode>();
+            let codec = __rc::Kind::<Found>::new().codec::<__rc::Auto>();
             let plan = __rc::Plan::<
                 Found,
             >::new(
@@ -161,7 +161,7 @@ impl Repo {
         };
         let plan = {
             use __rc::AnyKind as _;
-            let codec = __rc::Kind::<Found>::new().codec::<__rc::Bincode>();
+            let codec = __rc::Kind::<Found>::new().codec::<__rc::Auto>();
             let plan = __rc::Plan::<
                 Found,
             >::new(

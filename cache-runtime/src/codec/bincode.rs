@@ -1,4 +1,4 @@
-//! `codec = bincode`, the default.
+//! `codec = bincode`, and the first choice of the default.
 //!
 //! The bytes are those of bincode 2 with `config::standard()`, and four more behind them. Only the
 //! primitives are read and written by the crate itself, though: its serde adapters trust the
@@ -46,8 +46,8 @@ impl Counts {
 ///
 /// It cannot tell what the bytes hold. Types with `#[serde(flatten)]`, `#[serde(untagged)]`,
 /// `#[serde(tag = "…")]` or a `serde_json::Value` in them, and values with a field left out by
-/// `#[serde(skip_serializing_if = "…")]`, are not stored: they need `codec = json` or
-/// `codec = messagepack`.
+/// `#[serde(skip_serializing_if = "…")]`, are not stored. The default, `codec = auto`, stores those in
+/// MessagePack.
 #[derive(Clone, Copy, Debug)]
 pub struct Bincode;
 

@@ -1,4 +1,4 @@
-//! `codec = messagepack`.
+//! `codec = messagepack`, and the default for what bincode cannot read back.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -6,24 +6,28 @@ use serde::de::DeserializeOwned;
 use super::strict::{Format, Strict};
 use super::{Codec, CodecError, DEPTH};
 
-/// MessagePack with field names: as general as JSON, and about half its size.
+/// MessagePack with field names: as general as JSON, and about half its size. Types that have a form for people and
+/// another one for machines, such as UUIDs, are written in the former.
 ///
 /// Refused, because MessagePack would give back another value: `Some(None)` and `Some(())`.
 #[derive(Clone, Copy, Debug)]
 pub struct MessagePack;
 
 impl Codec for MessagePack {
-    const NAME: &'static str = "messagepack";
+    const NAME: &'static str = "messagepack-2";
+    // Inside of `untagged`, `flatten` and `tag`, serde reads every format as a human-readable one: an address that was
+    // written in binary form would not be understood there.
+    const HUMAN_READABLE: bool = true;
     const SELF_DESCRIBING: bool = true;
 
     fn encode<V: Serialize + ?Sized>(value: &V, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
-        let mut serializer = rmp_serde::Serializer::new(buffer).with_struct_map();
+        let mut serializer = rmp_serde::Serializer::new(buffer).with_struct_map().with_human_readable();
         value.serialize(Strict::new(&mut serializer, Format::MessagePack)).map_err(CodecError::new)
     }
 
     fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError> {
         check(bytes).map_err(CodecError::new)?;
-        let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
+        let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable();
         V::deserialize(&mut deserializer).map_err(CodecError::new)
     }
 }

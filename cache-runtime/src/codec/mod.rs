@@ -1,5 +1,6 @@
 //! Values to bytes and back.
 
+mod auto;
 #[cfg(feature = "bincode")]
 mod bincode;
 #[cfg(feature = "json")]
@@ -17,6 +18,11 @@ use serde::de::DeserializeOwned;
 
 use crate::hash::hash;
 
+#[cfg(any(feature = "bincode", feature = "messagepack"))]
+pub use self::auto::Auto;
+pub use self::auto::Codecs;
+pub(crate) use self::auto::Rank;
+pub(crate) use self::auto::{decode, encode};
 #[cfg(feature = "bincode")]
 pub use self::bincode::Bincode;
 #[cfg(feature = "json")]
@@ -29,6 +35,13 @@ pub(crate) use self::root::{Root, root_of};
 /// refuses what decoding would, so that nothing is stored that cannot be read back; a limit there
 /// must be, or a few kilobytes of damaged bytes of a recursive type overflow the stack.
 const DEPTH: usize = 128;
+
+/// What to write where a codec is not self-describing and has to be.
+pub(crate) const SELF_DESCRIBING_ADVICE: &str = if cfg!(feature = "messagepack") {
+    "write `codec = json` or `codec = messagepack`"
+} else {
+    "enable the feature `messagepack` of `redis-cached` and leave `codec` out, or write `codec = json`"
+};
 
 /// A format for stored values.
 ///
@@ -96,6 +109,17 @@ impl CodecError {
     /// An error that says `reason`.
     pub fn new(reason: impl fmt::Display) -> CodecError {
         CodecError(reason.to_string().into())
+    }
+}
+
+impl CodecError {
+    /// Where two codecs fail for one value.
+    pub(crate) fn or(self, second: CodecError) -> CodecError {
+        if self.0 == second.0 {
+            self
+        } else {
+            CodecError::new(format_args!("{self}; and in the other codec: {second}"))
+        }
     }
 }
 

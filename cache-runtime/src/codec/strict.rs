@@ -17,6 +17,17 @@ pub(super) enum Format {
     MessagePack,
 }
 
+impl Format {
+    fn writes_lengths(self) -> bool {
+        match self {
+            #[cfg(feature = "json")]
+            Format::Json => false,
+            #[cfg(feature = "messagepack")]
+            Format::MessagePack => true,
+        }
+    }
+}
+
 /// The serializer `S`, and where in the value it stands.
 pub(super) struct Strict<S> {
     inner: S,
@@ -81,12 +92,35 @@ impl<T: Serialize + ?Sized> Serialize for Child<'_, T> {
 pub(super) struct Compound<C> {
     inner: C,
     place: Place,
+    /// How many parts are still to come, where the format writes their number in front of them.
+    left: Option<usize>,
 }
 
 impl<C> Compound<C> {
+    fn new(inner: C, place: Place, len: Option<usize>) -> Compound<C> {
+        Compound { inner, place, left: if place.format.writes_lengths() { len } else { None } }
+    }
+
+    /// One more part. A concurrent map, for example, may have grown since its length was written.
+    fn count<E: ser::Error>(&mut self) -> Result<(), E> {
+        if let Some(left) = &mut self.left {
+            *left = left.checked_sub(1).ok_or_else(wrong_length)?;
+        }
+        Ok(())
+    }
+
+    fn check_end<E: ser::Error>(&self) -> Result<(), E> {
+        if self.left.is_some_and(|left| left > 0) { Err(wrong_length()) } else { Ok(()) }
+    }
+
     fn child<'a, T: ?Sized>(&self, value: &'a T) -> Child<'a, T> {
         Child { value, place: self.place }
     }
+}
+
+#[cold]
+fn wrong_length<E: ser::Error>() -> E {
+    E::custom("a value of another length than it said")
 }
 
 macro_rules! forward {
@@ -175,17 +209,17 @@ impl<S: Serializer> Serializer for Strict<S> {
 
     fn serialize_seq(self, len: Option<usize>) -> Result<Self::SerializeSeq, S::Error> {
         let place = self.place.deeper()?;
-        Ok(Compound { inner: self.inner.serialize_seq(len)?, place })
+        Ok(Compound::new(self.inner.serialize_seq(len)?, place, len))
     }
 
     fn serialize_tuple(self, len: usize) -> Result<Self::SerializeTuple, S::Error> {
         let place = self.place.deeper()?;
-        Ok(Compound { inner: self.inner.serialize_tuple(len)?, place })
+        Ok(Compound::new(self.inner.serialize_tuple(len)?, place, Some(len)))
     }
 
     fn serialize_tuple_struct(self, name: &'static str, len: usize) -> Result<Self::SerializeTupleStruct, S::Error> {
         let place = self.place.deeper()?;
-        Ok(Compound { inner: self.inner.serialize_tuple_struct(name, len)?, place })
+        Ok(Compound::new(self.inner.serialize_tuple_struct(name, len)?, place, Some(len)))
     }
 
     fn serialize_tuple_variant(
@@ -196,17 +230,17 @@ impl<S: Serializer> Serializer for Strict<S> {
         len: usize,
     ) -> Result<Self::SerializeTupleVariant, S::Error> {
         let place = self.place.deeper()?.deeper()?;
-        Ok(Compound { inner: self.inner.serialize_tuple_variant(name, index, variant, len)?, place })
+        Ok(Compound::new(self.inner.serialize_tuple_variant(name, index, variant, len)?, place, Some(len)))
     }
 
     fn serialize_map(self, len: Option<usize>) -> Result<Self::SerializeMap, S::Error> {
         let place = self.place.deeper()?;
-        Ok(Compound { inner: self.inner.serialize_map(len)?, place })
+        Ok(Compound::new(self.inner.serialize_map(len)?, place, len))
     }
 
     fn serialize_struct(self, name: &'static str, len: usize) -> Result<Self::SerializeStruct, S::Error> {
         let place = self.place.deeper()?;
-        Ok(Compound { inner: self.inner.serialize_struct(name, len)?, place })
+        Ok(Compound::new(self.inner.serialize_struct(name, len)?, place, Some(len)))
     }
 
     fn serialize_struct_variant(
@@ -217,7 +251,7 @@ impl<S: Serializer> Serializer for Strict<S> {
         len: usize,
     ) -> Result<Self::SerializeStructVariant, S::Error> {
         let place = self.place.deeper()?.deeper()?;
-        Ok(Compound { inner: self.inner.serialize_struct_variant(name, index, variant, len)?, place })
+        Ok(Compound::new(self.inner.serialize_struct_variant(name, index, variant, len)?, place, Some(len)))
     }
 
     fn is_human_readable(&self) -> bool {
@@ -230,11 +264,13 @@ impl<C: ser::SerializeSeq> ser::SerializeSeq for Compound<C> {
     type Error = C::Error;
 
     fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), C::Error> {
+        self.count()?;
         let child = self.child(value);
         self.inner.serialize_element(&child)
     }
 
     fn end(self) -> Result<C::Ok, C::Error> {
+        self.check_end()?;
         self.inner.end()
     }
 }
@@ -244,11 +280,13 @@ impl<C: ser::SerializeTuple> ser::SerializeTuple for Compound<C> {
     type Error = C::Error;
 
     fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), C::Error> {
+        self.count()?;
         let child = self.child(value);
         self.inner.serialize_element(&child)
     }
 
     fn end(self) -> Result<C::Ok, C::Error> {
+        self.check_end()?;
         self.inner.end()
     }
 }
@@ -258,11 +296,13 @@ impl<C: ser::SerializeTupleStruct> ser::SerializeTupleStruct for Compound<C> {
     type Error = C::Error;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), C::Error> {
+        self.count()?;
         let child = self.child(value);
         self.inner.serialize_field(&child)
     }
 
     fn end(self) -> Result<C::Ok, C::Error> {
+        self.check_end()?;
         self.inner.end()
     }
 }
@@ -272,11 +312,13 @@ impl<C: ser::SerializeTupleVariant> ser::SerializeTupleVariant for Compound<C> {
     type Error = C::Error;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), C::Error> {
+        self.count()?;
         let child = self.child(value);
         self.inner.serialize_field(&child)
     }
 
     fn end(self) -> Result<C::Ok, C::Error> {
+        self.check_end()?;
         self.inner.end()
     }
 }
@@ -286,6 +328,7 @@ impl<C: ser::SerializeMap> ser::SerializeMap for Compound<C> {
     type Error = C::Error;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), C::Error> {
+        self.count()?;
         let child = self.child(key);
         self.inner.serialize_key(&child)
     }
@@ -296,6 +339,7 @@ impl<C: ser::SerializeMap> ser::SerializeMap for Compound<C> {
     }
 
     fn end(self) -> Result<C::Ok, C::Error> {
+        self.check_end()?;
         self.inner.end()
     }
 }
@@ -305,6 +349,7 @@ impl<C: ser::SerializeStruct> ser::SerializeStruct for Compound<C> {
     type Error = C::Error;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), C::Error> {
+        self.count()?;
         let child = self.child(value);
         self.inner.serialize_field(name, &child)
     }
@@ -314,6 +359,7 @@ impl<C: ser::SerializeStruct> ser::SerializeStruct for Compound<C> {
     }
 
     fn end(self) -> Result<C::Ok, C::Error> {
+        self.check_end()?;
         self.inner.end()
     }
 }
@@ -323,6 +369,7 @@ impl<C: ser::SerializeStructVariant> ser::SerializeStructVariant for Compound<C>
     type Error = C::Error;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), C::Error> {
+        self.count()?;
         let child = self.child(value);
         self.inner.serialize_field(name, &child)
     }
@@ -332,6 +379,7 @@ impl<C: ser::SerializeStructVariant> ser::SerializeStructVariant for Compound<C>
     }
 
     fn end(self) -> Result<C::Ok, C::Error> {
+        self.check_end()?;
         self.inner.end()
     }
 }

@@ -179,6 +179,24 @@ enum Internal {
     B,
 }
 
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "t")]
+enum Logged {
+    Internal { address: SocketAddr },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Caller {
+    id: u8,
+    #[serde(flatten)]
+    origin: Origin,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Origin {
+    address: SocketAddr,
+}
+
 #[cfg(any(feature = "json", feature = "messagepack"))]
 fn self_describing<C: Codec>() {
     round_trip::<C, _>(Skipping { a: 1, b: None, c: 2 });
@@ -196,6 +214,22 @@ fn self_describing<C: Codec>() {
     ] {
         assert!(error.contains("codec = bincode"), "{error}");
     }
+}
+
+#[cfg(any(feature = "bincode", feature = "messagepack"))]
+fn lengths_are_kept<C: Codec>() {
+    struct Liar(usize);
+    impl Serialize for Liar {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            use serde::ser::SerializeSeq;
+            let mut seq = serializer.serialize_seq(Some(self.0))?;
+            seq.serialize_element(&1)?;
+            seq.end()
+        }
+    }
+    assert!(encode::<C, _>(&Liar(1)).is_ok());
+    assert!(refused::<C>(&Liar(0)).contains("length"));
+    assert!(refused::<C>(&Liar(2)).contains("length"));
 }
 
 fn any_bytes<C: Codec>(bytes: &[u8]) {
@@ -291,6 +325,19 @@ mod messagepack {
         self_describing::<MessagePack>();
         round_trip::<MessagePack, _>(Some(UnitStruct));
         round_trip::<MessagePack, _>((f64::INFINITY, f32::NEG_INFINITY));
+    }
+
+    #[test]
+    fn a_length_that_a_value_does_not_keep_is_refused() {
+        lengths_are_kept::<MessagePack>();
+    }
+
+    /// serde buffers the insides of such types, and reads what it buffered as human-readable.
+    #[test]
+    fn what_has_two_forms_comes_back_out_of_tagged_types() {
+        let address: SocketAddr = "127.0.0.1:80".parse().expect("an address");
+        round_trip::<MessagePack, _>(Logged::Internal { address });
+        round_trip::<MessagePack, _>(Caller { id: 1, origin: Origin { address } });
     }
 
     #[test]
@@ -411,18 +458,7 @@ mod bincode {
 
     #[test]
     fn a_length_that_a_value_does_not_keep_is_refused() {
-        struct Liar(usize);
-        impl Serialize for Liar {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                use serde::ser::SerializeSeq;
-                let mut seq = serializer.serialize_seq(Some(self.0))?;
-                seq.serialize_element(&1)?;
-                seq.end()
-            }
-        }
-        assert!(encode::<Bincode, _>(&Liar(1)).is_ok());
-        assert!(refused::<Bincode>(&Liar(0)).contains("length"));
-        assert!(refused::<Bincode>(&Liar(2)).contains("length"));
+        lengths_are_kept::<Bincode>();
     }
 
     #[test]

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use super::compute::{own_tags, tell_encode, unstored};
 use super::lease::{Leased, PAUSE_MILLIS};
 use super::timer::Timer;
-use super::{Clock, Engine, Look, Missing, Sight, decode, length, tell, usable};
+use super::{Clock, Engine, Look, Missing, Sight, Unreadable, decode, length, tell, usable};
 use crate::cache::count;
 use crate::envelope::{self, Lease, OwnTags, Seal, Slot, Token, Value};
 use crate::error::{Error, ErrorKind};
@@ -663,7 +663,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// What another call computed for its followers.
     fn shared_for<V>(&self, plan: &Plan<V>, key: &Key, bytes: &Bytes) -> Option<Option<V>> {
-        match envelope::parse(key, plan.function.identity(), bytes) {
+        match envelope::parse(key, plan.function.identities(), bytes) {
             Slot::Value(value) => decode_for(plan, &value, bytes).ok().flatten(),
             // Another function with this key, whose values are others.
             _ => None,
@@ -729,7 +729,7 @@ fn own_names<'a, V, S: Store>(plan: &Plan<V>, turns: &[Turn<'a, S>], values: &[C
 }
 
 /// A stored `None` is an id without a value, unless the value's type has a `None` of its own.
-fn decode_for<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<Option<Option<V>>, String> {
+fn decode_for<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<Option<Option<V>>, Unreadable> {
     if value.negative {
         return Ok(Some((plan.nones.none)()));
     }

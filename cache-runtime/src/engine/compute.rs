@@ -10,8 +10,8 @@ use super::timer::Timer;
 use super::work::Work;
 use super::{Engine, sealed, tell};
 use crate::cache::count;
-use crate::codec::Root;
-use crate::envelope::{self, Header, OwnTags, Seal, Token};
+use crate::codec::{Rank, Root};
+use crate::envelope::{self, Header, Identity, OwnTags, Seal, Token};
 use crate::error::{Error, ErrorKind};
 use crate::flight::{Leader, Outcome, within};
 use crate::function::{Function, Once, Plan, Terms};
@@ -133,8 +133,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         started: Instant,
     ) -> Result<Option<(Bytes, Ttl)>, Error> {
         let Some(ttl) = policy::lifetime(plan, value, leased.id().as_random()) else { return Ok(None) };
-        let Some((buffer, negative)) = payload(plan, own, value)? else { return Ok(None) };
-        Ok(Some(self.finish(&plan.terms(), leased, ttl, negative, buffer, started)))
+        let Some((buffer, kind)) = payload(plan, own, value)? else { return Ok(None) };
+        Ok(Some(self.finish(&plan.terms(), leased, ttl, kind, buffer, started)))
     }
 
     /// The bytes to store for an id that has no value.
@@ -150,7 +150,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
         let ttl = policy::lifetime_of_none(plan, leased.id().as_random())?;
         let buffer = envelope::buffer(&OwnTags::none(plan.tags.is_some()));
-        Some(self.finish(&plan.terms(), leased, ttl, true, buffer, started))
+        Some(self.finish(&plan.terms(), leased, ttl, Payload::None, buffer, started))
     }
 
     fn finish(
@@ -158,19 +158,19 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         terms: &Terms,
         leased: &Leased<'_, S>,
         ttl: Ttl,
-        negative: bool,
+        kind: Payload,
         mut buffer: Vec<u8>,
         started: Instant,
     ) -> (Bytes, Ttl) {
         let now = self.store.now();
         let header = Header {
-            identity: *terms.function.identity(),
+            identity: kind.identity(terms.function),
             seal: leased.seal(),
             leased_at: leased.since(),
             filled_at: now,
             fresh_until: policy::fresh_until(ttl, now),
             body_millis: u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX),
-            negative,
+            negative: matches!(kind, Payload::None),
         };
         envelope::seal(leased.key(), leased.id(), &header, &mut buffer);
         (buffer.into(), policy::kept(terms, ttl))
@@ -183,43 +183,63 @@ pub(super) fn unstored<V>(plan: &Plan<V>, key: &Key, is_followed: bool, value: &
         return Outcome::Unshared;
     }
     match payload(plan, &OwnTags::default(), value) {
-        Ok(Some((buffer, negative))) => unstored_bytes(plan.function, key, buffer, negative),
+        Ok(Some((buffer, kind))) => unstored_bytes(plan.function, key, buffer, kind),
         _ => Outcome::Unshared,
     }
 }
 
 /// The same, of an id that has no value.
 pub(super) fn unstored_none<V>(plan: &Plan<V>, key: &Key) -> Outcome {
-    unstored_bytes(plan.function, key, envelope::buffer(&OwnTags::default()), true)
+    unstored_bytes(plan.function, key, envelope::buffer(&OwnTags::default()), Payload::None)
 }
 
-fn unstored_bytes(function: &Function, key: &Key, mut buffer: Vec<u8>, negative: bool) -> Outcome {
+fn unstored_bytes(function: &Function, key: &Key, mut buffer: Vec<u8>, kind: Payload) -> Outcome {
     let Some(id) = Token::random() else { return Outcome::Unshared };
     let header = Header {
-        identity: *function.identity(),
+        identity: kind.identity(function),
         seal: Seal::default(),
         leased_at: 0,
         filled_at: 0,
         fresh_until: 0,
         body_millis: 0,
-        negative,
+        negative: matches!(kind, Payload::None),
     };
     envelope::seal(key, id, &header, &mut buffer);
     Outcome::Value(buffer.into())
 }
 
-/// The encoded value behind room for its header, and whether it is a `None`. `None` for what a
-/// generic function hides from the attribute: a `None` or an `Err` in its type parameter.
-fn payload<V>(plan: &Plan<V>, own: &OwnTags, value: &V) -> Result<Option<(Vec<u8>, bool)>, Error> {
-    let mut buffer = envelope::buffer(own);
-    let negative = (plan.nones.is_none)(value);
-    if !negative {
-        if !matches!((plan.codec.root)(value), Root::Other) {
-            return Ok(None);
+/// What follows the header.
+#[derive(Clone, Copy)]
+enum Payload {
+    /// A value, which the codec of this rank wrote.
+    Value(Rank),
+    /// Nothing: a stored `None`.
+    None,
+}
+
+impl Payload {
+    fn identity(self, function: &Function) -> Identity {
+        match self {
+            Payload::Value(rank) => function.identity(rank),
+            Payload::None => function.identity(Rank::First),
         }
-        (plan.codec.encode)(value, &mut buffer).map_err(|error| Error::new(ErrorKind::Codec, error.to_string()))?;
     }
-    Ok(Some((buffer, negative)))
+}
+
+/// The encoded value behind room for its header. `None` for what a generic function hides from the attribute: a `None`
+/// or an `Err` in its type parameter.
+fn payload<V>(plan: &Plan<V>, own: &OwnTags, value: &V) -> Result<Option<(Vec<u8>, Payload)>, Error> {
+    let mut buffer = envelope::buffer(own);
+    if (plan.nones.is_none)(value) {
+        return Ok(Some((buffer, Payload::None)));
+    }
+    if !matches!((plan.codec.root)(value), Root::Other) {
+        return Ok(None);
+    }
+    match plan.encode(value, &mut buffer) {
+        Ok(rank) => Ok(Some((buffer, Payload::Value(rank)))),
+        Err(error) => Err(Error::new(ErrorKind::Codec, error.to_string())),
+    }
 }
 
 /// The names of the tags that a value has of its own.

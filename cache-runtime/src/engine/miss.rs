@@ -335,7 +335,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// The value that another call computed for its followers.
     fn shared<V>(&self, plan: &Plan<V>, key: &Key, bytes: &Bytes) -> Option<V> {
-        match envelope::parse(key, plan.function.identity(), bytes) {
+        match envelope::parse(key, plan.function.identities(), bytes) {
             envelope::Slot::Value(value) => decode(plan, &value, bytes).ok().flatten(),
             // Another function with this key, whose values are others.
             _ => None,

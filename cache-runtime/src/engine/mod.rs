@@ -119,7 +119,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     fn sight(&self, terms: &Terms, key: &Key, read: Read, clock: Clock) -> Sight {
         let Read { bytes, seal, own_seal } = read;
         let Some(bytes) = bytes else { return Sight::Missing(Missing::Empty) };
-        let value = match envelope::parse(key, terms.function.identity(), &bytes) {
+        let value = match envelope::parse(key, terms.function.identities(), &bytes) {
             // What is computed under other stamps is out of date before it is there.
             Slot::Lease(token, sealed) if seal == Some(sealed) => return Sight::Missing(Missing::Leased(token)),
             Slot::Value(value) if seal == Some(value.seal) && is_own(terms, &value, own_seal) => value,
@@ -254,14 +254,24 @@ enum Look<V> {
 }
 
 /// How a value is read: `Ok(None)` if it is not one that the function has.
-type Decode<V, F> = fn(&Plan<V>, &Value, &[u8]) -> Result<Option<F>, String>;
+type Decode<V, F> = fn(&Plan<V>, &Value, &[u8]) -> Result<Option<F>, Unreadable>;
+
+/// A value that is intact, and cannot be decoded.
+struct Unreadable {
+    error: String,
+    /// No other codec is left to write it in.
+    is_final: bool,
+}
 
 /// `Ok(None)`: a stored `None`, of a type without.
-fn decode<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<Option<V>, String> {
+fn decode<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<Option<V>, Unreadable> {
     if value.negative {
         return Ok((plan.nones.none)());
     }
-    (plan.codec.decode)(envelope::payload(bytes)).map(Some).map_err(|error| error.to_string())
+    match plan.decode(envelope::payload(bytes), value.rank) {
+        Ok(decoded) => Ok(Some(decoded)),
+        Err(error) => Err(Unreadable { error: error.to_string(), is_final: !plan.function.gives_up(value.rank) }),
+    }
 }
 
 /// Whether a value's own tags are those that the function asks for, and as they were.
@@ -318,8 +328,8 @@ fn tell(function: &Function, key: &Key, error: &Error) {
 
 /// Intact, of this type, and yet: its `Serialize` and `Deserialize` disagree, so that no call would ever
 /// hit.
-fn tell_decode(function: &Function, key: &Key, error: &str) {
-    if function.first(Once::Decode) {
+fn tell_decode(function: &Function, key: &Key, Unreadable { error, is_final }: &Unreadable) {
+    if *is_final && function.first(Once::Decode) {
         tracing::warn!(key = key.as_str(), error, "a value cannot be read back; further ones are not told");
     }
 }

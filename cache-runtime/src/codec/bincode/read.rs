@@ -12,7 +12,7 @@ use serde::de::{
 };
 
 use super::{CONFIG, Counts, EMPTY_ELEMENTS};
-use crate::codec::{CodecError, DEPTH};
+use crate::codec::{CodecError, DEPTH, SELF_DESCRIBING_ADVICE};
 
 /// In bytes; below it the standard library checks text as fast.
 const SHORT_TEXT: usize = 128;
@@ -32,10 +32,9 @@ pub(super) fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError>
         return Err(CodecError::new("bytes are left over"));
     }
     if input.counts.to_bytes() != *counts {
-        return Err(CodecError::new(
-            "a struct was written with another number of fields than is read; \
-             write `codec = json` or `codec = messagepack`",
-        ));
+        return Err(CodecError::new(format_args!(
+            "a struct was written with another number of fields than is read; {SELF_DESCRIBING_ADVICE}"
+        )));
     }
     Ok(value)
 }
@@ -136,10 +135,9 @@ impl de::Error for Refused {
 
 #[cold]
 fn not_self_describing() -> Refused {
-    de::Error::custom(
-        "the type asks what the bytes hold, and bincode cannot tell; \
-         write `codec = json` or `codec = messagepack`",
-    )
+    de::Error::custom(format_args!(
+        "the type asks what the bytes hold, and bincode cannot tell; {SELF_DESCRIBING_ADVICE}"
+    ))
 }
 
 struct Walk<'a, 'de> {

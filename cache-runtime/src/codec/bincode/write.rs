@@ -7,7 +7,7 @@ use bincode::error::EncodeError;
 use serde::ser::{self, Serialize, Serializer};
 
 use super::{CONFIG, Counts, EMPTY_ELEMENTS};
-use crate::codec::{CodecError, DEPTH};
+use crate::codec::{CodecError, DEPTH, SELF_DESCRIBING_ADVICE};
 
 /// Appends `value` and its [`Counts`].
 pub(super) fn encode<V: Serialize + ?Sized>(value: &V, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
@@ -93,10 +93,9 @@ impl<'a, 'b> Walk<'a, 'b> {
 
     fn elements(self, len: Option<usize>) -> Result<Elements<'a, 'b>, Refused> {
         let Some(left) = len else {
-            return Err(ser::Error::custom(
-                "bincode cannot store a sequence or map of unknown length, as `#[serde(flatten)]` makes one; \
-                 write `codec = json` or `codec = messagepack`",
-            ));
+            return Err(ser::Error::custom(format_args!(
+                "bincode cannot store a sequence or map of unknown length, as `#[serde(flatten)]` makes one; {SELF_DESCRIBING_ADVICE}"
+            )));
         };
         let Walk { output, depth } = self.deeper()?;
         output.put(left as u64)?;
@@ -317,8 +316,7 @@ impl Fields<'_, '_> {
 #[cold]
 fn skipped(name: &str) -> Refused {
     ser::Error::custom(format_args!(
-        "bincode cannot leave out the field `{name}`, as `skip_serializing_if` does; \
-         write `codec = json` or `codec = messagepack`"
+        "bincode cannot leave out the field `{name}`, as `skip_serializing_if` does; {SELF_DESCRIBING_ADVICE}"
     ))
 }
 

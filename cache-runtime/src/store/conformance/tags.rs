@@ -112,7 +112,7 @@ async fn leases_show_their_seal(store: &impl Store) {
     assert!(store.renew(&key, &lease, by()).await.unwrap());
     assert!(store.fill(&key, &lease, sealed(&key, seal, &OwnTags::default()), MINUTE, by()).await.unwrap());
     let read = read(store, &key).await;
-    let Slot::Value(value) = envelope::parse(&key, &IDENTITY, &read.bytes.unwrap()) else { panic!("a value") };
+    let Slot::Value(value) = envelope::parse(&key, &[IDENTITY; 2], &read.bytes.unwrap()) else { panic!("a value") };
     assert_eq!((Some(value.seal), value.own_seal), (read.seal, None));
 }
 
@@ -129,7 +129,7 @@ async fn own_tags_are_read_behind_the_value(store: &impl Store) {
     assert!(store.fill(&key, &lease, value, MINUTE, by()).await.unwrap());
     let before = read(store, &key).await;
     let bytes = before.bytes.unwrap();
-    let Slot::Value(found) = envelope::parse(&key, &IDENTITY, &bytes) else { panic!("a value") };
+    let Slot::Value(found) = envelope::parse(&key, &[IDENTITY; 2], &bytes) else { panic!("a value") };
     assert_eq!((before.seal, before.own_seal), (Some(Seal::default()), found.own_seal));
     assert_eq!(envelope::payload(&bytes), super::value(200, 1));
     invalidated(store, &tag("r d")).await;
