@@ -10,6 +10,8 @@ use std::fmt;
 pub struct Error {
     kind: ErrorKind,
     detail: String,
+    /// It concerns a command or a key, and not the server: it is told for each function.
+    is_of_one_call: bool,
 }
 
 /// The cause of an [`Error`], told apart as far as a caller could act on it.
@@ -50,7 +52,19 @@ pub enum ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, detail: impl Into<String>) -> Error {
-        Error { kind, detail: detail.into() }
+        Error { kind, detail: detail.into(), is_of_one_call: false }
+    }
+
+    pub(crate) fn of_one_call(self) -> Error {
+        Error { is_of_one_call: true, ..self }
+    }
+
+    pub(crate) fn is_of_one_call(&self) -> bool {
+        self.is_of_one_call
+    }
+
+    pub(crate) fn with_detail(self, detail: impl FnOnce(String) -> String) -> Error {
+        Error { detail: detail(self.detail), ..self }
     }
 
     /// The cause.

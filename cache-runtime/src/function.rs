@@ -63,6 +63,8 @@ pub(crate) enum Once {
     Unsupported = 16,
     Decode = 32,
     Refresh = 64,
+    /// The server refuses a command, or the key.
+    Refused = 128,
 }
 
 impl Function {

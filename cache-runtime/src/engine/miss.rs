@@ -262,14 +262,21 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                         }
                         None => {
                             let claim = self.claim(terms.lease, key, old.value.seal);
-                            match claim.mark(old.refresh.id, false, search.by).await? {
-                                (Marked::Taken, leased) => {
+                            match claim.mark(old.refresh.id, false, search.by).await {
+                                Ok((Marked::Taken, leased)) => {
                                     search.fallback = Some(old);
                                     return Ok(Turn::Compute(Runs::All(leased)));
                                 }
-                                (Marked::Until(_) | Marked::Changed, _) => {
+                                Ok((Marked::Until(_) | Marked::Changed, _)) => {
                                     break self.store.read(key, search.by).await?;
                                 }
+                                // Without the right to mark it, its slot is taken.
+                                Err(error) if error.is_of_one_call() => {
+                                    search.missing = Missing::Unusable(old.bytes.clone());
+                                    search.fallback = Some(old);
+                                    continue;
+                                }
+                                Err(error) => return Err(error),
                             }
                         }
                     },

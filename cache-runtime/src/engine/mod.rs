@@ -319,6 +319,7 @@ fn tell(function: &Function, key: &Key, error: &Error) {
     let once = match error.kind() {
         ErrorKind::WrongType => Once::WrongType,
         ErrorKind::Unsupported => Once::Unsupported,
+        _ if error.is_of_one_call() => Once::Refused,
         _ => return,
     };
     if function.first(once) {

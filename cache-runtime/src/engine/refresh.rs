@@ -49,8 +49,12 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         for _ in 0..LOOKS {
             let head = self.store.peek(key, by).await?;
             let Some(Head::Value(mark)) = head.as_deref().map(envelope::head) else { break };
-            if let (Marked::Taken, leased) = claim.mark(mark.id, true, by).await? {
-                return Ok(leased);
+            match claim.mark(mark.id, true, by).await {
+                Ok((Marked::Taken, leased)) => return Ok(leased),
+                Ok(_) => {}
+                // Without the right to mark a value, its slot is taken.
+                Err(error) if error.is_of_one_call() => break,
+                Err(error) => return Err(error),
             }
         }
         let (_, leased) = claim.take(&Over::Anything, by).await?;

@@ -68,7 +68,7 @@ impl<'a> Address<'a> {
 }
 
 /// What stands in front of a tag: no prefix and no template begins like this.
-const TAG: &str = "#tag:";
+pub(crate) const TAG: &str = "#tag:";
 
 impl Key {
     /// The stamp of a tag, in `namespace`.

@@ -51,6 +51,12 @@ pub(crate) struct Breaker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Epoch(u32);
 
+impl Epoch {
+    pub(crate) fn number(self) -> u64 {
+        self.0.into()
+    }
+}
+
 const OPEN: u32 = 1 << 31;
 const TRIAL: u32 = 1 << 30;
 

@@ -4,7 +4,6 @@ use ::redis::{Cmd, Pipeline, Value};
 use bytes::Bytes;
 
 use super::fault::{Blame, Fault};
-use super::pending::Batch;
 use super::scripts::{self, Form};
 use super::transport::{Features, Request, checked};
 use crate::envelope::{self, HEAD_LEN, Lease, Place, Seal, Token, value_front};
@@ -40,6 +39,18 @@ pub(super) fn get(key: &Key) -> Cmd {
     }
 }
 
+/// Reads a slot. Where `GET` is refused, as one of many.
+pub(super) fn read(features: Features, key: &Key) -> Cmd {
+    match key.address() {
+        Address::Key(name) if !features.has(Features::GET) => {
+            let mut command = Cmd::with_capacity(2, name.len() + 4);
+            command.arg("MGET").arg(name);
+            command
+        }
+        _ => get(key),
+    }
+}
+
 /// A field of a hash, and the companion with its mark.
 pub(super) fn add_field(command: &mut Cmd, field: &str) {
     command.arg(field).arg(companion(field));
@@ -54,6 +65,7 @@ pub(super) fn slot(reply: Value, now: impl FnOnce() -> u64) -> Result<Option<Byt
     match reply {
         Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
         Value::Nil => Ok(None),
+        Value::Array(mut parts) if parts.len() == 1 => slot(parts.pop().unwrap_or_default(), now),
         Value::Array(parts) => {
             let Ok([bytes, mark]) = <[Value; 2]>::try_from(parts) else { return Err(Fault::unexpected("HMGET")) };
             field(bytes, mark, now())
@@ -79,6 +91,7 @@ pub(super) fn field(bytes: Value, mark: Value, now: u64) -> Result<Option<Bytes>
 /// Reads the front of a slot.
 pub(super) fn peek(features: Features, form: Form, key: &Key) -> Cmd {
     match key.address() {
+        Address::Key(_) if !features.has(Features::GETRANGE) => read(features, key),
         Address::Key(key) => {
             let mut command = Cmd::with_capacity(4, key.len() + 12);
             command.arg("GETRANGE").arg(key).arg(0).arg(HEAD_LEN - 1);
@@ -96,16 +109,17 @@ pub(super) fn set(key: &str, value: &[u8], millis: &str) -> Cmd {
 
 /// Empties slots: each command, and whether it counts the entries that it removes rather than the
 /// fields.
-pub(super) fn removals<'a>(names: impl IntoIterator<Item = &'a str>) -> (Pipeline, Vec<bool>) {
+pub(super) fn removals<'a>(features: Features, names: impl IntoIterator<Item = &'a str>) -> (Pipeline, Vec<bool>) {
     /// Keys in one `UNLINK`.
     const CHUNK: usize = 1024;
+    let chunk = if features.has(Features::MANY_KEYS) { CHUNK } else { 1 };
     let mut pipeline = Pipeline::new();
     let mut counts = Vec::new();
     let mut keys = Vec::new();
     let flush = |keys: &mut Vec<&str>, pipeline: &mut Pipeline, counts: &mut Vec<bool>| {
         if !keys.is_empty() {
             let mut command = Cmd::with_capacity(keys.len() + 1, 64 * keys.len());
-            command.arg("UNLINK").arg(&*keys);
+            command.arg(if features.has(Features::UNLINK) { "UNLINK" } else { "DEL" }).arg(&*keys);
             pipeline.add_command(command);
             counts.push(true);
             keys.clear();
@@ -115,7 +129,7 @@ pub(super) fn removals<'a>(names: impl IntoIterator<Item = &'a str>) -> (Pipelin
         match Address::of(name) {
             Address::Key(key) => {
                 keys.push(key);
-                if keys.len() == CHUNK {
+                if keys.len() == chunk {
                     flush(&mut keys, &mut pipeline, &mut counts);
                 }
             }
@@ -134,17 +148,22 @@ pub(super) fn removals<'a>(names: impl IntoIterator<Item = &'a str>) -> (Pipelin
 
 /// How many entries the commands of [`removals`] have removed.
 pub(super) fn removed(replies: Vec<Value>, counts: &[bool]) -> Result<u64, Fault> {
-    replies.into_iter().zip(counts).try_fold(0, |sum, (reply, counts)| match checked(reply) {
-        Ok(Value::Int(count)) if *counts => Ok(sum + u64::try_from(count).unwrap_or(0)),
-        Ok(Value::Int(count)) => Ok(sum + u64::from(count > 0)),
-        Ok(_) => Err(Fault::unexpected("UNLINK")),
-        // Something else is in the hash's place: there is no entry to remove.
-        Err(fault) if !counts && fault.error.kind() == ErrorKind::WrongType => Ok(sum),
-        Err(fault) => Err(fault),
-    })
+    replies.into_iter().zip(counts).try_fold(0, |sum, (reply, counts)| Ok(sum + removed_by(reply, *counts)?))
 }
 
-pub(super) fn names(batch: &Batch) -> impl Iterator<Item = &str> {
+/// How many one of them has removed.
+pub(super) fn removed_by(reply: Value, counts: bool) -> Result<u64, Fault> {
+    match checked(reply) {
+        Ok(Value::Int(count)) if counts => Ok(u64::try_from(count).unwrap_or(0)),
+        Ok(Value::Int(count)) => Ok(u64::from(count > 0)),
+        Ok(_) => Err(Fault::unexpected("UNLINK")),
+        // Something else is in the hash's place: there is no entry to remove.
+        Err(fault) if !counts && fault.error.kind() == ErrorKind::WrongType => Ok(0),
+        Err(fault) => Err(fault),
+    }
+}
+
+pub(super) fn names(batch: &[(Box<str>, u64)]) -> impl Iterator<Item = &str> {
     batch.iter().map(|(key, _)| &**key)
 }
 
@@ -194,7 +213,7 @@ pub(super) fn in_hash(features: Features, form: Form, key: &Key, verb: &str, arg
     let expires: &[u8] = if features.has(Features::FIELD_EXPIRY) { b"1" } else { b"0" };
     let mut all: Vec<&[u8]> = vec![verb.as_bytes(), field.as_bytes(), expires];
     all.extend_from_slice(arguments);
-    scripts::FIELD.command(form, &[hash.as_bytes()], &all)
+    scripts::FIELD.command(form.of(features), &[hash.as_bytes()], &all)
 }
 
 /// Takes a slot.
@@ -220,18 +239,30 @@ pub(super) fn take(features: Features, form: Form, key: &Key, lease: &Lease, ove
             command.arg("NX").arg("GET").arg("PX").arg(&millis);
             command
         }
-        Over::Nothing => scripts::ACQUIRE.command(form, &[name.as_bytes()], &[lease.bytes(), millis.as_bytes()]),
+        Over::Nothing => {
+            scripts::ACQUIRE.command(form.of(features), &[name.as_bytes()], &[lease.bytes(), millis.as_bytes()])
+        }
+        Over::Seen(seen) if !features.has_scripts() => replace(name, seen, lease.bytes(), &millis),
         Over::Seen(seen) => {
             let (head, length) = compared(seen);
             let arguments = [lease.bytes(), millis.as_bytes(), &head, length.as_bytes()];
-            scripts::DISPLACE.command(form, &[name.as_bytes()], &arguments)
+            scripts::DISPLACE.command(form.of(features), &[name.as_bytes()], &arguments)
         }
     }
 }
 
+/// Replaces what is in a slot, if that is still there, by a server that needs no script for it.
+fn replace(key: &str, held: &[u8], new: &[u8], millis: &str) -> Cmd {
+    let mut command = Cmd::with_capacity(7, key.len() + held.len() + new.len() + 32);
+    command.arg("SET").arg(key).arg(new).arg("IFEQ").arg(held).arg("PX").arg(millis);
+    command
+}
+
 /// The reply to [`take`]. `now` is the time of the server.
-pub(super) fn taken(reply: Value, now: impl FnOnce() -> u64) -> Result<Acquired, Fault> {
+pub(super) fn taken(over: &Over, reply: Value, now: impl FnOnce() -> u64) -> Result<Acquired, Fault> {
     match reply {
+        // What was seen is not there any more.
+        Value::Nil if matches!(over, Over::Seen(_)) => Ok(Acquired::Changed),
         Value::Okay => Ok(Acquired::Taken),
         Value::Int(number) => Ok(if number > 0 { Acquired::Taken } else { Acquired::Changed }),
         // What is over by this clock is not by the server's, yet.
@@ -248,7 +279,7 @@ pub(super) fn stamp(features: Features, form: Form, tag: &str, new: Token, milli
         command.arg("SET").arg(tag).arg(new.bytes()).arg("NX").arg("GET").arg("PX").arg(&millis);
         return command;
     }
-    scripts::ACQUIRE.command(form, &[tag.as_bytes()], &[new.bytes(), millis.as_bytes()])
+    scripts::ACQUIRE.command(form.of(features), &[tag.as_bytes()], &[new.bytes(), millis.as_bytes()])
 }
 
 /// Lets a stamp live as long as an entry under it.
@@ -268,19 +299,50 @@ pub(super) fn keep_stamp(features: Features, tag: &str, ttl: Ttl) -> Cmd {
     scripts::KEEP_STAMP.command(Form::Text, &[tag.as_bytes()], &[millis.as_bytes()])
 }
 
-/// Reads the stamps of tags.
-pub(super) fn stamps<'a>(tags: impl IntoIterator<Item = &'a String>) -> Cmd {
-    let mut command = ::redis::cmd("MGET");
-    for tag in tags {
-        command.arg(tag);
+/// Reads the stamps of tags: in one command, where the server takes them together.
+pub(super) fn add_stamps<'a>(features: Features, tags: impl IntoIterator<Item = &'a String>, pipeline: &mut Pipeline) {
+    let mut tags = tags.into_iter().peekable();
+    if features.reads_together() && tags.peek().is_some() {
+        let mut command = ::redis::cmd("MGET");
+        for tag in tags {
+            command.arg(tag);
+        }
+        pipeline.add_command(command);
+    } else {
+        for tag in tags {
+            let name = if features.has(Features::GET) { "GET" } else { "MGET" };
+            pipeline.cmd(name).arg(tag);
+        }
     }
-    command
 }
 
-/// The reply to [`stamps`].
-pub(super) fn seal<'a>(tags: impl IntoIterator<Item = &'a String>, reply: Value) -> Result<Option<Seal>, Fault> {
-    let Value::Array(stamps) = reply else { return Err(Fault::unexpected("MGET")) };
-    let stamped: Option<Vec<_>> = tags.into_iter().zip(&stamps).map(|(tag, stamp)| sealed(tag, stamp)).collect();
+/// The replies to [`add_stamps`].
+pub(super) fn stamps<'a>(
+    tags: impl IntoIterator<Item = &'a String>,
+    replies: impl IntoIterator<Item = Value>,
+) -> Result<Vec<Value>, Fault> {
+    let mut stamps = Vec::new();
+    for (reply, tag) in replies.into_iter().zip(tags) {
+        match checked(reply).map_err(|fault| fault.about(tag))? {
+            Value::Array(together) => stamps.extend(together),
+            // A stamp is never of another type, but for what somebody else put there.
+            stamp => stamps.push(stamp),
+        }
+    }
+    Ok(stamps)
+}
+
+/// The same, as a seal; `None` if a tag has no stamp.
+pub(super) fn seal(tags: &[String], mut replies: impl Iterator<Item = Value>) -> Result<Option<Seal>, Fault> {
+    let [first, ..] = tags else { return Ok(Some(Seal::default())) };
+    let stamps = match checked(replies.next().unwrap_or_default()).map_err(|fault| fault.about(first))? {
+        Value::Array(together) if together.len() == tags.len() => together,
+        reply => stamps(tags, std::iter::once(reply).chain(replies))?,
+    };
+    if stamps.len() != tags.len() {
+        return Err(Fault::unexpected("MGET"));
+    }
+    let stamped: Option<Vec<_>> = tags.iter().zip(&stamps).map(|(tag, stamp)| sealed(tag, stamp)).collect();
     Ok(stamped.map(Seal::of))
 }
 
@@ -298,7 +360,7 @@ pub(super) fn mark(features: Features, form: Form, key: &Key, id: Token, lease: 
     let force: &[u8] = if force { b"1" } else { b"0" };
     let arguments = [lease.proof(), millis.as_bytes(), &front, force];
     match key.address() {
-        Address::Key(key) => scripts::MARK.command(form, &[key.as_bytes()], &arguments),
+        Address::Key(key) => scripts::MARK.command(form.of(features), &[key.as_bytes()], &arguments),
         Address::Field { .. } => in_hash(features, form, key, "mark", &arguments),
     }
 }
@@ -317,7 +379,8 @@ pub(super) fn renew(features: Features, form: Form, key: &Key, lease: &Lease) ->
     let millis = bounded(lease.millis);
     let arguments = [lease.proof(), millis.as_bytes()];
     match key.address() {
-        Address::Key(key) => scripts::RENEW.command(form, &[key.as_bytes()], &arguments),
+        Address::Key(key) if !features.has_scripts() => replace(key, lease.bytes(), lease.bytes(), &millis),
+        Address::Key(key) => scripts::RENEW.command(form.of(features), &[key.as_bytes()], &arguments),
         Address::Field { .. } => in_hash(features, form, key, "renew", &arguments),
     }
 }
@@ -330,7 +393,9 @@ pub(super) fn release(features: Features, form: Form, key: &Key, lease: &Lease, 
     };
     let arguments = [lease.proof(), release.as_bytes()];
     match key.address() {
-        Address::Key(key) => scripts::RELEASE.command(form, &[key.as_bytes()], &arguments),
+        // Without the right to compare in a script: what holds nothing ends in a millisecond.
+        Address::Key(key) if !features.has_scripts() => replace(key, lease.bytes(), b"", "1"),
+        Address::Key(key) => scripts::RELEASE.command(form.of(features), &[key.as_bytes()], &arguments),
         Address::Field { .. } => in_hash(features, form, key, "release", &arguments),
     }
 }
@@ -353,7 +418,7 @@ impl Way {
             // A script's argument is copied twice, and still there is no other way into a hash.
             Address::Field { .. } => Way::Inline,
             Address::Key(_) if lease.place() == Place::Slot && features.has(Features::SET_IFEQ) => Way::Compared,
-            Address::Key(_) if value.len() <= INLINE => Way::Inline,
+            Address::Key(_) if value.len() <= INLINE || !features.moves() => Way::Inline,
             Address::Key(_) => Way::Ahead,
         }
     }
@@ -390,11 +455,11 @@ pub(super) fn fill(
         }
         Way::Inline => {
             let arguments = [lease.proof(), value, millis.as_bytes()];
-            vec![scripts::FILL.command(form, &[name.as_bytes()], &arguments)]
+            vec![scripts::FILL.command(form.of(features), &[name.as_bytes()], &arguments)]
         }
         Way::Ahead => {
             let ahead = ahead_of(name, lease);
-            let moved = move_ahead(form, key, lease, ttl);
+            let moved = move_ahead(form.of(features), key, lease, ttl);
             vec![set(&ahead, value, &bounded(lease.millis)), moved]
         }
     }
@@ -421,6 +486,9 @@ fn ahead_of(key: &str, lease: &Lease) -> String {
 
 pub(super) fn truth(value: Value) -> Result<bool, Fault> {
     match value {
+        // In place of a script.
+        Value::Okay => Ok(true),
+        Value::Nil => Ok(false),
         Value::Int(number) => Ok(number > 0),
         _ => Err(Fault::unexpected("a script")),
     }

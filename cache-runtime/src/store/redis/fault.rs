@@ -4,7 +4,9 @@ use std::io;
 
 use redis::{ErrorKind as RedisErrorKind, RedisError, ServerError, ServerErrorKind};
 
+use super::features::Features;
 use crate::error::{Error, ErrorKind};
+use crate::key::TAG;
 
 /// A failed exchange.
 #[derive(Debug, Clone)]
@@ -18,6 +20,8 @@ pub(crate) struct Fault {
 pub(crate) enum Blame {
     /// The command or its key: the server is well.
     Command,
+    /// A right that the user lacks, or a command that the server lacks: the server is well for all else.
+    Denied(Denied),
     /// Nothing: the script has to be sent in full once.
     Script,
     /// Writes: the server still answers reads.
@@ -33,15 +37,54 @@ pub(crate) enum Blame {
     Connection,
     /// The server for good, until it has another role: nothing more is asked of it.
     Role,
+    /// The server has no room for another connection.
+    Full,
     /// Nobody yet: the caller's time ended before anything was sent.
     Wait,
     /// This process: where it called from, or what it has run out of.
     Caller,
 }
 
+/// What a server refuses for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// A command, whatever its key. The reply to a script does not always name it.
+    Command(Option<Features>),
+    /// Any command on this key.
+    Key,
+    /// Keys of several slots of a cluster in one command.
+    ManyKeys,
+}
+
 impl Fault {
+    /// Without one of these commands, which the server is known to refuse, an operation is not begun.
+    pub(crate) fn lacking(command: Features) -> Fault {
+        let detail = format!("{}, without which results cannot be stored", lacked(command.name()));
+        Fault::new(ErrorKind::Auth, Blame::Denied(Denied::Command(Some(command))), detail)
+    }
+
+    /// Names the right that is missing, where that is one to a key.
+    pub(crate) fn about(mut self, name: &str) -> Fault {
+        if self.blame == Blame::Denied(Denied::Key) {
+            let pattern = key_pattern(name);
+            self.error = self.error.with_detail(|detail| format!("the Redis user lacks `~{pattern}`: {detail}"));
+        }
+        self
+    }
+
+    /// Whether the server refuses this for good, and nothing else.
+    pub(crate) fn is_denied(&self) -> bool {
+        matches!(self.blame, Blame::Denied(_))
+    }
+
     pub(crate) fn new(kind: ErrorKind, blame: Blame, detail: impl Into<String>) -> Fault {
-        Fault { error: Error::new(kind, detail), blame }
+        let error = Error::new(kind, detail);
+        let is_of_call = match blame {
+            Blame::Denied(_) => true,
+            Blame::Command => matches!(kind, ErrorKind::Auth | ErrorKind::Cluster),
+            _ => false,
+        };
+        Fault { error: if is_of_call { error.of_one_call() } else { error }, blame }
     }
 
     /// No answer to what was sent.
@@ -71,7 +114,7 @@ impl Fault {
 
     /// Whether the connection must not be used again.
     pub(crate) fn spoils_connection(&self) -> bool {
-        matches!(self.blame, Blame::Closed | Blame::Dropped | Blame::Connection | Blame::Role)
+        matches!(self.blame, Blame::Closed | Blame::Dropped | Blame::Connection | Blame::Role | Blame::Full)
     }
 }
 
@@ -107,24 +150,76 @@ impl From<&ServerError> for Fault {
     fn from(error: &ServerError) -> Fault {
         let text = error.details().unwrap_or_default();
         let (kind, blame) = match error.kind() {
+            Some(ServerErrorKind::NoPerm) => denied(text).unwrap_or((ErrorKind::Auth, Blame::Command)),
             Some(kind) => known(kind).unwrap_or_else(|| untyped(text)),
             None => by_code(error.code()).unwrap_or((ErrorKind::Protocol, Blame::Command)),
         };
-        Fault::new(kind, blame, format!("{} {text}", error.code()))
+        let name = match blame {
+            Blame::Denied(Denied::Command(_)) => quoted(text),
+            _ => None,
+        };
+        let words = format!("{} {text}", error.code());
+        match name {
+            Some(name) => Fault::new(kind, blame, format!("{}: {words}", lacked(name))),
+            None => Fault::new(kind, blame, words),
+        }
     }
+}
+
+/// A reply that says what the server refuses for good, in the words of Redis 6 to 8 and Valkey, on their own or
+/// for a command in a script.
+pub(super) fn denied(text: &str) -> Option<(ErrorKind, Blame)> {
+    let has = |words: &str| text.contains(words);
+    if has("permissions to access") && has("key") || has("can't access at least one of the keys") {
+        return Some((ErrorKind::Auth, Blame::Denied(Denied::Key)));
+    }
+    if has("permissions to run") || has("can't run this command") {
+        let command = quoted(text).and_then(Features::of_command);
+        return Some((ErrorKind::Auth, Blame::Denied(Denied::Command(command))));
+    }
+    if text.starts_with("unknown command")
+        || has("nknown command called from")
+        || has("nknown Redis command called from")
+    {
+        let command = quoted(text).and_then(Features::of_command);
+        return Some((ErrorKind::Protocol, Blame::Denied(Denied::Command(command))));
+    }
+    None
+}
+
+fn lacked(command: &str) -> String {
+    format!("the Redis user lacks `+{}`, or the server lacks the command", command.to_ascii_lowercase())
+}
+
+/// The first name in quotation marks.
+fn quoted(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once(['\'', '`'])?;
+    let (name, _) = rest.split_once(['\'', '`'])?;
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"|_-.".contains(&byte));
+    is_name.then_some(name)
+}
+
+/// The keys that a user has to be allowed for a key like this.
+fn key_pattern(name: &str) -> String {
+    if let Some(at) = name.find(TAG) {
+        return format!("{}{TAG}*", &name[..at]);
+    }
+    let group = name.split(' ').next().unwrap_or_default();
+    let front = group.rsplit_once(':').map_or(group, |(front, _)| front);
+    format!("{front}:*")
 }
 
 fn known(kind: ServerErrorKind) -> Option<(ErrorKind, Blame)> {
     Some(match kind {
         ServerErrorKind::BusyLoading => (ErrorKind::Loading, Blame::Server),
-        ServerErrorKind::Moved
-        | ServerErrorKind::Ask
-        | ServerErrorKind::TryAgain
-        | ServerErrorKind::ClusterDown
-        | ServerErrorKind::CrossSlot => (ErrorKind::Cluster, Blame::Server),
+        ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::ClusterDown => {
+            (ErrorKind::Cluster, Blame::Server)
+        }
+        // While a slot is moved.
+        ServerErrorKind::TryAgain => (ErrorKind::Cluster, Blame::Command),
+        ServerErrorKind::CrossSlot => (ErrorKind::Cluster, Blame::Denied(Denied::ManyKeys)),
         // `MASTERDOWN` is what a replica without its master answers.
         ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown => (ErrorKind::ReadOnly, Blame::Role),
-        ServerErrorKind::NoPerm => (ErrorKind::Auth, Blame::Server),
         ServerErrorKind::NoScript => (ErrorKind::Protocol, Blame::Script),
         ServerErrorKind::ResponseError => return None,
         _ => (ErrorKind::Protocol, Blame::Command),
@@ -139,11 +234,13 @@ fn by_code(code: &str) -> Option<(ErrorKind, Blame)> {
         "MISCONF" | "NOREPLICAS" => (ErrorKind::ReadOnly, Blame::Writes),
         "READONLY" | "MASTERDOWN" => (ErrorKind::ReadOnly, Blame::Role),
         "NOAUTH" | "WRONGPASS" | "DENIED" => (ErrorKind::Auth, Blame::Connection),
-        "NOPERM" => (ErrorKind::Auth, Blame::Server),
+        "NOPERM" => (ErrorKind::Auth, Blame::Command),
         "LOADING" => (ErrorKind::Loading, Blame::Server),
         // Somebody's script occupies the server.
         "BUSY" => (ErrorKind::Timeout, Blame::Server),
-        "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN" | "CROSSSLOT" => (ErrorKind::Cluster, Blame::Server),
+        "MOVED" | "ASK" | "CLUSTERDOWN" => (ErrorKind::Cluster, Blame::Server),
+        "TRYAGAIN" => (ErrorKind::Cluster, Blame::Command),
+        "CROSSSLOT" => (ErrorKind::Cluster, Blame::Denied(Denied::ManyKeys)),
         _ => return None,
     })
 }
@@ -152,7 +249,10 @@ fn by_code(code: &str) -> Option<(ErrorKind, Blame)> {
 /// into one, with the code inside, some behind a dash.
 fn untyped(text: &str) -> (ErrorKind, Blame) {
     if text.starts_with("max number of clients") {
-        return (ErrorKind::Unreachable, Blame::Connection);
+        return (ErrorKind::Unreachable, Blame::Full);
+    }
+    if let Some(denied) = denied(text) {
+        return denied;
     }
     let wrapped = text.starts_with("Error running script").then_some(text).into_iter();
     wrapped
@@ -183,13 +283,15 @@ mod tests {
             ("LOADING Redis is loading", ErrorKind::Loading, Blame::Server),
             ("NOAUTH Authentication required.", ErrorKind::Auth, Blame::Connection),
             ("WRONGPASS invalid username-password pair", ErrorKind::Auth, Blame::Connection),
-            ("NOPERM this user has no permissions", ErrorKind::Auth, Blame::Server),
+            ("NOPERM this user has no permissions", ErrorKind::Auth, Blame::Command),
+            ("TRYAGAIN Multiple keys request during rehashing of slot", ErrorKind::Cluster, Blame::Command),
+            ("CROSSSLOT Keys in request don't hash", ErrorKind::Cluster, Blame::Denied(Denied::ManyKeys)),
             ("MOVED 3999 127.0.0.1:6381", ErrorKind::Cluster, Blame::Server),
             ("CLUSTERDOWN Hash slot not served", ErrorKind::Cluster, Blame::Server),
             ("BUSY Redis is busy running a script", ErrorKind::Timeout, Blame::Server),
-            ("ERR max number of clients reached", ErrorKind::Unreachable, Blame::Connection),
+            ("ERR max number of clients reached", ErrorKind::Unreachable, Blame::Full),
             ("NOSCRIPT No matching script", ErrorKind::Protocol, Blame::Script),
-            ("ERR unknown command", ErrorKind::Protocol, Blame::Command),
+            ("ERR syntax error", ErrorKind::Protocol, Blame::Command),
             (
                 "ERR Error running script (call to f_1): @user_script:1: -OOM command not allowed",
                 ErrorKind::OutOfMemory,
@@ -208,6 +310,92 @@ mod tests {
         ] {
             assert_eq!(fault(line), (kind, blame), "{line}");
         }
+    }
+
+    #[test]
+    fn refusals_name_what_is_missing() {
+        for (line, kind, denied, says) in [
+            (
+                "NOPERM this user has no permissions to run the 'get' command or its subcommand",
+                ErrorKind::Auth,
+                Denied::Command(Some(Features::GET)),
+                "`+get`",
+            ),
+            (
+                "NOPERM User u has no permissions to run the 'unlink' command",
+                ErrorKind::Auth,
+                Denied::Command(Some(Features::UNLINK)),
+                "`+unlink`",
+            ),
+            (
+                "NOPERM User u has no permissions to run the 'cluster|info' command",
+                ErrorKind::Auth,
+                Denied::Command(None),
+                "`+cluster|info`",
+            ),
+            ("NOPERM No permissions to access a key", ErrorKind::Auth, Denied::Key, "`~shop:#tag:*`"),
+            (
+                "NOPERM this user has no permissions to access one of the keys used as arguments",
+                ErrorKind::Auth,
+                Denied::Key,
+                "`~shop:#tag:*`",
+            ),
+            (
+                "ERR unknown command `EVALSHA`, with args beginning with: `ab`, ",
+                ErrorKind::Protocol,
+                Denied::Command(Some(Features::EVALSHA)),
+                "`+evalsha`",
+            ),
+            (
+                "ERR unknown command 'SET', with args beginning with: 'ab' ",
+                ErrorKind::Protocol,
+                Denied::Command(Some(Features::SET)),
+                "`+set`",
+            ),
+            (
+                "ERR The user executing the script can't run this command or subcommand script: 65, on @user_script:1.",
+                ErrorKind::Auth,
+                Denied::Command(None),
+                "can't run",
+            ),
+            (
+                "ERR ACL failure in script: User u has no permissions to run the 'set' command script: on @user_script:1.",
+                ErrorKind::Auth,
+                Denied::Command(Some(Features::SET)),
+                "`+set`",
+            ),
+            (
+                "ERR ACL failure in script: No permissions to access a key script: db, on @user_script:1.",
+                ErrorKind::Auth,
+                Denied::Key,
+                "`~shop:#tag:*`",
+            ),
+            (
+                "ERR Error running script (call to f_1): @user_script:1: @user_script: 1: The user executing the script can't access at least one of the keys mentioned in the command arguments",
+                ErrorKind::Auth,
+                Denied::Key,
+                "`~shop:#tag:*`",
+            ),
+            (
+                "ERR Error running script (call to f_1): @user_script:1: @user_script: 1: Unknown Redis command called from Lua script",
+                ErrorKind::Protocol,
+                Denied::Command(None),
+                "nknown",
+            ),
+            (
+                "ERR Unknown command called from script script: on @user_script:1.",
+                ErrorKind::Protocol,
+                Denied::Command(None),
+                "nknown",
+            ),
+        ] {
+            let value = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).expect("an error line");
+            let fault = Fault::from(value.extract_error().expect_err("an error")).about("shop:#tag:org:7");
+            assert_eq!((fault.error.kind(), fault.blame), (kind, Blame::Denied(denied)), "{line}");
+            assert!(fault.error.to_string().contains(says), "{line}: {}", fault.error);
+        }
+        assert_eq!(key_pattern("shop:users.user:42"), "shop:users.user:*");
+        assert_eq!(key_pattern("shop:class:7 seat:1"), "shop:class:*");
     }
 
     #[test]

@@ -67,13 +67,18 @@ local function keep(millis, is_new)
   if is_new or (left >= 0 and left < millis) then redis.call('PEXPIRE', hash, millis) end
 end
 
--- 0 is for ever.
+-- 0 is for ever. What a script wrote stays where a later command of it is refused: the right to remove comes first,
+-- and without the others the field goes.
 local function put(bytes, millis)
+  redis.call('HDEL', hash, companion)
   local is_new = redis.call('EXISTS', hash) == 0
   redis.call('HSET', hash, field, bytes)
-  redis.call('HDEL', hash, companion)
   if millis > 0 then expire(field, millis) end
-  keep(millis, is_new)
+  local is_kept, reason = pcall(keep, millis, is_new)
+  if not is_kept then
+    redis.call('HDEL', hash, field)
+    error(reason)
+  end
 end
 
 local function lease(bytes, millis)
@@ -162,8 +167,9 @@ if verb == 'mark' then
   local taken = number(string.sub(marked, 17, 32))
   if ARGV[7] == '0' and taken > now and string.sub(marked, 1, 16) ~= ARGV[4] then return taken end
   local millis = tonumber(ARGV[5])
-  set_mark(ARGV[4], millis)
+  -- In this order: where it is refused, no mark stays.
   outlive(bytes, millis)
+  set_mark(ARGV[4], millis)
   return 0
 end
 

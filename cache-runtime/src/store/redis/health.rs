@@ -94,11 +94,11 @@ impl Health {
     pub(crate) fn failed(&self, epoch: Epoch, fault: &Fault) -> bool {
         match fault.blame {
             Blame::Dropped | Blame::Wait | Blame::Caller => return false,
-            Blame::Command | Blame::Script | Blame::Writes => {
+            Blame::Command | Blame::Denied(_) | Blame::Script | Blame::Writes => {
                 self.succeeded(epoch);
                 return false;
             }
-            Blame::Server | Blame::Closed | Blame::Connection | Blame::Role => {}
+            Blame::Server | Blame::Closed | Blame::Connection | Blame::Full | Blame::Role => {}
         }
         if !self.breaker.failed(epoch, fault.blame == Blame::Role) {
             return false;
@@ -161,6 +161,7 @@ impl Health {
         let bit = match error.kind() {
             ErrorKind::Protocol => 1,
             ErrorKind::Auth => 2,
+            ErrorKind::Cluster => 4,
             // A key of another type is its function's to tell.
             _ => return,
         };

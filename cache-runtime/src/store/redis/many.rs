@@ -2,19 +2,20 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::mem::{Discriminant, discriminant};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::Instant;
 
 use ::redis::{Cmd, Pipeline, Value};
 use bytes::Bytes;
 
-use super::RedisStore;
+use super::breaker::Epoch;
 use super::commands::{self, Way};
 use super::fault::{Blame, Fault};
 use super::scripts::Form;
 use super::sizes::Sizes;
 use super::slots::is_refused;
 use super::transport::{self, Features, Load, Reply, Request, Transport, checked};
+use super::{RedisStore, delivery};
 use crate::envelope::{self, Lease, Seal};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Address, Key};
@@ -46,9 +47,7 @@ fn sound(replies: Vec<Value>) -> Result<Vec<Value>, Fault> {
         _ => None,
     };
     let is_of_all = |fault: &Fault| match fault.blame {
-        Blame::Role | Blame::Connection | Blame::Closed => true,
-        // A command may be forbidden that another one does without.
-        Blame::Server => fault.error.kind() != ErrorKind::Auth,
+        Blame::Role | Blame::Connection | Blame::Closed | Blame::Server => true,
         _ => false,
     };
     match replies.iter().filter_map(fault_of).find(is_of_all) {
@@ -71,8 +70,8 @@ impl<T: Transport> RedisStore<T> {
         let mut reads = Vec::new();
         for part in keys.chunks(MOST) {
             match self.read_part(part).await {
-                Ok(part) if reads.is_empty() => reads = part.into_iter().map(Ok).collect(),
-                Ok(part) => reads.extend(part.into_iter().map(Ok)),
+                Ok(part) if reads.is_empty() => reads = part,
+                Ok(part) => reads.extend(part),
                 Err(error) => {
                     fill_up(&mut reads, keys.len(), &error);
                     break;
@@ -82,21 +81,49 @@ impl<T: Transport> RedisStore<T> {
         reads
     }
 
-    async fn read_part(&self, keys: &[&Key]) -> Result<Vec<Read>, Error> {
+    /// What concerns a key may have to be invalidated first; where that is refused, the key alone is not read.
+    async fn read_part(&self, keys: &[&Key]) -> Result<Vec<Result<Read, Error>>, Error> {
         let epoch = self.admit()?;
+        let pending = &self.shared().pending;
+        if !pending.any() {
+            return Ok(self.read_settled(epoch, keys).await?.into_iter().map(Ok).collect());
+        }
+        let settled = self.settle(epoch, keys.iter().flat_map(|key| key.concerned_by()), self.part_deadline()).await;
+        let refused = match settled {
+            Ok(()) => None,
+            Err(fault) if delivery::is_of_some(&fault) => Some(self.told(fault)),
+            Err(fault) => return Err(self.told(fault)),
+        };
+        let (voided, read): (Vec<&Key>, Vec<&Key>) =
+            keys.iter().partition(|key| refused.is_some() && self.is_voided(key));
+        let mut reads = match read.is_empty() {
+            true => Vec::new(),
+            false => self.read_settled(epoch, &read).await?,
+        }
+        .into_iter();
+        if pending.any() {
+            self.answered_with_pending();
+        }
+        let error = refused.unwrap_or_else(|| Error::new(ErrorKind::Protocol, ""));
+        let mut voided = voided.into_iter().peekable();
+        let results = keys.iter().map(|key| match voided.next_if(|voided| std::ptr::eq(*voided, *key)) {
+            Some(_) => Err(error.clone()),
+            None => reads.next().ok_or_else(|| error.clone()),
+        });
+        Ok(results.collect())
+    }
+
+    async fn read_settled(&self, epoch: Epoch, keys: &[&Key]) -> Result<Vec<Read>, Error> {
         let by = self.part_deadline();
         let shared = self.shared();
-        let has_pending = shared.pending.any();
-        let checks_role = !has_pending && shared.claims_role_check(by);
-        let batch = match has_pending {
-            true => shared.pending.find_all(keys.iter().flat_map(|key| key.concerned_by())),
-            false => Vec::new(),
-        };
-        let (removals, counts) = commands::removals(commands::names(&batch));
+        let checks_role = shared.claims_role_check(by);
         let plan = ReadPlan::of(keys);
-        let build = |_| {
-            let mut pipeline = removals.clone();
-            plan.add_to(&mut pipeline);
+        // How many commands that is goes by what the server takes.
+        let sent_with = AtomicU32::new(0);
+        let build = |features: Features| {
+            sent_with.store(features.bits(), Relaxed);
+            let mut pipeline = Pipeline::new();
+            plan.add_to(features, &mut pipeline);
             if checks_role {
                 pipeline.cmd("ROLE").cmd("TIME");
             }
@@ -104,15 +131,15 @@ impl<T: Transport> RedisStore<T> {
         };
         let read = |reply: Reply| {
             let sent = reply.sent();
-            let mut replies = reply.all().into_iter();
-            // What follows counts only if these do: a replica refuses them alone.
-            commands::removed(replies.by_ref().take(counts.len()).collect(), &counts)?;
-            let reads = plan.reads(&mut replies, shared.health.clock.now())?;
+            let mut replies = reply.all();
+            let last = replies.split_off(replies.len().saturating_sub(if checks_role { 2 } else { 0 }));
+            let reads = plan.reads(Features::from_bits(sent_with.load(Relaxed)), replies, shared.health.clock.now())?;
             if checks_role {
-                if transport::name_of_role(&replies.next().unwrap_or_default()) == Some("slave") {
+                let mut last = last.into_iter();
+                if transport::name_of_role(&last.next().unwrap_or_default()) == Some("slave") {
                     return Err(Fault::replica());
                 }
-                if let (Some(time), Some(sent)) = (replies.next(), sent) {
+                if let (Some(time), Some(sent)) = (last.next(), sent) {
                     shared.note_time(&time, sent);
                 }
             }
@@ -120,16 +147,15 @@ impl<T: Transport> RedisStore<T> {
         };
         // Mostly all of them are of one function, which the first tells.
         let load = keys.first().map_or(Load::default(), |key| shared.sizes.reading(key));
-        let mut reads = self.exchange_of(epoch, load, build, read, by).await.map_err(|fault| self.told(fault))?;
+        let outcome = self.exchange_of(epoch, load, build, read, by).await;
+        let outcome = match outcome {
+            // What is known to be refused by now is asked for otherwise.
+            Err(fault) if fault.is_denied() => self.exchange_of(epoch, load, build, read, by).await,
+            outcome => outcome,
+        };
+        let mut reads = outcome.map_err(|fault| self.told(fault))?;
         let size = |read: &Read| read.bytes.as_ref().map_or(0, Bytes::len);
         shared.sizes.found_all(keys.iter().copied().zip(reads.iter().map(size)));
-        if has_pending {
-            shared.pending.delivered(&batch);
-            shared.pending.settle_losses(shared.health.clock.now());
-            if shared.pending.any() && shared.claims_delivery() {
-                self.deliver_aside();
-            }
-        }
         let is_untagged = |read: &Read| read.bytes.as_deref().is_none_or(|bytes| envelope::own_tags(bytes).is_empty());
         if reads.iter().all(is_untagged) {
             return Ok(reads);
@@ -144,12 +170,13 @@ impl<T: Transport> RedisStore<T> {
         let tags: Vec<&String> = tags.into_keys().collect();
         let mut stamps: HashMap<&String, Value> = HashMap::new();
         for part in tags.chunks(MOST) {
-            let read = |reply| match reply {
-                Value::Array(stamps) => Ok(stamps),
-                _ => Err(Fault::unexpected("MGET")),
+            let build = |features| {
+                let mut pipeline = Pipeline::new();
+                commands::add_stamps(features, part.iter().copied(), &mut pipeline);
+                commands::request(pipeline)
             };
-            let build = || commands::stamps(part.iter().copied());
-            let found = self.command(epoch, build, read, self.part_deadline()).await;
+            let read = |reply: Reply| commands::stamps(part.iter().copied(), reply.all());
+            let found = self.exchange(epoch, build, read, self.part_deadline()).await;
             stamps.extend(part.iter().copied().zip(found.map_err(|fault| self.told(fault))?));
         }
         // One whose invalidation is still to be delivered counts for nothing.
@@ -178,9 +205,14 @@ impl<T: Transport> RedisStore<T> {
 
     async fn take_part(&self, slots: &[Asked<'_>]) -> Result<Vec<Result<Acquired, Error>>, Error> {
         let epoch = self.admit_write()?;
+        if let Some(first) = slots.first() {
+            // They are of one function.
+            self.may_end(first.key, first.lease.place())?;
+        }
         let anything = slots.iter().filter(|slot| matches!(slot.over, Over::Anything));
         self.settle(epoch, anything.clone().flat_map(|slot| slot.key.concerned_by().skip(1)), self.part_deadline())
-            .await?;
+            .await
+            .map_err(|fault| self.told(fault))?;
         let settled = self.shared().pending.find_all(anything.map(|slot| slot.key.as_str()));
         let build = |features| {
             let (mut forms, mut pipeline) = (Forms::default(), Pipeline::with_capacity(slots.len() + 1));
@@ -207,13 +239,13 @@ impl<T: Transport> RedisStore<T> {
         let now = self.shared().health.clock.now();
         let mut refused = false;
         let taken = slots.iter().zip(replies).map(|(slot, reply)| {
-            let taken = checked(reply).and_then(|reply| commands::taken(reply, || now));
+            let taken = checked(reply).and_then(|reply| commands::taken(&slot.over, reply, || now));
             taken.map_err(|fault| {
                 // Not what the version promised: another server that speaks the protocol.
                 if is_refused(&fault) && matches!(slot.over, Over::Nothing) {
                     self.deny(Features::SET_NX_GET);
                 }
-                self.refused_write(fault, &mut refused)
+                self.refused_write(fault.about(slot.key.as_str()), &mut refused)
             })
         });
         let taken: Vec<_> = taken.collect();
@@ -229,6 +261,9 @@ impl<T: Transport> RedisStore<T> {
 
     /// As `written`, of one command among others: the server's health hears of the first alone.
     fn refused_write(&self, fault: Fault, refused: &mut bool) -> Error {
+        if let Blame::Denied(denied) = fault.blame {
+            self.note_denied(denied);
+        }
         if fault.blame == Blame::Writes && !std::mem::replace(refused, true) {
             self.shared().health.write_failed(&fault);
         }
@@ -284,7 +319,7 @@ impl<T: Transport> RedisStore<T> {
             End::Release(how) => vec![release(features, slot, *how, &mut forms[2])],
         };
         // How many commands each slot takes goes by what the server can do.
-        let sent_with = AtomicU8::new(0);
+        let sent_with = AtomicU32::new(0);
         let build = |features: Features| {
             sent_with.store(features.bits(), Relaxed);
             let mut forms = [Forms::default(), Forms::default(), Forms::default()];
@@ -326,9 +361,7 @@ impl<T: Transport> RedisStore<T> {
     /// What can still be done where a part of a pipeline was refused.
     async fn end_otherwise(&self, slot: &Ended<'_>, fault: Fault, refused: &mut bool) -> Result<bool, Error> {
         let End::Fill(value, ttl) = &slot.end else { return Err(self.told(fault)) };
-        let is_otherwise_possible =
-            is_refused(&fault) || (fault.blame, fault.error.kind()) == (Blame::Server, ErrorKind::Auth);
-        if is_otherwise_possible {
+        if is_refused(&fault) || fault.is_denied() {
             // Which knows what to do about it.
             return self.fill(slot.key, &slot.lease, value.clone(), *ttl, self.part_deadline()).await;
         }
@@ -474,8 +507,12 @@ impl<'a> ReadPlan<'a> {
         plan
     }
 
-    fn add_to(&self, pipeline: &mut Pipeline) {
-        if !self.alone.is_empty() {
+    fn add_to(&self, features: Features, pipeline: &mut Pipeline) {
+        if !features.reads_together() {
+            for at in &self.alone {
+                pipeline.add_command(commands::read(features, self.keys[*at]));
+            }
+        } else if !self.alone.is_empty() {
             let size: usize = self.alone.iter().map(|at| self.keys[*at].as_str().len()).sum();
             let mut command = Cmd::with_capacity(self.alone.len() + 1, size + 4);
             command.arg("MGET");
@@ -495,14 +532,19 @@ impl<'a> ReadPlan<'a> {
             pipeline.add_command(command);
         }
         for tags in self.tags.chunks(MOST) {
-            pipeline.add_command(commands::stamps(tags.iter().copied()));
+            commands::add_stamps(features, tags.iter().copied(), pipeline);
         }
     }
 
-    fn reads(&self, replies: &mut impl Iterator<Item = Value>, now: u64) -> Result<Vec<Read>, Fault> {
+    fn reads(&self, features: Features, replies: Vec<Value>, now: u64) -> Result<Vec<Read>, Fault> {
         let mut found: Vec<Option<Bytes>> = vec![None; self.keys.len()];
+        let mut replies = replies.into_iter();
         let mut next = || checked(replies.next().unwrap_or_default());
-        if !self.alone.is_empty() {
+        if !features.reads_together() {
+            for at in &self.alone {
+                found[*at] = commands::slot(next()?, || now)?;
+            }
+        } else if !self.alone.is_empty() {
             for (at, value) in self.alone.iter().zip(array(next()?)?) {
                 found[*at] = commands::slot(value, || now)?;
             }
@@ -522,7 +564,9 @@ impl<'a> ReadPlan<'a> {
         }
         let mut stamps = HashMap::new();
         for tags in self.tags.chunks(MOST) {
-            stamps.extend(tags.iter().copied().zip(array(next()?)?));
+            let count = if features.reads_together() { 1 } else { tags.len() };
+            let replies = replies.by_ref().take(count);
+            stamps.extend(tags.iter().copied().zip(commands::stamps(tags.iter().copied(), replies)?));
         }
         let reads = self.keys.iter().zip(found);
         Ok(reads.map(|(key, bytes)| Read { seal: seal(key.tags(), &stamps), ..Read::untagged(bytes) }).collect())

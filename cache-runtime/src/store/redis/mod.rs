@@ -8,10 +8,13 @@
 mod breaker;
 mod clock;
 mod commands;
+mod delivery;
 mod fault;
+mod features;
 mod health;
 mod many;
 mod pending;
+mod sanitize;
 mod scripts;
 mod sizes;
 mod slots;
@@ -23,18 +26,17 @@ mod blocking;
 mod tls;
 #[cfg(feature = "tokio")]
 mod tokio;
-#[cfg(feature = "blocking")]
 mod wire;
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use ::redis::{Cmd, ConnectionInfo, Pipeline, Value};
 
 use self::breaker::Epoch;
-use self::fault::{Blame, Fault};
+use self::fault::{Blame, Denied, Fault};
 use self::health::{Health, Prober};
 use self::pending::Pending;
 use self::scripts::Form;
@@ -58,8 +60,8 @@ const ROLE_CHECKED: Duration = Duration::from_secs(5);
 /// it, and one that was set anew is noticed.
 const TIME_KNOWN: Duration = Duration::from_secs(1);
 
-/// Undelivered invalidations that are sent together.
-const CHUNK: usize = 1024;
+/// How often a server is asked again which commands it refuses, while calls need one of them.
+const RIGHTS_ASKED: Duration = Duration::from_secs(2);
 
 /// How often a healthy server is asked again to take an invalidation that it refused.
 const DELIVERY_PAUSE: Duration = Duration::from_millis(500);
@@ -84,7 +86,10 @@ impl Redis {
             timeout,
             pending: Pending::default(),
             sizes: Sizes::default(),
-            denied: AtomicU8::new(0),
+            denied: AtomicU32::new(0),
+            features: AtomicU32::new(Features::default().bits()),
+            rights_asked: AtomicU64::new(0),
+            rights_due: AtomicU64::new(0),
             role_due: AtomicU64::new(0),
             time_due: AtomicU64::new(0),
             delivery_due: AtomicU64::new(0),
@@ -128,8 +133,14 @@ pub(crate) struct Shared {
     health: Arc<Health>,
     pending: Pending,
     sizes: Sizes,
-    /// Features that the server seems to have by its version, but refused.
-    denied: AtomicU8,
+    /// Features that the server seems to have by its version, but refused, and commands that it refuses.
+    denied: AtomicU32,
+    /// Of the last server that was connected to.
+    features: AtomicU32,
+    /// The epoch, from 1, in which the server was asked which commands it refuses.
+    rights_asked: AtomicU64,
+    /// When to ask again, in the clock's ticks.
+    rights_due: AtomicU64,
     /// When to ask for the role again, in the clock's ticks.
     role_due: AtomicU64,
     /// When to ask for the time again, in the clock's ticks.
@@ -141,6 +152,44 @@ pub(crate) struct Shared {
 impl Shared {
     fn allowed(&self, features: Features) -> Features {
         features.without(self.denied.load(Relaxed))
+    }
+
+    /// What the last server that was connected to can do.
+    fn known_features(&self) -> Features {
+        Features::from_bits(self.features.load(Relaxed))
+    }
+
+    /// Whether the server refuses a command.
+    fn lacks_some(&self) -> bool {
+        Features::ALL_COMMANDS.has(Features::from_bits(self.denied.load(Relaxed)))
+    }
+
+    /// Whether a connection that is made in `epoch` is to ask which commands are refused.
+    fn is_to_ask_rights(&self, epoch: Epoch) -> bool {
+        self.rights_asked.load(Relaxed) != epoch.number() + 1
+    }
+
+    fn note_features(&self, features: Features) {
+        self.features.store(features.bits(), Relaxed);
+    }
+
+    /// The replies to the questions which commands are refused.
+    fn note_rights(&self, epoch: Epoch, replies: &[Value]) {
+        let refused = features::refused(replies);
+        // One that was not asked about is found out by its use.
+        let _ = self
+            .denied
+            .fetch_update(Relaxed, Relaxed, |denied| Some(denied & !Features::ALL_COMMANDS.bits() | refused));
+        self.rights_asked.store(epoch.number() + 1, Relaxed);
+        self.rights_due.store(self.health.clock.ticks() + RIGHTS_ASKED.as_millis() as u64, Relaxed);
+    }
+
+    /// Whether to ask again which commands are refused.
+    fn claims_rights(&self) -> bool {
+        let now = self.health.clock.ticks();
+        let due = self.rights_due.load(Relaxed);
+        let next = now + RIGHTS_ASKED.as_millis() as u64;
+        now >= due && self.rights_due.compare_exchange(due, next, Relaxed, Relaxed).is_ok()
     }
 
     /// The reply to a `TIME` that was sent then. A missing permission leaves the clock as it is.
@@ -190,6 +239,16 @@ impl Shared {
         due != 0
             && now >= due
             && self.role_due.compare_exchange(due, now + ROLE_CHECKED.as_millis() as u64, Relaxed, Relaxed).is_ok()
+    }
+
+    /// Keeps keys to be invalidated.
+    fn keep<'a>(&self, keys: impl IntoIterator<Item = &'a str>) {
+        self.pending.add(keys);
+    }
+
+    /// The same, of one of which nothing is wrong if it is never delivered.
+    fn keep_if_room(&self, key: &str) {
+        self.pending.add_if_room(key);
     }
 
     fn claims_delivery(&self) -> bool {
@@ -291,17 +350,55 @@ impl<T: Transport> RedisStore<T> {
     }
 
     fn failed(&self, epoch: Epoch, fault: &Fault) {
+        if let Blame::Denied(denied) = fault.blame {
+            self.note_denied(denied);
+        }
         if self.shared().health.failed(epoch, fault) {
             self.probe(false);
         }
     }
 
-    /// What the caller of a verb hears; the log hears of misuse, too.
+    /// What the caller of a verb hears; the log hears of misuse, too. What is refused for good, functions tell.
     fn told(&self, fault: Fault) -> Error {
         if matches!(fault.blame, Blame::Command | Blame::Server) {
             self.shared().health.tell_once(&fault.error);
         }
         fault.error
+    }
+
+    /// A command was refused that was not known to be.
+    fn note_denied(&self, denied: Denied) {
+        let shared = self.shared();
+        match denied {
+            Denied::Key => {}
+            Denied::ManyKeys => self.deny(Features::MANY_KEYS),
+            Denied::Command(command) => {
+                if let Some(command) = command {
+                    self.deny(command);
+                    shared.rights_due.fetch_max(shared.health.clock.ticks() + 1, Relaxed);
+                }
+                self.ask_rights_if_due();
+            }
+        }
+    }
+
+    /// Asks again which commands are refused, in the background.
+    fn ask_rights_if_due(&self) {
+        if !self.shared().claims_rights() {
+            return;
+        }
+        let store = self.clone();
+        self.core.transport.background(async move {
+            let by = Instant::now() + patience(store.shared().timeout);
+            let Some(epoch) = store.shared().health.admit() else { return };
+            let ask = |_| Request::Many(features::questions());
+            // Past the conclusions about the server's health: a refusal is an answer.
+            if let Ok(replies) =
+                store.core.transport.exchange(epoch, Load::default(), ask, |reply| Ok(reply.all()), by).await
+            {
+                store.shared().note_rights(epoch, &replies);
+            }
+        });
     }
 
     /// A single command whose reply `read` understands.
@@ -364,32 +461,6 @@ impl<T: Transport> RedisStore<T> {
         self.written(outcome)
     }
 
-    fn deliver_aside(&self) {
-        let store = self.clone();
-        self.core.transport.aside(async move {
-            // Where it fails, the keys stay.
-            let _ = store.deliver(store.shared().health.epoch()).await;
-        });
-    }
-
-    /// Sends all undelivered invalidations.
-    async fn deliver(&self, epoch: Epoch) -> Result<(), Fault> {
-        let shared = self.shared();
-        loop {
-            let batch = shared.pending.batch(CHUNK);
-            if batch.is_empty() {
-                break;
-            }
-            let by = Instant::now() + patience(shared.timeout);
-            let (removals, counts) = commands::removals(commands::names(&batch));
-            let build = |_| commands::request(removals.clone());
-            self.exchange(epoch, build, |reply| commands::removed(reply.all(), &counts), by).await?;
-            shared.pending.delivered(&batch);
-        }
-        shared.pending.settle_losses(shared.health.clock.now());
-        Ok(())
-    }
-
     /// Starts a prober if one is due.
     fn probe(&self, at_once: bool) {
         if let Some(prober) = self.shared().health.claim_probe(at_once) {
@@ -411,7 +482,8 @@ async fn probe<T: Transport>(core: Weak<Core<T>>, mut prober: Prober) {
         let epoch = store.shared().health.epoch();
         let connected = store.core.transport.reconnect(epoch, Instant::now() + patience).await;
         let recovered = match connected {
-            Ok(()) => store.deliver(epoch).await,
+            // What the server refuses to take stays undelivered, and is all that does.
+            Ok(()) => store.deliver(epoch, Instant::now() + delivery::LONGEST).await,
             Err(fault) => Err(fault),
         };
         match recovered {

@@ -80,9 +80,23 @@ impl Pending {
         keys.into_iter().filter_map(known).collect()
     }
 
-    /// Up to `most` of the kept keys.
-    pub(crate) fn batch(&self, most: usize) -> Batch {
-        self.lock().keys.iter().take(most).map(|(key, addition)| (key.clone(), *addition)).collect()
+    /// Whether one of the keys is kept, or was lost.
+    pub(crate) fn concerns<'a>(&self, keys: impl IntoIterator<Item = &'a str>) -> bool {
+        if !self.any() {
+            return false;
+        }
+        let kept = self.lock();
+        kept.lost || keys.into_iter().any(|key| kept.keys.contains_key(key))
+    }
+
+    /// How many keys are kept.
+    pub(crate) fn len(&self) -> usize {
+        if self.any() { self.lock().keys.len() } else { 0 }
+    }
+
+    /// All of the kept keys.
+    pub(crate) fn all(&self) -> Batch {
+        self.lock().keys.iter().map(|(key, addition)| (key.clone(), *addition)).collect()
     }
 
     /// The server confirmed these.
@@ -139,9 +153,10 @@ mod tests {
         assert!(pending.any());
         let batch = pending.find_all(["a", "c"]);
         assert_eq!(batch.len(), 1);
+        assert!(pending.concerns(["c", "a"]) && !pending.concerns(["c"]) && pending.len() == 2);
         pending.delivered(&batch);
         assert!(pending.find_all(["a"]).is_empty() && pending.any());
-        pending.delivered(&pending.batch(10));
+        pending.delivered(&pending.all());
         assert!(!pending.any());
     }
 
@@ -149,7 +164,7 @@ mod tests {
     fn a_key_added_again_meanwhile_stays() {
         let pending = Pending::default();
         pending.add(["a"]);
-        let batch = pending.batch(10);
+        let batch = pending.all();
         pending.add(["a"]);
         pending.delivered(&batch);
         assert!(!pending.find_all(["a"]).is_empty() && pending.any());
@@ -162,7 +177,7 @@ mod tests {
         pending.settle_losses(1_000);
         assert_eq!(pending.not_before(), 0, "none lost");
         pending.add(["a", "c"]);
-        pending.delivered(&pending.batch(10));
+        pending.delivered(&pending.all());
         assert!(pending.any(), "the loss is still to be settled");
         pending.settle_losses(1_000);
         assert_eq!(pending.not_before(), 1_000 + MARGIN_MILLIS);

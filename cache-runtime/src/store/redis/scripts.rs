@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 
 use redis::{Cmd, Script as Source};
 
+use super::features::Features;
 use crate::envelope::{COMPARED, HEAD_LEN};
 
 /// A script, run by its hash.
@@ -24,6 +25,13 @@ pub(crate) enum Form {
     Hash,
     /// By its text, which makes it known.
     Text,
+}
+
+impl Form {
+    /// The other one where this one is refused.
+    pub(crate) fn of(self, features: Features) -> Form {
+        if features.has(Features::EVALSHA) { self } else { Form::Text }
+    }
 }
 
 impl Script {
@@ -57,32 +65,63 @@ macro_rules! script {
 script! {
     /// `SET k lease NX GET PX ms`, for servers that refuse `NX` beside `GET`.
     ACQUIRE = "
-local held = redis.call('GET', KEYS[1])
-if held then return held end
+local held = redis.pcall('GET', KEYS[1])
+if type(held) == 'table' then held = redis.call('GETRANGE', KEYS[1], '0', '-1') end
+if held and held ~= '' then return held end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return false"
 }
 
+/// The first bytes of a slot. A user without the right to read a part reads all.
+macro_rules! front {
+    () => {
+        "
+local head = redis.pcall('GETRANGE', KEYS[1], '0', '63')
+if type(head) == 'table' then
+  head = redis.call('GET', KEYS[1])
+  head = head and string.sub(head, 1, 64) or ''
+end"
+    };
+}
+
+/// Empties a slot with what the user has the right to.
+macro_rules! emptied {
+    () => {
+        "
+  local gone = redis.pcall('UNLINK', KEYS[1])
+  if type(gone) == 'table' then gone = redis.pcall('DEL', KEYS[1]) end
+  if type(gone) == 'table' then
+    redis.call('SET', KEYS[1], '', 'PX', '1')
+    gone = 1
+  end"
+    };
+}
+
 script! {
     /// Takes a slot that is empty, or still begins with these bytes and has this length.
-    DISPLACE = "
-local length = redis.call('STRLEN', KEYS[1])
-local head = redis.call('GETRANGE', KEYS[1], '0', '63')
+    DISPLACE = concat!(
+        front!(),
+        "
+local length = redis.pcall('STRLEN', KEYS[1])
+if type(length) == 'table' then length = #(redis.call('GET', KEYS[1]) or '') end
 if head == ARGV[1] then return 1 end
 if length > 0 and (length ~= tonumber(ARGV[4]) or head ~= ARGV[3]) then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1"
+    )
 }
 
 /// Whether the lease whose proof is the first argument stands: alone in the slot, or `marked` in
 /// the header of a value.
 macro_rules! held {
     () => {
-        "
-local head = redis.call('GETRANGE', KEYS[1], '0', '63')
+        concat!(
+            front!(),
+            "
 local alone = head == ARGV[1]
 local marked = not alone and #head >= 50 and string.sub(head, 1, 1) == 'V' and string.sub(head, 19, 34) == ARGV[1]
 local held = alone or marked"
+        )
     };
 }
 
@@ -115,10 +154,11 @@ if #head < 50 or string.sub(head, 1, 18) ~= ARGV[3] then return -1 end",
         clock!(),
         "
 local taken = tonumber(string.match(string.sub(head, 35, 50), '^%d+$') or '0')
-if ARGV[4] == '0' and taken > now and string.sub(head, 19, 34) ~= ARGV[1] then return taken end
-redis.call('SETRANGE', KEYS[1], '18', ARGV[1] .. digits(now + tonumber(ARGV[2])))",
+if ARGV[4] == '0' and taken > now and string.sub(head, 19, 34) ~= ARGV[1] then return taken end",
+        // In this order: where it is refused, no mark stays.
         outlive!(),
         "
+redis.call('SETRANGE', KEYS[1], '18', ARGV[1] .. digits(now + tonumber(ARGV[2])))
 return 0"
     )
 }
@@ -168,7 +208,10 @@ script! {
         held!(),
         "
 if not held then return 0 end
-if not marked then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end",
+if not marked then
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  return 1
+end",
         clock!(),
         "
 redis.call('SETRANGE', KEYS[1], '34', digits(now + tonumber(ARGV[2])))",
@@ -185,7 +228,11 @@ script! {
         held!(),
         "
 if not held then return 0 end
-if not marked or ARGV[2] == 'remove' then return redis.call('UNLINK', KEYS[1]) end",
+if not marked or ARGV[2] == 'remove' then",
+        emptied!(),
+        "
+  return gone
+end",
         clock!(),
         "
 redis.call('SETRANGE', KEYS[1], '18', string.rep('\\0', 16) .. digits(now + tonumber(ARGV[2])))

@@ -9,28 +9,27 @@ use bytes::Bytes;
 
 use super::breaker::Epoch;
 use super::commands::{self, Way, truth};
-use super::fault::{Blame, Fault};
-use super::pending::Pending;
+use super::fault::{Blame, Denied, Fault};
 use super::scripts::Form;
 use super::sizes::Sizes;
 use super::transport::{self, Features, Reply, Request, Transport, checked};
 use super::{RedisStore, Shared};
 use crate::envelope::{Lease, Place, Seal, Token};
 use crate::error::{Error, ErrorKind};
-use crate::key::Key;
+use crate::key::{Address, Key};
 use crate::store::{Acquired, Asked, Ended, Marked, Over, Read, Release, STAMP_MILLIS, Store, own_tags};
 use crate::ttl::Ttl;
 
 /// Keys that are kept for later unless the server confirms their invalidation.
-struct Undelivered<'a> {
-    pending: &'a Pending,
-    keys: &'a [Key],
+struct Undelivered<'a, T: Transport> {
+    store: &'a RedisStore<T>,
+    keys: Vec<&'a str>,
 }
 
-impl Drop for Undelivered<'_> {
+impl<T: Transport> Drop for Undelivered<'_, T> {
     fn drop(&mut self) {
         if !self.keys.is_empty() {
-            self.pending.add(self.keys.iter().map(Key::as_str));
+            self.store.shared().keep(self.keys.iter().copied());
         }
     }
 }
@@ -55,14 +54,14 @@ impl<T: Transport> Store for RedisStore<T> {
         let peeked = self
             .scripted(epoch, |_, command| Request::One(command), build, read, by)
             .await
-            .map_err(|fault| self.told(fault))?;
+            .map_err(|fault| self.told(fault.about(key.as_str())))?;
         // A slot without anything has an empty range.
         Ok(peeked.filter(|bytes| !bytes.is_empty()))
     }
 
     async fn stamp(&self, tags: &[String], by: Instant) -> Result<Vec<Bytes>, Error> {
         let epoch = self.admit_write()?;
-        self.settle(epoch, tags.iter().map(String::as_str), by).await?;
+        self.settle(epoch, tags.iter().map(String::as_str), by).await.map_err(|fault| self.told(fault))?;
         let new: Vec<Token> = tags.iter().map(|_| Token::random()).collect::<Option<_>>().ok_or_else(Token::none)?;
         let mut form = Form::Hash;
         let outcome = loop {
@@ -76,12 +75,13 @@ impl<T: Transport> Store for RedisStore<T> {
                 Request::ManyOnce(pipeline)
             };
             let read = |reply: Reply| {
-                let stamps =
-                    reply.all_timed(self.shared()).into_iter().zip(&new).map(|(held, new)| match checked(held)? {
-                        Value::Nil => Ok(Bytes::copy_from_slice(new.bytes())),
-                        Value::BulkString(held) => Ok(Bytes::from(held)),
-                        _ => Err(Fault::unexpected("SET")),
-                    });
+                let replies = reply.all_timed(self.shared()).into_iter();
+                let stamps = replies.zip(&new).zip(tags).map(|((held, new), tag)| match checked(held) {
+                    Ok(Value::Nil) => Ok(Bytes::copy_from_slice(new.bytes())),
+                    Ok(Value::BulkString(held)) => Ok(Bytes::from(held)),
+                    Ok(_) => Err(Fault::unexpected("SET")),
+                    Err(fault) => Err(fault.about(tag)),
+                });
                 stamps.collect::<Result<Vec<_>, _>>()
             };
             let outcome = self.exchange(epoch, build, read, by).await;
@@ -100,17 +100,19 @@ impl<T: Transport> Store for RedisStore<T> {
 
     async fn take(&self, key: &Key, lease: &Lease, over: &Over, by: Instant) -> Result<Acquired, Error> {
         let epoch = self.admit_write()?;
+        self.may_end(key, lease.place())?;
         let settled = match over {
             Over::Anything => {
                 // Of its group: nobody may read there before. Of its tags' it was stamped after.
-                self.settle(epoch, key.concerned_by().skip(1), by).await?;
+                let settled = self.settle(epoch, key.concerned_by().skip(1), by).await;
+                settled.map_err(|fault| self.told(fault))?;
                 // It does away with what was there, as they would.
                 self.shared().pending.find_all([key.as_str()])
             }
             Over::Nothing | Over::Seen(_) => Vec::new(),
         };
         let build = |features, form| commands::take(features, form, key, lease, over);
-        let read = |reply| commands::taken(reply, || self.shared().health.clock.now());
+        let read = |reply| commands::taken(over, reply, || self.shared().health.clock.now());
         let mut outcome = self.scripted(epoch, Shared::timed_once, build, read, by).await;
         if outcome.as_ref().is_err_and(is_refused) && matches!(over, Over::Nothing) {
             // Not what the version promised: another server that speaks the protocol.
@@ -126,8 +128,11 @@ impl<T: Transport> Store for RedisStore<T> {
     fn may_take_first(&self, key: &Key) -> bool {
         let shared = self.shared();
         // A read brings the stamps along, and undelivered invalidations, and large values have a
-        // connection of their own.
-        key.tags().is_empty() && !shared.pending.any() && !shared.sizes.reading(key).is_large
+        // connection of their own. Without the right to end a lease, none is asked for.
+        key.tags().is_empty()
+            && !shared.pending.concerns(key.concerned_by())
+            && !shared.sizes.reading(key).is_large
+            && !shared.lacks_some()
     }
 
     fn shares_reads(&self, key: &Key) -> bool {
@@ -138,9 +143,10 @@ impl<T: Transport> Store for RedisStore<T> {
     async fn mark(&self, key: &Key, id: Token, lease: &Lease, force: bool, by: Instant) -> Result<Marked, Error> {
         debug_assert_eq!(lease.place(), Place::Value);
         let epoch = self.admit_write()?;
+        self.may_end(key, lease.place())?;
         if force {
             // Nobody may have read it before.
-            self.settle(epoch, key.concerned_by(), by).await?;
+            self.settle(epoch, key.concerned_by(), by).await.map_err(|fault| self.told(fault))?;
         }
         let build = |features, form| commands::mark(features, form, key, id, lease, force);
         let outcome = self.scripted(epoch, Shared::timed_once, build, commands::marked, by).await;
@@ -187,22 +193,19 @@ impl<T: Transport> Store for RedisStore<T> {
         if keys.is_empty() {
             return Ok(0);
         }
-        let earlier = self.shared().pending.find_all(keys.iter().map(Key::as_str));
+        let pending = &self.shared().pending;
+        let earlier = pending.find_all(keys.iter().map(Key::as_str));
         // Also where this future is dropped.
-        let mut undelivered = Undelivered { pending: &self.shared().pending, keys };
+        let mut undelivered = Undelivered { store: self, keys: keys.iter().map(Key::as_str).collect() };
         let epoch = self.shared().health.epoch();
-        let (removals, counts) = commands::removals(keys.iter().map(Key::as_str));
-        let build = |_| commands::request(removals.clone());
-        let read = |reply: Reply| commands::removed(reply.all(), &counts);
-        let outcome = self.exchange(epoch, build, read, by).await;
-        if outcome.is_ok() {
-            undelivered.keys = &[];
-            self.shared().pending.delivered(&earlier);
-            if self.shared().health.is_down() {
-                self.probe(true);
-            }
+        let removed = self.remove(epoch, &undelivered.keys, by).await.map_err(|fault| self.told(fault))?;
+        undelivered.keys.retain(|name| removed.is_refused(name));
+        pending.delivered(&removed.confirmed(earlier));
+        if self.shared().health.is_down() {
+            self.probe(true);
         }
-        outcome.map_err(|fault| self.told(fault))
+        drop(undelivered);
+        removed.outcome().map_err(|fault| self.told(fault))
     }
 
     async fn read_many(&self, keys: &[&Key]) -> Vec<Result<Read, Error>> {
@@ -223,9 +226,7 @@ impl<T: Transport> Store for RedisStore<T> {
 
     async fn count(&self, group: &Key, by: Instant) -> Result<u64, Error> {
         let epoch = self.admit()?;
-        if !self.shared().pending.find_all([group.as_str()]).is_empty() {
-            self.deliver(epoch).await.map_err(|fault| self.told(fault))?;
-        }
+        self.settle(epoch, [group.as_str()].into_iter(), by).await.map_err(|fault| self.told(fault))?;
         let build = |features, form| commands::in_hash(features, form, group, "count", &[]);
         let read = |reply| match reply {
             Value::Int(count) => Ok(u64::try_from(count).unwrap_or(0)),
@@ -265,9 +266,7 @@ impl<T: Transport> Store for RedisStore<T> {
 
     fn queue_invalidation(&self, key: &Key) {
         self.shared().pending.add([key.as_str()]);
-        if !self.shared().health.is_down() {
-            self.deliver_aside();
-        }
+        self.deliver_aside();
     }
 
     fn at(&self, time: Instant) -> u64 {
@@ -289,24 +288,29 @@ impl<T: Transport> RedisStore<T> {
     async fn read_slot(&self, key: &Key, is_strict: bool, by: Instant) -> Result<Read, Error> {
         let epoch = self.admit()?;
         let shared = self.shared();
-        let has_pending = shared.pending.any();
-        let checks_role = !has_pending && shared.claims_role_check(by);
-        let outcome = if has_pending || checks_role || !key.tags().is_empty() {
+        if shared.pending.any() {
+            Box::pin(self.settle(epoch, key.concerned_by(), by)).await.map_err(|fault| self.told(fault))?;
+        }
+        let checks_role = shared.claims_role_check(by);
+        let outcome = if checks_role || !key.tags().is_empty() {
             // Boxed, as all that is rare: each call carries its futures along.
             Box::pin(self.read_and_more(epoch, key, checks_role, by)).await
         } else {
             let read = |reply| commands::slot(reply, || shared.health.clock.now());
             let load = shared.sizes.reading(key);
-            let bytes = match is_strict {
+            let bytes = match is_strict || shared.lacks_some() {
                 false => self.exchange_read(epoch, load, key, read, by).await,
                 true => {
-                    let build = |_| Request::One(commands::get(key));
+                    let build = |features| Request::One(commands::read(features, key));
                     Box::pin(self.exchange_of(epoch, load, build, |reply| read(reply.one()?), by)).await
                 }
             };
             bytes.map(Read::untagged)
         };
-        let read = outcome.map_err(|fault| self.told(fault))?;
+        let read = outcome.map_err(|fault| self.told(fault.about(key.as_str())))?;
+        if shared.pending.any() {
+            self.answered_with_pending();
+        }
         shared.sizes.found(key, read.bytes.as_ref().map_or(0, Bytes::len));
         let own_tags = own_tags(key, read.bytes.as_deref().unwrap_or_default());
         if own_tags.is_empty() {
@@ -326,29 +330,34 @@ impl<T: Transport> RedisStore<T> {
         pending.any() && !pending.find_all(key.concerned_by()).is_empty()
     }
 
-    /// Sends those of the undelivered invalidations first, by their names: what is stored behind them
-    /// would be refused on their account, for as long as nobody reads.
-    pub(super) async fn settle<'a>(
-        &self,
-        epoch: Epoch,
-        names: impl Iterator<Item = &'a str> + Send,
-        by: Instant,
-    ) -> Result<(), Error> {
-        let pending = &self.shared().pending;
-        let batch = pending.find_all(names);
-        if batch.is_empty() {
+    /// Whether the user has the right to end a lease: without it, none is taken.
+    pub(super) fn may_end(&self, key: &Key, place: Place) -> Result<(), Error> {
+        let shared = self.shared();
+        if !shared.lacks_some() {
             return Ok(());
         }
-        // Boxed, as it is rare.
-        Box::pin(async {
-            let (removals, counts) = commands::removals(commands::names(&batch));
-            let build = |_| commands::request(removals.clone());
-            let read = |reply: Reply| commands::removed(reply.all(), &counts);
-            self.exchange(epoch, build, read, by).await.map_err(|fault| self.told(fault))
-        })
-        .await?;
-        pending.delivered(&batch);
-        Ok(())
+        let in_hash = matches!(key.address(), Address::Field { .. });
+        let features = shared.allowed(shared.known_features());
+        let missing = match place {
+            Place::Slot => features.cannot_lease(in_hash),
+            Place::Value => features.cannot_mark(in_hash),
+        };
+        match missing {
+            Some(command) => {
+                self.ask_rights_if_due();
+                Err(Fault::lacking(command).error)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The server answers, and there is something to deliver.
+    pub(super) fn answered_with_pending(&self) {
+        let shared = self.shared();
+        shared.pending.settle_losses(shared.health.clock.now());
+        if shared.pending.any() && shared.claims_delivery() {
+            self.deliver_aside();
+        }
     }
 
     /// A slot that is not given back makes everybody wait for nobody until its lease ends, so it is
@@ -356,25 +365,19 @@ impl<T: Transport> RedisStore<T> {
     /// other mark in a value ends by itself.
     pub(super) fn keep_abandoned(&self, key: &Key, lease: &Lease, release: Release) {
         if lease.place() == Place::Slot || release == Release::Remove {
-            self.shared().pending.add_if_room(key.as_str());
+            self.shared().keep_if_room(key.as_str());
         }
     }
 
-    /// A read, and in the same round trip what goes with it: the stamps of the entry's tags, the
-    /// server's role, and ahead of all the undelivered invalidations that concern the entry. Others
-    /// go in the background.
+    /// A read, and in the same round trip what goes with it: the stamps of the entry's tags, and the server's role.
     async fn read_and_more(&self, epoch: Epoch, key: &Key, checks_role: bool, by: Instant) -> Result<Read, Fault> {
         let shared = self.shared();
-        let batch = shared.pending.find_all(key.concerned_by());
-        let (removals, counts) = commands::removals(commands::names(&batch));
-        let build = |_| {
-            let mut pipeline = removals.clone();
-            pipeline.add_command(commands::get(key));
+        let build = |features| {
+            let mut pipeline = Pipeline::with_capacity(4);
+            pipeline.add_command(commands::read(features, key));
             // Behind it: a lease that was granted in between must not look as if it were older than its
             // stamps, and be displaced.
-            if !key.tags().is_empty() {
-                pipeline.add_command(commands::stamps(key.tags()));
-            }
+            commands::add_stamps(features, key.tags(), &mut pipeline);
             if checks_role {
                 pipeline.cmd("ROLE").cmd("TIME");
             }
@@ -383,14 +386,9 @@ impl<T: Transport> RedisStore<T> {
         let read = |reply: Reply| {
             let sent = reply.sent();
             let mut replies = reply.all().into_iter();
-            // What follows counts only if these do: a replica refuses them alone.
-            commands::removed(replies.by_ref().take(counts.len()).collect(), &counts)?;
-            let mut next = || checked(replies.next().unwrap_or_default());
-            let bytes = commands::slot(next()?, || shared.health.clock.now());
-            let seal = match key.tags() {
-                [] => Some(Seal::default()),
-                tags => commands::seal(tags, next()?)?,
-            };
+            let bytes = commands::slot(checked(replies.next().unwrap_or_default())?, || shared.health.clock.now());
+            let role_at = replies.len().saturating_sub(if checks_role { 2 } else { 0 });
+            let seal = commands::seal(key.tags(), replies.by_ref().take(role_at))?;
             if checks_role {
                 if transport::name_of_role(&replies.next().unwrap_or_default()) == Some("slave") {
                     return Err(Fault::replica());
@@ -401,15 +399,7 @@ impl<T: Transport> RedisStore<T> {
             }
             Ok(Read { seal, ..Read::untagged(bytes?) })
         };
-        let read = self.exchange_of(epoch, shared.sizes.reading(key), build, read, by).await?;
-        if shared.pending.any() {
-            shared.pending.delivered(&batch);
-            shared.pending.settle_losses(shared.health.clock.now());
-            if shared.pending.any() && shared.claims_delivery() {
-                self.deliver_aside();
-            }
-        }
-        Ok(read)
+        self.exchange_of(epoch, shared.sizes.reading(key), build, read, by).await
     }
 
     /// The seal of tags that a value has of its own. One whose invalidation is still to be delivered
@@ -418,7 +408,12 @@ impl<T: Transport> RedisStore<T> {
         if !self.shared().pending.find_all(tags.iter().map(String::as_str)).is_empty() {
             return Ok(None);
         }
-        self.command(epoch, || commands::stamps(tags), |reply| commands::seal(tags, reply), by).await
+        let build = |features| {
+            let mut pipeline = Pipeline::new();
+            commands::add_stamps(features, tags, &mut pipeline);
+            commands::request(pipeline)
+        };
+        self.exchange(epoch, build, |reply: Reply| commands::seal(tags, reply.all().into_iter()), by).await
     }
 
     pub(super) async fn fill_by_size(
@@ -468,10 +463,12 @@ impl<T: Transport> RedisStore<T> {
                     self.deny(Features::SET_IFEQ);
                 }
             }
-            // A user confined to a pattern of keys, where the one sent ahead has no place.
-            (Blame::Server, ErrorKind::Auth) if large => {}
-            _ => return outcome,
+            // A user confined to a pattern of keys, where the one sent ahead has no place, or without the right to
+            // move it.
+            (Blame::Denied(_), _) if large => {}
+            (Blame::Denied(Denied::Command(Some(Features::EVALSHA))), _) => {}
+            _ => return outcome.map_err(|fault| fault.about(key.as_str())),
         }
-        attempt(Some(Way::Inline), Form::Text).await
+        attempt(Some(Way::Inline), Form::Text).await.map_err(|fault| fault.about(key.as_str()))
     }
 }

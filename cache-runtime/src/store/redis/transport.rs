@@ -8,6 +8,8 @@ use redis::{Cmd, Pipeline, Value};
 
 use super::breaker::Epoch;
 use super::fault::{Blame, Fault};
+pub(crate) use super::features::Features;
+use super::features::field;
 use super::{Shared, commands};
 use crate::error::ErrorKind;
 use crate::key::Key;
@@ -155,62 +157,6 @@ pub(crate) trait Transport: Send + Sync + Sized + 'static {
     fn pause(duration: Duration) -> impl Future<Output = ()> + Send;
 }
 
-/// What a server can do beyond Redis 6.0.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Features(u8);
-
-impl Features {
-    /// `SET k v NX GET`
-    pub(crate) const SET_NX_GET: Features = Features(1);
-    /// `SET k v IFEQ w`
-    pub(crate) const SET_IFEQ: Features = Features(2);
-    /// `HPEXPIRE`
-    pub(crate) const FIELD_EXPIRY: Features = Features(4);
-
-    pub(crate) fn has(self, feature: Features) -> bool {
-        self.0 & feature.0 != 0
-    }
-
-    pub(crate) fn without(self, bits: u8) -> Features {
-        Features(self.0 & !bits)
-    }
-
-    pub(crate) fn from_bits(bits: u8) -> Features {
-        Features(bits)
-    }
-
-    pub(crate) fn bits(self) -> u8 {
-        self.0
-    }
-
-    /// From the text of `INFO server`. Valkey reports a `redis_version` of 7.2.4.
-    fn of(info: &str) -> Features {
-        let redis = version(info, "redis_version");
-        let valkey = version(info, "valkey_version");
-        let mut features = Features::default();
-        if redis >= (7, 0) || valkey > (0, 0) {
-            features.0 |= Features::SET_NX_GET.0;
-        }
-        if valkey >= (8, 1) || valkey == (0, 0) && redis >= (8, 4) {
-            features.0 |= Features::SET_IFEQ.0;
-        }
-        if valkey >= (9, 0) || valkey == (0, 0) && redis >= (7, 4) {
-            features.0 |= Features::FIELD_EXPIRY.0;
-        }
-        features
-    }
-}
-
-fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
-    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-}
-
-/// Major and minor number, (0, 0) for none.
-fn version(info: &str, name: &str) -> (u32, u32) {
-    let mut numbers = field(info, name).unwrap_or_default().split('.').map(|part| part.parse().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
-}
-
 /// The questions to a server at connecting. Each may be refused alone, by a user's permissions.
 /// The last one touches the data set, which a server that is loading it refuses.
 pub(crate) fn greeting() -> Pipeline {
@@ -237,7 +183,7 @@ pub(crate) fn greeted(values: Vec<Value>, sent: Instant, shared: &Shared) -> Res
             let fault = Fault::from(error);
             // A permission that is missing here need not be missing elsewhere.
             let tolerable =
-                fault.blame == Blame::Command || error.code() == "NOPERM" || matches!(error.code(), "MOVED" | "ASK");
+                matches!(fault.blame, Blame::Command | Blame::Denied(_)) || matches!(error.code(), "MOVED" | "ASK");
             if !tolerable {
                 return Err(fault);
             }
@@ -310,28 +256,6 @@ pub(crate) fn micros(time: &Value) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions_decide_on_features() {
-        for (info, nx_get, ifeq, fields) in [
-            ("redis_version:6.2.14\r\n", false, false, false),
-            ("# Server\r\nredis_version:7.0.15\r\n", true, false, false),
-            ("redis_version:7.4.1\r\n", true, false, true),
-            ("redis_version:8.0.0\r\n", true, false, true),
-            ("redis_version:8.4.0\r\n", true, true, true),
-            ("redis_version:10.0.0\r\n", true, true, true),
-            ("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\n", true, false, false),
-            ("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.8\r\n", true, true, false),
-            ("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\n", true, true, true),
-            ("redis_version:unstable\r\n", false, false, false),
-            ("", false, false, false),
-        ] {
-            let features = Features::of(info);
-            assert_eq!(features.has(Features::SET_NX_GET), nx_get, "{info}");
-            assert_eq!(features.has(Features::SET_IFEQ), ifeq, "{info}");
-            assert_eq!(features.has(Features::FIELD_EXPIRY), fields, "{info}");
-        }
-    }
 
     #[test]
     fn times_are_microseconds() {

@@ -15,6 +15,8 @@ use redis::{ConnectionAddr, ConnectionLike, Parser, Pipeline};
 
 use super::Shared;
 use super::fault::{Blame, Fault};
+use super::features::questions;
+use super::sanitize::Sanitizer;
 use super::transport::{Features, Reply, Request, alone, checked, cluster_info, greeted, greeting};
 use crate::error::ErrorKind;
 
@@ -81,6 +83,12 @@ impl Wire {
             alone(self.send(&Request::One(cluster_info()), by)?.one().unwrap_or_default())?;
         }
         self.features = greeted.features;
+        shared.note_features(greeted.features);
+        let epoch = shared.health.epoch();
+        if shared.is_to_ask_rights(epoch) {
+            let replies = self.send(&Request::Many(questions()), by)?.all();
+            shared.note_rights(epoch, &replies);
+        }
         Ok(())
     }
 
@@ -126,7 +134,14 @@ impl Wire {
 impl Line {
     fn plain(socket: Socket) -> Line {
         let now = Instant::now();
-        let socket = Timed { socket, timeout: Duration::ZERO, by: now, set_at: now, fresh: true };
+        let socket = Timed {
+            socket,
+            timeout: Duration::ZERO,
+            by: now,
+            set_at: now,
+            fresh: true,
+            sanitizer: Sanitizer::default(),
+        };
         Line::Plain { socket, parser: Parser::new() }
     }
 }
@@ -146,7 +161,7 @@ fn dial(host: &str, port: u16, settings: &TcpSettings, by: Instant) -> Result<Tc
     })
 }
 
-fn configured(stream: TcpStream, settings: &TcpSettings) -> io::Result<TcpStream> {
+pub(super) fn configured(stream: TcpStream, settings: &TcpSettings) -> io::Result<TcpStream> {
     stream.set_nodelay(settings.nodelay())?;
     let socket = socket2::Socket::from(stream);
     if let Some(keepalive) = settings.keepalive() {
@@ -224,6 +239,7 @@ struct Timed {
     set_at: Instant,
     /// Nothing was read or written since the time was looked at.
     fresh: bool,
+    sanitizer: Sanitizer,
 }
 
 impl Timed {
@@ -274,6 +290,9 @@ impl Read for Timed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.within_deadline(|socket| socket.read(buffer));
         self.fresh = false;
+        if let Ok(read) = read {
+            self.sanitizer.pass(buffer.get_mut(..read).unwrap_or_default());
+        }
         read
     }
 }

@@ -15,6 +15,7 @@ use tokio::time::Sleep;
 use super::super::breaker::Epoch;
 use super::super::commands;
 use super::super::transport::{Features, HALF_OPEN, Load, Reply, Request};
+use super::dial::Driver;
 use super::gather::Gather;
 use crate::key::Key;
 
@@ -51,18 +52,19 @@ pub(super) struct Connection {
     /// Not to be used any more.
     spoilt: AtomicBool,
     gather: Arc<Gather>,
+    _driver: Option<Driver>,
 }
 
 impl Connection {
     pub(super) fn new(
         line: Line,
-        multiplexed: MultiplexedConnection,
+        (multiplexed, driver): (MultiplexedConnection, Option<Driver>),
         features: Features,
         epoch: Epoch,
         runtime: Handle,
     ) -> Connection {
         let (timeouts, spoilt, gather) = (AtomicU32::new(0), AtomicBool::new(false), Arc::default());
-        Connection { line, multiplexed, features, epoch, runtime, timeouts, spoilt, gather }
+        Connection { line, multiplexed, features, epoch, runtime, timeouts, spoilt, gather, _driver: driver }
     }
 
     /// Nobody is to use it any more.

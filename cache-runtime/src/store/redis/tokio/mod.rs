@@ -4,6 +4,7 @@
 //! A connection is driven by the runtime that opened it, so each runtime has its own; runtimes
 //! come and go, and may exist at the same time.
 
+mod dial;
 mod gather;
 mod lane;
 
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
-use redis::{AsyncConnectionConfig, Client, Value};
+use redis::Value;
 use tokio::runtime::{Handle, Id};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::AbortHandle;
@@ -22,6 +23,7 @@ use tokio::time::timeout_at;
 use self::lane::{Connection, Lane, Line, Spare, in_runtime};
 use super::breaker::Epoch;
 use super::fault::{Blame, Fault};
+use super::features::questions;
 use super::transport::{
     Features, Load, Reply, Request, Transport, alone, checked, cluster_info, greeted, greeting, patience,
 };
@@ -439,10 +441,7 @@ async fn wait(outcome: &mut Outcome) -> Result<Arc<Connection>, Fault> {
 }
 
 async fn connect(shared: &Shared, line: Line, epoch: Epoch) -> Result<Arc<Connection>, Fault> {
-    let client = Client::open(shared.info.clone())?;
-    // Each exchange has its own deadline; a second timer beside it would only cost.
-    let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-    let mut multiplexed = client.get_multiplexed_async_connection_with_config(&config).await?;
+    let (mut multiplexed, driver) = dial::dial(shared).await?;
     let greeting = greeting();
     let sent = Instant::now();
     let answers = multiplexed.send_packed_commands(&greeting, 0, greeting.len()).await?;
@@ -450,7 +449,13 @@ async fn connect(shared: &Shared, line: Line, epoch: Epoch) -> Result<Arc<Connec
     if greeted.clustered {
         alone(multiplexed.send_packed_command(&cluster_info()).await?)?;
     }
-    Ok(Arc::new(Connection::new(line, multiplexed, greeted.features, epoch, current()?)))
+    shared.note_features(greeted.features);
+    if shared.is_to_ask_rights(epoch) {
+        let questions = questions();
+        let replies = multiplexed.send_packed_commands(&questions, 0, questions.len()).await?;
+        shared.note_rights(epoch, &replies);
+    }
+    Ok(Arc::new(Connection::new(line, (multiplexed, driver), greeted.features, epoch, current()?)))
 }
 
 fn no_room() -> Fault {

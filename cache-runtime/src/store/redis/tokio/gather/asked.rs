@@ -124,7 +124,8 @@ impl Asked {
             Some(Value::Array(values)) => Some(values),
             Some(Value::ServerError(error)) => {
                 let fault = Fault::from(&error);
-                if fault.blame == Blame::Command || matches!(fault.error.kind(), ErrorKind::Auth | ErrorKind::Cluster) {
+                if matches!(fault.blame, Blame::Command | Blame::Denied(_)) || fault.error.kind() == ErrorKind::Cluster
+                {
                     is_refused.store(true, Relaxed);
                 }
                 None

@@ -1,0 +1,171 @@
+//! Invalidations on their way: at once, and later where that failed.
+//!
+//! The server may refuse one for good, because the user has no right to its key, or to the command. That is a matter of
+//! this key: it stays undelivered, and what it concerns is not read; all others are delivered.
+
+use std::time::{Duration, Instant};
+
+use ::redis::Pipeline;
+#[cfg(test)]
+use ::redis::Value;
+
+use super::RedisStore;
+use super::breaker::Epoch;
+use super::commands;
+use super::fault::{Blame, Fault};
+use super::pending::Batch;
+use super::transport::{Reply, Request, Transport, patience};
+
+/// Undelivered invalidations that are sent together.
+const CHUNK: usize = 1024;
+
+/// So long all of them may take.
+pub(super) const LONGEST: Duration = Duration::from_secs(60);
+
+/// What came of some invalidations.
+#[derive(Debug, Default)]
+pub(super) struct Removed {
+    /// How many held something.
+    count: u64,
+    refused: Vec<(String, Fault)>,
+}
+
+impl Removed {
+    pub(super) fn is_refused(&self, name: &str) -> bool {
+        self.refused.iter().any(|(refused, _)| refused == name)
+    }
+
+    /// Those that the server confirmed.
+    pub(super) fn confirmed(&self, mut batch: Batch) -> Batch {
+        if !self.refused.is_empty() {
+            batch.retain(|(name, _)| !self.is_refused(name));
+        }
+        batch
+    }
+
+    /// How many held something, unless one was refused.
+    pub(super) fn outcome(self) -> Result<u64, Fault> {
+        match self.refused.into_iter().next() {
+            Some((_, fault)) => Err(fault),
+            None => Ok(self.count),
+        }
+    }
+}
+
+/// Whether the server is well, and refuses this: others may pass.
+pub(super) fn is_of_some(fault: &Fault) -> bool {
+    matches!(fault.blame, Blame::Command | Blame::Denied(_) | Blame::Writes)
+}
+
+impl<T: Transport> RedisStore<T> {
+    /// Empties slots by their names: together, and where the server refuses that, each alone.
+    pub(super) async fn remove(&self, epoch: Epoch, names: &[&str], by: Instant) -> Result<Removed, Fault> {
+        let shared = self.shared();
+        let (removals, counts) = commands::removals(shared.allowed(shared.known_features()), names.iter().copied());
+        let build = |_| commands::request(removals.clone());
+        let outcome = self.exchange(epoch, build, |reply: Reply| commands::removed(reply.all(), &counts), by).await;
+        match outcome {
+            Ok(count) => Ok(Removed { count, refused: Vec::new() }),
+            Err(fault) if is_of_some(&fault) => Box::pin(self.remove_each(epoch, names, by)).await,
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// By what is known to be refused by now.
+    async fn remove_each(&self, epoch: Epoch, names: &[&str], by: Instant) -> Result<Removed, Fault> {
+        let shared = self.shared();
+        let features = shared.allowed(shared.known_features());
+        let (mut pipeline, mut counts) = (Pipeline::with_capacity(names.len()), Vec::with_capacity(names.len()));
+        for name in names {
+            let (removal, count) = commands::removals(features, [*name]);
+            pipeline.add_command(removal.cmd_iter().next().cloned().unwrap_or_default());
+            counts.extend(count);
+        }
+        let read = |reply: Reply| {
+            let mut removed = Removed::default();
+            for ((reply, name), counts) in reply.all().into_iter().zip(names).zip(&counts) {
+                match commands::removed_by(reply, *counts) {
+                    Ok(count) => removed.count += count,
+                    Err(fault) if is_of_some(&fault) => removed.refused.push((String::from(*name), fault.about(name))),
+                    Err(fault) => return Err(fault),
+                }
+            }
+            Ok(removed)
+        };
+        self.exchange(epoch, |_| Request::Many(pipeline.clone()), read, by).await
+    }
+
+    /// Sends those of the undelivered invalidations first, by their names: what is read behind them, or stored, would
+    /// be out of date, or refused on their account.
+    pub(super) async fn settle<'a>(
+        &self,
+        epoch: Epoch,
+        names: impl Iterator<Item = &'a str> + Send,
+        by: Instant,
+    ) -> Result<(), Fault> {
+        let pending = &self.shared().pending;
+        let batch = pending.find_all(names);
+        if batch.is_empty() {
+            return Ok(());
+        }
+        // Boxed, as it is rare.
+        Box::pin(async {
+            let names: Vec<&str> = commands::names(&batch).collect();
+            let removed = self.remove(epoch, &names, by).await?;
+            pending.delivered(&removed.confirmed(batch.clone()));
+            removed.outcome().map(drop)
+        })
+        .await
+    }
+
+    /// Sends all undelivered invalidations. What the server refuses of them stays.
+    pub(super) async fn deliver(&self, epoch: Epoch, by: Instant) -> Result<(), Fault> {
+        let shared = self.shared();
+        for batch in shared.pending.all().chunks(CHUNK) {
+            let names: Vec<&str> = commands::names(batch).collect();
+            let by = by.min(Instant::now() + patience(shared.timeout));
+            let removed = self.remove(epoch, &names, by).await?;
+            if let Some((_, fault)) = removed.refused.first() {
+                shared.health.tell_once(&fault.error);
+            }
+            shared.pending.delivered(&removed.confirmed(batch.to_vec()));
+        }
+        shared.pending.settle_losses(shared.health.clock.now());
+        Ok(())
+    }
+
+    /// The same, in the background.
+    pub(super) fn deliver_aside(&self) {
+        if self.shared().health.is_down() {
+            return;
+        }
+        let store = self.clone();
+        self.core.transport.aside(async move {
+            let by = Instant::now() + LONGEST;
+            // Where it fails, the keys stay.
+            let _ = store.deliver(store.shared().health.epoch(), by).await;
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_refused_stays() {
+        let fault = Fault::from(&refusal());
+        let removed = Removed { count: 1, refused: vec![("a".to_owned(), fault)] };
+        let batch: Batch = vec![("a".into(), 1), ("b".into(), 2)];
+        assert_eq!(removed.confirmed(batch), [("b".into(), 2)]);
+        assert!(removed.is_refused("a") && !removed.is_refused("b"));
+        assert!(removed.outcome().is_err_and(|fault| fault.is_denied()));
+    }
+
+    fn refusal() -> ::redis::ServerError {
+        match ::redis::parse_redis_value(b"-NOPERM No permissions to access a key\r\n") {
+            Ok(Value::ServerError(error)) => error,
+            other => panic!("{other:?}"),
+        }
+    }
+}

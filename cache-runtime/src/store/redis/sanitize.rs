@@ -1,0 +1,96 @@
+//! Replies whose text is not UTF-8.
+//!
+//! A server quotes arguments in some of its errors: a command that it does not know, with the bytes of a token. redis-rs
+//! takes lines for UTF-8, and gives up a connection, with all requests in flight, for one that is not. So bytes beyond
+//! ASCII in a line are replaced before its parser sees them. Bulk strings, which values are, pass as they are.
+
+/// Follows the replies of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Sanitizer {
+    state: State,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+enum State {
+    /// The next byte is a reply's type.
+    #[default]
+    Type,
+    /// In a line of text.
+    Line,
+    /// In the line that tells the length of a bulk string; negative for none.
+    Length { length: usize, is_negative: bool },
+    /// So many bytes of a bulk string are left, its line end included.
+    Bulk(usize),
+}
+
+impl Sanitizer {
+    /// Looks at the next bytes.
+    pub(super) fn pass(&mut self, bytes: &mut [u8]) {
+        let mut rest = bytes;
+        while let Some(first) = rest.first_mut() {
+            let taken = match self.state {
+                State::Bulk(left) => {
+                    let taken = left.min(rest.len());
+                    self.state = if taken == left { State::Type } else { State::Bulk(left - taken) };
+                    taken
+                }
+                State::Type => {
+                    self.state = match *first {
+                        b'$' | b'=' | b'!' => State::Length { length: 0, is_negative: false },
+                        _ => State::Line,
+                    };
+                    1
+                }
+                State::Length { length, is_negative } => {
+                    self.state = match *first {
+                        b'\n' if is_negative => State::Type,
+                        // The payload has a line end of its own.
+                        b'\n' => State::Bulk(length.saturating_add(2)),
+                        b'-' => State::Length { length, is_negative: true },
+                        digit @ b'0'..=b'9' => {
+                            let length = length.saturating_mul(10).saturating_add(usize::from(digit - b'0'));
+                            State::Length { length, is_negative }
+                        }
+                        _ => self.state,
+                    };
+                    1
+                }
+                State::Line => {
+                    if !first.is_ascii() {
+                        *first = b'?';
+                    } else if *first == b'\n' {
+                        self.state = State::Type;
+                    }
+                    1
+                }
+            };
+            rest = rest.get_mut(taken..).unwrap_or_default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sanitized(bytes: &[u8], part: usize) -> Vec<u8> {
+        let (mut bytes, mut sanitizer) = (bytes.to_vec(), Sanitizer::default());
+        bytes.chunks_mut(part).for_each(|part| sanitizer.pass(part));
+        bytes
+    }
+
+    #[test]
+    fn lines_become_ascii_and_values_stay() {
+        let replies =
+            b"-ERR unknown '\xff\x80'\r\n$4\r\n\xff\r\n\x80\r\n*2\r\n$-1\r\n+\xe9\r\n:12\r\n$0\r\n\r\n-\xff\r\n";
+        let expected = b"-ERR unknown '??'\r\n$4\r\n\xff\r\n\x80\r\n*2\r\n$-1\r\n+?\r\n:12\r\n$0\r\n\r\n-?\r\n";
+        for part in 1..=replies.len() {
+            assert_eq!(sanitized(replies, part), expected, "{part} bytes at a time");
+        }
+    }
+
+    #[test]
+    fn a_length_past_all_bounds_does_not_overflow() {
+        sanitized(b"$99999999999999999999999999\r\n\xff", 3);
+    }
+}

@@ -1,0 +1,126 @@
+//! Opens a connection whose replies are fit for redis-rs' parser.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::super::Shared;
+use super::super::fault::{Blame, Fault};
+use super::super::sanitize::Sanitizer;
+use super::super::wire;
+use crate::error::ErrorKind;
+
+/// Ends the task that drives a connection, together with it.
+pub(super) struct Driver(AbortHandle);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A connection in this runtime, and what drives it if redis-rs does not see to that. TLS stays with redis-rs, and
+/// its replies are not looked at.
+pub(super) async fn dial(shared: &Shared) -> Result<(MultiplexedConnection, Option<Driver>), Fault> {
+    // Each exchange has its own deadline; a second timer beside it would only cost.
+    let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+    match shared.info.addr() {
+        ConnectionAddr::Tcp(host, port) => {
+            let stream = connect(host, *port, shared.info.tcp_settings()).await?;
+            driven(shared, Clean::of(stream), config).await
+        }
+        #[cfg(unix)]
+        ConnectionAddr::Unix(path) => {
+            let stream = UnixStream::connect(path).await?;
+            driven(shared, Clean::of(stream), config).await
+        }
+        _ => {
+            let client = Client::open(shared.info.clone())?;
+            Ok((client.get_multiplexed_async_connection_with_config(&config).await?, None))
+        }
+    }
+}
+
+async fn driven<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    shared: &Shared,
+    stream: Clean<S>,
+    config: AsyncConnectionConfig,
+) -> Result<(MultiplexedConnection, Option<Driver>), Fault> {
+    let settings = shared.info.redis_settings();
+    let (connection, driver) = MultiplexedConnection::new_with_config(settings, stream, config).await?;
+    Ok((connection, Some(Driver(tokio::spawn(driver).abort_handle()))))
+}
+
+/// Connects to the first address that accepts: all are tried at once.
+async fn connect(host: &str, port: u16, settings: &TcpSettings) -> Result<TcpStream, Fault> {
+    let addresses: Vec<_> = tokio::net::lookup_host((host, port)).await?.collect();
+    let stream = match *addresses {
+        [address] => TcpStream::connect(address).await?,
+        _ => {
+            let mut attempts = JoinSet::new();
+            for address in addresses {
+                attempts.spawn(TcpStream::connect(address));
+            }
+            let mut outcome = Err(Fault::new(ErrorKind::Unreachable, Blame::Connection, "the host has no address"));
+            while let Some(attempt) = attempts.join_next().await {
+                outcome = attempt.map_err(io::Error::other).flatten().map_err(Fault::from);
+                if outcome.is_ok() {
+                    break;
+                }
+            }
+            outcome?
+        }
+    };
+    Ok(TcpStream::from_std(wire::configured(stream.into_std()?, settings)?)?)
+}
+
+/// A stream whose replies are text where they have to be.
+struct Clean<S> {
+    stream: S,
+    sanitizer: Sanitizer,
+}
+
+impl<S> Clean<S> {
+    fn of(stream: S) -> Clean<S> {
+        Clean { stream, sanitizer: Sanitizer::default() }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Clean<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let Clean { stream, sanitizer } = &mut *self;
+        let polled = Pin::new(stream).poll_read(context, buffer);
+        if let Poll::Ready(Ok(())) = polled {
+            sanitizer.pass(buffer.filled_mut().get_mut(before..).unwrap_or_default());
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Clean<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
