@@ -270,6 +270,9 @@ mod tests;
 ///
 /// Each value says which codec wrote it, and both are hits. `json` is for values that other programs read.
 ///
+/// A value that cannot be encoded, or whose `Serialize` panics, is returned and not stored. One that cannot be decoded, or
+/// whose `Deserialize` panics, is a miss, and overwritten. The log tells either once per function.
+///
 /// # Return types
 ///
 /// Anything that is `Serialize` and `DeserializeOwned`; no `Clone` is needed, nor anything of an

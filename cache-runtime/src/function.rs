@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::caught::caught;
 use crate::codec::{self, Codec as _, CodecError, Codecs, Rank, Root};
 use crate::envelope::Identity;
 use crate::fingerprint;
@@ -399,13 +400,18 @@ impl<V> Plan<V> {
     pub(crate) fn encode(&self, value: &V, buffer: &mut Vec<u8>) -> Result<Rank, CodecError> {
         let start = buffer.len();
         let rank = self.function.rank();
-        let Err(error) = (self.codec.encode)(value, buffer, rank) else { return Ok(rank) };
-        if rank == Rank::Second || !self.function.has_second() {
-            return Err(error);
-        }
-        // A field that is left out, for example.
-        buffer.truncate(start);
-        match (self.codec.encode)(value, buffer, Rank::Second) {
+        let mut encode = |rank| {
+            buffer.truncate(start);
+            caught(|| (self.codec.encode)(value, buffer, rank))
+                .map_err(|panicked| format!("its `Serialize`: {panicked}"))
+        };
+        let error = match encode(rank).map_err(CodecError::new)? {
+            Ok(()) => return Ok(rank),
+            Err(error) if rank == Rank::Second || !self.function.has_second() => return Err(error),
+            // A field is left out, for example.
+            Err(error) => error,
+        };
+        match encode(Rank::Second).map_err(CodecError::new)? {
             Ok(()) => Ok(Rank::Second),
             Err(second) => Err(error.or(second)),
         }
@@ -413,7 +419,8 @@ impl<V> Plan<V> {
 
     /// Reads what [`encode`](Plan::encode) appended.
     pub(crate) fn decode(&self, bytes: &[u8], rank: Rank) -> Result<V, CodecError> {
-        (self.codec.decode)(bytes, rank)
+        caught(|| (self.codec.decode)(bytes, rank))
+            .unwrap_or_else(|panicked| Err(CodecError::new(format_args!("its `Deserialize`: {panicked}"))))
     }
 
     pub(crate) fn terms(&self) -> Terms {

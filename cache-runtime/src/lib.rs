@@ -30,6 +30,7 @@
 
 mod bulk;
 mod cache;
+mod caught;
 mod codec;
 mod engine;
 mod entry;

@@ -4,6 +4,8 @@ use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::caught::caught;
+
 /// Whether and how errors of type `E` are given to followers.
 pub struct Errors<E> {
     share: Option<fn(&E) -> Shared>,
@@ -35,18 +37,18 @@ impl<E> Errors<E> {
         Errors { share: None, accepts: |_| false, take: |_| None }
     }
 
-    /// A copy for the followers.
+    /// A copy for the followers; `None` too if its `clone` panics.
     pub(crate) fn share(&self, error: &E) -> Option<Shared> {
-        self.share.map(|share| share(error))
+        caught(|| self.share.map(|share| share(error))).ok().flatten()
     }
 
     pub(crate) fn accepts(&self) -> Accepts {
         Accepts(self.accepts)
     }
 
-    /// A copy for one follower; `None` if another function made it, whose errors are others.
+    /// A copy for one follower; `None` if another function made it, whose errors are others, or if its `clone` panics.
     pub(crate) fn take(&self, shared: &Mutex<Shared>) -> Option<E> {
-        (self.take)(&lock(shared))
+        caught(|| (self.take)(&lock(shared))).ok().flatten()
     }
 }
 

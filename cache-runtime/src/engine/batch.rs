@@ -566,6 +566,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         match (stamps, told) {
             (Ok(stamps), _) => {
                 let own = names.into_iter().map(|(key, names, keys)| {
+                    let names = names?;
                     let stamped = keys.iter().filter_map(|tag| Some((tag.as_str(), &**stamps.get(tag)?)));
                     let own = OwnTags::new(names, Seal::of(stamped));
                     if let (None, Some(key)) = (&own, key) {
@@ -712,18 +713,18 @@ fn sorted<K: Eq + Hash, V, S: Store>(
     values
 }
 
-/// The tags that a value has of its own: their names, and the keys of their stamps. With the value's
+/// The tags that a value has of its own: their names, if they can be had, and the keys of their stamps. With the value's
 /// key, if it is to be stored.
-type OwnNames<'a> = (Option<&'a Key>, Vec<String>, Vec<String>);
+type OwnNames<'a> = (Option<&'a Key>, Option<Vec<String>>, Vec<String>);
 
 fn own_names<'a, V, S: Store>(plan: &Plan<V>, turns: &[Turn<'a, S>], values: &[Computed<V>]) -> Vec<OwnNames<'a>> {
     let names = turns.iter().zip(values).map(|(turn, (value, _))| match (turn, value) {
         (Turn::Lead(_, leased), Some(value)) => {
-            let names = own_tags(plan, value);
-            let keys = names.iter().map(|name| leased.key().tag_key(name)).collect();
+            let names = own_tags(plan, leased.key(), value);
+            let keys = names.iter().flatten().map(|name| leased.key().tag_key(name)).collect();
             (Some(leased.key()), names, keys)
         }
-        _ => (None, Vec::new(), Vec::new()),
+        _ => (None, Some(Vec::new()), Vec::new()),
     });
     names.collect()
 }

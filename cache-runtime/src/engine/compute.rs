@@ -1,5 +1,6 @@
 //! Running the body for others too, and storing what it returns.
 
+use std::fmt::Display;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use super::timer::Timer;
 use super::work::Work;
 use super::{Engine, sealed, tell};
 use crate::cache::count;
+use crate::caught::caught;
 use crate::codec::{Rank, Root};
 use crate::envelope::{self, Header, Identity, OwnTags, Seal, Token};
 use crate::error::{Error, ErrorKind};
@@ -41,8 +43,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 return Err(error);
             }
         };
-        let names = own_tags(plan, &value);
-        let has_tags = !names.is_empty();
+        let names = own_tags(plan, leased.key(), &value);
+        let has_tags = names.as_ref().is_none_or(|names| !names.is_empty());
         let own = self.stamp_own(&plan.terms(), leased.key(), names).await;
         match own.and_then(|own| self.seal(plan, &leased, &own, &value, started)) {
             Some((bytes, ttl)) => {
@@ -106,7 +108,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// The tags that a value has of its own, with their stamps; `None` if they cannot be had, and
     /// the value not be stored. No value is looked at here: it need not be `Sync`.
-    pub(super) async fn stamp_own(&self, terms: &Terms, key: &Key, names: Vec<String>) -> Option<OwnTags> {
+    pub(super) async fn stamp_own(&self, terms: &Terms, key: &Key, names: Option<Vec<String>>) -> Option<OwnTags> {
+        let names = names?;
         if names.is_empty() {
             return Some(OwnTags::none(terms.has_own_tags));
         }
@@ -132,7 +135,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         value: &V,
         started: Instant,
     ) -> Result<Option<(Bytes, Ttl)>, Error> {
-        let Some(ttl) = policy::lifetime(plan, value, leased.id().as_random()) else { return Ok(None) };
+        let ttl = caught(|| policy::lifetime(plan, value, leased.id().as_random()));
+        let Some(ttl) = ttl.map_err(|panicked| unencodable(&format!("`ttl` or `cache_if`: {panicked}")))? else {
+            return Ok(None);
+        };
         let Some((buffer, kind)) = payload(plan, own, value)? else { return Ok(None) };
         Ok(Some(self.finish(&plan.terms(), leased, ttl, kind, buffer, started)))
     }
@@ -233,22 +239,31 @@ fn payload<V>(plan: &Plan<V>, own: &OwnTags, value: &V) -> Result<Option<(Vec<u8
     if (plan.nones.is_none)(value) {
         return Ok(Some((buffer, Payload::None)));
     }
-    if !matches!((plan.codec.root)(value), Root::Other) {
+    let root = caught(|| (plan.codec.root)(value));
+    if root.map_err(|panicked| unencodable(&format!("its `Serialize`: {panicked}")))? != Root::Other {
         return Ok(None);
     }
     match plan.encode(value, &mut buffer) {
         Ok(rank) => Ok(Some((buffer, Payload::Value(rank)))),
-        Err(error) => Err(Error::new(ErrorKind::Codec, error.to_string())),
+        Err(error) => Err(unencodable(&error)),
     }
 }
 
-/// The names of the tags that a value has of its own.
-pub(super) fn own_tags<V>(plan: &Plan<V>, value: &V) -> Vec<String> {
-    let Some(tags) = plan.tags else { return Vec::new() };
-    let mut names: Vec<String> = tags(value).iter().map(|tag| key::tag_name(tag)).collect();
+#[cold]
+fn unencodable(reason: &dyn Display) -> Error {
+    Error::new(ErrorKind::Codec, reason.to_string())
+}
+
+/// The names of the tags that a value has of its own; `None` if they cannot be had.
+pub(super) fn own_tags<V>(plan: &Plan<V>, key: &Key, value: &V) -> Option<Vec<String>> {
+    let Some(tags) = plan.tags else { return Some(Vec::new()) };
+    let tags = caught(|| tags(value)).map_err(|panicked| {
+        tell_encode(plan.function, key, &unencodable(&format!("`tags`: {panicked}")));
+    });
+    let mut names: Vec<String> = tags.ok()?.iter().map(|tag| key::tag_name(tag)).collect();
     names.sort_unstable();
     names.dedup();
-    names
+    Some(names)
 }
 
 fn failure<E>(is_followed: bool, errors: Errors<E>, error: &E) -> Outcome {

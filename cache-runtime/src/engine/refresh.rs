@@ -8,6 +8,7 @@ use super::timer::Timer;
 use super::work::Work;
 use super::{Engine, Old, tell, usable};
 use crate::cache::count;
+use crate::caught::caught;
 use crate::envelope::{self, Head, Token};
 use crate::error::Error;
 use crate::flight::Ticket;
@@ -67,7 +68,15 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             return;
         }
         if let Some(ticket) = self.cache.refreshing().claim(key, old.refresh.id, old.value.seal) {
-            work.run_behind(self.cache, plan, ticket, old.refresh.id);
+            let started = caught(|| work.run_behind(self.cache, plan, ticket, old.refresh.id));
+            if let Err(panicked) = started
+                && plan.function.first(Once::Refresh)
+            {
+                tracing::warn!(
+                    function = plan.function.head(),
+                    "a refresh in the background needs copies of the arguments: {panicked}; further ones are not told"
+                );
+            }
         }
     }
 

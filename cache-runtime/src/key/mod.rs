@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::caught::caught;
 use crate::error::{Error, ErrorKind};
 use crate::hash::hash;
 
@@ -290,18 +291,20 @@ impl KeyWriter {
             return self;
         }
         let written = match &mut self.tags {
-            Some(tags) => raw::write(value, &mut tags.current),
+            Some(tags) => caught(|| raw::write(value, &mut tags.current)),
             None => {
                 if self.arguments_at.is_none() {
                     self.arguments_at = Some(self.text.len());
                 }
-                encode::encode(value, &mut self.text)
+                caught(|| encode::encode(value, &mut self.text))
             }
         };
-        if let Err(refused) = written {
-            let detail = format!("parameter `{parameter}`: {refused}");
-            self.failure = Some(Error::new(ErrorKind::Key, detail));
-        }
+        let refused = match written {
+            Ok(Ok(())) => return self,
+            Ok(Err(refused)) => refused.to_string(),
+            Err(panicked) => format!("its `Serialize`: {panicked}"),
+        };
+        self.failure = Some(Error::new(ErrorKind::Key, format!("parameter `{parameter}`: {refused}")));
         self
     }
 
