@@ -1230,8 +1230,8 @@ async fn all_leases_of_a_slow_batch_are_renewed() {
 
 #[tokio::test]
 async fn a_batch_that_computes_for_long_still_waits_for_others() {
-    // What it waits is bounded by the lease, however long its own body takes.
-    #[redis_cached(prefix = "patient", key = "{id}", batch(id in ids), lease = "500ms", cache = cache, skip(cache, source))]
+    // What it waits is bounded, however long its own body takes.
+    #[redis_cached(prefix = "patient", key = "{id}", batch(id in ids), wait = "500ms", cache = cache, skip(cache, source))]
     async fn patient(cache: &Cache, source: &Source, ids: &[u64]) -> Rows {
         source.load(ids).await
     }
@@ -1247,7 +1247,7 @@ async fn a_batch_that_computes_for_long_still_waits_for_others() {
         let batch = spawn(&source, &[1, 2]);
         entered(&source, 1).await;
         let begun = Instant::now();
-        in_time("longer than a lease", async || begun.elapsed() > Duration::from_millis(600)).await;
+        in_time("longer than it waits", async || begun.elapsed() > Duration::from_millis(600)).await;
         source.gate.open();
         in_time("its own is stored", async || patient_entry(&cache, 1).get().await.unwrap().is_some()).await;
         slow.gate.open();

@@ -681,7 +681,7 @@ fn one_plain_body_runs_for_the_callers_of_two_processes() {
     }
 }
 
-#[redis_cached(prefix = "grp", name = "short", group = "class:{class}", lease = "300ms", cache = cache, skip(cache, gate))]
+#[redis_cached(prefix = "grp", name = "short", group = "class:{class}", lease = "300ms", wait = "3s", cache = cache, skip(cache, gate))]
 async fn short(cache: &Cache, gate: Arc<Gate>, class: u64, id: u64) -> u64 {
     assert_eq!(class, 7);
     id + gate.pass().await as u64

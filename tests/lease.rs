@@ -91,11 +91,6 @@ async fn short(cache: &Cache, gate: &Gate, id: u64) -> u64 {
     id + gate.pass().await as u64
 }
 
-#[redis_cached(prefix = "lease", name = "short_blocking", lease = "300ms", cache = cache, skip(cache, gate))]
-fn short_blocking(cache: &Cache, gate: &Gate, id: u64) -> u64 {
-    id + gate.pass_blocking() as u64
-}
-
 /// Two views of one server, as two processes have them, and one memory.
 fn pairs(server: &Server) -> [[Cache; 2]; 2] {
     let memory = Cache::builder("memory://").unwrap().build();
@@ -161,45 +156,6 @@ async fn a_lease_is_renewed_under_those_who_wait_for_it() {
         assert_eq!((gate.entered(), plain.entered()), (1, 1));
         assert_eq!(awaited_entry(&other, 10).get().await.unwrap(), Some(11));
         assert_eq!(awaited_blocking_entry(&other, 10).get().unwrap(), Some(11));
-    }
-}
-
-#[tokio::test]
-async fn a_call_that_waited_for_a_lease_long_computes() {
-    let server = Server::start();
-    for [leader, other] in pairs(&server) {
-        let gate = Arc::new(Gate::closed());
-        let first = {
-            let gate = Arc::clone(&gate);
-            tokio::spawn(async move { short(&leader, &gate, 10).await })
-        };
-        gate.wait_for(1).await;
-        let waiting = Instant::now();
-        let second = {
-            let gate = Arc::clone(&gate);
-            tokio::spawn(async move { short(&other, &gate, 10).await })
-        };
-        gate.wait_for(2).await;
-        assert!(waiting.elapsed() >= Duration::from_millis(290), "{:?}", waiting.elapsed());
-        gate.open();
-        assert_eq!((first.await.unwrap(), second.await.unwrap()), (11, 12));
-    }
-}
-
-#[test]
-fn a_plain_call_that_waited_for_a_lease_long_computes() {
-    let server = Server::start();
-    for [leader, other] in pairs(&server) {
-        let gate = Gate::closed();
-        std::thread::scope(|scope| {
-            scope.spawn(|| assert_eq!(short_blocking(&leader, &gate, 10), 11));
-            support::eventually("the body begins", || gate.entered() == 1);
-            let waiting = Instant::now();
-            scope.spawn(|| assert_eq!(short_blocking(&other, &gate, 10), 12));
-            support::eventually("the other body begins", || gate.entered() == 2);
-            assert!(waiting.elapsed() >= Duration::from_millis(290), "{:?}", waiting.elapsed());
-            gate.open();
-        });
     }
 }
 

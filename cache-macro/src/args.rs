@@ -31,6 +31,7 @@ pub(crate) struct Args {
     pub(crate) stale_if_error: Option<(Ident, Lifetime)>,
     pub(crate) single_flight: Option<SingleFlight>,
     pub(crate) lease: Option<Lifetime>,
+    pub(crate) wait: Option<(Ident, Lifetime)>,
     pub(crate) group: Option<LitStr>,
     pub(crate) tags: Tags,
     pub(crate) batch: Option<Batch>,
@@ -112,7 +113,7 @@ pub(crate) enum Returns {
 }
 
 /// How each argument is written, for messages.
-const FORMS: [(&str, &str); 23] = [
+const FORMS: [(&str, &str); 24] = [
     ("ttl", "ttl = 600"),
     ("prefix", "prefix = \"shop\""),
     ("name", "name = \"user\""),
@@ -129,6 +130,7 @@ const FORMS: [(&str, &str); 23] = [
     ("stale_if_error", "stale_if_error = \"1h\""),
     ("single_flight", "single_flight = process"),
     ("lease", "lease = \"10s\""),
+    ("wait", "wait = \"1m\""),
     ("group", "group = \"class:{class_id}\""),
     ("tags", "tags = [\"org:{org_id}\"]"),
     ("batch", "batch(id in ids)"),
@@ -155,6 +157,9 @@ impl Args {
             Ok(())
         };
         errors.keep(parser.parse2(tokens));
+        if let (Some(SingleFlight::Off), Some((keyword, _))) = (args.single_flight, &args.wait) {
+            errors.at(keyword.span(), "with `single_flight = off` no call waits for another; remove `wait`");
+        }
         args
     }
 
@@ -218,6 +223,7 @@ impl Args {
                 self.single_flight = Some(word(input, &words)?);
             }
             "lease" => self.lease = lease(input.parse()?, errors),
+            "wait" => self.wait = wait(keyword, input.parse()?, errors),
             "group" => self.group = errors.keep(string(input.parse()?, form)),
             "tags" => self.tags = tags(input.parse()?, form, errors),
             "share_errors" => {
@@ -304,6 +310,12 @@ const OF_LEASES: Words = Words {
     forms: "write seconds (`10`), a text (`\"10s\"`), or a constant",
 };
 
+const OF_WAITS: Words = Words {
+    zero: "for calls that wait for no other write `single_flight = off`",
+    too_large: "longer than an hour would keep calls waiting for a body that hangs; write `\"1h\"` or less",
+    forms: "write seconds (`60`), a text (`\"1m\"`), or a constant",
+};
+
 fn lifetime(expr: Expr, words: &Words, errors: &Errors) -> Option<Lifetime> {
     let expr = ungrouped(expr);
     match &expr {
@@ -382,6 +394,18 @@ fn lease(expr: Expr, errors: &Errors) -> Option<Lifetime> {
         Lifetime::Forever => "a lease that never ends would outlive a caller that crashed; write `\"10m\"` or less",
         Lifetime::Closure(_) => "there is no value yet to look at; write a span of time, such as `lease = \"10s\"`",
         lifetime => return Some(lifetime),
+    };
+    errors.at(span, message);
+    None
+}
+
+fn wait(keyword: Ident, expr: Expr, errors: &Errors) -> Option<(Ident, Lifetime)> {
+    let span = expr.span();
+    let message = match lifetime(expr, &OF_WAITS, errors)? {
+        Lifetime::Milliseconds(3_600_001..) => OF_WAITS.too_large,
+        Lifetime::Forever => "calls would wait without end for a body that hangs; write `\"1h\"` or less",
+        Lifetime::Closure(_) => "there is no value yet to look at; write a span of time, such as `wait = \"1m\"`",
+        lifetime => return Some((keyword, lifetime)),
     };
     errors.at(span, message);
     None

@@ -274,11 +274,12 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
 }
 
 // Input:
-//     single_flight = process, lease = "5s", refresh_ahead = 0.8
+//     single_flight = process, lease = "5s", wait = "30s", refresh_ahead = 0.8
 //
 // Output:
 //     single_flight: __rc::SingleFlight::Process,
 //     lease: __rc::Ttl::Millis(5_000),
+//     wait: Option::Some(__rc::Ttl::Millis(30_000)),
 //     refresh_ahead: Option::Some(0.8),
 fn protocol(model: &Model) -> Option<TokenStream> {
     let rc = private(Span::mixed_site());
@@ -295,6 +296,10 @@ fn protocol(model: &Model) -> Option<TokenStream> {
         let lifetime = constant_lifetime(lifetime);
         quote!(lease: #lifetime,)
     });
+    let wait = args.wait.as_ref().map(|(_, lifetime)| {
+        let lifetime = constant_lifetime(lifetime);
+        quote!(wait: ::core::option::Option::Some(#lifetime),)
+    });
     let refresh_ahead =
         args.refresh_ahead.as_ref().map(|(_, part)| quote!(refresh_ahead: ::core::option::Option::Some(#part),));
     let stale_while_revalidate = args.stale_while_revalidate.as_ref().map(|(_, lifetime)| {
@@ -305,7 +310,7 @@ fn protocol(model: &Model) -> Option<TokenStream> {
         let lifetime = constant_lifetime(lifetime);
         quote!(stale_if_error: #lifetime,)
     });
-    let fields = quote!(#single_flight #lease #refresh_ahead #stale_while_revalidate #stale_if_error);
+    let fields = quote!(#single_flight #lease #wait #refresh_ahead #stale_while_revalidate #stale_if_error);
     (!fields.is_empty()).then_some(fields)
 }
 

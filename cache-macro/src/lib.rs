@@ -81,11 +81,12 @@ mod tests;
 /// | `stale_while_revalidate = "30s"` | serves an expired value for as long as this, while one refresh runs in the background; like `ttl`, but no closure | off |
 /// | `stale_if_error = "1h"` | serves an expired value for as long as this where the body returns `Err`; like `ttl`, but no closure | off |
 /// | `single_flight = …` | among which callers one runs the body for all: `shared` (of all processes), `process`, or `off` | `shared` |
-/// | `lease = "10s"` | the silence after which another process may take over a computation, and how long a call waits for another's: set it above what the body may take. From `"100ms"` to `"10m"`; like `ttl`, but no closure and not `forever` | 10 s |
+/// | `lease = "10s"` | the silence after which another process may take over a computation; the lease of a body that runs is renewed. From `"100ms"` to `"10m"`; like `ttl`, but no closure and not `forever` | 10 s |
+/// | `wait = "1m"` | how long a call waits for others that compute its value. Then one call of the process runs the body for all that waited, without storing what it returns. At most `"1h"`; like `ttl`, but no closure and not `forever`. It may be shorter than `lease` | six leases |
 /// | `group = "class:{class_id}"` | the entry lives in one Redis hash with others, which is dropped as a whole, see [below](#groups) | a key of its own |
 /// | `tags = ["org:{org_id}"]` | labels, by which entries of any functions are invalidated together, see [below](#tags) | none |
 /// | `batch(id in ids)` | the function takes many ids and returns a map of them; each has an entry of its own, see [below](#batches) | one entry for all arguments |
-/// | `share_errors = off` | those who waited for a body that fails run it themselves, instead of getting [its error](#errors) | on where possible |
+/// | `share_errors = off` | calls that waited for a body that fails run it again, instead of getting [its error](#errors) | on where possible |
 /// | `returns = …` | `value`, `option` or `result`, where the spelling of the return type misleads | see [below](#return-types) |
 /// | `siblings = off` | emits the function alone | `siblings = on` |
 /// | `crate = ::path` | where `redis-cached` is found, if it is renamed | `::redis_cached` |
@@ -287,8 +288,9 @@ mod tests;
 ///
 /// An error is never stored. Where several callers wait for one body, its error goes to all of them,
 /// if its type is `Clone + Send + 'static`, and spelled without a lifetime (other than `'static`),
-/// `Self`, or a type parameter. For any other type, and with `share_errors = off`, those who waited
-/// run the body themselves.
+/// `Self`, or a type parameter. For any other type, and with `share_errors = off`, one of those that
+/// waited runs the body next, and the others wait for its value; where that fails too, all others run it,
+/// at the same time.
 ///
 /// A parameter of an `impl` block is out of the attribute's sight, unless its name is a single
 /// letter. If an error's type is such a parameter, the compiler may ask for it to be `'static`:

@@ -260,7 +260,7 @@ impl Scope<'_> {
 
     /// Closures run where only the value is at hand, and constants where not even that is.
     fn check_closures(&self, args: &Args, errors: &Errors) {
-        let given = [&args.none_ttl, &args.stale_while_revalidate, &args.stale_if_error];
+        let given = [&args.none_ttl, &args.stale_while_revalidate, &args.stale_if_error, &args.wait];
         let given = given.into_iter().flatten().map(|(_, lifetime)| lifetime);
         let given = given.chain(&args.lease).filter_map(Lifetime::expr);
         let message = "a parameter is out of reach here: write a span of time, or a constant";

@@ -339,8 +339,10 @@ pub struct Plan<V> {
     pub jitter: f64,
     /// How far "computed once" reaches.
     pub single_flight: SingleFlight,
-    /// The silence of a leader after which another may take over, and how long a call waits for one.
+    /// The silence of a leader after which another may take over.
     pub lease: Ttl,
+    /// How long a call waits for a leader that renews its lease; six leases unless given.
+    pub wait: Option<Ttl>,
     /// Past which part of its lifetime a hit starts a refresh in the background.
     pub refresh_ahead: Option<f64>,
     /// How long after its lifetime a value is served while it is refreshed in the background.
@@ -358,6 +360,7 @@ pub(crate) struct Terms {
     pub(crate) function: &'static Function,
     pub(crate) single_flight: SingleFlight,
     pub(crate) lease: Ttl,
+    pub(crate) wait: Option<Ttl>,
     pub(crate) refresh_ahead: Option<f64>,
     pub(crate) stale_while_revalidate: Ttl,
     pub(crate) stale_if_error: Ttl,
@@ -389,6 +392,7 @@ impl<V> Plan<V> {
             jitter: 0.0,
             single_flight: SingleFlight::Shared,
             lease: Ttl::Millis(10_000),
+            wait: None,
             refresh_ahead: None,
             stale_while_revalidate: Ttl::Millis(0),
             stale_if_error: Ttl::Millis(0),
@@ -428,6 +432,7 @@ impl<V> Plan<V> {
             function: self.function,
             single_flight: self.single_flight,
             lease: self.lease,
+            wait: self.wait,
             refresh_ahead: self.refresh_ahead,
             stale_while_revalidate: self.stale_while_revalidate,
             stale_if_error: self.stale_if_error,

@@ -1,4 +1,7 @@
-//! What is stored, for how long, and what is fresh: pure functions that take the clock.
+//! What is stored, for how long, what is fresh, and how long calls wait: pure functions that take the
+//! clock.
+
+use std::time::Duration;
 
 use crate::envelope::Value;
 use crate::function::{Plan, Terms};
@@ -108,6 +111,47 @@ pub(crate) fn remaining(value: &Value, now: u64) -> Ttl {
     match value.fresh_until {
         u64::MAX => Ttl::Forever,
         until => Ttl::Millis(until.saturating_sub(now)),
+    }
+}
+
+/// How long a slot stays leased if its holder says nothing more.
+pub(crate) fn lease(lease: Ttl) -> Duration {
+    span(lease, 100, 600_000)
+}
+
+/// How long a call waits for another's computation.
+pub(crate) fn wait(terms: &Terms) -> Duration {
+    /// In leases.
+    const DEFAULT: u32 = 6;
+    match terms.wait {
+        Some(wait) => span(wait, 1, 3_600_000),
+        None => lease(terms.lease) * DEFAULT,
+    }
+}
+
+/// As the attribute says, which cannot check a constant.
+fn span(span: Ttl, shortest: u64, longest: u64) -> Duration {
+    Duration::from_millis(match span {
+        Ttl::Millis(millis) => millis.clamp(shortest, longest),
+        Ttl::Forever => longest,
+    })
+}
+
+/// How the lease of a body that runs is renewed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// How often: two renewals may be lost.
+    pub(crate) every: Duration,
+    /// For how long: a body that hangs must not hold its slot for ever.
+    pub(crate) longest: Duration,
+}
+
+impl Pace {
+    /// A body that others wait for keeps its lease at least as long as they do.
+    pub(crate) fn of(terms: &Terms) -> Pace {
+        const LONGEST: Duration = Duration::from_secs(600);
+        let lease = lease(terms.lease);
+        Pace { every: lease / 3, longest: LONGEST.max(lease * 2).max(wait(terms)) }
     }
 }
 

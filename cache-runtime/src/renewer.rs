@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::envelope::Lease;
 use crate::key::Key;
+use crate::policy::Pace;
 
 /// The leases of one cache that blocking bodies hold. A thread renews them while there are any;
 /// it starts with the first and ends some time after the last.
@@ -38,13 +39,6 @@ struct Held {
     leases: Vec<(Key, Lease)>,
     every: Duration,
     until: Instant,
-}
-
-/// How leases are renewed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
-    pub(crate) every: Duration,
-    pub(crate) longest: Duration,
 }
 
 /// How long the thread stays when nothing is held.

@@ -52,6 +52,7 @@ async fn user<K: Key>(
         __rc::Plan::<<Result<User, Error> as __rc::ResultLike>::Ok> {
             single_flight: __rc::SingleFlight::Process,
             lease: __rc::Ttl::Millis(5000u64),
+            wait: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
             refresh_ahead: ::core::option::Option::Some(0.8f64),
             stale_while_revalidate: __rc::Ttl::Millis(30000u64),
             stale_if_error: __rc::Ttl::Forever,
@@ -176,6 +177,7 @@ async fn user_refresh<K: Key>(
         __rc::Plan::<<Result<User, Error> as __rc::ResultLike>::Ok> {
             single_flight: __rc::SingleFlight::Process,
             lease: __rc::Ttl::Millis(5000u64),
+            wait: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
             refresh_ahead: ::core::option::Option::Some(0.8f64),
             stale_while_revalidate: __rc::Ttl::Millis(30000u64),
             stale_if_error: __rc::Ttl::Forever,
@@ -271,6 +273,7 @@ fn user_entry<K: Key>(
         __rc::Plan::<<Result<User, Error> as __rc::ResultLike>::Ok> {
             single_flight: __rc::SingleFlight::Process,
             lease: __rc::Ttl::Millis(5000u64),
+            wait: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
             refresh_ahead: ::core::option::Option::Some(0.8f64),
             stale_while_revalidate: __rc::Ttl::Millis(30000u64),
             stale_if_error: __rc::Ttl::Forever,

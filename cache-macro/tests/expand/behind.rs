@@ -4,6 +4,7 @@
     stale_if_error = forever,
     single_flight = process,
     lease = "5s",
+    wait = "30s",
     skip(db)
 )]
 async fn user<K: Key>(db: &Db, slug: Option<&str>, name: Cow<'_, str>, Path(id): Path<K>) -> Result<User, Error> {

@@ -11,26 +11,29 @@
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::hash::Hash;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::compute::{own_tags, tell_encode, unstored};
+use super::follow::Unended;
 use super::lease::{Leased, PAUSE_MILLIS};
 use super::timer::Timer;
-use super::{Clock, Engine, Look, Missing, Sight, Unreadable, decode, length, tell, usable};
+use super::{Clock, Engine, Look, Missing, Sight, Unreadable, decode, tell, usable};
 use crate::cache::count;
 use crate::envelope::{self, Lease, OwnTags, Seal, Slot, Token, Value};
 use crate::error::{Error, ErrorKind};
-use crate::flight::{Follower, Leader, Outcome, Role, within};
+use crate::flight::{Any, Flight, Follower, Leader, Outcome, Patience, Role, within};
 use crate::function::{Plan, SingleFlight};
 use crate::ids::Ids;
 use crate::key::Key;
+use crate::policy::{self, Pace};
 use crate::store::{Acquired, Asked, End, Ended, Over, Read, Release, Store};
 
-/// How often a call looks for what is missing: twice it waits for what others compute, then it
-/// computes all that is left. When one that it waited for was cancelled, it looks once more.
+/// How often a call looks for what is missing: twice it waits for those that have leased an id, then it
+/// computes what is left, for its process. When one that it waited for was cancelled, it looks once more.
 const ROUNDS: usize = 3;
 
 /// What a call knows of its ids.
@@ -45,11 +48,30 @@ struct Call<'c, K, V> {
     /// What bodies returned beside what they were asked for.
     beside: Vec<(K, V)>,
     began: Instant,
-    /// For so long it still waits for others.
+    /// For so long it waits for others.
+    longest: Duration,
+    /// For so long it still waits for those that have leased an id.
     patience: Duration,
+    /// Of the ids whose bodies failed, or took too long.
+    troubled: HashMap<usize, Patience>,
 }
 
 impl<K, V> Call<'_, K, V> {
+    fn trouble(&mut self, at: usize) -> &mut Patience {
+        self.troubled.entry(at).or_insert_with(|| Patience::new(self.began, self.longest))
+    }
+
+    /// Whether an id is computed whatever others do.
+    fn is_alone(&self, at: usize) -> bool {
+        self.troubled.get(&at).is_some_and(Patience::is_alone)
+    }
+
+    /// Which bodies of this process compute an id for this call, too, without a look at its slot.
+    fn any(&self, at: usize, is_away: bool) -> Any {
+        let patience = self.troubled.get(&at).map(|patience| patience.any(is_away));
+        patience.unwrap_or(Any { since: self.began, is_away, most: 1 })
+    }
+
     fn open(&self) -> Vec<usize> {
         let mut open = Vec::with_capacity(self.found.iter().filter(|found| found.is_none()).count());
         open.extend((0..self.ids.len()).filter(|at| self.found[*at].is_none()));
@@ -68,6 +90,14 @@ enum Turn<'a, S: Store> {
 }
 
 impl<S: Store> Turn<'_, S> {
+    fn flight(&self) -> Option<&Arc<Flight>> {
+        match self {
+            Turn::Lead(_, leased) => Some(leased.flight()),
+            Turn::LeadHere(_, leader) => Some(leader.flight()),
+            Turn::Alone(_) => None,
+        }
+    }
+
     fn at(&self) -> usize {
         let (Turn::Lead(at, _) | Turn::LeadHere(at, _) | Turn::Alone(at)) = self;
         *at
@@ -169,7 +199,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             found: ids.iter().map(|_| None).collect(),
             beside: Vec::new(),
             began: Instant::now(),
-            patience: length(plan.lease),
+            longest: policy::wait(&plan.terms()),
+            patience: policy::wait(&plan.terms()),
+            troubled: HashMap::new(),
         };
         let mut round = 1;
         loop {
@@ -239,7 +271,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                     count(&counters.hits);
                     call.found[at] = Some(found);
                 }
-                Look::Missing(Missing::Leased(token)) => self.join(plan, &mut turns, (at, key), token, is_last),
+                Look::Missing(Missing::Leased(token)) => self.join(plan, call, &mut turns, (at, key), token, is_last),
                 Look::Missing(Missing::Unusable(seen)) => asked.push((at, key, Over::Seen(seen), seal)),
                 Look::Missing(Missing::Fallback(old)) => asked.push((at, key, Over::Seen(old.bytes), seal)),
                 Look::Missing(Missing::Empty) => asked.push((at, key, Over::Nothing, seal)),
@@ -271,7 +303,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                             continue;
                         }
                         Look::Missing(Missing::Leased(token)) => {
-                            self.join(plan, &mut turns, (at, key), token, is_last);
+                            self.join(plan, call, &mut turns, (at, key), token, is_last);
                             continue;
                         }
                         Look::Missing(_) => {}
@@ -286,13 +318,12 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 }
             }
             if is_last {
-                count(&counters.misses);
-                turns.computed.push(Turn::Alone(at));
+                self.join_here(plan, call, &mut turns, (at, key), None);
             }
         }
         for (at, key, error) in away {
             tell(plan.function, key, &error);
-            self.join_away(plan, &mut turns, (at, key), &error, call.began, is_last);
+            self.join_here(plan, call, &mut turns, (at, key), Some(&error));
         }
         turns
     }
@@ -383,18 +414,21 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         taken.collect()
     }
 
-    /// Waits for the flight whose token was read, or not.
-    fn join<'a, V>(
+    /// Waits for the flight whose token was read, unless the call has waited enough.
+    fn join<'a, K, V>(
         &self,
         plan: &Plan<V>,
+        call: &Call<'a, K, V>,
         turns: &mut Turns<'a, S>,
         (at, key): (usize, &'a Key),
         token: Token,
         is_last: bool,
     ) {
+        if is_last || call.is_alone(at) {
+            return self.join_here(plan, call, turns, (at, key), None);
+        }
         let flights = self.cache.flights();
         let role = match plan.single_flight {
-            _ if is_last => None,
             SingleFlight::Off => None,
             SingleFlight::Process => Some(flights.follow_or_lead(key, token)),
             SingleFlight::Shared => Some(Role::Follower(flights.follow(key, token))),
@@ -405,26 +439,27 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         turns.add(at, key, Some(token), role);
     }
 
-    /// Waits for what runs in this process, or not, where the store cannot be asked.
-    fn join_away<'a, V>(
+    /// Waits for what runs in this process, without a look at the slot: of the calls that wait no longer for
+    /// those that have leased it, or that cannot ask, one computes for the others.
+    fn join_here<'a, K, V>(
         &self,
         plan: &Plan<V>,
+        call: &Call<'a, K, V>,
         turns: &mut Turns<'a, S>,
         (at, key): (usize, &'a Key),
-        error: &Error,
-        began: Instant,
-        is_last: bool,
+        error: Option<&Error>,
     ) {
+        let is_away = error.is_some_and(|error| error.kind() == ErrorKind::CircuitOpen);
         let role = match plan.single_flight {
-            _ if is_last => None,
             SingleFlight::Off => None,
+            _ if call.is_alone(at) => None,
             SingleFlight::Process | SingleFlight::Shared => {
-                let is_away = error.kind() == ErrorKind::CircuitOpen;
-                Some(self.cache.flights().follow_any_or_lead(key, began, is_away))
+                Some(self.cache.flights().follow_any_or_lead(key, call.any(at, is_away)))
             }
         };
         if !matches!(role, Some(Role::Follower(_))) {
-            count(&self.cache.counters().bypasses);
+            let counters = self.cache.counters();
+            count(if error.is_some() { &counters.bypasses } else { &counters.misses });
         }
         turns.add(at, key, None, role);
     }
@@ -443,7 +478,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         K: Eq + Hash,
     {
         let mut turns = Held { store: &self.store, all: turns };
-        let pairs = match self.run_under(&mut turns.all, body).await {
+        let pairs = match self.run_under(Pace::of(&plan.terms()), &mut turns.all, body).await {
             Ok(pairs) => pairs,
             Err(error) => {
                 self.fail_all(turns);
@@ -479,13 +514,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// Runs the body under all its leases, as that of one flight which the others wait for.
-    async fn run_under<R>(&self, turns: &mut [Turn<'_, S>], body: impl Future<Output = R>) -> R {
-        let flight = turns.iter().find_map(|turn| match turn {
-            Turn::Lead(_, leased) => Some(leased.flight().clone()),
-            Turn::LeadHere(_, leader) => Some(leader.flight().clone()),
-            Turn::Alone(_) => None,
-        });
-        let Some(flight) = flight else { return body.await };
+    async fn run_under<R>(&self, pace: Pace, turns: &mut [Turn<'_, S>], body: impl Future<Output = R>) -> R {
+        let Some(flight) = turns.iter().find_map(Turn::flight).cloned() else { return body.await };
         for turn in turns.iter_mut() {
             match turn {
                 Turn::Lead(_, leased) => leased.leader().runs_within(&flight),
@@ -498,7 +528,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             Turn::LeadHere(..) | Turn::Alone(_) => None,
         });
         let leases: Vec<&Leased<'_, S>> = leases.collect();
-        self.timer.during(&leases, within(&flight, body)).await
+        let output = self.timer.during(pace, &leases, within(&flight, body)).await;
+        turns.iter().filter_map(Turn::flight).for_each(|flight| flight.returned());
+        output
     }
 
     /// The body failed.
@@ -599,40 +631,64 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             return false;
         }
         let began = Instant::now();
-        let until = began.checked_add(call.patience).unwrap_or(began);
+        let after = |span| began.checked_add(span).unwrap_or(began);
+        let (until, until_here) = (after(call.patience), after(call.longest));
         let (foreign, here): (Vec<_>, Vec<_>) =
             waiting.into_iter().partition(|waiting| waiting.follower.flight().is_foreign());
         let mut was_cancelled = false;
-        for Waiting { at, key, token, follower } in here {
-            match self.wait(key, token, &follower, until).await {
-                Some(Outcome::Value(bytes)) => {
-                    if let Some(found) = self.shared_for(plan, key, &bytes) {
-                        count(&self.cache.counters().shared);
-                        call.found[at] = Some(found);
-                    }
-                }
-                // Without a token it may be one that was never granted.
-                Some(Outcome::Abandoned) => was_cancelled |= token.is_some(),
-                _ => {}
-            }
+        for waiting in here {
+            let until = if waiting.token.is_some() { until } else { until_here };
+            was_cancelled |= self.wait_here(plan, call, waiting, until).await;
         }
-        self.wait_for_foreign(plan, call, foreign, until).await;
+        was_cancelled |= self.wait_for_foreign(plan, call, foreign, until).await;
         call.patience = call.patience.saturating_sub(began.elapsed());
         was_cancelled
     }
 
-    /// Waits for what other processes compute.
+    /// Waits for what another call of this process computes; whether that was cancelled.
+    async fn wait_here<K, V>(
+        &self,
+        plan: &Plan<V>,
+        call: &mut Call<'_, K, V>,
+        Waiting { at, key, token, follower }: Waiting<'_>,
+        until: Instant,
+    ) -> bool {
+        match self.wait(key, token, &follower, until).await {
+            Ok(Outcome::Value(bytes)) => match self.shared_for(plan, key, &bytes) {
+                Some(found) => {
+                    count(&self.cache.counters().shared);
+                    call.found[at] = Some(found);
+                }
+                None => call.trouble(at).fail(),
+            },
+            // Without a token it may be one that was never granted.
+            Ok(Outcome::Abandoned) => return token.is_some(),
+            // It is in the slot.
+            Ok(Outcome::Stored) if token.is_some() => {}
+            Ok(_) => call.trouble(at).fail(),
+            Err(Unended::TooLong) if token.is_none() => call.trouble(at).give_up(follower.flight()),
+            Err(Unended::TooLong) => {}
+            Err(Unended::Cycle) => call.trouble(at).go_alone(),
+        }
+        false
+    }
+
+    /// Waits for what other processes compute; whether one that was cancelled in this process was among
+    /// them.
     async fn wait_for_foreign<K, V>(
         &self,
         plan: &Plan<V>,
         call: &mut Call<'_, K, V>,
         mut foreign: Vec<Waiting<'_>>,
         until: Instant,
-    ) {
+    ) -> bool {
+        let mut was_cancelled = false;
         while let Some(first) = foreign.first() {
-            if self.wait(first.key, first.token, &first.follower, until).await.is_none() {
-                return;
+            if self.wait(first.key, first.token, &first.follower, until).await.is_err() {
+                break;
             }
+            // Its lease had not been given back yet when this call saw it.
+            was_cancelled |= first.token.is_some_and(|token| self.cache.flights().was_abandoned(token));
             // Who has ended one has ended others of them, too: one look tells.
             let ended = first.at;
             let reads = self.store.read_many(&foreign.iter().map(|waiting| waiting.key).collect::<Vec<_>>()).await;
@@ -652,6 +708,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             }
             foreign = left;
         }
+        was_cancelled
     }
 
     /// What a slot is to a call for many ids: a value, or that there is none.

@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind};
 use crate::flight::{Leader, Outcome, within};
 use crate::function::{Function, Once, Plan, Terms};
 use crate::key::{self, Key};
-use crate::policy;
+use crate::policy::{self, Pace};
 use crate::sharing::Errors;
 use crate::store::Store;
 use crate::ttl::Ttl;
@@ -33,9 +33,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         work: W,
     ) -> Result<V, E> {
         let started = Instant::now();
+        let pace = Pace::of(&plan.terms());
         // Dropped here, by cancellation or a panic, `leased` gives the slot back. The result lives
         // in this `match` alone: no await is in it, so the error need not be `Send`.
-        let value = match self.timer.during(&[&leased], within(leased.flight(), async { work.run().await })).await {
+        let value = match self.timer.during(pace, &[&leased], within(leased.flight(), async { work.run().await })).await
+        {
             Ok(value) => value,
             Err(error) => {
                 let outcome = failure(leased.is_followed(), errors, &error);

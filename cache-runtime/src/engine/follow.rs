@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::Engine;
 use super::timer::Timer;
-use crate::envelope::{self, Head, Lease, Seal, Token};
+use crate::envelope::{self, Head, Token};
 use crate::error::Error;
 use crate::flight::{Asking, Edge, Event, Follower, Leader, Outcome, Patience, Role};
 use crate::function::SingleFlight;
@@ -34,33 +34,47 @@ pub(super) enum Followed {
     Error(Arc<Mutex<Shared>>),
     /// The body's error, which cannot.
     Failed,
+    /// A panic, which left the lease in the slot.
+    Panicked,
     /// The body returned something that cannot be shared.
     Unshared,
-    /// The leader is gone, and left these bytes in the slot.
-    HandedOver(Bytes),
+    /// The leader is gone, and left its lease in the slot.
+    HandedOver,
     /// What the slot holds now.
     Found(Read),
     /// The slot is to be looked at again.
     Again,
     /// Nobody computes it in this process: the call does.
     LeadHere(Leader),
-    /// There is no waiting, or no more.
+    /// The call has waited enough for those that lease the slot.
+    Enough,
+    /// The call runs its body, whatever others do.
     Alone,
     Away(Error),
 }
 
+/// Why a flight that a call waited for came to no end.
+pub(super) enum Unended {
+    TooLong,
+    /// It would have waited for this very call.
+    Cycle,
+}
+
 impl<S: Store, T: Timer> Engine<'_, S, T> {
-    /// Waits for the flight whose token, and seal, the call saw in the slot.
+    /// Waits for the flight whose token the call saw in the slot.
     pub(super) async fn follow(
         &self,
         single_flight: SingleFlight,
         key: &Key,
-        (token, seal): (Token, Seal),
+        token: Token,
         accepts: Accepts,
         patience: &mut Patience,
     ) -> Followed {
-        if single_flight == SingleFlight::Off || !patience.allows(token) {
+        if single_flight == SingleFlight::Off {
             return Followed::Alone;
+        }
+        if !patience.allows(token) {
+            return Followed::Enough;
         }
         let flights = self.cache.flights();
         let follower = match single_flight {
@@ -70,29 +84,30 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             },
             _ => flights.follow(key, token),
         };
-        let Some(outcome) = self.wait(key, Some(token), &follower, patience.until).await else {
-            patience.exhaust();
-            return Followed::Alone;
+        let outcome = match self.wait(key, Some(token), &follower, patience.until).await {
+            Ok(outcome) => outcome,
+            Err(Unended::TooLong) => return Followed::Enough,
+            Err(Unended::Cycle) => return Followed::Alone,
         };
         match outcome {
             Outcome::Value(bytes) => Followed::Value(bytes),
             Outcome::Stored => Followed::Again,
             Outcome::Error(shared) if accepts.this(&shared) => Followed::Error(shared),
             Outcome::Error(_) | Outcome::Failed => {
-                patience.exhaust();
+                patience.fail();
                 Followed::Failed
             }
-            Outcome::Unshared => {
-                patience.exhaust();
-                Followed::Unshared
+            Outcome::Panicked => {
+                patience.fail();
+                if follower.may_take_over() { Followed::Panicked } else { Followed::Failed }
             }
-            Outcome::Abandoned if !follower.may_take_over() => {
-                patience.forgive(token);
-                Followed::Again
+            Outcome::Unshared => {
+                patience.fail();
+                Followed::Unshared
             }
             Outcome::Abandoned => {
                 patience.forgive(token);
-                Followed::HandedOver(Bytes::copy_from_slice(Lease::new(token, seal, 0).bytes()))
+                if follower.may_take_over() { Followed::HandedOver } else { Followed::Again }
             }
             Outcome::Read { number, found } => {
                 // Its lease had not been given back yet when this call saw it.
@@ -105,45 +120,50 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
     }
 
-    /// Waits for what runs in this process, without a look at the slot.
-    pub(super) async fn follow_any(
+    /// Waits for what runs in this process, without a look at the slot: of the calls that wait no longer
+    /// for those that have leased it, or that cannot ask, one computes for the others.
+    pub(super) async fn follow_here(
         &self,
         key: &Key,
-        began: Instant,
         is_away: bool,
         accepts: Accepts,
         patience: &mut Patience,
     ) -> Followed {
-        loop {
-            let follower = match self.cache.flights().follow_any_or_lead(key, began, is_away) {
+        while !patience.is_alone() {
+            let follower = match self.cache.flights().follow_any_or_lead(key, patience.any(is_away)) {
                 Role::Follower(follower) => follower,
                 Role::Leader(leader) => return Followed::LeadHere(leader),
             };
-            match self.wait(key, None, &follower, patience.until).await {
-                Some(Outcome::Value(bytes)) => return Followed::Value(bytes),
-                Some(Outcome::Error(shared)) if accepts.this(&shared) => return Followed::Error(shared),
-                Some(Outcome::Abandoned) => {}
-                _ => return Followed::Alone,
+            match self.wait(key, None, &follower, patience.anew()).await {
+                Ok(Outcome::Value(bytes)) => return Followed::Value(bytes),
+                Ok(Outcome::Error(shared)) if accepts.this(&shared) => return Followed::Error(shared),
+                Ok(Outcome::Abandoned) => {}
+                Ok(_) => patience.fail(),
+                Err(Unended::TooLong) => patience.give_up(follower.flight()),
+                Err(Unended::Cycle) => break,
             }
         }
+        Followed::Alone
     }
 
-    /// What the flight ends with; `None` if that takes too long, or for ever: it would wait for this
-    /// very call.
+    /// What the flight ends with.
     pub(super) async fn wait(
         &self,
         key: &Key,
         token: Option<Token>,
         follower: &Follower,
         until: Instant,
-    ) -> Option<Outcome> {
-        let _edge = Edge::waiting(follower.flight()).ok()?;
+    ) -> Result<Outcome, Unended> {
+        let _edge = Edge::waiting(follower.flight()).map_err(|_| Unended::Cycle)?;
         loop {
             match self.timer.wait(follower, follower.check_by(until)).await {
-                Event::Ended(outcome) => return Some(outcome),
-                Event::TimeUp if Instant::now() >= until => return None,
+                Event::Ended(outcome) => return Ok(outcome),
+                Event::TimeUp if Instant::now() >= until => return Err(Unended::TooLong),
                 Event::TimeUp => {}
-                Event::Ask(asking) => self.ask(key, token?, asking, until).await?,
+                Event::Ask(asking) => {
+                    let Some(token) = token else { return Err(Unended::TooLong) };
+                    self.ask(key, token, asking, until).await.ok_or(Unended::TooLong)?;
+                }
             }
         }
     }

@@ -130,11 +130,6 @@ impl<'a, S: Store> Leased<'a, S> {
         self.lease.seal()
     }
 
-    /// How long it stands unless renewed.
-    pub(crate) fn length(&self) -> Duration {
-        Duration::from_millis(self.lease.millis)
-    }
-
     pub(crate) fn lease(&self) -> &Lease {
         &self.lease
     }

@@ -13,13 +13,14 @@ use super::follow::Followed;
 use super::lease::Leased;
 use super::timer::Timer;
 use super::work::Work;
-use super::{Clock, Engine, Fallback, Look, Missing, Seen, Sight, decode, length, tell};
+use super::{Clock, Engine, Fallback, Look, Missing, Seen, Sight, decode, tell};
 use crate::cache::count;
-use crate::envelope::{self, Seal};
+use crate::envelope::{self, Lease, Seal, Token};
 use crate::error::{Error, ErrorKind};
 use crate::flight::{Leader, Patience};
 use crate::function::{Function, Plan, SingleFlight, Terms};
 use crate::key::Key;
+use crate::policy;
 use crate::sharing::{Accepts, Errors, Shared};
 use crate::store::{Acquired, Marked, Over, Read, Store};
 
@@ -48,6 +49,31 @@ enum Turn<'a, S: Store> {
     Compute(Runs<'a, S>),
 }
 
+impl<S: Store> Turn<'_, S> {
+    /// What comes of waiting that is over.
+    fn of(followed: Followed) -> Self {
+        match followed {
+            Followed::Value(bytes) => Turn::Shared(bytes),
+            Followed::Error(shared) => Turn::Error(shared),
+            Followed::LeadHere(leader) => Turn::Compute(Runs::Process(leader)),
+            _ => Turn::Compute(Runs::Itself),
+        }
+    }
+}
+
+/// How a search goes on.
+enum Next<'a, S: Store> {
+    Turn(Turn<'a, S>),
+    /// The call waits for what is computed under this token.
+    Wait(Token),
+    /// The slot holds this.
+    Found(Read),
+    /// The slot is to be looked at.
+    Look,
+    /// The slot held this a moment ago.
+    Missing(Missing),
+}
+
 /// For whom a body runs.
 enum Runs<'a, S: Store> {
     All(Leased<'a, S>),
@@ -63,9 +89,9 @@ struct Search {
     /// Of the tags then.
     seal: Option<Seal>,
     by: Instant,
-    /// When the call began.
-    began: Instant,
     patience: Patience,
+    /// What it waited for last, if that was a lease.
+    awaited: Option<Token>,
     /// An old value for the case that the body fails.
     fallback: Option<Fallback>,
     /// It has not looked yet.
@@ -84,6 +110,22 @@ impl Search {
     fn tell(&mut self, function: &Function, found: impl FnOnce(&Function)) {
         if !std::mem::replace(&mut self.is_told, true) {
             found(function);
+        }
+    }
+
+    /// The lease of a call that is gone, to be displaced in case that it is still in the slot.
+    fn left_behind(&self) -> Missing {
+        let seal = self.seal.unwrap_or_default();
+        self.awaited.map_or(Missing::Empty, |token| {
+            Missing::Unusable(Bytes::copy_from_slice(Lease::new(token, seal, 0).bytes()))
+        })
+    }
+
+    /// What it waited for is the value or the error of another function with this key, whose types are others.
+    fn go_on(&mut self) {
+        match self.awaited {
+            Some(_) => self.missing = self.left_behind(),
+            None => self.patience.fail(),
         }
     }
 
@@ -115,8 +157,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             seal,
             by,
             // The call asked for its deadline first of all.
-            began: by.checked_sub(self.cache.timeout()).unwrap_or(by),
-            patience: Patience::new(length(terms.lease)),
+            patience: Patience::new(by.checked_sub(self.cache.timeout()).unwrap_or(by), policy::wait(&terms)),
+            awaited: None,
             fallback: None,
             is_skipped,
             may_be_late: !is_skipped,
@@ -146,18 +188,18 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 },
                 Turn::Failed(old) => match old.value(plan) {
                     Some(value) => return served(&counters.stale, value),
-                    None => break Runs::Itself,
+                    None => search.missing = Missing::Unusable(old.bytes),
                 },
                 Turn::Shared(bytes) => match self.shared(plan, key, &bytes) {
                     Some(value) => return served(&counters.shared, value),
-                    None => break Runs::Itself,
+                    None => search.go_on(),
                 },
                 Turn::Error(shared) => match errors.take(&shared) {
                     Some(error) => {
                         count(&counters.shared);
                         return self.or_stale(plan, search.fallback, error);
                     }
-                    None => break Runs::Itself,
+                    None => search.go_on(),
                 },
                 Turn::Compute(runs) => break runs,
             }
@@ -195,7 +237,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             },
         };
         search.is_away = true;
-        self.turn_away(terms, key, &error, search.began, accepts, &mut search.patience).await
+        tell(terms.function, key, &error);
+        self.turn_here(terms, key, error.kind() == ErrorKind::CircuitOpen, search, accepts).await
     }
 
     /// Finds out what the call does. An error is the store's.
@@ -209,97 +252,16 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         while search.looks() {
             // Those that end without a look at the slot go round here.
             let found = loop {
-                let token = match std::mem::replace(&mut search.missing, Missing::Empty) {
-                    // Somebody in this process came first: its lease is in the slot by now.
-                    Missing::Empty if std::mem::take(&mut search.may_be_late) && self.is_concerned(key) => {
-                        break self.store.read(key, search.by).await?;
-                    }
-                    missing @ (Missing::Empty | Missing::Unusable(_)) => {
-                        // Acknowledged before the body begins, as the lease is.
-                        let stamped = match search.seal {
-                            Some(seal) => seal,
-                            None => self.stamp(key, search.by).await?,
-                        };
-                        search.seal = Some(stamped);
-                        let claim = self.claim(terms.lease, key, stamped);
-                        let over = match missing {
-                            Missing::Unusable(seen) => Over::Seen(seen),
-                            _ => Over::Nothing,
-                        };
-                        let is_first = std::mem::take(&mut search.is_skipped);
-                        let taken = match claim.take(&over, search.by).await {
-                            // There may be a value nevertheless.
-                            Err(error) if is_first && refuses_writes(&error) => {
-                                break self.store.read(key, search.by).await?;
-                            }
-                            taken => taken?,
-                        };
-                        match taken {
-                            (Acquired::Taken, leased) => {
-                                if matches!(over, Over::Nothing) {
-                                    search.tell(terms.function, Function::found_nothing);
-                                }
-                                return Ok(Turn::Compute(Runs::All(leased)));
-                            }
-                            // Where it is of other stamps than these, they may be out of date.
-                            (Acquired::Held(bytes), _) if envelope::is_sealed(&bytes, stamped) => {
-                                break Read { bytes: Some(bytes), seal: search.seal, own_seal: Some(Seal::default()) };
-                            }
-                            (Acquired::Held(_) | Acquired::Changed, _) => {
-                                break self.store.read(key, search.by).await?;
-                            }
-                        }
-                    }
-                    Missing::Leased(token) => {
-                        search.tell(terms.function, Function::found_something);
-                        token
-                    }
-                    Missing::Fallback(old) if old.refresh.is_pausing => return Ok(Turn::Paused(old)),
-                    Missing::Fallback(old) => match old.refresh.by {
-                        Some(token) => {
-                            search.fallback = Some(old);
-                            token
-                        }
-                        None => {
-                            let claim = self.claim(terms.lease, key, old.value.seal);
-                            match claim.mark(old.refresh.id, false, search.by).await {
-                                Ok((Marked::Taken, leased)) => {
-                                    search.fallback = Some(old);
-                                    return Ok(Turn::Compute(Runs::All(leased)));
-                                }
-                                Ok((Marked::Until(_) | Marked::Changed, _)) => {
-                                    break self.store.read(key, search.by).await?;
-                                }
-                                // Without the right to mark it, its slot is taken.
-                                Err(error) if error.is_of_one_call() => {
-                                    search.missing = Missing::Unusable(old.bytes.clone());
-                                    search.fallback = Some(old);
-                                    continue;
-                                }
-                                Err(error) => return Err(error),
-                            }
-                        }
-                    },
+                let next = match self.look_or_lease(terms, key, search).await? {
+                    Next::Wait(token) => self.wait_for(terms, key, token, search, accepts).await?,
+                    next => next,
                 };
-                let seen = (token, search.seal.unwrap_or_default());
-                let followed = self.follow(terms.single_flight, key, seen, accepts, &mut search.patience).await;
-                // It may have waited for long.
-                search.by = self.cache.deadline();
-                match followed {
-                    Followed::Value(bytes) => return Ok(Turn::Shared(bytes)),
-                    Followed::Error(shared) => return Ok(Turn::Error(shared)),
-                    // Without an old value, whoever is first stores what it returns; nobody waits.
-                    Followed::Failed => match search.fallback.take() {
-                        Some(old) => return Ok(Turn::Failed(old)),
-                        None => search.missing = Missing::Empty,
-                    },
-                    Followed::Unshared => search.missing = Missing::Empty,
-                    Followed::HandedOver(seen) => search.missing = Missing::Unusable(seen),
-                    Followed::Found(found) => break found,
-                    Followed::Again => break self.store.read(key, search.by).await?,
-                    Followed::LeadHere(leader) => return Ok(Turn::Compute(Runs::Process(leader))),
-                    Followed::Alone => return Ok(Turn::Compute(Runs::Itself)),
-                    Followed::Away(error) => return Err(error),
+                match next {
+                    Next::Turn(turn) => return Ok(turn),
+                    Next::Found(found) => break found,
+                    Next::Look => break self.store.read(key, search.by).await?,
+                    Next::Missing(missing) => search.missing = missing,
+                    Next::Wait(token) => search.missing = Missing::Leased(token),
                 }
             };
             search.tell(terms.function, Function::found_something);
@@ -309,7 +271,111 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 Sight::Missing(missing) => search.missing = missing,
             }
         }
-        Ok(Turn::Compute(Runs::Itself))
+        Ok(self.turn_here(terms, key, false, search, accepts).await)
+    }
+
+    /// Goes on from what the last look at the slot found.
+    async fn look_or_lease<'a>(
+        &'a self,
+        terms: &Terms,
+        key: &'a Key,
+        search: &mut Search,
+    ) -> Result<Next<'a, S>, Error> {
+        match std::mem::replace(&mut search.missing, Missing::Empty) {
+            // Somebody in this process came first: its lease is in the slot by now.
+            Missing::Empty if std::mem::take(&mut search.may_be_late) && self.is_concerned(key) => Ok(Next::Look),
+            Missing::Empty => self.lease(terms, key, Over::Nothing, search).await,
+            Missing::Unusable(seen) => self.lease(terms, key, Over::Seen(seen), search).await,
+            Missing::Leased(token) => {
+                search.tell(terms.function, Function::found_something);
+                Ok(Next::Wait(token))
+            }
+            Missing::Fallback(old) if old.refresh.is_pausing => Ok(Next::Turn(Turn::Paused(old))),
+            Missing::Fallback(old) => {
+                if let Some(token) = old.refresh.by {
+                    search.fallback = Some(old);
+                    return Ok(Next::Wait(token));
+                }
+                let claim = self.claim(terms.lease, key, old.value.seal);
+                match claim.mark(old.refresh.id, false, search.by).await {
+                    Ok((Marked::Taken, leased)) => {
+                        search.fallback = Some(old);
+                        Ok(Next::Turn(Turn::Compute(Runs::All(leased))))
+                    }
+                    Ok((Marked::Until(_) | Marked::Changed, _)) => Ok(Next::Look),
+                    // Without the right to mark it, its slot is taken.
+                    Err(error) if error.is_of_one_call() => {
+                        let seen = old.bytes.clone();
+                        search.fallback = Some(old);
+                        Ok(Next::Missing(Missing::Unusable(seen)))
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
+
+    /// Takes the slot, unless it changed.
+    async fn lease<'a>(
+        &'a self,
+        terms: &Terms,
+        key: &'a Key,
+        over: Over,
+        search: &mut Search,
+    ) -> Result<Next<'a, S>, Error> {
+        // Acknowledged before the body begins, as the lease is.
+        let stamped = match search.seal {
+            Some(seal) => seal,
+            None => self.stamp(key, search.by).await?,
+        };
+        search.seal = Some(stamped);
+        let is_first = std::mem::take(&mut search.is_skipped);
+        let taken = match self.claim(terms.lease, key, stamped).take(&over, search.by).await {
+            // There may be a value nevertheless.
+            Err(error) if is_first && refuses_writes(&error) => return Ok(Next::Look),
+            taken => taken?,
+        };
+        Ok(match taken {
+            (Acquired::Taken, leased) => {
+                if matches!(over, Over::Nothing) {
+                    search.tell(terms.function, Function::found_nothing);
+                }
+                Next::Turn(Turn::Compute(Runs::All(leased)))
+            }
+            // Where it is of other stamps than these, they may be out of date.
+            (Acquired::Held(bytes), _) if envelope::is_sealed(&bytes, stamped) => {
+                Next::Found(Read { bytes: Some(bytes), seal: search.seal, own_seal: Some(Seal::default()) })
+            }
+            (Acquired::Held(_) | Acquired::Changed, _) => Next::Look,
+        })
+    }
+
+    /// Waits for the call that computes under this token.
+    async fn wait_for<'a>(
+        &'a self,
+        terms: &Terms,
+        key: &Key,
+        token: Token,
+        search: &mut Search,
+        accepts: Accepts,
+    ) -> Result<Next<'a, S>, Error> {
+        search.awaited = Some(token);
+        let followed = self.follow(terms.single_flight, key, token, accepts, &mut search.patience).await;
+        // It may have waited for long.
+        search.by = self.cache.deadline();
+        Ok(match followed {
+            Followed::Failed | Followed::Panicked if search.fallback.is_some() => {
+                search.fallback.take().map_or(Next::Look, |old| Next::Turn(Turn::Failed(old)))
+            }
+            // One of those that waited runs its body, and the others wait for that.
+            Followed::Failed | Followed::Unshared => Next::Missing(Missing::Empty),
+            Followed::Panicked | Followed::HandedOver => Next::Missing(search.left_behind()),
+            Followed::Enough => Next::Turn(self.turn_here(terms, key, false, search, accepts).await),
+            Followed::Found(found) => Next::Found(found),
+            Followed::Again => Next::Look,
+            Followed::Away(error) => return Err(error),
+            followed => Next::Turn(Turn::of(followed)),
+        })
     }
 
     /// Whether another call of this process is at it, and a look at its lease costs less than to ask for another one.
@@ -317,27 +383,23 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         self.store.shares_reads(key) && self.cache.flights().concern(key)
     }
 
-    /// What the call does where the store cannot be asked.
-    async fn turn_away<'a>(
+    /// What the call does where the store cannot be asked, or it has waited enough for those that have leased
+    /// the slot.
+    async fn turn_here<'a>(
         &'a self,
         terms: &Terms,
         key: &Key,
-        error: &Error,
-        began: Instant,
+        is_away: bool,
+        search: &mut Search,
         accepts: Accepts,
-        patience: &mut Patience,
     ) -> Turn<'a, S> {
-        tell(terms.function, key, error);
         if terms.single_flight == SingleFlight::Off {
             return Turn::Compute(Runs::Itself);
         }
-        let is_away = error.kind() == ErrorKind::CircuitOpen;
-        match self.follow_any(key, began, is_away, accepts, patience).await {
-            Followed::LeadHere(leader) => Turn::Compute(Runs::Process(leader)),
-            Followed::Value(bytes) => Turn::Shared(bytes),
-            Followed::Error(shared) => Turn::Error(shared),
-            _ => Turn::Compute(Runs::Itself),
-        }
+        search.awaited = None;
+        let followed = self.follow_here(key, is_away, accepts, &mut search.patience).await;
+        search.by = self.cache.deadline();
+        Turn::of(followed)
     }
 
     /// The value that another call computed for its followers.

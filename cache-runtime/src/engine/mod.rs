@@ -23,7 +23,7 @@ pub(crate) mod tokio;
 mod verbs;
 mod work;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -149,7 +149,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// What is computed under the claim has the stamps of `seal`.
     fn claim<'a>(&'a self, lease: Ttl, key: &'a Key, seal: Seal) -> Claim<'a, S> {
-        Claim { store: &self.store, flights: self.cache.flights(), key, seal, length: length(lease) }
+        Claim { store: &self.store, flights: self.cache.flights(), key, seal, length: policy::lease(lease) }
     }
 
     /// The seal of an entry's tags; those that have no stamp get one.
@@ -285,17 +285,6 @@ fn is_own(terms: &Terms, value: &Value, read: Option<Seal>) -> bool {
 /// The seal of tags with these stamps.
 fn sealed(tags: &[String], stamps: &[Bytes]) -> Seal {
     Seal::of(tags.iter().zip(stamps).map(|(tag, stamp)| (tag.as_str(), &**stamp)))
-}
-
-/// How long a slot stays leased if its holder says nothing more: as the attribute says, which
-/// cannot check a constant.
-fn length(lease: Ttl) -> Duration {
-    const SHORTEST: u64 = 100;
-    const LONGEST: u64 = 600_000;
-    Duration::from_millis(match lease {
-        Ttl::Millis(millis) => millis.clamp(SHORTEST, LONGEST),
-        Ttl::Forever => LONGEST,
-    })
 }
 
 /// The key, if this function's values can be stored under it.

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::flight::{Flights, Outcome, within};
 use crate::function::Plan;
 use crate::key::Key;
-use crate::policy;
+use crate::policy::{self, Pace};
 use crate::store::{Over, Read, Store};
 use crate::ttl::Ttl;
 
@@ -125,7 +125,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let mut doubt = Doubt { flights: self.cache.flights(), store: &self.store, key, settled: false };
         let writing = async {
             match &leased {
-                Some(leased) => self.timer.during(&[leased], within(leased.flight(), async { write().await })).await,
+                Some(leased) => {
+                    let pace = Pace::of(&plan.terms());
+                    self.timer.during(pace, &[leased], within(leased.flight(), async { write().await })).await
+                }
                 None => write().await,
             }
         };

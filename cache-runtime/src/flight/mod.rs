@@ -3,8 +3,9 @@
 //! A *flight* is known by its key and the token of the lease that it computes under, or that
 //! another process computes under. A call may share what a flight ends with because its own read,
 //! sent after it started, saw that token in the slot: no invalidation came between the two. A
-//! key alone would not do. Where the store cannot be asked, a call shares what began after itself;
-//! and once the store is known to be away, whatever was not invalidated in this process.
+//! key alone would not do. A call that cannot ask the store, or that has waited enough for those that
+//! have leased the slot, shares a body that began after itself; and once the store is known to be away,
+//! one that has not returned yet, unless it was invalidated in this process.
 //!
 //! Followers of both faces wait here: tasks with a waker, threads at a condition variable.
 
@@ -41,8 +42,10 @@ pub(crate) enum Outcome {
     Stored,
     /// The body's error.
     Error(Arc<Mutex<Shared>>),
-    /// An error that cannot be shared, or a panic.
+    /// An error that cannot be shared.
     Failed,
+    /// A panic.
+    Panicked,
     /// A value that cannot be shared.
     Unshared,
     /// Its leader was cancelled.
@@ -63,7 +66,7 @@ enum Id {
     Watched(Token),
     /// Of this process, while another one has this lease.
     Beside(Token),
-    /// Without a look at the slot, because the store cannot be asked.
+    /// Without a right to the slot: the store cannot be asked, or others had it for too long.
     Unasked(u64),
 }
 
@@ -92,6 +95,8 @@ struct State {
     threads: usize,
     /// Invalidated in this process: later calls do not share it by the key alone.
     voided: bool,
+    /// Its body has returned, likewise: what is left is to encode and to store.
+    returned: bool,
     /// Of a flight of another process: one follower at a time asks the store.
     asking: Option<Turn>,
     /// How many turns there were.
@@ -161,18 +166,12 @@ impl Flights {
         }
     }
 
-    /// Joins a body that runs in this process, or starts one, without a look at the slot: one that
-    /// began after the call did, at `began`; while the store `is_away`, any that was not
-    /// invalidated in this process.
-    pub(crate) fn follow_any_or_lead(self: &Arc<Self>, key: &Key, began: Instant, is_away: bool) -> Role {
+    /// Joins a body that runs in this process, or starts one, without a look at the slot.
+    pub(crate) fn follow_any_or_lead(self: &Arc<Self>, key: &Key, any: Any) -> Role {
         let mut all = self.all();
-        let is_shared = |flight: &&Arc<Flight>| {
-            let state = flight.lock();
-            let is_new = flight.born > began || (is_away && !state.voided);
-            is_new && state.outcome.is_none() && !flight.is_foreign()
-        };
-        let running = all.get(key).and_then(|flights| flights.iter().find(is_shared).cloned());
-        match running {
+        let shared = || all.get(key).into_iter().flatten().filter(|flight| any.includes(flight));
+        let least = if shared().count() < any.most { None } else { shared().min_by_key(|flight| flight.followers()) };
+        match least.cloned() {
             Some(flight) => Role::Follower(self.join(flight)),
             None => {
                 let id = Id::Unasked(self.unasked.fetch_add(1, Relaxed));
@@ -251,6 +250,25 @@ impl Flights {
     }
 }
 
+/// Which bodies of this process a call may share by the key alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Any {
+    /// Those that began later.
+    pub(crate) since: Instant,
+    /// The store is away: those that run, too, unless they were invalidated in this process.
+    pub(crate) is_away: bool,
+    /// Where there are fewer, the call starts another one.
+    pub(crate) most: usize,
+}
+
+impl Any {
+    fn includes(&self, flight: &Flight) -> bool {
+        let state = flight.lock();
+        let is_new = flight.born > self.since || (self.is_away && !state.voided && !state.returned);
+        is_new && state.outcome.is_none() && !flight.is_foreign()
+    }
+}
+
 /// By key; most have one.
 type All = HashMap<Arc<Key>, Vec<Arc<Flight>>>;
 
@@ -288,8 +306,17 @@ impl Flight {
         &self.key
     }
 
+    /// Its body has returned.
+    pub(crate) fn returned(&self) {
+        self.lock().returned = true;
+    }
+
     pub(crate) fn is_foreign(&self) -> bool {
         matches!(self.id, Id::Watched(_))
+    }
+
+    fn followers(&self) -> usize {
+        self.lock().followers
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -344,7 +371,7 @@ impl Leader {
 
     /// Whether anybody waits.
     pub(crate) fn is_followed(&self) -> bool {
-        self.flight.lock().followers > 0
+        self.flight.followers() > 0
     }
 
     /// Gives followers the outcome. The flight can still be joined until `self` is dropped: the
@@ -356,14 +383,15 @@ impl Leader {
 
 impl Drop for Leader {
     fn drop(&mut self) {
-        let is_cancelled = !thread::panicking() && self.flight.lock().outcome.is_none();
+        let is_panicking = thread::panicking();
         if let Id::Leased(token) = self.flight.id
-            && is_cancelled
+            && !is_panicking
+            && self.flight.lock().outcome.is_none()
         {
             self.flights.abandon(token);
         }
         self.flights.remove(&self.flight);
-        self.flight.end(if is_cancelled { Outcome::Abandoned } else { Outcome::Failed });
+        self.flight.end(if is_panicking { Outcome::Panicked } else { Outcome::Abandoned });
     }
 }
 
@@ -519,21 +547,42 @@ impl Drop for Asking {
 /// How long a call may still wait for others, and for how many.
 #[derive(Debug)]
 pub(crate) struct Patience {
+    /// For those that have leased the slot.
     pub(crate) until: Instant,
-    /// Those it waited for. Results that are not stored must not make callers run one after
+    /// For each body of this process that it shares without a look at the slot.
+    longest: Duration,
+    /// The leases it waited for. Results that are not stored must not make callers run one after
     /// another, so these are few.
     tokens: [Option<Token>; 2],
     /// How often it may still look at a slot that changes under its hands.
     looks: usize,
-    exhausted: bool,
+    /// How many bodies it waited for that ended with what cannot be shared.
+    failures: usize,
+    /// Which bodies it shares by the key alone.
+    since: Instant,
+    most: usize,
 }
 
 const LOOKS: usize = 4;
 
+fn end(span: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(span).unwrap_or(now)
+}
+
+/// After so many bodies that ended with what cannot be shared, a call runs its own.
+const FAILURES: usize = 2;
+
 impl Patience {
-    pub(crate) fn new(longest: Duration) -> Patience {
-        let now = Instant::now();
-        Patience { until: now.checked_add(longest).unwrap_or(now), tokens: [None; 2], looks: LOOKS, exhausted: false }
+    /// Of a call that began at this time.
+    pub(crate) fn new(began: Instant, longest: Duration) -> Patience {
+        let until = end(longest);
+        Patience { until, longest, tokens: [None; 2], looks: LOOKS, failures: 0, since: began, most: 1 }
+    }
+
+    /// Until when it waits for a body of this process that it joins now, without a look at the slot.
+    pub(crate) fn anew(&self) -> Instant {
+        end(self.longest)
     }
 
     /// Counts a look at the slot; false if there is none left, and the call computes unstored.
@@ -545,7 +594,7 @@ impl Patience {
 
     /// Whether the call may wait for this flight.
     pub(crate) fn allows(&mut self, token: Token) -> bool {
-        if self.exhausted || Instant::now() >= self.until {
+        if self.is_alone() || Instant::now() >= self.until {
             return false;
         }
         if self.tokens.contains(&Some(token)) {
@@ -562,9 +611,32 @@ impl Patience {
         self.tokens.iter_mut().filter(|known| **known == Some(token)).for_each(|known| *known = None);
     }
 
-    /// A body failed, or its value cannot be shared: no more waiting.
-    pub(crate) fn exhaust(&mut self) {
-        self.exhausted = true;
+    /// A body failed, or its value cannot be shared.
+    pub(crate) fn fail(&mut self) {
+        self.failures += 1;
+    }
+
+    /// What it would wait for waits for the call itself.
+    pub(crate) fn go_alone(&mut self) {
+        self.failures = FAILURES;
+    }
+
+    /// Whether the call runs its body whatever others do.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.failures >= FAILURES
+    }
+
+    /// Which bodies of this process the call may share without a look at the slot.
+    pub(crate) fn any(&self, is_away: bool) -> Any {
+        // What took too long still runs.
+        Any { since: self.since, is_away: is_away && self.most == 1, most: self.most }
+    }
+
+    /// One of those took too long: the call shares none that began before it did, and of twice as many calls
+    /// that wait each runs a body. So not all do at the same moment, and none waits for all others in turn.
+    pub(crate) fn give_up(&mut self, flight: &Flight) {
+        self.since = self.since.max(flight.born);
+        self.most *= 2;
     }
 }
 

@@ -32,7 +32,11 @@ pub(crate) async fn within<F: Future>(flight: &Arc<Flight>, body: F) -> F::Outpu
     let mut body = pin!(body);
     poll_fn(|context| {
         let _entered = Entered::new(flight);
-        body.as_mut().poll(context)
+        let output = body.as_mut().poll(context);
+        if output.is_ready() {
+            flight.returned();
+        }
+        output
     })
     .await
 }

@@ -61,8 +61,8 @@ fn a_leader_that_is_gone_is_told() {
         std::panic::resume_unwind(Box::new(()));
     }));
     assert!(panicked.is_err());
-    assert!(matches!(follower.block(soon()), Event::Ended(Outcome::Failed)));
-    assert!(!flights.was_abandoned(seen), "a panic is a failure");
+    assert!(matches!(follower.block(soon()), Event::Ended(Outcome::Panicked)));
+    assert!(!flights.was_abandoned(seen), "it would panic again and again");
     drop(follower);
     assert!(flights.is_empty());
 }
@@ -98,11 +98,12 @@ fn a_read_counts_for_those_who_joined_before_it_was_sent() {
 fn a_call_shares_what_began_after_itself() {
     let (flights, key, before) = (Arc::<Flights>::default(), key(), Instant::now());
     let leader = flights.lead(&key, token());
-    assert!(matches!(flights.follow_any_or_lead(&key, before, false), Role::Follower(_)));
+    let join = |since| flights.follow_any_or_lead(&key, Any { since, is_away: false, most: 1 });
+    assert!(matches!(join(before), Role::Follower(_)));
     let after = Instant::now();
-    let Role::Leader(newer) = flights.follow_any_or_lead(&key, after, false) else { panic!("that began before") };
+    let Role::Leader(newer) = join(after) else { panic!("that began before") };
     flights.void(&key);
-    assert!(matches!(flights.follow_any_or_lead(&key, after, false), Role::Follower(_)), "still after");
+    assert!(matches!(join(after), Role::Follower(_)), "still after");
     drop((leader, newer));
     assert!(flights.is_empty());
 }
@@ -111,8 +112,8 @@ fn a_call_shares_what_began_after_itself() {
 fn without_a_store_calls_share_what_was_not_invalidated() {
     let (flights, key) = (Arc::<Flights>::default(), key());
     let join = || {
-        let began = Instant::now();
-        flights.follow_any_or_lead(&key, began, true)
+        let since = Instant::now();
+        flights.follow_any_or_lead(&key, Any { since, is_away: true, most: 1 })
     };
     let Role::Leader(leader) = join() else { panic!("nothing runs") };
     let Role::Follower(follower) = join() else { panic!("a body runs") };
@@ -124,6 +125,38 @@ fn without_a_store_calls_share_what_was_not_invalidated() {
     assert!(is_value(follower.block(soon()), "old"));
     assert!(is_value(late.block(soon()), "new"));
     assert!(matches!(join(), Role::Leader(_)), "neither runs any more");
+}
+
+#[test]
+fn without_a_store_nobody_shares_a_body_that_has_returned() {
+    let (flights, key, before) = (Arc::<Flights>::default(), key(), Instant::now());
+    let join = |since| flights.follow_any_or_lead(&key, Any { since, is_away: true, most: 1 });
+    let Role::Leader(leader) = join(before) else { panic!("nothing runs") };
+    crate::once::once(within(leader.flight(), async {
+        assert!(matches!(join(Instant::now()), Role::Follower(_)), "it runs");
+    }));
+    assert!(matches!(join(Instant::now()), Role::Leader(_)), "it has returned, and its value is not published yet");
+    assert!(matches!(join(before), Role::Follower(_)), "it began after this call did");
+}
+
+#[test]
+fn calls_that_gave_up_are_spread_over_some_bodies() {
+    let (flights, key, before) = (Arc::<Flights>::default(), key(), Instant::now());
+    let mut patience = Patience::new(before, Duration::from_secs(20));
+    let join = |patience: &Patience| flights.follow_any_or_lead(&key, patience.any(false));
+    let Role::Leader(slow) = join(&patience) else { panic!("nothing runs") };
+    assert!(matches!(join(&patience), Role::Follower(_)));
+    for most in [2, 4] {
+        let known = flights.all().get(&key).and_then(|flights| flights.last().cloned()).expect("one runs");
+        patience.give_up(&known);
+        let roles: Vec<Role> = (0..20).map(|_| join(&patience)).collect();
+        let leaders = roles.iter().filter(|role| matches!(role, Role::Leader(_)));
+        assert_eq!(leaders.count(), most);
+        let followers = |role: &Role| matches!(role, Role::Leader(leader) if leader.flight().followers() >= 16 / most);
+        assert_eq!(roles.iter().filter(|role| followers(role)).count(), most, "all have some");
+    }
+    drop(slow);
+    assert!(matches!(join(&patience), Role::Leader(_)));
 }
 
 #[test]
@@ -154,15 +187,17 @@ fn a_call_inside_of_a_body_does_not_wait_for_it() {
 #[test]
 fn a_call_waits_for_two_tokens_and_forgives_the_abandoned() {
     let (first, second, third) = (token(), token(), token());
-    let mut patience = Patience::new(Duration::from_secs(20));
+    let mut patience = Patience::new(Instant::now(), Duration::from_secs(20));
     assert!(patience.allows(first) && patience.allows(second) && patience.allows(first));
     assert!(!patience.allows(third));
     assert!((0..LOOKS).all(|_| patience.take_look()) && !patience.take_look());
     patience.forgive(second);
     assert!(patience.allows(third) && patience.take_look());
-    patience.exhaust();
-    assert!(!patience.allows(first));
-    assert!(!Patience::new(Duration::ZERO).allows(first));
+    patience.fail();
+    assert!(patience.allows(first) && !patience.is_alone(), "another body may do better");
+    patience.fail();
+    assert!(!patience.allows(first) && patience.is_alone());
+    assert!(!Patience::new(Instant::now(), Duration::ZERO).allows(first));
 }
 
 #[test]

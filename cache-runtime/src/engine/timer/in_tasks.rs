@@ -10,19 +10,20 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Handle, Id};
 use tokio::time::{Sleep, sleep_until};
 
-use super::{Timer, every, keep, longest};
+use super::{Timer, keep};
 use crate::cache::Cache;
 use crate::engine::lease::Leased;
 use crate::flight::{Event, Follower};
 use crate::once::yield_now;
+use crate::policy::Pace;
 use crate::store::Store;
 
 pub(crate) struct InTasks<'a>(pub(crate) &'a Cache);
 
 impl Timer for InTasks<'_> {
-    async fn during<S: Store, T>(&self, leases: &[&Leased<'_, S>], body: impl Future<Output = T>) -> T {
+    async fn during<S: Store, T>(&self, pace: Pace, leases: &[&Leased<'_, S>], body: impl Future<Output = T>) -> T {
         let mut body = pin!(body);
-        let mut renewals = pin!(renew(leases, self.0));
+        let mut renewals = pin!(renew(pace, leases, self.0));
         let mut over = false;
         poll_fn(|context| {
             // The body first: one that is ready at once costs no timer.
@@ -57,14 +58,13 @@ impl Timer for InTasks<'_> {
     }
 }
 
-async fn renew<S: Store>(leases: &[&Leased<'_, S>], cache: &Cache) {
-    let Some(first) = leases.first() else { return };
-    let (store, every, longest) = (first.store(), every(first.length()), longest(first.length()));
+async fn renew<S: Store>(pace: Pace, leases: &[&Leased<'_, S>], cache: &Cache) {
+    let Some(store) = leases.first().map(|leased| leased.store()) else { return };
     let started = Instant::now();
     let mut standing = Vec::new();
     let mut is_first = true;
-    while started.elapsed() < longest {
-        let Some(timer) = timer_at(Instant::now() + every) else { return };
+    while started.elapsed() < pace.longest {
+        let Some(timer) = timer_at(Instant::now() + pace.every) else { return };
         timer.await;
         if std::mem::take(&mut is_first) {
             standing = leases.iter().map(|leased| (leased.key().clone(), *leased.lease())).collect();

@@ -17,21 +17,8 @@ use super::lease::Leased;
 use crate::envelope::Lease;
 use crate::flight::{Event, Follower};
 use crate::key::Key;
+use crate::policy::Pace;
 use crate::store::Store;
-
-/// How long a body is kept up with, unless its lease is long: one that hangs must not hold its
-/// slot for ever.
-const LONGEST: Duration = Duration::from_secs(600);
-
-/// How often a lease is renewed: two renewals may be lost.
-fn every(lease: Duration) -> Duration {
-    lease / 3
-}
-
-/// For how long a lease is renewed.
-fn longest(lease: Duration) -> Duration {
-    LONGEST.max(lease * 2)
-}
 
 /// Renews leases, and forgets those that are lost. A server that cannot be asked may still hold them.
 async fn keep<S: Store>(store: &S, leases: &mut Vec<(Key, Lease)>, by: Instant) {
@@ -46,7 +33,7 @@ async fn keep<S: Store>(store: &S, leases: &mut Vec<(Key, Lease)>, by: Instant) 
 /// Of one face.
 pub(crate) trait Timer {
     /// The body's output; its leases are renewed for as long as it runs.
-    async fn during<S: Store, T>(&self, leases: &[&Leased<'_, S>], body: impl Future<Output = T>) -> T;
+    async fn during<S: Store, T>(&self, pace: Pace, leases: &[&Leased<'_, S>], body: impl Future<Output = T>) -> T;
 
     /// What happens to the flight, or that the time is up.
     async fn wait(&self, follower: &Follower, until: Instant) -> Event;
