@@ -2,18 +2,24 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::Ident;
 use syn::spanned::Spanned;
+use syn::{Ident, Type};
 
 use crate::describe::{Names, generated, private};
+use crate::expand;
 use crate::function::{Face, Param};
 use crate::ids::{Batch, Ids};
 use crate::model::Model;
 use crate::returns::Kind;
 
-/// The ids in generated code, at the place of the parameter.
-pub(crate) fn ids(batch: &Batch) -> Ident {
-    Ident::new("ids", generated(batch.name.span()))
+/// The ids in generated code. They have a type of the map's.
+pub(crate) fn ids(output: &Type) -> Ident {
+    Ident::new("ids", generated(output.span()))
+}
+
+/// What makes some of them those that the body takes.
+pub(crate) fn some(output: &Type) -> Ident {
+    Ident::new("some", generated(output.span()))
 }
 
 // Input:
@@ -24,7 +30,7 @@ pub(crate) fn ids(batch: &Batch) -> Ident {
 //     __rc::batch_result::<Result<HashMap<u64, User>, Error>, _, _>(cache, plan, ids, move |ids: Vec<_>| {
 //         let db = Clone::clone(&db);
 //         async move {
-//             let ids = __rc::collect_ids::<[u64], _>(ids);
+//             let ids = __rc::collect_ids::<[u64], _>(some(ids));
 //             users_uncached(db, Borrow::<[u64]>::borrow(&ids)).await
 //         }
 //     })
@@ -33,10 +39,10 @@ pub(crate) fn ids(batch: &Batch) -> Ident {
 // The body runs as often as it takes, each time with copies of the other arguments. They are made
 // before the future, so that it borrows nothing of the closure.
 pub(crate) fn run(model: &Model, batch: &Batch, verb: &str, callee: &TokenStream) -> TokenStream {
-    let Names { cache, plan, .. } = &Names::new();
+    let Names { cache, plan, .. } = &Names::of(&model.output);
     let output = &model.output;
-    let ids = ids(batch);
-    let span = ids.span();
+    let ids = ids(output);
+    let span = generated(batch.name.span());
     let receiver = model.function.sig.receiver().map(|receiver| {
         let token = receiver.self_token;
         (Ident::from(token), Ident::new("__self", generated(token.span)))
@@ -48,7 +54,7 @@ pub(crate) fn run(model: &Model, batch: &Batch, verb: &str, callee: &TokenStream
         quote_spanned!(name.span()=> let #name = ::core::clone::Clone::clone(&#given);)
     });
     let copies: TokenStream = copies.collect();
-    let (collect, lend) = collect(batch, &ids);
+    let (collect, lend) = collect(batch, output);
     let args =
         model.params.iter().enumerate().map(|(index, param)| {
             if index == batch.index { lend.clone() } else { in_closure(param).into_token_stream() }
@@ -62,17 +68,17 @@ pub(crate) fn run(model: &Model, batch: &Batch, verb: &str, callee: &TokenStream
     let body = quote_spanned!(span=> move |#ids: ::std::vec::Vec<_>| { #copies #run });
 
     let span = generated(output.span());
-    let rc = private(span);
+    let (rc, returned) = (private(span), expand::returned(output));
     let kind = if model.kind == Kind::Result { "result" } else { "value" };
     let verb = if verb == "refresh" { "refresh_batch" } else { "batch" };
     match model.face {
         Face::Async | Face::Boxed => {
             let function = format_ident!("{verb}_{kind}", span = span);
-            quote_spanned!(span=> #rc::#function::<#output, _, _>(#cache, #plan, #ids, #body).await)
+            quote_spanned!(span=> #rc::#function::<#returned, _, _>(#cache, #plan, #ids, #body).await)
         }
         Face::Plain => {
             let function = format_ident!("blocking_{verb}_{kind}", span = span);
-            quote_spanned!(span=> #rc::#function::<#output>(#cache, #plan, #ids, #body))
+            quote_spanned!(span=> #rc::#function::<#returned>(#cache, #plan, #ids, #body))
         }
     }
 }
@@ -85,16 +91,17 @@ fn in_closure(param: &Param) -> Ident {
 }
 
 /// Makes the collection that the body takes of some ids, and hands it on.
-fn collect(batch: &Batch, ids: &Ident) -> (TokenStream, TokenStream) {
-    let span = ids.span();
-    let rc = private(span);
+fn collect(batch: &Batch, output: &Type) -> (TokenStream, TokenStream) {
+    let span = generated(batch.name.span());
+    let (rc, ids, some) = (private(span), ids(output), some(output));
     match &batch.ids {
         Ids::Lent(ty) => (
-            quote_spanned!(span=> let #ids = #rc::collect_ids::<#ty, _>(#ids);),
+            quote_spanned!(span=> let #ids = #rc::collect_ids::<#ty, _>(#some(#ids));),
             quote_spanned!(span=> ::core::borrow::Borrow::<#ty>::borrow(&#ids)),
         ),
-        Ids::Owned(ty) => {
-            (quote_spanned!(span=> let #ids = <#ty as ::core::iter::FromIterator<_>>::from_iter(#ids);), quote!(#ids))
-        }
+        Ids::Owned(ty) => (
+            quote_spanned!(span=> let #ids = <#ty as ::core::iter::FromIterator<_>>::from_iter(#some(#ids));),
+            quote!(#ids),
+        ),
     }
 }

@@ -25,8 +25,8 @@ use crate::returns::Kind;
 //         |(db, id)| user_uncached(db, id),
 //         |(db, id)| {
 //             use __rc::NotKept as _;
-//             let db = __rc::keep_referent(db, __rc::lent(db).kept());
-//             let id = __rc::keep(id, __rc::cloned(id).kept());
+//             let db = __rc::keep_referent(db, __rc::lent(db).rc_kept());
+//             let id = __rc::keep(id, __rc::cloned(id).rc_kept());
 //             async move { user_uncached(__rc::lend(&db), id).await }
 //         },
 //     )
@@ -36,7 +36,7 @@ use crate::returns::Kind;
 // outlives the call is made of it only when a refresh starts. That this must be `'static` the
 // compiler says at the argument that asks for a refresh.
 pub(crate) fn run(model: &Model, background: &Background, callee: &TokenStream) -> TokenStream {
-    let Names { cache, plan, key, .. } = &Names::new();
+    let Names { cache, plan, key, .. } = &Names::of(&model.output);
     let output = &model.output;
     let span = generated(background.keyword.span());
     let rc = private(span);
@@ -51,7 +51,8 @@ pub(crate) fn run(model: &Model, background: &Background, callee: &TokenStream) 
     let function = format_ident!("{face}call_{kind}_behind", span = span);
     let any = quote_spanned!(span=> _);
     let any = std::iter::repeat_n(any, if model.face == Face::Plain { 2 } else { 5 });
-    let function = quote_spanned!(span=> #rc::#function::<#output, #(#any),*>);
+    let returned = expand::returned(output);
+    let function = quote_spanned!(span=> #rc::#function::<#returned, #(#any),*>);
 
     let arguments: Vec<Argument> = arguments(model, background);
     let given: Vec<_> = arguments.iter().map(|argument| &argument.given).collect();
@@ -124,7 +125,7 @@ impl Argument {
             (_, Face::Plain) => "lent_by_thread",
             (_, Face::Async | Face::Boxed) => "lent",
         });
-        quote_spanned!(span=> let #name = #rc::#keep(#name, #rc::#probe(#name).kept());)
+        quote_spanned!(span=> let #name = #rc::#keep(#name, #rc::#probe(#name).rc_kept());)
     }
 
     fn lend(&self) -> TokenStream {

@@ -13,6 +13,7 @@ use crate::function::{self, Param};
 use crate::ids::{Batch, Ids};
 use crate::model::{Model, Part, Piece, Uses, Value};
 use crate::returns::Kind;
+use crate::storage;
 
 /// The variables of generated code, which no name of the user's can meet.
 pub(crate) struct Names {
@@ -21,23 +22,26 @@ pub(crate) struct Names {
     pub(crate) key: Ident,
     codec: Ident,
     writer: Ident,
-    part: Ident,
     value: Ident,
 }
 
 impl Names {
-    pub(crate) fn new() -> Names {
-        let ident = |name| Ident::new(name, Span::mixed_site());
+    /// The variables of a function that returns `output`: what has the type of values stands there.
+    pub(crate) fn of(output: &Type) -> Names {
+        let typed = |name| Ident::new(name, generated(output.span()));
         Names {
-            cache: ident("cache"),
-            plan: ident("plan"),
-            key: ident("key"),
-            codec: ident("codec"),
-            writer: ident("writer"),
-            part: ident("part"),
-            value: ident("value"),
+            cache: variable("cache"),
+            plan: typed("plan"),
+            key: variable("key"),
+            codec: typed("codec"),
+            writer: variable("writer"),
+            value: variable("value"),
         }
     }
+}
+
+fn variable(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
 }
 
 /// The place of the user's code, for code that is not the user's.
@@ -71,27 +75,27 @@ pub(crate) fn private(span: Span) -> Ident {
 /// The type that is stored.
 pub(crate) fn stored(model: &Model, output: &Type, private: impl ToTokens) -> TokenStream {
     match &model.batch {
-        Some(_) if model.kind != Kind::Option => of_map(model, output, &private, "Value"),
+        Some(_) if model.kind != Kind::Option => of_map(model, output, &private, "ValueOf"),
         _ => returned(model, output, &private),
     }
 }
 
 /// The type of one id, of a batch.
 pub(crate) fn id_of_map(model: &Model, output: &Type, private: impl ToTokens) -> TokenStream {
-    of_map(model, output, &private, "Id")
+    of_map(model, output, &private, "IdOf")
 }
 
 fn of_map(model: &Model, output: &Type, private: &impl ToTokens, what: &str) -> TokenStream {
     let span = generated(output.span());
     let (map, what) = (returned(model, output, private), Ident::new(what, span));
-    quote_spanned!(span=> <#map as #private::BatchMap>::#what)
+    quote_spanned!(span=> #private::#what<#map>)
 }
 
 /// The type that the function returns, without a `Result` around it.
 fn returned(model: &Model, output: &Type, private: &impl ToTokens) -> TokenStream {
     let span = generated(output.span());
     match model.kind {
-        Kind::Result => quote_spanned!(span=> <#output as #private::ResultLike>::Ok),
+        Kind::Result => quote_spanned!(span=> #private::OkOf<#output>),
         Kind::Value | Kind::Anything | Kind::Option => output.to_token_stream(),
     }
 }
@@ -109,7 +113,7 @@ pub(crate) fn description(
     output: &Type,
     allow: &TokenStream,
 ) -> TokenStream {
-    let Names { key, .. } = &Names::new();
+    let Names { key, .. } = &Names::of(&model.output);
     let cache_and_plan = cache_and_plan(model, output, allow);
     let make_key = make_key(model, receiver);
     quote! {
@@ -120,7 +124,7 @@ pub(crate) fn description(
 }
 
 fn cache_and_plan(model: &Model, output: &Type, allow: &TokenStream) -> TokenStream {
-    let Names { cache, plan, .. } = &Names::new();
+    let Names { cache, plan, .. } = &Names::of(&model.output);
     let rc = private(Span::mixed_site());
     let facade = facade(model);
     let find_cache = find_cache(model);
@@ -142,19 +146,25 @@ fn cache_and_plan(model: &Model, output: &Type, allow: &TokenStream) -> TokenStr
 //     use ::redis_cached::__private as __rc;
 //     let cache = CACHE;
 //     let plan = PLAN;
-//     let ids = __rc::batch_ids(ids, |id: &_| KEY);
+//     let (ids, some) = __rc::batch_ids::<HashMap<u64, User>, _>(ids, |id: &_| KEY);
 pub(crate) fn description_of_batch(model: &Model, batch: &Batch, receiver: Option<&Receiver>) -> TokenStream {
     let cache_and_plan = cache_and_plan(model, &model.output, &TokenStream::new());
     let make_key = make_key(model, receiver);
-    let (Batch { id, name, .. }, ids) = (batch, batch::ids(batch));
+    let Batch { id, name, .. } = batch;
     // What cannot be looked through is reported at the parameter.
-    let span = ids.span();
+    let span = generated(name.span());
     let rc = private(span);
     let given = match batch.ids {
         Ids::Lent(_) => quote!(#name),
         Ids::Owned(_) => quote_spanned!(span=> &#name),
     };
-    let make_ids = quote_spanned!(span=> let #ids = #rc::batch_ids(#given, |#id: &_| #make_key););
+    let output = generated(model.output.span());
+    let names = [batch::ids(&model.output), batch::some(&model.output)];
+    let names = quote_spanned!(output=> (#(#names),*));
+    let rc_output = private(output);
+    let map = returned(model, &model.output, &rc_output);
+    let map = quote_spanned!(output=> #rc_output::Returned<#map>);
+    let make_ids = quote_spanned!(span=> let #names = #rc::batch_ids::<#map, _>(#given, |#id: &_| #make_key););
     quote!(#cache_and_plan #make_ids)
 }
 
@@ -163,7 +173,7 @@ pub(crate) fn description_of_batch(model: &Model, batch: &Batch, receiver: Optio
 //     let cache = CACHE;
 //     let key = KEY of the group;
 pub(crate) fn description_of_group(model: &Model, group: &[Piece], receiver: Option<&Receiver>) -> TokenStream {
-    let Names { cache, key, .. } = &Names::new();
+    let Names { cache, key, .. } = &Names::of(&model.output);
     let rc = private(Span::mixed_site());
     let facade = facade(model);
     let find_cache = find_cache(model);
@@ -190,7 +200,7 @@ fn find_cache(model: &Model) -> TokenStream {
         let rc = private(Span::mixed_site());
         return quote!(#rc::installed());
     };
-    let Names { cache, .. } = &Names::new();
+    let Names { cache, .. } = &Names::of(&model.output);
     let span = generated(expr.span());
     let rc = private(span);
     let destructure = destructure(model, &model.cache);
@@ -207,22 +217,21 @@ fn find_cache(model: &Model) -> TokenStream {
 
 // Output:
 //     {
-//         use __rc::AnyKind as _;
-//         let codec = __rc::Kind::<User>::new().codec::<__rc::Auto>();
+//         use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+//         let codec = CODEC;
 //         let plan = __rc::Plan::<User>::new(FUNCTION, codec, NONES, |_| __rc::Ttl::Millis(600_000));
 //         __rc::Plan::<User> { jitter: 0.1, ..plan }
 //     }
 fn make_plan(model: &Model, output: &Type) -> TokenStream {
-    let Names { codec, value, plan, .. } = &Names::new();
+    let Names { codec, value, plan, .. } = &Names::of(&model.output);
     // What is wrong with the stored type is reported at the return type.
     let span = generated(output.span());
     let (rc, rc_output) = (private(Span::mixed_site()), private(span));
     let stored = stored(model, output, &rc_output);
     let codec_type = codec_type(model, span);
-    let codec_fns = quote_spanned!(span=> #rc_output::Kind::<#stored>::new().codec::<#codec_type>());
+    let codec_fns = storage::codec(model, output, &stored, &codec_type);
     let function = make_function(model);
-    let storable =
-        || quote_spanned!(span=> #rc_output::storable::<#stored, _>(#rc_output::Kind::<#stored>::new().found()));
+    let storable = || quote_spanned!(span=> #rc_output::storable::<#stored, _>(#rc_output::Kind::<#stored>::new().rc_option().rc_found()));
     let nones = match (model.kind, &model.args.none_ttl) {
         // There `none_ttl` is for ids that the body has nothing for.
         _ if model.batch.is_some() => storable(),
@@ -232,14 +241,14 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
         (Kind::Value | Kind::Result, Some((keyword, _))) => {
             let span = generated(keyword.span());
             let rc = private(span);
-            quote_spanned!(span=> #rc::storable_option::<#stored, _>(#rc::Kind::<#stored>::new().found()))
+            quote_spanned!(span=> #rc::storable_option::<#stored, _>(#rc::Kind::<#stored>::new().rc_option().rc_found()))
         }
     };
     let ttl = match &model.args.ttl {
-        None => quote! {{
-            const __TTL: #rc::Ttl = #rc::Ttl::from_env(::core::option_env!("REDIS_CACHED_TTL"));
-            |_| __TTL
-        }},
+        None => {
+            let constant = quote!(const __TTL: #rc::Ttl = #rc::Ttl::from_env(::core::option_env!("REDIS_CACHED_TTL")););
+            quote_spanned!(span=> { #constant |_| __TTL })
+        }
         Some(Lifetime::Closure(closure)) => {
             let span = generated(closure.span());
             let rc = private(span);
@@ -247,7 +256,7 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
         }
         Some(lifetime) => {
             let lifetime = constant_lifetime(lifetime);
-            quote!(|_| #lifetime)
+            quote_spanned!(span=> |_| #lifetime)
         }
     };
     let none_ttl = model.args.none_ttl.as_ref().map(|(_, lifetime)| {
@@ -266,7 +275,7 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
     let new = quote_spanned!(span=> #rc_output::Plan::<#stored>::new);
     let finish = if fields.is_empty() { quote!(#plan) } else { quote!(#rc::Plan::<#stored> { #fields ..#plan }) };
     quote_spanned! {span=> {
-        use #rc::AnyKind as _;
+        use #rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
         let #codec = #codec_fns;
         let #plan = #new(#function, #codec, #nones, #ttl);
         #finish
@@ -331,7 +340,8 @@ fn constant_lifetime(lifetime: &Lifetime) -> TokenStream {
 //     {
 //         static __SLOT: __rc::Slot = __rc::Slot::new();
 //         const __PREFIX: &str = __rc::default_prefix(option_env!("REDIS_CACHED_PREFIX"), module_path!());
-//         __SLOT.function(
+//         __rc::Slot::function(
+//             &__SLOT,
 //             const { &__rc::Site { ident: "user", prefix: __PREFIX, name: __rc::Name::Path, version: 0 } },
 //             __rc::path_of(&|| ()),
 //             &[&type_name::<T>()],
@@ -339,7 +349,7 @@ fn constant_lifetime(lifetime: &Lifetime) -> TokenStream {
 //         )
 //     }
 fn make_function(model: &Model) -> TokenStream {
-    let Names { codec, .. } = &Names::new();
+    let Names { codec, .. } = &Names::of(&model.output);
     let rc = private(Span::mixed_site());
     let sig = &model.function.sig;
     let ident = sig.ident.unraw().to_string();
@@ -361,15 +371,19 @@ fn make_function(model: &Model) -> TokenStream {
             if is_type { quote!(&::core::any::type_name::<#ident>()) } else { quote!(&#ident) }
         },
     );
+    let site = quote! {
+        const { &#rc::Site { ident: #ident, prefix: #prefix, name: #rc::Name::#name, version: #version } }
+    };
+    // It has the type of the values.
+    let span = generated(model.output.span());
+    let rc_output = private(span);
+    let find = quote_spanned! {span=>
+        #rc_output::Slot::function(&__SLOT, #site, #rc_output::path_of(&|| ()), &[#(#generics),*], &#codec)
+    };
     quote! {{
         static __SLOT: #rc::Slot = #rc::Slot::new();
         #default_prefix
-        __SLOT.function(
-            const { &#rc::Site { ident: #ident, prefix: #prefix, name: #rc::Name::#name, version: #version } },
-            #rc::path_of(&|| ()),
-            &[#(#generics),*],
-            &#codec,
-        )
+        #find
     }}
 }
 
@@ -411,14 +425,14 @@ fn codec_type(model: &Model, output: Span) -> TokenStream {
 //         use __rc::NoKeyPart as _;
 //         let writer = &mut __rc::key(cache, plan.function);
 //         writer.literal(":user:");
-//         __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+//         __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
 //         writer.literal(":");
 //         match &req.page() {
-//             part => __rc::part(writer, "req.page()", part, __rc::probe(part).key_part()),
+//             part => __rc::part(writer, "req.page()", part, __rc::probe(part).rc_key_part()),
 //         };
 //         writer.tag();
 //         writer.literal("org:");
-//         __rc::part(writer, "org_id", &org_id, __rc::probe(&org_id).key_part());
+//         __rc::part(writer, "org_id", &org_id, __rc::probe(&org_id).rc_key_part());
 //         writer.finish()
 //     }
 //
@@ -426,7 +440,7 @@ fn codec_type(model: &Model, output: Span) -> TokenStream {
 // reference from the start: on a place, a method that a trait of the user's gives all types by `&self` came first.
 // With `group = …` the group comes first, and what is the key above is the field of its hash.
 fn make_key(model: &Model, receiver: Option<&Receiver>) -> TokenStream {
-    let Names { cache, plan, writer, .. } = &Names::new();
+    let Names { cache, plan, writer, .. } = &Names::of(&model.output);
     let rc = private(Span::mixed_site());
     let destructure = destructure(model, &model.key);
     let pieces = append(&model.pieces, receiver);
@@ -471,11 +485,11 @@ fn make_key(model: &Model, receiver: Option<&Receiver>) -> TokenStream {
 //         const __PREFIX: &str = __rc::default_prefix(option_env!("REDIS_CACHED_PREFIX"), module_path!());
 //         let writer = &mut __rc::group_key(cache, __PREFIX);
 //         writer.literal(":class:");
-//         __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).key_part());
+//         __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).rc_key_part());
 //         writer.finish()
 //     }
 fn make_group_key(model: &Model, group: &[Piece], receiver: Option<&Receiver>) -> TokenStream {
-    let Names { cache, writer, .. } = &Names::new();
+    let Names { cache, writer, .. } = &Names::of(&model.output);
     let rc = private(Span::mixed_site());
     let destructure = destructure(model, &model.in_group);
     let (default_prefix, prefix) = find_prefix(model);
@@ -492,7 +506,7 @@ fn make_group_key(model: &Model, group: &[Piece], receiver: Option<&Receiver>) -
 
 /// Appends the pieces of a key, a group or a tag to the writer.
 fn append(pieces: &[Piece], receiver: Option<&Receiver>) -> TokenStream {
-    let Names { writer, part, .. } = &Names::new();
+    let (writer, part) = &(variable("writer"), variable("part"));
     let pieces = pieces.iter().map(|piece| {
         let Part { label, value } = match piece {
             Piece::Text(text) => return quote!(#writer.literal(#text);),
@@ -511,7 +525,7 @@ fn append(pieces: &[Piece], receiver: Option<&Receiver>) -> TokenStream {
         let rc = private(span);
         let append = Ident::new(append, span);
         let append = |reference: &dyn ToTokens| {
-            quote_spanned!(span=> #rc::#append(#writer, #label, #reference, #rc::probe(#reference).key_part()))
+            quote_spanned!(span=> #rc::#append(#writer, #label, #reference, #rc::probe(#reference).rc_key_part()))
         };
         let append = if is_place {
             append(&reference)
@@ -528,14 +542,14 @@ fn append(pieces: &[Piece], receiver: Option<&Receiver>) -> TokenStream {
 //     (Shard, id): (Shard, u64)
 //
 // Output, for `Shard`:
-//     __rc::name_part(writer, "Shard", &Shard, (&__rc::name(&Shard)).key_part());
+//     __rc::name_part(writer, "Shard", &Shard, (&__rc::name(&Shard)).rc_key_part());
 //
 // What a pattern binds is a reference here, which tells it from a unit struct.
 fn append_name(label: &str, name: &Expr) -> TokenStream {
-    let Names { writer, .. } = &Names::new();
+    let writer = &variable("writer");
     let span = generated(name.span());
     let rc = private(span);
-    quote_spanned!(span=> #rc::name_part(#writer, #label, &#name, (&#rc::name(&#name)).key_part());)
+    quote_spanned!(span=> #rc::name_part(#writer, #label, &#name, (&#rc::name(&#name)).rc_key_part());)
 }
 
 // Input:

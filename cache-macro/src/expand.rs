@@ -136,12 +136,12 @@ fn body(model: &Model) -> TokenStream {
 //     async fn user<'a, E: Executor<'a>>(db: E, id: u64) -> Result<User, Error> { BODY }
 //
 // Output:
-//     fn user_entry(id: u64) -> Entry<<Result<User, Error> as ResultLike>::Ok> {
+//     fn user_entry(id: u64) -> Entry<OkOf<Result<User, Error>>> {
 //         DESCRIPTION: cache, plan, key
 //         __rc::entry(cache, plan, key)
 //     }
 fn entry(model: &Model) -> TokenStream {
-    let Names { cache, plan, key, .. } = &Names::new();
+    let Names { cache, plan, key, .. } = &Names::of(&model.output);
     let Function { attrs, sig, .. } = &model.function;
     let docs = match &model.batch {
         Some(batch) => attrs::of_entry_of_one(&sig.ident.unraw(), &batch.id),
@@ -223,7 +223,7 @@ fn id_behind(model: &Model, uses: &Uses) -> Option<TokenStream> {
 //         __rc::group(cache, key)
 //     }
 fn group(model: &Model, pieces: &[Piece]) -> TokenStream {
-    let Names { cache, key, .. } = &Names::new();
+    let Names { cache, key, .. } = &Names::of(&model.output);
     let Function { attrs, sig, .. } = &model.function;
     let docs = attrs::of_group(&sig.ident.unraw());
     let (attrs, allow, allow_sibling) = (attrs::shared(attrs), attrs::allowances(), attrs::sibling_allowances(attrs));
@@ -337,12 +337,19 @@ fn braced(content: TokenStream, span: Span) -> Group {
     group
 }
 
-/// The one call into the runtime.
-fn run(model: &Model, verb: &str, closure: &TokenStream) -> TokenStream {
-    let Names { cache, plan, key, .. } = &Names::new();
-    let output = &model.output;
+/// The return type, all of it at one place, so that what is wrong with it is reported once.
+pub(crate) fn returned(output: &Type) -> TokenStream {
     let span = generated(output.span());
     let rc = private(span);
+    quote_spanned!(span=> #rc::Returned<#output>)
+}
+
+/// The one call into the runtime.
+fn run(model: &Model, verb: &str, closure: &TokenStream) -> TokenStream {
+    let Names { cache, plan, key, .. } = &Names::of(&model.output);
+    let output = &model.output;
+    let span = generated(output.span());
+    let (rc, returned) = (private(span), returned(output));
     let (kind, errors) = match model.kind {
         Kind::Result => ("result", Some(errors(model))),
         _ => ("value", None),
@@ -350,12 +357,12 @@ fn run(model: &Model, verb: &str, closure: &TokenStream) -> TokenStream {
     match model.face {
         Face::Async | Face::Boxed => {
             let function = format_ident!("{verb}_{kind}", span = span);
-            let function = quote_spanned!(span=> #rc::#function::<#output, _, _>);
+            let function = quote_spanned!(span=> #rc::#function::<#returned, _, _>);
             quote_spanned!(span=> #function(#cache, #plan, #key, #errors #closure).await)
         }
         Face::Plain => {
             let function = format_ident!("blocking_{verb}_{kind}", span = span);
-            let function = quote_spanned!(span=> #rc::#function::<#output>);
+            let function = quote_spanned!(span=> #rc::#function::<#returned>);
             quote_spanned!(span=> #function(#cache, #plan, #key, #errors #closure))
         }
     }
@@ -367,7 +374,7 @@ fn run(model: &Model, verb: &str, closure: &TokenStream) -> TokenStream {
 // Output:
 //     {
 //         use __rc::Unshared as _;
-//         __rc::ErrorProbe::<<Result<User, Error> as __rc::ResultLike>::Err>::new().errors()
+//         __rc::ErrorProbe::<__rc::ErrOf<Result<User, Error>>>::new().rc_errors()
 //     },
 pub(crate) fn errors(model: &Model) -> TokenStream {
     let output = &model.output;
@@ -381,7 +388,7 @@ pub(crate) fn errors(model: &Model) -> TokenStream {
         {
             #[allow(unused_imports)]
             use #rc::Unshared as _;
-            #rc::ErrorProbe::<<#output as #rc::ResultLike>::Err>::new().errors()
+            #rc::ErrorProbe::<#rc::ErrOf<#output>>::new().rc_errors()
         },
     }
 }

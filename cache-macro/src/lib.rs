@@ -26,6 +26,7 @@ mod model;
 mod own;
 mod place;
 mod returns;
+mod storage;
 mod suggest;
 mod template;
 #[cfg(test)]

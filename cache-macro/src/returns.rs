@@ -158,7 +158,7 @@ pub(crate) fn type_args(path: &TypePath) -> Vec<&Type> {
 }
 
 /// A return type without the `Result` around it; behind an alias it is out of sight.
-fn without_result(ty: &Type, kind: Kind) -> Option<&Type> {
+pub(crate) fn without_result(ty: &Type, kind: Kind) -> Option<&Type> {
     match (kind, ty) {
         (Kind::Result, Type::Path(path)) => type_args(path).first().copied(),
         _ => Some(ty),

@@ -4,7 +4,6 @@
 use std::marker::PhantomData;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 pub use crate::cache::{Cache, installed};
 #[cfg(any(feature = "bincode", feature = "messagepack"))]
@@ -38,7 +37,7 @@ pub use crate::function::{CodecFns, Function, Name, Nones, Plan, SingleFlight, S
 pub use crate::group::blocking::group as blocking_group;
 #[cfg(feature = "tokio")]
 pub use crate::group::group;
-pub use crate::ids::{BatchMap, batch_ids, collect_ids};
+pub use crate::ids::{BatchIds, BatchMap, IdOfMap, batch_ids, collect_ids};
 use crate::key::escape_part;
 pub use crate::key::{Key, KeyWriter};
 pub use crate::own::{
@@ -48,6 +47,7 @@ pub use crate::own::{
 };
 pub use crate::sharing::{ErrorProbe, Errors, Unshared};
 pub use crate::ttl::{IntoTtl, Ttl};
+pub use crate::value::*;
 
 /// Starts a key: text goes on with `.literal(":")`, parameters with [`part`], and `.finish()` ends it.
 pub fn key(cache: &Cache, function: &'static Function) -> KeyWriter {
@@ -84,7 +84,9 @@ pub fn of_value<V, R>(closure: fn(&V) -> R, value: &V) -> R {
 /// The `Result` behind a function's return type, whatever it is called.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no `Result`",
-    note = "a type whose name ends in `Result` is taken for one; write `returns = value` to store it as it is"
+    label = "no `Result`",
+    note = "a type whose name ends in `Result` is taken for one: write `returns = value` to store it as it is",
+    note = "where `returns = result` says that it is one, remove that"
 )]
 pub trait ResultLike {
     /// What is stored.
@@ -97,6 +99,18 @@ pub trait ResultLike {
     fn from_result(result: Result<Self::Ok, Self::Err>) -> Self;
 }
 
+/// What a function returns.
+pub type Returned<R> = R;
+/// What is stored of `R`. By another name, so that all of a projection has one place, where an error is shown once.
+pub type OkOf<R> = <R as ResultLike>::Ok;
+/// And what is not.
+pub type ErrOf<R> = <R as ResultLike>::Err;
+/// The ids of a map.
+pub type IdOf<M> = <M as BatchMap>::Id;
+/// Its values.
+pub type ValueOf<M> = <M as BatchMap>::Value;
+
+#[diagnostic::do_not_recommend]
 impl<T, E> ResultLike for Result<T, E> {
     type Ok = T;
     type Err = E;
@@ -106,113 +120,6 @@ impl<T, E> ResultLike for Result<T, E> {
     fn from_result(result: Result<T, E>) -> Self {
         result
     }
-}
-
-/// Finds what a stored type really is: `Kind::<V>::new().found()`. The inherent methods win over
-/// the trait's wherever the type is known.
-#[derive(Debug)]
-pub struct Kind<T>(PhantomData<fn() -> T>);
-
-impl<T> Kind<T> {
-    /// To be followed by `.found()`.
-    #[expect(clippy::new_without_default, reason = "only generated code calls it")]
-    pub fn new() -> Kind<T> {
-        Kind(PhantomData)
-    }
-}
-
-/// The type is an `Option`.
-#[derive(Debug)]
-pub struct FoundOption<T>(PhantomData<fn() -> T>);
-/// The type is a `Result` that the spelling hid.
-#[derive(Debug)]
-pub struct HiddenResult;
-/// The type is neither, as far as one can see.
-#[derive(Debug)]
-pub struct FoundValue<T>(PhantomData<fn() -> T>);
-
-impl<T> Kind<Option<T>> {
-    /// How it is stored.
-    pub fn codec<C: Codecs>(&self) -> CodecFns<Option<T>>
-    where
-        T: Serialize + DeserializeOwned,
-    {
-        CodecFns::<Option<T>>::of_some::<C>()
-    }
-
-    /// An `Option`.
-    pub fn found(self) -> FoundOption<T> {
-        FoundOption(PhantomData)
-    }
-}
-
-impl<T, E> Kind<Result<T, E>> {
-    /// A `Result`.
-    pub fn found(self) -> HiddenResult {
-        HiddenResult
-    }
-}
-
-/// The fallback of [`Kind`].
-pub trait AnyKind<T>: Sized {
-    /// How it is stored.
-    fn codec<C: Codecs>(&self) -> CodecFns<T>
-    where
-        T: Serialize + DeserializeOwned,
-    {
-        CodecFns::<T>::of::<C>()
-    }
-
-    /// Neither.
-    fn found(self) -> FoundValue<T>;
-}
-
-impl<T> AnyKind<T> for Kind<T> {
-    fn found(self) -> FoundValue<T> {
-        FoundValue(PhantomData)
-    }
-}
-
-/// The kinds that are stored.
-#[diagnostic::on_unimplemented(
-    message = "this return type is a `Result` under another name: its errors would be cached as values",
-    label = "a `Result` behind an alias",
-    note = "write `returns = result` in `#[redis_cached(…)]` to store only `Ok`"
-)]
-pub trait Stored<V> {
-    /// How to tell and make a `None`.
-    fn nones(self) -> Nones<V>;
-}
-
-impl<T> Stored<Option<T>> for FoundOption<T> {
-    fn nones(self) -> Nones<Option<T>> {
-        Nones::option()
-    }
-}
-
-impl<V> Stored<V> for FoundValue<V> {
-    fn nones(self) -> Nones<V> {
-        Nones::never()
-    }
-}
-
-/// The kinds that have a `None`.
-#[diagnostic::on_unimplemented(
-    message = "`none_ttl` needs a function that returns an `Option`",
-    label = "never `None`",
-    note = "remove `none_ttl`, or write `returns = option` if an alias hides the `Option`"
-)]
-pub trait StoredOption<V>: Stored<V> {}
-impl<T> StoredOption<Option<T>> for FoundOption<T> {}
-
-/// For functions without `none_ttl`: `storable(Kind::<V>::new().found())`.
-pub fn storable<V, K: Stored<V>>(kind: K) -> Nones<V> {
-    kind.nones()
-}
-
-/// For functions with `none_ttl`.
-pub fn storable_option<V, K: StoredOption<V>>(kind: K) -> Nones<V> {
-    kind.nones()
 }
 
 /// For `returns = option`.
@@ -231,7 +138,7 @@ impl<T> OptionLike for Option<T> {
     }
 }
 
-/// Whether a parameter can be part of a key: `part(writer, "id", &id, probe(&id).key_part())` gets
+/// Whether a parameter can be part of a key: `part(writer, "id", &id, probe(&id).rc_key_part())` gets
 /// [`Yes`] where the type is `Serialize`, and otherwise fails with our words at the parameter.
 #[derive(Debug)]
 pub struct Probe<'a, T: ?Sized>(&'a T);
@@ -250,7 +157,7 @@ pub fn probe<T: ?Sized>(parameter: &T) -> Probe<'_, T> {
 
 impl<T: ?Sized + Serialize> Probe<'_, T> {
     /// It can.
-    pub fn key_part(&self) -> Yes {
+    pub fn rc_key_part(&self) -> Yes {
         Yes
     }
 }
@@ -258,11 +165,11 @@ impl<T: ?Sized + Serialize> Probe<'_, T> {
 /// The fallback of [`Probe`].
 pub trait NoKeyPart<T: ?Sized> {
     /// It cannot.
-    fn key_part(&self) -> No<T>;
+    fn rc_key_part(&self) -> No<T>;
 }
 
 impl<T: ?Sized> NoKeyPart<T> for Probe<'_, T> {
-    fn key_part(&self) -> No<T> {
+    fn rc_key_part(&self) -> No<T> {
         No(PhantomData)
     }
 }
@@ -292,7 +199,7 @@ pub struct NameProbe<'a, T>(PhantomData<&'a T>);
 #[derive(Debug)]
 pub struct UnitStruct;
 
-/// Starts the probe: `(&name(&Name)).key_part()` finds [`Yes`] for a name whose type is `Serialize`, [`No`] for any other
+/// Starts the probe: `(&name(&Name)).rc_key_part()` finds [`Yes`] for a name whose type is `Serialize`, [`No`] for any other
 /// name, and else [`UnitStruct`], one reference further away.
 pub fn name<T>(_: &T) -> NameProbe<'_, T> {
     NameProbe(PhantomData)
@@ -300,13 +207,13 @@ pub fn name<T>(_: &T) -> NameProbe<'_, T> {
 
 impl<T: ?Sized + Serialize> NameProbe<'_, &T> {
     /// It can.
-    pub fn key_part(&self) -> Yes {
+    pub fn rc_key_part(&self) -> Yes {
         Yes
     }
 }
 
 impl<T: ?Sized> NoKeyPart<T> for NameProbe<'_, &T> {
-    fn key_part(&self) -> No<T> {
+    fn rc_key_part(&self) -> No<T> {
         No(PhantomData)
     }
 }
@@ -314,11 +221,11 @@ impl<T: ?Sized> NoKeyPart<T> for NameProbe<'_, &T> {
 /// The fallback of [`NameProbe`].
 pub trait NoName {
     /// There is nothing to add.
-    fn key_part(&self) -> UnitStruct;
+    fn rc_key_part(&self) -> UnitStruct;
 }
 
 impl<T> NoName for &NameProbe<'_, T> {
-    fn key_part(&self) -> UnitStruct {
+    fn rc_key_part(&self) -> UnitStruct {
         UnitStruct
     }
 }

@@ -24,13 +24,13 @@ pub trait BatchMap {
     fn from_pairs(pairs: Vec<(Self::Id, Self::Value)>) -> Self;
 }
 
-/// An id and its value.
+/// An id and its value, in a map `M`.
 #[diagnostic::on_unimplemented(
     message = "a batch returns a map from ids to values, of which `{Self}` is no pair",
     label = "not a `HashMap<K, V>`, a `BTreeMap<K, V>` or a `Vec<(K, V)>`",
     note = "if an alias hides a `Result` of a map, write `returns = result`"
 )]
-pub trait Pair {
+pub trait PairOf<M>: Sized {
     /// Which it is.
     type Id;
     /// What it stands for.
@@ -38,31 +38,29 @@ pub trait Pair {
     /// The identity, to the compiler's eye.
     fn into_pair(self) -> (Self::Id, Self::Value);
     /// And back.
-    fn from_pair(pair: (Self::Id, Self::Value)) -> Self;
+    fn collect(pairs: Vec<(Self::Id, Self::Value)>) -> M;
 }
 
-impl<K, V> Pair for (K, V) {
+#[diagnostic::do_not_recommend]
+impl<K, V, M: FromIterator<(K, V)>> PairOf<M> for (K, V) {
     type Id = K;
     type Value = V;
     fn into_pair(self) -> (K, V) {
         self
     }
-    fn from_pair(pair: (K, V)) -> (K, V) {
-        pair
+    fn collect(pairs: Vec<(K, V)>) -> M {
+        pairs.into_iter().collect()
     }
 }
 
-impl<M> BatchMap for M
-where
-    M: IntoIterator<Item: Pair> + FromIterator<M::Item>,
-{
-    type Id = <M::Item as Pair>::Id;
-    type Value = <M::Item as Pair>::Value;
+impl<M: IntoIterator<Item: PairOf<M>>> BatchMap for M {
+    type Id = <M::Item as PairOf<M>>::Id;
+    type Value = <M::Item as PairOf<M>>::Value;
     fn into_pairs(self) -> Vec<(Self::Id, Self::Value)> {
-        self.into_iter().map(Pair::into_pair).collect()
+        self.into_iter().map(PairOf::into_pair).collect()
     }
     fn from_pairs(pairs: Vec<(Self::Id, Self::Value)>) -> M {
-        pairs.into_iter().map(Pair::from_pair).collect()
+        <M::Item as PairOf<M>>::collect(pairs)
     }
 }
 
@@ -73,13 +71,39 @@ pub struct Ids<K> {
     pub(crate) keys: Vec<Result<Key, Error>>,
 }
 
+/// What is given of many ids is what the map has.
+#[diagnostic::on_unimplemented(
+    message = "the ids of a batch and of the map that it returns have one type, but `{Self}` is not `{Id}`",
+    label = "ids of type `{Self}`",
+    note = "take a collection of `{Id}`, or return a map of `{Self}`"
+)]
+pub trait IdOfMap<Id>: Sized {
+    /// The identity, to the compiler's eye.
+    fn into_ids(ids: Vec<Self>) -> Vec<Id>;
+    /// And back.
+    fn from_ids(ids: Vec<Id>) -> Vec<Self>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<K> IdOfMap<K> for K {
+    fn into_ids(ids: Vec<K>) -> Vec<K> {
+        ids
+    }
+    fn from_ids(ids: Vec<K>) -> Vec<K> {
+        ids
+    }
+}
+
+/// The ids of a call of a function that returns `M`, and what makes some of them those that its body takes.
+pub type BatchIds<M, K> = (Ids<<M as BatchMap>::Id>, fn(Vec<<M as BatchMap>::Id>) -> Vec<K>);
+
 /// Finds the key of each id.
-pub fn batch_ids<'a, K: Clone + 'a>(
+pub fn batch_ids<'a, M: BatchMap, K: Clone + IdOfMap<M::Id> + 'a>(
     ids: impl IntoIterator<Item = &'a K>,
     key: impl Fn(&K) -> Result<Key, Error>,
-) -> Ids<K> {
+) -> BatchIds<M, K> {
     let (ids, keys) = ids.into_iter().map(|id| (id.clone(), key(id))).unzip();
-    Ids { ids, keys }
+    (Ids { ids: K::into_ids(ids), keys }, K::from_ids)
 }
 
 impl<K: Clone + Eq + Hash> Ids<K> {

@@ -53,6 +53,7 @@ mod sharing;
 mod store;
 mod target;
 mod ttl;
+mod value;
 
 #[cfg(test)]
 #[path = "../../tests/support/mod.rs"]

@@ -41,7 +41,7 @@ macro_rules! probes {
         pub struct $probe<T: ?Sized>(PhantomData<fn(&T)>);
 
         impl<T: ?Sized> NotKept<T> for $probe<T> {
-            fn kept(&self) -> No<T> {
+            fn rc_kept(&self) -> No<T> {
                 No(PhantomData)
             }
         }
@@ -59,21 +59,21 @@ probes! {
 
 impl<T: Clone + Send> Cloned<T> {
     /// It can.
-    pub fn kept(&self) -> Yes {
+    pub fn rc_kept(&self) -> Yes {
         Yes
     }
 }
 
 impl<T: ?Sized + ToOwned<Owned: Send> + Sync> Lent<T> {
     /// It can.
-    pub fn kept(&self) -> Yes {
+    pub fn rc_kept(&self) -> Yes {
         Yes
     }
 }
 
 impl<T: ?Sized + ToOwned<Owned: Send>> LentByThread<T> {
     /// It can.
-    pub fn kept(&self) -> Yes {
+    pub fn rc_kept(&self) -> Yes {
         Yes
     }
 }
@@ -81,7 +81,7 @@ impl<T: ?Sized + ToOwned<Owned: Send>> LentByThread<T> {
 /// The fallback of the probes.
 pub trait NotKept<T: ?Sized> {
     /// It cannot.
-    fn kept(&self) -> No<T>;
+    fn rc_kept(&self) -> No<T>;
 }
 
 /// Starts the probe of a parameter `T`.

@@ -82,7 +82,7 @@ impl<E> ErrorProbe<E> {
 
 impl<E: Clone + Send + 'static> ErrorProbe<E> {
     /// They are shared.
-    pub fn errors(self) -> Errors<E> {
+    pub fn rc_errors(self) -> Errors<E> {
         Errors {
             share: Some(|error| Box::new(error.clone())),
             accepts: |shared| shared.is::<E>(),
@@ -94,11 +94,11 @@ impl<E: Clone + Send + 'static> ErrorProbe<E> {
 /// The fallback of [`ErrorProbe`].
 pub trait Unshared<E> {
     /// They are not.
-    fn errors(self) -> Errors<E>;
+    fn rc_errors(self) -> Errors<E>;
 }
 
 impl<E> Unshared<E> for ErrorProbe<E> {
-    fn errors(self) -> Errors<E> {
+    fn rc_errors(self) -> Errors<E> {
         Errors::never()
     }
 }

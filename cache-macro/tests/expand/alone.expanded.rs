@@ -3,11 +3,21 @@ impl Find for Repo {
         use ::redis_cached::__private as __rc;
         let cache = __rc::installed();
         let plan = {
-            use __rc::AnyKind as _;
-            let codec = __rc::Kind::<<io::Result<User> as __rc::ResultLike>::Ok>::new()
-                .codec::<__rc::Auto>();
+            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            let codec = __rc::codec::<
+                __rc::OkOf<io::Result<User>>,
+                __rc::Auto,
+                _,
+                _,
+            >(
+                __rc::Kind::<__rc::OkOf<io::Result<User>>>::new().rc_option().rc_found(),
+                __rc::Kind::<__rc::OkOf<io::Result<User>>>::new()
+                    .rc_option()
+                    .rc_found()
+                    .rc_verdict(),
+            );
             let plan = __rc::Plan::<
-                <io::Result<User> as __rc::ResultLike>::Ok,
+                __rc::OkOf<io::Result<User>>,
             >::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
@@ -15,28 +25,29 @@ impl Find for Repo {
                         ::core::option_env!("REDIS_CACHED_PREFIX"),
                         ::core::module_path!(),
                     );
-                    __SLOT
-                        .function(
-                            const {
-                                &__rc::Site {
-                                    ident: "find",
-                                    prefix: __PREFIX,
-                                    name: __rc::Name::Path,
-                                    version: 0u32,
-                                }
-                            },
-                            __rc::path_of(&|| ()),
-                            &[],
-                            &codec,
-                        )
+                    __rc::Slot::function(
+                        &__SLOT,
+                        const {
+                            &__rc::Site {
+                                ident: "find",
+                                prefix: __PREFIX,
+                                name: __rc::Name::Path,
+                                version: 0u32,
+                            }
+                        },
+                        __rc::path_of(&|| ()),
+                        &[],
+                        &codec,
+                    )
                 },
                 codec,
                 __rc::storable::<
-                    <io::Result<User> as __rc::ResultLike>::Ok,
+                    __rc::OkOf<io::Result<User>>,
                     _,
                 >(
-                    __rc::Kind::<<io::Result<User> as __rc::ResultLike>::Ok>::new()
-                        .found(),
+                    __rc::Kind::<__rc::OkOf<io::Result<User>>>::new()
+                        .rc_option()
+                        .rc_found(),
                 ),
                 {
                     const __TTL: __rc::Ttl = __rc::Ttl::from_env(
@@ -52,13 +63,13 @@ impl Find for Repo {
             let (a, b) = &arg0;
             let writer = &mut __rc::key(cache, plan.function);
             writer.literal(":");
-            __rc::part(writer, "a", &a, __rc::probe(&a).key_part());
+            __rc::part(writer, "a", &a, __rc::probe(&a).rc_key_part());
             writer.literal(":");
-            __rc::part(writer, "b", &b, __rc::probe(&b).key_part());
+            __rc::part(writer, "b", &b, __rc::probe(&b).rc_key_part());
             writer.finish()
         };
         __rc::call_result::<
-            io::Result<User>,
+            __rc::Returned<io::Result<User>>,
             _,
             _,
         >(
@@ -68,10 +79,7 @@ impl Find for Repo {
                 {
                     #[allow(unused_imports)]
                     use __rc::Unshared as _;
-                    __rc::ErrorProbe::<
-                        <io::Result<User> as __rc::ResultLike>::Err,
-                    >::new()
-                        .errors()
+                    __rc::ErrorProbe::<__rc::ErrOf<io::Result<User>>>::new().rc_errors()
                 },
                 move || async move {
                     if let ::core::option::Option::Some(ret) = ::core::option::Option::None::<
@@ -107,8 +115,16 @@ impl Find for Repo {
             use ::redis_cached::__private as __rc;
             let cache = __rc::installed();
             let plan = {
-                use __rc::AnyKind as _;
-                let codec = __rc::Kind::<User>::new().codec::<__rc::Auto>();
+                use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+                let codec = __rc::codec::<
+                    User,
+                    __rc::Auto,
+                    _,
+                    _,
+                >(
+                    __rc::Kind::<User>::new().rc_option().rc_found(),
+                    __rc::Kind::<User>::new().rc_option().rc_found().rc_verdict(),
+                );
                 let plan = __rc::Plan::<
                     User,
                 >::new(
@@ -118,23 +134,26 @@ impl Find for Repo {
                             ::core::option_env!("REDIS_CACHED_PREFIX"),
                             ::core::module_path!(),
                         );
-                        __SLOT
-                            .function(
-                                const {
-                                    &__rc::Site {
-                                        ident: "find_boxed",
-                                        prefix: __PREFIX,
-                                        name: __rc::Name::Path,
-                                        version: 0u32,
-                                    }
-                                },
-                                __rc::path_of(&|| ()),
-                                &[],
-                                &codec,
-                            )
+                        __rc::Slot::function(
+                            &__SLOT,
+                            const {
+                                &__rc::Site {
+                                    ident: "find_boxed",
+                                    prefix: __PREFIX,
+                                    name: __rc::Name::Path,
+                                    version: 0u32,
+                                }
+                            },
+                            __rc::path_of(&|| ()),
+                            &[],
+                            &codec,
+                        )
                     },
                     codec,
-                    __rc::storable::<User, _>(__rc::Kind::<User>::new().found()),
+                    __rc::storable::<
+                        User,
+                        _,
+                    >(__rc::Kind::<User>::new().rc_option().rc_found()),
                     {
                         const __TTL: __rc::Ttl = __rc::Ttl::from_env(
                             ::core::option_env!("REDIS_CACHED_TTL"),
@@ -148,13 +167,18 @@ impl Find for Repo {
                 use __rc::NoKeyPart as _;
                 let writer = &mut __rc::key(cache, plan.function);
                 writer.literal(":");
-                __rc::self_part(writer, "self", &*self, __rc::probe(&*self).key_part());
+                __rc::self_part(
+                    writer,
+                    "self",
+                    &*self,
+                    __rc::probe(&*self).rc_key_part(),
+                );
                 writer.literal(":");
-                __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+                __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
                 writer.finish()
             };
             __rc::call_value::<
-                User,
+                __rc::Returned<User>,
                 _,
                 _,
             >(
@@ -176,8 +200,25 @@ impl Find for Repo {
         use ::redis_cached::__private as __rc;
         let cache = __rc::installed();
         let plan = {
-            use __rc::AnyKind as _;
-            let codec = __rc::Kind::<Result<User, Error>>::new().codec::<__rc::Auto>();
+            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            let codec = __rc::codec::<
+                Result<User, Error>,
+                __rc::Auto,
+                _,
+                _,
+            >(
+                __rc::Kind::<Result<User, Error>>::new().rc_option().rc_value(),
+                __rc::blame(
+                    __rc::blame(
+                        __rc::Kind::<Result<User, Error>>::new()
+                            .rc_option()
+                            .rc_value()
+                            .rc_verdict(),
+                        __rc::Kind::<User>::new().rc_option().rc_value().rc_verdict(),
+                    ),
+                    __rc::Kind::<Error>::new().rc_option().rc_value().rc_verdict(),
+                ),
+            );
             let plan = __rc::Plan::<
                 Result<User, Error>,
             >::new(
@@ -187,20 +228,20 @@ impl Find for Repo {
                         ::core::option_env!("REDIS_CACHED_PREFIX"),
                         ::core::module_path!(),
                     );
-                    __SLOT
-                        .function(
-                            const {
-                                &__rc::Site {
-                                    ident: "find_plain",
-                                    prefix: __PREFIX,
-                                    name: __rc::Name::Path,
-                                    version: 0u32,
-                                }
-                            },
-                            __rc::path_of(&|| ()),
-                            &[],
-                            &codec,
-                        )
+                    __rc::Slot::function(
+                        &__SLOT,
+                        const {
+                            &__rc::Site {
+                                ident: "find_plain",
+                                prefix: __PREFIX,
+                                name: __rc::Name::Path,
+                                version: 0u32,
+                            }
+                        },
+                        __rc::path_of(&|| ()),
+                        &[],
+                        &codec,
+                    )
                 },
                 codec,
                 __rc::Nones::never(),
@@ -217,13 +258,13 @@ impl Find for Repo {
             use __rc::NoKeyPart as _;
             let writer = &mut __rc::key(cache, plan.function);
             writer.literal(":");
-            __rc::self_part(writer, "self", &self, __rc::probe(&self).key_part());
+            __rc::self_part(writer, "self", &self, __rc::probe(&self).rc_key_part());
             writer.literal(":");
-            __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
             writer.finish()
         };
         __rc::blocking_call_value::<
-            Result<User, Error>,
+            __rc::Returned<Result<User, Error>>,
         >(cache, plan, key, move || -> Result<User, Error> { { self.load(id) } })
     }
 }

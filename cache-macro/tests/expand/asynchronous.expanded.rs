@@ -3,11 +3,21 @@ pub async fn user(db: &Db, id: u64, slug: Path<String>) -> Result<User, Error> {
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::AnyKind as _;
-        let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-            .codec::<__rc::Auto>();
+        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        let codec = __rc::codec::<
+            __rc::OkOf<Result<User, Error>>,
+            __rc::Auto,
+            _,
+            _,
+        >(
+            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new().rc_option().rc_found(),
+            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
+                .rc_option()
+                .rc_found()
+                .rc_verdict(),
+        );
         let plan = __rc::Plan::<
-            <Result<User, Error> as __rc::ResultLike>::Ok,
+            __rc::OkOf<Result<User, Error>>,
         >::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
@@ -15,28 +25,29 @@ pub async fn user(db: &Db, id: u64, slug: Path<String>) -> Result<User, Error> {
                     ::core::option_env!("REDIS_CACHED_PREFIX"),
                     ::core::module_path!(),
                 );
-                __SLOT
-                    .function(
-                        const {
-                            &__rc::Site {
-                                ident: "user",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                version: 0u32,
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[],
-                        &codec,
-                    )
+                __rc::Slot::function(
+                    &__SLOT,
+                    const {
+                        &__rc::Site {
+                            ident: "user",
+                            prefix: __PREFIX,
+                            name: __rc::Name::Path,
+                            version: 0u32,
+                        }
+                    },
+                    __rc::path_of(&|| ()),
+                    &[],
+                    &codec,
+                )
             },
             codec,
             __rc::storable::<
-                <Result<User, Error> as __rc::ResultLike>::Ok,
+                __rc::OkOf<Result<User, Error>>,
                 _,
             >(
-                __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-                    .found(),
+                __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
+                    .rc_option()
+                    .rc_found(),
             ),
             |_| __rc::Ttl::Millis(600000u64),
         );
@@ -47,13 +58,13 @@ pub async fn user(db: &Db, id: u64, slug: Path<String>) -> Result<User, Error> {
         let Path(slug) = &slug;
         let writer = &mut __rc::key(cache, plan.function);
         writer.literal(":");
-        __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "slug", &slug, __rc::probe(&slug).key_part());
+        __rc::part(writer, "slug", &slug, __rc::probe(&slug).rc_key_part());
         writer.finish()
     };
     __rc::call_result::<
-        Result<User, Error>,
+        __rc::Returned<Result<User, Error>>,
         _,
         _,
     >(
@@ -63,8 +74,7 @@ pub async fn user(db: &Db, id: u64, slug: Path<String>) -> Result<User, Error> {
             {
                 #[allow(unused_imports)]
                 use __rc::Unshared as _;
-                __rc::ErrorProbe::<<Result<User, Error> as __rc::ResultLike>::Err>::new()
-                    .errors()
+                __rc::ErrorProbe::<__rc::ErrOf<Result<User, Error>>>::new().rc_errors()
             },
             move || user_uncached(db, id, slug),
         )
@@ -88,11 +98,21 @@ pub async fn user_refresh(db: &Db, id: u64, slug: Path<String>) -> Result<User, 
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::AnyKind as _;
-        let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-            .codec::<__rc::Auto>();
+        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        let codec = __rc::codec::<
+            __rc::OkOf<Result<User, Error>>,
+            __rc::Auto,
+            _,
+            _,
+        >(
+            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new().rc_option().rc_found(),
+            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
+                .rc_option()
+                .rc_found()
+                .rc_verdict(),
+        );
         let plan = __rc::Plan::<
-            <Result<User, Error> as __rc::ResultLike>::Ok,
+            __rc::OkOf<Result<User, Error>>,
         >::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
@@ -100,28 +120,29 @@ pub async fn user_refresh(db: &Db, id: u64, slug: Path<String>) -> Result<User, 
                     ::core::option_env!("REDIS_CACHED_PREFIX"),
                     ::core::module_path!(),
                 );
-                __SLOT
-                    .function(
-                        const {
-                            &__rc::Site {
-                                ident: "user",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                version: 0u32,
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[],
-                        &codec,
-                    )
+                __rc::Slot::function(
+                    &__SLOT,
+                    const {
+                        &__rc::Site {
+                            ident: "user",
+                            prefix: __PREFIX,
+                            name: __rc::Name::Path,
+                            version: 0u32,
+                        }
+                    },
+                    __rc::path_of(&|| ()),
+                    &[],
+                    &codec,
+                )
             },
             codec,
             __rc::storable::<
-                <Result<User, Error> as __rc::ResultLike>::Ok,
+                __rc::OkOf<Result<User, Error>>,
                 _,
             >(
-                __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-                    .found(),
+                __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
+                    .rc_option()
+                    .rc_found(),
             ),
             |_| __rc::Ttl::Millis(600000u64),
         );
@@ -132,13 +153,13 @@ pub async fn user_refresh(db: &Db, id: u64, slug: Path<String>) -> Result<User, 
         let Path(slug) = &slug;
         let writer = &mut __rc::key(cache, plan.function);
         writer.literal(":");
-        __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "slug", &slug, __rc::probe(&slug).key_part());
+        __rc::part(writer, "slug", &slug, __rc::probe(&slug).rc_key_part());
         writer.finish()
     };
     __rc::refresh_result::<
-        Result<User, Error>,
+        __rc::Returned<Result<User, Error>>,
         _,
         _,
     >(
@@ -148,8 +169,7 @@ pub async fn user_refresh(db: &Db, id: u64, slug: Path<String>) -> Result<User, 
             {
                 #[allow(unused_imports)]
                 use __rc::Unshared as _;
-                __rc::ErrorProbe::<<Result<User, Error> as __rc::ResultLike>::Err>::new()
-                    .errors()
+                __rc::ErrorProbe::<__rc::ErrOf<Result<User, Error>>>::new().rc_errors()
             },
             move || user_uncached(db, id, slug),
         )
@@ -162,18 +182,26 @@ pub async fn user_refresh(db: &Db, id: u64, slug: Path<String>) -> Result<User, 
 pub fn user_entry(
     id: u64,
     slug: Path<String>,
-) -> ::redis_cached::Entry<
-    <Result<User, Error> as ::redis_cached::__private::ResultLike>::Ok,
-> {
+) -> ::redis_cached::Entry<::redis_cached::__private::OkOf<Result<User, Error>>> {
     let _ = user;
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::AnyKind as _;
-        let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-            .codec::<__rc::Auto>();
+        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        let codec = __rc::codec::<
+            __rc::OkOf<Result<User, Error>>,
+            __rc::Auto,
+            _,
+            _,
+        >(
+            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new().rc_option().rc_found(),
+            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
+                .rc_option()
+                .rc_found()
+                .rc_verdict(),
+        );
         let plan = __rc::Plan::<
-            <Result<User, Error> as __rc::ResultLike>::Ok,
+            __rc::OkOf<Result<User, Error>>,
         >::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
@@ -181,28 +209,29 @@ pub fn user_entry(
                     ::core::option_env!("REDIS_CACHED_PREFIX"),
                     ::core::module_path!(),
                 );
-                __SLOT
-                    .function(
-                        const {
-                            &__rc::Site {
-                                ident: "user",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                version: 0u32,
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[],
-                        &codec,
-                    )
+                __rc::Slot::function(
+                    &__SLOT,
+                    const {
+                        &__rc::Site {
+                            ident: "user",
+                            prefix: __PREFIX,
+                            name: __rc::Name::Path,
+                            version: 0u32,
+                        }
+                    },
+                    __rc::path_of(&|| ()),
+                    &[],
+                    &codec,
+                )
             },
             codec,
             __rc::storable::<
-                <Result<User, Error> as __rc::ResultLike>::Ok,
+                __rc::OkOf<Result<User, Error>>,
                 _,
             >(
-                __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-                    .found(),
+                __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
+                    .rc_option()
+                    .rc_found(),
             ),
             |_| __rc::Ttl::Millis(600000u64),
         );
@@ -213,9 +242,9 @@ pub fn user_entry(
         let Path(slug) = &slug;
         let writer = &mut __rc::key(cache, plan.function);
         writer.literal(":");
-        __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "slug", &slug, __rc::probe(&slug).key_part());
+        __rc::part(writer, "slug", &slug, __rc::probe(&slug).rc_key_part());
         writer.finish()
     };
     __rc::entry(cache, plan, key)

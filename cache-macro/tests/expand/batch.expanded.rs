@@ -6,19 +6,27 @@ async fn users(
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::AnyKind as _;
-        let codec = __rc::Kind::<
-            <<Result<
-                HashMap<u64, User>,
-                Error,
-            > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
-        >::new()
-            .codec::<__rc::Auto>();
+        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        let codec = __rc::codec::<
+            __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
+            __rc::Auto,
+            _,
+            _,
+        >(
+            __rc::Kind::<
+                __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
+            >::new()
+                .rc_option()
+                .rc_found(),
+            __rc::Kind::<
+                __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
+            >::new()
+                .rc_option()
+                .rc_found()
+                .rc_verdict(),
+        );
         let plan = __rc::Plan::<
-            <<Result<
-                HashMap<u64, User>,
-                Error,
-            > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
+            __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
         >::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
@@ -26,36 +34,31 @@ async fn users(
                     ::core::option_env!("REDIS_CACHED_PREFIX"),
                     ::core::module_path!(),
                 );
-                __SLOT
-                    .function(
-                        const {
-                            &__rc::Site {
-                                ident: "users",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                version: 0u32,
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[],
-                        &codec,
-                    )
+                __rc::Slot::function(
+                    &__SLOT,
+                    const {
+                        &__rc::Site {
+                            ident: "users",
+                            prefix: __PREFIX,
+                            name: __rc::Name::Path,
+                            version: 0u32,
+                        }
+                    },
+                    __rc::path_of(&|| ()),
+                    &[],
+                    &codec,
+                )
             },
             codec,
             __rc::storable::<
-                <<Result<
-                    HashMap<u64, User>,
-                    Error,
-                > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
+                __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
                 _,
             >(
                 __rc::Kind::<
-                    <<Result<
-                        HashMap<u64, User>,
-                        Error,
-                    > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
+                    __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
                 >::new()
-                    .found(),
+                    .rc_option()
+                    .rc_found(),
             ),
             {
                 const __TTL: __rc::Ttl = __rc::Ttl::from_env(
@@ -64,30 +67,28 @@ async fn users(
                 |_| __TTL
             },
         );
-        __rc::Plan::<
-            <<Result<
-                HashMap<u64, User>,
-                Error,
-            > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
-        > {
+        __rc::Plan::<__rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>> {
             none_ttl: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
             ..plan
         }
     };
-    let ids = __rc::batch_ids(
+    let (ids, some) = __rc::batch_ids::<
+        __rc::Returned<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
+        _,
+    >(
         ids,
         |id: &_| {
             use __rc::NoKeyPart as _;
             let writer = &mut __rc::key(cache, plan.function);
             writer.literal(":");
-            __rc::part(writer, "tenant", &tenant, __rc::probe(&tenant).key_part());
+            __rc::part(writer, "tenant", &tenant, __rc::probe(&tenant).rc_key_part());
             writer.literal(":");
-            __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
             writer.finish()
         },
     );
     __rc::batch_result::<
-        Result<HashMap<u64, User>, Error>,
+        __rc::Returned<Result<HashMap<u64, User>, Error>>,
         _,
         _,
     >(
@@ -98,7 +99,7 @@ async fn users(
                 let db = ::core::clone::Clone::clone(&db);
                 let tenant = ::core::clone::Clone::clone(&tenant);
                 async move {
-                    let ids = __rc::collect_ids::<[u64], _>(ids);
+                    let ids = __rc::collect_ids::<[u64], _>(some(ids));
                     users_uncached(
                             db,
                             tenant,
@@ -129,19 +130,27 @@ async fn users_refresh(
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::AnyKind as _;
-        let codec = __rc::Kind::<
-            <<Result<
-                HashMap<u64, User>,
-                Error,
-            > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
-        >::new()
-            .codec::<__rc::Auto>();
+        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        let codec = __rc::codec::<
+            __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
+            __rc::Auto,
+            _,
+            _,
+        >(
+            __rc::Kind::<
+                __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
+            >::new()
+                .rc_option()
+                .rc_found(),
+            __rc::Kind::<
+                __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
+            >::new()
+                .rc_option()
+                .rc_found()
+                .rc_verdict(),
+        );
         let plan = __rc::Plan::<
-            <<Result<
-                HashMap<u64, User>,
-                Error,
-            > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
+            __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
         >::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
@@ -149,36 +158,31 @@ async fn users_refresh(
                     ::core::option_env!("REDIS_CACHED_PREFIX"),
                     ::core::module_path!(),
                 );
-                __SLOT
-                    .function(
-                        const {
-                            &__rc::Site {
-                                ident: "users",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                version: 0u32,
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[],
-                        &codec,
-                    )
+                __rc::Slot::function(
+                    &__SLOT,
+                    const {
+                        &__rc::Site {
+                            ident: "users",
+                            prefix: __PREFIX,
+                            name: __rc::Name::Path,
+                            version: 0u32,
+                        }
+                    },
+                    __rc::path_of(&|| ()),
+                    &[],
+                    &codec,
+                )
             },
             codec,
             __rc::storable::<
-                <<Result<
-                    HashMap<u64, User>,
-                    Error,
-                > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
+                __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
                 _,
             >(
                 __rc::Kind::<
-                    <<Result<
-                        HashMap<u64, User>,
-                        Error,
-                    > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
+                    __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
                 >::new()
-                    .found(),
+                    .rc_option()
+                    .rc_found(),
             ),
             {
                 const __TTL: __rc::Ttl = __rc::Ttl::from_env(
@@ -187,30 +191,28 @@ async fn users_refresh(
                 |_| __TTL
             },
         );
-        __rc::Plan::<
-            <<Result<
-                HashMap<u64, User>,
-                Error,
-            > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
-        > {
+        __rc::Plan::<__rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>> {
             none_ttl: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
             ..plan
         }
     };
-    let ids = __rc::batch_ids(
+    let (ids, some) = __rc::batch_ids::<
+        __rc::Returned<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
+        _,
+    >(
         ids,
         |id: &_| {
             use __rc::NoKeyPart as _;
             let writer = &mut __rc::key(cache, plan.function);
             writer.literal(":");
-            __rc::part(writer, "tenant", &tenant, __rc::probe(&tenant).key_part());
+            __rc::part(writer, "tenant", &tenant, __rc::probe(&tenant).rc_key_part());
             writer.literal(":");
-            __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
             writer.finish()
         },
     );
     __rc::refresh_batch_result::<
-        Result<HashMap<u64, User>, Error>,
+        __rc::Returned<Result<HashMap<u64, User>, Error>>,
         _,
         _,
     >(
@@ -221,7 +223,7 @@ async fn users_refresh(
                 let db = ::core::clone::Clone::clone(&db);
                 let tenant = ::core::clone::Clone::clone(&tenant);
                 async move {
-                    let ids = __rc::collect_ids::<[u64], _>(ids);
+                    let ids = __rc::collect_ids::<[u64], _>(some(ids));
                     users_uncached(
                             db,
                             tenant,
@@ -240,29 +242,36 @@ fn users_entry(
     tenant: String,
     id: u64,
 ) -> ::redis_cached::Entry<
-    <<Result<
-        HashMap<u64, User>,
-        Error,
-    > as ::redis_cached::__private::ResultLike>::Ok as ::redis_cached::__private::BatchMap>::Value,
+    ::redis_cached::__private::ValueOf<
+        ::redis_cached::__private::OkOf<Result<HashMap<u64, User>, Error>>,
+    >,
 > {
     let _ = users;
     let id = &id;
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::AnyKind as _;
-        let codec = __rc::Kind::<
-            <<Result<
-                HashMap<u64, User>,
-                Error,
-            > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
-        >::new()
-            .codec::<__rc::Auto>();
+        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        let codec = __rc::codec::<
+            __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
+            __rc::Auto,
+            _,
+            _,
+        >(
+            __rc::Kind::<
+                __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
+            >::new()
+                .rc_option()
+                .rc_found(),
+            __rc::Kind::<
+                __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
+            >::new()
+                .rc_option()
+                .rc_found()
+                .rc_verdict(),
+        );
         let plan = __rc::Plan::<
-            <<Result<
-                HashMap<u64, User>,
-                Error,
-            > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
+            __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
         >::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
@@ -270,36 +279,31 @@ fn users_entry(
                     ::core::option_env!("REDIS_CACHED_PREFIX"),
                     ::core::module_path!(),
                 );
-                __SLOT
-                    .function(
-                        const {
-                            &__rc::Site {
-                                ident: "users",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                version: 0u32,
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[],
-                        &codec,
-                    )
+                __rc::Slot::function(
+                    &__SLOT,
+                    const {
+                        &__rc::Site {
+                            ident: "users",
+                            prefix: __PREFIX,
+                            name: __rc::Name::Path,
+                            version: 0u32,
+                        }
+                    },
+                    __rc::path_of(&|| ()),
+                    &[],
+                    &codec,
+                )
             },
             codec,
             __rc::storable::<
-                <<Result<
-                    HashMap<u64, User>,
-                    Error,
-                > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
+                __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
                 _,
             >(
                 __rc::Kind::<
-                    <<Result<
-                        HashMap<u64, User>,
-                        Error,
-                    > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
+                    __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
                 >::new()
-                    .found(),
+                    .rc_option()
+                    .rc_found(),
             ),
             {
                 const __TTL: __rc::Ttl = __rc::Ttl::from_env(
@@ -308,12 +312,7 @@ fn users_entry(
                 |_| __TTL
             },
         );
-        __rc::Plan::<
-            <<Result<
-                HashMap<u64, User>,
-                Error,
-            > as __rc::ResultLike>::Ok as __rc::BatchMap>::Value,
-        > {
+        __rc::Plan::<__rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>> {
             none_ttl: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
             ..plan
         }
@@ -322,9 +321,9 @@ fn users_entry(
         use __rc::NoKeyPart as _;
         let writer = &mut __rc::key(cache, plan.function);
         writer.literal(":");
-        __rc::part(writer, "tenant", &tenant, __rc::probe(&tenant).key_part());
+        __rc::part(writer, "tenant", &tenant, __rc::probe(&tenant).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
         writer.finish()
     };
     __rc::entry(cache, plan, key)
@@ -334,13 +333,23 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         let cache = __rc::installed();
         let plan = {
-            use __rc::AnyKind as _;
-            let codec = __rc::Kind::<
-                <BTreeMap<Id, String> as __rc::BatchMap>::Value,
-            >::new()
-                .codec::<__rc::Auto>();
+            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            let codec = __rc::codec::<
+                __rc::ValueOf<BTreeMap<Id, String>>,
+                __rc::Auto,
+                _,
+                _,
+            >(
+                __rc::Kind::<__rc::ValueOf<BTreeMap<Id, String>>>::new()
+                    .rc_option()
+                    .rc_found(),
+                __rc::Kind::<__rc::ValueOf<BTreeMap<Id, String>>>::new()
+                    .rc_option()
+                    .rc_found()
+                    .rc_verdict(),
+            );
             let plan = __rc::Plan::<
-                <BTreeMap<Id, String> as __rc::BatchMap>::Value,
+                __rc::ValueOf<BTreeMap<Id, String>>,
             >::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
@@ -348,28 +357,29 @@ impl Repo {
                         ::core::option_env!("REDIS_CACHED_PREFIX"),
                         ::core::module_path!(),
                     );
-                    __SLOT
-                        .function(
-                            const {
-                                &__rc::Site {
-                                    ident: "names",
-                                    prefix: __PREFIX,
-                                    name: __rc::Name::Template,
-                                    version: 0u32,
-                                }
-                            },
-                            __rc::path_of(&|| ()),
-                            &[],
-                            &codec,
-                        )
+                    __rc::Slot::function(
+                        &__SLOT,
+                        const {
+                            &__rc::Site {
+                                ident: "names",
+                                prefix: __PREFIX,
+                                name: __rc::Name::Template,
+                                version: 0u32,
+                            }
+                        },
+                        __rc::path_of(&|| ()),
+                        &[],
+                        &codec,
+                    )
                 },
                 codec,
                 __rc::storable::<
-                    <BTreeMap<Id, String> as __rc::BatchMap>::Value,
+                    __rc::ValueOf<BTreeMap<Id, String>>,
                     _,
                 >(
-                    __rc::Kind::<<BTreeMap<Id, String> as __rc::BatchMap>::Value>::new()
-                        .found(),
+                    __rc::Kind::<__rc::ValueOf<BTreeMap<Id, String>>>::new()
+                        .rc_option()
+                        .rc_found(),
                 ),
                 {
                     const __TTL: __rc::Ttl = __rc::Ttl::from_env(
@@ -380,7 +390,10 @@ impl Repo {
             );
             plan
         };
-        let ids = __rc::batch_ids(
+        let (ids, some) = __rc::batch_ids::<
+            __rc::Returned<BTreeMap<Id, String>>,
+            _,
+        >(
             &ids,
             |id: &_| {
                 use __rc::NoKeyPart as _;
@@ -390,7 +403,7 @@ impl Repo {
                     writer,
                     "id.shard",
                     &id.shard,
-                    __rc::probe(&id.shard).key_part(),
+                    __rc::probe(&id.shard).rc_key_part(),
                 );
                 writer.field(plan.function.name());
                 writer.literal(":");
@@ -398,13 +411,13 @@ impl Repo {
                     writer,
                     "id.number",
                     &id.number,
-                    __rc::probe(&id.number).key_part(),
+                    __rc::probe(&id.number).rc_key_part(),
                 );
                 writer.finish()
             },
         );
         __rc::blocking_batch_value::<
-            BTreeMap<Id, String>,
+            __rc::Returned<BTreeMap<Id, String>>,
         >(
             cache,
             plan,
@@ -412,7 +425,7 @@ impl Repo {
             move |ids: ::std::vec::Vec<_>| {
                 let __self = ::core::clone::Clone::clone(&self);
                 let arg0 = ::core::clone::Clone::clone(&arg0);
-                let ids = <Ids as ::core::iter::FromIterator<_>>::from_iter(ids);
+                let ids = <Ids as ::core::iter::FromIterator<_>>::from_iter(some(ids));
                 Self::names_uncached::<T>(__self, arg0, ids)
             },
         )
@@ -433,13 +446,23 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         let cache = __rc::installed();
         let plan = {
-            use __rc::AnyKind as _;
-            let codec = __rc::Kind::<
-                <BTreeMap<Id, String> as __rc::BatchMap>::Value,
-            >::new()
-                .codec::<__rc::Auto>();
+            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            let codec = __rc::codec::<
+                __rc::ValueOf<BTreeMap<Id, String>>,
+                __rc::Auto,
+                _,
+                _,
+            >(
+                __rc::Kind::<__rc::ValueOf<BTreeMap<Id, String>>>::new()
+                    .rc_option()
+                    .rc_found(),
+                __rc::Kind::<__rc::ValueOf<BTreeMap<Id, String>>>::new()
+                    .rc_option()
+                    .rc_found()
+                    .rc_verdict(),
+            );
             let plan = __rc::Plan::<
-                <BTreeMap<Id, String> as __rc::BatchMap>::Value,
+                __rc::ValueOf<BTreeMap<Id, String>>,
             >::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
@@ -447,28 +470,29 @@ impl Repo {
                         ::core::option_env!("REDIS_CACHED_PREFIX"),
                         ::core::module_path!(),
                     );
-                    __SLOT
-                        .function(
-                            const {
-                                &__rc::Site {
-                                    ident: "names",
-                                    prefix: __PREFIX,
-                                    name: __rc::Name::Template,
-                                    version: 0u32,
-                                }
-                            },
-                            __rc::path_of(&|| ()),
-                            &[],
-                            &codec,
-                        )
+                    __rc::Slot::function(
+                        &__SLOT,
+                        const {
+                            &__rc::Site {
+                                ident: "names",
+                                prefix: __PREFIX,
+                                name: __rc::Name::Template,
+                                version: 0u32,
+                            }
+                        },
+                        __rc::path_of(&|| ()),
+                        &[],
+                        &codec,
+                    )
                 },
                 codec,
                 __rc::storable::<
-                    <BTreeMap<Id, String> as __rc::BatchMap>::Value,
+                    __rc::ValueOf<BTreeMap<Id, String>>,
                     _,
                 >(
-                    __rc::Kind::<<BTreeMap<Id, String> as __rc::BatchMap>::Value>::new()
-                        .found(),
+                    __rc::Kind::<__rc::ValueOf<BTreeMap<Id, String>>>::new()
+                        .rc_option()
+                        .rc_found(),
                 ),
                 {
                     const __TTL: __rc::Ttl = __rc::Ttl::from_env(
@@ -479,7 +503,10 @@ impl Repo {
             );
             plan
         };
-        let ids = __rc::batch_ids(
+        let (ids, some) = __rc::batch_ids::<
+            __rc::Returned<BTreeMap<Id, String>>,
+            _,
+        >(
             &ids,
             |id: &_| {
                 use __rc::NoKeyPart as _;
@@ -489,7 +516,7 @@ impl Repo {
                     writer,
                     "id.shard",
                     &id.shard,
-                    __rc::probe(&id.shard).key_part(),
+                    __rc::probe(&id.shard).rc_key_part(),
                 );
                 writer.field(plan.function.name());
                 writer.literal(":");
@@ -497,13 +524,13 @@ impl Repo {
                     writer,
                     "id.number",
                     &id.number,
-                    __rc::probe(&id.number).key_part(),
+                    __rc::probe(&id.number).rc_key_part(),
                 );
                 writer.finish()
             },
         );
         __rc::blocking_refresh_batch_value::<
-            BTreeMap<Id, String>,
+            __rc::Returned<BTreeMap<Id, String>>,
         >(
             cache,
             plan,
@@ -511,7 +538,7 @@ impl Repo {
             move |ids: ::std::vec::Vec<_>| {
                 let __self = ::core::clone::Clone::clone(&self);
                 let arg0 = ::core::clone::Clone::clone(&arg0);
-                let ids = <Ids as ::core::iter::FromIterator<_>>::from_iter(ids);
+                let ids = <Ids as ::core::iter::FromIterator<_>>::from_iter(some(ids));
                 Self::names_uncached::<T>(__self, arg0, ids)
             },
         )
@@ -520,21 +547,31 @@ impl Repo {
     ///
     #[allow(unreachable_pub)]
     fn names_entry(
-        id: <BTreeMap<Id, String> as ::redis_cached::__private::BatchMap>::Id,
+        id: ::redis_cached::__private::IdOf<BTreeMap<Id, String>>,
     ) -> ::redis_cached::blocking::Entry<
-        <BTreeMap<Id, String> as ::redis_cached::__private::BatchMap>::Value,
+        ::redis_cached::__private::ValueOf<BTreeMap<Id, String>>,
     > {
         let id = &id;
         use ::redis_cached::__private as __rc;
         let cache = __rc::installed();
         let plan = {
-            use __rc::AnyKind as _;
-            let codec = __rc::Kind::<
-                <BTreeMap<Id, String> as __rc::BatchMap>::Value,
-            >::new()
-                .codec::<__rc::Auto>();
+            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            let codec = __rc::codec::<
+                __rc::ValueOf<BTreeMap<Id, String>>,
+                __rc::Auto,
+                _,
+                _,
+            >(
+                __rc::Kind::<__rc::ValueOf<BTreeMap<Id, String>>>::new()
+                    .rc_option()
+                    .rc_found(),
+                __rc::Kind::<__rc::ValueOf<BTreeMap<Id, String>>>::new()
+                    .rc_option()
+                    .rc_found()
+                    .rc_verdict(),
+            );
             let plan = __rc::Plan::<
-                <BTreeMap<Id, String> as __rc::BatchMap>::Value,
+                __rc::ValueOf<BTreeMap<Id, String>>,
             >::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
@@ -542,28 +579,29 @@ impl Repo {
                         ::core::option_env!("REDIS_CACHED_PREFIX"),
                         ::core::module_path!(),
                     );
-                    __SLOT
-                        .function(
-                            const {
-                                &__rc::Site {
-                                    ident: "names",
-                                    prefix: __PREFIX,
-                                    name: __rc::Name::Template,
-                                    version: 0u32,
-                                }
-                            },
-                            __rc::path_of(&|| ()),
-                            &[],
-                            &codec,
-                        )
+                    __rc::Slot::function(
+                        &__SLOT,
+                        const {
+                            &__rc::Site {
+                                ident: "names",
+                                prefix: __PREFIX,
+                                name: __rc::Name::Template,
+                                version: 0u32,
+                            }
+                        },
+                        __rc::path_of(&|| ()),
+                        &[],
+                        &codec,
+                    )
                 },
                 codec,
                 __rc::storable::<
-                    <BTreeMap<Id, String> as __rc::BatchMap>::Value,
+                    __rc::ValueOf<BTreeMap<Id, String>>,
                     _,
                 >(
-                    __rc::Kind::<<BTreeMap<Id, String> as __rc::BatchMap>::Value>::new()
-                        .found(),
+                    __rc::Kind::<__rc::ValueOf<BTreeMap<Id, String>>>::new()
+                        .rc_option()
+                        .rc_found(),
                 ),
                 {
                     const __TTL: __rc::Ttl = __rc::Ttl::from_env(
@@ -578,14 +616,19 @@ impl Repo {
             use __rc::NoKeyPart as _;
             let writer = &mut __rc::key_in_group(cache, plan.function);
             writer.literal(":shard:");
-            __rc::part(writer, "id.shard", &id.shard, __rc::probe(&id.shard).key_part());
+            __rc::part(
+                writer,
+                "id.shard",
+                &id.shard,
+                __rc::probe(&id.shard).rc_key_part(),
+            );
             writer.field(plan.function.name());
             writer.literal(":");
             __rc::part(
                 writer,
                 "id.number",
                 &id.number,
-                __rc::probe(&id.number).key_part(),
+                __rc::probe(&id.number).rc_key_part(),
             );
             writer.finish()
         };
@@ -595,7 +638,7 @@ impl Repo {
     ///
     #[allow(unreachable_pub)]
     fn names_group(
-        id: <BTreeMap<Id, String> as ::redis_cached::__private::BatchMap>::Id,
+        id: ::redis_cached::__private::IdOf<BTreeMap<Id, String>>,
     ) -> ::redis_cached::blocking::Group {
         let id = &id;
         use ::redis_cached::__private as __rc;
@@ -608,7 +651,12 @@ impl Repo {
             );
             let writer = &mut __rc::group_key(cache, __PREFIX);
             writer.literal(":shard:");
-            __rc::part(writer, "id.shard", &id.shard, __rc::probe(&id.shard).key_part());
+            __rc::part(
+                writer,
+                "id.shard",
+                &id.shard,
+                __rc::probe(&id.shard).rc_key_part(),
+            );
             writer.finish()
         };
         __rc::blocking_group(cache, key)

@@ -7,11 +7,21 @@ async fn user<K: Key>(
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::AnyKind as _;
-        let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-            .codec::<__rc::Auto>();
+        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        let codec = __rc::codec::<
+            __rc::OkOf<Result<User, Error>>,
+            __rc::Auto,
+            _,
+            _,
+        >(
+            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new().rc_option().rc_found(),
+            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
+                .rc_option()
+                .rc_found()
+                .rc_verdict(),
+        );
         let plan = __rc::Plan::<
-            <Result<User, Error> as __rc::ResultLike>::Ok,
+            __rc::OkOf<Result<User, Error>>,
         >::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
@@ -19,28 +29,29 @@ async fn user<K: Key>(
                     ::core::option_env!("REDIS_CACHED_PREFIX"),
                     ::core::module_path!(),
                 );
-                __SLOT
-                    .function(
-                        const {
-                            &__rc::Site {
-                                ident: "user",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                version: 0u32,
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[&::core::any::type_name::<K>()],
-                        &codec,
-                    )
+                __rc::Slot::function(
+                    &__SLOT,
+                    const {
+                        &__rc::Site {
+                            ident: "user",
+                            prefix: __PREFIX,
+                            name: __rc::Name::Path,
+                            version: 0u32,
+                        }
+                    },
+                    __rc::path_of(&|| ()),
+                    &[&::core::any::type_name::<K>()],
+                    &codec,
+                )
             },
             codec,
             __rc::storable::<
-                <Result<User, Error> as __rc::ResultLike>::Ok,
+                __rc::OkOf<Result<User, Error>>,
                 _,
             >(
-                __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-                    .found(),
+                __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
+                    .rc_option()
+                    .rc_found(),
             ),
             {
                 const __TTL: __rc::Ttl = __rc::Ttl::from_env(
@@ -49,7 +60,7 @@ async fn user<K: Key>(
                 |_| __TTL
             },
         );
-        __rc::Plan::<<Result<User, Error> as __rc::ResultLike>::Ok> {
+        __rc::Plan::<__rc::OkOf<Result<User, Error>>> {
             single_flight: __rc::SingleFlight::Process,
             lease: __rc::Ttl::Millis(5000u64),
             wait: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
@@ -64,15 +75,15 @@ async fn user<K: Key>(
         let Path(id) = &id;
         let writer = &mut __rc::key(cache, plan.function);
         writer.literal(":");
-        __rc::part(writer, "slug", &slug, __rc::probe(&slug).key_part());
+        __rc::part(writer, "slug", &slug, __rc::probe(&slug).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "name", &name, __rc::probe(&name).key_part());
+        __rc::part(writer, "name", &name, __rc::probe(&name).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
         writer.finish()
     };
     __rc::call_result_behind::<
-        Result<User, Error>,
+        __rc::Returned<Result<User, Error>>,
         _,
         _,
         _,
@@ -85,17 +96,16 @@ async fn user<K: Key>(
             {
                 #[allow(unused_imports)]
                 use __rc::Unshared as _;
-                __rc::ErrorProbe::<<Result<User, Error> as __rc::ResultLike>::Err>::new()
-                    .errors()
+                __rc::ErrorProbe::<__rc::ErrOf<Result<User, Error>>>::new().rc_errors()
             },
             (db, slug, name, id),
             |(db, slug, name, id)| user_uncached::<K>(db, slug, name, id),
             |(db, slug, name, id)| {
                 use __rc::NotKept as _;
-                let db = __rc::keep_referent(db, __rc::lent(db).kept());
-                let slug = __rc::keep_option(slug, __rc::lent(slug).kept());
-                let name = __rc::keep_cow(name, __rc::lent(name).kept());
-                let id = __rc::keep(id, __rc::cloned(id).kept());
+                let db = __rc::keep_referent(db, __rc::lent(db).rc_kept());
+                let slug = __rc::keep_option(slug, __rc::lent(slug).rc_kept());
+                let name = __rc::keep_cow(name, __rc::lent(name).rc_kept());
+                let id = __rc::keep(id, __rc::cloned(id).rc_kept());
                 async move {
                     user_uncached::<
                         K,
@@ -132,11 +142,21 @@ async fn user_refresh<K: Key>(
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::AnyKind as _;
-        let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-            .codec::<__rc::Auto>();
+        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        let codec = __rc::codec::<
+            __rc::OkOf<Result<User, Error>>,
+            __rc::Auto,
+            _,
+            _,
+        >(
+            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new().rc_option().rc_found(),
+            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
+                .rc_option()
+                .rc_found()
+                .rc_verdict(),
+        );
         let plan = __rc::Plan::<
-            <Result<User, Error> as __rc::ResultLike>::Ok,
+            __rc::OkOf<Result<User, Error>>,
         >::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
@@ -144,28 +164,29 @@ async fn user_refresh<K: Key>(
                     ::core::option_env!("REDIS_CACHED_PREFIX"),
                     ::core::module_path!(),
                 );
-                __SLOT
-                    .function(
-                        const {
-                            &__rc::Site {
-                                ident: "user",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                version: 0u32,
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[&::core::any::type_name::<K>()],
-                        &codec,
-                    )
+                __rc::Slot::function(
+                    &__SLOT,
+                    const {
+                        &__rc::Site {
+                            ident: "user",
+                            prefix: __PREFIX,
+                            name: __rc::Name::Path,
+                            version: 0u32,
+                        }
+                    },
+                    __rc::path_of(&|| ()),
+                    &[&::core::any::type_name::<K>()],
+                    &codec,
+                )
             },
             codec,
             __rc::storable::<
-                <Result<User, Error> as __rc::ResultLike>::Ok,
+                __rc::OkOf<Result<User, Error>>,
                 _,
             >(
-                __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-                    .found(),
+                __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
+                    .rc_option()
+                    .rc_found(),
             ),
             {
                 const __TTL: __rc::Ttl = __rc::Ttl::from_env(
@@ -174,7 +195,7 @@ async fn user_refresh<K: Key>(
                 |_| __TTL
             },
         );
-        __rc::Plan::<<Result<User, Error> as __rc::ResultLike>::Ok> {
+        __rc::Plan::<__rc::OkOf<Result<User, Error>>> {
             single_flight: __rc::SingleFlight::Process,
             lease: __rc::Ttl::Millis(5000u64),
             wait: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
@@ -189,15 +210,15 @@ async fn user_refresh<K: Key>(
         let Path(id) = &id;
         let writer = &mut __rc::key(cache, plan.function);
         writer.literal(":");
-        __rc::part(writer, "slug", &slug, __rc::probe(&slug).key_part());
+        __rc::part(writer, "slug", &slug, __rc::probe(&slug).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "name", &name, __rc::probe(&name).key_part());
+        __rc::part(writer, "name", &name, __rc::probe(&name).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
         writer.finish()
     };
     __rc::refresh_result::<
-        Result<User, Error>,
+        __rc::Returned<Result<User, Error>>,
         _,
         _,
     >(
@@ -207,8 +228,7 @@ async fn user_refresh<K: Key>(
             {
                 #[allow(unused_imports)]
                 use __rc::Unshared as _;
-                __rc::ErrorProbe::<<Result<User, Error> as __rc::ResultLike>::Err>::new()
-                    .errors()
+                __rc::ErrorProbe::<__rc::ErrOf<Result<User, Error>>>::new().rc_errors()
             },
             move || user_uncached::<K>(db, slug, name, id),
         )
@@ -221,18 +241,26 @@ fn user_entry<K: Key>(
     slug: Option<&str>,
     name: Cow<'_, str>,
     id: Path<K>,
-) -> ::redis_cached::Entry<
-    <Result<User, Error> as ::redis_cached::__private::ResultLike>::Ok,
-> {
+) -> ::redis_cached::Entry<::redis_cached::__private::OkOf<Result<User, Error>>> {
     let _ = user::<K>;
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::AnyKind as _;
-        let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-            .codec::<__rc::Auto>();
+        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        let codec = __rc::codec::<
+            __rc::OkOf<Result<User, Error>>,
+            __rc::Auto,
+            _,
+            _,
+        >(
+            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new().rc_option().rc_found(),
+            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
+                .rc_option()
+                .rc_found()
+                .rc_verdict(),
+        );
         let plan = __rc::Plan::<
-            <Result<User, Error> as __rc::ResultLike>::Ok,
+            __rc::OkOf<Result<User, Error>>,
         >::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
@@ -240,28 +268,29 @@ fn user_entry<K: Key>(
                     ::core::option_env!("REDIS_CACHED_PREFIX"),
                     ::core::module_path!(),
                 );
-                __SLOT
-                    .function(
-                        const {
-                            &__rc::Site {
-                                ident: "user",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                version: 0u32,
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[&::core::any::type_name::<K>()],
-                        &codec,
-                    )
+                __rc::Slot::function(
+                    &__SLOT,
+                    const {
+                        &__rc::Site {
+                            ident: "user",
+                            prefix: __PREFIX,
+                            name: __rc::Name::Path,
+                            version: 0u32,
+                        }
+                    },
+                    __rc::path_of(&|| ()),
+                    &[&::core::any::type_name::<K>()],
+                    &codec,
+                )
             },
             codec,
             __rc::storable::<
-                <Result<User, Error> as __rc::ResultLike>::Ok,
+                __rc::OkOf<Result<User, Error>>,
                 _,
             >(
-                __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-                    .found(),
+                __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
+                    .rc_option()
+                    .rc_found(),
             ),
             {
                 const __TTL: __rc::Ttl = __rc::Ttl::from_env(
@@ -270,7 +299,7 @@ fn user_entry<K: Key>(
                 |_| __TTL
             },
         );
-        __rc::Plan::<<Result<User, Error> as __rc::ResultLike>::Ok> {
+        __rc::Plan::<__rc::OkOf<Result<User, Error>>> {
             single_flight: __rc::SingleFlight::Process,
             lease: __rc::Ttl::Millis(5000u64),
             wait: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
@@ -285,11 +314,11 @@ fn user_entry<K: Key>(
         let Path(id) = &id;
         let writer = &mut __rc::key(cache, plan.function);
         writer.literal(":");
-        __rc::part(writer, "slug", &slug, __rc::probe(&slug).key_part());
+        __rc::part(writer, "slug", &slug, __rc::probe(&slug).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "name", &name, __rc::probe(&name).key_part());
+        __rc::part(writer, "name", &name, __rc::probe(&name).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
         writer.finish()
     };
     __rc::entry(cache, plan, key)
@@ -299,11 +328,21 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         let cache = __rc::installed();
         let plan = {
-            use __rc::AnyKind as _;
-            let codec = __rc::Kind::<<io::Result<User> as __rc::ResultLike>::Ok>::new()
-                .codec::<__rc::Auto>();
+            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            let codec = __rc::codec::<
+                __rc::OkOf<io::Result<User>>,
+                __rc::Auto,
+                _,
+                _,
+            >(
+                __rc::Kind::<__rc::OkOf<io::Result<User>>>::new().rc_option().rc_found(),
+                __rc::Kind::<__rc::OkOf<io::Result<User>>>::new()
+                    .rc_option()
+                    .rc_found()
+                    .rc_verdict(),
+            );
             let plan = __rc::Plan::<
-                <io::Result<User> as __rc::ResultLike>::Ok,
+                __rc::OkOf<io::Result<User>>,
             >::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
@@ -311,28 +350,29 @@ impl Repo {
                         ::core::option_env!("REDIS_CACHED_PREFIX"),
                         ::core::module_path!(),
                     );
-                    __SLOT
-                        .function(
-                            const {
-                                &__rc::Site {
-                                    ident: "user",
-                                    prefix: __PREFIX,
-                                    name: __rc::Name::Path,
-                                    version: 0u32,
-                                }
-                            },
-                            __rc::path_of(&|| ()),
-                            &[],
-                            &codec,
-                        )
+                    __rc::Slot::function(
+                        &__SLOT,
+                        const {
+                            &__rc::Site {
+                                ident: "user",
+                                prefix: __PREFIX,
+                                name: __rc::Name::Path,
+                                version: 0u32,
+                            }
+                        },
+                        __rc::path_of(&|| ()),
+                        &[],
+                        &codec,
+                    )
                 },
                 codec,
                 __rc::storable::<
-                    <io::Result<User> as __rc::ResultLike>::Ok,
+                    __rc::OkOf<io::Result<User>>,
                     _,
                 >(
-                    __rc::Kind::<<io::Result<User> as __rc::ResultLike>::Ok>::new()
-                        .found(),
+                    __rc::Kind::<__rc::OkOf<io::Result<User>>>::new()
+                        .rc_option()
+                        .rc_found(),
                 ),
                 {
                     const __TTL: __rc::Ttl = __rc::Ttl::from_env(
@@ -341,7 +381,7 @@ impl Repo {
                     |_| __TTL
                 },
             );
-            __rc::Plan::<<io::Result<User> as __rc::ResultLike>::Ok> {
+            __rc::Plan::<__rc::OkOf<io::Result<User>>> {
                 stale_while_revalidate: __rc::Ttl::Millis(30000u64),
                 ..plan
             }
@@ -350,11 +390,11 @@ impl Repo {
             use __rc::NoKeyPart as _;
             let writer = &mut __rc::key(cache, plan.function);
             writer.literal(":");
-            __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
             writer.finish()
         };
         __rc::blocking_call_result_behind::<
-            io::Result<User>,
+            __rc::Returned<io::Result<User>>,
             _,
             _,
         >(
@@ -364,8 +404,7 @@ impl Repo {
             {
                 #[allow(unused_imports)]
                 use __rc::Unshared as _;
-                __rc::ErrorProbe::<<io::Result<User> as __rc::ResultLike>::Err>::new()
-                    .errors()
+                __rc::ErrorProbe::<__rc::ErrOf<io::Result<User>>>::new().rc_errors()
             },
             (self, id),
             |(__self, id)| Self::user_uncached(__self, id),
@@ -373,9 +412,9 @@ impl Repo {
                 use __rc::NotKept as _;
                 let __self = __rc::keep_self_referent(
                     __self,
-                    __rc::lent_by_thread(__self).kept(),
+                    __rc::lent_by_thread(__self).rc_kept(),
                 );
-                let id = __rc::keep(id, __rc::cloned(id).kept());
+                let id = __rc::keep(id, __rc::cloned(id).rc_kept());
                 move || Self::user_uncached(__rc::lend(&__self), id)
             },
         )
@@ -391,11 +430,21 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         let cache = __rc::installed();
         let plan = {
-            use __rc::AnyKind as _;
-            let codec = __rc::Kind::<<io::Result<User> as __rc::ResultLike>::Ok>::new()
-                .codec::<__rc::Auto>();
+            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            let codec = __rc::codec::<
+                __rc::OkOf<io::Result<User>>,
+                __rc::Auto,
+                _,
+                _,
+            >(
+                __rc::Kind::<__rc::OkOf<io::Result<User>>>::new().rc_option().rc_found(),
+                __rc::Kind::<__rc::OkOf<io::Result<User>>>::new()
+                    .rc_option()
+                    .rc_found()
+                    .rc_verdict(),
+            );
             let plan = __rc::Plan::<
-                <io::Result<User> as __rc::ResultLike>::Ok,
+                __rc::OkOf<io::Result<User>>,
             >::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
@@ -403,28 +452,29 @@ impl Repo {
                         ::core::option_env!("REDIS_CACHED_PREFIX"),
                         ::core::module_path!(),
                     );
-                    __SLOT
-                        .function(
-                            const {
-                                &__rc::Site {
-                                    ident: "user",
-                                    prefix: __PREFIX,
-                                    name: __rc::Name::Path,
-                                    version: 0u32,
-                                }
-                            },
-                            __rc::path_of(&|| ()),
-                            &[],
-                            &codec,
-                        )
+                    __rc::Slot::function(
+                        &__SLOT,
+                        const {
+                            &__rc::Site {
+                                ident: "user",
+                                prefix: __PREFIX,
+                                name: __rc::Name::Path,
+                                version: 0u32,
+                            }
+                        },
+                        __rc::path_of(&|| ()),
+                        &[],
+                        &codec,
+                    )
                 },
                 codec,
                 __rc::storable::<
-                    <io::Result<User> as __rc::ResultLike>::Ok,
+                    __rc::OkOf<io::Result<User>>,
                     _,
                 >(
-                    __rc::Kind::<<io::Result<User> as __rc::ResultLike>::Ok>::new()
-                        .found(),
+                    __rc::Kind::<__rc::OkOf<io::Result<User>>>::new()
+                        .rc_option()
+                        .rc_found(),
                 ),
                 {
                     const __TTL: __rc::Ttl = __rc::Ttl::from_env(
@@ -433,7 +483,7 @@ impl Repo {
                     |_| __TTL
                 },
             );
-            __rc::Plan::<<io::Result<User> as __rc::ResultLike>::Ok> {
+            __rc::Plan::<__rc::OkOf<io::Result<User>>> {
                 stale_while_revalidate: __rc::Ttl::Millis(30000u64),
                 ..plan
             }
@@ -442,11 +492,11 @@ impl Repo {
             use __rc::NoKeyPart as _;
             let writer = &mut __rc::key(cache, plan.function);
             writer.literal(":");
-            __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
             writer.finish()
         };
         __rc::blocking_refresh_result::<
-            io::Result<User>,
+            __rc::Returned<io::Result<User>>,
         >(
             cache,
             plan,
@@ -454,8 +504,7 @@ impl Repo {
             {
                 #[allow(unused_imports)]
                 use __rc::Unshared as _;
-                __rc::ErrorProbe::<<io::Result<User> as __rc::ResultLike>::Err>::new()
-                    .errors()
+                __rc::ErrorProbe::<__rc::ErrOf<io::Result<User>>>::new().rc_errors()
             },
             move || Self::user_uncached(self, id),
         )
@@ -466,17 +515,27 @@ impl Repo {
     fn user_entry(
         id: u64,
     ) -> ::redis_cached::blocking::Entry<
-        <io::Result<User> as ::redis_cached::__private::ResultLike>::Ok,
+        ::redis_cached::__private::OkOf<io::Result<User>>,
     > {
         let _ = Self::user;
         use ::redis_cached::__private as __rc;
         let cache = __rc::installed();
         let plan = {
-            use __rc::AnyKind as _;
-            let codec = __rc::Kind::<<io::Result<User> as __rc::ResultLike>::Ok>::new()
-                .codec::<__rc::Auto>();
+            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            let codec = __rc::codec::<
+                __rc::OkOf<io::Result<User>>,
+                __rc::Auto,
+                _,
+                _,
+            >(
+                __rc::Kind::<__rc::OkOf<io::Result<User>>>::new().rc_option().rc_found(),
+                __rc::Kind::<__rc::OkOf<io::Result<User>>>::new()
+                    .rc_option()
+                    .rc_found()
+                    .rc_verdict(),
+            );
             let plan = __rc::Plan::<
-                <io::Result<User> as __rc::ResultLike>::Ok,
+                __rc::OkOf<io::Result<User>>,
             >::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
@@ -484,28 +543,29 @@ impl Repo {
                         ::core::option_env!("REDIS_CACHED_PREFIX"),
                         ::core::module_path!(),
                     );
-                    __SLOT
-                        .function(
-                            const {
-                                &__rc::Site {
-                                    ident: "user",
-                                    prefix: __PREFIX,
-                                    name: __rc::Name::Path,
-                                    version: 0u32,
-                                }
-                            },
-                            __rc::path_of(&|| ()),
-                            &[],
-                            &codec,
-                        )
+                    __rc::Slot::function(
+                        &__SLOT,
+                        const {
+                            &__rc::Site {
+                                ident: "user",
+                                prefix: __PREFIX,
+                                name: __rc::Name::Path,
+                                version: 0u32,
+                            }
+                        },
+                        __rc::path_of(&|| ()),
+                        &[],
+                        &codec,
+                    )
                 },
                 codec,
                 __rc::storable::<
-                    <io::Result<User> as __rc::ResultLike>::Ok,
+                    __rc::OkOf<io::Result<User>>,
                     _,
                 >(
-                    __rc::Kind::<<io::Result<User> as __rc::ResultLike>::Ok>::new()
-                        .found(),
+                    __rc::Kind::<__rc::OkOf<io::Result<User>>>::new()
+                        .rc_option()
+                        .rc_found(),
                 ),
                 {
                     const __TTL: __rc::Ttl = __rc::Ttl::from_env(
@@ -514,7 +574,7 @@ impl Repo {
                     |_| __TTL
                 },
             );
-            __rc::Plan::<<io::Result<User> as __rc::ResultLike>::Ok> {
+            __rc::Plan::<__rc::OkOf<io::Result<User>>> {
                 stale_while_revalidate: __rc::Ttl::Millis(30000u64),
                 ..plan
             }
@@ -523,7 +583,7 @@ impl Repo {
             use __rc::NoKeyPart as _;
             let writer = &mut __rc::key(cache, plan.function);
             writer.literal(":");
-            __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
             writer.finish()
         };
         __rc::blocking_entry(cache, plan, key)
@@ -532,11 +592,23 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         let cache = __rc::installed();
         let plan = {
-            use __rc::AnyKind as _;
-            let codec = __rc::Kind::<<Result<u64, Error> as __rc::ResultLike>::Ok>::new()
-                .codec::<__rc::Auto>();
+            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            let codec = __rc::codec::<
+                __rc::OkOf<Result<u64, Error>>,
+                __rc::Auto,
+                _,
+                _,
+            >(
+                __rc::Kind::<__rc::OkOf<Result<u64, Error>>>::new()
+                    .rc_option()
+                    .rc_found(),
+                __rc::Kind::<__rc::OkOf<Result<u64, Error>>>::new()
+                    .rc_option()
+                    .rc_found()
+                    .rc_verdict(),
+            );
             let plan = __rc::Plan::<
-                <Result<u64, Error> as __rc::ResultLike>::Ok,
+                __rc::OkOf<Result<u64, Error>>,
             >::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
@@ -544,28 +616,29 @@ impl Repo {
                         ::core::option_env!("REDIS_CACHED_PREFIX"),
                         ::core::module_path!(),
                     );
-                    __SLOT
-                        .function(
-                            const {
-                                &__rc::Site {
-                                    ident: "total",
-                                    prefix: __PREFIX,
-                                    name: __rc::Name::Path,
-                                    version: 0u32,
-                                }
-                            },
-                            __rc::path_of(&|| ()),
-                            &[],
-                            &codec,
-                        )
+                    __rc::Slot::function(
+                        &__SLOT,
+                        const {
+                            &__rc::Site {
+                                ident: "total",
+                                prefix: __PREFIX,
+                                name: __rc::Name::Path,
+                                version: 0u32,
+                            }
+                        },
+                        __rc::path_of(&|| ()),
+                        &[],
+                        &codec,
+                    )
                 },
                 codec,
                 __rc::storable::<
-                    <Result<u64, Error> as __rc::ResultLike>::Ok,
+                    __rc::OkOf<Result<u64, Error>>,
                     _,
                 >(
-                    __rc::Kind::<<Result<u64, Error> as __rc::ResultLike>::Ok>::new()
-                        .found(),
+                    __rc::Kind::<__rc::OkOf<Result<u64, Error>>>::new()
+                        .rc_option()
+                        .rc_found(),
                 ),
                 {
                     const __TTL: __rc::Ttl = __rc::Ttl::from_env(
@@ -574,7 +647,7 @@ impl Repo {
                     |_| __TTL
                 },
             );
-            __rc::Plan::<<Result<u64, Error> as __rc::ResultLike>::Ok> {
+            __rc::Plan::<__rc::OkOf<Result<u64, Error>>> {
                 refresh_ahead: ::core::option::Option::Some(0.5f64),
                 ..plan
             }
@@ -585,7 +658,7 @@ impl Repo {
             writer.finish()
         };
         __rc::call_result_behind::<
-            Result<u64, Error>,
+            __rc::Returned<Result<u64, Error>>,
             _,
             _,
             _,
@@ -600,7 +673,7 @@ impl Repo {
                 |(__self,)| Self::total_uncached(__self),
                 |(__self,)| {
                     use __rc::NotKept as _;
-                    let __self = __rc::keep_self(__self, __rc::cloned(__self).kept());
+                    let __self = __rc::keep_self(__self, __rc::cloned(__self).rc_kept());
                     async move { Self::total_uncached(__self).await }
                 },
             )
@@ -617,11 +690,23 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         let cache = __rc::installed();
         let plan = {
-            use __rc::AnyKind as _;
-            let codec = __rc::Kind::<<Result<u64, Error> as __rc::ResultLike>::Ok>::new()
-                .codec::<__rc::Auto>();
+            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            let codec = __rc::codec::<
+                __rc::OkOf<Result<u64, Error>>,
+                __rc::Auto,
+                _,
+                _,
+            >(
+                __rc::Kind::<__rc::OkOf<Result<u64, Error>>>::new()
+                    .rc_option()
+                    .rc_found(),
+                __rc::Kind::<__rc::OkOf<Result<u64, Error>>>::new()
+                    .rc_option()
+                    .rc_found()
+                    .rc_verdict(),
+            );
             let plan = __rc::Plan::<
-                <Result<u64, Error> as __rc::ResultLike>::Ok,
+                __rc::OkOf<Result<u64, Error>>,
             >::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
@@ -629,28 +714,29 @@ impl Repo {
                         ::core::option_env!("REDIS_CACHED_PREFIX"),
                         ::core::module_path!(),
                     );
-                    __SLOT
-                        .function(
-                            const {
-                                &__rc::Site {
-                                    ident: "total",
-                                    prefix: __PREFIX,
-                                    name: __rc::Name::Path,
-                                    version: 0u32,
-                                }
-                            },
-                            __rc::path_of(&|| ()),
-                            &[],
-                            &codec,
-                        )
+                    __rc::Slot::function(
+                        &__SLOT,
+                        const {
+                            &__rc::Site {
+                                ident: "total",
+                                prefix: __PREFIX,
+                                name: __rc::Name::Path,
+                                version: 0u32,
+                            }
+                        },
+                        __rc::path_of(&|| ()),
+                        &[],
+                        &codec,
+                    )
                 },
                 codec,
                 __rc::storable::<
-                    <Result<u64, Error> as __rc::ResultLike>::Ok,
+                    __rc::OkOf<Result<u64, Error>>,
                     _,
                 >(
-                    __rc::Kind::<<Result<u64, Error> as __rc::ResultLike>::Ok>::new()
-                        .found(),
+                    __rc::Kind::<__rc::OkOf<Result<u64, Error>>>::new()
+                        .rc_option()
+                        .rc_found(),
                 ),
                 {
                     const __TTL: __rc::Ttl = __rc::Ttl::from_env(
@@ -659,7 +745,7 @@ impl Repo {
                     |_| __TTL
                 },
             );
-            __rc::Plan::<<Result<u64, Error> as __rc::ResultLike>::Ok> {
+            __rc::Plan::<__rc::OkOf<Result<u64, Error>>> {
                 refresh_ahead: ::core::option::Option::Some(0.5f64),
                 ..plan
             }
@@ -670,7 +756,7 @@ impl Repo {
             writer.finish()
         };
         __rc::refresh_result::<
-            Result<u64, Error>,
+            __rc::Returned<Result<u64, Error>>,
             _,
             _,
         >(cache, plan, key, __rc::Errors::never(), move || Self::total_uncached(self))
@@ -680,17 +766,29 @@ impl Repo {
     ///
     #[allow(unreachable_pub)]
     fn total_entry() -> ::redis_cached::Entry<
-        <Result<u64, Error> as ::redis_cached::__private::ResultLike>::Ok,
+        ::redis_cached::__private::OkOf<Result<u64, Error>>,
     > {
         let _ = Self::total;
         use ::redis_cached::__private as __rc;
         let cache = __rc::installed();
         let plan = {
-            use __rc::AnyKind as _;
-            let codec = __rc::Kind::<<Result<u64, Error> as __rc::ResultLike>::Ok>::new()
-                .codec::<__rc::Auto>();
+            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            let codec = __rc::codec::<
+                __rc::OkOf<Result<u64, Error>>,
+                __rc::Auto,
+                _,
+                _,
+            >(
+                __rc::Kind::<__rc::OkOf<Result<u64, Error>>>::new()
+                    .rc_option()
+                    .rc_found(),
+                __rc::Kind::<__rc::OkOf<Result<u64, Error>>>::new()
+                    .rc_option()
+                    .rc_found()
+                    .rc_verdict(),
+            );
             let plan = __rc::Plan::<
-                <Result<u64, Error> as __rc::ResultLike>::Ok,
+                __rc::OkOf<Result<u64, Error>>,
             >::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
@@ -698,28 +796,29 @@ impl Repo {
                         ::core::option_env!("REDIS_CACHED_PREFIX"),
                         ::core::module_path!(),
                     );
-                    __SLOT
-                        .function(
-                            const {
-                                &__rc::Site {
-                                    ident: "total",
-                                    prefix: __PREFIX,
-                                    name: __rc::Name::Path,
-                                    version: 0u32,
-                                }
-                            },
-                            __rc::path_of(&|| ()),
-                            &[],
-                            &codec,
-                        )
+                    __rc::Slot::function(
+                        &__SLOT,
+                        const {
+                            &__rc::Site {
+                                ident: "total",
+                                prefix: __PREFIX,
+                                name: __rc::Name::Path,
+                                version: 0u32,
+                            }
+                        },
+                        __rc::path_of(&|| ()),
+                        &[],
+                        &codec,
+                    )
                 },
                 codec,
                 __rc::storable::<
-                    <Result<u64, Error> as __rc::ResultLike>::Ok,
+                    __rc::OkOf<Result<u64, Error>>,
                     _,
                 >(
-                    __rc::Kind::<<Result<u64, Error> as __rc::ResultLike>::Ok>::new()
-                        .found(),
+                    __rc::Kind::<__rc::OkOf<Result<u64, Error>>>::new()
+                        .rc_option()
+                        .rc_found(),
                 ),
                 {
                     const __TTL: __rc::Ttl = __rc::Ttl::from_env(
@@ -728,7 +827,7 @@ impl Repo {
                     |_| __TTL
                 },
             );
-            __rc::Plan::<<Result<u64, Error> as __rc::ResultLike>::Ok> {
+            __rc::Plan::<__rc::OkOf<Result<u64, Error>>> {
                 refresh_ahead: ::core::option::Option::Some(0.5f64),
                 ..plan
             }

@@ -7,11 +7,21 @@ async fn user<E: Executor>(
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::AnyKind as _;
-        let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-            .codec::<__rc::Auto>();
+        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        let codec = __rc::codec::<
+            __rc::OkOf<Result<User, Error>>,
+            __rc::Auto,
+            _,
+            _,
+        >(
+            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new().rc_option().rc_found(),
+            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
+                .rc_option()
+                .rc_found()
+                .rc_verdict(),
+        );
         let plan = __rc::Plan::<
-            <Result<User, Error> as __rc::ResultLike>::Ok,
+            __rc::OkOf<Result<User, Error>>,
         >::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
@@ -19,28 +29,29 @@ async fn user<E: Executor>(
                     ::core::option_env!("REDIS_CACHED_PREFIX"),
                     ::core::module_path!(),
                 );
-                __SLOT
-                    .function(
-                        const {
-                            &__rc::Site {
-                                ident: "user",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                version: 0u32,
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[],
-                        &codec,
-                    )
+                __rc::Slot::function(
+                    &__SLOT,
+                    const {
+                        &__rc::Site {
+                            ident: "user",
+                            prefix: __PREFIX,
+                            name: __rc::Name::Path,
+                            version: 0u32,
+                        }
+                    },
+                    __rc::path_of(&|| ()),
+                    &[],
+                    &codec,
+                )
             },
             codec,
             __rc::storable::<
-                <Result<User, Error> as __rc::ResultLike>::Ok,
+                __rc::OkOf<Result<User, Error>>,
                 _,
             >(
-                __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-                    .found(),
+                __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
+                    .rc_option()
+                    .rc_found(),
             ),
             {
                 const __TTL: __rc::Ttl = __rc::Ttl::from_env(
@@ -49,10 +60,10 @@ async fn user<E: Executor>(
                 |_| __TTL
             },
         );
-        __rc::Plan::<<Result<User, Error> as __rc::ResultLike>::Ok> {
+        __rc::Plan::<__rc::OkOf<Result<User, Error>>> {
             tags: ::core::option::Option::Some(|value| __rc::into_tags(
                 __rc::of_value::<
-                    <Result<User, Error> as __rc::ResultLike>::Ok,
+                    __rc::OkOf<Result<User, Error>>,
                     _,
                 >(|user: &User| user.teams.clone(), value),
             )),
@@ -63,23 +74,23 @@ async fn user<E: Executor>(
         use __rc::NoKeyPart as _;
         let writer = &mut __rc::key_in_group(cache, plan.function);
         writer.literal(":class:");
-        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).key_part());
+        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).rc_key_part());
         writer.field(plan.function.name());
         writer.literal(":");
-        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).key_part());
+        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "org", &org, __rc::probe(&org).key_part());
+        __rc::part(writer, "org", &org, __rc::probe(&org).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
         writer.tag();
         writer.literal("org:");
-        __rc::part(writer, "org.id", &org.id, __rc::probe(&org.id).key_part());
+        __rc::part(writer, "org.id", &org.id, __rc::probe(&org.id).rc_key_part());
         writer.tag();
         writer.literal("all");
         writer.finish()
     };
     __rc::call_result::<
-        Result<User, Error>,
+        __rc::Returned<Result<User, Error>>,
         _,
         _,
     >(
@@ -89,8 +100,7 @@ async fn user<E: Executor>(
             {
                 #[allow(unused_imports)]
                 use __rc::Unshared as _;
-                __rc::ErrorProbe::<<Result<User, Error> as __rc::ResultLike>::Err>::new()
-                    .errors()
+                __rc::ErrorProbe::<__rc::ErrOf<Result<User, Error>>>::new().rc_errors()
             },
             move || user_uncached::<E>(db, class_id, org, id),
         )
@@ -119,11 +129,21 @@ async fn user_refresh<E: Executor>(
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::AnyKind as _;
-        let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-            .codec::<__rc::Auto>();
+        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        let codec = __rc::codec::<
+            __rc::OkOf<Result<User, Error>>,
+            __rc::Auto,
+            _,
+            _,
+        >(
+            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new().rc_option().rc_found(),
+            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
+                .rc_option()
+                .rc_found()
+                .rc_verdict(),
+        );
         let plan = __rc::Plan::<
-            <Result<User, Error> as __rc::ResultLike>::Ok,
+            __rc::OkOf<Result<User, Error>>,
         >::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
@@ -131,28 +151,29 @@ async fn user_refresh<E: Executor>(
                     ::core::option_env!("REDIS_CACHED_PREFIX"),
                     ::core::module_path!(),
                 );
-                __SLOT
-                    .function(
-                        const {
-                            &__rc::Site {
-                                ident: "user",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                version: 0u32,
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[],
-                        &codec,
-                    )
+                __rc::Slot::function(
+                    &__SLOT,
+                    const {
+                        &__rc::Site {
+                            ident: "user",
+                            prefix: __PREFIX,
+                            name: __rc::Name::Path,
+                            version: 0u32,
+                        }
+                    },
+                    __rc::path_of(&|| ()),
+                    &[],
+                    &codec,
+                )
             },
             codec,
             __rc::storable::<
-                <Result<User, Error> as __rc::ResultLike>::Ok,
+                __rc::OkOf<Result<User, Error>>,
                 _,
             >(
-                __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-                    .found(),
+                __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
+                    .rc_option()
+                    .rc_found(),
             ),
             {
                 const __TTL: __rc::Ttl = __rc::Ttl::from_env(
@@ -161,10 +182,10 @@ async fn user_refresh<E: Executor>(
                 |_| __TTL
             },
         );
-        __rc::Plan::<<Result<User, Error> as __rc::ResultLike>::Ok> {
+        __rc::Plan::<__rc::OkOf<Result<User, Error>>> {
             tags: ::core::option::Option::Some(|value| __rc::into_tags(
                 __rc::of_value::<
-                    <Result<User, Error> as __rc::ResultLike>::Ok,
+                    __rc::OkOf<Result<User, Error>>,
                     _,
                 >(|user: &User| user.teams.clone(), value),
             )),
@@ -175,23 +196,23 @@ async fn user_refresh<E: Executor>(
         use __rc::NoKeyPart as _;
         let writer = &mut __rc::key_in_group(cache, plan.function);
         writer.literal(":class:");
-        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).key_part());
+        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).rc_key_part());
         writer.field(plan.function.name());
         writer.literal(":");
-        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).key_part());
+        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "org", &org, __rc::probe(&org).key_part());
+        __rc::part(writer, "org", &org, __rc::probe(&org).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
         writer.tag();
         writer.literal("org:");
-        __rc::part(writer, "org.id", &org.id, __rc::probe(&org.id).key_part());
+        __rc::part(writer, "org.id", &org.id, __rc::probe(&org.id).rc_key_part());
         writer.tag();
         writer.literal("all");
         writer.finish()
     };
     __rc::refresh_result::<
-        Result<User, Error>,
+        __rc::Returned<Result<User, Error>>,
         _,
         _,
     >(
@@ -201,8 +222,7 @@ async fn user_refresh<E: Executor>(
             {
                 #[allow(unused_imports)]
                 use __rc::Unshared as _;
-                __rc::ErrorProbe::<<Result<User, Error> as __rc::ResultLike>::Err>::new()
-                    .errors()
+                __rc::ErrorProbe::<__rc::ErrOf<Result<User, Error>>>::new().rc_errors()
             },
             move || user_uncached::<E>(db, class_id, org, id),
         )
@@ -215,17 +235,25 @@ fn user_entry(
     class_id: u64,
     org: &Org,
     id: u64,
-) -> ::redis_cached::Entry<
-    <Result<User, Error> as ::redis_cached::__private::ResultLike>::Ok,
-> {
+) -> ::redis_cached::Entry<::redis_cached::__private::OkOf<Result<User, Error>>> {
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::AnyKind as _;
-        let codec = __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-            .codec::<__rc::Auto>();
+        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        let codec = __rc::codec::<
+            __rc::OkOf<Result<User, Error>>,
+            __rc::Auto,
+            _,
+            _,
+        >(
+            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new().rc_option().rc_found(),
+            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
+                .rc_option()
+                .rc_found()
+                .rc_verdict(),
+        );
         let plan = __rc::Plan::<
-            <Result<User, Error> as __rc::ResultLike>::Ok,
+            __rc::OkOf<Result<User, Error>>,
         >::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
@@ -233,28 +261,29 @@ fn user_entry(
                     ::core::option_env!("REDIS_CACHED_PREFIX"),
                     ::core::module_path!(),
                 );
-                __SLOT
-                    .function(
-                        const {
-                            &__rc::Site {
-                                ident: "user",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                version: 0u32,
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[],
-                        &codec,
-                    )
+                __rc::Slot::function(
+                    &__SLOT,
+                    const {
+                        &__rc::Site {
+                            ident: "user",
+                            prefix: __PREFIX,
+                            name: __rc::Name::Path,
+                            version: 0u32,
+                        }
+                    },
+                    __rc::path_of(&|| ()),
+                    &[],
+                    &codec,
+                )
             },
             codec,
             __rc::storable::<
-                <Result<User, Error> as __rc::ResultLike>::Ok,
+                __rc::OkOf<Result<User, Error>>,
                 _,
             >(
-                __rc::Kind::<<Result<User, Error> as __rc::ResultLike>::Ok>::new()
-                    .found(),
+                __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
+                    .rc_option()
+                    .rc_found(),
             ),
             {
                 const __TTL: __rc::Ttl = __rc::Ttl::from_env(
@@ -263,10 +292,10 @@ fn user_entry(
                 |_| __TTL
             },
         );
-        __rc::Plan::<<Result<User, Error> as __rc::ResultLike>::Ok> {
+        __rc::Plan::<__rc::OkOf<Result<User, Error>>> {
             tags: ::core::option::Option::Some(|value| __rc::into_tags(
                 __rc::of_value::<
-                    <Result<User, Error> as __rc::ResultLike>::Ok,
+                    __rc::OkOf<Result<User, Error>>,
                     _,
                 >(|user: &User| user.teams.clone(), value),
             )),
@@ -277,17 +306,17 @@ fn user_entry(
         use __rc::NoKeyPart as _;
         let writer = &mut __rc::key_in_group(cache, plan.function);
         writer.literal(":class:");
-        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).key_part());
+        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).rc_key_part());
         writer.field(plan.function.name());
         writer.literal(":");
-        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).key_part());
+        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "org", &org, __rc::probe(&org).key_part());
+        __rc::part(writer, "org", &org, __rc::probe(&org).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
         writer.tag();
         writer.literal("org:");
-        __rc::part(writer, "org.id", &org.id, __rc::probe(&org.id).key_part());
+        __rc::part(writer, "org.id", &org.id, __rc::probe(&org.id).rc_key_part());
         writer.tag();
         writer.literal("all");
         writer.finish()
@@ -308,7 +337,7 @@ fn user_group(class_id: u64) -> ::redis_cached::Group {
         );
         let writer = &mut __rc::group_key(cache, __PREFIX);
         writer.literal(":class:");
-        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).key_part());
+        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).rc_key_part());
         writer.finish()
     };
     __rc::group(cache, key)
@@ -321,30 +350,41 @@ impl Repo {
             cache
         };
         let plan = {
-            use __rc::AnyKind as _;
-            let codec = __rc::Kind::<u64>::new().codec::<__rc::Auto>();
+            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            let codec = __rc::codec::<
+                u64,
+                __rc::Auto,
+                _,
+                _,
+            >(
+                __rc::Kind::<u64>::new().rc_option().rc_found(),
+                __rc::Kind::<u64>::new().rc_option().rc_found().rc_verdict(),
+            );
             let plan = __rc::Plan::<
                 u64,
             >::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
-                    __SLOT
-                        .function(
-                            const {
-                                &__rc::Site {
-                                    ident: "total",
-                                    prefix: SHOP,
-                                    name: __rc::Name::Template,
-                                    version: 0u32,
-                                }
-                            },
-                            __rc::path_of(&|| ()),
-                            &[&::core::any::type_name::<K>()],
-                            &codec,
-                        )
+                    __rc::Slot::function(
+                        &__SLOT,
+                        const {
+                            &__rc::Site {
+                                ident: "total",
+                                prefix: SHOP,
+                                name: __rc::Name::Template,
+                                version: 0u32,
+                            }
+                        },
+                        __rc::path_of(&|| ()),
+                        &[&::core::any::type_name::<K>()],
+                        &codec,
+                    )
                 },
                 codec,
-                __rc::storable::<u64, _>(__rc::Kind::<u64>::new().found()),
+                __rc::storable::<
+                    u64,
+                    _,
+                >(__rc::Kind::<u64>::new().rc_option().rc_found()),
                 {
                     const __TTL: __rc::Ttl = __rc::Ttl::from_env(
                         ::core::option_env!("REDIS_CACHED_TTL"),
@@ -362,17 +402,17 @@ impl Repo {
                 writer,
                 "self.tenant",
                 &self.tenant,
-                __rc::probe(&self.tenant).key_part(),
+                __rc::probe(&self.tenant).rc_key_part(),
             );
             writer.field(plan.function.name());
             writer.literal(":total:");
-            __rc::part(writer, "kind", &kind, __rc::probe(&kind).key_part());
+            __rc::part(writer, "kind", &kind, __rc::probe(&kind).rc_key_part());
             writer.tag();
             writer.literal("totals");
             writer.finish()
         };
         __rc::blocking_call_value::<
-            u64,
+            __rc::Returned<u64>,
         >(cache, plan, key, move || Self::total_uncached::<T, K>(self, state, kind))
     }
     /// The body of `total`: computes, and leaves the cache alone.
@@ -395,30 +435,41 @@ impl Repo {
             cache
         };
         let plan = {
-            use __rc::AnyKind as _;
-            let codec = __rc::Kind::<u64>::new().codec::<__rc::Auto>();
+            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            let codec = __rc::codec::<
+                u64,
+                __rc::Auto,
+                _,
+                _,
+            >(
+                __rc::Kind::<u64>::new().rc_option().rc_found(),
+                __rc::Kind::<u64>::new().rc_option().rc_found().rc_verdict(),
+            );
             let plan = __rc::Plan::<
                 u64,
             >::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
-                    __SLOT
-                        .function(
-                            const {
-                                &__rc::Site {
-                                    ident: "total",
-                                    prefix: SHOP,
-                                    name: __rc::Name::Template,
-                                    version: 0u32,
-                                }
-                            },
-                            __rc::path_of(&|| ()),
-                            &[&::core::any::type_name::<K>()],
-                            &codec,
-                        )
+                    __rc::Slot::function(
+                        &__SLOT,
+                        const {
+                            &__rc::Site {
+                                ident: "total",
+                                prefix: SHOP,
+                                name: __rc::Name::Template,
+                                version: 0u32,
+                            }
+                        },
+                        __rc::path_of(&|| ()),
+                        &[&::core::any::type_name::<K>()],
+                        &codec,
+                    )
                 },
                 codec,
-                __rc::storable::<u64, _>(__rc::Kind::<u64>::new().found()),
+                __rc::storable::<
+                    u64,
+                    _,
+                >(__rc::Kind::<u64>::new().rc_option().rc_found()),
                 {
                     const __TTL: __rc::Ttl = __rc::Ttl::from_env(
                         ::core::option_env!("REDIS_CACHED_TTL"),
@@ -436,17 +487,17 @@ impl Repo {
                 writer,
                 "self.tenant",
                 &self.tenant,
-                __rc::probe(&self.tenant).key_part(),
+                __rc::probe(&self.tenant).rc_key_part(),
             );
             writer.field(plan.function.name());
             writer.literal(":total:");
-            __rc::part(writer, "kind", &kind, __rc::probe(&kind).key_part());
+            __rc::part(writer, "kind", &kind, __rc::probe(&kind).rc_key_part());
             writer.tag();
             writer.literal("totals");
             writer.finish()
         };
         __rc::blocking_refresh_value::<
-            u64,
+            __rc::Returned<u64>,
         >(cache, plan, key, move || Self::total_uncached::<T, K>(self, state, kind))
     }
     /// The cache entry behind the call of `total` with the same arguments.
@@ -464,30 +515,41 @@ impl Repo {
             cache
         };
         let plan = {
-            use __rc::AnyKind as _;
-            let codec = __rc::Kind::<u64>::new().codec::<__rc::Auto>();
+            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            let codec = __rc::codec::<
+                u64,
+                __rc::Auto,
+                _,
+                _,
+            >(
+                __rc::Kind::<u64>::new().rc_option().rc_found(),
+                __rc::Kind::<u64>::new().rc_option().rc_found().rc_verdict(),
+            );
             let plan = __rc::Plan::<
                 u64,
             >::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
-                    __SLOT
-                        .function(
-                            const {
-                                &__rc::Site {
-                                    ident: "total",
-                                    prefix: SHOP,
-                                    name: __rc::Name::Template,
-                                    version: 0u32,
-                                }
-                            },
-                            __rc::path_of(&|| ()),
-                            &[&::core::any::type_name::<K>()],
-                            &codec,
-                        )
+                    __rc::Slot::function(
+                        &__SLOT,
+                        const {
+                            &__rc::Site {
+                                ident: "total",
+                                prefix: SHOP,
+                                name: __rc::Name::Template,
+                                version: 0u32,
+                            }
+                        },
+                        __rc::path_of(&|| ()),
+                        &[&::core::any::type_name::<K>()],
+                        &codec,
+                    )
                 },
                 codec,
-                __rc::storable::<u64, _>(__rc::Kind::<u64>::new().found()),
+                __rc::storable::<
+                    u64,
+                    _,
+                >(__rc::Kind::<u64>::new().rc_option().rc_found()),
                 {
                     const __TTL: __rc::Ttl = __rc::Ttl::from_env(
                         ::core::option_env!("REDIS_CACHED_TTL"),
@@ -505,11 +567,11 @@ impl Repo {
                 writer,
                 "self.tenant",
                 &self.tenant,
-                __rc::probe(&self.tenant).key_part(),
+                __rc::probe(&self.tenant).rc_key_part(),
             );
             writer.field(plan.function.name());
             writer.literal(":total:");
-            __rc::part(writer, "kind", &kind, __rc::probe(&kind).key_part());
+            __rc::part(writer, "kind", &kind, __rc::probe(&kind).rc_key_part());
             writer.tag();
             writer.literal("totals");
             writer.finish()
@@ -536,7 +598,7 @@ impl Repo {
                 writer,
                 "self.tenant",
                 &self.tenant,
-                __rc::probe(&self.tenant).key_part(),
+                __rc::probe(&self.tenant).rc_key_part(),
             );
             writer.finish()
         };

@@ -9,8 +9,16 @@ impl Repo {
             cache
         };
         let plan = {
-            use __rc::AnyKind as _;
-            let codec = __rc::Kind::<Found>::new().codec::<__rc::Auto>();
+            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            let codec = __rc::codec::<
+                Found,
+                __rc::Auto,
+                _,
+                _,
+            >(
+                __rc::Kind::<Found>::new().rc_option().rc_found(),
+                __rc::Kind::<Found>::new().rc_option().rc_found().rc_verdict(),
+            );
             let plan = __rc::Plan::<
                 Found,
             >::new(
@@ -20,20 +28,20 @@ impl Repo {
                         ::core::option_env!("REDIS_CACHED_PREFIX"),
                         ::core::module_path!(),
                     );
-                    __SLOT
-                        .function(
-                            const {
-                                &__rc::Site {
-                                    ident: "user",
-                                    prefix: __PREFIX,
-                                    name: __rc::Name::Template,
-                                    version: 0u32,
-                                }
-                            },
-                            __rc::path_of(&|| ()),
-                            &[],
-                            &codec,
-                        )
+                    __rc::Slot::function(
+                        &__SLOT,
+                        const {
+                            &__rc::Site {
+                                ident: "user",
+                                prefix: __PREFIX,
+                                name: __rc::Name::Template,
+                                version: 0u32,
+                            }
+                        },
+                        __rc::path_of(&|| ()),
+                        &[],
+                        &codec,
+                    )
                 },
                 codec,
                 <Found as __rc::OptionLike>::nones(),
@@ -54,14 +62,14 @@ impl Repo {
                 writer,
                 "self.tenant",
                 &self.tenant,
-                __rc::probe(&self.tenant).key_part(),
+                __rc::probe(&self.tenant).rc_key_part(),
             );
             writer.literal(":");
-            __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
             writer.finish()
         };
         __rc::call_value::<
-            Found,
+            __rc::Returned<Found>,
             _,
             _,
         >(cache, plan, key, move || Self::user_uncached::<E>(self, id, executor))
@@ -92,8 +100,16 @@ impl Repo {
             cache
         };
         let plan = {
-            use __rc::AnyKind as _;
-            let codec = __rc::Kind::<Found>::new().codec::<__rc::Auto>();
+            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            let codec = __rc::codec::<
+                Found,
+                __rc::Auto,
+                _,
+                _,
+            >(
+                __rc::Kind::<Found>::new().rc_option().rc_found(),
+                __rc::Kind::<Found>::new().rc_option().rc_found().rc_verdict(),
+            );
             let plan = __rc::Plan::<
                 Found,
             >::new(
@@ -103,20 +119,20 @@ impl Repo {
                         ::core::option_env!("REDIS_CACHED_PREFIX"),
                         ::core::module_path!(),
                     );
-                    __SLOT
-                        .function(
-                            const {
-                                &__rc::Site {
-                                    ident: "user",
-                                    prefix: __PREFIX,
-                                    name: __rc::Name::Template,
-                                    version: 0u32,
-                                }
-                            },
-                            __rc::path_of(&|| ()),
-                            &[],
-                            &codec,
-                        )
+                    __rc::Slot::function(
+                        &__SLOT,
+                        const {
+                            &__rc::Site {
+                                ident: "user",
+                                prefix: __PREFIX,
+                                name: __rc::Name::Template,
+                                version: 0u32,
+                            }
+                        },
+                        __rc::path_of(&|| ()),
+                        &[],
+                        &codec,
+                    )
                 },
                 codec,
                 <Found as __rc::OptionLike>::nones(),
@@ -137,14 +153,14 @@ impl Repo {
                 writer,
                 "self.tenant",
                 &self.tenant,
-                __rc::probe(&self.tenant).key_part(),
+                __rc::probe(&self.tenant).rc_key_part(),
             );
             writer.literal(":");
-            __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
             writer.finish()
         };
         __rc::refresh_value::<
-            Found,
+            __rc::Returned<Found>,
             _,
             _,
         >(cache, plan, key, move || Self::user_uncached::<E>(self, id, executor))
@@ -160,8 +176,16 @@ impl Repo {
             cache
         };
         let plan = {
-            use __rc::AnyKind as _;
-            let codec = __rc::Kind::<Found>::new().codec::<__rc::Auto>();
+            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            let codec = __rc::codec::<
+                Found,
+                __rc::Auto,
+                _,
+                _,
+            >(
+                __rc::Kind::<Found>::new().rc_option().rc_found(),
+                __rc::Kind::<Found>::new().rc_option().rc_found().rc_verdict(),
+            );
             let plan = __rc::Plan::<
                 Found,
             >::new(
@@ -171,20 +195,20 @@ impl Repo {
                         ::core::option_env!("REDIS_CACHED_PREFIX"),
                         ::core::module_path!(),
                     );
-                    __SLOT
-                        .function(
-                            const {
-                                &__rc::Site {
-                                    ident: "user",
-                                    prefix: __PREFIX,
-                                    name: __rc::Name::Template,
-                                    version: 0u32,
-                                }
-                            },
-                            __rc::path_of(&|| ()),
-                            &[],
-                            &codec,
-                        )
+                    __rc::Slot::function(
+                        &__SLOT,
+                        const {
+                            &__rc::Site {
+                                ident: "user",
+                                prefix: __PREFIX,
+                                name: __rc::Name::Template,
+                                version: 0u32,
+                            }
+                        },
+                        __rc::path_of(&|| ()),
+                        &[],
+                        &codec,
+                    )
                 },
                 codec,
                 <Found as __rc::OptionLike>::nones(),
@@ -205,10 +229,10 @@ impl Repo {
                 writer,
                 "self.tenant",
                 &self.tenant,
-                __rc::probe(&self.tenant).key_part(),
+                __rc::probe(&self.tenant).rc_key_part(),
             );
             writer.literal(":");
-            __rc::part(writer, "id", &id, __rc::probe(&id).key_part());
+            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
             writer.finish()
         };
         __rc::entry(cache, plan, key)

@@ -5,36 +5,44 @@ where
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::AnyKind as _;
-        let codec = __rc::Kind::<Option<Token>>::new().codec::<__rc::Json>();
+        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        let codec = __rc::codec::<
+            Option<Token>,
+            __rc::Json,
+            _,
+            _,
+        >(
+            __rc::Kind::<Option<Token>>::new().rc_option().rc_found(),
+            __rc::blame(
+                __rc::Kind::<Option<Token>>::new().rc_option().rc_found().rc_verdict(),
+                __rc::Kind::<Token>::new().rc_option().rc_found().rc_verdict(),
+            ),
+        );
         let plan = __rc::Plan::<
             Option<Token>,
         >::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
-                __SLOT
-                    .function(
-                        const {
-                            &__rc::Site {
-                                ident: "token",
-                                prefix: SHOP,
-                                name: __rc::Name::Given("token"),
-                                version: 2u32,
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[
-                            &::core::any::type_name::<T>(),
-                            &::core::any::type_name::<D>(),
-                        ],
-                        &codec,
-                    )
+                __rc::Slot::function(
+                    &__SLOT,
+                    const {
+                        &__rc::Site {
+                            ident: "token",
+                            prefix: SHOP,
+                            name: __rc::Name::Given("token"),
+                            version: 2u32,
+                        }
+                    },
+                    __rc::path_of(&|| ()),
+                    &[&::core::any::type_name::<T>(), &::core::any::type_name::<D>()],
+                    &codec,
+                )
             },
             codec,
             __rc::storable_option::<
                 Option<Token>,
                 _,
-            >(__rc::Kind::<Option<Token>>::new().found()),
+            >(__rc::Kind::<Option<Token>>::new().rc_option().rc_found()),
             |value| __rc::IntoTtl::into_ttl(
                 __rc::of_value::<
                     Option<Token>,
@@ -53,17 +61,17 @@ where
         use __rc::NoKeyPart as _;
         let writer = &mut __rc::key(cache, plan.function);
         writer.literal(":");
-        __rc::part(writer, "client", &client, __rc::probe(&client).key_part());
+        __rc::part(writer, "client", &client, __rc::probe(&client).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "kind", &kind, __rc::probe(&kind).key_part());
+        __rc::part(writer, "kind", &kind, __rc::probe(&kind).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "count", &count, __rc::probe(&count).key_part());
+        __rc::part(writer, "count", &count, __rc::probe(&count).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "db", &db, __rc::probe(&db).key_part());
+        __rc::part(writer, "db", &db, __rc::probe(&db).rc_key_part());
         writer.finish()
     };
     __rc::blocking_call_value::<
-        Option<Token>,
+        __rc::Returned<Option<Token>>,
     >(cache, plan, key, move || token_uncached::<T, D>(client, kind, count, db))
 }
 /// The body of `token`: computes, and leaves the cache alone.
@@ -93,36 +101,44 @@ where
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::AnyKind as _;
-        let codec = __rc::Kind::<Option<Token>>::new().codec::<__rc::Json>();
+        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        let codec = __rc::codec::<
+            Option<Token>,
+            __rc::Json,
+            _,
+            _,
+        >(
+            __rc::Kind::<Option<Token>>::new().rc_option().rc_found(),
+            __rc::blame(
+                __rc::Kind::<Option<Token>>::new().rc_option().rc_found().rc_verdict(),
+                __rc::Kind::<Token>::new().rc_option().rc_found().rc_verdict(),
+            ),
+        );
         let plan = __rc::Plan::<
             Option<Token>,
         >::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
-                __SLOT
-                    .function(
-                        const {
-                            &__rc::Site {
-                                ident: "token",
-                                prefix: SHOP,
-                                name: __rc::Name::Given("token"),
-                                version: 2u32,
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[
-                            &::core::any::type_name::<T>(),
-                            &::core::any::type_name::<D>(),
-                        ],
-                        &codec,
-                    )
+                __rc::Slot::function(
+                    &__SLOT,
+                    const {
+                        &__rc::Site {
+                            ident: "token",
+                            prefix: SHOP,
+                            name: __rc::Name::Given("token"),
+                            version: 2u32,
+                        }
+                    },
+                    __rc::path_of(&|| ()),
+                    &[&::core::any::type_name::<T>(), &::core::any::type_name::<D>()],
+                    &codec,
+                )
             },
             codec,
             __rc::storable_option::<
                 Option<Token>,
                 _,
-            >(__rc::Kind::<Option<Token>>::new().found()),
+            >(__rc::Kind::<Option<Token>>::new().rc_option().rc_found()),
             |value| __rc::IntoTtl::into_ttl(
                 __rc::of_value::<
                     Option<Token>,
@@ -141,17 +157,17 @@ where
         use __rc::NoKeyPart as _;
         let writer = &mut __rc::key(cache, plan.function);
         writer.literal(":");
-        __rc::part(writer, "client", &client, __rc::probe(&client).key_part());
+        __rc::part(writer, "client", &client, __rc::probe(&client).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "kind", &kind, __rc::probe(&kind).key_part());
+        __rc::part(writer, "kind", &kind, __rc::probe(&kind).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "count", &count, __rc::probe(&count).key_part());
+        __rc::part(writer, "count", &count, __rc::probe(&count).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "db", &db, __rc::probe(&db).key_part());
+        __rc::part(writer, "db", &db, __rc::probe(&db).rc_key_part());
         writer.finish()
     };
     __rc::blocking_refresh_value::<
-        Option<Token>,
+        __rc::Returned<Option<Token>>,
     >(cache, plan, key, move || token_uncached::<T, D>(client, kind, count, db))
 }
 /// The cache entry behind the call of `token` with the same arguments.
@@ -170,36 +186,44 @@ where
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::AnyKind as _;
-        let codec = __rc::Kind::<Option<Token>>::new().codec::<__rc::Json>();
+        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        let codec = __rc::codec::<
+            Option<Token>,
+            __rc::Json,
+            _,
+            _,
+        >(
+            __rc::Kind::<Option<Token>>::new().rc_option().rc_found(),
+            __rc::blame(
+                __rc::Kind::<Option<Token>>::new().rc_option().rc_found().rc_verdict(),
+                __rc::Kind::<Token>::new().rc_option().rc_found().rc_verdict(),
+            ),
+        );
         let plan = __rc::Plan::<
             Option<Token>,
         >::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
-                __SLOT
-                    .function(
-                        const {
-                            &__rc::Site {
-                                ident: "token",
-                                prefix: SHOP,
-                                name: __rc::Name::Given("token"),
-                                version: 2u32,
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[
-                            &::core::any::type_name::<T>(),
-                            &::core::any::type_name::<D>(),
-                        ],
-                        &codec,
-                    )
+                __rc::Slot::function(
+                    &__SLOT,
+                    const {
+                        &__rc::Site {
+                            ident: "token",
+                            prefix: SHOP,
+                            name: __rc::Name::Given("token"),
+                            version: 2u32,
+                        }
+                    },
+                    __rc::path_of(&|| ()),
+                    &[&::core::any::type_name::<T>(), &::core::any::type_name::<D>()],
+                    &codec,
+                )
             },
             codec,
             __rc::storable_option::<
                 Option<Token>,
                 _,
-            >(__rc::Kind::<Option<Token>>::new().found()),
+            >(__rc::Kind::<Option<Token>>::new().rc_option().rc_found()),
             |value| __rc::IntoTtl::into_ttl(
                 __rc::of_value::<
                     Option<Token>,
@@ -218,13 +242,13 @@ where
         use __rc::NoKeyPart as _;
         let writer = &mut __rc::key(cache, plan.function);
         writer.literal(":");
-        __rc::part(writer, "client", &client, __rc::probe(&client).key_part());
+        __rc::part(writer, "client", &client, __rc::probe(&client).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "kind", &kind, __rc::probe(&kind).key_part());
+        __rc::part(writer, "kind", &kind, __rc::probe(&kind).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "count", &count, __rc::probe(&count).key_part());
+        __rc::part(writer, "count", &count, __rc::probe(&count).rc_key_part());
         writer.literal(":");
-        __rc::part(writer, "db", &db, __rc::probe(&db).key_part());
+        __rc::part(writer, "db", &db, __rc::probe(&db).rc_key_part());
         writer.finish()
     };
     __rc::blocking_entry(cache, plan, key)

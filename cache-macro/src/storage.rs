@@ -1,0 +1,132 @@
+//! How values are stored: the check that they can be, which names the type to change.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote_spanned};
+use syn::spanned::Spanned;
+use syn::visit::{self, Visit};
+use syn::{Ident, Type, TypeFnPtr, TypePath};
+
+use crate::describe::{generated, private};
+use crate::generics;
+use crate::mentions::identifiers;
+use crate::model::Model;
+use crate::own::{self, last};
+use crate::returns::{self, Kind};
+
+// Input:
+//     -> Result<Vec<User>, Error>
+//
+// Output:
+//     __rc::codec::<Vec<User>, __rc::Bincode, _, _>(
+//         __rc::Kind::<Vec<User>>::new().rc_option().rc_found(),
+//         __rc::blame(
+//             __rc::Kind::<Vec<User>>::new().rc_option().rc_found().rc_verdict(),
+//             __rc::Kind::<User>::new().rc_option().rc_found().rc_verdict(),
+//         ),
+//     )
+//
+// All of it at the stored type, where an error is shown.
+pub(crate) fn codec(model: &Model, output: &Type, stored: &TokenStream, codec: &TokenStream) -> TokenStream {
+    let spelled = spelled(model, output);
+    let span = generated(spelled.span());
+    let rc = private(span);
+    let step = if model.kind == Kind::Anything { "rc_value" } else { "rc_found" };
+    let step = Ident::new(step, span);
+    let found = |ty: &dyn ToTokens| quote_spanned!(span=> #rc::Kind::<#ty>::new().rc_option().#step());
+    let verdict = |ty: &dyn ToTokens| {
+        let found = found(ty);
+        quote_spanned!(span=> #found.rc_verdict())
+    };
+    let verdict = parts(spelled).into_iter().fold(verdict(stored), |whole, part| {
+        let part = verdict(part);
+        quote_spanned!(span=> #rc::blame(#whole, #part))
+    });
+    let (found, function) = (found(stored), Ident::new(advice(model, spelled), span));
+    quote_spanned!(span=> #rc::#function::<#stored, #codec, _, _>(#found, #verdict))
+}
+
+/// What of the return type spells the stored one, or all of it, where its name may be that of no `Result`.
+fn spelled<'a>(model: &Model, output: &'a Type) -> &'a Type {
+    let is_plain = |path: &TypePath| model.kind != Kind::Result || last(path) == "Result";
+    if !matches!(own::ungrouped(output), Type::Path(path) if is_plain(path)) {
+        return output;
+    }
+    let stored = match &model.batch {
+        Some(_) => returns::pair_of_map(output, model.kind).map(|(_, value)| value),
+        None => returns::without_result(output, model.kind),
+    };
+    stored.unwrap_or(output)
+}
+
+/// The function of the runtime whose error has the advice that fits.
+fn advice(model: &Model, stored: &Type) -> &'static str {
+    let words = identifiers(stored);
+    let is_parameter = |word: &String| {
+        let is_short = word.len() == 1 && word.bytes().all(|byte| byte.is_ascii_uppercase());
+        is_short || generics::names(&model.function.sig.generics).any(|name| name == word)
+    };
+    if words.contains("Arc") || words.contains("Rc") {
+        "codec_of_pointer"
+    } else if words.contains("Json") {
+        "codec_of_json"
+    } else if words.iter().any(is_parameter) {
+        "codec_of_parameter"
+    } else {
+        "codec"
+    }
+}
+
+/// The types within a type that may be to blame where it cannot be stored, those further in behind those around them.
+fn parts(ty: &Type) -> Vec<&Type> {
+    struct Parts<'ast>(Vec<&'ast Type>);
+    impl<'ast> Visit<'ast> for Parts<'ast> {
+        fn visit_type(&mut self, ty: &'ast Type) {
+            let is_known = matches!(ty, Type::Path(path) if is_stored_by_serde(path));
+            if !is_known && !matches!(ty, Type::Infer(_) | Type::Macro(_) | Type::Verbatim(_)) {
+                self.0.push(ty);
+            }
+            visit::visit_type(self, ty);
+        }
+        fn visit_type_path(&mut self, path: &'ast TypePath) {
+            // What these have between their brackets is no part of them.
+            if last(path) != "PhantomData" {
+                visit::visit_type_path(self, path);
+            }
+        }
+        fn visit_type_fn_ptr(&mut self, _: &'ast TypeFnPtr) {}
+    }
+    let mut parts = Parts(Vec::new());
+    visit::visit_type(&mut parts, ty);
+    parts.0
+}
+
+/// Whether a type is one of a few for which nobody has to ask.
+fn is_stored_by_serde(path: &TypePath) -> bool {
+    const WORDS: [&str; 16] = [
+        "String", "bool", "char", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "isize",
+        "f32", "f64",
+    ];
+    path.path.get_ident().is_some_and(|ident| WORDS.iter().any(|word| ident == word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use syn::parse_quote;
+
+    #[test]
+    fn the_innermost_types_come_last() {
+        for (ty, expected) in [
+            (parse_quote!(User), vec![]),
+            (parse_quote!(Vec<User>), vec!["User"]),
+            (parse_quote!(HashMap<String, Vec<(u64, User)>>), vec!["Vec < (u64 , User) >", "(u64 , User)", "User"]),
+            (parse_quote!([User; 3]), vec!["User"]),
+            (parse_quote!(Id<PhantomData<User>>), vec!["PhantomData < User >"]),
+            (parse_quote!(Vec<fn(User)>), vec!["fn (User)"]),
+        ] {
+            let ty: Type = ty;
+            let found: Vec<_> = parts(&ty).iter().map(|part| part.to_token_stream().to_string()).collect();
+            assert_eq!(found, expected);
+        }
+    }
+}
