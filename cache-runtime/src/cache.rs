@@ -194,6 +194,69 @@ impl Cache {
         crate::once::once(self.blocking().ping(self.deadline()))
     }
 
+    /// How many keys are still to be invalidated because Redis was away, or refuses it. They are delivered in the
+    /// background, within two seconds of the server's return, for as long as the process and this cache live;
+    /// [`flush`](Self::flush) waits for it.
+    ///
+    /// ```
+    /// # let cache = redis_cached::Cache::builder("memory://")?.build();
+    /// assert_eq!(cache.undelivered(), 0);
+    /// # Ok::<(), redis_cached::Error>(())
+    /// ```
+    pub fn undelivered(&self) -> usize {
+        match &self.0.backend {
+            Backend::Redis(redis) => redis.undelivered(),
+            Backend::Memory(_) | Backend::Unusable(_) => 0,
+        }
+    }
+
+    /// Delivers the invalidations that could not be delivered before, and tries again until `deadline` is over: for the
+    /// end of a program, after which nobody would.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use redis_cached::Cache;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), redis_cached::Error> {
+    /// # let cache = Cache::builder("memory://")?.build();
+    /// // … the server was told to shut down gracefully …
+    /// if let Err(error) = cache.flush(Duration::from_secs(5)).await {
+    ///     eprintln!("{} keys may be out of date for others: {error}", cache.undelivered());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If something remains: why the last attempt failed. What the server refuses for good (a permission that is missing)
+    /// is told at once.
+    #[cfg(feature = "tokio")]
+    pub async fn flush(&self, deadline: Duration) -> Result<(), Error> {
+        match &self.0.backend {
+            Backend::Redis(redis) => redis.tokio().flush(end_of(deadline)).await,
+            Backend::Memory(_) | Backend::Unusable(_) => Ok(()),
+        }
+    }
+
+    /// [`flush`](Self::flush) for programs without async.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # let cache = redis_cached::Cache::builder("memory://")?.build();
+    /// cache.flush_blocking(Duration::from_secs(5))?;
+    /// # Ok::<(), redis_cached::Error>(())
+    /// ```
+    #[cfg(feature = "blocking")]
+    pub fn flush_blocking(&self, deadline: Duration) -> Result<(), Error> {
+        match &self.0.backend {
+            Backend::Redis(redis) => crate::once::once(redis.blocking().flush(end_of(deadline))),
+            Backend::Memory(_) | Backend::Unusable(_) => Ok(()),
+        }
+    }
+
     /// Whether both are one.
     pub(crate) fn is_same(&self, other: &Cache) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -255,6 +318,11 @@ impl Cache {
             Backend::Unusable(error) => Face::Unusable(error),
         }
     }
+}
+
+/// When that long is over: a moment, which ends somewhere.
+fn end_of(deadline: Duration) -> Instant {
+    Instant::now() + deadline.min(Duration::from_secs(24 * 60 * 60))
 }
 
 /// A cache that may be gone.

@@ -3,18 +3,18 @@
 //! The server may refuse one for good, because the user has no right to its key, or to the command. That is a matter of
 //! this key: it stays undelivered, and what it concerns is not read; all others are delivered.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ::redis::Pipeline;
-#[cfg(test)]
-use ::redis::Value;
+use ::redis::{Pipeline, Value};
 
-use super::RedisStore;
 use super::breaker::Epoch;
 use super::commands;
 use super::fault::{Blame, Fault};
 use super::pending::Batch;
 use super::transport::{Reply, Request, Transport, patience};
+use super::{RedisStore, Shared};
+use crate::error::{Error, ErrorKind};
 
 /// Undelivered invalidations that are sent together.
 const CHUNK: usize = 1024;
@@ -41,6 +41,13 @@ impl Removed {
             batch.retain(|(name, _)| !self.is_refused(name));
         }
         batch
+    }
+
+    /// Why some were refused: first of all because no write is taken now.
+    fn reason(self) -> Option<Fault> {
+        let mut faults = self.refused.into_iter().map(|(_, fault)| fault);
+        let first = faults.next()?;
+        Some(faults.find(|fault| fault.blame == Blame::Writes).unwrap_or(first))
     }
 
     /// How many held something, unless one was refused.
@@ -118,33 +125,91 @@ impl<T: Transport> RedisStore<T> {
         .await
     }
 
-    /// Sends all undelivered invalidations. What the server refuses of them stays.
-    pub(super) async fn deliver(&self, epoch: Epoch, by: Instant) -> Result<(), Fault> {
+    /// Sends all undelivered invalidations. What the server refuses of them stays; one of the reasons.
+    pub(super) async fn deliver(&self, epoch: Epoch, by: Instant) -> Result<Option<Fault>, Fault> {
         let shared = self.shared();
-        for batch in shared.pending.all().chunks(CHUNK) {
+        let mut refused = None;
+        let all = shared.pending.all();
+        if all.is_empty() && shared.pending.any() {
+            // Some were lost: what counts is that the server answers.
+            let by = by.min(Instant::now() + patience(shared.timeout));
+            self.command(epoch, || ::redis::cmd("PING"), Ok, by).await.or_else(|fault| match is_of_some(&fault) {
+                true => Ok(Value::Nil),
+                false => Err(fault),
+            })?;
+        }
+        for batch in all.chunks(CHUNK) {
             let names: Vec<&str> = commands::names(batch).collect();
             let by = by.min(Instant::now() + patience(shared.timeout));
             let removed = self.remove(epoch, &names, by).await?;
-            if let Some((_, fault)) = removed.refused.first() {
-                shared.health.tell_once(&fault.error);
-            }
             shared.pending.delivered(&removed.confirmed(batch.to_vec()));
+            // Writes are refused for a while, all else for good.
+            if !matches!(&refused, Some(Fault { blame: Blame::Writes, .. })) {
+                refused = removed.reason().or(refused);
+            }
         }
         shared.pending.settle_losses(shared.health.clock.now());
-        Ok(())
+        if let Some(fault) = &refused {
+            shared.health.tell_once(&fault.error);
+        }
+        Ok(refused)
     }
 
-    /// The same, in the background.
+    /// The same, in the background: at once, and on its own thread where that fails.
     pub(super) fn deliver_aside(&self) {
+        let later = Later(Arc::clone(&self.core.shared));
         if self.shared().health.is_down() {
             return;
         }
         let store = self.clone();
         self.core.transport.aside(async move {
-            let by = Instant::now() + LONGEST;
+            let (_later, shared) = (later, store.shared());
             // Where it fails, the keys stay.
-            let _ = store.deliver(store.shared().health.epoch(), by).await;
+            let _ = store.deliver(shared.health.epoch(), Instant::now() + shared.timeout).await;
         });
+    }
+
+    /// Delivers what is undelivered, and tries again until the deadline while the server is away.
+    pub(crate) async fn flush(&self, by: Instant) -> Result<(), Error> {
+        /// Between attempts.
+        const PAUSE: Duration = Duration::from_millis(50);
+        let shared = self.shared();
+        let mut earlier = None;
+        while shared.pending.any() {
+            let outcome = self.deliver(shared.health.epoch(), by).await;
+            if outcome.is_ok() && shared.health.is_down() {
+                self.probe(true);
+            }
+            let (fault, is_final) = match outcome {
+                Ok(None) => continue,
+                Ok(Some(refused)) => (refused, true),
+                Err(fault) => (fault.clone(), fault.blame == Blame::Caller),
+            };
+            let left = by.saturating_duration_since(Instant::now());
+            if is_final || left.is_zero() {
+                // The last attempt may have had no time to find out why.
+                let is_late = fault.error.kind() == ErrorKind::Timeout;
+                let fault = earlier.filter(|_| is_late).unwrap_or(fault);
+                let count = shared.pending.len();
+                return Err(fault
+                    .error
+                    .with_detail(|detail| format!("{count} keys are still to be invalidated: {detail}")));
+            }
+            earlier = Some(fault);
+            T::pause(PAUSE.min(left)).await;
+        }
+        Ok(())
+    }
+}
+
+/// Dropped, it sees to what is undelivered still.
+struct Later(Arc<Shared>);
+
+impl Drop for Later {
+    fn drop(&mut self) {
+        if self.0.pending.any() {
+            self.0.deliverer.wake(&self.0.itself);
+        }
     }
 }
 

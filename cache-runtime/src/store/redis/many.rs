@@ -102,7 +102,7 @@ impl<T: Transport> RedisStore<T> {
         }
         .into_iter();
         if pending.any() {
-            self.answered_with_pending();
+            pending.settle_losses(self.shared().health.clock.now());
         }
         let error = refused.unwrap_or_else(|| Error::new(ErrorKind::Protocol, ""));
         let mut voided = voided.into_iter().peekable();

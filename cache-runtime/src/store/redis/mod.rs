@@ -8,6 +8,7 @@
 mod breaker;
 mod clock;
 mod commands;
+mod deliverer;
 mod delivery;
 mod fault;
 mod features;
@@ -36,6 +37,7 @@ use std::time::{Duration, Instant};
 use ::redis::{Cmd, ConnectionInfo, Pipeline, Value};
 
 use self::breaker::Epoch;
+use self::deliverer::Deliverer;
 use self::fault::{Blame, Denied, Fault};
 use self::health::{Health, Prober};
 use self::pending::Pending;
@@ -63,12 +65,10 @@ const TIME_KNOWN: Duration = Duration::from_secs(1);
 /// How often a server is asked again which commands it refuses, while calls need one of them.
 const RIGHTS_ASKED: Duration = Duration::from_secs(2);
 
-/// How often a healthy server is asked again to take an invalidation that it refused.
-const DELIVERY_PAUSE: Duration = Duration::from_millis(500);
-
 /// One server, for both faces.
 #[derive(Debug)]
 pub(crate) struct Redis {
+    shared: Arc<Shared>,
     #[cfg(feature = "tokio")]
     tokio: TokioStore,
     #[cfg(feature = "blocking")]
@@ -80,7 +80,8 @@ impl Redis {
     pub(crate) fn new(target: RedisTarget, timeout: Duration) -> Result<Redis, Error> {
         #[cfg(feature = "tls-rustls")]
         tls::install_provider();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new_cyclic(|itself| Shared {
+            itself: Weak::clone(itself),
             health: Arc::new(Health::new(target.to_string())),
             info: tuned(target.info),
             timeout,
@@ -92,14 +93,20 @@ impl Redis {
             rights_due: AtomicU64::new(0),
             role_due: AtomicU64::new(0),
             time_due: AtomicU64::new(0),
-            delivery_due: AtomicU64::new(0),
+            deliverer: Arc::default(),
         });
         Ok(Redis {
             #[cfg(feature = "tokio")]
             tokio: RedisStore::new(&shared, self::tokio::Tokio::new(&shared)),
             #[cfg(feature = "blocking")]
             blocking: RedisStore::new(&shared, self::blocking::Blocking::new(&shared)),
+            shared,
         })
+    }
+
+    /// How many keys are still to be invalidated.
+    pub(crate) fn undelivered(&self) -> usize {
+        self.shared.pending.len()
     }
 
     #[cfg(feature = "tokio")]
@@ -128,6 +135,7 @@ fn tuned(info: ConnectionInfo) -> ConnectionInfo {
 
 /// What both faces share.
 pub(crate) struct Shared {
+    itself: Weak<Shared>,
     info: ConnectionInfo,
     timeout: Duration,
     health: Arc<Health>,
@@ -145,8 +153,19 @@ pub(crate) struct Shared {
     role_due: AtomicU64,
     /// When to ask for the time again, in the clock's ticks.
     time_due: AtomicU64,
-    /// When to try again to deliver invalidations in the background, in the clock's ticks.
-    delivery_due: AtomicU64,
+    deliverer: Arc<Deliverer>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Shared").field(&self.health.server).finish()
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.deliverer.end();
+    }
 }
 
 impl Shared {
@@ -244,18 +263,13 @@ impl Shared {
     /// Keeps keys to be invalidated.
     fn keep<'a>(&self, keys: impl IntoIterator<Item = &'a str>) {
         self.pending.add(keys);
+        self.deliverer.wake(&self.itself);
     }
 
     /// The same, of one of which nothing is wrong if it is never delivered.
     fn keep_if_room(&self, key: &str) {
         self.pending.add_if_room(key);
-    }
-
-    fn claims_delivery(&self) -> bool {
-        let now = self.health.clock.ticks();
-        let due = self.delivery_due.load(Relaxed);
-        let next = now + DELIVERY_PAUSE.as_millis() as u64;
-        now >= due && self.delivery_due.compare_exchange(due, next, Relaxed, Relaxed).is_ok()
+        self.deliverer.wake(&self.itself);
     }
 }
 
@@ -483,7 +497,7 @@ async fn probe<T: Transport>(core: Weak<Core<T>>, mut prober: Prober) {
         let connected = store.core.transport.reconnect(epoch, Instant::now() + patience).await;
         let recovered = match connected {
             // What the server refuses to take stays undelivered, and is all that does.
-            Ok(()) => store.deliver(epoch, Instant::now() + delivery::LONGEST).await,
+            Ok(()) => store.deliver(epoch, Instant::now() + delivery::LONGEST).await.map(drop),
             Err(fault) => Err(fault),
         };
         match recovered {

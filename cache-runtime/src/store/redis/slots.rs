@@ -309,7 +309,7 @@ impl<T: Transport> RedisStore<T> {
         };
         let read = outcome.map_err(|fault| self.told(fault.about(key.as_str())))?;
         if shared.pending.any() {
-            self.answered_with_pending();
+            shared.pending.settle_losses(shared.health.clock.now());
         }
         shared.sizes.found(key, read.bytes.as_ref().map_or(0, Bytes::len));
         let own_tags = own_tags(key, read.bytes.as_deref().unwrap_or_default());
@@ -348,15 +348,6 @@ impl<T: Transport> RedisStore<T> {
                 Err(Fault::lacking(command).error)
             }
             None => Ok(()),
-        }
-    }
-
-    /// The server answers, and there is something to deliver.
-    pub(super) fn answered_with_pending(&self) {
-        let shared = self.shared();
-        shared.pending.settle_losses(shared.health.clock.now());
-        if shared.pending.any() && shared.claims_delivery() {
-            self.deliver_aside();
         }
     }
 
