@@ -28,6 +28,7 @@ use serde::de::{
 };
 
 use crate::hash::hash;
+use crate::stack::Stack;
 
 /// How deep types are followed.
 const DEPTH: usize = 96;
@@ -54,6 +55,7 @@ pub(crate) struct Fingerprint {
 /// The shape of `V`, for a format that is, or is not, human-readable.
 pub(crate) fn of<V: DeserializeOwned>(human_readable: bool) -> Fingerprint {
     let mut notes = Notes {
+        root: Stack::here(),
         human_readable,
         asks_readable: Cell::new(false),
         needs_self_describing: false,
@@ -77,6 +79,7 @@ pub(crate) fn of<V: DeserializeOwned>(human_readable: bool) -> Fingerprint {
 }
 
 struct Notes {
+    root: Stack,
     human_readable: bool,
     asks_readable: Cell<bool>,
     needs_self_describing: bool,
@@ -396,7 +399,7 @@ impl Notes {
     /// One level deeper, with or without a type of its own: `struct List(Option<Box<List>>)` goes
     /// on for ever without.
     fn nested<R>(&mut self, run: impl FnOnce(&mut Notes) -> Result<R, Refused>) -> Result<R, Refused> {
-        if self.level == DEPTH {
+        if self.level == DEPTH || self.root.is_spent() {
             self.partial();
             return Err(Refused);
         }

@@ -50,6 +50,7 @@ mod policy;
 #[cfg(feature = "blocking")]
 mod renewer;
 mod sharing;
+mod stack;
 mod store;
 mod target;
 mod ttl;

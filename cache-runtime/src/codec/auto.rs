@@ -3,7 +3,9 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Codec, CodecError};
+use super::bounded::Bounded;
+use super::strict::bounded;
+use super::{Codec, CodecError, depth};
 
 /// The codecs of a function: one, or two of which the second stores what the first cannot.
 ///
@@ -53,18 +55,35 @@ pub(crate) enum Rank {
     Second,
 }
 
-/// Appends `value` in the codec of this rank.
-pub(crate) fn encode<V: Serialize, C: Codecs>(value: &V, buffer: &mut Vec<u8>, rank: Rank) -> Result<(), CodecError> {
+/// Appends `value` in the codec of this rank, if that can read it back.
+pub(crate) fn encode<V: Serialize + DeserializeOwned, C: Codecs>(
+    value: &V,
+    buffer: &mut Vec<u8>,
+    rank: Rank,
+) -> Result<(), CodecError> {
     match rank {
-        Rank::First => C::First::encode(value, buffer),
-        Rank::Second => C::Second::encode(value, buffer),
+        Rank::First => encode_in::<V, C::First>(value, buffer),
+        Rank::Second => encode_in::<V, C::Second>(value, buffer),
     }
 }
 
 /// Reads what [`encode`] appended.
 pub(crate) fn decode<V: DeserializeOwned, C: Codecs>(bytes: &[u8], rank: Rank) -> Result<V, CodecError> {
     match rank {
-        Rank::First => C::First::decode(bytes),
-        Rank::Second => C::Second::decode(bytes),
+        Rank::First => decode_in::<V, C::First>(bytes),
+        Rank::Second => decode_in::<V, C::Second>(bytes),
     }
+}
+
+fn encode_in<V: Serialize + DeserializeOwned, C: Codec>(value: &V, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
+    let start = buffer.len();
+    let (encoded, is_deep) =
+        depth::is_deep(|| if C::IS_BOUNDED { C::encode(value, buffer) } else { C::encode(&bounded(value), buffer) });
+    encoded?;
+    // Reading takes more of the stack than writing, by a factor that depends on the type.
+    if is_deep { decode_in::<V, C>(&buffer[start..]).map(drop) } else { Ok(()) }
+}
+
+fn decode_in<V: DeserializeOwned, C: Codec>(bytes: &[u8]) -> Result<V, CodecError> {
+    if C::IS_BOUNDED { C::decode(bytes) } else { C::decode(bytes).map(|Bounded(value)| value) }
 }

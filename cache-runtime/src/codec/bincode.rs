@@ -53,6 +53,7 @@ pub struct Bincode;
 
 impl Codec for Bincode {
     const NAME: &'static str = "bincode-2";
+    const IS_BOUNDED: bool = true;
 
     fn encode<V: Serialize + ?Sized>(value: &V, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
         write::encode(value, buffer)

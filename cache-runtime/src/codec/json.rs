@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::bounded::Bounded;
 use super::strict::{Format, Strict};
 use super::{Codec, CodecError};
 
@@ -17,6 +18,7 @@ impl Codec for Json {
     const NAME: &'static str = "json";
     const HUMAN_READABLE: bool = true;
     const SELF_DESCRIBING: bool = true;
+    const IS_BOUNDED: bool = true;
 
     fn encode<V: Serialize + ?Sized>(value: &V, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
         let mut serializer = serde_json::Serializer::new(buffer);
@@ -24,7 +26,7 @@ impl Codec for Json {
     }
 
     fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError> {
-        // Bounds its own depth, and allocates for what it has read.
-        serde_json::from_slice(bytes).map_err(CodecError::new)
+        // Allocates for what it has read.
+        serde_json::from_slice(bytes).map(|Bounded(value)| value).map_err(CodecError::new)
     }
 }

@@ -1,8 +1,9 @@
 //! `codec = messagepack`, and the default for what bincode cannot read back.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
+use super::bounded::Bounded;
 use super::strict::{Format, Strict};
 use super::{Codec, CodecError, DEPTH};
 
@@ -19,6 +20,7 @@ impl Codec for MessagePack {
     // written in binary form would not be understood there.
     const HUMAN_READABLE: bool = true;
     const SELF_DESCRIBING: bool = true;
+    const IS_BOUNDED: bool = true;
 
     fn encode<V: Serialize + ?Sized>(value: &V, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
         let mut serializer = rmp_serde::Serializer::new(buffer).with_struct_map().with_human_readable();
@@ -28,7 +30,7 @@ impl Codec for MessagePack {
     fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError> {
         check(bytes).map_err(CodecError::new)?;
         let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable();
-        V::deserialize(&mut deserializer).map_err(CodecError::new)
+        Bounded::deserialize(&mut deserializer).map(|Bounded(value)| value).map_err(CodecError::new)
     }
 }
 

@@ -3,12 +3,13 @@
 mod auto;
 #[cfg(feature = "bincode")]
 mod bincode;
+mod bounded;
+mod depth;
 #[cfg(feature = "json")]
 mod json;
 #[cfg(feature = "messagepack")]
 mod messagepack;
 mod root;
-#[cfg(any(feature = "json", feature = "messagepack"))]
 mod strict;
 
 use std::fmt;
@@ -31,9 +32,9 @@ pub use self::json::Json;
 pub use self::messagepack::MessagePack;
 pub(crate) use self::root::{Root, root_of};
 
-/// How deep options, sequences, maps and variants of a stored value may be nested. Encoding
-/// refuses what decoding would, so that nothing is stored that cannot be read back; a limit there
-/// must be, or a few kilobytes of damaged bytes of a recursive type overflow the stack.
+/// How many levels of options, sequences, maps and variants a stored value may have, if the [stack](crate::stack)
+/// suffices for them: a few kilobytes of damaged bytes of a recursive type would overflow it. Encoding refuses what
+/// decoding would, so that nothing is stored that cannot be read back.
 const DEPTH: usize = 128;
 
 /// What to write where a codec is not self-describing and has to be.
@@ -90,6 +91,11 @@ pub trait Codec {
     /// Whether the bytes tell what they hold (`deserialize_any` works). Types with
     /// `#[serde(flatten)]` or `#[serde(untagged)]` need it, and are not stored without.
     const SELF_DESCRIBING: bool = false;
+
+    /// Whether the codec itself bounds how deep values are nested. Those of this library do, and others are bounded from
+    /// outside.
+    #[doc(hidden)]
+    const IS_BOUNDED: bool = false;
 
     /// Appends `value` to `buffer`, which holds something already.
     fn encode<V: Serialize + ?Sized>(value: &V, buffer: &mut Vec<u8>) -> Result<(), CodecError>;

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::ser::{self, Serialize, Serializer};
 
-use super::DEPTH;
+use super::{DEPTH, depth};
+use crate::stack::Stack;
 
 /// What the format behind cannot say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub(super) enum Format {
     /// `nil` is also a unit.
     #[cfg(feature = "messagepack")]
     MessagePack,
+    /// That of a codec of somebody else's, of which nothing is known.
+    Other,
 }
 
 impl Format {
@@ -24,6 +27,7 @@ impl Format {
             Format::Json => false,
             #[cfg(feature = "messagepack")]
             Format::MessagePack => true,
+            Format::Other => false,
         }
     }
 }
@@ -36,7 +40,7 @@ pub(super) struct Strict<S> {
 
 #[derive(Clone, Copy)]
 struct Place {
-    #[cfg_attr(not(feature = "json"), allow(dead_code, reason = "only JSON's rules differ"))]
+    root: Stack,
     format: Format,
     depth: usize,
     /// Directly in a `Some`, where a null would read back as `None`.
@@ -45,13 +49,17 @@ struct Place {
 
 impl<S: Serializer> Strict<S> {
     pub(super) fn new(inner: S, format: Format) -> Strict<S> {
-        Strict { inner, place: Place { format, depth: 0, in_some: false } }
+        Strict { inner, place: Place::root(format) }
     }
 }
 
 impl Place {
+    fn root(format: Format) -> Place {
+        Place { root: Stack::here(), format, depth: 0, in_some: false }
+    }
+
     fn null<E: ser::Error>(self) -> Result<(), E> {
-        if self.in_some {
+        if self.in_some && self.format != Format::Other {
             return Err(E::custom(
                 "`Some(None)` and `Some(())` read back as `None` in this format; write `codec = bincode`",
             ));
@@ -69,11 +77,17 @@ impl Place {
 
     fn deeper<E: ser::Error>(self) -> Result<Place, E> {
         // The root's compound is the first level: JSON's own limit is 127 of them.
-        if self.depth + 2 > DEPTH {
+        if self.depth + 2 > DEPTH || self.root.is_spent() {
             return Err(E::custom("nested too deeply"));
         }
+        depth::note(self.depth + 1);
         Ok(Place { depth: self.depth + 1, in_some: false, ..self })
     }
+}
+
+/// A value that is written in bounds, by any serializer.
+pub(super) fn bounded<T: Serialize + ?Sized>(value: &T) -> impl Serialize {
+    Child { value, place: Place::root(Format::Other) }
 }
 
 /// A child on its way to the serializer behind.

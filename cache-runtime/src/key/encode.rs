@@ -23,13 +23,14 @@ use std::fmt::{self, Write as _};
 use serde::ser::{self, Serialize, Serializer};
 
 use super::escape::escape;
+use crate::stack::Stack;
 
 /// How deep a value may be nested: far less than a stack, far more than a sensible argument.
 const DEPTH: u8 = 128;
 
 /// Appends `value` to `out`. After an error `out` may end anywhere.
 pub(super) fn encode<T: Serialize + ?Sized>(value: &T, out: &mut String) -> Result<(), Refused> {
-    value.serialize(Encoder { out, type_name: type_name::<T>(), depth: 0 })
+    value.serialize(Encoder { out, type_name: type_name::<T>(), place: Place { root: Stack::here(), depth: 0 } })
 }
 
 /// Appends lower-case hexadecimal digits.
@@ -64,6 +65,13 @@ struct Encoder<'a> {
     out: &'a mut String,
     /// Of the value at hand: tells that a sequence is a set. Read only when there is a sequence.
     type_name: &'static str,
+    place: Place,
+}
+
+/// How deep in the argument something is.
+#[derive(Clone, Copy)]
+struct Place {
+    root: Stack,
     depth: u8,
 }
 
@@ -81,15 +89,15 @@ impl<'a> Encoder<'a> {
     fn compound(self, open: char, close: char, sorted: bool) -> Compound<'a> {
         self.out.push(open);
         let at = self.out.len();
-        Compound { out: self.out, at, close, parts: sorted.then(Vec::new), depth: self.depth }
+        Compound { out: self.out, at, close, parts: sorted.then(Vec::new), place: self.place }
     }
 }
 
-fn child<T: Serialize + ?Sized>(value: &T, out: &mut String, depth: u8) -> Result<(), Refused> {
-    if depth >= DEPTH {
+fn child<T: Serialize + ?Sized>(value: &T, out: &mut String, Place { root, depth }: Place) -> Result<(), Refused> {
+    if depth >= DEPTH || root.is_spent() {
         return Err(Refused("nested too deeply".into()));
     }
-    value.serialize(Encoder { out, type_name: type_name::<T>(), depth: depth + 1 })
+    value.serialize(Encoder { out, type_name: type_name::<T>(), place: Place { root, depth: depth + 1 } })
 }
 
 fn write_unsigned(value: u64, out: &mut String) {
@@ -275,7 +283,7 @@ impl<'a> Serializer for Encoder<'a> {
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Refused> {
         let at = self.out.len();
-        child(value, self.out, self.depth)?;
+        child(value, self.out, self.place)?;
         let text = &self.out[at..];
         if text == "none" || text.starts_with("some(") {
             self.out.insert_str(at, "some(");
@@ -303,7 +311,7 @@ impl<'a> Serializer for Encoder<'a> {
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> Result<(), Refused> {
-        child(value, self.out, self.depth)
+        child(value, self.out, self.place)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -315,7 +323,7 @@ impl<'a> Serializer for Encoder<'a> {
     ) -> Result<(), Refused> {
         self.variant(variant);
         self.out.push('(');
-        child(value, self.out, self.depth)?;
+        child(value, self.out, self.place)?;
         self.out.push(')');
         Ok(())
     }
@@ -376,7 +384,7 @@ struct Compound<'a> {
     close: char,
     /// Where each part begins, if they are to be sorted.
     parts: Option<Vec<usize>>,
-    depth: u8,
+    place: Place,
 }
 
 impl Compound<'_> {
@@ -392,7 +400,7 @@ impl Compound<'_> {
     }
 
     fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
-        child(value, self.out, self.depth)
+        child(value, self.out, self.place)
     }
 
     fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Refused> {

@@ -13,6 +13,7 @@ use serde::de::{
 
 use super::{CONFIG, Counts, EMPTY_ELEMENTS};
 use crate::codec::{CodecError, DEPTH, SELF_DESCRIBING_ADVICE};
+use crate::stack::Stack;
 
 /// In bytes; below it the standard library checks text as fast.
 const SHORT_TEXT: usize = 128;
@@ -26,6 +27,7 @@ pub(super) fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError>
         decoder: DecoderImpl::new(Rest(bytes), CONFIG, ()),
         counts: Counts::default(),
         empty: EMPTY_ELEMENTS + bytes.len(),
+        root: Stack::here(),
     };
     let value = V::deserialize(Walk { input: &mut input, depth: 0 }).map_err(|Refused(error)| error)?;
     if input.len() > 0 {
@@ -77,6 +79,7 @@ struct Input<'de> {
     counts: Counts,
     /// How many more elements may take no byte.
     empty: usize,
+    root: Stack,
 }
 
 impl<'de> Input<'de> {
@@ -147,7 +150,7 @@ struct Walk<'a, 'de> {
 
 impl<'a, 'de> Walk<'a, 'de> {
     fn deeper(self) -> Result<Self, Refused> {
-        if self.depth == DEPTH {
+        if self.depth == DEPTH || self.input.root.is_spent() {
             return Err(de::Error::custom("nested too deeply"));
         }
         Ok(Walk { input: self.input, depth: self.depth + 1 })

@@ -7,13 +7,18 @@ use bincode::error::EncodeError;
 use serde::ser::{self, Serialize, Serializer};
 
 use super::{CONFIG, Counts, EMPTY_ELEMENTS};
-use crate::codec::{CodecError, DEPTH, SELF_DESCRIBING_ADVICE};
+use crate::codec::{CodecError, DEPTH, SELF_DESCRIBING_ADVICE, depth};
+use crate::stack::Stack;
 
 /// Appends `value` and its [`Counts`].
 pub(super) fn encode<V: Serialize + ?Sized>(value: &V, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
     let start = buffer.len();
-    let mut output =
-        Output { encoder: EncoderImpl::new(Appended(buffer), CONFIG), counts: Counts::default(), empty: 0 };
+    let mut output = Output {
+        encoder: EncoderImpl::new(Appended(buffer), CONFIG),
+        counts: Counts::default(),
+        empty: 0,
+        root: Stack::here(),
+    };
     value.serialize(Walk { output: &mut output, depth: 0 }).map_err(|Refused(error)| error)?;
     let Output { counts, empty, .. } = output;
     if empty > EMPTY_ELEMENTS + (buffer.len() - start) {
@@ -46,6 +51,7 @@ struct Output<'a> {
     counts: Counts,
     /// Elements so far that took no byte.
     empty: usize,
+    root: Stack,
 }
 
 impl Output<'_> {
@@ -85,9 +91,10 @@ struct Walk<'a, 'b> {
 
 impl<'a, 'b> Walk<'a, 'b> {
     fn deeper(self) -> Result<Walk<'a, 'b>, Refused> {
-        if self.depth == DEPTH {
+        if self.depth == DEPTH || self.output.root.is_spent() {
             return Err(ser::Error::custom("nested too deeply"));
         }
+        depth::note(self.depth + 1);
         Ok(Walk { output: self.output, depth: self.depth + 1 })
     }
 
