@@ -9,7 +9,7 @@
 //! | `key`, `codec`, `fingerprint`, `envelope` | text and bytes: pure functions |
 //! | `policy` | what is fresh, what is stored and for how long: pure, takes the clock |
 //! | `store` | one trait; `store::memory` and `store::redis` implement it |
-//! | `once`, `renewer` | what blocking callers need in place of a runtime |
+//! | `once`, `outlined`, `renewer` | futures polled by hand, or in frames of their own; what blocking callers need in place of a runtime |
 //! | `ids` | the ids and the map of a call for many |
 //! | `sharing` | how an error reaches the calls that waited for it |
 //! | `flight` | computations under way in this process, and who waits for them |
@@ -45,6 +45,8 @@ mod ids;
 mod key;
 #[cfg(any(feature = "tokio", feature = "blocking"))]
 mod once;
+#[cfg(any(feature = "tokio", feature = "blocking"))]
+mod outlined;
 mod own;
 mod policy;
 #[cfg(feature = "blocking")]

@@ -6,9 +6,9 @@ use std::future::ready;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use super::Engine;
 use super::timer::OnThreads;
 use super::work::{Behind, Body};
+use super::{Engine, infallible};
 use crate::__private::ResultLike;
 use crate::cache::Cache;
 use crate::envelope::Token;
@@ -31,8 +31,7 @@ impl<'a> Engine<'a, Face<'a, BlockingStore>, OnThreads<'a>> {
 /// A call of a function whose value is stored as it is.
 pub fn call_value<V>(cache: &Cache, plan: Plan<V>, key: Result<Key, Error>, body: impl FnOnce() -> V) -> V {
     let work = Body(|| ready(Ok::<V, Infallible>(body())));
-    let Ok(value) = once(Engine::blocking(cache).call(&plan, key, Errors::never(), work));
-    value
+    once(Engine::blocking(cache).call(plan, key, Errors::never(), work, infallible))
 }
 
 /// A call of a function of whose `Result` the `Ok` is stored.
@@ -44,7 +43,7 @@ pub fn call_result<R: ResultLike>(
     body: impl FnOnce() -> R,
 ) -> R {
     let work = Body(|| ready(body().into_result()));
-    R::from_result(once(Engine::blocking(cache).call(&plan, key, errors, work)))
+    once(Engine::blocking(cache).call(plan, key, errors, work, R::from_result))
 }
 
 /// As [`call_value`], of a function that is refreshed in the background: `body` runs with the
@@ -69,8 +68,7 @@ where
         });
     };
     let work = Behind { args, body, start };
-    let Ok(value) = once(Engine::blocking(cache).call(&plan, key, Errors::never(), work));
-    value
+    once(Engine::blocking(cache).call(plan, key, Errors::never(), work, infallible))
 }
 
 /// As [`call_result`], of a function that is refreshed in the background.
@@ -97,7 +95,7 @@ where
         });
     };
     let work = Behind { args, body, start };
-    R::from_result(once(Engine::blocking(cache).call(&plan, key, errors, work)))
+    once(Engine::blocking(cache).call(plan, key, errors, work, R::from_result))
 }
 
 /// Starts a thread that refreshes, if it may, with what `own` makes of the arguments.
@@ -155,8 +153,7 @@ impl Drop for Running {
 /// As [`call_value`], whatever is stored.
 pub fn refresh_value<V>(cache: &Cache, plan: Plan<V>, key: Result<Key, Error>, body: impl FnOnce() -> V) -> V {
     let work = Body(|| ready(Ok::<V, Infallible>(body())));
-    let Ok(value) = once(Engine::blocking(cache).refresh(&plan, key, Errors::never(), work));
-    value
+    once(Engine::blocking(cache).refresh(plan, key, Errors::never(), work, infallible))
 }
 
 /// As [`call_result`], whatever is stored.
@@ -168,7 +165,7 @@ pub fn refresh_result<R: ResultLike>(
     body: impl FnOnce() -> R,
 ) -> R {
     let work = Body(|| ready(body().into_result()));
-    R::from_result(once(Engine::blocking(cache).refresh(&plan, key, errors, work)))
+    once(Engine::blocking(cache).refresh(plan, key, errors, work, R::from_result))
 }
 
 /// A call for many ids, of a function whose map is stored as it is.

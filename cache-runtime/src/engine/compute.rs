@@ -1,12 +1,14 @@
 //! Running the body for others too, and storing what it returns.
 
 use std::fmt::Display;
+use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::lease::Leased;
+use super::miss::Runs;
 use super::timer::Timer;
 use super::work::Work;
 use super::{Engine, sealed, tell};
@@ -18,12 +20,29 @@ use crate::error::{Error, ErrorKind};
 use crate::flight::{Leader, Outcome, within};
 use crate::function::{Function, Once, Plan, Terms};
 use crate::key::{self, Key};
+use crate::outlined::{OneOf, outlined};
 use crate::policy::{self, Pace};
 use crate::sharing::Errors;
 use crate::store::Store;
 use crate::ttl::Ttl;
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
+    /// Runs the body for those that its call found to wait for it.
+    pub(super) fn compute<V, E, W: Work<V, E>>(
+        &self,
+        plan: &Plan<V>,
+        key: &Key,
+        runs: Runs<'_, S>,
+        errors: Errors<E>,
+        work: W,
+    ) -> impl Future<Output = Result<V, E>> {
+        match runs {
+            Runs::All(leased) => OneOf::First(outlined(|| self.lead(plan, leased, errors, work))),
+            Runs::Process(leader) => OneOf::Second(outlined(|| self.lead_here(plan, key, leader, errors, work))),
+            Runs::Itself => OneOf::Third(outlined(|| work.run())),
+        }
+    }
+
     /// Runs the body under a lease, and fills the slot with its value or gives the lease back.
     pub(super) async fn lead<V, E, W: Work<V, E>>(
         &self,
@@ -47,11 +66,17 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         };
         let names = own_tags(plan, leased.key(), &value);
         let has_tags = names.as_ref().is_none_or(|names| !names.is_empty());
-        let own = self.stamp_own(&plan.terms(), leased.key(), names).await;
+        let own = if has_tags {
+            let (terms, key) = (plan.terms(), leased.key());
+            outlined(|| self.stamp_own(terms, key, names)).await
+        } else {
+            Some(OwnTags::none(plan.tags.is_some()))
+        };
         match own.and_then(|own| self.seal(plan, &leased, &own, &value, started)) {
             Some((bytes, ttl)) => {
                 leased.share(&bytes);
-                let filled = leased.fill(bytes, ttl, self.cache.deadline()).await;
+                let by = self.cache.deadline();
+                let filled = outlined(|| leased.fill(bytes, ttl, by)).await;
                 self.count_fill(&filled);
             }
             // Its tags may have been invalidated by now, and nobody could tell.
@@ -110,7 +135,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// The tags that a value has of its own, with their stamps; `None` if they cannot be had, and
     /// the value not be stored. No value is looked at here: it need not be `Sync`.
-    pub(super) async fn stamp_own(&self, terms: &Terms, key: &Key, names: Option<Vec<String>>) -> Option<OwnTags> {
+    pub(super) async fn stamp_own(&self, terms: Terms, key: &Key, names: Option<Vec<String>>) -> Option<OwnTags> {
         let names = names?;
         if names.is_empty() {
             return Some(OwnTags::none(terms.has_own_tags));

@@ -12,7 +12,6 @@ use bytes::Bytes;
 use super::follow::Followed;
 use super::lease::Leased;
 use super::timer::Timer;
-use super::work::Work;
 use super::{Clock, Engine, Fallback, Look, Missing, Seen, Sight, decode, tell};
 use crate::cache::count;
 use crate::envelope::{self, Lease, Seal, Token};
@@ -75,11 +74,18 @@ enum Next<'a, S: Store> {
 }
 
 /// For whom a body runs.
-enum Runs<'a, S: Store> {
+pub(super) enum Runs<'a, S: Store> {
     All(Leased<'a, S>),
     /// Those of this process.
     Process(Leader),
     Itself,
+}
+
+/// What came of a call's search.
+pub(super) enum Searched<'a, S: Store, V, E> {
+    Ended(Result<V, E>),
+    /// The body runs; with an old value for the case that it fails.
+    Compute(Runs<'a, S>, Option<Fallback>),
 }
 
 /// How far a call has come.
@@ -135,16 +141,15 @@ impl Search {
 }
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
-    pub(super) async fn miss<V, E, W: Work<V, E>>(
-        &self,
+    /// Finds out what the call returns without its body, or for whom its body runs.
+    pub(super) async fn search<'a, V, E>(
+        &'a self,
         plan: &Plan<V>,
-        key: Key,
+        key: &'a Key,
         first: First,
         by: Instant,
         errors: Errors<E>,
-        work: W,
-    ) -> Result<V, E> {
-        let key = &key;
+    ) -> Searched<'a, S, V, E> {
         let (terms, counters) = (plan.terms(), self.cache.counters());
         let is_skipped = matches!(first, First::Skipped);
         let (missing, seal, mut error) = match first {
@@ -169,7 +174,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         };
         let served = |counter, value| {
             count(counter);
-            Ok(value)
+            Searched::Ended(Ok(value))
         };
         let runs = loop {
             // No await is in this `match`: neither value nor error need be `Send`.
@@ -197,7 +202,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 Turn::Error(shared) => match errors.take(&shared) {
                     Some(error) => {
                         count(&counters.shared);
-                        return self.or_stale(plan, search.fallback, error);
+                        return Searched::Ended(self.or_stale(plan, search.fallback, error));
                     }
                     None => search.go_on(),
                 },
@@ -205,16 +210,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             }
         };
         count(if search.is_away { &counters.bypasses } else { &counters.misses });
-        let computed = match runs {
-            Runs::All(leased) => self.lead(plan, leased, errors, work).await,
-            Runs::Process(leader) => self.lead_here(plan, key, leader, errors, work).await,
-            Runs::Itself => work.run().await,
-        };
-        computed.or_else(|error| self.or_stale(plan, search.fallback, error))
+        Searched::Compute(runs, search.fallback)
     }
 
     /// The old value instead of an error.
-    fn or_stale<V, E>(&self, plan: &Plan<V>, fallback: Option<Fallback>, error: E) -> Result<V, E> {
+    pub(super) fn or_stale<V, E>(&self, plan: &Plan<V>, fallback: Option<Fallback>, error: E) -> Result<V, E> {
         let value = fallback.and_then(|old| old.value(plan)).ok_or(error)?;
         count(&self.cache.counters().stale);
         Ok(value)

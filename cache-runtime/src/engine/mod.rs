@@ -23,12 +23,15 @@ pub(crate) mod tokio;
 mod verbs;
 mod work;
 
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use self::lease::Claim;
-use self::miss::First;
+use self::miss::{First, Searched};
 use self::timer::Timer;
 use self::work::Work;
 use crate::cache::{Cache, count};
@@ -36,6 +39,7 @@ use crate::envelope::{self, Head, Seal, Slot, Token, Value};
 use crate::error::{Error, ErrorKind};
 use crate::function::{Function, Once, Plan, Terms};
 use crate::key::Key;
+use crate::outlined::{outlined, poll_apart};
 use crate::policy::{self, State};
 use crate::sharing::Errors;
 use crate::store::{Read, Store};
@@ -49,49 +53,69 @@ pub(crate) struct Engine<'a, S, T> {
 }
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
-    /// One call of a cached function.
-    pub(crate) async fn call<V, E, W: Work<V, E>>(
-        &self,
-        plan: &Plan<V>,
+    /// One call of a cached function; `into` makes what it returns of the result.
+    ///
+    /// Not an `async fn`, whose future would hold its arguments twice. The first look is over, and its frame has
+    /// returned, when a body runs.
+    pub(crate) fn call<V, E, W: Work<V, E>, O>(
+        self,
+        plan: Plan<V>,
         key: Result<Key, Error>,
         errors: Errors<E>,
         work: W,
-    ) -> Result<V, E> {
-        let counters = self.cache.counters();
-        let by = self.cache.deadline();
-        let missed = match usable(plan.function, key) {
-            None => None,
-            Some(key) if plan.function.expects_nothing() && self.may_take_first(&plan.terms(), &key) => {
-                Some((key, First::Skipped))
-            }
-            Some(key) => match self.store.read(&key, by).await {
-                Ok(read) => {
-                    let seal = read.seal;
-                    match self.look(plan, &key, read, by) {
-                        Look::Fresh(_, value) => {
-                            plan.function.found_something();
-                            count(&counters.hits);
-                            return Ok(value);
-                        }
-                        Look::Old(old, value) => {
-                            count(if old.is_stale { &counters.stale } else { &counters.hits });
-                            self.refresh_behind(plan, key, &old, &work);
-                            return Ok(value);
-                        }
-                        Look::Missing(missing) => Some((key, First::Missing(missing, seal))),
-                    }
-                }
-                Err(error) => Some((key, First::Failed(error))),
-            },
-        };
-        // Boxed, so that a hit does not carry around what a miss needs, the body's future among it.
-        match missed {
-            Some((key, first)) => Box::pin(self.miss(plan, key, first, by, errors, work)).await,
-            // There is no slot to look at.
-            None => {
+        into: fn(Result<V, E>) -> O,
+    ) -> impl Future<Output = O> {
+        let key = usable(plan.function, key);
+        async move {
+            let counters = self.cache.counters();
+            let Some(slot) = &key else {
                 count(&counters.bypasses);
-                Box::pin(work.run()).await
+                return into(work.run().await);
+            };
+            let by = self.cache.deadline();
+            let first = {
+                let mut look = pin!(self.first_look(&plan, slot, by));
+                match poll_fn(|context| poll_apart(look.as_mut(), context)).await {
+                    FirstLook::Fresh(value) => return into(Ok(value)),
+                    FirstLook::Old(old, value) => {
+                        self.refresh_behind(&plan, slot, &old, &work);
+                        return into(Ok(value));
+                    }
+                    FirstLook::Missed(first) => first,
+                }
+            };
+            // No await is in this `match`: neither value nor error need be `Send`.
+            let (runs, fallback) = match outlined(|| self.search(&plan, slot, first, by, errors)).await {
+                Searched::Ended(result) => return into(result),
+                Searched::Compute(runs, fallback) => (runs, fallback),
+            };
+            let computed = self.compute(&plan, slot, runs, errors, work).await;
+            into(computed.or_else(|error| self.or_stale(&plan, fallback, error)))
+        }
+    }
+
+    /// What the slot holds, before anything else is tried.
+    async fn first_look<V>(&self, plan: &Plan<V>, key: &Key, by: Instant) -> FirstLook<V> {
+        if plan.function.expects_nothing() && self.may_take_first(&plan.terms(), key) {
+            return FirstLook::Missed(First::Skipped);
+        }
+        let read = match self.store.read(key, by).await {
+            Ok(read) => read,
+            Err(error) => return FirstLook::Missed(First::Failed(error)),
+        };
+        let counters = self.cache.counters();
+        let seal = read.seal;
+        match self.look(plan, key, read, by) {
+            Look::Fresh(_, value) => {
+                plan.function.found_something();
+                count(&counters.hits);
+                FirstLook::Fresh(value)
             }
+            Look::Old(old, value) => {
+                count(if old.is_stale { &counters.stale } else { &counters.hits });
+                FirstLook::Old(old, value)
+            }
+            Look::Missing(missing) => FirstLook::Missed(First::Missing(missing, seal)),
         }
     }
 
@@ -159,6 +183,20 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             tags => self.store.stamp(tags, by).await.map(|stamps| sealed(tags, &stamps)),
         }
     }
+}
+
+/// The value of a function that has no error.
+fn infallible<V>(result: Result<V, Infallible>) -> V {
+    let Ok(value) = result;
+    value
+}
+
+/// What came of a call's first look.
+enum FirstLook<V> {
+    Fresh(V),
+    /// To be served, and refreshed.
+    Old(Old, V),
+    Missed(First),
 }
 
 /// What a slot holds that is no hit.

@@ -1,6 +1,7 @@
 //! Running the body although there is a value: because the caller says so, or in the background
 //! because the value is old. The old one stays readable meanwhile.
 
+use std::future::Future;
 use std::time::Duration;
 
 use super::lease::{Leased, PAUSE};
@@ -14,6 +15,7 @@ use crate::error::Error;
 use crate::flight::Ticket;
 use crate::function::{Once, Plan};
 use crate::key::Key;
+use crate::outlined::outlined;
 use crate::sharing::Errors;
 use crate::store::{Marked, Over, Store};
 use crate::ttl::Ttl;
@@ -22,23 +24,27 @@ use crate::ttl::Ttl;
 const LOOKS: usize = 3;
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
-    /// Runs the body whatever is stored, and stores what it returns.
-    pub(crate) async fn refresh<V, E, W: Work<V, E>>(
-        &self,
-        plan: &Plan<V>,
+    /// Runs the body whatever is stored, and stores what it returns; `into` makes what is returned of the result.
+    pub(crate) fn refresh<V, E, W: Work<V, E>, O>(
+        self,
+        plan: Plan<V>,
         key: Result<Key, Error>,
         errors: Errors<E>,
         work: W,
-    ) -> Result<V, E> {
-        let Some(key) = usable(plan.function, key) else { return work.run().await };
-        match self.take_over(plan.lease, &key).await {
-            Ok(leased) => {
-                count(&self.cache.counters().refreshes);
-                self.lead(plan, leased, errors, work).await
-            }
-            Err(error) => {
-                tell(plan.function, &key, &error);
-                work.run().await
+        into: fn(Result<V, E>) -> O,
+    ) -> impl Future<Output = O> {
+        let key = usable(plan.function, key);
+        async move {
+            let Some(key) = &key else { return into(work.run().await) };
+            match outlined(|| self.take_over(plan.lease, key)).await {
+                Ok(leased) => {
+                    count(&self.cache.counters().refreshes);
+                    into(outlined(|| self.lead(&plan, leased, errors, work)).await)
+                }
+                Err(error) => {
+                    tell(plan.function, key, &error);
+                    into(work.run().await)
+                }
             }
         }
     }
@@ -63,11 +69,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// Starts a refresh of an old value, unless one runs, or failed a moment ago.
-    pub(super) fn refresh_behind<V, E, W: Work<V, E>>(&self, plan: &Plan<V>, key: Key, old: &Old, work: &W) {
+    pub(super) fn refresh_behind<V, E, W: Work<V, E>>(&self, plan: &Plan<V>, key: &Key, old: &Old, work: &W) {
         if old.refresh.by.is_some() || old.refresh.is_pausing {
             return;
         }
-        if let Some(ticket) = self.cache.refreshing().claim(key, old.refresh.id, old.value.seal) {
+        if let Some(ticket) = self.cache.refreshing().claim(key.clone(), old.refresh.id, old.value.seal) {
             let started = caught(|| work.run_behind(self.cache, plan, ticket, old.refresh.id));
             if let Err(panicked) = started
                 && plan.function.first(Once::Refresh)

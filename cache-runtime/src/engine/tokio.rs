@@ -4,9 +4,9 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::hash::Hash;
 
-use super::Engine;
 use super::timer::InTasks;
 use super::work::{Behind, Body};
+use super::{Engine, infallible};
 use crate::__private::ResultLike;
 use crate::cache::Cache;
 use crate::envelope::Token;
@@ -15,6 +15,7 @@ use crate::flight::Ticket;
 use crate::function::Plan;
 use crate::ids::{BatchMap, Ids};
 use crate::key::Key;
+use crate::outlined::outlined;
 use crate::sharing::Errors;
 use crate::store::face::Face;
 use crate::store::redis::TokioStore;
@@ -26,43 +27,42 @@ impl<'a> Engine<'a, Face<'a, TokioStore>, InTasks<'a>> {
 }
 
 /// A call of a function whose value is stored as it is.
-pub async fn call_value<V, F, Fut>(cache: &Cache, plan: Plan<V>, key: Result<Key, Error>, body: F) -> V
+pub fn call_value<V, F, Fut>(cache: &Cache, plan: Plan<V>, key: Result<Key, Error>, body: F) -> impl Future<Output = V>
 where
     F: FnOnce() -> Fut,
     Fut: Future<Output = V>,
 {
-    let work = Body(|| async { Ok::<V, Infallible>(body().await) });
-    let Ok(value) = Engine::tokio(cache).call(&plan, key, Errors::never(), work).await;
-    value
+    let work = Body(move || outlined(move || async move { Ok(body().await) }));
+    Engine::tokio(cache).call(plan, key, Errors::never(), work, infallible)
 }
 
 /// A call of a function of whose `Result` the `Ok` is stored.
-pub async fn call_result<R, F, Fut>(
+pub fn call_result<R, F, Fut>(
     cache: &Cache,
     plan: Plan<R::Ok>,
     key: Result<Key, Error>,
     errors: Errors<R::Err>,
     body: F,
-) -> R
+) -> impl Future<Output = R>
 where
     R: ResultLike,
     F: FnOnce() -> Fut,
     Fut: Future<Output = R>,
 {
-    let work = Body(|| async { body().await.into_result() });
-    R::from_result(Engine::tokio(cache).call(&plan, key, errors, work).await)
+    let work = Body(move || outlined(move || async move { body().await.into_result() }));
+    Engine::tokio(cache).call(plan, key, errors, work, R::from_result)
 }
 
 /// As [`call_value`], of a function that is refreshed in the background: `body` runs with the
 /// arguments, `own` makes of them what a task of its own needs to run it.
-pub async fn call_value_behind<V, A, F, Fut, O, Bg>(
+pub fn call_value_behind<V, A, F, Fut, O, Bg>(
     cache: &Cache,
     plan: Plan<V>,
     key: Result<Key, Error>,
     args: A,
     body: F,
     own: O,
-) -> V
+) -> impl Future<Output = V>
 where
     V: Send + 'static,
     F: FnOnce(A) -> Fut,
@@ -70,17 +70,16 @@ where
     O: Fn(&A) -> Bg,
     Bg: Future<Output = V> + Send + 'static,
 {
-    let body = |args| async { Ok::<V, Infallible>(body(args).await) };
-    let start = |args: &A, cache: &Cache, plan: &Plan<V>, ticket: Ticket, id: Token| {
+    let body = move |args| outlined(move || async move { Ok(body(args).await) });
+    let start = move |args: &A, cache: &Cache, plan: &Plan<V>, ticket: Ticket, id: Token| {
         let body = own(args);
         refresh_behind(cache, plan, ticket, id, Errors::never(), async { Ok::<V, Infallible>(body.await) });
     };
-    let Ok(value) = Engine::tokio(cache).call(&plan, key, Errors::never(), Behind { args, body, start }).await;
-    value
+    Engine::tokio(cache).call(plan, key, Errors::never(), Behind { args, body, start }, infallible)
 }
 
 /// As [`call_result`], of a function that is refreshed in the background.
-pub async fn call_result_behind<R, A, F, Fut, O, Bg>(
+pub fn call_result_behind<R, A, F, Fut, O, Bg>(
     cache: &Cache,
     plan: Plan<R::Ok>,
     key: Result<Key, Error>,
@@ -88,7 +87,7 @@ pub async fn call_result_behind<R, A, F, Fut, O, Bg>(
     args: A,
     body: F,
     own: O,
-) -> R
+) -> impl Future<Output = R>
 where
     R: ResultLike,
     R::Ok: Send + 'static,
@@ -98,12 +97,12 @@ where
     O: Fn(&A) -> Bg,
     Bg: Future<Output = R> + Send + 'static,
 {
-    let body = |args| async { body(args).await.into_result() };
-    let start = |args: &A, cache: &Cache, plan: &Plan<R::Ok>, ticket: Ticket, id: Token| {
+    let body = move |args| outlined(move || async move { body(args).await.into_result() });
+    let start = move |args: &A, cache: &Cache, plan: &Plan<R::Ok>, ticket: Ticket, id: Token| {
         let body = own(args);
         refresh_behind(cache, plan, ticket, id, errors, async { body.await.into_result() });
     };
-    R::from_result(Engine::tokio(cache).call(&plan, key, errors, Behind { args, body, start }).await)
+    Engine::tokio(cache).call(plan, key, errors, Behind { args, body, start }, R::from_result)
 }
 
 fn refresh_behind<V, E>(
@@ -135,31 +134,35 @@ fn spawn(task: impl Future<Output = ()> + Send + 'static) {
 }
 
 /// As [`call_value`], whatever is stored.
-pub async fn refresh_value<V, F, Fut>(cache: &Cache, plan: Plan<V>, key: Result<Key, Error>, body: F) -> V
+pub fn refresh_value<V, F, Fut>(
+    cache: &Cache,
+    plan: Plan<V>,
+    key: Result<Key, Error>,
+    body: F,
+) -> impl Future<Output = V>
 where
     F: FnOnce() -> Fut,
     Fut: Future<Output = V>,
 {
-    let work = Body(|| async { Ok::<V, Infallible>(body().await) });
-    let Ok(value) = Engine::tokio(cache).refresh(&plan, key, Errors::never(), work).await;
-    value
+    let work = Body(move || outlined(move || async move { Ok(body().await) }));
+    Engine::tokio(cache).refresh(plan, key, Errors::never(), work, infallible)
 }
 
 /// As [`call_result`], whatever is stored.
-pub async fn refresh_result<R, F, Fut>(
+pub fn refresh_result<R, F, Fut>(
     cache: &Cache,
     plan: Plan<R::Ok>,
     key: Result<Key, Error>,
     errors: Errors<R::Err>,
     body: F,
-) -> R
+) -> impl Future<Output = R>
 where
     R: ResultLike,
     F: FnOnce() -> Fut,
     Fut: Future<Output = R>,
 {
-    let work = Body(|| async { body().await.into_result() });
-    R::from_result(Engine::tokio(cache).refresh(&plan, key, errors, work).await)
+    let work = Body(move || outlined(move || async move { body().await.into_result() }));
+    Engine::tokio(cache).refresh(plan, key, errors, work, R::from_result)
 }
 
 /// A call for many ids, of a function whose map is stored as it is.

@@ -55,7 +55,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     pub(crate) async fn put<V>(&self, plan: &Plan<V>, key: &Key, value: &V) -> Result<bool, Error> {
         self.cache.flights().void(key);
         let leased = self.take(plan.lease, key).await?;
-        let own = self.stamp_own(&plan.terms(), key, own_tags(plan, key, value)).await;
+        let own = self.stamp_own(plan.terms(), key, own_tags(plan, key, value)).await;
         let own = own.ok_or_else(|| Error::new(ErrorKind::Codec, "its own tags cannot be stored"));
         match own.and_then(|own| self.encode(plan, &leased, &own, value, Instant::now())) {
             Ok(Some((bytes, ttl))) => {
@@ -145,7 +145,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             }
         };
         if let Some(leased) = leased {
-            let own = self.stamp_own(&plan.terms(), key, own_tags(plan, key, value)).await;
+            let own = self.stamp_own(plan.terms(), key, own_tags(plan, key, value)).await;
             match own.and_then(|own| self.seal(plan, &leased, &own, value, started)) {
                 Some((bytes, ttl)) => {
                     leased.share(&bytes);

@@ -15,6 +15,7 @@ use crate::cache::Cache;
 use crate::engine::lease::Leased;
 use crate::flight::{Event, Follower};
 use crate::once::yield_now;
+use crate::outlined::outlined;
 use crate::policy::Pace;
 use crate::store::Store;
 
@@ -23,14 +24,15 @@ pub(crate) struct InTasks<'a>(pub(crate) &'a Cache);
 impl Timer for InTasks<'_> {
     async fn during<S: Store, T>(&self, pace: Pace, leases: &[&Leased<'_, S>], body: impl Future<Output = T>) -> T {
         let mut body = pin!(body);
-        let mut renewals = pin!(renew(pace, leases, self.0));
+        let mut renewals = None;
         let mut over = false;
         poll_fn(|context| {
             // The body first: one that is ready at once costs no timer.
             if let Poll::Ready(output) = body.as_mut().poll(context) {
                 return Poll::Ready(output);
             }
-            over = over || renewals.as_mut().poll(context).is_ready();
+            let renewals = renewals.get_or_insert_with(|| outlined(|| renew(pace, leases, self.0)));
+            over = over || Pin::new(renewals).poll(context).is_ready();
             Poll::Pending
         })
         .await
