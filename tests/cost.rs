@@ -169,23 +169,24 @@ fn allocations_of_a_miss() {
         allocations(|| drop(user_blocking(&cache, 1))),
         allocations(|| drop(run(&runtime, grouped(&cache, 1, 1)))),
     ];
+    // Four of them keep what surrounds a body out of its stack frames: the search, the lead, the body and the fill.
     assert_costs! {
-        "async": 32, with_hits(
+        "async": 35, with_hits(
             &|| drop(run(&runtime, user(&cache, 1))),
             &mut || drop(run(&runtime, user(&cache, id()))),
         ) - HITS * hits[0];
-        "plain": 28, with_hits(
+        "plain": 30, with_hits(
             &|| drop(user_blocking(&cache, 1)),
             &mut || drop(user_blocking(&cache, id())),
         ) - HITS * hits[1];
-        "with a tag": 56, allocations(|| drop(run(&runtime, tagged(&cache, 1, id()))));
-        "in a group": 41, with_hits(
+        "with a tag": 59, allocations(|| drop(run(&runtime, tagged(&cache, 1, id()))));
+        "in a group": 44, with_hits(
             &|| drop(run(&runtime, grouped(&cache, 1, 1))),
             &mut || drop(run(&runtime, grouped(&cache, 1, id()))),
         ) - HITS * hits[2];
-        "async, after misses": 26, allocations(|| drop(run(&runtime, user(&cache, id()))));
-        "plain, after misses": 24, allocations(|| drop(user_blocking(&cache, id())));
-        "in a group, after misses": 33, allocations(|| drop(run(&runtime, grouped(&cache, 1, id()))));
+        "async, after misses": 29, allocations(|| drop(run(&runtime, user(&cache, id()))));
+        "plain, after misses": 26, allocations(|| drop(user_blocking(&cache, id())));
+        "in a group, after misses": 36, allocations(|| drop(run(&runtime, grouped(&cache, 1, id()))));
     }
 }
 
@@ -200,7 +201,7 @@ fn allocations_in_memory() {
     assert_costs! {
         "hit, async": 3, allocations(|| drop(run(&runtime, user(&cache, 1))));
         "hit, plain": 3, allocations(|| drop(user_blocking(&cache, 1)));
-        "miss, async": 13, allocations(|| drop(run(&runtime, user(&cache, id()))));
+        "miss, async": 16, allocations(|| drop(run(&runtime, user(&cache, id()))));
     }
 }
 

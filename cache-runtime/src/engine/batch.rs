@@ -29,6 +29,7 @@ use crate::flight::{Any, Flight, Follower, Leader, Outcome, Patience, Role, with
 use crate::function::{Plan, SingleFlight};
 use crate::ids::Ids;
 use crate::key::Key;
+use crate::outlined::outlined;
 use crate::policy::{self, Pace};
 use crate::store::{Acquired, Asked, End, Ended, Over, Read, Release, Store};
 
@@ -209,11 +210,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             if open.is_empty() {
                 break;
             }
-            let Turns { mut computed, waiting } = if anew {
-                self.turns_anew(plan, &keys, &open).await
+            let Turns { mut computed, mut waiting } = if anew {
+                outlined(|| self.turns_anew(plan, &keys, &open)).await
             } else {
                 let is_last = round >= ROUNDS || call.patience.is_zero();
-                self.turns(plan, &mut call, &open, is_last).await
+                outlined(|| self.turns(plan, &mut call, &open, is_last)).await
             };
             if !computed.is_empty() {
                 // In the order in which they were given.
@@ -222,7 +223,13 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 let ids = computed.iter().map(|turn| ids[turn.at()].clone()).collect();
                 self.compute_all(plan, &mut call, computed, Instant::now(), body(ids)).await?;
             }
-            let was_cancelled = self.wait_for_all(plan, &mut call, waiting).await;
+            // A body may have returned more than it was asked for.
+            waiting.retain(|waiting| call.found[waiting.at].is_none());
+            if waiting.is_empty() {
+                round += 1;
+                continue;
+            }
+            let was_cancelled = outlined(|| self.wait_for_all(plan, &mut call, waiting)).await;
             round += usize::from(!was_cancelled);
         }
         let Call { found, mut beside, .. } = call;
@@ -488,13 +495,13 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let values = sorted(call, &turns.all, pairs);
         let names = own_names(plan, &turns.all, &values);
         let own = match plan.tags {
-            Some(_) => self.own_of_all(plan, names).await,
+            Some(_) => outlined(|| self.own_of_all(plan, names)).await,
             None => turns.all.iter().map(|_| Some(OwnTags::default())).collect(),
         };
         let ended = self.seal_all(plan, &turns.all, &values, &own, started);
         if !ended.is_empty() {
             // Dropped here, half-way, the leases give their slots back: whatever was applied.
-            let done = self.store.end_many(&ended).await;
+            let done = outlined(|| self.store.end_many(&ended)).await;
             for (ended, done) in ended.iter().zip(&done) {
                 if matches!(ended.end, End::Fill(..)) {
                     self.count_fill(done);
@@ -619,17 +626,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// Waits for what others compute; whether one of them was cancelled. What cannot be had from them
     /// stays open.
-    async fn wait_for_all<K, V>(
-        &self,
-        plan: &Plan<V>,
-        call: &mut Call<'_, K, V>,
-        mut waiting: Vec<Waiting<'_>>,
-    ) -> bool {
-        // A body may have returned more than it was asked for.
-        waiting.retain(|waiting| call.found[waiting.at].is_none());
-        if waiting.is_empty() {
-            return false;
-        }
+    async fn wait_for_all<K, V>(&self, plan: &Plan<V>, call: &mut Call<'_, K, V>, waiting: Vec<Waiting<'_>>) -> bool {
         let began = Instant::now();
         let after = |span| began.checked_add(span).unwrap_or(began);
         let (until, until_here) = (after(call.patience), after(call.longest));

@@ -173,9 +173,8 @@ where
     F: Fn(Vec<M::Id>) -> Fut,
     Fut: Future<Output = M>,
 {
-    let body = move |ids| pairs_of(body(ids));
-    // Boxed: it is large, and one allocation is little beside a round trip.
-    let Ok(pairs) = Box::pin(Engine::tokio(cache).batch(&plan, ids, false, body)).await;
+    let body = move |ids| outlined(|| pairs_of(body(ids)));
+    let Ok(pairs) = Engine::tokio(cache).batch(&plan, ids, false, body).await;
     M::from_pairs(pairs)
 }
 
@@ -191,8 +190,8 @@ where
     F: Fn(Vec<<R::Ok as BatchMap>::Id>) -> Fut,
     Fut: Future<Output = R>,
 {
-    let body = move |ids| pairs_of_result(body(ids));
-    R::from_result(Box::pin(Engine::tokio(cache).batch(&plan, ids, false, body)).await.map(BatchMap::from_pairs))
+    let body = move |ids| outlined(|| pairs_of_result(body(ids)));
+    R::from_result(Engine::tokio(cache).batch(&plan, ids, false, body).await.map(BatchMap::from_pairs))
 }
 
 /// As [`batch_value`], whatever is stored.
@@ -203,8 +202,8 @@ where
     F: Fn(Vec<M::Id>) -> Fut,
     Fut: Future<Output = M>,
 {
-    let body = move |ids| pairs_of(body(ids));
-    let Ok(pairs) = Box::pin(Engine::tokio(cache).batch(&plan, ids, true, body)).await;
+    let body = move |ids| outlined(|| pairs_of(body(ids)));
+    let Ok(pairs) = Engine::tokio(cache).batch(&plan, ids, true, body).await;
     M::from_pairs(pairs)
 }
 
@@ -220,8 +219,8 @@ where
     F: Fn(Vec<<R::Ok as BatchMap>::Id>) -> Fut,
     Fut: Future<Output = R>,
 {
-    let body = move |ids| pairs_of_result(body(ids));
-    R::from_result(Box::pin(Engine::tokio(cache).batch(&plan, ids, true, body)).await.map(BatchMap::from_pairs))
+    let body = move |ids| outlined(|| pairs_of_result(body(ids)));
+    R::from_result(Engine::tokio(cache).batch(&plan, ids, true, body).await.map(BatchMap::from_pairs))
 }
 
 async fn pairs_of<M: BatchMap>(map: impl Future<Output = M>) -> Result<Vec<(M::Id, M::Value)>, Infallible> {
