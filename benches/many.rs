@@ -42,42 +42,42 @@ fn make_all(ids: &[u64]) -> HashMap<u64, User> {
     ids.iter().map(|id| (*id, make(*id))).collect()
 }
 
-#[redis_cached(prefix = "bench", key = "user:{id}", ttl = "1h", cache = cache, skip(cache))]
+#[redis_cached(prefix = "bench", name = "user", key = "{id}", ttl = "1h", cache = cache, skip(cache))]
 async fn user(cache: &Cache, id: u64) -> User {
     make(id)
 }
 
-#[redis_cached(prefix = "bench", key = "user:{id}", ttl = "1h", cache = cache, skip(cache), batch(id in ids))]
+#[redis_cached(prefix = "bench", name = "user", key = "{id}", ttl = "1h", cache = cache, skip(cache), batch(id in ids))]
 async fn users(cache: &Cache, ids: &[u64]) -> HashMap<u64, User> {
     make_all(ids)
 }
 
-#[redis_cached(prefix = "bench", group = "class:{class}", key = "{id}", ttl = "1h", cache = cache, skip(cache))]
+#[redis_cached(prefix = "bench", group = "class:{class}", name = "user", key = "{id}", ttl = "1h", cache = cache, skip(cache))]
 async fn member(cache: &Cache, class: u64, id: u64) -> User {
     make(id)
 }
 
 #[redis_cached(
-    prefix = "bench", group = "class:{class}", key = "{id}", ttl = "1h", cache = cache, skip(cache), batch(id in ids)
+    prefix = "bench", group = "class:{class}", name = "user", key = "{id}", ttl = "1h", cache = cache, skip(cache), batch(id in ids)
 )]
 async fn members(cache: &Cache, class: u64, ids: &[u64]) -> HashMap<u64, User> {
     make_all(ids)
 }
 
-#[redis_cached(prefix = "bench", key = "tagged:{id}", tags = "org:{org}", ttl = "1h", cache = cache, skip(cache))]
+#[redis_cached(prefix = "bench", name = "tagged", tags = "org:{org}", ttl = "1h", cache = cache, skip(cache))]
 async fn tagged(cache: &Cache, org: u64, id: u64) -> User {
     make(id)
 }
 
 #[redis_cached(
-    prefix = "bench", key = "tagged:{id}", tags = "org:{org}", ttl = "1h", cache = cache, skip(cache), batch(id in ids)
+    prefix = "bench", name = "tagged", tags = "org:{org}", ttl = "1h", cache = cache, skip(cache), batch(id in ids)
 )]
 async fn all_tagged(cache: &Cache, org: u64, ids: &[u64]) -> HashMap<u64, User> {
     make_all(ids)
 }
 
 #[redis_cached(
-    prefix = "bench", key = "thrice:{id}", tags = ["org:{org}", "user:{id}", "users"], ttl = "1h", cache = cache,
+    prefix = "bench", name = "thrice", tags = ["org:{org}", "user:{id}", "users"], ttl = "1h", cache = cache,
     skip(cache)
 )]
 async fn thrice(cache: &Cache, org: u64, id: u64) -> User {
@@ -85,20 +85,20 @@ async fn thrice(cache: &Cache, org: u64, id: u64) -> User {
 }
 
 #[redis_cached(
-    prefix = "bench", key = "by_value:{id}", tags = |user: &User| vec![format!("city:{}", user.city)], ttl = "1h",
+    prefix = "bench", name = "by_value", key = "{id}", tags = |user: &User| vec![format!("city:{}", user.city)], ttl = "1h",
     cache = cache, skip(cache)
 )]
 async fn by_value(cache: &Cache, id: u64) -> User {
     make(id)
 }
 
-#[redis_cached(prefix = "bench", key = "number:{id}", ttl = "1h", cache = cache, skip(cache), batch(id in ids))]
+#[redis_cached(prefix = "bench", name = "number", key = "{id}", ttl = "1h", cache = cache, skip(cache), batch(id in ids))]
 async fn numbers(cache: &Cache, ids: &[u64]) -> HashMap<u64, u64> {
     ids.iter().map(|id| (*id, *id)).collect()
 }
 
 #[redis_cached(
-    prefix = "bench", group = "hundred:{id / 100}", key = "{id}", ttl = "1h", cache = cache, skip(cache),
+    prefix = "bench", group = "hundred:{id / 100}", name = "user", key = "{id}", ttl = "1h", cache = cache, skip(cache),
     batch(id in ids)
 )]
 async fn grouped_numbers(cache: &Cache, ids: &[u64]) -> HashMap<u64, u64> {
@@ -106,7 +106,7 @@ async fn grouped_numbers(cache: &Cache, ids: &[u64]) -> HashMap<u64, u64> {
 }
 
 #[redis_cached(
-    prefix = "bench", group = "hundred:{id / 100}", key = "{id}", ttl = "1h", cache = cache, skip(cache),
+    prefix = "bench", group = "hundred:{id / 100}", name = "user", key = "{id}", ttl = "1h", cache = cache, skip(cache),
     batch(id in ids)
 )]
 async fn grouped_users(cache: &Cache, ids: &[u64]) -> HashMap<u64, User> {

@@ -20,7 +20,7 @@ struct Books {
 }
 
 /// The students of a page: one query for those that no entry is there for.
-#[redis_cached(batch(id in ids), key = "student:{id}", tags = ["school"], none_ttl = "10s", skip(books))]
+#[redis_cached(batch(id in ids), name = "student", tags = ["school"], none_ttl = "10s", skip(books))]
 async fn students(books: &Books, ids: &[u64]) -> HashMap<u64, String> {
     println!("    SELECT … WHERE id IN {ids:?}");
     let names = books.names.lock().expect("no panic under the lock");
@@ -28,7 +28,7 @@ async fn students(books: &Books, ids: &[u64]) -> HashMap<u64, String> {
 }
 
 /// One of them, in the same entry.
-#[redis_cached(key = "student:{id}", tags = ["school"], none_ttl = "10s", skip(books))]
+#[redis_cached(name = "student", tags = ["school"], none_ttl = "10s", skip(books))]
 async fn student(books: &Books, id: u64) -> Option<String> {
     println!("    SELECT … WHERE id = {id}");
     books.names.lock().expect("no panic under the lock").get(&id).cloned()

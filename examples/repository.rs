@@ -33,11 +33,11 @@ struct Users {
 }
 
 impl Users {
-    /// The key says all that tells one entry from another, so `self` is no part of it. With a
-    /// database for each tenant it would be `"{self.tenant}:user:{id}"`.
+    /// All repositories read one database, so `self` is no part of the key. With a database for
+    /// each tenant, `key = "{self.tenant}:{id}"` would stand in the place of `skip(self)`.
     ///
     /// An unknown id is remembered too, but not for long: somebody may be about to add it.
-    #[redis_cached(cache = self.cache, key = "user:{id}", ttl = "10m", none_ttl = "30s")]
+    #[redis_cached(cache = self.cache, skip(self), ttl = "10m", none_ttl = "30s")]
     async fn find(&self, id: u64) -> Result<Option<User>, DbError> {
         self.db.select(id).await
     }

@@ -67,22 +67,22 @@ impl Source {
 }
 
 // A lease that is left behind does not end before a test's patience. One key for all of these.
-#[redis_cached(prefix = "batch", key = "row:{id}", batch(id in ids), lease = "10m", cache = cache, skip(cache, source))]
+#[redis_cached(prefix = "batch", name = "row", key = "{id}", batch(id in ids), lease = "10m", cache = cache, skip(cache, source))]
 async fn rows(cache: &Cache, source: &Source, ids: &[u64]) -> Rows {
     source.load(ids).await
 }
 
-#[redis_cached(prefix = "batch", key = "row:{id}", batch(id in ids), lease = "10m", cache = cache, skip(cache, source))]
+#[redis_cached(prefix = "batch", name = "row", key = "{id}", batch(id in ids), lease = "10m", cache = cache, skip(cache, source))]
 fn rows_blocking(cache: &Cache, source: &Source, ids: &[u64]) -> Rows {
     source.load_blocking(ids)
 }
 
-#[redis_cached(prefix = "batch", key = "row:{id}", lease = "10m", cache = cache, skip(cache, source))]
+#[redis_cached(prefix = "batch", name = "row", key = "{id}", lease = "10m", cache = cache, skip(cache, source))]
 async fn row(cache: &Cache, source: &Source, id: u64) -> String {
     source.load(&[id]).await.remove(&id).unwrap()
 }
 
-#[redis_cached(prefix = "batch", key = "row:{id}", lease = "10m", cache = cache, skip(cache, source))]
+#[redis_cached(prefix = "batch", name = "row", key = "{id}", lease = "10m", cache = cache, skip(cache, source))]
 fn row_blocking(cache: &Cache, source: &Source, id: u64) -> String {
     source.load_blocking(&[id]).remove(&id).unwrap()
 }
@@ -261,12 +261,12 @@ async fn ten_thousand_ids_are_more_than_a_pipeline_takes() {
     fn text(id: u64) -> String {
         "x".repeat(if id % 500 == 7 { 100_000 } else { 200 + id as usize % 200 })
     }
-    #[redis_cached(prefix = "batch", key = "text:{id}", batch(id in ids), cache = cache, skip(cache, asked))]
+    #[redis_cached(prefix = "batch", name = "text", key = "{id}", batch(id in ids), cache = cache, skip(cache, asked))]
     async fn texts(cache: &Cache, asked: &AtomicUsize, ids: &[u64]) -> Rows {
         asked.fetch_add(ids.len(), SeqCst);
         ids.iter().map(|id| (*id, text(*id))).collect()
     }
-    #[redis_cached(prefix = "batch", key = "text:{id}", batch(id in ids), cache = cache, skip(cache, asked))]
+    #[redis_cached(prefix = "batch", name = "text", key = "{id}", batch(id in ids), cache = cache, skip(cache, asked))]
     fn texts_blocking(cache: &Cache, asked: &AtomicUsize, ids: &[u64]) -> Rows {
         asked.fetch_add(ids.len(), SeqCst);
         ids.iter().map(|id| (*id, text(*id))).collect()
@@ -319,11 +319,11 @@ async fn any_collection_of_ids_and_any_map() {
     fn strings(cache: &Cache, ids: &[String]) -> Result<BTreeMap<String, usize>, std::io::Error> {
         Ok(ids.iter().map(|id| (id.clone(), id.len())).collect())
     }
-    #[redis_cached(prefix = "kinds", key = "user:{id.tenant}:{id.number}", batch(id in ids), cache = cache, skip(cache))]
+    #[redis_cached(prefix = "kinds", name = "user", key = "{id.tenant}:{id.number}", batch(id in ids), cache = cache, skip(cache))]
     async fn structs(cache: &Cache, ids: &[Id]) -> HashMap<Id, String> {
         ids.iter().map(|id| (id.clone(), format!("{}/{}", id.tenant, id.number))).collect()
     }
-    #[redis_cached(prefix = "kinds", key = "user:{tenant}:{id}", batch(id in numbers), cache = cache, skip(cache))]
+    #[redis_cached(prefix = "kinds", name = "user", key = "{tenant}:{id}", batch(id in numbers), cache = cache, skip(cache))]
     async fn beside<'a>(cache: &Cache, tenant: Cow<'a, str>, numbers: Vec<u32>) -> HashMap<u32, String> {
         numbers.iter().map(|id| (*id, format!("{tenant}/{id}"))).collect()
     }
@@ -514,15 +514,15 @@ async fn lifetimes_and_conditions_are_those_of_each_value() {
 
 #[tokio::test]
 async fn what_another_version_stored_is_asked_for_again() {
-    #[redis_cached(prefix = "versions", key = "{id}", batch(id in ids), cache = cache, skip(cache, source))]
+    #[redis_cached(prefix = "versions", name = "row", key = "{id}", batch(id in ids), cache = cache, skip(cache, source))]
     async fn old(cache: &Cache, source: &Source, ids: &[u64]) -> Rows {
         source.load(ids).await
     }
-    #[redis_cached(prefix = "versions", key = "{id}", version = 2, batch(id in ids), cache = cache, skip(cache, source))]
+    #[redis_cached(prefix = "versions", name = "row", key = "{id}", version = 2, batch(id in ids), cache = cache, skip(cache, source))]
     async fn new(cache: &Cache, source: &Source, ids: &[u64]) -> Rows {
         source.load(ids).await
     }
-    #[redis_cached(prefix = "versions", key = "{id}", version = 2, batch(id in ids), cache = cache, skip(cache, source))]
+    #[redis_cached(prefix = "versions", name = "row", key = "{id}", version = 2, batch(id in ids), cache = cache, skip(cache, source))]
     async fn of_another_type(cache: &Cache, source: &Source, ids: &[u64]) -> HashMap<u64, (u64, String)> {
         source.load(ids).await.into_iter().map(|(id, row)| (id, (id, row))).collect()
     }
@@ -549,19 +549,19 @@ async fn what_another_version_stored_is_asked_for_again() {
 
 #[tokio::test]
 async fn functions_of_one_id_share_the_entries() {
-    #[redis_cached(prefix = "shared", key = "{id}", none_ttl = "1h", batch(id in ids), cache = cache, skip(cache, source))]
+    #[redis_cached(prefix = "shared", name = "row", key = "{id}", none_ttl = "1h", batch(id in ids), cache = cache, skip(cache, source))]
     async fn many(cache: &Cache, source: &Source, ids: &[u64]) -> Rows {
         source.load(ids).await.into_iter().filter(|(id, _)| *id > 0).collect()
     }
-    #[redis_cached(prefix = "shared", key = "{id}", cache = cache, skip(cache, source))]
+    #[redis_cached(prefix = "shared", name = "row", key = "{id}", cache = cache, skip(cache, source))]
     async fn one(cache: &Cache, source: &Source, id: u64) -> String {
         source.load(&[id]).await.remove(&id).unwrap()
     }
-    #[redis_cached(prefix = "shared", key = "{id}", cache = cache, skip(cache, source))]
+    #[redis_cached(prefix = "shared", name = "row", key = "{id}", cache = cache, skip(cache, source))]
     fn one_or_error(cache: &Cache, source: &Source, id: u64) -> Result<String, String> {
         source.load_blocking(&[id]).remove(&id).filter(|_| id > 0).ok_or_else(|| "not there".to_owned())
     }
-    #[redis_cached(prefix = "shared", key = "{id}", none_ttl = "1h", cache = cache, skip(cache, source))]
+    #[redis_cached(prefix = "shared", name = "row", key = "{id}", none_ttl = "1h", cache = cache, skip(cache, source))]
     async fn one_or_none(cache: &Cache, source: &Source, id: u64) -> Option<String> {
         source.load(&[id]).await.remove(&id).filter(|_| id > 0)
     }
@@ -729,13 +729,13 @@ async fn batches_that_overlap_ask_for_each_id_once() {
 /// Eight batches over overlapping ranges, from several caches or one.
 async fn ranges(face: Face, caches: &[Cache]) {
     let asked = Arc::new(Mutex::new(Vec::new()));
-    #[redis_cached(prefix = "ranges", key = "{id}", batch(id in ids), lease = "10m", cache = cache, skip(cache, asked))]
+    #[redis_cached(prefix = "ranges", name = "row", key = "{id}", batch(id in ids), lease = "10m", cache = cache, skip(cache, asked))]
     async fn range(cache: &Cache, asked: &Mutex<Vec<u64>>, ids: &[u64]) -> HashMap<u64, u64> {
         asked.lock().unwrap().extend_from_slice(ids);
         tokio::time::sleep(Duration::from_millis(20)).await;
         ids.iter().map(|id| (*id, id * 3)).collect()
     }
-    #[redis_cached(prefix = "ranges", key = "{id}", batch(id in ids), lease = "10m", cache = cache, skip(cache, asked))]
+    #[redis_cached(prefix = "ranges", name = "row", key = "{id}", batch(id in ids), lease = "10m", cache = cache, skip(cache, asked))]
     fn range_blocking(cache: &Cache, asked: &Mutex<Vec<u64>>, ids: &[u64]) -> HashMap<u64, u64> {
         asked.lock().unwrap().extend_from_slice(ids);
         thread::sleep(Duration::from_millis(20));
@@ -872,7 +872,7 @@ enum Inner {
     ItsRefresh,
 }
 
-#[redis_cached(prefix = "nested", key = "{id}", batch(id in ids), lease = "10m", cache = cache, skip(cache, inner))]
+#[redis_cached(prefix = "nested", name = "row", key = "{id}", batch(id in ids), lease = "10m", cache = cache, skip(cache, inner))]
 fn nested<'a>(
     cache: &'a Cache,
     inner: Option<Inner>,
@@ -892,12 +892,12 @@ fn nested<'a>(
     })
 }
 
-#[redis_cached(prefix = "nested", key = "{id}", lease = "10m", cache = cache, skip(cache))]
+#[redis_cached(prefix = "nested", name = "row", key = "{id}", lease = "10m", cache = cache, skip(cache))]
 async fn nested_one(cache: &Cache, id: u64) -> u64 {
     id
 }
 
-#[redis_cached(prefix = "nested", key = "{id}", batch(id in ids), lease = "10m", cache = cache, skip(cache, inner))]
+#[redis_cached(prefix = "nested", name = "row", key = "{id}", batch(id in ids), lease = "10m", cache = cache, skip(cache, inner))]
 fn nested_blocking(cache: &Cache, inner: Option<Inner>, ids: &[u64]) -> HashMap<u64, u64> {
     let inside = match inner {
         None => return ids.iter().map(|id| (*id, *id)).collect(),
@@ -911,7 +911,7 @@ fn nested_blocking(cache: &Cache, inner: Option<Inner>, ids: &[u64]) -> HashMap<
     ids.iter().map(|id| (*id, inside.get(id).map_or(*id, |found| found + 100))).collect()
 }
 
-#[redis_cached(prefix = "nested", key = "{id}", lease = "10m", cache = cache, skip(cache))]
+#[redis_cached(prefix = "nested", name = "row", key = "{id}", lease = "10m", cache = cache, skip(cache))]
 fn nested_one_blocking(cache: &Cache, id: u64) -> u64 {
     id
 }
@@ -944,14 +944,14 @@ async fn a_body_that_comes_upon_its_own_ids_computes_them() {
 
 // Bodies that come to nothing.
 
-#[redis_cached(prefix = "fails", key = "{id}", batch(id in ids), lease = "10m", cache = cache, skip(cache, source, fails))]
+#[redis_cached(prefix = "fails", name = "row", key = "{id}", batch(id in ids), lease = "10m", cache = cache, skip(cache, source, fails))]
 async fn failing(cache: &Cache, source: &Source, fails: &AtomicBool, ids: &[u64]) -> Result<Rows, String> {
     let fails = fails.load(SeqCst);
     let rows = source.load(ids).await;
     if fails { Err(format!("of {ids:?}")) } else { Ok(rows) }
 }
 
-#[redis_cached(prefix = "fails", key = "{id}", batch(id in ids), lease = "10m", cache = cache, skip(cache, source, fails))]
+#[redis_cached(prefix = "fails", name = "row", key = "{id}", batch(id in ids), lease = "10m", cache = cache, skip(cache, source, fails))]
 fn failing_blocking(cache: &Cache, source: &Source, fails: &AtomicBool, ids: &[u64]) -> Result<Rows, String> {
     let fails = fails.load(SeqCst);
     let rows = source.load_blocking(ids);
@@ -1019,13 +1019,13 @@ async fn a_failing_body_makes_no_queue() {
 
 #[tokio::test]
 async fn a_panic_gives_all_ids_back() {
-    #[redis_cached(prefix = "panics", key = "{id}", batch(id in ids), lease = "10m", cache = cache, skip(cache, gate))]
+    #[redis_cached(prefix = "panics", name = "row", key = "{id}", batch(id in ids), lease = "10m", cache = cache, skip(cache, gate))]
     async fn panics(cache: &Cache, gate: &Gate, ids: &[u64]) -> HashMap<u64, usize> {
         let number = gate.pass().await;
         assert!(number > 1, "on purpose");
         ids.iter().map(|id| (*id, number)).collect()
     }
-    #[redis_cached(prefix = "panics", key = "{id}", batch(id in ids), lease = "10m", cache = cache, skip(cache, gate))]
+    #[redis_cached(prefix = "panics", name = "row", key = "{id}", batch(id in ids), lease = "10m", cache = cache, skip(cache, gate))]
     fn panics_blocking(cache: &Cache, gate: &Gate, ids: &[u64]) -> HashMap<u64, usize> {
         let number = gate.pass_blocking();
         assert!(number > 1, "on purpose");
@@ -1174,11 +1174,11 @@ async fn ten_thousand_leases_of_a_batch_that_ends_early_are_given_back() {
 #[tokio::test]
 async fn all_leases_of_a_slow_batch_are_renewed() {
     const LEASE: Duration = Duration::from_secs(1);
-    #[redis_cached(prefix = "renewed", key = "{id}", batch(id in ids), lease = LEASE, cache = cache, skip(cache, source))]
+    #[redis_cached(prefix = "renewed", name = "row", key = "{id}", batch(id in ids), lease = LEASE, cache = cache, skip(cache, source))]
     async fn slow(cache: &Cache, source: &Source, ids: &[u64]) -> Rows {
         source.load(ids).await
     }
-    #[redis_cached(prefix = "renewed", key = "{id}", batch(id in ids), lease = LEASE, cache = cache, skip(cache, source))]
+    #[redis_cached(prefix = "renewed", name = "row", key = "{id}", batch(id in ids), lease = LEASE, cache = cache, skip(cache, source))]
     fn slow_blocking(cache: &Cache, source: &Source, ids: &[u64]) -> Rows {
         source.load_blocking(ids)
     }
@@ -1231,7 +1231,7 @@ async fn all_leases_of_a_slow_batch_are_renewed() {
 #[tokio::test]
 async fn a_batch_that_computes_for_long_still_waits_for_others() {
     // What it waits is bounded, however long its own body takes.
-    #[redis_cached(prefix = "patient", key = "{id}", batch(id in ids), wait = "500ms", cache = cache, skip(cache, source))]
+    #[redis_cached(prefix = "patient", name = "row", key = "{id}", batch(id in ids), wait = "500ms", cache = cache, skip(cache, source))]
     async fn patient(cache: &Cache, source: &Source, ids: &[u64]) -> Rows {
         source.load(ids).await
     }
@@ -1259,7 +1259,7 @@ async fn a_batch_that_computes_for_long_still_waits_for_others() {
 
 const CHILD: &str = "REDIS_CACHED_BATCH_CHILD";
 
-#[redis_cached(prefix = "killed", key = "{id}", batch(id in ids), lease = "1s", cache = cache, skip(cache, source))]
+#[redis_cached(prefix = "killed", name = "row", key = "{id}", batch(id in ids), lease = "1s", cache = cache, skip(cache, source))]
 async fn killed(cache: &Cache, source: &Source, ids: &[u64]) -> Rows {
     source.load(ids).await
 }

@@ -46,28 +46,28 @@ impl Origin {
 /// What is read is under way for a while, so that calls overlap, and invalidations come in between.
 const BODY: Duration = Duration::from_micros(300);
 
-#[redis_cached(prefix = "property", key = "{id}", none_ttl = "1h", batch(id in ids), cache = cache, skip(cache, origin))]
+#[redis_cached(prefix = "property", name = "row", key = "{id}", none_ttl = "1h", batch(id in ids), cache = cache, skip(cache, origin))]
 async fn many(cache: &Cache, origin: &Origin, ids: &[usize]) -> HashMap<usize, u64> {
     let found = origin.read_all(ids);
     tokio::time::sleep(BODY).await;
     found
 }
 
-#[redis_cached(prefix = "property", key = "{id}", none_ttl = "1h", batch(id in ids), cache = cache, skip(cache, origin))]
+#[redis_cached(prefix = "property", name = "row", key = "{id}", none_ttl = "1h", batch(id in ids), cache = cache, skip(cache, origin))]
 fn many_blocking(cache: &Cache, origin: &Origin, ids: &[usize]) -> HashMap<usize, u64> {
     let found = origin.read_all(ids);
     thread::sleep(BODY);
     found
 }
 
-#[redis_cached(prefix = "property", key = "{id}", none_ttl = "1h", cache = cache, skip(cache, origin))]
+#[redis_cached(prefix = "property", name = "row", key = "{id}", none_ttl = "1h", cache = cache, skip(cache, origin))]
 async fn one(cache: &Cache, origin: &Origin, id: usize) -> Option<u64> {
     let found = origin.read_all(&[id]).remove(&id);
     tokio::time::sleep(BODY).await;
     found
 }
 
-#[redis_cached(prefix = "property", key = "{id}", none_ttl = "1h", cache = cache, skip(cache, origin))]
+#[redis_cached(prefix = "property", name = "row", key = "{id}", none_ttl = "1h", cache = cache, skip(cache, origin))]
 fn one_blocking(cache: &Cache, origin: &Origin, id: usize) -> Option<u64> {
     let found = origin.read_all(&[id]).remove(&id);
     thread::sleep(BODY);

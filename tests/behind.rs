@@ -75,7 +75,7 @@ mod asynchronous {
         format!("{name}{}", bytes.iter().len())
     }
 
-    #[redis_cached(cache = CACHE, skip(pool, other), key = "arcs:{&*shown}", stale_while_revalidate = "30s")]
+    #[redis_cached(cache = CACHE, skip(pool, other), name = "arcs", key = "{&*shown}", stale_while_revalidate = "30s")]
     async fn arcs(pool: &Arc<Pool>, other: Arc<Pool>, shown: Arc<str>) -> String {
         let _ = (pool, other);
         shown.to_string()
@@ -251,7 +251,7 @@ mod methods {
     }
 
     impl<Key: Display + Serialize + Clone + Send + Sync + 'static> Repo<Key> {
-        #[redis_cached(key = "ref:{id}", cache = self.cache, stale_while_revalidate = "30s")]
+        #[redis_cached(name = "ref", skip(self), cache = self.cache, stale_while_revalidate = "30s")]
         async fn by_ref(&self, id: &str) -> Result<String, Failed> {
             Ok(format!("{}{id}", self.prefix))
         }

@@ -36,7 +36,7 @@ async fn shared(cache: Arc<Cache>, id: u64) -> u64 {
     id
 }
 
-#[redis_cached(cache = cache, key = "optional:{id}")]
+#[redis_cached(cache = cache, name = "optional", skip(cache))]
 fn value(id: u64, cache: Cache) -> u64 {
     id
 }

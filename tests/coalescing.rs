@@ -31,12 +31,12 @@ fn slow_blocking(cache: &Cache, runs: &AtomicUsize, id: u64) -> u64 {
 }
 
 // A lease that is left behind does not end before a test's patience.
-#[redis_cached(prefix = "once", key = "gated:{id}", lease = "10m", cache = cache, skip(cache, gate))]
+#[redis_cached(prefix = "once", name = "gated", key = "{id}", lease = "10m", cache = cache, skip(cache, gate))]
 async fn gated(cache: &Cache, gate: &Gate, id: u64) -> u64 {
     id * 1000 + gate.pass().await as u64
 }
 
-#[redis_cached(prefix = "once", key = "gated:{id}", lease = "10m", cache = cache, skip(cache, gate))]
+#[redis_cached(prefix = "once", name = "gated", key = "{id}", lease = "10m", cache = cache, skip(cache, gate))]
 fn gated_blocking(cache: &Cache, gate: &Gate, id: u64) -> u64 {
     id * 1000 + gate.pass_blocking() as u64
 }
@@ -786,7 +786,7 @@ fn plain_functions_that_call_each_other_on_threads_of_their_own_wait_no_longer_t
 /// Two functions, of other types, share a key by mistake or on purpose: none gets what is not its own.
 #[tokio::test]
 async fn functions_of_other_types_over_one_key_get_their_own() {
-    #[redis_cached(prefix = "once", key = "gated:{id}", cache = cache, skip(cache, runs))]
+    #[redis_cached(prefix = "once", name = "gated", key = "{id}", cache = cache, skip(cache, runs))]
     async fn text(cache: &Cache, runs: &AtomicUsize, id: u64) -> String {
         runs.fetch_add(1, SeqCst);
         tokio::task::yield_now().await;

@@ -294,16 +294,16 @@ fn an_unreachable_server_is_told_by_blocking_verbs_too() {
 /// A process that only writes never calls the functions whose entries it empties.
 #[tokio::test]
 async fn invalidate_needs_no_call_before() {
-    #[redis_cached(prefix = "t", key = "read:{id}", cache = cache, skip(cache, runs))]
+    #[redis_cached(prefix = "t", name = "read", key = "{id}", cache = cache, skip(cache, runs))]
     async fn read(cache: &Cache, runs: &AtomicUsize, id: u64) -> u64 {
         id + runs.fetch_add(1, Ordering::SeqCst) as u64
     }
     // Stand in for the same functions in another process.
-    #[redis_cached(prefix = "t", key = "read:{id}", cache = cache, skip(cache))]
+    #[redis_cached(prefix = "t", name = "read", key = "{id}", cache = cache, skip(cache))]
     async fn never_called(cache: &Cache, id: u64) -> u64 {
         unreachable!("{id}")
     }
-    #[redis_cached(prefix = "t", key = "read:{id}", cache = cache, skip(cache))]
+    #[redis_cached(prefix = "t", name = "read", key = "{id}", cache = cache, skip(cache))]
     fn never_called_either(cache: &Cache, id: u64) -> u64 {
         unreachable!("{id}")
     }

@@ -122,7 +122,7 @@ mod methods {
             Repo { tenant, db: Db::new() }
         }
 
-        #[redis_cached(key = "by_ref:{self.tenant}:{id}", cache = self.db.cache, ttl = Self::TTL)]
+        #[redis_cached(name = "by_ref", key = "{self.tenant}:{id}", cache = self.db.cache, ttl = Self::TTL)]
         async fn by_ref(&self, id: u64) -> String {
             self.db.runs.count();
             format!("{}{id}", self.tenant)
@@ -147,13 +147,13 @@ mod methods {
             format!("{}{id}", self.tenant)
         }
 
-        #[redis_cached(key = "arc:{self.tenant}", cache = self.db.cache)]
+        #[redis_cached(name = "arc", key = "{self.tenant}", cache = self.db.cache)]
         async fn by_arc(self: Arc<Self>) -> String {
             self.db.runs.count();
             self.tenant.to_owned()
         }
 
-        #[redis_cached(key = "arc_ref:{self.tenant}", cache = self.db.cache)]
+        #[redis_cached(name = "arc_ref", key = "{self.tenant}", cache = self.db.cache)]
         async fn by_arc_ref(self: &Arc<Self>) -> String {
             self.db.runs.count();
             self.tenant.to_owned()
@@ -435,7 +435,7 @@ mod names {
         plan + key + codec + writer + part + value + ret + arg0 + r#type
     }
 
-    #[redis_cached(key = "taken:{writer}:{part}:{plan}:{r#type}", cache = cache)]
+    #[redis_cached(name = "taken", key = "{writer}:{part}:{plan}:{r#type}", cache = cache, skip(cache))]
     fn taken_by_template(cache: &Cache, writer: u8, part: u8, plan: u8, r#type: u8) -> u8 {
         writer + part + plan + r#type
     }
@@ -468,7 +468,7 @@ mod blanket {
     }
     impl<T: ?Sized> Everywhere for T {}
 
-    #[redis_cached(cache = CACHE, key = "blanket:{id}", group = "blanket", tags = ["blanket:{org}"])]
+    #[redis_cached(cache = CACHE, name = "blanket", key = "{id}", group = "blanket:{org}", tags = ["blanket:{org}"])]
     pub(super) fn plain(org: u64, id: u64) -> u64 {
         0_u8.literal("");
         0_u8.field("");
@@ -512,8 +512,8 @@ mod shadowed {
 fn a_trait_of_every_type_leaves_keys_groups_and_tags_alone() {
     assert_eq!(blanket::plain(9, 1), 10);
     let entry = blanket::plain_entry(9, 1);
-    assert_eq!(entry.key().unwrap(), "functions:blanket blanket:1");
-    assert_eq!(blanket::plain_group().len().unwrap(), 1);
+    assert_eq!(entry.key().unwrap(), "functions:blanket:9 blanket:1");
+    assert_eq!(blanket::plain_group(9).len().unwrap(), 1);
     assert_eq!(entry.get().unwrap(), Some(10));
     CACHE.invalidate_tag_blocking("blanket:9").unwrap();
     assert_eq!(entry.get().unwrap(), None);
@@ -789,7 +789,7 @@ fn made_by_macros() {
     }
     repo!(Users, double, 60, "double:{x}", x: u64 => x * 2);
     assert_eq!(Users::double(2), 4);
-    assert_eq!(Users::double_entry(2).key().unwrap(), "functions:double:2");
+    assert_eq!(Users::double_entry(2).key().unwrap(), "functions:made_by_macros.Users.double:double:2");
     assert_eq!(Users::fixed(2), 2);
 }
 
@@ -904,13 +904,13 @@ mod rarer {
     }
 
     impl<T: Clone + Serialize + serde::de::DeserializeOwned> Stack<T> {
-        #[redis_cached(cache = CACHE, key = "stack:{self.0}")]
+        #[redis_cached(cache = CACHE, name = "stack", key = "{self.0}")]
         fn items(&self) -> Vec<T> {
             self.0.clone()
         }
     }
 
-    #[redis_cached(cache = CACHE, key = "boxed:{id}")]
+    #[redis_cached(cache = CACHE, name = "boxed", key = "{id}", skip(name))]
     fn boxed_future<'a>(id: u64, name: &'a str) -> Pin<Box<dyn Future<Output = Option<String>> + Send + 'a>> {
         if id == 0 {
             return Box::pin(async { None });

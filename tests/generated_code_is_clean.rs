@@ -72,7 +72,7 @@ async fn user(db: &Db, id: u64, _tag: &str) -> Result<User, String> {
 }
 
 /// A plain one.
-#[redis_cached(none_ttl = "5s", key = "plain:{id}:{(a, b)}", ttl = 60 * 60)]
+#[redis_cached(none_ttl = "5s", name = "plain", key = "{id}:{(a, b)}", ttl = 60 * 60)]
 fn plain(id: u64, (a, b): (u8, &u8)) -> Option<u64> {
     id.checked_add(u64::from(a))?.checked_add(u64::from(*b))
 }

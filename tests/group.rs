@@ -312,17 +312,17 @@ async fn namespaces_have_groups_of_their_own() {
 }
 
 #[tokio::test]
-async fn functions_with_one_group_and_one_key_share_an_entry() {
-    #[redis_cached(prefix = "grp", group = "users:{org}", key = "{id}", cache = cache, skip(cache))]
+async fn functions_with_one_group_and_one_name_share_an_entry() {
+    #[redis_cached(prefix = "grp", group = "users:{org}", name = "user", key = "{id}", cache = cache, skip(cache))]
     async fn user(cache: &Cache, org: u64, id: u64) -> String {
         format!("{org} {id}")
     }
-    #[redis_cached(prefix = "grp", group = "users:{org}", key = "{id}", cache = cache, skip(cache))]
+    #[redis_cached(prefix = "grp", group = "users:{org}", name = "user", key = "{id}", cache = cache, skip(cache))]
     fn user_plain(cache: &Cache, org: u64, id: u64) -> String {
         unreachable!("{org} {id}")
     }
     // In a place of its own beside it.
-    #[redis_cached(prefix = "grp", group = "users:{org}", key = "photo:{id}", cache = cache, skip(cache))]
+    #[redis_cached(prefix = "grp", group = "users:{org}", name = "photo", key = "{id}", cache = cache, skip(cache))]
     async fn photo(cache: &Cache, org: u64, id: u64) -> String {
         format!("photo {org} {id}")
     }
@@ -332,7 +332,7 @@ async fn functions_with_one_group_and_one_key_share_an_entry() {
         assert_eq!(user_plain(&cache, 1, 2), "1 2");
         assert_eq!(photo(&cache, 1, 2).await, "photo 1 2");
         assert_eq!(user_entry(&cache, 1, 2).key().unwrap(), user_plain_entry(&cache, 1, 2).key().unwrap());
-        assert_eq!(user_entry(&cache, 1, 2).key().unwrap(), "grp:users:1 2");
+        assert_eq!(user_entry(&cache, 1, 2).key().unwrap(), "grp:users:1 user:2");
         assert_eq!(photo_entry(&cache, 1, 2).key().unwrap(), "grp:users:1 photo:2");
         assert_eq!(user_group(&cache, 1).len().await.unwrap(), 2);
         assert!(user_plain_entry(&cache, 1, 2).invalidate().unwrap());
@@ -348,7 +348,7 @@ async fn methods_name_their_group_by_self() {
         tenant: String,
     }
     impl Repository {
-        #[redis_cached(prefix = "grp", group = "tenant:{self.tenant}", key = "user:{id}", cache = self.cache)]
+        #[redis_cached(prefix = "grp", group = "tenant:{self.tenant}", name = "user", key = "{id}", cache = self.cache)]
         async fn user(&self, id: u64) -> String {
             format!("{} {id}", self.tenant)
         }
@@ -1119,7 +1119,7 @@ async fn damaged_bytes_in_a_field_are_a_miss_that_the_next_value_replaces() {
 async fn another_version_or_type_is_a_miss_and_replaced() {
     macro_rules! function {
         ($name:ident -> $type:ty, $value:expr, version = $version:literal) => {
-            #[redis_cached(prefix = "grp", group = "class:{class}", key = "{id}", version = $version, cache = cache, skip(cache))]
+            #[redis_cached(prefix = "grp", group = "class:{class}", name = "user", key = "{id}", version = $version, cache = cache, skip(cache))]
             async fn $name(cache: &Cache, class: u64, id: u64) -> $type {
                 assert_eq!((class, id), (7, 1));
                 $value
@@ -1153,11 +1153,11 @@ async fn another_version_or_type_is_a_miss_and_replaced() {
 #[cfg(feature = "json")]
 #[tokio::test]
 async fn another_codec_is_a_miss() {
-    #[redis_cached(prefix = "grp", group = "class:{class}", key = "{id}", cache = cache, skip(cache))]
+    #[redis_cached(prefix = "grp", group = "class:{class}", name = "user", key = "{id}", cache = cache, skip(cache))]
     async fn one(cache: &Cache, class: u64, id: u64) -> u64 {
         class + id
     }
-    #[redis_cached(prefix = "grp", group = "class:{class}", key = "{id}", codec = json, cache = cache, skip(cache))]
+    #[redis_cached(prefix = "grp", group = "class:{class}", name = "user", key = "{id}", codec = json, cache = cache, skip(cache))]
     async fn other(cache: &Cache, class: u64, id: u64) -> u64 {
         class + id + 1
     }

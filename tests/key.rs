@@ -1,4 +1,4 @@
-//! `key = "…"`: a template in place of the name and the arguments.
+//! `key = "…"`: a template in place of the arguments, in front of which the name stays.
 
 use redis_cached::redis_cached;
 
@@ -13,12 +13,12 @@ impl Request {
     }
 }
 
-#[redis_cached(key = "user:{id}")]
+#[redis_cached(key = "user:{id}", skip(other))]
 fn parameter(id: u64, other: u64) -> u64 {
     id + other
 }
 
-#[redis_cached(key = "request:{ req.user_id }:{req.first()}:{ids[0]}:{ids.len()}:{id + 1}:{LIMIT}")]
+#[redis_cached(key = "request:{ req.user_id }:{req.first()}:{ids[0]}:{ids.len()}:{id + 1}:{LIMIT}", skip(unrelated))]
 fn expressions(req: &Request, ids: &[u64], id: u64, unrelated: Request) -> u64 {
     let _ = unrelated;
     req.user_id + ids[0] + id
@@ -46,7 +46,7 @@ fn block(page: u64) -> u64 {
     page
 }
 
-#[redis_cached(key = "pattern:{id}:{name.len()}")]
+#[redis_cached(key = "pattern:{id}:{name.len()}", skip(unused))]
 fn pattern((id, Request { path: name, .. }): (u64, Request), unused: u64) -> String {
     let _ = unused;
     format!("{id}{name}")
@@ -58,22 +58,22 @@ fn request(path: &str) -> Request {
 
 #[test]
 fn placeholders_are_expressions_over_the_parameters() {
-    assert_eq!(parameter_entry(1).key().unwrap(), "key:user:1");
-    assert_eq!(expressions_entry(&request("a/b"), &[4, 5], 9).key().unwrap(), "key:request:7:a:4:2:10:50");
-    assert_eq!(constant_entry().key().unwrap(), "key:all");
-    assert_eq!(raw_entry("aa").key().unwrap(), "key:raw:bb");
-    assert_eq!(block_entry(0).key().unwrap(), "key:page:1");
-    assert_eq!(pattern_entry((1, request("abc"))).key().unwrap(), "key:pattern:1:3");
+    assert_eq!(parameter_entry(1).key().unwrap(), "key:parameter:user:1");
+    assert_eq!(expressions_entry(&request("a/b"), &[4, 5], 9).key().unwrap(), "key:expressions:request:7:a:4:2:10:50");
+    assert_eq!(constant_entry().key().unwrap(), "key:constant:all");
+    assert_eq!(raw_entry("aa").key().unwrap(), "key:raw:raw:bb");
+    assert_eq!(block_entry(0).key().unwrap(), "key:block:page:1");
+    assert_eq!(pattern_entry((1, request("abc"))).key().unwrap(), "key:pattern:pattern:1:3");
 }
 
 #[test]
 fn they_are_escaped_and_the_text_is_not() {
-    assert_eq!(raw_entry("x:y{z}").key().unwrap(), "key:raw:x%3Ay%7Bz%7D");
-    assert_eq!(hash_tag_entry(7).key().unwrap(), "key:{user:7}:profile");
+    assert_eq!(raw_entry("x:y{z}").key().unwrap(), "key:raw:raw:x%3Ay%7Bz%7D");
+    assert_eq!(hash_tag_entry(7).key().unwrap(), "key:hash_tag:{user:7}:profile");
 }
 
 #[test]
-fn parameters_that_it_does_not_mention_make_no_difference() {
+fn skipped_parameters_make_no_difference() {
     assert_eq!(parameter(1, 2), 3);
     assert_eq!(parameter(1, 3), 3);
     assert_eq!(parameter(2, 3), 5);
@@ -118,7 +118,64 @@ mod outer {
 async fn self_is_a_parameter() {
     let repo = outer::Repo { tenant: "acme".into() };
     assert_eq!(repo.user(1).await, "acme1");
-    assert_eq!(repo.user_entry(1).key().unwrap(), "key:user:acme:1");
+    assert_eq!(repo.user_entry(1).key().unwrap(), "key:outer.Repo.user:user:acme:1");
     let other = outer::Repo { tenant: "other".into() };
     assert_eq!(other.user(1).await, "other1");
+}
+
+/// Both have the same template, and other names.
+#[redis_cached(key = "{id}")]
+fn price(id: u64) -> u64 {
+    id * 100
+}
+
+#[redis_cached(key = "{id}")]
+fn stock(id: u64) -> u64 {
+    id + 1
+}
+
+#[redis_cached(key = "{id}", group = "products")]
+fn grouped_price(id: u64) -> u64 {
+    id * 100
+}
+
+#[redis_cached(key = "{id}", group = "products")]
+fn grouped_stock(id: u64) -> u64 {
+    id + 1
+}
+
+#[test]
+fn functions_with_one_template_share_nothing() {
+    assert_eq!((price(7), stock(7)), (700, 8));
+    assert_eq!(price_entry(7).key().unwrap(), "key:price:7");
+    assert_eq!(stock_entry(7).key().unwrap(), "key:stock:7");
+    assert_eq!((grouped_price(7), grouped_stock(7)), (700, 8));
+    assert_eq!(grouped_price_entry(7).key().unwrap(), "key:products grouped_price:7");
+}
+
+mod tenants {
+    use super::redis_cached;
+
+    pub(super) struct Repo {
+        pub(super) tenant: String,
+    }
+
+    impl Repo {
+        #[redis_cached(key = "{id}", group = "{self.tenant}")]
+        pub(super) fn in_group(&self, id: u64) -> String {
+            format!("{}{id}", self.tenant)
+        }
+
+        #[redis_cached(key = "{ids.iter().map(|id| id + 1).sum::<u64>()}:{other}", skip(self))]
+        pub(super) fn closure(&self, ids: &[u64], other: u64) -> u64 {
+            ids.iter().sum::<u64>() + other
+        }
+    }
+}
+
+#[test]
+fn a_mention_in_the_group_is_enough() {
+    let [one, other] = ["a", "b"].map(|tenant| tenants::Repo { tenant: tenant.to_owned() });
+    assert_eq!((one.in_group(1), other.in_group(1)), ("a1".to_owned(), "b1".to_owned()));
+    assert_eq!((one.closure(&[1, 2], 3), other.closure(&[1, 2], 4)), (6, 7));
 }

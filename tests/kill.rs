@@ -60,7 +60,7 @@ impl Origin {
     }
 }
 
-#[redis_cached(prefix = "kill", key = "user:{id}", cache = cache, skip(cache, origin))]
+#[redis_cached(prefix = "kill", name = "user", key = "{id}", cache = cache, skip(cache, origin))]
 async fn user(cache: &Cache, origin: &Origin, id: u64) -> Row {
     // Not on the runtime's thread, which renews the lease.
     if is_child() {
@@ -70,7 +70,7 @@ async fn user(cache: &Cache, origin: &Origin, id: u64) -> Row {
     origin.read()
 }
 
-#[redis_cached(prefix = "kill", key = "user:{id}", cache = cache, skip(cache, origin))]
+#[redis_cached(prefix = "kill", name = "user", key = "{id}", cache = cache, skip(cache, origin))]
 fn plain(cache: &Cache, origin: &Origin, id: u64) -> Row {
     origin.read()
 }

@@ -1,5 +1,8 @@
 //! `name = …`: the second part of the key, in place of the function's path.
 
+#[path = "support/log.rs"]
+mod log;
+
 use redis_cached::redis_cached;
 
 mod users {
@@ -49,4 +52,220 @@ fn two_functions_can_share_it() {
     }
     assert_eq!(one(5), 5);
     assert_eq!(other(5), 5, "the same entry, and the same type of value");
+}
+
+mod shared {
+    use super::redis_cached;
+    use std::collections::BTreeMap;
+
+    #[redis_cached(name = "one")]
+    pub(super) async fn single(id: u64) -> Option<String> {
+        Some(format!("single {id}"))
+    }
+
+    #[redis_cached(name = "one")]
+    pub(super) fn plain(id: u64) -> Result<String, String> {
+        Ok(format!("plain {id}"))
+    }
+
+    #[redis_cached(name = "one", key = "{id}", batch(id in ids))]
+    pub(super) async fn many(ids: &[u64]) -> BTreeMap<u64, String> {
+        ids.iter().map(|id| (*id, format!("many {id}"))).collect()
+    }
+}
+
+#[tokio::test]
+async fn single_functions_and_batches_share_it_async_and_plain() {
+    assert_eq!(shared::single(1).await.unwrap(), "single 1");
+    assert_eq!(shared::plain(2).unwrap(), "plain 2");
+    let many = shared::many(&[1, 2, 3]).await;
+    assert_eq!(many.into_values().collect::<Vec<_>>(), ["single 1", "plain 2", "many 3"]);
+    assert_eq!((shared::plain(1).unwrap(), shared::single(2).await.unwrap()), ("single 1".into(), "plain 2".into()));
+}
+
+mod blocks {
+    use super::redis_cached;
+    use std::marker::PhantomData;
+
+    pub(super) struct User;
+    pub(super) struct Order;
+    pub(super) struct Repo<E, const N: usize = 1>(PhantomData<E>);
+    pub(super) struct Plain;
+
+    pub(super) trait Kind {
+        const TEXT: &'static str;
+    }
+    impl Kind for User {
+        const TEXT: &'static str = "user";
+    }
+    impl Kind for Order {
+        const TEXT: &'static str = "order";
+    }
+
+    impl<E: Kind, const N: usize> Repo<E, N> {
+        pub(super) const NEW: Self = Repo(PhantomData);
+
+        #[redis_cached(name = "find", skip(self))]
+        pub(super) async fn find(&self, id: u64) -> String {
+            format!("{}{N}:{id}", E::TEXT)
+        }
+
+        #[redis_cached(name = "of", key = "{id}")]
+        pub(super) fn of<T: Default + ToString>(id: u64) -> String {
+            format!("{}{N}:{id}{}", E::TEXT, T::default().to_string())
+        }
+    }
+
+    impl Plain {
+        #[redis_cached(name = "plain")]
+        pub(super) fn method(id: u64) -> u64 {
+            let _: Self = Plain;
+            id
+        }
+    }
+
+    #[redis_cached(name = "plain")]
+    pub(super) fn free(id: u64) -> u64 {
+        id + 1
+    }
+
+    pub(super) trait Find<K> {
+        fn found(&self, id: u64) -> String;
+
+        #[redis_cached(name = "provided", skip(self))]
+        fn provided(&self, id: u64) -> String {
+            self.found(id)
+        }
+    }
+
+    impl<E: Kind> Find<u8> for Repo<E> {
+        #[redis_cached(name = "found", siblings = off, skip(self))]
+        fn found(&self, id: u64) -> String {
+            format!("{} {id} by u8", E::TEXT)
+        }
+    }
+
+    impl<E: Kind> Find<u16> for Repo<E> {
+        #[redis_cached(name = "found", siblings = off, skip(self))]
+        fn found(&self, id: u64) -> String {
+            format!("{} {id} by u16", E::TEXT)
+        }
+    }
+
+    impl Find<u8> for Plain {
+        fn found(&self, id: u64) -> String {
+            format!("plain {id}")
+        }
+    }
+}
+
+#[tokio::test]
+async fn it_goes_with_the_parameters_of_the_impl_block() {
+    use blocks::{Find, Order, Plain, Repo, User};
+
+    assert_eq!(Repo::<User>::NEW.find(1).await, "user1:1");
+    assert_eq!(Repo::<Order>::NEW.find(1).await, "order1:1");
+    assert_eq!(Repo::<Order, 2>::NEW.find(1).await, "order2:1");
+    assert_eq!(Repo::<User>::find_entry(1).key().unwrap(), "name:find<name.blocks.User>:1");
+    assert_eq!(Repo::<User, 7>::find_entry(1).key().unwrap(), "name:find<name.blocks.User,7>:1");
+    assert_eq!((Repo::<User>::of::<u8>(1), Repo::<Order>::of::<u8>(1)), ("user1:10".into(), "order1:10".into()));
+    assert_eq!(Repo::<User>::of::<String>(1), "user1:1");
+    assert_eq!(Repo::<User>::of_entry::<u8>(1).key().unwrap(), "name:of<name.blocks.User,u8>:1");
+
+    assert_eq!((Plain::method(5), blocks::free(5)), (5, 5), "without parameters, one name is one name");
+
+    let (user, order) = (Repo::<User>::NEW, Repo::<Order>::NEW);
+    assert_eq!(
+        (Find::<u8>::found(&user, 1), Find::<u8>::found(&order, 1)),
+        ("user 1 by u8".into(), "order 1 by u8".into())
+    );
+    assert_eq!(Find::<u16>::found(&user, 1), "user 1 by u16");
+    assert_eq!(Find::<u8>::provided(&user, 1), "user 1 by u8");
+    assert_eq!(Find::<u8>::provided(&order, 1), "order 1 by u8");
+    assert_eq!(Find::<u8>::provided(&Plain, 1), "plain 1");
+}
+
+mod told {
+    use super::redis_cached;
+
+    #[redis_cached(name = "told", key = "{id}")]
+    pub(super) fn price(id: u64) -> u64 {
+        id
+    }
+
+    #[redis_cached(name = "told", key = "{number}")]
+    pub(super) fn stock(number: u64) -> String {
+        number.to_string()
+    }
+
+    #[redis_cached(name = "told", key = "other:{number}")]
+    pub(super) fn another_shape(number: u64) -> String {
+        number.to_string()
+    }
+
+    #[redis_cached(name = "told", key = "{id}")]
+    pub(super) async fn same_type(id: u64) -> Option<u64> {
+        Some(id)
+    }
+
+    pub(super) trait Find {
+        fn text(&self) -> &'static str;
+    }
+
+    /// Its macro hides the block from the attribute, so that only the log can tell.
+    macro_rules! blanket {
+        ($($tokens:tt)*) => { $($tokens)* };
+    }
+
+    pub(super) trait Found {
+        fn found(&self) -> String;
+    }
+    blanket! {
+        impl<T: Find> Found for T {
+            #[redis_cached(name = "blanket", siblings = off, skip(self))]
+            fn found(&self) -> String {
+                self.text().to_owned()
+            }
+        }
+    }
+    impl Find for u8 {
+        fn text(&self) -> &'static str {
+            "u8"
+        }
+    }
+    impl Find for u16 {
+        fn text(&self) -> &'static str {
+            "u16"
+        }
+    }
+}
+
+#[tokio::test]
+async fn different_types_under_one_name_are_told_once() {
+    log::listen();
+    assert_eq!(told::price(1), 1);
+    assert_eq!(told::same_type(1).await, Some(1));
+    assert_eq!(told::another_shape(1), "1");
+    assert!(log::lines_about("name:told").is_empty());
+    for _ in 0..2 {
+        assert_eq!(told::stock(1), "1");
+        assert_eq!(told::stock_refresh(1), "1");
+        let _ = (told::stock_entry(1), told::price_entry(1));
+    }
+    let lines = log::lines_about("name:told");
+    // With each of the two that store numbers.
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    for path in ["name::told::price", "name::told::stock"] {
+        assert!(lines[0].text.contains(path), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_name_that_many_types_share_is_told() {
+    use told::Found;
+    log::listen();
+    let _ = (1_u8.found(), 1_u16.found());
+    let lines = log::lines_about("name:blanket");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].text.contains("<u16 as name::told::Found>::found"), "{lines:?}");
 }

@@ -29,7 +29,7 @@ struct Repo<const EU: bool>;
 impl<const EU: bool> Repo<EU> {
     const PREFIX: &str = if EU { "eu" } else { "us" };
 
-    #[redis_cached(prefix = Self::PREFIX, key = "user:{id}")]
+    #[redis_cached(prefix = Self::PREFIX, name = "user", key = "{id}")]
     fn associated(id: u64) -> u64 {
         id
     }
@@ -39,8 +39,8 @@ impl<const EU: bool> Repo<EU> {
 fn it_comes_first() {
     assert_eq!(literal_entry(1).key().unwrap(), "literal:literal:1");
     assert_eq!(constant_entry(1).key().unwrap(), "shop:constant:1");
-    assert_eq!(Repo::<true>::associated_entry(1).key().unwrap(), "eu:user:1");
-    assert_eq!(Repo::<false>::associated_entry(1).key().unwrap(), "us:user:1");
+    assert_eq!(Repo::<true>::associated_entry(1).key().unwrap(), "eu:user<true>:1");
+    assert_eq!(Repo::<false>::associated_entry(1).key().unwrap(), "us:user<false>:1");
 }
 
 #[test]

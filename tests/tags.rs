@@ -16,7 +16,7 @@ async fn user(cache: &Cache, runs: &AtomicUsize, org: u64, id: u64) -> u64 {
     org * 10_000 + id * 100 + runs.fetch_add(1, SeqCst) as u64
 }
 
-#[redis_cached(prefix = "tags", key = "total:{org}", tags = ["org:{org}"], cache = cache, skip(cache, runs))]
+#[redis_cached(prefix = "tags", name = "total", key = "{org}", tags = ["org:{org}"], cache = cache, skip(cache, runs))]
 fn total(cache: &Cache, runs: &AtomicUsize, org: u64) -> u64 {
     org * 10_000 + runs.fetch_add(1, SeqCst) as u64
 }
@@ -752,7 +752,7 @@ async fn placeholders_of_tags_are_expressions() {
     impl Repository {
         #[redis_cached(
             prefix = "tags",
-            key = "find:{self.tenant}:{request.user}:{page}",
+            name = "find", key = "{self.tenant}:{request.user}:{page}",
             tags = ["tenant:{self.tenant}", "user:{request.user}", "{self.tenant}:page:{page + 1}", "all"],
             cache = self.cache
         )]
@@ -1087,11 +1087,11 @@ async fn without_a_server_calls_return_and_invalidations_tell() {
 /// function has the same key.
 #[tokio::test]
 async fn an_invalidation_without_a_server_parts_the_calls_before_it_from_those_after() {
-    #[redis_cached(prefix = "tags", key = "away:{id}", tags = ["team:{id}"], cache = cache, skip(cache, gate))]
+    #[redis_cached(prefix = "tags", name = "away", key = "{id}", tags = ["team:{id}"], cache = cache, skip(cache, gate))]
     async fn team(cache: &Cache, gate: Arc<Gate>, id: u64) -> u64 {
         id + gate.pass().await as u64
     }
-    #[redis_cached(prefix = "tags", key = "away:{id}", tags = ["org:{id}"], cache = cache, skip(cache, gate))]
+    #[redis_cached(prefix = "tags", name = "away", key = "{id}", tags = ["org:{id}"], cache = cache, skip(cache, gate))]
     async fn org(cache: &Cache, gate: Arc<Gate>, id: u64) -> String {
         (id + gate.pass().await as u64).to_string()
     }

@@ -104,11 +104,11 @@ fn followers_of_a_value_that_is_not_stored_run_the_body() {
 
 #[test]
 fn a_value_that_was_not_asked_for_its_tags_is_a_miss() {
-    #[redis_cached(prefix = "own", key = "deployed:{id}", cache = cache, skip(cache))]
+    #[redis_cached(prefix = "own", name = "deployed", key = "{id}", cache = cache, skip(cache))]
     fn before(cache: &Cache, id: u64) -> u64 {
         id
     }
-    #[redis_cached(prefix = "own", key = "deployed:{id}", tags = |_: &u64| Vec::<String>::new(), cache = cache, skip(cache))]
+    #[redis_cached(prefix = "own", name = "deployed", key = "{id}", tags = |_: &u64| Vec::<String>::new(), cache = cache, skip(cache))]
     fn after(cache: &Cache, id: u64) -> u64 {
         id + 1
     }

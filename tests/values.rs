@@ -18,7 +18,7 @@ macro_rules! rollout {
             mod $old {
                 use super::*;
                 $($old_items)*
-                #[redis_cached(key = "value:{id}", prefix = "t", cache = cache, skip(cache), $($old_args)*)]
+                #[redis_cached(name = "value", key = "{id}", prefix = "t", cache = cache, skip(cache), $($old_args)*)]
                 pub(crate) async fn value(cache: &Cache, id: u64) -> Value {
                     make(id)
                 }
@@ -27,7 +27,7 @@ macro_rules! rollout {
                 use super::*;
                 $($new_items)*
                 pub(crate) static RUNS: AtomicUsize = AtomicUsize::new(0);
-                #[redis_cached(key = "value:{id}", prefix = "t", cache = cache, skip(cache), $($new_args)*)]
+                #[redis_cached(name = "value", key = "{id}", prefix = "t", cache = cache, skip(cache), $($new_args)*)]
                 pub(crate) async fn value(cache: &Cache, id: u64) -> Value {
                     RUNS.fetch_add(1, Ordering::SeqCst);
                     make(id)

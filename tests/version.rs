@@ -7,20 +7,20 @@ use redis_cached::{Cache, redis_cached};
 static CACHE: LazyLock<Cache> = LazyLock::new(|| Cache::builder("memory://").unwrap().build());
 
 mod before {
-    #[redis_cached::redis_cached(key = "price:{id}", version = 1, cache = super::CACHE)]
+    #[redis_cached::redis_cached(name = "price", key = "{id}", version = 1, cache = super::CACHE)]
     pub(super) fn price(id: u64) -> u64 {
         id
     }
 }
 
 mod after {
-    #[redis_cached::redis_cached(key = "price:{id}", version = 2, cache = super::CACHE)]
+    #[redis_cached::redis_cached(name = "price", key = "{id}", version = 2, cache = super::CACHE)]
     pub(super) fn price(id: u64) -> u64 {
         id * 100
     }
 }
 
-#[redis_cached(key = "price:{id}", cache = CACHE)]
+#[redis_cached(name = "price", key = "{id}", cache = CACHE)]
 fn without(id: u64) -> u64 {
     id * 1000
 }

@@ -137,17 +137,17 @@ async fn at_the_end_of_the_wait_one_call_of_each_process_computes() {
     }
 }
 
-#[redis_cached(prefix = "wait", key = "row:{id}", lease = "10m", cache = cache, skip(cache, gate))]
+#[redis_cached(prefix = "wait", name = "row", key = "{id}", lease = "10m", cache = cache, skip(cache, gate))]
 async fn row(cache: &Cache, gate: &Gate, id: u64) -> u64 {
     id * 1000 + gate.pass().await as u64
 }
 
-#[redis_cached(prefix = "wait", key = "row:{id}", lease = "10m", cache = cache, skip(cache, gate))]
+#[redis_cached(prefix = "wait", name = "row", key = "{id}", lease = "10m", cache = cache, skip(cache, gate))]
 fn row_blocking(cache: &Cache, gate: &Gate, id: u64) -> u64 {
     id * 1000 + gate.pass_blocking() as u64
 }
 
-#[redis_cached(prefix = "wait", key = "row:{id}", batch(id in ids), lease = "10m", cache = cache, skip(cache, gate))]
+#[redis_cached(prefix = "wait", name = "row", key = "{id}", batch(id in ids), lease = "10m", cache = cache, skip(cache, gate))]
 async fn rows(cache: &Cache, gate: &Gate, ids: &[u64]) -> BTreeMap<u64, u64> {
     let run = gate.pass().await as u64;
     ids.iter().map(|id| (*id, id * 1000 + run)).collect()

@@ -24,7 +24,7 @@ struct Repository {
 }
 
 impl Repository {
-    #[redis_cached(prefix = "wire", key = "times:{self.factor}:{n}", cache = self.cache)]
+    #[redis_cached(prefix = "wire", name = "times", key = "{self.factor}:{n}", cache = self.cache)]
     async fn times(&self, n: u64) -> u64 {
         self.factor * n
     }

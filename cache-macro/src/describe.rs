@@ -12,6 +12,7 @@ use crate::batch;
 use crate::function::{self, Param};
 use crate::ids::{Batch, Ids};
 use crate::model::{Model, Part, Piece, Uses, Value};
+use crate::place::Place;
 use crate::returns::Kind;
 use crate::storage;
 
@@ -342,7 +343,9 @@ fn constant_lifetime(lifetime: &Lifetime) -> TokenStream {
 //         const __PREFIX: &str = __rc::default_prefix(option_env!("REDIS_CACHED_PREFIX"), module_path!());
 //         __rc::Slot::function(
 //             &__SLOT,
-//             const { &__rc::Site { ident: "user", prefix: __PREFIX, name: __rc::Name::Path, version: 0 } },
+//             const {
+//                 &__rc::Site { ident: "user", prefix: __PREFIX, name: __rc::Name::Path, shape: ":{}", version: 0 }
+//             },
 //             __rc::path_of(&|| ()),
 //             &[&type_name::<T>()],
 //             &codec,
@@ -354,11 +357,12 @@ fn make_function(model: &Model) -> TokenStream {
     let sig = &model.function.sig;
     let ident = sig.ident.unraw().to_string();
     let (default_prefix, prefix) = find_prefix(model);
-    let name = match (&model.args.key, &model.args.name) {
-        (Some(_), _) => quote!(Template),
-        (None, Some(name)) => quote!(Given(#name)),
-        (None, None) => quote!(Path),
+    let name = match (&model.args.name, model.place) {
+        (Some(name), Place::Trait) => quote!(GivenInTrait(#name)),
+        (Some(name), _) => quote!(Given(#name)),
+        (None, _) => quote!(Path),
     };
+    let shape = shape(model);
     let version = model.args.version;
     let generics = sig.generics.params.iter().filter_map(|param| match param {
         GenericParam::Type(param) => Some((&param.ident, true)),
@@ -372,7 +376,15 @@ fn make_function(model: &Model) -> TokenStream {
         },
     );
     let site = quote! {
-        const { &#rc::Site { ident: #ident, prefix: #prefix, name: #rc::Name::#name, version: #version } }
+        const {
+            &#rc::Site {
+                ident: #ident,
+                prefix: #prefix,
+                name: #rc::Name::#name,
+                shape: #shape,
+                version: #version,
+            }
+        }
     };
     // It has the type of the values.
     let span = generated(model.output.span());
@@ -385,6 +397,17 @@ fn make_function(model: &Model) -> TokenStream {
         #default_prefix
         #find
     }}
+}
+
+/// What follows the name, without the arguments' values.
+fn shape(model: &Model) -> String {
+    let piece = |piece: &Piece| match piece {
+        Piece::Text(text) => text.clone(),
+        Piece::Part(Part { value: Value::PerhapsUnit(_), .. }) => ":{}".to_owned(),
+        Piece::Part(_) => "{}".to_owned(),
+    };
+    let group = model.group.iter().flatten().map(piece).chain(model.group.as_ref().map(|_| " ".to_owned()));
+    group.chain(model.pieces.iter().map(piece)).collect()
 }
 
 /// The prefix, and what has to stand in front of it.

@@ -69,8 +69,8 @@ mod tests;
 /// |---|---|---|
 /// | `ttl = …` | how long a value lives: seconds (`600`), text (`"10m"`, `"1h30m"`, `"250ms"`), a constant (`Duration`, or an integer of seconds), `forever`, or a closure of the value (<code>\|token\| token.expires_in</code>; zero: do not store) | the environment variable `REDIS_CACHED_TTL` at compile time, else 600 s |
 /// | `prefix = …` | the first part of every key: text, or the path of a `&str` constant | `REDIS_CACHED_PREFIX` at compile time, else the crate's name |
-/// | `name = "user"` | the second part | the function's path: `users.user`, `users.Repo.user` |
-/// | `key = "user:{id}"` | a template in place of name and arguments, see [below](#keys) | all parameters, in order |
+/// | `name = "user"` | the second part; functions with the same `name` share entries, see [below](#names) | the function's path: `users.user`, `users.Repo.user` |
+/// | `key = "{self.tenant}:{id}"` | a template in place of the arguments, see [below](#keys) | all parameters, in order |
 /// | `skip(db, span)` | parameters that are no part of the key; `skip(self)` too | |
 /// | `version = 2` | abandons what other versions stored | 0 |
 /// | `codec = …` | how values are stored: `auto`, `bincode`, `json`, `messagepack`, or a type that implements `Codec`, see [below](#codecs) | `auto` |
@@ -129,13 +129,13 @@ mod tests;
 /// # struct Repo { tenant: String, cache: Cache }
 /// # struct Page { number: u32 }
 /// impl Repo {
-///     #[redis_cached(key = "user:{self.tenant}:{id}", cache = self.cache)]
+///     #[redis_cached(key = "{self.tenant}:{id}", cache = self.cache)]
 ///     async fn user(&self, id: u64) -> Option<String> {
 ///         // …
 /// #       Some(format!("{} {id}", self.tenant))
 ///     }
 ///
-///     #[redis_cached(key = "search:{text}:{page.number}", cache = self.cache)]
+///     #[redis_cached(key = "{text}:{page.number}", skip(self), cache = self.cache)]
 ///     async fn search(&self, text: &str, page: Page) -> Vec<String> {
 ///         // …
 /// #       vec![format!("{text} {}", page.number)]
@@ -148,16 +148,51 @@ mod tests;
 /// unit struct in a pattern adds nothing. A parameter that is not `Serialize` is an error that advises to
 /// skip it.
 ///
-/// A template follows the prefix and a `:`. Its placeholders are expressions over the parameters,
-/// which are evaluated before the body runs; `{{` and `}}` are braces. Each placeholder is escaped,
-/// and between two of them stands at least one `:`, so different values never make the same key.
-/// The names of a pattern are references there: `{id.len()}` works as ever, a comparison takes `*id`.
+/// A template takes the place of the arguments, after the prefix and the name. Its placeholders are
+/// expressions over the parameters, which are evaluated before the body runs; `{{` and `}}` are braces.
+/// Each placeholder is escaped, and between two of them stands at least one `:`, so different values
+/// never make the same key. The names of a pattern are references there: `{id.len()}` works as ever, a
+/// comparison takes `*id`.
 ///
-/// A function's type and constant parameters are part of its name (also of `name = …`, but not of a
-/// template, which is the whole key), and parameters of its entry, unless they occur only in
-/// parameters that the key does not mention: `user<E: Executor>(db: E, id: u64)` with `skip(db)` has
-/// one entry per `id`, found by `user_entry(42)`. An argument of type `impl Trait` counts by its
-/// value.
+/// With a template, each parameter, `self` included, is mentioned in a placeholder of `key` or of
+/// `group`, or listed in `skip(…)`; of a pattern, each name that it binds. One that is forgotten is an
+/// error. A mention in `tags` or in `cache = …` does not count: a function that uses `self` for
+/// `self.cache` alone says `skip(self)`.
+///
+/// A function's type and constant parameters are part of its name, and parameters of its entry, unless
+/// they occur only in parameters that the key does not mention: `user<E: Executor>(db: E, id: u64)`
+/// with `skip(db)` has one entry per `id`, found by `user_entry(42)`. An argument of type `impl Trait`
+/// counts by its value.
+///
+/// # Names
+///
+/// ```
+/// # use std::collections::HashMap;
+/// # use redis_cached::redis_cached;
+/// #[redis_cached(name = "price")]
+/// async fn price(id: u64) -> u64 {
+///     // …
+/// #   id
+/// }
+///
+/// #[redis_cached(name = "price", batch(id in ids))]
+/// async fn prices(ids: &[u64]) -> HashMap<u64, u64> {
+///     // …
+/// #   ids.iter().map(|id| (*id, *id)).collect()
+/// }
+/// ```
+///
+/// Without `name`, no two functions share an entry, whatever their keys. Functions with the same prefix,
+/// the same `name` and the same arguments (or `key`) do, also single ones and batches, `async` and plain
+/// ones. They have to store the same type, and agree on `group`, `tags`, `version` and `codec`. Where
+/// the types differ, each displaces what the other stored; that is logged once, with the paths of both.
+///
+/// In the `impl` block of a generic type, the type's arguments follow the name, and then the function's
+/// own: `name = "user"` in `impl<E> Repo<E>` is `user<shop.User>` for `Repo<User>`, and in a block for
+/// `Repo` without arguments, as for a free function, it is `user`. In an `impl Trait for` block the
+/// arguments of the trait follow those of the type. A type without a name, such as `&T` or `(A, B)`,
+/// and any type that has a trait's provided method, is such an argument itself. In a blanket `impl<T>
+/// Find for T` leave `name` out: there, all types would share it.
 ///
 /// # Groups
 ///
@@ -178,7 +213,7 @@ mod tests;
 ///
 /// The entries of a group are fields of one Redis hash, and one command drops it. The template is as
 /// that of a key, and comes behind the prefix: functions with the same prefix and the same group share
-/// the hash, in which each has fields of its own. `key = …` is the field then. A hash lives on one
+/// the hash, in which each has fields of its own, told by their names: `key = …` follows the name there. A hash lives on one
 /// server of a cluster, so a group is for entries that belong together, not for all of a kind.
 ///
 /// A hit is one `HMGET`. Each entry has a lifetime of its own, and the hash lives as long as the
@@ -255,8 +290,8 @@ mod tests;
 ///
 /// A batch takes one round trip to read, and where ids are missing one to lease them and one to
 /// store what the body returned; above 1,024 ids, several of each. Batches that overlap, and calls of
-/// a function with the same `key`, compute each id once. With `key = "user:{id}"` a batch of `User`s
-/// and a function that returns `User`, `Option<User>` or a `Result` of one share entries.
+/// a function with the same `name`, compute each id once. With `name = "user"` on both, a batch of `User`s
+/// and a function of one id that returns `User`, `Option<User>` or a `Result` of one share entries.
 ///
 /// What needs a single value is not for a batch: `refresh_ahead`, `stale_while_revalidate`,
 /// `stale_if_error`, `share_errors`, nor is `siblings = off`.

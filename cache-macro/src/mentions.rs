@@ -7,23 +7,27 @@ use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
-use syn::{Expr, ExprCall, ExprPath, Macro, PatIdent, Token};
+use syn::{
+    Arm, Block, Expr, ExprCall, ExprClosure, ExprForLoop, ExprIf, ExprLet, ExprPath, ExprWhile, Item, Local, Macro,
+    PatIdent, Token,
+};
 
 use crate::function::same;
 
 /// The variables that an expression uses, as far as one can tell without resolving names.
+#[derive(Default)]
 pub(crate) struct Variables {
-    /// Names in the place of a variable, in order.
-    used: Vec<Ident>,
-    /// Names that a closure, a `let` or a `match` in the expression binds.
-    bound: Vec<Ident>,
-    /// The words inside of macros, which may be anything where the macro is none of the known ones.
+    /// Names in the place of a variable, in order, and whether they come from the outside.
+    used: Vec<(Ident, bool)>,
+    /// Names that the closures, blocks and arms around bind, from the outside in.
+    scopes: Vec<Vec<Ident>>,
+    /// The words inside of macros that take anything.
     inside_macros: HashSet<String>,
 }
 
 impl Variables {
     pub(crate) fn of(expr: &Expr) -> Variables {
-        let mut variables = Variables { used: Vec::new(), bound: Vec::new(), inside_macros: HashSet::new() };
+        let mut variables = Variables::default();
         variables.visit_expr(expr);
         variables
     }
@@ -31,26 +35,42 @@ impl Variables {
     /// Whether `name` occurs. One that is bound again in the expression counts: too much does no
     /// harm here, too little would.
     pub(crate) fn mention(&self, name: &Ident) -> bool {
-        self.used.iter().any(|used| same(used, name)) || self.inside_macros.contains(&name.to_string())
+        self.used.iter().any(|(used, _)| same(used, name)) || self.inside_macros.contains(&name.to_string())
+    }
+
+    /// Whether `name` occurs as that of something outside.
+    pub(crate) fn depend_on(&self, name: &Ident) -> bool {
+        self.free_names().any(|free| same(free, name)) || self.inside_macros.contains(&name.to_string())
     }
 
     /// Where `name` occurs, if that is not inside of a macro.
     pub(crate) fn place(&self, name: &Ident) -> Option<Span> {
-        self.used.iter().find(|used| same(used, name)).map(Ident::span)
+        self.used.iter().find(|(used, _)| same(used, name)).map(|(used, _)| used.span())
     }
 
     /// The names that look like a variable and come from the outside.
     pub(crate) fn free(&self) -> impl Iterator<Item = &Ident> {
-        self.used
-            .iter()
-            .filter(|ident| ident.unraw().to_string().starts_with(|c: char| c == '_' || c.is_lowercase()))
-            .filter(|ident| !self.bound.contains(ident))
+        self.free_names().filter(|ident| ident.unraw().to_string().starts_with(|c: char| c == '_' || c.is_lowercase()))
+    }
+
+    fn free_names(&self) -> impl Iterator<Item = &Ident> {
+        self.used.iter().filter(|(_, is_free)| *is_free).map(|(ident, _)| ident)
+    }
+
+    /// Visits what binds names for itself alone.
+    fn scoped(&mut self, visit: impl FnOnce(&mut Self)) {
+        self.scopes.push(Vec::new());
+        visit(self);
+        self.scopes.pop();
     }
 }
 
 impl<'ast> Visit<'ast> for Variables {
     fn visit_expr_path(&mut self, path: &'ast ExprPath) {
-        self.used.extend(path.path.get_ident().cloned());
+        if let Some(ident) = path.path.get_ident() {
+            let is_free = !self.scopes.iter().flatten().any(|bound| same(bound, ident));
+            self.used.push((ident.clone(), is_free));
+        }
         visit::visit_expr_path(self, path);
     }
 
@@ -63,26 +83,76 @@ impl<'ast> Visit<'ast> for Variables {
     }
 
     fn visit_pat_ident(&mut self, pat: &'ast PatIdent) {
-        self.bound.push(pat.ident.clone());
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.push(pat.ident.clone());
+        }
         visit::visit_pat_ident(self, pat);
     }
 
+    fn visit_expr_closure(&mut self, closure: &'ast ExprClosure) {
+        self.scoped(|inside| visit::visit_expr_closure(inside, closure));
+    }
+
+    fn visit_block(&mut self, block: &'ast Block) {
+        self.scoped(|inside| visit::visit_block(inside, block));
+    }
+
+    fn visit_arm(&mut self, arm: &'ast Arm) {
+        self.scoped(|inside| visit::visit_arm(inside, arm));
+    }
+
+    fn visit_expr_if(&mut self, branch: &'ast ExprIf) {
+        self.scoped(|inside| {
+            inside.visit_expr(&branch.cond);
+            inside.visit_block(&branch.then_branch);
+        });
+        if let Some((_, otherwise)) = &branch.else_branch {
+            self.visit_expr(otherwise);
+        }
+    }
+
+    fn visit_expr_while(&mut self, repeat: &'ast ExprWhile) {
+        self.scoped(|inside| visit::visit_expr_while(inside, repeat));
+    }
+
+    fn visit_expr_for_loop(&mut self, repeat: &'ast ExprForLoop) {
+        self.visit_expr(&repeat.expr);
+        self.scoped(|inside| {
+            inside.visit_pat(&repeat.pat);
+            inside.visit_block(&repeat.body);
+        });
+    }
+
+    // What is bound is in scope behind its own value.
+    fn visit_local(&mut self, local: &'ast Local) {
+        if let Some(init) = &local.init {
+            self.visit_local_init(init);
+        }
+        self.visit_pat(&local.pat);
+    }
+
+    fn visit_expr_let(&mut self, bind: &'ast ExprLet) {
+        self.visit_expr(&bind.expr);
+        self.visit_pat(&bind.pat);
+    }
+
+    // An item sees no variables.
+    fn visit_item(&mut self, _: &'ast Item) {}
+
     fn visit_macro(&mut self, mac: &'ast Macro) {
-        words(mac.tokens.clone(), &mut self.inside_macros);
         // Of these it is known what they take.
         let is_known = mac.path.segments.last().is_some_and(|last| last.ident == "vec" || last.ident == "format");
         let parser = Punctuated::<Expr, Token![,]>::parse_terminated;
-        let args = is_known.then(|| mac.parse_body_with(parser).ok()).flatten();
-        for arg in args.into_iter().flatten() {
+        let Some(args) = is_known.then(|| mac.parse_body_with(parser).ok()).flatten() else {
+            return words(mac.tokens.clone(), &mut self.inside_macros);
+        };
+        for arg in args {
             let arg = match arg {
                 // `format!("{a}", a = b)`
                 Expr::Assign(named) => *named.right,
                 other => other,
             };
-            let inside = Variables::of(&arg);
-            self.used.extend(inside.used);
-            self.bound.extend(inside.bound);
-            self.inside_macros.extend(inside.inside_macros);
+            Visit::visit_expr(self, &arg);
         }
     }
 }
@@ -102,6 +172,80 @@ fn words(tokens: TokenStream, found: &mut HashSet<String>) {
             }
             TokenTree::Group(group) => words(group.stream(), found),
             TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use syn::parse_quote;
+
+    #[test]
+    fn what_an_expression_binds_is_not_from_the_outside() {
+        for (expr, expected) in [
+            (parse_quote!(id), true),
+            (parse_quote!(req.id), false),
+            (parse_quote!(ids.iter().map(|id| id + 1)), false),
+            (parse_quote!((|x| x + id)(1)), true),
+            (
+                parse_quote!({
+                    let id = id + 1;
+                    id
+                }),
+                true,
+            ),
+            (
+                parse_quote!({
+                    let id = 1;
+                    id
+                }),
+                false,
+            ),
+            (
+                parse_quote!((
+                    {
+                        let id = 1;
+                        id
+                    },
+                    id
+                )),
+                true,
+            ),
+            (
+                parse_quote!(match x {
+                    Some(id) => id,
+                    None => 0,
+                }),
+                false,
+            ),
+            (
+                parse_quote!(match x {
+                    Some(_) => id,
+                    None => 0,
+                }),
+                true,
+            ),
+            (parse_quote!(if let Some(id) = x { id } else { 0 }), false),
+            (parse_quote!(if let Some(id) = x { id } else { id }), true),
+            (parse_quote!(if let Some(y) = id { y } else { 0 }), true),
+            (
+                parse_quote!({
+                    fn f(id: u64) -> u64 {
+                        id
+                    }
+                    f(1)
+                }),
+                false,
+            ),
+            (parse_quote!(vec![1, id]), true),
+            (parse_quote!(x.map(|id| vec![id])), false),
+            (parse_quote!(json!({ "id": id })), true),
+            (parse_quote!(id()), false),
+        ] {
+            let expr: Expr = expr;
+            let variables = Variables::of(&expr);
+            assert_eq!(variables.depend_on(&parse_quote!(id)), expected, "{}", quote::quote!(#expr));
         }
     }
 }

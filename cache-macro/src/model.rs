@@ -142,20 +142,13 @@ impl Model {
             .filter(|&index| entry_params[index].names_its_type() && !in_place.params[index])
             .filter(|&index| !args.skip.iter().any(|name| entry_params[index].binds(name)))
             .collect();
-        if let (Some(batch), Some(literal)) = (&batch, &args.key) {
-            let pieces = || pieces.iter().chain(group.iter().flatten());
-            // Where all ids are named in place of one, that was reported.
-            if ![&batch.id, &batch.name].iter().any(|name| mentions(pieces(), name)) {
-                let message = format!("all of `{}` would share one key; mention `{{{}}}`", batch.name, batch.id);
-                errors.at(literal.span(), message);
-            }
-        }
+        scope.check_mentions(&args, pieces.iter().chain(group.iter().flatten()), tags.iter().flatten(), errors);
         let not_in_name = scope.dropped(&function, &output, |index| key.params[index]);
         let not_in_entry = scope.dropped(&function, &output, |index| key.params[index] || cache.params[index]);
         let not_in_group = scope.unmentioned(&function, &output, |index| in_group.params[index] || cache.params[index]);
 
-        let place = if args.siblings { place::place(&function) } else { Place::Free };
-        if place == Place::TraitImpl {
+        let place = if args.siblings || args.name.is_some() { place::place(&function) } else { Place::Free };
+        if place == Place::TraitImpl && args.siblings {
             let message = if batch.is_some() {
                 "in an `impl … for` block nothing may stand beside a method; \
                  write a method of the type's own, and call it here"
@@ -304,9 +297,6 @@ impl Scope<'_> {
     }
 
     fn template(&self, literal: &LitStr, of: Of, args: &Args, errors: &Errors) -> Option<Vec<Piece>> {
-        if let (Of::Key, Some(name)) = (of, &args.name) {
-            errors.at(name.span(), "`key` replaces the name; remove one of the two");
-        }
         let mut pieces = match of {
             Of::Key | Of::Group => vec![Piece::Text(":".to_owned())],
             Of::Tag => Vec::new(),
@@ -351,6 +341,76 @@ impl Scope<'_> {
             }
         }
         Some(pieces)
+    }
+
+    /// Each parameter is in the template of the key, or of the group, or is skipped: one that is forgotten would give
+    /// calls that differ in it one entry.
+    fn check_mentions<'a>(
+        &self,
+        args: &Args,
+        pieces: impl Iterator<Item = &'a Piece>,
+        of_tags: impl Iterator<Item = &'a Piece>,
+        errors: &Errors,
+    ) {
+        let Some(template) = &args.key else { return };
+        let variables_of = |piece: &Piece| match piece {
+            Piece::Text(_) | Piece::Part(Part { value: Value::Receiver(_), .. }) => None,
+            Piece::Part(Part { value: Value::Expr(expr) | Value::PerhapsUnit(expr), .. }) => Some(Variables::of(expr)),
+        };
+        let mut has_receiver = false;
+        let pieces = pieces.inspect(|piece| {
+            has_receiver |= matches!(piece, Piece::Part(Part { value: Value::Receiver(_), .. }));
+        });
+        let exprs: Vec<Variables> = pieces.filter_map(variables_of).collect();
+        let in_tags: Vec<Variables> = of_tags.filter_map(variables_of).collect();
+        // What a tag says of an entry has to follow from its key, so that it cannot be skipped.
+        let or_skip = |name: &Ident| {
+            let is_in_tag = in_tags.iter().any(|expr| expr.depend_on(name));
+            if is_in_tag {
+                "; a tag that mentions it does not tell entries apart".to_owned()
+            } else {
+                format!(", or leave it out with `skip({name})`")
+            }
+        };
+        let is_left_out = |name: &Ident| {
+            !exprs.iter().any(|expr| expr.depend_on(name)) && !args.skip.iter().any(|skipped| same(skipped, name))
+        };
+        let templates = if args.group.is_some() { "`key` or `group`" } else { "`key`" };
+        if let Some(receiver) = self.receiver.filter(|_| !has_receiver) {
+            let name = Ident::new("self", receiver.self_token.span);
+            if is_left_out(&name) {
+                let message = format!(
+                    "calls that differ in `self` would share an entry: mention what matters of it in {templates}, \
+                     as in `{{self.id}}`{}",
+                    or_skip(&name)
+                );
+                errors.at(name.span(), message);
+            }
+        }
+        let names = self.params.iter().filter(|param| !param.names_its_type()).flat_map(|param| &param.bindings);
+        for name in names.filter(|name| is_left_out(name)) {
+            let hint = template::hint(&template.value(), name);
+            let (name, message) = match self.batch {
+                // Where all ids are named in place of one, that was reported.
+                Some(batch) if same(&batch.id, name) && exprs.iter().any(|expr| expr.mention(&batch.name)) => continue,
+                Some(batch) if same(&batch.id, name) => {
+                    let message = format!(
+                        "all of `{}` would share an entry: mention one of them in {templates}, as in `{{{name}}}`",
+                        batch.name
+                    );
+                    (&batch.name, message)
+                }
+                _ => {
+                    let message = format!(
+                        "calls that differ in `{name}` would share an entry: mention it in {templates}, \
+                         as in `{{{name}}}`{}",
+                        or_skip(name)
+                    );
+                    (name, message)
+                }
+            };
+            errors.at(name.span(), format_args!("{message}{hint}"));
+        }
     }
 
     fn uses_of<'a>(&self, pieces: impl Iterator<Item = &'a Piece>) -> Uses {
@@ -402,14 +462,6 @@ impl Scope<'_> {
         let used: Vec<_> = used.collect();
         generics::unmentioned(&function.sig.generics, &used)
     }
-}
-
-/// Whether any of the pieces mentions a name.
-fn mentions<'a>(mut pieces: impl Iterator<Item = &'a Piece>, name: &Ident) -> bool {
-    pieces.any(|piece| match piece {
-        Piece::Part(Part { value: Value::Expr(expr), .. }) => Variables::of(expr).mention(name),
-        _ => false,
-    })
 }
 
 /// Refuses parameters that only the hygiene of a macro tells apart, where the attribute names any: it goes by spelling.

@@ -3,8 +3,9 @@
 use std::fmt::Display;
 
 use proc_macro2::Span;
+use syn::ext::IdentExt;
 use syn::visit::{self, Visit};
-use syn::{Expr, LitStr};
+use syn::{Expr, Ident, LitStr};
 
 use crate::check::Errors;
 
@@ -114,6 +115,32 @@ pub(crate) fn parse(literal: &LitStr, of: Of, errors: &Errors) -> Option<Vec<Pie
         pieces.push(Piece::Text(text));
     }
     fine.then_some(pieces)
+}
+
+/// What a template may have meant by a placeholder for `name` that is none: a further line of a message.
+pub(crate) fn hint(template: &str, name: &Ident) -> String {
+    let plain = name.unraw();
+    let doubled = format!("{{{{{plain}}}}}");
+    let positional = |text: &str| {
+        let (inside, _) = text.split_once('}')?;
+        (!inside.is_empty() && inside.bytes().all(|byte| byte.is_ascii_digit())).then(|| format!("{{{inside}}}"))
+    };
+    let printf = template.match_indices('%').find_map(|(at, _)| {
+        let letter = template[at + 1..].chars().next()?;
+        letter.is_ascii_alphabetic().then(|| format!("%{letter}"))
+    });
+    let others = ["$", ":", "@"].map(|mark| format!("{mark}{plain}")).into_iter().chain([format!("<{plain}>")]);
+    let written = (template.contains(&doubled).then_some(doubled))
+        .or_else(|| template.split('{').skip(1).find_map(positional))
+        .or(printf)
+        .or_else(|| others.into_iter().find(|other| ends_a_word(template, other)));
+    written.map_or_else(String::new, |written| format!("\n`{written}` is no placeholder: write `{{{name}}}`"))
+}
+
+/// Whether `part` occurs in `text` with no letter behind it.
+fn ends_a_word(text: &str, part: &str) -> bool {
+    text.match_indices(part)
+        .any(|(at, _)| !text[at + part.len()..].starts_with(|c: char| c == '_' || c.is_alphanumeric()))
 }
 
 /// The bytes up to the `}` that closes a placeholder.
@@ -234,6 +261,24 @@ mod tests {
         ] {
             let error = parsed(template).expect_err(template);
             assert!(error.contains(reason), "{template}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_other_templates_take_for_placeholders_is_explained() {
+        for (template, expected) in [
+            ("user:{{id}}", "`{{id}}`"),
+            ("user:{0}", "`{0}`"),
+            ("user:%d", "`%d`"),
+            ("user:$id", "`$id`"),
+            ("user/:id", "`:id`"),
+            ("user:<id>", "`<id>`"),
+            ("user:id2", ""),
+            ("user:{other}", ""),
+            ("user:100%", ""),
+        ] {
+            let hint = hint(template, &Ident::new("id", Span::call_site()));
+            assert!(if expected.is_empty() { hint.is_empty() } else { hint.contains(expected) }, "{template}: {hint}");
         }
     }
 

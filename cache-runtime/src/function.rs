@@ -12,7 +12,8 @@ use crate::caught::caught;
 use crate::codec::{self, Codec as _, CodecError, Codecs, Rank, Root};
 use crate::envelope::Identity;
 use crate::fingerprint;
-use crate::key::{escape_part, function_name};
+use crate::key::{escape_part, function_name, given_name, shown_path};
+use crate::names::{self, Stored};
 use crate::ttl::Ttl;
 
 /// The attribute's words about one function.
@@ -24,6 +25,8 @@ pub struct Site {
     pub prefix: &'static str,
     /// How the key goes on.
     pub name: Name,
+    /// What follows, with `{}` for each argument: the same for functions that share entries.
+    pub shape: &'static str,
     /// Abandons what was stored under another number.
     pub version: u32,
 }
@@ -35,8 +38,8 @@ pub enum Name {
     Path,
     /// `name = "…"`, followed by the type parameters that are part of the function's identity.
     Given(&'static str),
-    /// `key = "…"`: the template is all that follows the prefix.
-    Template,
+    /// `name = "…"` of a trait's provided method, which each type has: followed by the type as well.
+    GivenInTrait(&'static str),
 }
 
 /// One function in one instantiation.
@@ -69,14 +72,17 @@ pub(crate) enum Once {
 }
 
 impl Function {
-    fn new(site: &Site, path: &str, generics: &[&dyn Display], found: Found) -> Function {
+    fn new(site: &Site, path: &str, slot: usize, generics: &[&dyn Display], found: Found) -> Function {
         let prefix = escape_part(site.prefix);
         let prefix_len = prefix.len();
-        let head = match site.name {
-            Name::Template => prefix.into_owned(),
-            Name::Given(name) => format!("{prefix}:{}{}", escape_part(name), function_name("", "", generics)),
-            Name::Path => format!("{prefix}:{}", function_name(path, site.ident, generics)),
+        let name = match site.name {
+            Name::Given(name) => given_name(name, path, false, generics),
+            Name::GivenInTrait(name) => given_name(name, path, true, generics),
+            Name::Path => function_name(path, site.ident, generics),
         };
+        let head = format!("{prefix}:{name}");
+        let [(_, fingerprint), _] = found.formats;
+        names::register(&head, site.shape, &Stored { path: shown_path(path, site.ident), slot, fingerprint });
         let refusal = found.lacks_self_describing.then(|| {
             format!(
                 "its type needs a self-describing format, which `{}` is not; {}",
@@ -107,9 +113,9 @@ impl Function {
         &self.head[..self.prefix_len]
     }
 
-    /// The name alone, escaped; empty where a template takes its place.
+    /// The name alone, escaped.
     pub fn name(&self) -> &str {
-        self.head.get(self.prefix_len + 1..).unwrap_or_default()
+        &self.head[self.prefix_len + 1..]
     }
 
     /// What its values agree on, by the rank of the codec that wrote them.
@@ -247,7 +253,7 @@ impl Slot {
                 Box::new(Node {
                     path,
                     find: codec.find,
-                    function: Function::new(site, path, generics, (codec.find)()),
+                    function: Function::new(site, path, std::ptr::from_ref(self).addr(), generics, (codec.find)()),
                     next: Slot::new(),
                 })
             });

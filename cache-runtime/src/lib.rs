@@ -43,6 +43,7 @@ mod group;
 mod hash;
 mod ids;
 mod key;
+mod names;
 #[cfg(any(feature = "tokio", feature = "blocking"))]
 mod once;
 #[cfg(any(feature = "tokio", feature = "blocking"))]

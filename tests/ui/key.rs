@@ -75,4 +75,66 @@ fn number(id: u64) -> u64 {
     id
 }
 
+#[redis_cached(key = "user:{id}")]
+fn forgotten(tenant: &str, id: u64) -> String {
+    format!("{tenant}{id}")
+}
+
+#[redis_cached(key = "user:{{id}}")]
+fn doubled_braces(id: u64) -> u64 {
+    id
+}
+
+#[redis_cached(key = "user:{0}")]
+fn positional(id: u64) -> u64 {
+    id
+}
+
+#[redis_cached(key = "user:%d")]
+fn printf(id: u64) -> u64 {
+    id
+}
+
+#[redis_cached(key = "{a}")]
+fn name_of_a_pattern((a, b): (u64, u64)) -> u64 {
+    a + b
+}
+
+#[redis_cached(key = "{ids.iter().map(|id| id + 1).sum::<u64>()}")]
+fn bound_within(ids: &[u64], id: u64) -> u64 {
+    ids[0] + id
+}
+
+#[redis_cached(key = "{id}", tags = "org:{org}")]
+fn in_tags_alone(org: u64, id: u64) -> u64 {
+    org + id
+}
+
+#[redis_cached(key = "{id}", group = "org:{org}")]
+fn beside_a_group(org: u64, id: u64, tenant: u64) -> u64 {
+    org + id + tenant
+}
+
+#[redis_cached(key = "{tenant}", batch(id in ids))]
+fn batch(tenant: u64, ids: &[u64], kind: u64) -> Vec<(u64, u64)> {
+    ids.iter().map(|id| (*id, tenant + kind)).collect()
+}
+
+struct Repo {
+    tenant: String,
+    cache: redis_cached::Cache,
+}
+
+impl Repo {
+    #[redis_cached(key = "user:{id}")]
+    async fn user(&self, id: u64) -> String {
+        format!("{}{id}", self.tenant)
+    }
+
+    #[redis_cached(key = "user:{id}", cache = self.cache)]
+    async fn cache_alone(&self, id: u64) -> u64 {
+        id
+    }
+}
+
 fn main() {}

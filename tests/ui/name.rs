@@ -15,9 +15,4 @@ fn no_literal(id: u64) -> u64 {
     id
 }
 
-#[redis_cached(name = "user", key = "user:{id}")]
-fn beside_a_key(id: u64) -> u64 {
-    id
-}
-
 fn main() {}

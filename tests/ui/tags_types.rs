@@ -4,7 +4,7 @@ struct Org {
     id: u64,
 }
 
-#[redis_cached(tags = ["org:{org}"], key = "user:{id}")]
+#[redis_cached(tags = ["org:{org}"], key = "user:{id}:{org.id}")]
 fn not_in_a_tag(org: &Org, id: u64) -> u64 {
     org.id + id
 }

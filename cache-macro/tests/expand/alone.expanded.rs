@@ -32,6 +32,7 @@ impl Find for Repo {
                                 ident: "find",
                                 prefix: __PREFIX,
                                 name: __rc::Name::Path,
+                                shape: ":{}:{}",
                                 version: 0u32,
                             }
                         },
@@ -141,6 +142,7 @@ impl Find for Repo {
                                     ident: "find_boxed",
                                     prefix: __PREFIX,
                                     name: __rc::Name::Path,
+                                    shape: ":{}:{}",
                                     version: 0u32,
                                 }
                             },
@@ -235,6 +237,7 @@ impl Find for Repo {
                                 ident: "find_plain",
                                 prefix: __PREFIX,
                                 name: __rc::Name::Path,
+                                shape: ":{}:{}",
                                 version: 0u32,
                             }
                         },

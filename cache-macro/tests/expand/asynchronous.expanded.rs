@@ -32,6 +32,7 @@ pub async fn user(db: &Db, id: u64, slug: Path<String>) -> Result<User, Error> {
                             ident: "user",
                             prefix: __PREFIX,
                             name: __rc::Name::Path,
+                            shape: ":{}:{}",
                             version: 0u32,
                         }
                     },
@@ -127,6 +128,7 @@ pub async fn user_refresh(db: &Db, id: u64, slug: Path<String>) -> Result<User, 
                             ident: "user",
                             prefix: __PREFIX,
                             name: __rc::Name::Path,
+                            shape: ":{}:{}",
                             version: 0u32,
                         }
                     },
@@ -216,6 +218,7 @@ pub fn user_entry(
                             ident: "user",
                             prefix: __PREFIX,
                             name: __rc::Name::Path,
+                            shape: ":{}:{}",
                             version: 0u32,
                         }
                     },

@@ -41,6 +41,7 @@ async fn users(
                             ident: "users",
                             prefix: __PREFIX,
                             name: __rc::Name::Path,
+                            shape: ":{}:{}",
                             version: 0u32,
                         }
                     },
@@ -165,6 +166,7 @@ async fn users_refresh(
                             ident: "users",
                             prefix: __PREFIX,
                             name: __rc::Name::Path,
+                            shape: ":{}:{}",
                             version: 0u32,
                         }
                     },
@@ -286,6 +288,7 @@ fn users_entry(
                             ident: "users",
                             prefix: __PREFIX,
                             name: __rc::Name::Path,
+                            shape: ":{}:{}",
                             version: 0u32,
                         }
                     },
@@ -363,7 +366,8 @@ impl Repo {
                             &__rc::Site {
                                 ident: "names",
                                 prefix: __PREFIX,
-                                name: __rc::Name::Template,
+                                name: __rc::Name::Path,
+                                shape: ":shard:{} :{}",
                                 version: 0u32,
                             }
                         },
@@ -476,7 +480,8 @@ impl Repo {
                             &__rc::Site {
                                 ident: "names",
                                 prefix: __PREFIX,
-                                name: __rc::Name::Template,
+                                name: __rc::Name::Path,
+                                shape: ":shard:{} :{}",
                                 version: 0u32,
                             }
                         },
@@ -585,7 +590,8 @@ impl Repo {
                             &__rc::Site {
                                 ident: "names",
                                 prefix: __PREFIX,
-                                name: __rc::Name::Template,
+                                name: __rc::Name::Path,
+                                shape: ":shard:{} :{}",
                                 version: 0u32,
                             }
                         },

@@ -4,7 +4,7 @@ async fn users(db: &Db, tenant: String, ids: &[u64]) -> Result<HashMap<u64, User
 }
 
 impl Repo {
-    #[redis_cached(batch(id in ids), group = "shard:{id.shard}", key = "{id.number}", skip(self))]
+    #[redis_cached(batch(id in ids), group = "shard:{id.shard}", key = "{id.number}", skip(self, a, b))]
     fn names<T: Kind>(&self, (a, b): (u8, T), mut ids: Ids) -> BTreeMap<Id, String> {
         self.load(a, b, ids)
     }

@@ -36,6 +36,7 @@ async fn user<K: Key>(
                             ident: "user",
                             prefix: __PREFIX,
                             name: __rc::Name::Path,
+                            shape: ":{}:{}:{}",
                             version: 0u32,
                         }
                     },
@@ -171,6 +172,7 @@ async fn user_refresh<K: Key>(
                             ident: "user",
                             prefix: __PREFIX,
                             name: __rc::Name::Path,
+                            shape: ":{}:{}:{}",
                             version: 0u32,
                         }
                     },
@@ -275,6 +277,7 @@ fn user_entry<K: Key>(
                             ident: "user",
                             prefix: __PREFIX,
                             name: __rc::Name::Path,
+                            shape: ":{}:{}:{}",
                             version: 0u32,
                         }
                     },
@@ -357,6 +360,7 @@ impl Repo {
                                 ident: "user",
                                 prefix: __PREFIX,
                                 name: __rc::Name::Path,
+                                shape: ":{}",
                                 version: 0u32,
                             }
                         },
@@ -459,6 +463,7 @@ impl Repo {
                                 ident: "user",
                                 prefix: __PREFIX,
                                 name: __rc::Name::Path,
+                                shape: ":{}",
                                 version: 0u32,
                             }
                         },
@@ -550,6 +555,7 @@ impl Repo {
                                 ident: "user",
                                 prefix: __PREFIX,
                                 name: __rc::Name::Path,
+                                shape: ":{}",
                                 version: 0u32,
                             }
                         },
@@ -623,6 +629,7 @@ impl Repo {
                                 ident: "total",
                                 prefix: __PREFIX,
                                 name: __rc::Name::Path,
+                                shape: "",
                                 version: 0u32,
                             }
                         },
@@ -721,6 +728,7 @@ impl Repo {
                                 ident: "total",
                                 prefix: __PREFIX,
                                 name: __rc::Name::Path,
+                                shape: "",
                                 version: 0u32,
                             }
                         },
@@ -803,6 +811,7 @@ impl Repo {
                                 ident: "total",
                                 prefix: __PREFIX,
                                 name: __rc::Name::Path,
+                                shape: "",
                                 version: 0u32,
                             }
                         },

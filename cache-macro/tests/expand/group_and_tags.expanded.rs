@@ -36,6 +36,7 @@ async fn user<E: Executor>(
                             ident: "user",
                             prefix: __PREFIX,
                             name: __rc::Name::Path,
+                            shape: ":class:{} :{}:{}:{}",
                             version: 0u32,
                         }
                     },
@@ -158,6 +159,7 @@ async fn user_refresh<E: Executor>(
                             ident: "user",
                             prefix: __PREFIX,
                             name: __rc::Name::Path,
+                            shape: ":class:{} :{}:{}:{}",
                             version: 0u32,
                         }
                     },
@@ -268,6 +270,7 @@ fn user_entry(
                             ident: "user",
                             prefix: __PREFIX,
                             name: __rc::Name::Path,
+                            shape: ":class:{} :{}:{}:{}",
                             version: 0u32,
                         }
                     },
@@ -371,7 +374,8 @@ impl Repo {
                             &__rc::Site {
                                 ident: "total",
                                 prefix: SHOP,
-                                name: __rc::Name::Template,
+                                name: __rc::Name::Path,
+                                shape: ":{} :total:{}",
                                 version: 0u32,
                             }
                         },
@@ -456,7 +460,8 @@ impl Repo {
                             &__rc::Site {
                                 ident: "total",
                                 prefix: SHOP,
-                                name: __rc::Name::Template,
+                                name: __rc::Name::Path,
+                                shape: ":{} :total:{}",
                                 version: 0u32,
                             }
                         },
@@ -536,7 +541,8 @@ impl Repo {
                             &__rc::Site {
                                 ident: "total",
                                 prefix: SHOP,
-                                name: __rc::Name::Template,
+                                name: __rc::Name::Path,
+                                shape: ":{} :total:{}",
                                 version: 0u32,
                             }
                         },

@@ -34,7 +34,8 @@ impl Repo {
                             &__rc::Site {
                                 ident: "user",
                                 prefix: __PREFIX,
-                                name: __rc::Name::Template,
+                                name: __rc::Name::Path,
+                                shape: ":user:{}:{}",
                                 version: 0u32,
                             }
                         },
@@ -125,7 +126,8 @@ impl Repo {
                             &__rc::Site {
                                 ident: "user",
                                 prefix: __PREFIX,
-                                name: __rc::Name::Template,
+                                name: __rc::Name::Path,
+                                shape: ":user:{}:{}",
                                 version: 0u32,
                             }
                         },
@@ -201,7 +203,8 @@ impl Repo {
                             &__rc::Site {
                                 ident: "user",
                                 prefix: __PREFIX,
-                                name: __rc::Name::Template,
+                                name: __rc::Name::Path,
+                                shape: ":user:{}:{}",
                                 version: 0u32,
                             }
                         },

@@ -30,6 +30,7 @@ where
                             ident: "token",
                             prefix: SHOP,
                             name: __rc::Name::Given("token"),
+                            shape: ":{}:{}:{}:{}",
                             version: 2u32,
                         }
                     },
@@ -126,6 +127,7 @@ where
                             ident: "token",
                             prefix: SHOP,
                             name: __rc::Name::Given("token"),
+                            shape: ":{}:{}:{}:{}",
                             version: 2u32,
                         }
                     },
@@ -211,6 +213,7 @@ where
                             ident: "token",
                             prefix: SHOP,
                             name: __rc::Name::Given("token"),
+                            shape: ":{}:{}:{}:{}",
                             version: 2u32,
                         }
                     },

@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind};
 use crate::hash::hash;
 
 pub(crate) use escape::escape_part;
-pub(crate) use name::function_name;
+pub(crate) use name::{function_name, given_name, shown_path};
 
 /// The longest argument part that is spelled out.
 const SPELLED: usize = 200;
@@ -241,8 +241,8 @@ impl KeyWriter {
         }
     }
 
-    /// Ends the name of a group's hash: what follows is the field in it, behind the function's name,
-    /// escaped (empty if a template is all of it).
+    /// Ends the name of a group's hash: what follows is the field in it, after the function's name,
+    /// escaped.
     pub fn field(&mut self, name: &str) -> &mut Self {
         self.end_arguments();
         self.group = hash(0, &self.text.as_bytes()[..self.stem_len]);
@@ -275,12 +275,7 @@ impl KeyWriter {
     pub fn literal(&mut self, text: &'static str) -> &mut Self {
         match &mut self.tags {
             Some(tags) => tags.current.push_str(text),
-            None => {
-                // The `:` that separates a template from what is in front of it.
-                let is_first = self.text.ends_with(' ');
-                let text = if is_first { text.strip_prefix(':').unwrap_or(text) } else { text };
-                self.text.push_str(text);
-            }
+            None => self.text.push_str(text),
         }
         self
     }

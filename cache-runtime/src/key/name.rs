@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::escape::escape_byte;
+use super::escape::{escape_byte, escape_part};
 
 /// A closure or an `async` block between two functions: `outer.~.inner`.
 const CLOSURE: &str = "{{closure}}";
@@ -20,13 +20,8 @@ const CLOSURE: &str = "{{closure}}";
 /// Different paths give different names, with one exception that the compiler does not tell
 /// apart either: functions of one name in sibling blocks of one function.
 pub(crate) fn function_name(path: &str, ident: &str, generics: &[&dyn Display]) -> String {
-    let mut segments = split(path);
-    while segments.last() == Some(&CLOSURE) {
-        segments.pop();
-    }
-    segments.pop();
     let mut name = String::with_capacity(path.len() + ident.len());
-    for (index, segment) in segments.into_iter().enumerate() {
+    for (index, segment) in enclosing(path).into_iter().enumerate() {
         let is_crate = index == 0 && !segment.starts_with('<');
         if is_crate {
             continue;
@@ -39,39 +34,129 @@ pub(crate) fn function_name(path: &str, ident: &str, generics: &[&dyn Display]) 
         name.push('.');
     }
     write(ident, &mut name);
-    for (index, generic) in generics.iter().enumerate() {
-        name.push(if index == 0 { '<' } else { ',' });
-        write(&generic.to_string(), &mut name);
+    write_generics(generics.iter().map(ToString::to_string), &mut name);
+    name
+}
+
+/// The name of a function that the attribute calls `given`. The arguments of the type in whose `impl` block it stands,
+/// and of the trait, are part of it, as its own are; with `of_self`, all of the type is.
+///
+/// ```text
+/// shop::Repo<shop::User>::user::{{closure}}                     user<shop.User>
+/// <shop::Repo as shop::Find<shop::User>>::user::{{closure}}     user<shop.User>
+/// shop::user::{{closure}}                                       user
+/// ```
+pub(crate) fn given_name(given: &str, path: &str, of_self: bool, generics: &[&dyn Display]) -> String {
+    let mut name = escape_part(given).into_owned();
+    let of_block = of_block(path, of_self).into_iter().map(str::to_owned);
+    write_generics(of_block.chain(generics.iter().map(ToString::to_string)), &mut name);
+    name
+}
+
+/// The path of a function for people, also if `path` is that of a sibling.
+pub(crate) fn shown_path(path: &str, ident: &str) -> String {
+    let mut segments = enclosing(path);
+    segments.push(ident);
+    segments.join("::")
+}
+
+/// The segments in front of the function's own.
+fn enclosing(path: &str) -> Vec<&str> {
+    let mut segments = split(path);
+    while segments.last() == Some(&CLOSURE) {
+        segments.pop();
     }
-    if !generics.is_empty() {
+    segments.pop();
+    segments
+}
+
+fn write_generics(generics: impl Iterator<Item = String>, name: &mut String) {
+    let mut is_first = true;
+    for generic in generics {
+        name.push(if is_first { '<' } else { ',' });
+        is_first = false;
+        write(&generic, name);
+    }
+    if !is_first {
         name.push('>');
     }
-    name
+}
+
+/// What tells the instances of the `impl` block around a function apart, as far as its path shows: the arguments of the
+/// type and of the trait.
+fn of_block(path: &str, of_self: bool) -> Vec<&str> {
+    let segments = enclosing(path);
+    let Some(block) = segments.last() else { return Vec::new() };
+    // In the module of the type, or in another.
+    let Some(inside) = block.strip_prefix('<').and_then(|block| block.strip_suffix('>')) else {
+        return arguments(block).into_iter().collect();
+    };
+    let (ty, of_trait) = match inside.strip_prefix("impl ") {
+        Some(inside) => match split_once_outside(inside, " for ") {
+            Some((of_trait, ty)) => (ty, Some(of_trait)),
+            None => (inside, None),
+        },
+        None => match split_once_outside(inside, " as ") {
+            Some((ty, of_trait)) => (ty, Some(of_trait)),
+            None => (inside, None),
+        },
+    };
+    // Without a name of its own, a type is all argument: `&T`, `[T]`, `(A, B)`.
+    let has_name =
+        ty.starts_with(|c: char| c == '_' || c.is_alphanumeric()) && !ty.starts_with("dyn ") && !ty.contains("fn(");
+    let of_type = if of_self || !has_name { Some(ty) } else { arguments(ty) };
+    of_type.into_iter().chain(of_trait.and_then(arguments)).collect()
+}
+
+/// What stands between the angle brackets at the end of a path; `_` stands for what is out of reach.
+fn arguments(path: &str) -> Option<&str> {
+    let last = split(path).pop()?;
+    let (_, arguments) = last.strip_suffix('>')?.split_once('<')?;
+    let is_known = arguments.split(", ").any(|argument| argument != "_");
+    is_known.then_some(arguments)
+}
+
+/// Splits at the first `separator` that is not inside brackets.
+fn split_once_outside<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
+    let mut outside = outside_brackets(text);
+    let at = outside.find(|&at| text[at..].starts_with(separator))?;
+    Some((&text[..at], &text[at + separator.len()..]))
 }
 
 /// The segments between `::` that are not inside brackets.
 fn split(path: &str) -> Vec<&str> {
-    let bytes = path.as_bytes();
     let mut segments = Vec::new();
-    let (mut start, mut at, mut depth) = (0, 0, 0_usize);
-    while at < bytes.len() {
-        match bytes[at] {
-            // `fn(u8) -> u8` closes nothing.
-            b'-' if bytes.get(at + 1) == Some(&b'>') => at += 1,
-            b'<' | b'(' | b'[' => depth += 1,
-            b'>' | b')' | b']' => depth = depth.saturating_sub(1),
-            b'\'' => at += quoted_len(&path[at + 1..]),
-            b':' if depth == 0 && bytes.get(at + 1) == Some(&b':') => {
-                segments.push(&path[start..at]);
-                start = at + 2;
-                at += 1;
-            }
-            _ => {}
+    let mut start = 0;
+    for at in outside_brackets(path) {
+        if at >= start && path[at..].starts_with("::") {
+            segments.push(&path[start..at]);
+            start = at + 2;
         }
-        at += 1;
     }
     segments.push(&path[start..]);
     segments
+}
+
+/// The places of ASCII characters that are not inside brackets, or a quoted character.
+fn outside_brackets(text: &str) -> impl Iterator<Item = usize> {
+    let bytes = text.as_bytes();
+    let (mut at, mut depth) = (0, 0_usize);
+    std::iter::from_fn(move || {
+        while at < bytes.len() {
+            let here = at;
+            at += 1;
+            match bytes[here] {
+                // `fn(u8) -> u8` closes nothing.
+                b'-' if bytes.get(at) == Some(&b'>') => at += 1,
+                b'<' | b'(' | b'[' => depth += 1,
+                b'>' | b')' | b']' => depth = depth.saturating_sub(1),
+                b'\'' => at += quoted_len(&text[at..]),
+                byte if depth == 0 && byte.is_ascii() => return Some(here),
+                _ => {}
+            }
+        }
+        None
+    })
 }
 
 /// How far behind a `'` the character's closing `'` is; zero if the `'` begins a lifetime.
@@ -155,6 +240,42 @@ mod tests {
             function_name("c::f::{{closure}}", "f", &[&"alloc::vec::Vec<u8>", &3, &true, &':']),
             "f<alloc.vec.Vec<u8>,3,true,%3A>"
         );
+    }
+
+    #[test]
+    fn a_given_name_goes_with_the_arguments_of_its_block() {
+        for (path, of_self, expected) in [
+            ("shop::user::{{closure}}", false, "user"),
+            ("shop::users::user::{{closure}}::{{closure}}", false, "user"),
+            ("shop::Repo::user::{{closure}}", false, "user"),
+            ("shop::Repo<shop::User>::user::{{closure}}", false, "user<shop.User>"),
+            ("shop::Repo<shop::User, 3>::user_entry::{{closure}}", false, "user<shop.User,3>"),
+            ("shop::b::<impl shop::a::Repo<u16>>::user::{{closure}}", false, "user<u16>"),
+            ("shop::b::<impl shop::a::Repo>::user::{{closure}}", false, "user"),
+            ("<shop::Repo as shop::Find>::user::{{closure}}", false, "user"),
+            ("<shop::Repo as shop::Find>::user::{{closure}}", true, "user<shop.Repo>"),
+            ("<shop::Repo<u8> as shop::Find>::user::{{closure}}", false, "user<u8>"),
+            ("<shop::Repo<u8> as shop::Find<a::B<u16>>>::user::{{closure}}", false, "user<u8,a.B<u16>>"),
+            ("<shop::Repo<<u8 as a::B>::C> as shop::Find>::user::{{closure}}", false, "user<<u8+as+a.B>.C>"),
+            ("shop::b::<impl shop::Find<u8> for shop::a::Repo>::user::{{closure}}", false, "user<u8>"),
+            ("<&shop::Repo as shop::Find>::user::{{closure}}", false, "user<&shop.Repo>"),
+            ("<(u8, shop::Repo) as shop::Find>::user::{{closure}}", false, "user<(u8,shop.Repo)>"),
+            ("<dyn shop::Load as shop::Find>::user::{{closure}}", false, "user<dyn+shop.Load>"),
+            ("<fn(u8) -> u8 as shop::Find>::user::{{closure}}", false, "user<fn(u8)+->+u8>"),
+            ("shop::R<'>', '\\''>::user::{{closure}}", false, "user<%27>%27,%27%5C%27%27>"),
+            ("shop::outer<_>::user::{{closure}}", false, "user"),
+            ("shop::outer::{{closure}}::user::{{closure}}", false, "user"),
+        ] {
+            assert_eq!(given_name("user", path, of_self, &[]), expected, "{path}");
+        }
+        assert_eq!(given_name("a b", "c::R<u8>::f::{{closure}}", false, &[&"u16"]), "a%20b<u8,u16>");
+    }
+
+    #[test]
+    fn siblings_have_the_path_of_their_function() {
+        for path in ["shop::Repo<u8>::user::{{closure}}", "shop::Repo<u8>::user_entry<u16>::{{closure}}"] {
+            assert_eq!(shown_path(path, "user"), "shop::Repo<u8>::user");
+        }
     }
 
     /// What the compiler in use really answers, one function per place where one can stand.

@@ -636,14 +636,6 @@ mod groups_and_tags {
     }
 
     #[test]
-    fn a_template_is_all_of_a_field() {
-        let key = group().field("").literal(":").placeholder("id", &42).finish().expect("a key");
-        assert_eq!(key.as_str(), "shop:class:7 42");
-        let text = group().field("").literal(":user").finish().expect("a key");
-        assert_eq!(text.as_str(), "shop:class:7 user");
-    }
-
-    #[test]
     fn a_group_s_arguments_and_an_entry_s_are_cut_by_themselves() {
         let long = "x".repeat(500);
         let group = || {

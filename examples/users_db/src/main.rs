@@ -32,7 +32,7 @@ async fn all_users(pool: &AnyPool) -> Result<Vec<(i64, String, String)>, sqlx::E
     sqlx::query_as("SELECT id, name, email FROM redis_cached_users ORDER BY id").fetch_all(pool).await
 }
 
-#[redis_cached(ttl = "10m", key = "user:{id}", skip(pool))]
+#[redis_cached(ttl = "10m", name = "user", skip(pool))]
 async fn user(pool: &AnyPool, id: i64) -> Result<Option<(String, String)>, sqlx::Error> {
     let mut connection = pool.acquire().await?;
     let sql = match connection.backend_name() {
@@ -43,7 +43,7 @@ async fn user(pool: &AnyPool, id: i64) -> Result<Option<(String, String)>, sqlx:
 }
 
 /// A page's users: one query for those that are missing, in the entries of [`user`].
-#[redis_cached(ttl = "10m", batch(id in ids), key = "user:{id}", skip(pool))]
+#[redis_cached(ttl = "10m", batch(id in ids), name = "user", skip(pool))]
 async fn users(pool: &AnyPool, ids: &[i64]) -> Result<HashMap<i64, (String, String)>, sqlx::Error> {
     let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
     let sql = format!("SELECT id, name, email FROM redis_cached_users WHERE id IN ({})", ids.join(", "));

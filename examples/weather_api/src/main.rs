@@ -46,7 +46,7 @@ struct Weather {
     stale_while_revalidate = "5m",
     stale_if_error = "1h",
     cache = state.cache,
-    key = "weather:{city}"
+    skip(state)
 )]
 async fn forecast(state: &AppState, city: &str) -> Result<Weather, UpstreamError> {
     state.upstream.ask(city).await

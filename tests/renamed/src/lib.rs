@@ -10,7 +10,7 @@ pub async fn named(id: u64) -> Option<u64> {
 }
 
 /// Names a module of this crate.
-#[memo::redis_cached(crate = crate::memo, key = "through:{id}", codec = bincode)]
+#[memo::redis_cached(crate = crate::memo, name = "through", key = "{id}", codec = bincode)]
 pub fn through_a_module(id: u64) -> Result<u64, String> {
     Ok(id)
 }
