@@ -55,6 +55,8 @@ pub struct Function {
     told: AtomicU32,
     /// How often its last calls found their slots empty, up to [`CERTAIN`](Self::CERTAIN).
     empty: AtomicU8,
+    /// How many of its last values were not stored.
+    unstored: AtomicU8,
 }
 
 /// What a function says at most once in a process.
@@ -69,6 +71,8 @@ pub(crate) enum Once {
     Refresh = 64,
     /// The server refuses a command, or the key.
     Refused = 128,
+    /// None of the last values got into the store.
+    Unstored = 256,
 }
 
 impl Function {
@@ -100,6 +104,7 @@ impl Function {
             refusal,
             told: AtomicU32::new(0),
             empty: AtomicU8::new(0),
+            unstored: AtomicU8::new(0),
         }
     }
 
@@ -182,6 +187,21 @@ impl Function {
         if empty != 0 {
             self.empty.store(empty - 1, Ordering::Relaxed);
         }
+    }
+
+    /// A value got into the store.
+    pub(crate) fn stored(&self) {
+        // Where all do, processors do not contend for it.
+        if self.unstored.load(Ordering::Relaxed) != 0 {
+            self.unstored.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// A value did not get in; how many in a row. Calls that tell this at the same time may lose one of them.
+    pub(crate) fn unstored(&self) -> u8 {
+        let unstored = self.unstored.load(Ordering::Relaxed).saturating_add(1);
+        self.unstored.store(unstored, Ordering::Relaxed);
+        unstored
     }
 
     /// True for the first caller that asks about `what`.

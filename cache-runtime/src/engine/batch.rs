@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::compute::{own_tags, tell_encode, unstored};
+use super::fills::{Attempt, tell_unstored};
 use super::follow::Unended;
 use super::lease::{Leased, PAUSE_MILLIS};
 use super::timer::Timer;
@@ -503,8 +504,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             // Dropped here, half-way, the leases give their slots back: whatever was applied.
             let done = outlined(|| self.store.end_many(&ended)).await;
             for (ended, done) in ended.iter().zip(&done) {
-                if matches!(ended.end, End::Fill(..)) {
-                    self.count_fill(done);
+                if let End::Fill(bytes, _) = &ended.end {
+                    let attempt = Attempt { key: ended.key, bytes: bytes.len(), started };
+                    self.filled(&plan.terms(), attempt, done);
                 }
             }
             drop(ended);
@@ -575,7 +577,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             match turn {
                 Turn::Lead(_, leased) => {
                     let sealed = match value {
-                        Some(_) if !is_whole => None,
+                        Some(_) if !is_whole => {
+                            tell_unstored(plan.function, leased.key(), "its body returned this id more than once");
+                            None
+                        }
                         Some(value) => own.as_ref().and_then(|own| self.seal(plan, leased, own, value, started)),
                         None => self.seal_none(plan, leased, started),
                     };

@@ -7,12 +7,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::fills::{Attempt, MOST_BYTES};
 use super::lease::Leased;
 use super::miss::Runs;
 use super::timer::Timer;
 use super::work::Work;
 use super::{Engine, sealed, tell};
-use crate::cache::count;
 use crate::caught::caught;
 use crate::codec::{Rank, Root};
 use crate::envelope::{self, Header, Identity, OwnTags, Seal, Token};
@@ -75,9 +75,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         match own.and_then(|own| self.seal(plan, &leased, &own, &value, started)) {
             Some((bytes, ttl)) => {
                 leased.share(&bytes);
+                let attempt = Attempt { key: leased.key(), bytes: bytes.len(), started };
                 let by = self.cache.deadline();
                 let filled = outlined(|| leased.fill(bytes, ttl, by)).await;
-                self.count_fill(&filled);
+                self.filled(&plan.terms(), attempt, &filled);
             }
             // Its tags may have been invalidated by now, and nobody could tell.
             None if has_tags => leased.unstored(Outcome::Unshared),
@@ -108,11 +109,6 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 Err(error)
             }
         }
-    }
-
-    pub(super) fn count_fill(&self, filled: &Result<bool, Error>) {
-        let counters = self.cache.counters();
-        count(if matches!(filled, Ok(true)) { &counters.stored } else { &counters.refused });
     }
 
     /// The bytes to store, and for how long; `None` for a value that is not stored.
@@ -167,6 +163,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             return Ok(None);
         };
         let Some((buffer, kind)) = payload(plan, own, value)? else { return Ok(None) };
+        if buffer.len() > MOST_BYTES {
+            return Err(unencodable(&format!("it takes {} bytes, and Redis stores no more than 512 MB", buffer.len())));
+        }
         Ok(Some(self.finish(&plan.terms(), leased, ttl, kind, buffer, started)))
     }
 

@@ -13,6 +13,7 @@ mod batch;
 #[cfg(feature = "blocking")]
 pub(crate) mod blocking;
 mod compute;
+mod fills;
 mod follow;
 mod lease;
 mod miss;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::compute::own_tags;
+use super::fills::Attempt;
 use super::lease::Leased;
 use super::timer::Timer;
 use super::{Engine, Look};
@@ -60,8 +61,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         match own.and_then(|own| self.encode(plan, &leased, &own, value, Instant::now())) {
             Ok(Some((bytes, ttl))) => {
                 leased.share(&bytes);
+                let attempt = Attempt { key, bytes: bytes.len(), started: Instant::now() };
                 let filled = leased.fill(bytes, ttl, self.cache.deadline()).await;
-                self.count_fill(&filled);
+                self.filled(&plan.terms(), attempt, &filled);
                 filled
             }
             Ok(None) => {
@@ -149,8 +151,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             match own.and_then(|own| self.seal(plan, &leased, &own, value, started)) {
                 Some((bytes, ttl)) => {
                     leased.share(&bytes);
+                    let attempt = Attempt { key, bytes: bytes.len(), started };
                     let filled = leased.fill(bytes, ttl, self.cache.deadline()).await;
-                    self.count_fill(&filled);
+                    self.filled(&plan.terms(), attempt, &filled);
                     doubt.settled = filled.unwrap_or(false);
                 }
                 None => leased.leave(),

@@ -1,0 +1,116 @@
+//! What came of storing a value, and what a function logs whose values do not get into the store.
+//!
+//! That one value is refused is no news: somebody invalidated it, or Redis is away, which the store tells. A function whose
+//! values never get in runs its body each time, and says so once, with the reason.
+
+use std::time::{Duration, Instant};
+
+use super::Engine;
+use super::timer::Timer;
+use crate::cache::count;
+use crate::error::{Error, ErrorKind};
+use crate::function::{Function, Once, Terms};
+use crate::key::Key;
+use crate::policy::{self, Pace};
+use crate::store::Store;
+
+/// The largest value that Redis takes, unless its configuration says otherwise (`proto-max-bulk-len`): a larger one costs
+/// the connection.
+pub(super) const MOST_BYTES: usize = 512 << 20;
+
+/// A value of as many bytes may itself be why Redis does not answer, or closes the connection.
+const LARGE: usize = 64 << 10;
+
+/// A value that was to be stored.
+#[derive(Clone, Copy)]
+pub(super) struct Attempt<'k> {
+    pub(super) key: &'k Key,
+    pub(super) bytes: usize,
+    /// When its body began.
+    pub(super) started: Instant,
+}
+
+impl<S: Store, T: Timer> Engine<'_, S, T> {
+    /// Counts it, and tells what keeps happening.
+    pub(super) fn filled(&self, terms: &Terms, attempt: Attempt<'_>, filled: &Result<bool, Error>) {
+        let counters = self.cache.counters();
+        if matches!(filled, Ok(true)) {
+            count(&counters.stored);
+            terms.function.stored();
+            return;
+        }
+        count(&counters.refused);
+        let ran = attempt.started.elapsed();
+        let spans = (policy::lease(terms.lease), Pace::of(terms).longest);
+        if let Some((reason, times)) = reason(spans, attempt.bytes, ran, filled.as_ref().err())
+            && terms.function.unstored() >= times
+        {
+            tell_unstored(terms.function, attempt.key, &reason);
+        }
+    }
+}
+
+/// Some of these may be a coincidence.
+const FEW: u8 = 3;
+/// And as many of those that are nothing unusual one at a time.
+const MANY: u8 = 16;
+
+/// Why a value was not stored, and after how many in a row that is worth a line; `None` where the store tells it. `lease`
+/// is how long a lease stands at a time, and `longest` how long it is renewed.
+fn reason(
+    (lease, longest): (Duration, Duration),
+    bytes: usize,
+    ran: Duration,
+    error: Option<&Error>,
+) -> Option<(String, u8)> {
+    match error {
+        Some(error) if is_away(error) && bytes < LARGE => None,
+        Some(error) => Some((format!("a value of {bytes} bytes: {error}"), FEW)),
+        None if ran >= longest => {
+            let reason = format!("its body took {ran:.1?}, and its lease is kept for no more than {longest:?}");
+            Some((reason, 1))
+        }
+        None if ran >= lease => {
+            let reason = format!(
+                "its lease ended while its body ran, for {ran:.1?}: a longer `lease`, or a body that does not block the \
+                 thread of an async runtime, would keep it"
+            );
+            Some((reason, FEW))
+        }
+        None => Some(("each was invalidated, or its lease evicted, while its body ran".to_owned(), MANY)),
+    }
+}
+
+/// Whether the error says nothing of the value.
+fn is_away(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::CircuitOpen | ErrorKind::Loading)
+}
+
+/// Says once per function why its values are not stored.
+pub(super) fn tell_unstored(function: &Function, key: &Key, reason: &str) {
+    if function.first(Once::Unstored) {
+        tracing::warn!(key = key.as_str(), reason, "values of this function are not stored; further ones are not told");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_value_is_not_stored() {
+        let times = |bytes, seconds, error: Option<ErrorKind>| {
+            let error = error.map(|kind| Error::new(kind, ""));
+            let spans = (Duration::from_secs(10), Duration::from_secs(600));
+            reason(spans, bytes, Duration::from_secs(seconds), error.as_ref()).map(|(_, times)| times)
+        };
+        assert_eq!(times(100, 601, None), Some(1), "it will be as slow the next time");
+        assert_eq!(times(100, 11, None), Some(FEW));
+        assert_eq!(times(100, 1, None), Some(MANY));
+        assert_eq!(times(100, 1, Some(ErrorKind::OutOfMemory)), Some(FEW));
+        assert_eq!(times(100, 1, Some(ErrorKind::Timeout)), None);
+        assert_eq!(times(LARGE, 1, Some(ErrorKind::Timeout)), Some(FEW));
+        assert_eq!(times(100, 1, Some(ErrorKind::Unreachable)), None);
+        assert_eq!(times(LARGE, 1, Some(ErrorKind::Unreachable)), Some(FEW));
+    }
+}
