@@ -179,3 +179,16 @@ fn a_mention_in_the_group_is_enough() {
     assert_eq!((one.in_group(1), other.in_group(1)), ("a1".to_owned(), "b1".to_owned()));
     assert_eq!((one.closure(&[1, 2], 3), other.closure(&[1, 2], 4)), (6, 7));
 }
+
+#[redis_cached(key = "{format!(\"{id}\")}:{format!(\"{other:>width$}-{x}\", x = third)}")]
+fn captured(id: u64, other: u64, third: u64, width: usize) -> u64 {
+    id + other + third + width as u64
+}
+
+#[test]
+fn what_a_format_string_captures_is_mentioned() {
+    assert_eq!(captured(1, 2, 3, 4), 10);
+    let entry = captured_entry(1, 2, 3, 4);
+    let key = entry.key().unwrap();
+    assert!(key.ends_with(":'1':%20%20%202-3"), "{key}");
+}

@@ -2,14 +2,15 @@
 //! at the function.
 
 use proc_macro2::{Span, TokenStream};
+use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::{Expr, ExprLit, Ident, Lit, LitStr, Path, Token, Type, TypePath, UnOp, parenthesized};
 
 use crate::check::Errors;
-use crate::duration;
 use crate::suggest::did_you_mean;
+use crate::{closures, duration, others, place};
 
 /// All arguments, absent ones included.
 #[derive(Default)]
@@ -39,6 +40,8 @@ pub(crate) struct Args {
     pub(crate) returns: Option<(Ident, Returns)>,
     pub(crate) siblings: bool,
     pub(crate) krate: Option<Path>,
+    /// Whether `Self` is mentioned anywhere, as it can be in a block alone.
+    pub(crate) mention_self: bool,
 }
 
 /// `ttl = …`, `none_ttl = …`, and other spans of time.
@@ -142,7 +145,8 @@ const FORMS: [(&str, &str); 24] = [
 
 impl Args {
     pub(crate) fn parse(tokens: TokenStream, errors: &Errors) -> Args {
-        let mut args = Args { siblings: true, ..Args::default() };
+        let mention_self = place::mentioned_in_args(&tokens);
+        let mut args = Args { siblings: true, mention_self, ..Args::default() };
         let parser = |input: ParseStream<'_>| {
             let mut seen: Vec<String> = Vec::new();
             while !input.is_empty() {
@@ -166,12 +170,21 @@ impl Args {
     /// Parses one argument. An error that it returns leaves the rest of the argument unread.
     fn one(&mut self, input: ParseStream<'_>, seen: &mut Vec<String>, errors: &Errors) -> syn::Result<()> {
         if !input.peek(Ident::peek_any) {
-            return Err(input.error("expected `argument = value`, such as `ttl = 600` or `ttl = \"10m\"`"));
+            let forms = "expected `argument = value`, such as `ttl = 600` or `ttl = \"10m\"`";
+            let given = input.fork().parse::<Lit>().ok().filter(|lit| matches!(lit, Lit::Int(_) | Lit::Str(_)));
+            let message = given.map_or_else(
+                || forms.to_owned(),
+                |lit| format!("{forms}; is `ttl = {}` meant?", lit.to_token_stream()),
+            );
+            return Err(input.error(message));
         }
         let keyword = input.call(Ident::parse_any)?;
         let text = keyword.to_string();
         let Some(&(_, form)) = FORMS.iter().find(|(known, _)| *known == text) else {
             let known = FORMS.map(|(known, _)| known);
+            if let Some(advice) = others::advice(&text) {
+                return Err(syn::Error::new(keyword.span(), format_args!("unknown argument `{text}`: {advice}")));
+            }
             let message = format!(
                 "unknown argument `{text}`{}\nknown arguments: {}",
                 did_you_mean(&text, known),
@@ -209,7 +222,7 @@ impl Args {
             "version" => self.version = errors.keep(version(input.parse()?)).unwrap_or_default(),
             "codec" => self.codec = codec(input)?,
             "cache" => self.cache = Some(input.parse()?),
-            "cache_if" => self.cache_if = errors.keep(cache_if(input.parse()?)),
+            "cache_if" => self.cache_if = errors.keep(cache_if(input.parse()?, errors)),
             "none_ttl" => self.none_ttl = none_ttl(keyword, input.parse()?, errors),
             "jitter" => self.jitter = errors.keep(jitter(input.parse()?)),
             "refresh_ahead" => {
@@ -285,6 +298,12 @@ fn string(expr: Expr, form: &str) -> syn::Result<LitStr> {
     }
 }
 
+/// The suffix of a number that says its type.
+fn is_number_type(suffix: &str) -> bool {
+    let types = ["u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize"];
+    types.contains(&suffix)
+}
+
 /// What to say of a span of time that cannot be.
 struct Words {
     zero: &'static str,
@@ -320,9 +339,20 @@ fn lifetime(expr: Expr, words: &Words, errors: &Errors) -> Option<Lifetime> {
     let expr = ungrouped(expr);
     match &expr {
         Expr::Path(path) if path.path.is_ident("forever") => Some(Lifetime::Forever),
-        Expr::Closure(_) => Some(Lifetime::Closure(expr)),
+        Expr::Closure(_) => {
+            closures::check(&expr, errors);
+            Some(Lifetime::Closure(expr))
+        }
         Expr::Lit(ExprLit { lit: Lit::Int(seconds), .. }) if !seconds.suffix().is_empty() => {
-            errors.at(seconds.span(), format_args!("a lifetime with a unit is text: write `\"{seconds}\"`"));
+            let (digits, suffix) = (seconds.base10_digits(), seconds.suffix());
+            let message = match duration::milliseconds(&seconds.to_string()) {
+                Ok(_) => format!("a lifetime with a unit is text: write `\"{seconds}\"`"),
+                Err(_) if is_number_type(suffix) => format!("a number of seconds has no type: write `{digits}`"),
+                Err(_) => {
+                    format!("unknown unit; write seconds (`{digits}`), or a text with ms, s, m, h or d (`\"10m\"`)")
+                }
+            };
+            errors.at(seconds.span(), message);
             None
         }
         Expr::Lit(ExprLit { lit: Lit::Int(seconds), .. }) => {
@@ -343,13 +373,22 @@ fn lifetime(expr: Expr, words: &Words, errors: &Errors) -> Option<Lifetime> {
                         duration::Wrong::TooLarge => words.too_large,
                         duration::Wrong::Form(message) => message,
                     };
-                    errors.at(text.span(), message);
+                    match duration::whole(value) {
+                        Some(instead) => errors.at(
+                            text.span(),
+                            format_args!("a span of time has whole numbers of ms, s, m, h or d: write `\"{instead}\"`"),
+                        ),
+                        None => errors.at(text.span(), message),
+                    }
                     None
                 }
             },
         },
         Expr::Lit(ExprLit { lit: Lit::Float(float), .. }) => {
-            errors.at(float.span(), "a number is whole seconds; write fractions as text, such as \"250ms\"");
+            let instead = duration::whole(&format!("{}s", float.base10_digits()));
+            let instead = instead.unwrap_or_else(|| "250ms".to_owned());
+            let message = format!("a number is whole seconds; write fractions as text, such as `\"{instead}\"`");
+            errors.at(float.span(), message);
             None
         }
         Expr::Lit(other) => {
@@ -495,6 +534,10 @@ fn codec(input: ParseStream<'_>) -> syn::Result<Codec> {
         "bincode" => Ok(Codec::Bincode(ident.span())),
         "json" => Ok(Codec::Json(ident.span())),
         "messagepack" => Ok(Codec::MessagePack(ident.span())),
+        _ if let Some(known) = known_codec(&text) => {
+            let message = format!("write `codec = {known}`; for a type of your own write its path: `self::{text}`");
+            Err(syn::Error::new(ident.span(), message))
+        }
         // Types begin with a capital.
         _ if text.starts_with(char::is_lowercase) => {
             let message = format!(
@@ -507,9 +550,24 @@ fn codec(input: ParseStream<'_>) -> syn::Result<Codec> {
     }
 }
 
-fn cache_if(expr: Expr) -> syn::Result<Expr> {
+/// The codec that a type is called by, or another spelling.
+fn known_codec(text: &str) -> Option<&'static str> {
+    let codec = match text.to_ascii_lowercase().replace('_', "").as_str() {
+        "auto" => "auto",
+        "bincode" => "bincode",
+        "json" | "serdejson" => "json",
+        "messagepack" | "msgpack" | "rmp" | "rmpserde" => "messagepack",
+        _ => return None,
+    };
+    Some(codec)
+}
+
+fn cache_if(expr: Expr, errors: &Errors) -> syn::Result<Expr> {
     match ungrouped(expr) {
-        expr @ (Expr::Closure(_) | Expr::Path(_)) => Ok(expr),
+        expr @ (Expr::Closure(_) | Expr::Path(_)) => {
+            closures::check(&expr, errors);
+            Ok(expr)
+        }
         other => Err(syn::Error::new(
             other.span(),
             "expected a closure of the value, or the path of a function: `cache_if = |value| …`",
@@ -538,7 +596,10 @@ fn tags(expr: Expr, form: &str, errors: &Errors) -> Tags {
             Expr::Closure(_) | Expr::Path(_) if tags.of_value.is_some() => {
                 errors.at(tag.span(), "a second function of the value; one is enough, it returns any number of tags");
             }
-            Expr::Closure(_) | Expr::Path(_) => tags.of_value = Some(tag),
+            Expr::Closure(_) | Expr::Path(_) => {
+                closures::check(&tag, errors);
+                tags.of_value = Some(tag);
+            }
             other => {
                 let message = format!(
                     "expected a string literal, as in `{form}`, a closure of the value that returns its tags, \
@@ -561,6 +622,13 @@ fn word<T: Copy>(input: ParseStream<'_>, known: &[(&str, T)]) -> syn::Result<T> 
     })
 }
 
+/// A name as its parameter has it, raw or not: `type` is `r#type` there.
+fn as_parameter(name: &Ident) -> Ident {
+    let text = name.unraw().to_string();
+    let is_keyword = syn::parse_str::<Ident>(&text).is_err() && text != "self";
+    if is_keyword { Ident::new_raw(&text, name.span()) } else { Ident::new(&text, name.span()) }
+}
+
 fn skip(keyword: &Ident, input: ParseStream<'_>, errors: &Errors) -> syn::Result<Vec<Ident>> {
     let content;
     parenthesized!(content in input);
@@ -571,8 +639,10 @@ fn skip(keyword: &Ident, input: ParseStream<'_>, errors: &Errors) -> syn::Result
     while !content.is_empty() {
         let name = content.call(Ident::parse_any).ok().filter(|_| content.is_empty() || content.peek(Token![,]));
         match name {
-            Some(name) if names.contains(&name) => errors.at(name.span(), format_args!("`{name}` is skipped twice")),
-            Some(name) => names.push(name),
+            Some(name) if names.contains(&as_parameter(&name)) => {
+                errors.at(name.span(), format_args!("`{name}` is skipped twice"))
+            }
+            Some(name) => names.push(as_parameter(&name)),
             None => {
                 errors.add(content.error("expected the name of a parameter"));
                 recover(&content)?;

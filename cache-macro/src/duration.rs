@@ -42,6 +42,38 @@ pub(crate) fn milliseconds(text: &str) -> Result<u64, Wrong> {
     nonzero(total)
 }
 
+/// The same span of time in whole numbers, of a text with a fraction, white space or a unit that is written out:
+/// `1h30m` for `1.5h`, `10m` for `10 minutes`.
+pub(crate) fn whole(text: &str) -> Option<String> {
+    let text = text.trim();
+    let end = text.find(|c: char| c != '.' && !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(end);
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "ms" | "milli" | "millis" | "millisecond" | "milliseconds" => 1.0,
+        "s" | "sec" | "secs" | "second" | "seconds" => 1000.0,
+        "m" | "min" | "mins" | "minute" | "minutes" => 60_000.0,
+        "h" | "hr" | "hrs" | "hour" | "hours" => 3_600_000.0,
+        "d" | "day" | "days" => 86_400_000.0,
+        "w" | "week" | "weeks" => 604_800_000.0,
+        _ => return None,
+    };
+    let milliseconds = number.parse::<f64>().ok()? * factor;
+    // As far as an `f64` is exact.
+    if !(1.0..=9e15).contains(&milliseconds) {
+        return None;
+    }
+    let mut rest = milliseconds.round() as u64;
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+    let mut whole = String::new();
+    for (unit, factor) in units {
+        if rest >= factor {
+            whole.push_str(&format!("{}{unit}", rest / factor));
+            rest %= factor;
+        }
+    }
+    Some(whole)
+}
+
 fn scaled(number: &str, factor: u64) -> Result<u64, Wrong> {
     number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or(Wrong::TooLarge)
 }
@@ -53,6 +85,23 @@ fn nonzero(milliseconds: u64) -> Result<u64, Wrong> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fractions_have_whole_numbers() {
+        for (text, expected) in [
+            ("1.5h", Some("1h30m")),
+            ("0.25s", Some("250ms")),
+            ("10 minutes", Some("10m")),
+            ("2 weeks", Some("14d")),
+            ("90 Sec", Some("1m30s")),
+            ("1.5", None),
+            ("x", None),
+            ("0.0s", None),
+            ("1x", None),
+        ] {
+            assert_eq!(whole(text).as_deref(), expected, "{text}");
+        }
+    }
 
     #[test]
     fn texts_name_milliseconds() {

@@ -2,14 +2,13 @@
 //! be cached.
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
-use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{
     Attribute, FnArg, Ident, LitStr, Pat, PatIdent, Receiver, ReceiverKind, ReturnType, Safety, Signature, Token, Type,
-    Visibility,
+    TypePath, Visibility,
 };
 
 use crate::check::Errors;
@@ -65,16 +64,18 @@ impl Function {
                            put `#[redis_cached]` on the implementation, with `siblings = off`";
             return Err(syn::Error::new(sig.ident.span(), message));
         }
-        match input.parse()? {
+        let mut body: TokenTree = input.parse()?;
+        // What a `macro_rules!` hands on as `$body:block` has invisible delimiters around it.
+        while let TokenTree::Group(group) = &body
+            && group.delimiter() == Delimiter::None
+            && let Some(inner) = only(group.stream())
+        {
+            body = inner;
+        }
+        match body {
             TokenTree::Group(body) if body.delimiter() == Delimiter::Brace => Ok(Function { attrs, vis, sig, body }),
             other => Err(syn::Error::new(other.span(), "expected the body of the function")),
         }
-    }
-
-    /// Where it begins, apart from its attributes.
-    pub(crate) fn begin(&self) -> Span {
-        let mut tokens = self.vis.to_token_stream().into_iter().chain(self.sig.to_token_stream());
-        tokens.next().map_or_else(Span::call_site, |first| first.span())
     }
 
     pub(crate) fn face(&self) -> Face {
@@ -176,6 +177,12 @@ impl Function {
     }
 }
 
+/// The token of a stream that has one.
+fn only(tokens: TokenStream) -> Option<TokenTree> {
+    let mut tokens = tokens.into_iter();
+    tokens.next().filter(|_| tokens.next().is_none())
+}
+
 /// Whether a `fn` comes next, behind its modifiers.
 fn is_function(input: ParseStream<'_>) -> bool {
     while let Ok(modifier) = input.call(Ident::parse_any) {
@@ -273,13 +280,18 @@ pub(crate) fn behind(receiver: &Receiver) -> TokenStream {
     fn depth(ty: &Type) -> usize {
         match ty {
             Type::Reference(reference) => 1 + depth(&reference.elem),
-            Type::Path(path) if !path.path.is_ident("Self") => {
-                // A `Pin` hides the pointer within.
-                let is_pin = path.path.segments.last().is_some_and(|last| last.ident == "Pin");
-                usize::from(!is_pin) + returns::type_args(path).first().map_or(0, |ty| depth(ty))
-            }
+            Type::Path(path) => match path.path.segments.last().map(|last| last.ident.to_string()).as_deref() {
+                Some("Box" | "Rc" | "Arc") => 1 + within(path),
+                // It hides the pointer within.
+                Some("Pin") => within(path),
+                // By whatever name: no other types can be there.
+                _ => 0,
+            },
             _ => 0,
         }
+    }
+    fn within(path: &TypePath) -> usize {
+        returns::type_args(path).first().map_or(0, |ty| depth(ty))
     }
     let token = receiver.self_token;
     let depth = match &receiver.kind {

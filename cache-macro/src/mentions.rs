@@ -8,8 +8,8 @@ use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
 use syn::{
-    Arm, Block, Expr, ExprCall, ExprClosure, ExprForLoop, ExprIf, ExprLet, ExprPath, ExprWhile, Item, Local, Macro,
-    PatIdent, Token,
+    Arm, Block, Expr, ExprCall, ExprClosure, ExprForLoop, ExprIf, ExprLet, ExprPath, ExprWhile, Item, LitStr, Local,
+    Macro, PatIdent, Token,
 };
 
 use crate::function::same;
@@ -57,6 +57,11 @@ impl Variables {
         self.used.iter().filter(|(_, is_free)| *is_free).map(|(ident, _)| ident)
     }
 
+    fn use_of(&mut self, ident: &Ident) {
+        let is_free = !self.scopes.iter().flatten().any(|bound| same(bound, ident));
+        self.used.push((ident.clone(), is_free));
+    }
+
     /// Visits what binds names for itself alone.
     fn scoped(&mut self, visit: impl FnOnce(&mut Self)) {
         self.scopes.push(Vec::new());
@@ -68,8 +73,7 @@ impl Variables {
 impl<'ast> Visit<'ast> for Variables {
     fn visit_expr_path(&mut self, path: &'ast ExprPath) {
         if let Some(ident) = path.path.get_ident() {
-            let is_free = !self.scopes.iter().flatten().any(|bound| same(bound, ident));
-            self.used.push((ident.clone(), is_free));
+            self.use_of(ident);
         }
         visit::visit_expr_path(self, path);
     }
@@ -140,21 +144,61 @@ impl<'ast> Visit<'ast> for Variables {
     fn visit_item(&mut self, _: &'ast Item) {}
 
     fn visit_macro(&mut self, mac: &'ast Macro) {
+        let captured = captures(mac.tokens.clone());
         // Of these it is known what they take.
         let is_known = mac.path.segments.last().is_some_and(|last| last.ident == "vec" || last.ident == "format");
         let parser = Punctuated::<Expr, Token![,]>::parse_terminated;
         let Some(args) = is_known.then(|| mac.parse_body_with(parser).ok()).flatten() else {
+            self.inside_macros.extend(captured.iter().map(ToString::to_string));
             return words(mac.tokens.clone(), &mut self.inside_macros);
         };
+        let mut named = Vec::new();
         for arg in args {
             let arg = match arg {
                 // `format!("{a}", a = b)`
-                Expr::Assign(named) => *named.right,
+                Expr::Assign(assign) => {
+                    named.extend(identifiers(&assign.left));
+                    *assign.right
+                }
                 other => other,
             };
             Visit::visit_expr(self, &arg);
         }
+        for name in captured.into_iter().filter(|name| !named.contains(&name.to_string())) {
+            self.use_of(&name);
+        }
     }
+}
+
+/// The names that format strings among `tokens` capture: `{id}`, and both of `{id:width$}`.
+fn captures(tokens: TokenStream) -> Vec<Ident> {
+    let mut found = Vec::new();
+    for token in tokens {
+        let TokenTree::Literal(literal) = token else {
+            if let TokenTree::Group(group) = token {
+                found.extend(captures(group.stream()));
+            }
+            continue;
+        };
+        let Ok(text) = syn::parse2::<LitStr>(literal.to_token_stream()) else { continue };
+        let value = text.value().replace("{{", "").replace("}}", "");
+        for placeholder in value.split('{').skip(1).filter_map(|rest| rest.split('}').next()) {
+            let (name, format) = placeholder.split_once(':').unwrap_or((placeholder, ""));
+            let in_format = format.split('$').rev().skip(1).map(last_word);
+            let names = std::iter::once(name.trim()).chain(in_format);
+            found.extend(names.filter_map(|name| {
+                let mut ident = syn::parse_str::<Ident>(name).ok()?;
+                ident.set_span(text.span());
+                Some(ident)
+            }));
+        }
+    }
+    found
+}
+
+/// The identifier at the end of a text.
+fn last_word(text: &str) -> &str {
+    text.rsplit(|c: char| c != '_' && !c.is_alphanumeric()).next().unwrap_or_default()
 }
 
 /// All identifiers in `tokens`.
@@ -246,6 +290,22 @@ mod tests {
             let expr: Expr = expr;
             let variables = Variables::of(&expr);
             assert_eq!(variables.depend_on(&parse_quote!(id)), expected, "{}", quote::quote!(#expr));
+        }
+    }
+
+    #[test]
+    fn format_strings_capture() {
+        for (expr, expected) in [
+            (parse_quote!(format!("{id}")), vec!["id"]),
+            (parse_quote!(format!("{{id}}{other:?}-{}", third)), vec!["third", "other"]),
+            (parse_quote!(format!("{id:>width$.precision$}")), vec!["id", "precision", "width"]),
+            (parse_quote!(format!("{x}", x = id)), vec!["id"]),
+            (parse_quote!(format!("{0}", id)), vec!["id"]),
+            (parse_quote!("{id}"), vec![]),
+        ] {
+            let variables = Variables::of(&expr);
+            let used: Vec<_> = variables.used.iter().map(|(used, _)| used.to_string()).collect();
+            assert_eq!(used, expected, "{}", expr.to_token_stream());
         }
     }
 }

@@ -147,7 +147,8 @@ impl Model {
         let not_in_entry = scope.dropped(&function, &output, |index| key.params[index] || cache.params[index]);
         let not_in_group = scope.unmentioned(&function, &output, |index| in_group.params[index] || cache.params[index]);
 
-        let place = if args.siblings || args.name.is_some() { place::place(&function) } else { Place::Free };
+        let place =
+            if args.siblings || args.name.is_some() { place::place(&function, args.mention_self) } else { Place::Free };
         if place == Place::TraitImpl && args.siblings {
             let message = if batch.is_some() {
                 "in an `impl … for` block nothing may stand beside a method; \

@@ -6,6 +6,10 @@
 //! apart. The file is read, not parsed: all it takes is to know the header of the innermost block
 //! around one position, also within `macro_rules!`.
 
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
 use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::Visibility;
@@ -25,10 +29,12 @@ pub(crate) enum Place {
     Trait,
 }
 
-/// The place of a function, from its own tokens where they tell, else from its file.
-pub(crate) fn place(function: &Function) -> Place {
+/// The place of a function, from its own tokens where they tell, else from its file. The attribute's arguments may
+/// tell, too.
+pub(crate) fn place(function: &Function, is_self_in_args: bool) -> Place {
     let Function { vis, sig, body, .. } = function;
-    let is_method = sig.receiver().is_some()
+    let is_method = is_self_in_args
+        || sig.receiver().is_some()
         || mentions_self(sig.to_token_stream())
         || mentions_self(sig.generics.where_clause.to_token_stream())
         || mentions_self(body.to_token_stream());
@@ -36,11 +42,20 @@ pub(crate) fn place(function: &Function) -> Place {
     if is_method && !matches!(vis, Visibility::Inherited) {
         return Place::Inherent;
     }
-    match in_file(sig.fn_token.span, function.begin()) {
+    match in_file(sig.fn_token.span) {
         Some(Place::Free) | None if is_method => Place::Inherent,
         Some(place) => place,
         None => Place::Free,
     }
+}
+
+/// Whether arguments of the attribute mention `Self`, in a template or outside.
+pub(crate) fn mentioned_in_args(tokens: &TokenStream) -> bool {
+    tokens.clone().into_iter().any(|token| match token {
+        TokenTree::Literal(literal) => literal.to_string().contains("{Self::"),
+        TokenTree::Group(group) => mentioned_in_args(&group.stream()),
+        other => mentions_self(other.into()),
+    })
 }
 
 /// Whether `Self` is mentioned, apart from blocks that have a `Self` of their own.
@@ -65,42 +80,71 @@ fn mentions_self(tokens: TokenStream) -> bool {
 }
 
 /// The place according to the source file; `None` where there is none to be read, as in an editor.
-fn in_file(keyword: Span, begin: Span) -> Option<Place> {
+fn in_file(keyword: Span) -> Option<Place> {
     if !proc_macro::is_available() {
         return None;
     }
-    // Neither `unwrap` is an `Option`'s: each is the compiler's own span, which is there, as asked above.
-    // Formatted code has nothing but free functions there.
-    if begin.unwrap().column() == 1 {
-        return Some(Place::Free);
-    }
+    // No `Option`'s: it is the compiler's own span, which is there, as asked above.
     let span = keyword.unwrap();
-    let source = std::fs::read_to_string(span.local_file()?).ok()?;
-    place_at(&source, span.line(), span.column())
+    let path = span.local_file()?;
+    let modified = std::fs::metadata(&path).and_then(|metadata| metadata.modified()).ok()?;
+    READ.with_borrow_mut(|read| {
+        // Attributes of one file are expanded one after another.
+        if read.as_ref().is_none_or(|read| read.path != path || read.modified != modified) {
+            let blocks = blocks(&std::fs::read_to_string(&path).ok()?)?;
+            *read = Some(Read { path, modified, blocks });
+        }
+        Some(place_among(&read.as_ref()?.blocks, (span.line(), span.column())))
+    })
 }
 
-/// The place of the word at `line` and `column`, both counted from one.
-fn place_at(source: &str, line: usize, column: usize) -> Option<Place> {
+thread_local! {
+    /// The file that was read last.
+    static READ: RefCell<Option<Read>> = const { RefCell::new(None) };
+}
+
+struct Read {
+    path: PathBuf,
+    modified: SystemTime,
+    blocks: Vec<Block>,
+}
+
+/// A line and a column, both counted from one.
+type Position = (usize, usize);
+
+/// What is between two delimiters.
+struct Block {
+    place: Place,
+    from: Position,
+    to: Position,
+}
+
+/// The place of a position: what the innermost block around it is.
+fn place_among(blocks: &[Block], at: Position) -> Place {
+    let around = blocks.iter().filter(|block| block.from < at && at < block.to);
+    around.max_by_key(|block| block.from).map_or(Place::Free, |block| block.place)
+}
+
+/// All blocks of a file; `None` if its delimiters do not match.
+fn blocks(source: &str) -> Option<Vec<Block>> {
     let mut scanner = Scanner::new(source);
-    let mut blocks: Vec<Block> = Vec::new();
+    let mut blocks = Vec::new();
+    let mut open: Vec<(Place, Position, Header)> = Vec::new();
     let mut header = Header::Empty;
-    while let Some((token, token_line, token_column)) = scanner.next() {
+    while let Some((token, line, column)) = scanner.next() {
         match token {
-            Token::Word(_) if (token_line, token_column) == (line, column) => {
-                return Some(blocks.last().map_or(Place::Free, |block| block.place));
-            }
             Token::Word(word) => header = header.read(word, scanner.peek_visible()),
-            Token::Open(open) => {
-                let place = if open == '{' { header.place() } else { Place::Free };
-                blocks.push(Block { place, header });
-                header = if open == '{' { Header::Empty } else { Header::Ignored };
+            Token::Open(delimiter) => {
+                let place = if delimiter == '{' { header.place() } else { Place::Free };
+                open.push((place, (line, column), header));
+                header = if delimiter == '{' { Header::Empty } else { Header::Ignored };
             }
-            Token::Close(close) => {
-                let block = blocks.pop()?;
+            Token::Close(delimiter) => {
+                let (place, from, before) = open.pop()?;
+                blocks.push(Block { place, from, to: (line, column) });
                 // The `{ N }` of `impl Find for Array<{ N }>` ends nothing.
-                let goes_on = close != '}' || matches!(scanner.peek_visible(), Some('>' | ','));
-                let inside_brackets = block.header == Header::Ignored;
-                header = if goes_on || inside_brackets { block.header } else { Header::Empty };
+                let goes_on = delimiter != '}' || matches!(scanner.peek_visible(), Some('>' | ','));
+                header = if goes_on || before == Header::Ignored { before } else { Header::Empty };
             }
             Token::Semicolon => {
                 if header != Header::Ignored {
@@ -109,13 +153,7 @@ fn place_at(source: &str, line: usize, column: usize) -> Option<Place> {
             }
         }
     }
-    None
-}
-
-struct Block {
-    place: Place,
-    /// What was read in front of it.
-    header: Header,
+    open.is_empty().then_some(blocks)
 }
 
 /// What has been read since the last item ended.
@@ -306,7 +344,7 @@ mod tests {
         let at = source.find("fn target").expect("a target");
         let line = source[..at].matches('\n').count() + 1;
         let column = source[..at].chars().rev().take_while(|&c| c != '\n').count() + 1;
-        place_at(source, line, column)
+        blocks(source).map(|blocks| place_among(&blocks, (line, column)))
     }
 
     #[test]
@@ -334,15 +372,29 @@ mod tests {
             ("f({ impl A { fn target() {} } })", Place::Inherent),
             ("impl A { fn a() { f(|| { x }) } const B: u8 = { 1 }; fn target() {} }", Place::Inherent),
             ("impl Größe { fn target() {} }", Place::Inherent),
+            ("impl A {\nfn target() {}\n}", Place::Inherent),
+            ("impl A for B {\n}\nfn target() {}\nimpl C {\n}", Place::Free),
         ] {
             assert_eq!(place_of_target(source), Some(expected), "{source}");
         }
     }
 
     #[test]
-    fn another_file_has_no_such_place() {
-        assert_eq!(place_at("fn a() {}", 7, 5), None);
-        assert_eq!(place_at("}", 7, 5), None);
+    fn what_is_no_rust_has_no_places() {
+        assert!(blocks("}").is_none());
+        assert!(blocks("impl A {").is_none());
+    }
+
+    #[test]
+    fn arguments_may_tell() {
+        for (args, expected) in [
+            ("ttl = Self::TTL", true),
+            ("cache_if = |v| f([Self::A])", true),
+            ("key = \"{Self::KIND}:{id}\"", true),
+            ("key = \"Self:{id}\"", false),
+        ] {
+            assert_eq!(mentioned_in_args(&args.parse().expect("tokens")), expected, "{args}");
+        }
     }
 
     #[test]

@@ -65,9 +65,27 @@ pub fn group_key(cache: &Cache, prefix: &str) -> KeyWriter {
     KeyWriter::new(cache.namespace(), &escape_part(prefix))
 }
 
+/// What a closure of the attribute may return as tags.
+#[diagnostic::on_unimplemented(
+    message = "tags of a value are a collection of texts, and `{Self}` is none",
+    label = "not a collection of `String`s",
+    note = "write a collection of texts: `tags = |value| vec![format!(\"org:{{}}\", value.org)]`"
+)]
+pub trait IntoTags {
+    /// The conversion.
+    fn into_tags(self) -> Vec<String>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: IntoIterator<Item: Into<String>>> IntoTags for T {
+    fn into_tags(self) -> Vec<String> {
+        self.into_iter().map(Into::into).collect()
+    }
+}
+
 /// The tags that a closure of the attribute made.
-pub fn into_tags<T: IntoIterator<Item: Into<String>>>(tags: T) -> Vec<String> {
-    tags.into_iter().map(Into::into).collect()
+pub fn into_tags<T: IntoTags>(tags: T) -> Vec<String> {
+    tags.into_tags()
 }
 
 /// The path of the function around the closure `|| ()`.

@@ -109,7 +109,9 @@ impl Ttl {
 /// type (a negative number counts as zero).
 #[diagnostic::on_unimplemented(
     message = "a lifetime is a `Duration` or an integer number of seconds, not `{Self}`",
-    note = "in `ttl = |value| …` the closure sees the value; convert what it returns to one of these"
+    label = "no span of time",
+    note = "in `ttl = |value| …` the closure sees the value; convert what it returns to one of these",
+    note = "a function of the value is called in a closure: `ttl = |value| function(value)`"
 )]
 pub trait IntoTtl {
     /// The conversion.

@@ -10,4 +10,14 @@ fn of_a_parameter(id: u64) -> u64 {
     id
 }
 
+#[redis_cached(cache_if = |value: u64| value > 1)]
+fn by_value(id: u64) -> u64 {
+    id
+}
+
+#[redis_cached(cache_if = || true)]
+fn no_value(id: u64) -> u64 {
+    id
+}
+
 fn main() {}

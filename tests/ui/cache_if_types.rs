@@ -10,4 +10,13 @@ fn of_another_type(id: u64) -> u64 {
     id
 }
 
+fn by_value(value: u64) -> bool {
+    value > 1
+}
+
+#[redis_cached(cache_if = by_value)]
+fn of_a_function(id: u64) -> u64 {
+    id
+}
+
 fn main() {}

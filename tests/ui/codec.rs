@@ -10,4 +10,14 @@ fn text(id: u64) -> u64 {
     id
 }
 
+#[redis_cached(codec = Json)]
+fn a_type(id: u64) -> u64 {
+    id
+}
+
+#[redis_cached(codec = msgpack)]
+fn another_name(id: u64) -> u64 {
+    id
+}
+
 fn main() {}

@@ -31,4 +31,14 @@ fn constant(id: u64) -> u64 {
     id
 }
 
+#[redis_cached(tags = |value| format!("of:{value}"))]
+fn one_text(id: u64) -> u64 {
+    id
+}
+
+#[redis_cached(tags = |value: &u64| "all")]
+fn one_literal(id: u64) -> u64 {
+    id
+}
+
 fn main() {}

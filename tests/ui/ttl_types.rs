@@ -17,4 +17,13 @@ fn another_value(id: u64) -> u64 {
     id
 }
 
+fn of_value(value: &u64) -> u64 {
+    *value
+}
+
+#[redis_cached(ttl = of_value)]
+fn a_function(id: u64) -> u64 {
+    id
+}
+
 fn main() {}

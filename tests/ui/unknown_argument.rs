@@ -20,4 +20,24 @@ fn twice(id: u64) -> u64 {
     id
 }
 
+#[redis_cached(time = 60, size = 100, sync_writes = true)]
+fn of_cached(id: u64) -> u64 {
+    id
+}
+
+#[redis_cached(key_prefix = "shop", convert = r#"{ id }"#, result = true, option = true)]
+fn of_cached_too(id: u64) -> u64 {
+    id
+}
+
+#[redis_cached(expire = 60, expiry = 60, condition = true, ignore(db))]
+fn of_others(id: u64) -> u64 {
+    id
+}
+
+#[redis_cached(60)]
+fn a_number(id: u64) -> u64 {
+    id
+}
+
 fn main() {}
