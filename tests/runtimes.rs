@@ -5,6 +5,7 @@ mod support;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, LazyLock, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use redis_cached::{Cache, ErrorKind, redis_cached};
 use support::{PATIENCE, Server, in_time, polled};
@@ -150,4 +151,83 @@ fn a_runtime_that_ends_during_a_refresh_ends() {
         ended.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("round {round}: the runtime does not end"));
         thread.join().unwrap();
     }
+}
+
+/// A runtime that ends while its connection is made, or in use, is nobody's failure: those that last go on hitting.
+#[test]
+fn runtimes_that_end_in_the_middle_blame_nobody() {
+    #[redis_cached(prefix = "runtimes", name = "lasting", cache = cache, skip(cache))]
+    async fn kept(cache: &Cache, n: u64) -> u64 {
+        n
+    }
+    support::log::listen();
+    let server = Server::start();
+    let proxy = server.proxy();
+    // Connections take long enough for runtimes to end meanwhile, and the server is well.
+    proxy.set(support::Mode::Delay(Duration::from_millis(30)));
+    let cache = Cache::builder(&proxy.url()).unwrap().timeout(Duration::from_millis(500)).build();
+    let lasting = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    lasting.block_on(kept(&cache, 1));
+    let before = cache.stats();
+    thread::scope(|scope| {
+        for short in 0..4 {
+            let cache = &cache;
+            scope.spawn(move || {
+                for round in 0..60 {
+                    let runtime = match short % 2 {
+                        0 => {
+                            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+                        }
+                        _ => runtime(),
+                    };
+                    let calls = (0..10).map(|_| {
+                        let cache = cache.clone();
+                        // Polled in another runtime, as where a call is awaited elsewhere than it began.
+                        runtime.spawn(async move { kept(&cache, 1).await })
+                    });
+                    let calls: Vec<_> = calls.collect();
+                    let mut elsewhere = Box::pin(kept(cache, 1));
+                    runtime.block_on(async {
+                        let _ = polled(1, elsewhere.as_mut()).await;
+                        tokio::time::sleep(Duration::from_millis(10 * (round % 8))).await;
+                    });
+                    drop(runtime);
+                    drop(calls);
+                    assert_eq!(self::runtime().block_on(elsewhere), 1);
+                }
+            });
+        }
+        for _ in 0..150 {
+            assert_eq!(lasting.block_on(kept(&cache, 1)), 1);
+        }
+    });
+    let lines = support::log::lines_about(&format!(":{}", proxy.port()));
+    assert!(!lines.iter().any(|line| line.text.contains("is away")), "{lines:#?}");
+    let after = cache.stats();
+    let missed = after.bypasses + after.misses - before.misses;
+    println!("| runtimes that end in the middle | {missed} calls without a hit | {after:?} |");
+    // Those that began in a runtime which ended, at the most.
+    assert!(missed <= 4 * 60, "{after:?}");
+    let hits = after.hits;
+    for _ in 0..20 {
+        lasting.block_on(kept(&cache, 1));
+    }
+    assert_eq!(cache.stats().hits, hits + 20);
+}
+
+#[test]
+fn a_runtime_without_io_is_told_what_it_lacks() {
+    #[redis_cached(prefix = "runtimes", name = "without_io", cache = cache, skip(cache))]
+    async fn without_io(cache: &Cache, n: u64) -> u64 {
+        n
+    }
+    let server = Server::start();
+    let cache = Cache::builder(&server.url()).unwrap().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    for n in 0..10 {
+        assert_eq!(runtime.block_on(without_io(&cache, n)), n);
+    }
+    let error = runtime.block_on(without_io_entry(&cache, 1).get()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    assert!(error.to_string().contains("I/O"), "{error}");
 }

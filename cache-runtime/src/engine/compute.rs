@@ -66,9 +66,14 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         };
         let names = own_tags(plan, leased.key(), &value);
         let has_tags = names.as_ref().is_none_or(|names| !names.is_empty());
+        // Of the one deadline for all that follows; a value is encoded in its own time.
+        let mut left = self.cache.timeout();
         let own = if has_tags {
             let (terms, key) = (plan.terms(), leased.key());
-            outlined(|| self.stamp_own(terms, key, names)).await
+            let by = self.cache.deadline();
+            let own = outlined(|| self.stamp_own(terms, key, names, by)).await;
+            left = by.saturating_duration_since(Instant::now());
+            own
         } else {
             Some(OwnTags::none(plan.tags.is_some()))
         };
@@ -76,7 +81,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             Some((bytes, ttl)) => {
                 leased.share(&bytes);
                 let attempt = Attempt { key: leased.key(), bytes: bytes.len(), started };
-                let by = self.cache.deadline();
+                let by = Instant::now() + left;
                 let filled = outlined(|| leased.fill(bytes, ttl, by)).await;
                 self.filled(&plan.terms(), attempt, &filled);
             }
@@ -131,13 +136,19 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// The tags that a value has of its own, with their stamps; `None` if they cannot be had, and
     /// the value not be stored. No value is looked at here: it need not be `Sync`.
-    pub(super) async fn stamp_own(&self, terms: Terms, key: &Key, names: Option<Vec<String>>) -> Option<OwnTags> {
+    pub(super) async fn stamp_own(
+        &self,
+        terms: Terms,
+        key: &Key,
+        names: Option<Vec<String>>,
+        by: Instant,
+    ) -> Option<OwnTags> {
         let names = names?;
         if names.is_empty() {
             return Some(OwnTags::none(terms.has_own_tags));
         }
         let keys: Vec<String> = names.iter().map(|name| key.tag_key(name)).collect();
-        match self.store.stamp(&keys, self.cache.deadline()).await {
+        match self.store.stamp(&keys, by).await {
             Ok(stamps) => OwnTags::new(names, sealed(&keys, &stamps)).or_else(|| {
                 tell_encode(terms.function, key, &Error::new(ErrorKind::Codec, "it has too many tags"));
                 None

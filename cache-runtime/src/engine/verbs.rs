@@ -56,13 +56,16 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     pub(crate) async fn put<V>(&self, plan: &Plan<V>, key: &Key, value: &V) -> Result<bool, Error> {
         self.cache.flights().void(key);
         let leased = self.take(plan.lease, key).await?;
-        let own = self.stamp_own(plan.terms(), key, own_tags(plan, key, value)).await;
+        let by = self.cache.deadline();
+        let own = self.stamp_own(plan.terms(), key, own_tags(plan, key, value), by).await;
+        // Of the one deadline for both; a value is encoded in its own time.
+        let left = by.saturating_duration_since(Instant::now());
         let own = own.ok_or_else(|| Error::new(ErrorKind::Codec, "its own tags cannot be stored"));
         match own.and_then(|own| self.encode(plan, &leased, &own, value, Instant::now())) {
             Ok(Some((bytes, ttl))) => {
                 leased.share(&bytes);
                 let attempt = Attempt { key, bytes: bytes.len(), started: Instant::now() };
-                let filled = leased.fill(bytes, ttl, self.cache.deadline()).await;
+                let filled = leased.fill(bytes, ttl, Instant::now() + left).await;
                 self.filled(&plan.terms(), attempt, &filled);
                 filled
             }
@@ -147,12 +150,15 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             }
         };
         if let Some(leased) = leased {
-            let own = self.stamp_own(plan.terms(), key, own_tags(plan, key, value)).await;
+            let by = self.cache.deadline();
+            let own = self.stamp_own(plan.terms(), key, own_tags(plan, key, value), by).await;
+            // Of the one deadline for both; a value is encoded in its own time.
+            let left = by.saturating_duration_since(Instant::now());
             match own.and_then(|own| self.seal(plan, &leased, &own, value, started)) {
                 Some((bytes, ttl)) => {
                     leased.share(&bytes);
                     let attempt = Attempt { key, bytes: bytes.len(), started };
-                    let filled = leased.fill(bytes, ttl, self.cache.deadline()).await;
+                    let filled = leased.fill(bytes, ttl, Instant::now() + left).await;
                     self.filled(&plan.terms(), attempt, &filled);
                     doubt.settled = filled.unwrap_or(false);
                 }

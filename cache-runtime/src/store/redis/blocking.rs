@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::Shared;
 use super::breaker::Epoch;
 use super::fault::{Blame, Fault};
-use super::transport::{Features, HALF_OPEN, Load, Reply, Request, Transport, patience};
+use super::transport::{FULL, Features, HALF_OPEN, Load, Reply, Request, Transport, patience};
 use super::wire::Wire;
 use crate::error::ErrorKind;
 use crate::once::once;
@@ -43,6 +43,8 @@ struct State {
     /// Idle, lent, and being opened.
     open: usize,
     opening: usize,
+    /// Since when at least one is.
+    opening_since: Option<Instant>,
     waiting: usize,
     /// Connections of an earlier one are dropped: they were open when another one was found
     /// closed.
@@ -50,6 +52,8 @@ struct State {
     /// How many openings failed, and why the last one did.
     failures: u64,
     failure: Option<Fault>,
+    /// Until then, the server is not asked for more than the connections that are open, or elsewhere in this process.
+    full_until: Option<Instant>,
 }
 
 struct Pooled {
@@ -76,11 +80,17 @@ impl Blocking {
     ) -> Result<R, Fault> {
         let mut retried = false;
         loop {
-            let mut lent = self.checkout(epoch, by)?;
+            let (mut lent, waited) = self.checkout(epoch, by)?;
             let Some(pooled) = lent.pooled.as_mut() else { return Err(Fault::hung()) };
             let request = build(self.shared.allowed(pooled.wire.features));
+            let is_late = waited && by.saturating_duration_since(Instant::now()) < self.shared.timeout / 2;
             let outcome = pooled.wire.send(&request, by).and_then(&read);
             match outcome {
+                Err(fault) if is_late && fault.error.kind() == ErrorKind::Timeout => {
+                    // The connection is lost: its reply may come yet.
+                    drop(lent);
+                    return Err(Fault { blame: Blame::Late, ..fault });
+                }
                 Err(fault) if fault.spoils_connection() => {
                     let used = pooled.used;
                     self.pool.spoilt(lent, &fault);
@@ -102,30 +112,45 @@ impl Blocking {
         }
     }
 
-    fn checkout(&self, epoch: Epoch, by: Instant) -> Result<Lent<'_>, Fault> {
+    /// A connection, and whether the caller had to wait for it.
+    fn checkout(&self, epoch: Epoch, by: Instant) -> Result<(Lent<'_>, bool), Fault> {
         let pool = &*self.pool;
         let mut state = pool.lock();
         let failures = state.failures;
+        let mut waited = false;
         loop {
             while let Some(pooled) = state.idle.pop() {
                 if pooled.epoch == epoch {
-                    return Ok(Lent { pool, pooled: Some(pooled) });
+                    return Ok((Lent { pool, pooled: Some(pooled) }, waited));
                 }
                 state.open -= 1;
             }
             if state.failures != failures {
                 return Err(state.failure.clone().unwrap_or_else(Fault::hung));
             }
-            if state.opening <= state.waiting && state.open < MOST {
+            let now = Instant::now();
+            let mut is_full = state.full_until.is_some_and(|until| now < until);
+            if is_full && state.open == 0 {
+                // Others of this process are open, to async callers; or those that were open are not any more.
+                match &state.failure {
+                    Some(fault) if fault.blame == Blame::Wait => return Err(fault.clone()),
+                    _ => is_full = false,
+                }
+            }
+            if !is_full && state.opening <= state.waiting && state.open < MOST {
                 self.open(&mut state, epoch)?;
             }
-            let left = by.saturating_duration_since(Instant::now());
+            let left = by.saturating_duration_since(now);
             if left.is_zero() {
-                return Err(match state.opening {
-                    0 => Fault::new(ErrorKind::Timeout, Blame::Wait, "all connections are busy"),
-                    _ => Fault::hung(),
+                // Whether the server is well, those that are in use tell, or one that has been opened for as long.
+                let since = state.opening_since.filter(|_| state.open == state.opening);
+                let is_hung = since.is_some_and(|since| now - since >= self.shared.timeout * 3 / 4);
+                return Err(match is_hung {
+                    true => Fault::hung(),
+                    false => Fault::new(ErrorKind::Timeout, Blame::Wait, "all connections are busy"),
                 });
             }
+            waited = true;
             state.waiting += 1;
             state = pool.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
             state.waiting -= 1;
@@ -138,7 +163,7 @@ impl Blocking {
         let thread = thread::Builder::new().name("redis-cached connect".to_owned());
         let started = thread.spawn(move || {
             // Made here: a thread that cannot be had drops this closure under the pool's lock.
-            let mut opening = Opening { pool, outcome: None };
+            let mut opening = Opening { shared: Arc::clone(&shared), pool, outcome: None };
             let by = Instant::now() + patience(shared.timeout);
             opening.outcome = Some(connect(&shared, epoch, generation, by));
         });
@@ -146,6 +171,7 @@ impl Blocking {
             Ok(_) => {
                 state.open += 1;
                 state.opening += 1;
+                state.opening_since.get_or_insert_with(Instant::now);
                 Ok(())
             }
             Err(error) => Err(Fault::new(ErrorKind::Unreachable, Blame::Caller, error.to_string())),
@@ -268,6 +294,7 @@ impl Drop for Lent<'_> {
 
 /// A connection being opened: its end is told whatever happens to the thread.
 struct Opening {
+    shared: Arc<Shared>,
     pool: Arc<Pool>,
     outcome: Option<Result<Pooled, Fault>>,
 }
@@ -280,6 +307,9 @@ impl Drop for Opening {
         });
         let mut state = self.pool.lock();
         state.opening -= 1;
+        if state.opening == 0 {
+            state.opening_since = None;
+        }
         match outcome {
             Ok(pooled) if pooled.generation == state.generation => {
                 state.idle.push(pooled);
@@ -289,7 +319,19 @@ impl Drop for Opening {
             outcome => {
                 state.open -= 1;
                 if let Err(fault) = outcome {
-                    state.failures += 1;
+                    // One more than the server has room for, and maybe than those that are being opened.
+                    let has_others = match fault.blame {
+                        Blame::Full => state.open > 0,
+                        _ => state.open > state.opening,
+                    };
+                    let fault = if has_others { fault } else { self.shared.not_opened(fault) };
+                    let is_one_too_many = has_others || fault.blame == Blame::Wait;
+                    state.full_until = is_one_too_many.then(|| Instant::now() + FULL);
+                    if !is_one_too_many {
+                        state.failures += 1;
+                    } else if fault.blame == Blame::Full {
+                        self.shared.health.tell_full(&fault.error);
+                    }
                     state.failure = Some(fault);
                 }
                 drop(state);

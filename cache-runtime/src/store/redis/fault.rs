@@ -39,6 +39,8 @@ pub(crate) enum Blame {
     Role,
     /// The server has no room for another connection.
     Full,
+    /// Nobody yet: it had no answer in what the wait for a connection had left of the caller's time.
+    Late,
     /// Nobody yet: the caller's time ended before anything was sent.
     Wait,
     /// This process: where it called from, or what it has run out of.
@@ -104,7 +106,7 @@ impl Fault {
     /// Whether the server may have heard what failed, or may still.
     pub(crate) fn may_have_arrived(&self) -> bool {
         match self.blame {
-            Blame::Closed | Blame::Dropped => true,
+            Blame::Closed | Blame::Dropped | Blame::Late => true,
             // Not where none could be made.
             Blame::Connection => self.error.kind() != ErrorKind::Unreachable,
             Blame::Server => self.error.kind() == ErrorKind::Timeout,

@@ -93,7 +93,7 @@ impl Health {
     /// An operation failed; true if the breaker opened.
     pub(crate) fn failed(&self, epoch: Epoch, fault: &Fault) -> bool {
         match fault.blame {
-            Blame::Dropped | Blame::Wait | Blame::Caller => return false,
+            Blame::Dropped | Blame::Late | Blame::Wait | Blame::Caller => return false,
             Blame::Command | Blame::Denied(_) | Blame::Script | Blame::Writes => {
                 self.succeeded(epoch);
                 return false;
@@ -170,6 +170,18 @@ impl Health {
                 server = self.server,
                 %error,
                 "Redis refused a command; further ones are not told"
+            );
+        }
+    }
+
+    /// Tells that the server has no room for one more connection, once.
+    pub(crate) fn tell_full(&self, error: &Error) {
+        const FULL: u8 = 8;
+        if self.told.load(Relaxed) & FULL == 0 && self.told.fetch_or(FULL, Relaxed) & FULL == 0 {
+            tracing::warn!(
+                server = self.server,
+                %error,
+                "Redis takes no more connections: calls share those that are open; further refusals are not told"
             );
         }
     }
@@ -267,6 +279,7 @@ impl Drop for Prober {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fault::Denied;
     use super::*;
 
     fn refused() -> Fault {
@@ -314,7 +327,9 @@ mod tests {
     #[test]
     fn errors_of_commands_are_no_failures_of_the_server() {
         let health = Health::new("redis://test".to_owned());
-        for blame in [Blame::Command, Blame::Writes, Blame::Dropped, Blame::Wait, Blame::Caller] {
+        for blame in
+            [Blame::Command, Blame::Denied(Denied::Key), Blame::Writes, Blame::Dropped, Blame::Wait, Blame::Caller]
+        {
             let fault = Fault::new(ErrorKind::WrongType, blame, "");
             assert!((0..50).all(|_| !health.failed(health.epoch(), &fault)));
         }

@@ -84,11 +84,12 @@ impl<T: Transport> RedisStore<T> {
     /// What concerns a key may have to be invalidated first; where that is refused, the key alone is not read.
     async fn read_part(&self, keys: &[&Key]) -> Result<Vec<Result<Read, Error>>, Error> {
         let epoch = self.admit()?;
+        let by = self.part_deadline();
         let pending = &self.shared().pending;
         if !pending.any() {
-            return Ok(self.read_settled(epoch, keys).await?.into_iter().map(Ok).collect());
+            return Ok(self.read_settled(epoch, keys, by).await?.into_iter().map(Ok).collect());
         }
-        let settled = self.settle(epoch, keys.iter().flat_map(|key| key.concerned_by()), self.part_deadline()).await;
+        let settled = self.settle(epoch, keys.iter().flat_map(|key| key.concerned_by()), by).await;
         let refused = match settled {
             Ok(()) => None,
             Err(fault) if delivery::is_of_some(&fault) => Some(self.told(fault)),
@@ -98,7 +99,7 @@ impl<T: Transport> RedisStore<T> {
             keys.iter().partition(|key| refused.is_some() && self.is_voided(key));
         let mut reads = match read.is_empty() {
             true => Vec::new(),
-            false => self.read_settled(epoch, &read).await?,
+            false => self.read_settled(epoch, &read, by).await?,
         }
         .into_iter();
         if pending.any() {
@@ -113,8 +114,7 @@ impl<T: Transport> RedisStore<T> {
         Ok(results.collect())
     }
 
-    async fn read_settled(&self, epoch: Epoch, keys: &[&Key]) -> Result<Vec<Read>, Error> {
-        let by = self.part_deadline();
+    async fn read_settled(&self, epoch: Epoch, keys: &[&Key], by: Instant) -> Result<Vec<Read>, Error> {
         let shared = self.shared();
         let checks_role = shared.claims_role_check(by);
         let plan = ReadPlan::of(keys);
@@ -176,7 +176,7 @@ impl<T: Transport> RedisStore<T> {
                 commands::request(pipeline)
             };
             let read = |reply: Reply| commands::stamps(part.iter().copied(), reply.all());
-            let found = self.exchange(epoch, build, read, self.part_deadline()).await;
+            let found = self.exchange(epoch, build, read, by).await;
             stamps.extend(part.iter().copied().zip(found.map_err(|fault| self.told(fault))?));
         }
         // One whose invalidation is still to be delivered counts for nothing.
@@ -205,12 +205,13 @@ impl<T: Transport> RedisStore<T> {
 
     async fn take_part(&self, slots: &[Asked<'_>]) -> Result<Vec<Result<Acquired, Error>>, Error> {
         let epoch = self.admit_write()?;
+        let by = self.part_deadline();
         if let Some(first) = slots.first() {
             // They are of one function.
             self.may_end(first.key, first.lease.place())?;
         }
         let anything = slots.iter().filter(|slot| matches!(slot.over, Over::Anything));
-        self.settle(epoch, anything.clone().flat_map(|slot| slot.key.concerned_by().skip(1)), self.part_deadline())
+        self.settle(epoch, anything.clone().flat_map(|slot| slot.key.concerned_by().skip(1)), by)
             .await
             .map_err(|fault| self.told(fault))?;
         let settled = self.shared().pending.find_all(anything.map(|slot| slot.key.as_str()));
@@ -229,11 +230,11 @@ impl<T: Transport> RedisStore<T> {
             is_partly_granted.store(replies.iter().any(is_grant), Relaxed);
             sound(replies)
         };
-        let outcome = self.exchange(epoch, build, read, self.part_deadline()).await;
+        let outcome = self.exchange(epoch, build, read, by).await;
         if outcome.as_ref().is_err_and(|fault| fault.may_have_arrived() || is_partly_granted.load(Relaxed)) {
             // One that may have arrived, or may still, is given back.
             let asked = slots.iter().map(|slot| (slot.key.clone(), slot.lease, Release::Pause(0)));
-            self.abandon_all(asked.collect());
+            self.abandon_all(asked.collect(), true);
         }
         let replies = self.part_written(outcome)?;
         let now = self.shared().health.clock.now();
@@ -293,7 +294,7 @@ impl<T: Transport> RedisStore<T> {
                         };
                         (slot.key.clone(), slot.lease, release)
                     });
-                    self.abandon_all(left.collect());
+                    self.abandon_all(left.collect(), true);
                     fill_up(&mut ended, slots.len(), &error);
                     break;
                 }
@@ -304,6 +305,7 @@ impl<T: Transport> RedisStore<T> {
 
     async fn end_part(&self, slots: &[Ended<'_>]) -> Result<Vec<Result<bool, Error>>, Error> {
         let epoch = self.admit_write()?;
+        let by = self.part_deadline();
         let size = slots.iter().map(|slot| slot.size()).sum();
         let now = self.shared().health.clock.now();
         // An invalidation that did not arrive still voids what was computed before it.
@@ -334,9 +336,7 @@ impl<T: Transport> RedisStore<T> {
             }
             Request::Many(pipeline)
         };
-        let outcome = self
-            .exchange_of(epoch, Sizes::writing(size), build, |reply| sound(reply.all()), self.part_deadline())
-            .await;
+        let outcome = self.exchange_of(epoch, Sizes::writing(size), build, |reply| sound(reply.all()), by).await;
         let replies = self.part_written(outcome)?;
         let features = Features::from_bits(sent_with.load(Relaxed));
         let mut replies = replies.into_iter();
@@ -350,7 +350,7 @@ impl<T: Transport> RedisStore<T> {
             let done = commands::filled(replies.next().unwrap_or_default());
             let outcome = match sent.and(done) {
                 Ok(done) => Ok(done && !(*voided && matches!(slot.end, End::Fill(..)))),
-                Err(fault) => self.end_otherwise(slot, fault, &mut refused).await,
+                Err(fault) => self.end_otherwise(slot, fault, &mut refused, by).await,
             };
             ended.push(outcome);
         }
@@ -359,13 +359,19 @@ impl<T: Transport> RedisStore<T> {
     }
 
     /// What can still be done where a part of a pipeline was refused.
-    async fn end_otherwise(&self, slot: &Ended<'_>, fault: Fault, refused: &mut bool) -> Result<bool, Error> {
+    async fn end_otherwise(
+        &self,
+        slot: &Ended<'_>,
+        fault: Fault,
+        refused: &mut bool,
+        by: Instant,
+    ) -> Result<bool, Error> {
         let End::Fill(value, ttl) = &slot.end else { return Err(self.told(fault)) };
         if is_refused(&fault) || fault.is_denied() {
             // Which knows what to do about it.
-            return self.fill(slot.key, &slot.lease, value.clone(), *ttl, self.part_deadline()).await;
+            return self.fill(slot.key, &slot.lease, value.clone(), *ttl, by).await;
         }
-        self.abandon(slot.key, &slot.lease, Release::Pause(0));
+        self.abandon_behind(slot.key, &slot.lease, Release::Pause(0));
         Err(self.refused_write(fault, refused))
     }
 
@@ -402,8 +408,8 @@ impl<T: Transport> RedisStore<T> {
         renewed
     }
 
-    /// [`Store::abandon`], of many leases.
-    pub(super) fn abandon_all(&self, leases: Vec<(Key, Lease, Release)>) {
+    /// [`Store::abandon`], of many leases; after a failure, without another moment of the caller's.
+    pub(super) fn abandon_all(&self, leases: Vec<(Key, Lease, Release)>, is_behind: bool) {
         if leases.is_empty() {
             return;
         }
@@ -411,7 +417,7 @@ impl<T: Transport> RedisStore<T> {
             return leases.iter().for_each(|(key, lease, release)| self.keep_abandoned(key, lease, *release));
         }
         let store = self.clone();
-        self.core.transport.aside(async move {
+        let task = async move {
             for part in leases.chunks(MOST) {
                 let build = |features| {
                     let (mut forms, mut pipeline) = (Forms::default(), Pipeline::with_capacity(part.len()));
@@ -429,7 +435,11 @@ impl<T: Transport> RedisStore<T> {
                     part.iter().for_each(|(key, lease, release)| store.keep_abandoned(key, lease, *release));
                 }
             }
-        });
+        };
+        match is_behind {
+            true => self.core.transport.background(task),
+            false => self.core.transport.aside(task),
+        }
     }
 }
 

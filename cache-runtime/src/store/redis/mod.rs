@@ -30,7 +30,7 @@ mod tokio;
 mod wire;
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -44,8 +44,8 @@ use self::pending::Pending;
 use self::scripts::Form;
 use self::sizes::Sizes;
 use self::transport::{Features, Load, Reply, Request, Transport, patience};
+use super::Release;
 use super::url::RedisTarget;
-use super::{Release, Store};
 use crate::envelope::Lease;
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
@@ -93,6 +93,7 @@ impl Redis {
             rights_due: AtomicU64::new(0),
             role_due: AtomicU64::new(0),
             time_due: AtomicU64::new(0),
+            connections: AtomicUsize::new(0),
             deliverer: Arc::default(),
         });
         Ok(Redis {
@@ -153,7 +154,20 @@ pub(crate) struct Shared {
     role_due: AtomicU64,
     /// When to ask for the time again, in the clock's ticks.
     time_due: AtomicU64,
+    /// Those that the server has greeted and that are still open, as far as this process knows.
+    connections: AtomicUsize,
     deliverer: Arc<Deliverer>,
+}
+
+/// One connection among [`Shared::connections`].
+struct Open(Weak<Shared>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.connections.fetch_sub(1, Relaxed);
+        }
+    }
 }
 
 impl std::fmt::Debug for Shared {
@@ -258,6 +272,22 @@ impl Shared {
         due != 0
             && now >= due
             && self.role_due.compare_exchange(due, now + ROLE_CHECKED.as_millis() as u64, Relaxed, Relaxed).is_ok()
+    }
+
+    /// One more connection, until what is returned is dropped.
+    fn opened(&self) -> Open {
+        self.connections.fetch_add(1, Relaxed);
+        Open(Weak::clone(&self.itself))
+    }
+
+    /// Why one more connection could not be had. That the server has no room for it is no failure where others are
+    /// open: those carry all calls.
+    fn not_opened(&self, fault: Fault) -> Fault {
+        if fault.blame != Blame::Full || self.connections.load(Relaxed) == 0 {
+            return fault;
+        }
+        self.health.tell_full(&fault.error);
+        Fault { blame: Blame::Wait, ..fault }
     }
 
     /// Keeps keys to be invalidated.
@@ -470,7 +500,7 @@ impl<T: Transport> RedisStore<T> {
     /// still, is given back.
     fn granted<R>(&self, key: &Key, lease: &Lease, outcome: Result<R, Fault>) -> Result<R, Error> {
         if outcome.as_ref().is_err_and(Fault::may_have_arrived) {
-            self.abandon(key, lease, Release::Pause(0));
+            self.abandon_behind(key, lease, Release::Pause(0));
         }
         self.written(outcome)
     }
@@ -533,6 +563,10 @@ impl<T: Transport> Unanswered<'_, T> {
 impl<T: Transport> Drop for Unanswered<'_, T> {
     fn drop(&mut self) {
         if !self.armed {
+            return;
+        }
+        // Not where its runtime ends, and drops its tasks.
+        if T::is_ending() {
             return;
         }
         let timeout = self.store.shared().timeout;

@@ -169,7 +169,7 @@ impl<T: Transport> Store for RedisStore<T> {
         };
         if outcome.is_err() {
             // Whether or not it arrived, or still does: once the lease is gone it stores nothing.
-            self.abandon(key, lease, Release::Pause(0));
+            self.abandon_behind(key, lease, Release::Pause(0));
         }
         outcome
     }
@@ -245,23 +245,13 @@ impl<T: Transport> Store for RedisStore<T> {
     }
 
     fn abandon(&self, key: &Key, lease: &Lease, release: Release) {
-        if self.shared().health.is_down() {
-            return self.keep_abandoned(key, lease, release);
+        if let Some(task) = self.abandoning(key, lease, release) {
+            self.core.transport.aside(task);
         }
-        let (store, key, lease) = (self.clone(), key.clone(), *lease);
-        self.core.transport.aside(async move {
-            let by = Instant::now() + store.shared().timeout;
-            match store.release(&key, &lease, release, by).await {
-                // Something else is in its place, which is left alone.
-                Err(error) if error.kind() == ErrorKind::WrongType => {}
-                Err(_) => store.keep_abandoned(&key, &lease, release),
-                Ok(_) => {}
-            }
-        });
     }
 
     fn abandon_many(&self, leases: Vec<(Key, Lease, Release)>) {
-        self.abandon_all(leases);
+        self.abandon_all(leases, false);
     }
 
     fn queue_invalidation(&self, key: &Key) {
@@ -348,6 +338,36 @@ impl<T: Transport> RedisStore<T> {
                 Err(Fault::lacking(command).error)
             }
             None => Ok(()),
+        }
+    }
+
+    /// Gives a lease back that nobody waits for. `None` while the server is away.
+    fn abandoning(
+        &self,
+        key: &Key,
+        lease: &Lease,
+        release: Release,
+    ) -> Option<impl Future<Output = ()> + Send + use<T>> {
+        if self.shared().health.is_down() {
+            self.keep_abandoned(key, lease, release);
+            return None;
+        }
+        let (store, key, lease) = (self.clone(), key.clone(), *lease);
+        Some(async move {
+            let by = Instant::now() + store.shared().timeout;
+            match store.release(&key, &lease, release, by).await {
+                // Something else is in its place, which is left alone.
+                Err(error) if error.kind() == ErrorKind::WrongType => {}
+                Err(_) => store.keep_abandoned(&key, &lease, release),
+                Ok(_) => {}
+            }
+        })
+    }
+
+    /// [`Store::abandon`] after a failure: the caller has lost its time to the server already, and loses no more.
+    pub(super) fn abandon_behind(&self, key: &Key, lease: &Lease, release: Release) {
+        if let Some(task) = self.abandoning(key, lease, release) {
+            self.core.transport.background(task);
         }
     }
 

@@ -155,7 +155,15 @@ pub(crate) trait Transport: Send + Sync + Sized + 'static {
 
     /// Waits, inside a [`Transport::background`] task.
     fn pause(duration: Duration) -> impl Future<Output = ()> + Send;
+
+    /// Whether what runs the caller is ending, and gives its tasks up.
+    fn is_ending() -> bool {
+        false
+    }
 }
+
+/// How long a server is not asked for one more connection after it had no room for it.
+pub(crate) const FULL: Duration = Duration::from_secs(2);
 
 /// The questions to a server at connecting. Each may be refused alone, by a user's permissions.
 /// The last one touches the data set, which a server that is loading it refuses.

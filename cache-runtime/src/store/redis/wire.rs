@@ -11,18 +11,20 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use redis::io::tcp::{TcpSettings, socket2};
-use redis::{ConnectionAddr, ConnectionLike, Parser, Pipeline};
+use redis::{ConnectionAddr, ConnectionLike, Parser, Pipeline, Value};
 
-use super::Shared;
 use super::fault::{Blame, Fault};
 use super::features::questions;
 use super::sanitize::Sanitizer;
 use super::transport::{Features, Reply, Request, alone, checked, cluster_info, greeted, greeting};
+use super::{Open, Shared};
 use crate::error::ErrorKind;
 
 /// A connection, greeted.
 pub(crate) struct Wire {
     line: Line,
+    /// Once it is greeted.
+    open: Option<Open>,
     pub(crate) features: Features,
 }
 
@@ -46,8 +48,9 @@ impl Wire {
                 Line::Tls { connection: Box::new(connection), timeout: Duration::ZERO }
             }
         };
-        let mut wire = Wire { line, features: Features::default() };
+        let mut wire = Wire { line, open: None, features: Features::default() };
         wire.greet(shared, by)?;
+        wire.open = Some(shared.opened());
         Ok(wire)
     }
 
@@ -102,12 +105,23 @@ impl Wire {
             Line::Plain { socket, parser } => {
                 socket.until(by)?;
                 let sent = socket.set_at;
-                socket.write_all(&bytes)?;
+                let written = socket.write_all(&bytes);
                 let mut receive = || parser.parse_value(&mut *socket).map_err(Fault::from);
+                if let Err(error) = written {
+                    // A server that closes the connection may have said why.
+                    let words = receive().ok().and_then(last_words);
+                    return Err(words.unwrap_or_else(|| error.into()));
+                }
                 Ok(match request {
                     Request::One(_) | Request::OneOnce(_) => Reply::One(receive()?),
                     Request::Many(_) | Request::ManyOnce(_) => {
-                        let values = (0..count).map(|_| receive()).collect::<Result<Vec<_>, _>>()?;
+                        let mut values = Vec::with_capacity(count);
+                        for _ in 0..count {
+                            match receive() {
+                                Ok(value) => values.push(value),
+                                Err(fault) => return Err(values.pop().and_then(last_words).unwrap_or(fault)),
+                            }
+                        }
                         Reply::Many { values, sent }
                     }
                 })
@@ -129,6 +143,11 @@ impl Wire {
             }
         }
     }
+}
+
+/// Why a server closed the connection, if this says so.
+fn last_words(reply: Value) -> Option<Fault> {
+    checked(reply).err().filter(|fault| fault.blame == Blame::Full)
 }
 
 impl Line {

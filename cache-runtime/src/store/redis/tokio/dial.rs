@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use redis::aio::MultiplexedConnection;
@@ -16,6 +17,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::super::Shared;
 use super::super::fault::{Blame, Fault};
 use super::super::sanitize::Sanitizer;
+use super::super::transport::checked;
 use super::super::wire;
 use crate::error::ErrorKind;
 
@@ -29,19 +31,19 @@ impl Drop for Driver {
 }
 
 /// A connection in this runtime, and what drives it if redis-rs does not see to that. TLS stays with redis-rs, and
-/// its replies are not looked at.
-pub(super) async fn dial(shared: &Shared) -> Result<(MultiplexedConnection, Option<Driver>), Fault> {
+/// its replies are not looked at. `refusal`: what the server says before it closes the connection.
+pub(super) async fn dial(shared: &Shared, refusal: &Refusal) -> Result<(MultiplexedConnection, Option<Driver>), Fault> {
     // Each exchange has its own deadline; a second timer beside it would only cost.
     let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
     match shared.info.addr() {
         ConnectionAddr::Tcp(host, port) => {
             let stream = connect(host, *port, shared.info.tcp_settings()).await?;
-            driven(shared, Clean::of(stream), config).await
+            driven(shared, Clean::of(stream, refusal), config).await
         }
         #[cfg(unix)]
         ConnectionAddr::Unix(path) => {
             let stream = UnixStream::connect(path).await?;
-            driven(shared, Clean::of(stream), config).await
+            driven(shared, Clean::of(stream, refusal), config).await
         }
         _ => {
             let client = Client::open(shared.info.clone())?;
@@ -87,12 +89,23 @@ async fn connect(host: &str, port: u16, settings: &TcpSettings) -> Result<TcpStr
 struct Clean<S> {
     stream: S,
     sanitizer: Sanitizer,
+    /// Until something was read.
+    refusal: Option<Refusal>,
 }
 
 impl<S> Clean<S> {
-    fn of(stream: S) -> Clean<S> {
-        Clean { stream, sanitizer: Sanitizer::default() }
+    fn of(stream: S, refusal: &Refusal) -> Clean<S> {
+        Clean { stream, sanitizer: Sanitizer::default(), refusal: Some(Refusal::clone(refusal)) }
     }
+}
+
+/// The line of a server that has no room for the connection: redis-rs tells of the end of the connection alone.
+pub(super) type Refusal = Arc<OnceLock<String>>;
+
+/// The refusal, if the server began with it.
+pub(super) fn refused(refusal: &Refusal) -> Option<Fault> {
+    let value = redis::parse_redis_value(format!("{}\r\n", refusal.get()?).as_bytes()).ok()?;
+    checked(value).err()
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Clean<S> {
@@ -102,10 +115,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Clean<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let Clean { stream, sanitizer } = &mut *self;
+        let Clean { stream, sanitizer, refusal } = &mut *self;
         let polled = Pin::new(stream).poll_read(context, buffer);
         if let Poll::Ready(Ok(())) = polled {
-            sanitizer.pass(buffer.filled_mut().get_mut(before..).unwrap_or_default());
+            let read = buffer.filled_mut().get_mut(before..).unwrap_or_default();
+            sanitizer.pass(read);
+            if let Some(refusal) = refusal.take()
+                && read.starts_with(b"-ERR max number of clients")
+            {
+                let line = read.split(|byte| *byte == b'\r').next().unwrap_or_default();
+                let _ = refusal.set(String::from_utf8_lossy(line).into_owned());
+            }
         }
         polled
     }

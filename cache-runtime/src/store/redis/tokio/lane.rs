@@ -12,6 +12,7 @@ use redis::{RedisResult, Value};
 use tokio::runtime::{Handle, Id};
 use tokio::time::Sleep;
 
+use super::super::Open;
 use super::super::breaker::Epoch;
 use super::super::commands;
 use super::super::transport::{Features, HALF_OPEN, Load, Reply, Request};
@@ -53,6 +54,7 @@ pub(super) struct Connection {
     spoilt: AtomicBool,
     gather: Arc<Gather>,
     _driver: Option<Driver>,
+    _open: Open,
 }
 
 impl Connection {
@@ -62,9 +64,21 @@ impl Connection {
         features: Features,
         epoch: Epoch,
         runtime: Handle,
+        open: Open,
     ) -> Connection {
         let (timeouts, spoilt, gather) = (AtomicU32::new(0), AtomicBool::new(false), Arc::default());
-        Connection { line, multiplexed, features, epoch, runtime, timeouts, spoilt, gather, _driver: driver }
+        Connection {
+            line,
+            multiplexed,
+            features,
+            epoch,
+            runtime,
+            timeouts,
+            spoilt,
+            gather,
+            _driver: driver,
+            _open: open,
+        }
     }
 
     /// Nobody is to use it any more.

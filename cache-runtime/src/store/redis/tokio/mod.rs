@@ -20,12 +20,13 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::AbortHandle;
 use tokio::time::timeout_at;
 
+use self::dial::Refusal;
 use self::lane::{Connection, Lane, Line, Spare, in_runtime};
 use super::breaker::Epoch;
 use super::fault::{Blame, Fault};
 use super::features::questions;
 use super::transport::{
-    Features, Load, Reply, Request, Transport, alone, checked, cluster_info, greeted, greeting, patience,
+    FULL, Features, Load, Reply, Request, Transport, alone, checked, cluster_info, greeted, greeting, patience,
 };
 use super::{Shared, commands};
 use crate::error::ErrorKind;
@@ -73,6 +74,8 @@ enum Slot {
         task: AbortHandle,
     },
     Ready(Arc<Connection>),
+    /// The server had no room for it, and is not asked again until then.
+    Full(Instant, Fault),
 }
 
 type Outcome = watch::Receiver<Option<Result<Arc<Connection>, Fault>>>;
@@ -150,6 +153,7 @@ impl Tokio {
                     return Ok((Lane::of(Arc::clone(connection)), true));
                 }
                 Slot::Connecting { epoch: same, outcome, .. } if *same == epoch => outcome.clone(),
+                Slot::Full(until, fault) if Instant::now() < *until => return Err(fault.clone()),
                 _ => self.connect(link, line, &mut slot, epoch),
             }
         };
@@ -164,23 +168,28 @@ impl Tokio {
                 old.spoil();
                 self.links.spare.purge(|connection| std::ptr::eq(connection, &**old));
             }
-            Slot::Empty => {}
+            Slot::Empty | Slot::Full(..) => {}
         }
         let (sender, outcome) = watch::channel(None);
         let (shared, at) = (Arc::clone(&self.shared), Arc::downgrade(link));
         let own = outcome.clone();
+        let end = End(sender);
         let task = link.handle.spawn(async move {
             let limit = patience(shared.timeout);
-            let connected =
-                tokio::time::timeout(limit, connect(&shared, line, epoch)).await.unwrap_or_else(|_| Err(Fault::hung()));
+            let connected = tokio::time::timeout(limit, connect(&shared, line, epoch)).await;
+            let connected = connected.unwrap_or_else(|_| Err(Fault::hung())).map_err(|fault| shared.not_opened(fault));
             if let Some(link) = at.upgrade() {
                 let mut slot = link.slot(line);
                 // Not if another attempt has replaced this one.
                 if matches!(&*slot, Slot::Connecting { outcome, .. } if outcome.same_channel(&own)) {
-                    *slot = connected.clone().map_or(Slot::Empty, Slot::Ready);
+                    *slot = match &connected {
+                        Ok(connection) => Slot::Ready(Arc::clone(connection)),
+                        Err(fault) if fault.blame == Blame::Wait => Slot::Full(Instant::now() + FULL, fault.clone()),
+                        Err(_) => Slot::Empty,
+                    };
                 }
             }
-            sender.send_replace(Some(connected));
+            end.0.send_replace(Some(connected));
         });
         *slot = Slot::Connecting { epoch, outcome: outcome.clone(), task: task.abort_handle() };
         outcome
@@ -262,7 +271,12 @@ impl Tokio {
             return Err((Fault::hung(), None));
         };
         match reply.map_err(Fault::from).and_then(read) {
-            Err(fault) if fault.spoils_connection() => Err((fault, self.links.discard(lane.connection()))),
+            Err(fault) if fault.spoils_connection() => {
+                let link = self.links.discard(lane.connection());
+                // Without one, the runtime has ended, and its connection with it.
+                let is_over = link.as_ref().is_none_or(|link| link.over.load(SeqCst));
+                Err((if is_over { ended() } else { fault }, link))
+            }
             outcome => {
                 lane.connection().answered();
                 self.links.spare.give_back(lane);
@@ -353,6 +367,15 @@ impl Transport for Tokio {
     async fn pause(duration: Duration) {
         tokio::time::sleep(duration).await;
     }
+
+    fn is_ending() -> bool {
+        let Ok(runtime) = Handle::try_current() else { return false };
+        // A runtime that ends drops a new task at once.
+        let task = runtime.spawn(std::future::pending::<()>());
+        let is_ending = task.is_finished();
+        task.abort();
+        is_ending
+    }
 }
 
 impl Links {
@@ -429,19 +452,45 @@ impl Drop for Leave {
     }
 }
 
+/// Held by the task that connects: those that wait for it hear what happened where it ends early.
+struct End(watch::Sender<Option<Result<Arc<Connection>, Fault>>>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.send_if_modified(|outcome| {
+            let is_early = outcome.is_none();
+            if is_early {
+                *outcome = Some(Err(match std::thread::panicking() {
+                    // Where there is no I/O, tokio panics.
+                    true => unsupported("connecting panicked; is I/O enabled in this tokio runtime?"),
+                    false => ended(),
+                }));
+            }
+            is_early
+        });
+    }
+}
+
+/// Nobody's fault: the runtime that a connection belongs to is ending, or this attempt was replaced by another one.
+fn ended() -> Fault {
+    Fault::new(ErrorKind::Unreachable, Blame::Caller, "the tokio runtime that the connection belongs to has ended")
+}
+
 async fn wait(outcome: &mut Outcome) -> Result<Arc<Connection>, Fault> {
     match outcome.wait_for(Option::is_some).await {
         Ok(connected) => connected.as_ref().map_or_else(|| Err(Fault::hung()), Clone::clone),
-        Err(_) => Err(Fault::new(
-            ErrorKind::Unreachable,
-            Blame::Connection,
-            "the task that connects ended; is I/O enabled in this tokio runtime?",
-        )),
+        Err(_) => Err(ended()),
     }
 }
 
 async fn connect(shared: &Shared, line: Line, epoch: Epoch) -> Result<Arc<Connection>, Fault> {
-    let (mut multiplexed, driver) = dial::dial(shared).await?;
+    let refusal = Refusal::default();
+    let connected = greet(shared, line, epoch, &refusal).await;
+    connected.map_err(|fault| dial::refused(&refusal).unwrap_or(fault))
+}
+
+async fn greet(shared: &Shared, line: Line, epoch: Epoch, refusal: &Refusal) -> Result<Arc<Connection>, Fault> {
+    let (mut multiplexed, driver) = dial::dial(shared, refusal).await?;
     let greeting = greeting();
     let sent = Instant::now();
     let answers = multiplexed.send_packed_commands(&greeting, 0, greeting.len()).await?;
@@ -455,7 +504,7 @@ async fn connect(shared: &Shared, line: Line, epoch: Epoch) -> Result<Arc<Connec
         let replies = multiplexed.send_packed_commands(&questions, 0, questions.len()).await?;
         shared.note_rights(epoch, &replies);
     }
-    Ok(Arc::new(Connection::new(line, (multiplexed, driver), greeted.features, epoch, current()?)))
+    Ok(Arc::new(Connection::new(line, (multiplexed, driver), greeted.features, epoch, current()?, shared.opened())))
 }
 
 fn no_room() -> Fault {
