@@ -81,6 +81,19 @@ fn sixty_four_threads_run_a_plain_body_once() {
     }
 }
 
+/// A body of many leases, of so many seconds: three, unless the environment says otherwise.
+#[redis_cached(prefix = "once", name = "very_slow", lease = "1s", wait = "1m", cache = cache, skip(cache, runs))]
+async fn very_slow(cache: &Cache, runs: &AtomicUsize, id: u64) -> u64 {
+    let run = runs.fetch_add(1, SeqCst) as u64;
+    tokio::time::sleep(very_long()).await;
+    id * 1000 + run
+}
+
+fn very_long() -> Duration {
+    let seconds = std::env::var("REDIS_CACHED_BODY_SECONDS").map_or(3, |seconds| seconds.parse().unwrap());
+    Duration::from_secs(seconds)
+}
+
 const CHILD: &str = "REDIS_CACHED_TEST_CHILD";
 
 /// Runs `test` in processes of its own, which all begin when each is ready; what each of them says.
@@ -106,7 +119,7 @@ fn processes(test: &str, count: usize, server: &Server) -> (Duration, Vec<String
 }
 
 /// In such a process: makes so many calls at once, and says what they got and how often a body ran.
-async fn be_a_process(url: &str, calls: usize) {
+async fn be_a_process(url: &str, calls: usize, is_long: bool) {
     // What is tested is no outage: a machine that is busy with all of them may be slow.
     let cache = Cache::builder(url).unwrap().timeout(PATIENCE).build();
     slow(&cache, &AtomicUsize::new(0), u64::from(std::process::id())).await; // connects
@@ -119,12 +132,15 @@ async fn be_a_process(url: &str, calls: usize) {
     let mut tasks = JoinSet::new();
     for _ in 0..calls {
         let (cache, runs) = (cache.clone(), Arc::clone(&runs));
-        tasks.spawn(async move { slow(&cache, &runs, 2).await });
+        tasks.spawn(
+            async move { if is_long { very_slow(&cache, &runs, 2).await } else { slow(&cache, &runs, 2).await } },
+        );
     }
     let mut values = tasks.join_all().await;
     let elapsed = begun.elapsed();
     values.dedup();
-    println!("said: {values:?} after {} runs, the body and {:?}", runs.load(SeqCst), elapsed.saturating_sub(BODY));
+    let body = if is_long { very_long() } else { BODY };
+    println!("said: {values:?} after {} runs, the body and {:?}", runs.load(SeqCst), elapsed.saturating_sub(body));
 }
 
 fn assert_once(said: &[String]) {
@@ -135,7 +151,7 @@ fn assert_once(said: &[String]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn four_processes_of_a_hundred_tasks_run_a_body_once() {
     match std::env::var(CHILD) {
-        Ok(url) => be_a_process(&url, 100).await,
+        Ok(url) => be_a_process(&url, 100, false).await,
         Err(_) => {
             let server = Server::start();
             let (_, said) = processes("four_processes_of_a_hundred_tasks_run_a_body_once", 4, &server);
@@ -145,10 +161,25 @@ async fn four_processes_of_a_hundred_tasks_run_a_body_once() {
     }
 }
 
+/// `REDIS_CACHED_BODY_SECONDS=15` makes it take that long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_processes_of_a_hundred_tasks_run_a_body_of_many_leases_once() {
+    match std::env::var(CHILD) {
+        Ok(url) => be_a_process(&url, 100, true).await,
+        Err(_) => {
+            let server = Server::start();
+            let test = "four_processes_of_a_hundred_tasks_run_a_body_of_many_leases_once";
+            let (_, said) = processes(test, 4, &server);
+            println!("{said:#?}");
+            assert_once(&said);
+        }
+    }
+}
+
 #[tokio::test]
 async fn ten_processes_of_a_thousand_calls_run_a_body_once() {
     match std::env::var(CHILD) {
-        Ok(url) => be_a_process(&url, 1000).await,
+        Ok(url) => be_a_process(&url, 1000, false).await,
         Err(_) => {
             let server = Server::start();
             let (_, said) = processes("ten_processes_of_a_thousand_calls_run_a_body_once", 10, &server);

@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, redis_cached};
 use serde::{Deserialize, Serialize};
@@ -75,6 +75,33 @@ fn plain(cache: &Cache, origin: &Origin, id: u64) -> Row {
     origin.read()
 }
 
+/// How often bodies of this process ran whose leader may be killed.
+#[derive(Default)]
+struct Runs(AtomicU64);
+
+/// The lease of those.
+const SHORT_LEASE: Duration = Duration::from_secs(2);
+
+#[redis_cached(prefix = "kill", name = "awaited", lease = SHORT_LEASE, cache = cache, skip(cache, runs))]
+async fn awaited(cache: &Cache, runs: &Runs, id: u64) -> u64 {
+    if is_child() {
+        return tokio::task::spawn_blocking(ask).await.unwrap() + id;
+    }
+    let run = runs.0.fetch_add(1, SeqCst);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    run + id
+}
+
+#[redis_cached(prefix = "kill", name = "awaited", lease = SHORT_LEASE, cache = cache, skip(cache, runs))]
+fn awaited_plain(cache: &Cache, runs: &Runs, id: u64) -> u64 {
+    if is_child() {
+        return ask() + id;
+    }
+    let run = runs.0.fetch_add(1, SeqCst);
+    thread::sleep(Duration::from_millis(200));
+    run + id
+}
+
 fn key(id: u64) -> String {
     format!("kill:user:{id}")
 }
@@ -101,6 +128,13 @@ impl Party {
         match self.face {
             Face::Async => self.runtime.block_on(user(&self.cache, &self.origin, id)).version,
             Face::Plain => plain(&self.cache, &self.origin, id).version,
+        }
+    }
+
+    fn awaits(&self, runs: &Runs, id: u64) -> u64 {
+        match self.face {
+            Face::Async => self.runtime.block_on(awaited(&self.cache, runs, id)),
+            Face::Plain => awaited_plain(&self.cache, runs, id),
         }
     }
 
@@ -172,6 +206,7 @@ struct Actor {
 #[derive(Clone, Copy, Debug)]
 enum Part {
     Call,
+    Await,
     WriteThrough,
 }
 
@@ -245,6 +280,7 @@ fn played() -> bool {
             let version = party.call(id(face));
             println!("child: returned {version}, stored {}", party.cache.stats().stored);
         }
+        "Await" => _ = party.awaits(&Runs::default(), id(face)),
         _ => {
             party.write_through(id(face), 2, || _ = ask());
             println!("child: written");
@@ -279,6 +315,37 @@ fn a_killed_leader_holds_its_entry_for_no_longer_than_its_lease() {
     for face in FACES {
         let other = party(face, &server);
         other.stores(id(face), 7);
+    }
+}
+
+/// When its lease has ended; the others wait for that one.
+#[test]
+fn of_twenty_that_wait_for_a_killed_leader_one_computes() {
+    if played() {
+        return;
+    }
+    let server = Server::start();
+    for face in FACES {
+        let test = "of_twenty_that_wait_for_a_killed_leader_one_computes";
+        let mut leader = Actor::start(test, Part::Await, face, &server);
+        let (parties, runs) = ([0, 1].map(|_| party(face, &server)), Runs::default());
+        let slot = || server.cli(&["GETRANGE", &format!("kill:awaited:{}", id(face)), "0", "17"]);
+        let lease = slot();
+        thread::scope(|scope| {
+            let (parties, runs) = (&parties, &runs);
+            let waiters: Vec<_> =
+                (0..20).map(|at| scope.spawn(move || parties[at % 2].awaits(runs, id(face)))).collect();
+            // As long as it lives, longer than its lease at first.
+            thread::sleep(SHORT_LEASE + Duration::from_millis(500));
+            assert_eq!((runs.0.load(SeqCst), slot()), (0, lease), "{face:?}: it is waited for");
+            leader.kill();
+            let killed = Instant::now();
+            for waiter in waiters {
+                assert_eq!(waiter.join().unwrap(), id(face), "{face:?}");
+            }
+            assert!(killed.elapsed() < SHORT_LEASE + Duration::from_secs(3), "{face:?}: {:?}", killed.elapsed());
+        });
+        assert_eq!(runs.0.load(SeqCst), 1, "{face:?}");
     }
 }
 
