@@ -669,7 +669,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             Ok(Outcome::Stored) if token.is_some() => {}
             Ok(_) => call.trouble(at).fail(),
             Err(Unended::TooLong) if token.is_none() => call.trouble(at).give_up(follower.flight()),
-            Err(Unended::TooLong) => {}
+            Err(Unended::TooLong) => call.trouble(at).leave(follower.flight()),
             Err(Unended::Cycle) => call.trouble(at).go_alone(),
         }
         false

@@ -86,7 +86,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         };
         let outcome = match self.wait(key, Some(token), &follower, patience.until).await {
             Ok(outcome) => outcome,
-            Err(Unended::TooLong) => return Followed::Enough,
+            Err(Unended::TooLong) => {
+                patience.leave(follower.flight());
+                return Followed::Enough;
+            }
             Err(Unended::Cycle) => return Followed::Alone,
         };
         match outcome {

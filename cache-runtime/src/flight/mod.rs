@@ -632,10 +632,15 @@ impl Patience {
         Any { since: self.since, is_away: is_away && self.most == 1, most: self.most }
     }
 
-    /// One of those took too long: the call shares none that began before it did, and of twice as many calls
-    /// that wait each runs a body. So not all do at the same moment, and none waits for all others in turn.
-    pub(crate) fn give_up(&mut self, flight: &Flight) {
+    /// The call has waited enough for this flight, and shares what began later.
+    pub(crate) fn leave(&mut self, flight: &Flight) {
         self.since = self.since.max(flight.born);
+    }
+
+    /// The same of one that it shared without a look at the slot: twice as many calls run a body next. So
+    /// not all do at the same moment, and none waits for all others in turn.
+    pub(crate) fn give_up(&mut self, flight: &Flight) {
+        self.leave(flight);
         self.most *= 2;
     }
 }

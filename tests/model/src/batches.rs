@@ -285,7 +285,7 @@ impl Model for Batches {
                 let undisturbed = !state.disturbed && state.left == self.start().left;
                 !undisturbed || all(&|id| state.runs[id] <= 1)
             }
-            Property::OneFillPerToken | Property::Progress => true,
+            Property::OneFillPerToken | Property::OneForItsOthers | Property::Progress => true,
         }
     }
 

@@ -61,6 +61,18 @@ pub fn small() -> Vec<Scenario> {
             },
         ),
         (
+            "calls that wait no longer, where leaders die",
+            Protocol {
+                impatient: true,
+                mishaps: Mishaps { crashes: 1, cancels: 1, ..NOTHING },
+                ..Protocol::new([READER, READER, READER, ELSEWHERE])
+            },
+        ),
+        (
+            "two invalidations, and calls that wait no longer",
+            Protocol { impatient: true, ..Protocol::new([READER, READER, ELSEWHERE, INVALIDATOR, INVALIDATOR]) },
+        ),
+        (
             "two invalidations",
             Protocol { mishaps: timeout, ..Protocol::new([READER, READER, INVALIDATOR, INVALIDATOR]) },
         ),
@@ -136,6 +148,10 @@ pub fn tagged() -> Vec<Scenario> {
         (
             "invalidations of a tag and of an entry under it",
             Protocol { initial: Initial::Value(0), ..Protocol::tagged([READER, READER, INVALIDATOR, TAG_INVALIDATOR]) },
+        ),
+        (
+            "an invalidation of a tag, and calls that wait no longer",
+            Protocol { impatient: true, ..Protocol::tagged([READER, READER, ELSEWHERE, TAG_INVALIDATOR]) },
         ),
         ("two invalidations of a tag", Protocol::tagged([READER, ELSEWHERE, TAG_INVALIDATOR, TAG_INVALIDATOR])),
         (

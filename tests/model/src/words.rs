@@ -94,7 +94,7 @@ fn happening(model: &Protocol, before: &State, step: Step, after: &State) -> Str
             format!("{} writes v{} to the origin; {}", who(number), after.origin, then(number))
         }
         Step::Poll(number) => format!("{} looks again; {}", who(number), then(number)),
-        Step::GiveUp(number) => format!("{} waits no longer and computes, unstored", who(number)),
+        Step::GiveUp(number) => format!("{} waits no longer; {}", who(number), then(number)),
         Step::TimeOut(number) => {
             let asked = match before.actors[number].at {
                 At::Asked(asked) | At::Answered(asked, _) => request(asked),
@@ -130,6 +130,7 @@ fn next_move(model: &Protocol, before: &State, number: usize, after: &State) -> 
         At::Body if !is_stored && after.actors[number].version.is_none() => "its body starts, unstored".to_owned(),
         At::Body => "its body starts".to_owned(),
         At::Polling => "it waits".to_owned(),
+        At::Sharing => "it shares a body of its process".to_owned(),
         At::Following => "it follows the flight".to_owned(),
         At::Done if after.acknowledged != before.acknowledged => format!("it returns Ok for v{}", after.acknowledged),
         At::Done => match (before.actors[number].at, before.actors[number].version) {

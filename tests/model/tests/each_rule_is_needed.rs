@@ -423,6 +423,40 @@ fn a_value_from_a_flight_is_compared_with_the_stamp_that_it_was_given() {
 }
 
 #[test]
+fn of_the_calls_that_wait_no_longer_one_computes_for_its_others() {
+    let rules = Rules { one_computes_for_its_others: false, ..Rules::default() };
+    without(
+        rules,
+        Protocol { impatient: true, ..Protocol::new([READER, READER, ELSEWHERE]) },
+        Property::OneForItsOthers,
+        &["waits no longer; its body starts, unstored", "waits no longer; its body starts, unstored"],
+    );
+}
+
+#[test]
+fn a_call_that_waits_no_longer_shares_a_body_that_began_later() {
+    let rules = Rules { share_what_began_later: false, ..Rules::default() };
+    without(
+        rules,
+        Protocol { impatient: true, ..Protocol::new([READER, READER, ELSEWHERE, INVALIDATOR]) },
+        Property::NoStaleReturn,
+        &["reads v0", "returns Ok for v1", "waits no longer; it shares a body of its process"],
+    );
+}
+
+#[test]
+fn a_dead_leader_is_replaced_by_one() {
+    let rules = Rules { one_replaces_the_dead: false, ..Rules::default() };
+    let mishaps = Mishaps { crashes: 1, ..Mishaps::default() };
+    without(
+        rules,
+        Protocol { impatient: true, mishaps, ..Protocol::new([READER, READER, ELSEWHERE]) },
+        Property::OneForItsOthers,
+        &["dies", "expires", "looks again; its body starts, unstored"],
+    );
+}
+
+#[test]
 fn a_batch_stores_what_it_owns_before_it_waits() {
     let rules = batches::Rules { fill_before_waiting: false, ..batches::Rules::default() };
     for other in [TURNED_ELSEWHERE, TURNED] {

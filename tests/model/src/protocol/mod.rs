@@ -79,6 +79,14 @@ pub struct Rules {
     /// Whoever gets a value from a flight reads the stamp of the tag that was made of the value.
     /// Without: it takes the value.
     pub shared_values_are_compared: bool,
+    /// Of the calls of a process that have waited enough, one computes for its others. Without: each for
+    /// itself.
+    pub one_computes_for_its_others: bool,
+    /// They share a body that began after they did. Without: whatever body runs in their process.
+    pub share_what_began_later: bool,
+    /// When the lease of a dead leader has ended, those that waited for it ask for another, which one of them
+    /// gets. Without: each computes.
+    pub one_replaces_the_dead: bool,
 }
 
 impl Default for Rules {
@@ -110,6 +118,9 @@ impl Default for Rules {
             stamps_are_sent_once: true,
             slot_before_stamp: true,
             shared_values_are_compared: true,
+            one_computes_for_its_others: true,
+            share_what_began_later: true,
+            one_replaces_the_dead: true,
         }
     }
 }
@@ -193,7 +204,8 @@ pub struct Protocol {
     pub tag: Tag,
     /// What goes wrong.
     pub mishaps: Mishaps,
-    /// Whether a call that waits for another process may stop waiting and compute, unstored.
+    /// Whether a call that waits for a lease may stop waiting: at the end of `wait`, or after two leases. Then
+    /// it shares a body of its process, or computes, unstored.
     pub impatient: bool,
     /// Whether invalidators wait for all writers, to show what happens long after a write.
     pub invalidate_last: bool,
@@ -240,18 +252,21 @@ pub enum Property {
     /// If moreover nothing timed out, was cancelled or expired, and all agree on the type, the
     /// body runs once.
     OneRun,
+    /// No call computes while one of its process computes for it: not in a herd.
+    OneForItsOthers,
     /// From every state, every call can still come to its end.
     Progress,
 }
 
 impl Property {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NoStaleReturn,
         Self::NoStaleStored,
         Self::OneFillPerToken,
         Self::OneBodyAtOnce,
         Self::OneRun,
+        Self::OneForItsOthers,
         Self::Progress,
     ];
 }
@@ -264,6 +279,7 @@ impl fmt::Display for Property {
             Self::OneFillPerToken => "a token has one leader and one accepted fill",
             Self::OneBodyAtOnce => "no two bodies run at once",
             Self::OneRun => "the body runs once",
+            Self::OneForItsOthers => "of the calls of a process that wait no longer, one computes for the others",
             Self::Progress => "every call can still come to its end",
         })
     }

@@ -48,14 +48,14 @@ impl Protocol {
             Step::Sample(number) => state.actors[number].version = Some(state.origin),
             Step::End(number) => self.end_body(state, number),
             Step::Write(number) => self.write(state, number),
+            Step::Poll(number) if !self.rules.one_replaces_the_dead && state.slot == Slot::Empty => {
+                self.compute(state, number);
+            }
             Step::Poll(number) => {
                 state.actors[number].lease = None;
                 self.ask(state, number, Request::Read);
             }
-            Step::GiveUp(number) => {
-                state.actors[number].lease = None;
-                self.begin_body(state, number);
-            }
+            Step::GiveUp(number) => self.give_up(state, number),
             Step::TimeOut(number) => self.time_out(state, number),
             Step::ApplyLate(which) => {
                 if let Some(request) = state.late[which].take() {
@@ -103,8 +103,9 @@ impl Protocol {
             Step::Cancel(number) => {
                 state.left[CANCEL] -= 1;
                 let Actor { at, lease, .. } = state.actors[number];
+                let sharers = self.sharers(state, number);
                 match at {
-                    At::Body => state.add_late(Request::Release(lease.expect("only leaders are cancelled"))),
+                    At::Body => lease.into_iter().for_each(|lease| state.add_late(Request::Release(lease))),
                     // What is sent is sent. Whoever waits for the fill's fate reads for itself.
                     _ => {
                         state.leave_behind(at);
@@ -112,11 +113,15 @@ impl Protocol {
                     }
                 }
                 state.actors[number] = Actor { at: At::Gone, ..Actor::default() };
+                sharers.into_iter().for_each(|sharer| self.give_up(state, sharer));
             }
             Step::HandOver(number, heir) => {
                 state.left[CANCEL] -= 1;
+                let sharers = self.sharers(state, number);
                 state.actors[number] = Actor { at: At::Gone, ..Actor::default() };
                 state.actors[heir].at = At::Body;
+                self.tell_of_body(state, heir);
+                sharers.into_iter().for_each(|sharer| self.give_up(state, sharer));
             }
         }
     }
@@ -190,8 +195,7 @@ impl Protocol {
     /// What a call does about what it has read.
     fn look(&self, state: &mut State, number: usize, slot: Slot, stamp: Option<Token>) {
         let Spec { role, shape, .. } = self.actors[number];
-        let need = state.actors[number].need;
-        state.actors[number] = Actor { need, ..Actor::default() };
+        state.actors[number] = state.actors[number].anew();
         match slot {
             Slot::Lease(lease) if self.waits_for(lease.stamp, stamp) => {
                 state.actors[number].lease = Some(lease);
@@ -253,10 +257,55 @@ impl Protocol {
         if self.calls(number) && state.actors[number].lease.is_some() {
             state.runs = (state.runs + 1).min(2);
         }
+        self.tell_of_body(state, number);
+    }
+
+    /// A body begins: the calls of its process that began before may share it by the key alone.
+    fn tell_of_body(&self, state: &mut State, number: usize) {
+        if !self.impatient || !self.calls(number) || state.actors[number].background {
+            return;
+        }
+        let body = match state.actors[number].lease {
+            Some(lease) => lease.token,
+            None => self.new_token(state, number),
+        };
+        state.actors[number].body = Some(body);
+        for other in 0..self.actors.len() {
+            let is_here = other != number && self.actors[other].process == self.actors[number].process;
+            if is_here && self.calls(other) && state.actors[other].searches() {
+                state.actors[other].body = Some(body);
+            }
+        }
+    }
+
+    /// A call waits no longer for those that lease the slot: one of its process computes for its others.
+    fn give_up(&self, state: &mut State, number: usize) {
+        let actor = &mut state.actors[number];
+        // For that one it has waited long enough.
+        actor.body = actor.body.filter(|body| !actor.lease.is_some_and(|lease| lease.token == *body));
+        match self.body_here(state, number) {
+            Some(body) if self.rules.one_computes_for_its_others => {
+                let need = state.actors[number].need;
+                state.actors[number] = Actor { at: At::Sharing, need, body: Some(body), ..Actor::default() };
+            }
+            _ => self.compute(state, number),
+        }
+    }
+
+    /// A call computes, unstored.
+    fn compute(&self, state: &mut State, number: usize) {
+        state.herd |= self.body_here(state, number).is_some();
+        state.actors[number] = state.actors[number].anew();
+        self.begin_body(state, number);
     }
 
     fn end_body(&self, state: &mut State, number: usize) {
         if state.actors[number].lease.is_none() {
+            let version = state.actors[number].version;
+            for sharer in self.sharers(state, number) {
+                state.actors[sharer].version = version;
+                state.finish(sharer);
+            }
             state.finish(number);
             return;
         }
@@ -391,7 +440,8 @@ impl Protocol {
     fn publish(&self, state: &mut State, leader: usize) {
         let (At::Asked(request) | At::Answered(request, _)) = state.actors[leader].at else { return };
         let (Request::Fill(Lease { token, .. }, data) | Request::Set(token, data)) = request else { return };
-        for follower in self.followers(state, leader).collect::<Vec<_>>() {
+        let followers = self.followers(state, leader).chain(self.sharers(state, leader));
+        for follower in followers.collect::<Vec<_>>() {
             self.share(state, follower, token, data);
         }
     }
@@ -399,8 +449,7 @@ impl Protocol {
     /// A call gets the result of a flight.
     fn share(&self, state: &mut State, number: usize, token: Token, data: Data) {
         if self.tag == Tag::OfTheValue && self.rules.shared_values_are_compared {
-            let need = state.actors[number].need;
-            state.actors[number] = Actor { need, ..Actor::default() };
+            state.actors[number] = state.actors[number].anew();
             self.ask(state, number, Request::ReadStamp(Slot::Value(Value { data, id: token, mark: None })));
         } else {
             state.actors[number].version = Some(data.version);
@@ -413,11 +462,13 @@ impl Protocol {
         for follower in self.followers(state, leader).collect::<Vec<_>>() {
             self.read_again(state, follower);
         }
+        for sharer in self.sharers(state, leader) {
+            self.give_up(state, sharer);
+        }
     }
 
     fn read_again(&self, state: &mut State, number: usize) {
-        let need = state.actors[number].need;
-        state.actors[number] = Actor { need, ..Actor::default() };
+        state.actors[number] = state.actors[number].anew();
         self.ask(state, number, Request::Read);
     }
 

@@ -135,6 +135,8 @@ pub enum At {
     Polling,
     /// It waits for a flight in its own process.
     Following,
+    /// It has waited enough for those that lease the slot, and waits for a body of its own process.
+    Sharing,
     /// Its body, or its write, runs.
     Body,
     /// Returned.
@@ -156,6 +158,9 @@ pub struct Actor {
     pub need: u8,
     /// Whether the call has returned and the refresh runs behind it.
     pub background: bool,
+    /// Of a body that runs: what tells it from others of its process. Of a call that may share one by the
+    /// key alone, because that body began after the call did: the last such body.
+    pub body: Option<Token>,
 }
 
 pub(super) const ACTORS: usize = 6;
@@ -190,6 +195,8 @@ pub struct State {
     /// The tokens with which a fill was accepted, a bit for each.
     pub(super) accepted: u32,
     pub(super) stale_return: bool,
+    /// A call computed though one of its process did so for it.
+    pub(super) herd: bool,
     pub(super) accepted_twice: bool,
 }
 
@@ -202,6 +209,17 @@ pub(super) const EVICTION: usize = 4;
 impl Actor {
     pub(super) fn done() -> Self {
         Self { at: At::Done, ..Self::default() }
+    }
+
+    /// A call that starts anew: what it may return stays as it is.
+    pub(super) fn anew(self) -> Self {
+        Self { need: self.need, body: self.body, ..Self::default() }
+    }
+
+    /// Whether it waits, or asks the server, and has no result yet.
+    pub(super) fn searches(&self) -> bool {
+        let is_on_its_way = matches!(self.at, At::Asked(_) | At::Answered(..) | At::Polling | At::Following);
+        is_on_its_way && self.version.is_none() && !self.background
     }
 
     /// Whether its token, if it has one, is its own.
@@ -274,6 +292,15 @@ impl State {
         *room.expect("room for as many late requests as mishaps make") = Some(request);
     }
 
+    /// Forgets bodies that have ended.
+    pub(super) fn forget_bodies(&mut self) {
+        let actors = self.actors;
+        let runs = |body| actors.iter().any(|actor| actor.at == At::Body && actor.body == body);
+        for actor in self.actors.iter_mut().filter(|actor| actor.searches() && !runs(actor.body)) {
+            actor.body = None;
+        }
+    }
+
     /// Numbers the tokens by where they occur.
     pub(super) fn rename_tokens(&mut self) {
         let mut names = [0; TOKENS as usize + 1];
@@ -303,6 +330,7 @@ impl State {
         self.stamp.iter_mut().for_each(&mut *visit);
         for actor in &mut self.actors {
             actor.lease.iter_mut().for_each(|lease| lease.for_each_token(visit));
+            actor.body.iter_mut().for_each(&mut *visit);
             match &mut actor.at {
                 At::Asked(request) => request.for_each_token(visit),
                 At::Answered(request, reply) => {

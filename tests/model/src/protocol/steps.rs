@@ -28,7 +28,7 @@ pub enum Step {
     Write(usize),
     /// A call that waits reads again.
     Poll(usize),
-    /// A call stops waiting for others.
+    /// A call stops waiting for those that lease the slot.
     GiveUp(usize),
     /// An actor stops waiting for a reply.
     TimeOut(usize),
@@ -42,9 +42,9 @@ pub enum Step {
     Evict,
     /// A process dies.
     Crash(u8),
-    /// A leader is cancelled and nobody follows it.
+    /// A leader is cancelled, or panics, and nobody follows it.
     Cancel(usize),
-    /// A leader is cancelled and a follower goes on with its lease.
+    /// A leader is cancelled, or panics, and a follower goes on with its lease.
     HandOver(usize, usize),
 }
 
@@ -81,6 +81,7 @@ impl Model for Protocol {
             runs: 0,
             accepted: 0,
             stale_return: false,
+            herd: false,
             accepted_twice: false,
         }
     }
@@ -129,6 +130,7 @@ impl Model for Protocol {
     }
 
     fn canonical(&self, mut state: State) -> State {
+        state.forget_bodies();
         state.late.sort_unstable_by_key(|late| (late.is_none(), *late));
         if self.rules.fresh_tokens {
             state.rename_tokens();
@@ -169,6 +171,7 @@ impl Model for Protocol {
                 let undisturbed = !state.disturbed && state.left == self.start().left;
                 !undisturbed || !self.has_one_shape() || state.runs <= 1
             }
+            Property::OneForItsOthers => !state.herd,
             Property::Progress => true,
         }
     }
@@ -209,7 +212,8 @@ impl Protocol {
             At::Body if !self.calls(number) => steps.push(Step::Write(number)),
             At::Body if actor.version.is_none() => steps.push(Step::Sample(number)),
             At::Body => steps.push(Step::End(number)),
-            At::Following | At::Done | At::Gone => {}
+            At::Following if self.impatient => steps.push(Step::GiveUp(number)),
+            At::Following | At::Sharing | At::Done | At::Gone => {}
         }
         if let At::Asked(request) | At::Answered(request, _) = actor.at
             && state.left[TIMEOUT] > 0
@@ -217,7 +221,8 @@ impl Protocol {
         {
             steps.push(Step::TimeOut(number));
         }
-        if state.left[CANCEL] > 0 && self.calls(number) && actor.lease.is_some() && !actor.background {
+        let leads = actor.lease.is_some() || (actor.at == At::Body && actor.body.is_some());
+        if state.left[CANCEL] > 0 && self.calls(number) && leads && !actor.background {
             match actor.at {
                 At::Body => {
                     let before = steps.len();
@@ -332,6 +337,28 @@ impl Protocol {
                 a.at == At::Following && lease.is_some() && a.lease == lease && self.actors[*n].process == process
             })
             .map(|(n, _)| n)
+    }
+
+    /// The body of its process that a call may share without a look at the slot.
+    pub(super) fn body_here(&self, state: &State, number: usize) -> Option<Token> {
+        let Spec { process, .. } = self.actors[number];
+        let known = state.actors[number].body;
+        let runs = |(other, actor): &(usize, &Actor)| {
+            *other != number
+                && self.actors[*other].process == process
+                && self.calls(*other)
+                && actor.at == At::Body
+                && actor.body.is_some()
+                && (actor.body == known || !self.rules.share_what_began_later)
+        };
+        self.each(state).find(runs).and_then(|(_, actor)| actor.body)
+    }
+
+    /// The calls that share a body without a look at the slot.
+    pub(super) fn sharers(&self, state: &State, leader: usize) -> Vec<usize> {
+        let Actor { body, .. } = state.actors[leader];
+        let shares = |(_, actor): &(usize, &Actor)| actor.at == At::Sharing && body.is_some() && actor.body == body;
+        self.each(state).filter(shares).map(|(number, _)| number).collect()
     }
 
     /// Whether somebody is at work under a token.
