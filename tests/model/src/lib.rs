@@ -20,9 +20,9 @@
 //!
 //! | command | what it explores | time |
 //! |---|---|---|
-//! | `cargo test -p protocol-model` | 32 scenarios with two to four actors, 2.8 million states; one broken rule at a time, with traces (`-- --nocapture` prints them) | 10 s |
-//! | `cargo run -p protocol-model --release` | the same scenarios, states and depth of each printed | 6 s |
-//! | `cargo run -p protocol-model --release -- --tagged` | of these, the twelve with a tag | 3 s |
+//! | `cargo test -p protocol-model` | 35 scenarios with two to four actors, 3.5 million states; one broken rule at a time, with traces (`-- --nocapture` prints them) | 25 s |
+//! | `cargo run -p protocol-model --release` | the same scenarios, states and depth of each printed | 15 s |
+//! | `cargo run -p protocol-model --release -- --tagged` | of these, the 13 with a tag | 3 s |
 //! | `cargo run -p protocol-model --release -- --actors 4` | seven scenarios, 1.2 million states; two to five actors can be asked for | 5 s |
 //! | `cargo run -p protocol-model --release -- --actors 5` | the same with five, 42 million states | 3 min, 3.5 GB of memory |
 //!
@@ -43,8 +43,15 @@
 //! A request, its effect at the server, and the receipt of the reply are separate steps, between
 //! which everybody else may do anything. A lease may expire while its holder works (a paused
 //! process), a value may expire, a reply or a request may be lost or come late, a process may die,
-//! and a leader may be cancelled, with or without followers to take over. [`protocol::Mishaps`]
+//! and a leader may be cancelled, or panic, with or without followers to take over. [`protocol::Mishaps`]
 //! says how often. A lease that nobody holds may always expire.
+//!
+//! # Calls that wait no longer
+//!
+//! At the end of `wait`, or after two leases, a call waits no longer for those that lease the slot. It
+//! shares a body that runs in its process and began after the call did, under a lease or not. Where there
+//! is none it runs its own, unstored, for the others of its process. The flight that it has waited for is
+//! none of those that it shares.
 //!
 //! # Tags
 //!
@@ -76,7 +83,8 @@
 //! # What must hold
 //!
 //! [`protocol::Property`]: nothing stale is returned or stored; a token has one leader and one
-//! accepted fill; bodies run one at a time and, if all goes well, once; from every state all calls
+//! accepted fill; bodies run one at a time and, if all goes well, once; of the calls of a process that
+//! wait no longer for a lease, one computes for the others; from every state all calls
 //! can still come to their end, which means too that nothing ends in a deadlock.
 //!
 //! # Each rule is needed
@@ -114,6 +122,9 @@
 //! | `stamps_are_sent_once` | `a_stamp_is_sent_once` | stale return |
 //! | `slot_before_stamp` | `the_slot_is_read_before_the_stamp` | two bodies at once |
 //! | `shared_values_are_compared` | `a_value_from_a_flight_is_compared_with_the_stamp_that_it_was_given` | stale return |
+//! | `one_computes_for_its_others` | `of_the_calls_that_wait_no_longer_one_computes_for_its_others` | a herd |
+//! | `share_what_began_later` | `a_call_that_waits_no_longer_shares_a_body_that_began_later` | stale return |
+//! | `one_replaces_the_dead` | `a_dead_leader_is_replaced_by_one` | a herd |
 //! | `fill_before_waiting` | `a_batch_stores_what_it_owns_before_it_waits` | a call that never ends |
 //! | `each_by_its_lease` | `each_value_of_a_batch_is_stored_by_its_own_lease` | stale return |
 //! | `all_are_given_back` | `a_batch_gives_back_all_its_leases` | a call that never ends |
@@ -126,9 +137,10 @@
 //!
 //! - **Time.** Leases, values and marks expire at any moment, so renewal, every lease length and
 //!   every clock are covered. What is promised about durations is not checked here.
-//! - **How long a call waits.** A call that waits may stop at any moment and compute unstored, in
-//!   the scenario that says so; the real bound, two leases or so much time, is one case of it. In
-//!   all others it never does, so that progress does not lean on it.
+//! - **How long a call waits.** A call that waits may stop at any moment, in the scenarios that say
+//!   so; the real bound, two leases or so much time, is one case of it. In all others it never does, so
+//!   that progress does not lean on it.
+//! - **Results that cannot be shared**, and how often a call waits for such.
 //! - **Reads that fail.** Such a call computes unstored too.
 //! - **Repeated calls.** An actor acts once, at any moment; two calls of one task are two actors of
 //!   which one begins after the other.
