@@ -732,7 +732,7 @@ async fn values_need_no_clone_and_errors_nothing() {
 
 #[test]
 fn parameters_that_borrow() {
-    #[redis_cached(cache = CACHE)]
+    #[redis_cached(cache = CACHE, key = "{a}:{b}:{c}:{d}:{*e}:{f}")]
     fn borrowed<'a, 'b: 'a>(
         a: &'a str,
         b: Cow<'b, str>,
@@ -881,7 +881,7 @@ mod rarer {
     }
 
     impl Shape {
-        #[redis_cached(cache = CACHE)]
+        #[redis_cached(cache = CACHE, key = "{self.sides}")]
         fn pinned(self: Pin<&mut Self>) -> u64 {
             self.sides
         }

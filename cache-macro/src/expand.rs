@@ -312,7 +312,8 @@ fn alone(model: &Model) -> TokenStream {
     let run = run(model, "call", &closure);
     let check_units = check_units(model);
     let block = block(model, &quote!(#check_units #description), &run, true);
-    quote!(#(#attrs)* #vis #new_sig #block)
+    let mark = attrs::body_allowances();
+    quote!(#(#attrs)* #mark #vis #new_sig #block)
 }
 
 /// Whether the body needs a `let` to see a parameter as its signature says.

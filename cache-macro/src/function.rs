@@ -13,7 +13,7 @@ use syn::{
 
 use crate::check::Errors;
 use crate::features::Features;
-use crate::returns;
+use crate::{refused, returns};
 
 /// A function. Its body stays as it is, so that half-written code reaches the compiler, whose
 /// errors are better, and an editor, which can complete it.
@@ -172,7 +172,9 @@ impl Function {
             let span = sig.asyncness.map_or(sig.fn_token.span, |asyncness| asyncness.span);
             refuse(span, "caching an `async fn` needs the feature `tokio` of `redis-cached`");
         }
-        returns::check_shape(self, &mut refuse);
+        if !refused::check(self, &mut refuse) {
+            returns::check_shape(self, &mut refuse);
+        }
         fine
     }
 }
@@ -251,6 +253,20 @@ impl Param {
             }
             _ => false,
         }
+    }
+
+    /// The type of what its pattern calls `name`, or of what that is a part of.
+    pub(crate) fn type_around(&self, name: &Ident) -> &Type {
+        let (mut pat, mut ty) = (&self.pat, &self.ty);
+        while let (Pat::Tuple(pats), Type::Tuple(types)) = (pat, ty)
+            && pats.elems.len() == types.elems.len()
+            && !pats.elems.iter().any(|pat| matches!(pat, Pat::Rest(_)))
+            && let Some(within) =
+                pats.elems.iter().zip(&types.elems).find(|(pat, _)| Bindings::of(pat).names.contains(name))
+        {
+            (pat, ty) = within;
+        }
+        ty
     }
 
     pub(crate) fn binds(&self, name: &Ident) -> bool {

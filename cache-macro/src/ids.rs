@@ -199,7 +199,8 @@ fn refuse_mutable(ids: &Ident, function: &Function, params: &[Param], errors: &E
     }
 }
 
-fn mutably(receiver: &Receiver) -> Option<Span> {
+/// Where a receiver borrows mutably.
+pub(crate) fn mutably(receiver: &Receiver) -> Option<Span> {
     match &receiver.kind {
         ReceiverKind::Reference(_, _, mutability) => mutability.as_ref().map(|mutability| mutability.span),
         ReceiverKind::Typed(_, ty) => borrows::mutably(ty),

@@ -27,6 +27,7 @@ mod model;
 mod others;
 mod own;
 mod place;
+mod refused;
 mod returns;
 mod storage;
 mod suggest;
@@ -354,6 +355,10 @@ mod tests;
 ///
 /// - Not `unsafe`, `const` or `extern` functions, nor those that return nothing, `impl Trait`, or a
 ///   value that borrows.
+/// - Not `main`, tests, functions with `no_mangle`, `export_name`, `link_section`, `target_feature` or
+///   `track_caller`, nor one that is cached already.
+/// - No `&mut T` in a key, because a hit would not change it: `skip` it if it need not, or mention what
+///   matters of it in `key`.
 /// - A parameter cannot have a `#[cfg]`.
 /// - A plain function that returns `Pin<Box<dyn Future>>` or `BoxFuture` counts as `async`; all of it
 ///   runs when the future is polled.

@@ -20,7 +20,7 @@ use crate::place::{self, Place};
 use crate::returns::{self, Kind};
 use crate::suggest::did_you_mean;
 use crate::template::Of;
-use crate::{generics, template};
+use crate::{borrows, generics, ids, template};
 
 /// A function that can be cached as its attribute says.
 pub(crate) struct Model {
@@ -142,6 +142,7 @@ impl Model {
             .filter(|&index| entry_params[index].names_its_type() && !in_place.params[index])
             .filter(|&index| !args.skip.iter().any(|name| entry_params[index].binds(name)))
             .collect();
+        scope.check_mutable(&args, pieces.iter().chain(group.iter().flatten()), errors);
         scope.check_mentions(&args, pieces.iter().chain(group.iter().flatten()), tags.iter().flatten(), errors);
         let not_in_name = scope.dropped(&function, &output, |index| key.params[index]);
         let not_in_entry = scope.dropped(&function, &output, |index| key.params[index] || cache.params[index]);
@@ -342,6 +343,44 @@ impl Scope<'_> {
             }
         }
         Some(pieces)
+    }
+
+    /// A hit does not run the body, so that it changes no argument: one that the body may change is no part of a key.
+    fn check_mutable<'a>(&self, args: &Args, pieces: impl Iterator<Item = &'a Piece>, errors: &Errors) {
+        // There, it was refused already.
+        if args.batch.is_some() || args.refresh_ahead.is_some() || args.stale_while_revalidate.is_some() {
+            return;
+        }
+        let refuse = |span: Span, name: &str, instead: &str| {
+            let way_out = match args.key {
+                Some(_) => format!("mention what matters of it, as in `{{{name}.id}}`"),
+                None => format!("write `skip({name})` if it need not"),
+            };
+            errors.at(
+                span,
+                format_args!("a hit would not change `{name}` as the body does: take {instead}, or {way_out}"),
+            );
+        };
+        for piece in pieces {
+            match piece {
+                Piece::Part(Part { value: Value::Receiver(_), .. }) => {
+                    if let Some(span) = self.receiver.and_then(ids::mutably) {
+                        refuse(span, "self", "`&self`");
+                    }
+                }
+                Piece::Part(Part {
+                    value: Value::Expr(Expr::Path(path)) | Value::PerhapsUnit(Expr::Path(path)),
+                    ..
+                }) => {
+                    let Some(name) = path.path.get_ident() else { continue };
+                    let param = self.params.iter().find(|param| param.binds(name));
+                    if let Some(span) = param.and_then(|param| borrows::mutably(param.type_around(name))) {
+                        refuse(span, &name.to_string(), "it by `&`, or by value");
+                    }
+                }
+                Piece::Text(_) | Piece::Part(_) => {}
+            }
+        }
     }
 
     /// Each parameter is in the template of the key, or of the group, or is skipped: one that is forgotten would give
