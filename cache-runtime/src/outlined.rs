@@ -9,6 +9,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+#[cfg(feature = "tokio")]
+use crate::stack::with_room;
+
 /// A future on the heap, polled in a frame of its own.
 pub(crate) struct Outlined<F>(Pin<Box<F>>);
 
@@ -25,6 +28,27 @@ impl<F: Future> Future for Outlined<F> {
     #[inline(never)]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         self.0.as_mut().poll(context)
+    }
+}
+
+/// A body on the heap, polled with room on the stack.
+#[cfg(feature = "tokio")]
+pub(crate) struct Nested<F>(Pin<Box<F>>);
+
+/// As [`outlined`], for the future of a body, which may call cached functions in its turn.
+#[cfg(feature = "tokio")]
+#[inline(never)]
+pub(crate) fn nested<F: Future>(make: impl FnOnce() -> F) -> Nested<F> {
+    Nested(Box::pin(make()))
+}
+
+#[cfg(feature = "tokio")]
+impl<F: Future> Future for Nested<F> {
+    type Output = F::Output;
+
+    #[inline(never)]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        with_room(|| self.0.as_mut().poll(context))
     }
 }
 

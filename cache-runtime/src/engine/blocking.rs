@@ -19,6 +19,7 @@ use crate::ids::{BatchMap, Ids};
 use crate::key::Key;
 use crate::once::once;
 use crate::sharing::Errors;
+use crate::stack::with_room;
 use crate::store::face::Face;
 use crate::store::redis::BlockingStore;
 
@@ -30,7 +31,7 @@ impl<'a> Engine<'a, Face<'a, BlockingStore>, OnThreads<'a>> {
 
 /// A call of a function whose value is stored as it is.
 pub fn call_value<V>(cache: &Cache, plan: Plan<V>, key: Result<Key, Error>, body: impl FnOnce() -> V) -> V {
-    let work = Body(|| ready(Ok::<V, Infallible>(body())));
+    let work = Body(|| ready(Ok::<V, Infallible>(with_room(body))));
     once(Engine::blocking(cache).call(plan, key, Errors::never(), work, infallible))
 }
 
@@ -42,7 +43,7 @@ pub fn call_result<R: ResultLike>(
     errors: Errors<R::Err>,
     body: impl FnOnce() -> R,
 ) -> R {
-    let work = Body(|| ready(body().into_result()));
+    let work = Body(|| ready(with_room(body).into_result()));
     once(Engine::blocking(cache).call(plan, key, errors, work, R::from_result))
 }
 
@@ -60,7 +61,7 @@ where
     V: Send + 'static,
     Bg: FnOnce() -> V + Send + 'static,
 {
-    let body = |args| ready(Ok::<V, Infallible>(body(args)));
+    let body = |args| ready(Ok::<V, Infallible>(with_room(|| body(args))));
     let start = |args: &A, cache: &Cache, plan: &Plan<V>, ticket: Ticket, id: Token| {
         refresh_behind(cache, plan, ticket, id, Errors::never(), || {
             let body = own(args);
@@ -87,7 +88,7 @@ where
     R::Err: 'static,
     Bg: FnOnce() -> R + Send + 'static,
 {
-    let body = |args| ready(body(args).into_result());
+    let body = |args| ready(with_room(|| body(args)).into_result());
     let start = |args: &A, cache: &Cache, plan: &Plan<R::Ok>, ticket: Ticket, id: Token| {
         refresh_behind(cache, plan, ticket, id, errors, || {
             let body = own(args);
@@ -152,7 +153,7 @@ impl Drop for Running {
 
 /// As [`call_value`], whatever is stored.
 pub fn refresh_value<V>(cache: &Cache, plan: Plan<V>, key: Result<Key, Error>, body: impl FnOnce() -> V) -> V {
-    let work = Body(|| ready(Ok::<V, Infallible>(body())));
+    let work = Body(|| ready(Ok::<V, Infallible>(with_room(body))));
     once(Engine::blocking(cache).refresh(plan, key, Errors::never(), work, infallible))
 }
 
@@ -164,7 +165,7 @@ pub fn refresh_result<R: ResultLike>(
     errors: Errors<R::Err>,
     body: impl FnOnce() -> R,
 ) -> R {
-    let work = Body(|| ready(body().into_result()));
+    let work = Body(|| ready(with_room(body).into_result()));
     once(Engine::blocking(cache).refresh(plan, key, errors, work, R::from_result))
 }
 
@@ -225,7 +226,7 @@ where
 {
     // Within the future, so that it runs where the calls in it are known to be in it.
     let body = |ids| {
-        let run = || Ok::<_, Infallible>(body(ids).into_pairs());
+        let run = || Ok::<_, Infallible>(with_room(|| body(ids)).into_pairs());
         async { run() }
     };
     let Ok(pairs) = once(Engine::blocking(cache).batch(plan, ids, anew, body));
@@ -244,7 +245,7 @@ where
 {
     // Within the future, so that it runs where the calls in it are known to be in it.
     let body = |ids| {
-        let run = || body(ids).into_result().map(BatchMap::into_pairs);
+        let run = || with_room(|| body(ids)).into_result().map(BatchMap::into_pairs);
         async { run() }
     };
     R::from_result(once(Engine::blocking(cache).batch(plan, ids, anew, body)).map(BatchMap::from_pairs))

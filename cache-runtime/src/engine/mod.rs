@@ -43,6 +43,7 @@ use crate::key::Key;
 use crate::outlined::{outlined, poll_apart};
 use crate::policy::{self, State};
 use crate::sharing::Errors;
+use crate::stack::is_deep;
 use crate::store::{Read, Store};
 use crate::ttl::Ttl;
 
@@ -85,6 +86,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                     FirstLook::Missed(first) => first,
                 }
             };
+            if is_deep() {
+                count(&counters.bypasses);
+                return into(outlined(|| work.run()).await);
+            }
             // No await is in this `match`: neither value nor error need be `Send`.
             let (runs, fallback) = match outlined(|| self.search(&plan, slot, first, by, errors)).await {
                 Searched::Ended(result) => return into(result),

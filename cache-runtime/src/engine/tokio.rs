@@ -15,7 +15,7 @@ use crate::flight::Ticket;
 use crate::function::Plan;
 use crate::ids::{BatchMap, Ids};
 use crate::key::Key;
-use crate::outlined::outlined;
+use crate::outlined::nested;
 use crate::sharing::Errors;
 use crate::store::face::Face;
 use crate::store::redis::TokioStore;
@@ -32,7 +32,7 @@ where
     F: FnOnce() -> Fut,
     Fut: Future<Output = V>,
 {
-    let work = Body(move || outlined(move || async move { Ok(body().await) }));
+    let work = Body(move || nested(move || async move { Ok(body().await) }));
     Engine::tokio(cache).call(plan, key, Errors::never(), work, infallible)
 }
 
@@ -49,7 +49,7 @@ where
     F: FnOnce() -> Fut,
     Fut: Future<Output = R>,
 {
-    let work = Body(move || outlined(move || async move { body().await.into_result() }));
+    let work = Body(move || nested(move || async move { body().await.into_result() }));
     Engine::tokio(cache).call(plan, key, errors, work, R::from_result)
 }
 
@@ -70,7 +70,7 @@ where
     O: Fn(&A) -> Bg,
     Bg: Future<Output = V> + Send + 'static,
 {
-    let body = move |args| outlined(move || async move { Ok(body(args).await) });
+    let body = move |args| nested(move || async move { Ok(body(args).await) });
     let start = move |args: &A, cache: &Cache, plan: &Plan<V>, ticket: Ticket, id: Token| {
         let body = own(args);
         refresh_behind(cache, plan, ticket, id, Errors::never(), async { Ok::<V, Infallible>(body.await) });
@@ -97,7 +97,7 @@ where
     O: Fn(&A) -> Bg,
     Bg: Future<Output = R> + Send + 'static,
 {
-    let body = move |args| outlined(move || async move { body(args).await.into_result() });
+    let body = move |args| nested(move || async move { body(args).await.into_result() });
     let start = move |args: &A, cache: &Cache, plan: &Plan<R::Ok>, ticket: Ticket, id: Token| {
         let body = own(args);
         refresh_behind(cache, plan, ticket, id, errors, async { body.await.into_result() });
@@ -144,7 +144,7 @@ where
     F: FnOnce() -> Fut,
     Fut: Future<Output = V>,
 {
-    let work = Body(move || outlined(move || async move { Ok(body().await) }));
+    let work = Body(move || nested(move || async move { Ok(body().await) }));
     Engine::tokio(cache).refresh(plan, key, Errors::never(), work, infallible)
 }
 
@@ -161,7 +161,7 @@ where
     F: FnOnce() -> Fut,
     Fut: Future<Output = R>,
 {
-    let work = Body(move || outlined(move || async move { body().await.into_result() }));
+    let work = Body(move || nested(move || async move { body().await.into_result() }));
     Engine::tokio(cache).refresh(plan, key, errors, work, R::from_result)
 }
 
@@ -173,7 +173,7 @@ where
     F: Fn(Vec<M::Id>) -> Fut,
     Fut: Future<Output = M>,
 {
-    let body = move |ids| outlined(|| pairs_of(body(ids)));
+    let body = move |ids| nested(|| pairs_of(body(ids)));
     let Ok(pairs) = Engine::tokio(cache).batch(&plan, ids, false, body).await;
     M::from_pairs(pairs)
 }
@@ -190,7 +190,7 @@ where
     F: Fn(Vec<<R::Ok as BatchMap>::Id>) -> Fut,
     Fut: Future<Output = R>,
 {
-    let body = move |ids| outlined(|| pairs_of_result(body(ids)));
+    let body = move |ids| nested(|| pairs_of_result(body(ids)));
     R::from_result(Engine::tokio(cache).batch(&plan, ids, false, body).await.map(BatchMap::from_pairs))
 }
 
@@ -202,7 +202,7 @@ where
     F: Fn(Vec<M::Id>) -> Fut,
     Fut: Future<Output = M>,
 {
-    let body = move |ids| outlined(|| pairs_of(body(ids)));
+    let body = move |ids| nested(|| pairs_of(body(ids)));
     let Ok(pairs) = Engine::tokio(cache).batch(&plan, ids, true, body).await;
     M::from_pairs(pairs)
 }
@@ -219,7 +219,7 @@ where
     F: Fn(Vec<<R::Ok as BatchMap>::Id>) -> Fut,
     Fut: Future<Output = R>,
 {
-    let body = move |ids| outlined(|| pairs_of_result(body(ids)));
+    let body = move |ids| nested(|| pairs_of_result(body(ids)));
     R::from_result(Engine::tokio(cache).batch(&plan, ids, true, body).await.map(BatchMap::from_pairs))
 }
 
