@@ -67,7 +67,7 @@ fn option_as_it_is(id: u64) -> Vec<Option<User>> {
     vec![(id > 0).then_some(User { id })]
 }
 
-#[redis_cached]
+#[redis_cached(returns = result)]
 async fn unit() -> Result<(), String> {
     Ok(())
 }
@@ -120,4 +120,78 @@ fn values_are_stored_as_they_are() {
     assert_eq!(named_like_a_result_entry(1).get().unwrap(), Some(SearchResult(1)));
     option_as_it_is(0);
     assert_eq!(option_as_it_is_entry(0).get().unwrap(), Some(vec![None]));
+}
+
+mod within {
+    use super::{PageResult, redis_cached};
+
+    type Errors = std::collections::BTreeMap<u8, Result<u64, String>>;
+
+    #[redis_cached(returns = value)]
+    pub(super) fn option(id: u64) -> Option<Result<u64, String>> {
+        Some(Err(id.to_string()))
+    }
+
+    #[redis_cached(returns = value)]
+    pub(super) fn vec(id: u64) -> Vec<Result<u64, String>> {
+        vec![Ok(id), Err(id.to_string())]
+    }
+
+    #[redis_cached(returns = value)]
+    pub(super) async fn result(id: u64) -> Result<Result<u64, String>, u64> {
+        Ok(Err(id.to_string()))
+    }
+
+    #[redis_cached(batch(id in ids), returns = value)]
+    pub(super) fn batch(ids: &[u64]) -> Vec<(u64, Vec<Result<u64, String>>)> {
+        ids.iter().map(|id| (*id, vec![Err(id.to_string())])).collect()
+    }
+
+    #[redis_cached(returns = result)]
+    pub(super) fn named_like_a_result(id: u64) -> Result<Vec<PageResult<u64>>, String> {
+        Ok(vec![PageResult(id)])
+    }
+
+    /// What the errors advise to.
+    #[redis_cached]
+    pub(super) fn flat(id: u64) -> Result<Option<Vec<u64>>, String> {
+        let found: Option<Result<u64, String>> = Some(Ok(id));
+        let all: Result<Vec<u64>, String> = vec![Ok(id)].into_iter().collect();
+        found.transpose()?.map(|_| all).transpose()
+    }
+
+    #[redis_cached]
+    pub(super) fn flattened(id: u64) -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
+        let both: Result<Result<u64, String>, std::fmt::Error> = Ok(Ok(id));
+        Ok(both??)
+    }
+
+    #[redis_cached]
+    pub(super) fn alias(_id: u64) -> Errors {
+        Errors::new()
+    }
+
+    #[redis_cached]
+    pub(super) fn exists(id: u64) -> Result<Option<()>, String> {
+        Ok((id > 0).then_some(()))
+    }
+}
+
+#[tokio::test]
+async fn errors_within_are_stored_where_it_is_said() {
+    for _ in 0..2 {
+        assert_eq!(within::option(1), Some(Err("1".into())));
+        assert_eq!(within::vec(1), [Ok(1), Err("1".into())]);
+        assert_eq!(within::result(1).await, Ok(Err("1".into())));
+        assert_eq!(within::batch(&[1]), [(1, vec![Err("1".into())])]);
+        assert_eq!(within::named_like_a_result(1), Ok(vec![PageResult(1)]));
+        assert_eq!(within::flat(1), Ok(Some(vec![1])));
+        assert_eq!(within::flattened(1).unwrap(), 1);
+        assert_eq!(within::exists(1), Ok(Some(())));
+        assert!(within::alias(1).is_empty());
+    }
+    assert_eq!(within::option_entry(1).get().unwrap(), Some(Some(Err("1".into()))));
+    assert_eq!(within::vec_entry(1).get().unwrap(), Some(vec![Ok(1), Err("1".into())]));
+    assert_eq!(within::batch_entry(1).get().unwrap(), Some(vec![Err("1".into())]));
+    assert_eq!(within::exists_entry(1).get().unwrap(), Some(Some(())));
 }

@@ -346,7 +346,7 @@ round_trips!(messagepack, messagepack, 64 << 20);
 
 #[tokio::test]
 async fn unit_is_cached() {
-    #[redis_cached(cache = cache, skip(cache, runs))]
+    #[redis_cached(returns = result, cache = cache, skip(cache, runs))]
     async fn done(cache: &Cache, runs: &AtomicUsize) -> Result<(), String> {
         runs.fetch_add(1, Ordering::SeqCst);
         Ok(())

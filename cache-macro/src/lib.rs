@@ -323,6 +323,11 @@ mod tests;
 /// behind another name is found out by its type, and refused until it says `returns = result`. An
 /// `Option` is recognized behind any name.
 ///
+/// A type that spells a `Result` inside of what is stored, such as `Option<Result<T, E>>` or
+/// `Result<Result<T, E>, F>`, is refused, since its errors would be stored; `returns = value` says that
+/// they are meant to be. `Result<(), E>` is refused as `()` is, since a hit would skip the effects of
+/// the function; `returns = result` says that it is meant.
+///
 /// # Errors
 ///
 /// An error is never stored. Where several callers wait for one body, its error goes to all of them,
@@ -353,7 +358,7 @@ mod tests;
 ///
 /// # Limits
 ///
-/// - Not `unsafe`, `const` or `extern` functions, nor those that return nothing, `impl Trait`, or a
+/// - Not `unsafe`, `const` or `extern` functions, nor those that return nothing (`Result<(), E>` included), `impl Trait`, or a
 ///   value that borrows.
 /// - Not `main`, tests, functions with `no_mangle`, `export_name`, `link_section`, `target_feature` or
 ///   `track_caller`, nor one that is cached already.

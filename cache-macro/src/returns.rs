@@ -2,7 +2,7 @@
 
 use proc_macro2::Span;
 use syn::spanned::Spanned;
-use syn::visit::Visit;
+use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
 use syn::{
     GenericArgument, Generics, Lifetime, PathArguments, ReturnType, Type, TypeImplTrait, TypeParamBound, TypePath,
@@ -76,14 +76,19 @@ pub(crate) fn kind(ty: &Type, args: &Args, errors: &Errors) -> Kind {
             "a value that borrows cannot be read back from a cache; return an owned type, such as `String` for `&str`",
         );
     }
+    if let Some(stored) = stored {
+        check_results_within(stored, kind, args, errors);
+    }
     if args.batch.is_some() {
-        if let Some(value) = stored.filter(|value| is_spelled_result(value)) {
-            let message = "the error of one id would be cached as a value; leave such an id out of the map, \
-                           or return a `Result` of the whole map";
-            errors.at(value.span(), message);
-        }
         // The rest is about a single value.
         return kind;
+    }
+    if let (Kind::Result, None, Some(Type::Tuple(unit))) = (kind, &args.returns, stored)
+        && unit.elems.is_empty()
+    {
+        let message = "a function that returns no value is called for its effects, and a hit would skip them; \
+                       write `returns = result` if it is meant to be cached all the same";
+        errors.at(unit.span(), message);
     }
     if let (Kind::Anything, Some((keyword, _))) = (kind, &args.none_ttl) {
         errors.at(keyword.span(), "with `returns = value` a `None` is a value like any other; remove `none_ttl`");
@@ -109,6 +114,57 @@ pub(crate) fn kind(ty: &Type, args: &Args, errors: &Errors) -> Kind {
         }
     }
     kind
+}
+
+/// Reports a `Result` inside of what is stored: its errors would be.
+fn check_results_within(stored: &Type, kind: Kind, args: &Args, errors: &Errors) {
+    let is_exact = match args.returns {
+        // Each id of a batch has a value or none, whatever is said of the map.
+        Some((_, args::Returns::Value)) if args.batch.is_none() || !is_spelled_result(stored) => return,
+        // It says what the outer type is, so that a type that ends in `Result` is taken for a value.
+        Some(_) => true,
+        None => false,
+    };
+    let Some(span) = result_within(stored, is_exact) else { return };
+    let message = if args.batch.is_some() {
+        "the error of one id would be cached as a value; leave such an id out of the map, \
+         or return a `Result` of the whole map"
+    } else if kind == Kind::Result && is_spelled_result(stored) {
+        "the inner error would be cached as a value; return one `Result`, as `?` on the inner one makes it, \
+         or write `returns = value` to cache both errors"
+    } else if kind == Kind::Result {
+        "this error would be cached within the value; use `?` on it, so that it is the error of the function, \
+         or write `returns = value` to cache all errors"
+    } else {
+        "this error would be cached within the value; return a `Result` of the whole, as `transpose` of an `Option` \
+         or `collect` makes it, or write `returns = value` to cache errors, too"
+    };
+    errors.at(span, message);
+}
+
+/// The first `Result` in a type, itself included; also one that may be an alias, unless `is_exact`.
+fn result_within(ty: &Type, is_exact: bool) -> Option<Span> {
+    struct Find {
+        is_exact: bool,
+        found: Option<Span>,
+    }
+    impl<'ast> Visit<'ast> for Find {
+        fn visit_type_path(&mut self, path: &'ast TypePath) {
+            if let Some(last) = path.path.segments.last()
+                && is_result(path)
+                && (!self.is_exact || last.ident == "Result")
+            {
+                self.found.get_or_insert(last.ident.span());
+            }
+            visit::visit_type_path(self, path);
+        }
+        // What a function takes or returns is not stored.
+        fn visit_type_fn_ptr(&mut self, _: &'ast syn::TypeFnPtr) {}
+        fn visit_parenthesized_generic_arguments(&mut self, _: &'ast syn::ParenthesizedGenericArguments) {}
+    }
+    let mut find = Find { is_exact, found: None };
+    find.visit_type(ty);
+    find.found
 }
 
 /// `X` of `Pin<Box<dyn Future<Output = X> + …>>`, or of `BoxFuture<'_, X>`, as which crates name it.
@@ -196,14 +252,18 @@ pub(crate) fn is_askable(ty: &Type, generics: &Generics) -> bool {
 /// value, and if it hides a `Result`, its real type will tell.
 fn is_spelled_result(ty: &Type) -> bool {
     match ty {
-        Type::Path(path) => path.path.segments.last().is_some_and(|last| {
-            let name = last.ident.to_string();
-            name == "Result" || (name.ends_with("Result") && !last.arguments.is_none())
-        }),
+        Type::Path(path) => is_result(path),
         Type::Group(group) => is_spelled_result(&group.elem),
         Type::Paren(paren) => is_spelled_result(&paren.elem),
         _ => false,
     }
+}
+
+fn is_result(path: &TypePath) -> bool {
+    path.path.segments.last().is_some_and(|last| {
+        let name = last.ident.to_string();
+        name == "Result" || (name.ends_with("Result") && !last.arguments.is_none())
+    })
 }
 
 /// The first `impl Trait` in a type.
@@ -295,6 +355,25 @@ mod tests {
         ] {
             let ty: Type = ty;
             assert_eq!(is_askable(&ty, &generics), expected, "{}", quote::quote!(#ty));
+        }
+    }
+
+    #[test]
+    fn results_are_found_wherever_they_are() {
+        for (ty, is_exact, expected) in [
+            (parse_quote!(Option<Result<u8, E>>), false, true),
+            (parse_quote!(Vec<io::Result<u8>>), false, true),
+            (parse_quote!((u8, std::result::Result<u8, E>)), false, true),
+            (parse_quote!([Result<u8, E>; 3]), false, true),
+            (parse_quote!(HashMap<u8, Vec<QueryResult<u8>>>), false, true),
+            (parse_quote!(HashMap<u8, Vec<QueryResult<u8>>>), true, false),
+            (parse_quote!(Vec<Result<u8, E>>), true, true),
+            (parse_quote!(Vec<SearchResult>), false, false),
+            (parse_quote!(PhantomData<fn() -> Result<u8, E>>), false, false),
+            (parse_quote!(Option<User>), false, false),
+        ] {
+            let ty: Type = ty;
+            assert_eq!(result_within(&ty, is_exact).is_some(), expected, "{}", quote::quote!(#ty));
         }
     }
 
