@@ -26,7 +26,7 @@ pub(crate) struct Args {
     pub(crate) cache: Option<Expr>,
     pub(crate) cache_if: Option<Expr>,
     pub(crate) none_ttl: Option<(Ident, Lifetime)>,
-    pub(crate) jitter: Option<f64>,
+    pub(crate) jitter: Option<(Ident, f64)>,
     pub(crate) refresh_ahead: Option<(Ident, f64)>,
     pub(crate) stale_while_revalidate: Option<(Ident, Lifetime)>,
     pub(crate) stale_if_error: Option<(Ident, Lifetime)>,
@@ -164,7 +164,27 @@ impl Args {
         if let (Some(SingleFlight::Off), Some((keyword, _))) = (args.single_flight, &args.wait) {
             errors.at(keyword.span(), "with `single_flight = off` no call waits for another; remove `wait`");
         }
+        args.check_forever(errors);
         args
+    }
+
+    /// What has no effect on values that live for ever.
+    fn check_forever(&self, errors: &Errors) {
+        // A `None` has a lifetime of its own.
+        let ends = |(_, lifetime): &(Ident, Lifetime)| !matches!(lifetime, Lifetime::Forever);
+        if !matches!(self.ttl, Some(Lifetime::Forever)) || self.none_ttl.as_ref().is_some_and(ends) {
+            return;
+        }
+        let without_effect = [
+            self.jitter.as_ref().map(|(keyword, _)| keyword),
+            self.refresh_ahead.as_ref().map(|(keyword, _)| keyword),
+            self.stale_while_revalidate.as_ref().map(|(keyword, _)| keyword),
+            self.stale_if_error.as_ref().map(|(keyword, _)| keyword),
+        ];
+        for keyword in without_effect.into_iter().flatten() {
+            let message = format!("with `ttl = forever` no value expires; give a lifetime, or remove `{keyword}`");
+            errors.at(keyword.span(), message);
+        }
     }
 
     /// Parses one argument. An error that it returns leaves the rest of the argument unread.
@@ -224,7 +244,7 @@ impl Args {
             "cache" => self.cache = Some(input.parse()?),
             "cache_if" => self.cache_if = errors.keep(cache_if(input.parse()?, errors)),
             "none_ttl" => self.none_ttl = none_ttl(keyword, input.parse()?, errors),
-            "jitter" => self.jitter = errors.keep(jitter(input.parse()?)),
+            "jitter" => self.jitter = errors.keep(jitter(input.parse()?)).map(|part| (keyword, part)),
             "refresh_ahead" => {
                 self.refresh_ahead = errors.keep(refresh_ahead(input.parse()?)).map(|part| (keyword, part));
             }

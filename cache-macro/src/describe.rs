@@ -8,13 +8,13 @@ use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, GenericParam, Ident, Pat, PatIdent, Receiver, Type};
 
 use crate::args::{Codec, Lifetime, Prefix, SingleFlight};
-use crate::batch;
 use crate::function::{self, Param};
 use crate::ids::{Batch, Ids};
 use crate::model::{Model, Part, Piece, Uses, Value};
 use crate::place::Place;
 use crate::returns::Kind;
 use crate::storage;
+use crate::{batch, constants};
 
 /// The variables of generated code, which no name of the user's can meet.
 pub(crate) struct Names {
@@ -191,7 +191,7 @@ pub(crate) fn description_of_group(model: &Model, group: &[Piece], receiver: Opt
 //
 // Output:
 //     &{
-//         let cache = __rc::Cache::clone(&self.cache);
+//         let cache = __rc::own_cache(&self.cache);
 //         cache
 //     }
 //
@@ -206,7 +206,7 @@ fn find_cache(model: &Model) -> TokenStream {
     let rc = private(span);
     let destructure = destructure(model, &model.cache);
     let borrowed = borrowed(expr);
-    let clone = quote_spanned!(span=> #rc::Cache::clone(#borrowed));
+    let clone = quote_spanned!(span=> #rc::own_cache(#borrowed));
     quote! {
         &{
             #destructure
@@ -218,7 +218,7 @@ fn find_cache(model: &Model) -> TokenStream {
 
 // Output:
 //     {
-//         use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+//         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
 //         let codec = CODEC;
 //         let plan = __rc::Plan::<User>::new(FUNCTION, codec, NONES, |_| __rc::Ttl::Millis(600_000));
 //         __rc::Plan::<User> { jitter: 0.1, ..plan }
@@ -271,12 +271,12 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
         let tags = quote_spanned!(span=> |#value| #rc::into_tags(#rc::of_value::<#stored, _>(#closure, #value)));
         quote!(tags: ::core::option::Option::Some(#tags),)
     });
-    let jitter = model.args.jitter.map(|jitter| quote!(jitter: #jitter,));
+    let jitter = model.args.jitter.as_ref().map(|(_, jitter)| quote!(jitter: #jitter,));
     let fields: TokenStream = [none_ttl, cache_if, tags, jitter].into_iter().flatten().chain(protocol(model)).collect();
     let new = quote_spanned!(span=> #rc_output::Plan::<#stored>::new);
     let finish = if fields.is_empty() { quote!(#plan) } else { quote!(#rc::Plan::<#stored> { #fields ..#plan }) };
     quote_spanned! {span=> {
-        use #rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        use #rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let #codec = #codec_fns;
         let #plan = #new(#function, #codec, #nones, #ttl);
         #finish
@@ -329,11 +329,7 @@ fn constant_lifetime(lifetime: &Lifetime) -> TokenStream {
     match lifetime {
         Lifetime::Milliseconds(milliseconds) => quote!(#rc::Ttl::Millis(#milliseconds)),
         Lifetime::Forever => quote!(#rc::Ttl::Forever),
-        Lifetime::Constant(expr) | Lifetime::Closure(expr) => {
-            let span = generated(expr.span());
-            let rc = private(span);
-            quote_spanned!(span=> #rc::IntoTtl::into_ttl(#expr))
-        }
+        Lifetime::Constant(expr) | Lifetime::Closure(expr) => constants::lifetime(expr),
     }
 }
 

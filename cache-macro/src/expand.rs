@@ -20,7 +20,7 @@ use crate::mentions::identifiers;
 use crate::model::{Model, Piece, Uses};
 use crate::place::Place;
 use crate::returns::{self, Kind};
-use crate::{attrs, batch, behind};
+use crate::{attrs, batch, behind, constants};
 
 // Input:
 //     #[redis_cached(ttl = 600, skip(db))]
@@ -103,7 +103,9 @@ fn caller(model: &Model, verb: &str, suffix: Option<&str>) -> TokenStream {
         _ => run(model, verb, &quote!(move || #callee (#(#args),*))),
     };
     let check_units = check_units(model);
-    let block = block(model, &quote!(#check_units #description), &run, suffix.is_none());
+    // Once is enough.
+    let check_constants = suffix.is_none().then(|| constants::checks(model));
+    let block = block(model, &quote!(#check_units #check_constants #description), &run, suffix.is_none());
     quote!(#docs #attrs #allow #allow_sibling #vis #new_sig #block)
 }
 
@@ -311,7 +313,8 @@ fn alone(model: &Model) -> TokenStream {
     let description = description(model, sig.receiver(), output, &attrs::allowances());
     let run = run(model, "call", &closure);
     let check_units = check_units(model);
-    let block = block(model, &quote!(#check_units #description), &run, true);
+    let check_constants = constants::checks(model);
+    let block = block(model, &quote!(#check_units #check_constants #description), &run, true);
     let mark = attrs::body_allowances();
     quote!(#(#attrs)* #mark #vis #new_sig #block)
 }

@@ -15,6 +15,7 @@ mod behind;
 mod borrows;
 mod check;
 mod closures;
+mod constants;
 mod describe;
 mod duration;
 mod expand;

@@ -46,8 +46,13 @@ pub use crate::own::{
     lent_by_thread,
 };
 pub use crate::sharing::{ErrorProbe, Errors, Unshared};
-pub use crate::ttl::{IntoTtl, Ttl};
+pub use crate::ttl::{AnyConst, Const, IntoTtl, Ttl, check_lease, check_stale, check_ttl, check_wait};
 pub use crate::value::*;
+
+/// A handle of the cache that the attribute names.
+pub fn own_cache(cache: &Cache) -> Cache {
+    cache.clone()
+}
 
 /// Starts a key: text goes on with `.literal(":")`, parameters with [`part`], and `.finish()` ends it.
 pub fn key(cache: &Cache, function: &'static Function) -> KeyWriter {

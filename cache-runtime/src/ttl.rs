@@ -124,16 +124,98 @@ impl IntoTtl for Duration {
     }
 }
 
+/// A constant of the attribute: `Const(600).rc_ttl()`. The inherent method, which constants can call, wins over the
+/// trait's wherever the type is one of those that are lifetimes.
+#[derive(Debug)]
+pub struct Const<T>(pub T);
+
+/// The fallback of [`Const`].
+pub trait AnyConst<T> {
+    /// The error of a type that is no lifetime.
+    fn rc_ttl(self) -> Ttl
+    where
+        T: IntoTtl;
+}
+
+impl<T> AnyConst<T> for Const<T> {
+    fn rc_ttl(self) -> Ttl
+    where
+        T: IntoTtl,
+    {
+        self.0.into_ttl()
+    }
+}
+
+impl Const<Duration> {
+    /// The lifetime.
+    pub const fn rc_ttl(self) -> Ttl {
+        Ttl::duration(self.0)
+    }
+}
+
 macro_rules! seconds {
     ($($integer:ty)*) => {$(
         impl IntoTtl for $integer {
             fn into_ttl(self) -> Ttl {
-                Ttl::seconds(u64::try_from(self).unwrap_or(0))
+                Const(self).rc_ttl()
+            }
+        }
+
+        impl Const<$integer> {
+            /// The lifetime.
+            pub const fn rc_ttl(self) -> Ttl {
+                #[allow(unused_comparisons, reason = "of the types without a sign")]
+                let seconds = if self.0 < 0 { 0 } else { self.0 as u64 };
+                Ttl::seconds(seconds)
             }
         }
     )*};
 }
 seconds!(u8 u16 u32 u64 usize i8 i16 i32 i64 isize);
+
+/// Refuses a constant `ttl` or `none_ttl` with which nothing is ever stored.
+///
+/// # Panics
+///
+/// Evaluated in a constant of generated code, as the other checks here: its message is the compile error.
+#[track_caller]
+pub const fn check_ttl(ttl: Ttl) {
+    assert!(!matches!(ttl, Ttl::Millis(0)), "a lifetime of zero or less stores nothing");
+}
+
+/// Refuses a constant `stale_while_revalidate` or `stale_if_error` that has no effect.
+///
+/// # Panics
+///
+/// As [`check_ttl`].
+#[track_caller]
+pub const fn check_stale(ttl: Ttl) {
+    assert!(!matches!(ttl, Ttl::Millis(0)), "zero or less: for no stale values leave the argument out");
+}
+
+/// Refuses a constant `lease` that is out of range.
+///
+/// # Panics
+///
+/// As [`check_ttl`].
+#[track_caller]
+pub const fn check_lease(ttl: Ttl) {
+    let Ttl::Millis(millis) = ttl else { return };
+    assert!(millis >= 100, "a lease shorter than 100 ms would be lost to a slow reply");
+    assert!(millis <= 600_000, "a lease longer than 10 minutes would keep all callers waiting for one that crashed");
+}
+
+/// Refuses a constant `wait` that is out of range.
+///
+/// # Panics
+///
+/// As [`check_ttl`].
+#[track_caller]
+pub const fn check_wait(ttl: Ttl) {
+    let Ttl::Millis(millis) = ttl else { return };
+    assert!(millis > 0, "zero or less: for calls that wait for no other write `single_flight = off`");
+    assert!(millis <= 3_600_000, "longer than an hour would keep calls waiting for a body that hangs");
+}
 
 #[cfg(test)]
 mod tests {

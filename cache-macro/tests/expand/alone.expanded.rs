@@ -3,7 +3,7 @@ impl Find for Repo {
         use ::redis_cached::__private as __rc;
         let cache = __rc::installed();
         let plan = {
-            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
                 __rc::OkOf<io::Result<User>>,
                 __rc::Auto,
@@ -116,7 +116,7 @@ impl Find for Repo {
             use ::redis_cached::__private as __rc;
             let cache = __rc::installed();
             let plan = {
-                use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+                use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
                 let codec = __rc::codec::<
                     User,
                     __rc::Auto,
@@ -202,7 +202,7 @@ impl Find for Repo {
         use ::redis_cached::__private as __rc;
         let cache = __rc::installed();
         let plan = {
-            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
                 Result<User, Error>,
                 __rc::Auto,

@@ -3,7 +3,7 @@ pub async fn user(db: &Db, id: u64, slug: Path<String>) -> Result<User, Error> {
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
             __rc::OkOf<Result<User, Error>>,
             __rc::Auto,
@@ -99,7 +99,7 @@ pub async fn user_refresh(db: &Db, id: u64, slug: Path<String>) -> Result<User, 
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
             __rc::OkOf<Result<User, Error>>,
             __rc::Auto,
@@ -189,7 +189,7 @@ pub fn user_entry(
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
             __rc::OkOf<Result<User, Error>>,
             __rc::Auto,

@@ -6,7 +6,7 @@ async fn users(
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
             __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
             __rc::Auto,
@@ -131,7 +131,7 @@ async fn users_refresh(
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
             __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
             __rc::Auto,
@@ -253,7 +253,7 @@ fn users_entry(
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
             __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
             __rc::Auto,
@@ -336,7 +336,7 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         let cache = __rc::installed();
         let plan = {
-            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
                 __rc::ValueOf<BTreeMap<Id, String>>,
                 __rc::Auto,
@@ -450,7 +450,7 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         let cache = __rc::installed();
         let plan = {
-            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
                 __rc::ValueOf<BTreeMap<Id, String>>,
                 __rc::Auto,
@@ -560,7 +560,7 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         let cache = __rc::installed();
         let plan = {
-            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
                 __rc::ValueOf<BTreeMap<Id, String>>,
                 __rc::Auto,

@@ -7,7 +7,7 @@ async fn user<K: Key>(
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
             __rc::OkOf<Result<User, Error>>,
             __rc::Auto,
@@ -143,7 +143,7 @@ async fn user_refresh<K: Key>(
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
             __rc::OkOf<Result<User, Error>>,
             __rc::Auto,
@@ -248,7 +248,7 @@ fn user_entry<K: Key>(
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
             __rc::OkOf<Result<User, Error>>,
             __rc::Auto,
@@ -331,7 +331,7 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         let cache = __rc::installed();
         let plan = {
-            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
                 __rc::OkOf<io::Result<User>>,
                 __rc::Auto,
@@ -434,7 +434,7 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         let cache = __rc::installed();
         let plan = {
-            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
                 __rc::OkOf<io::Result<User>>,
                 __rc::Auto,
@@ -526,7 +526,7 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         let cache = __rc::installed();
         let plan = {
-            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
                 __rc::OkOf<io::Result<User>>,
                 __rc::Auto,
@@ -598,7 +598,7 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         let cache = __rc::installed();
         let plan = {
-            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
                 __rc::OkOf<Result<u64, Error>>,
                 __rc::Auto,
@@ -697,7 +697,7 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         let cache = __rc::installed();
         let plan = {
-            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
                 __rc::OkOf<Result<u64, Error>>,
                 __rc::Auto,
@@ -780,7 +780,7 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         let cache = __rc::installed();
         let plan = {
-            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
                 __rc::OkOf<Result<u64, Error>>,
                 __rc::Auto,

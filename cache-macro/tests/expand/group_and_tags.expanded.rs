@@ -7,7 +7,7 @@ async fn user<E: Executor>(
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
             __rc::OkOf<Result<User, Error>>,
             __rc::Auto,
@@ -130,7 +130,7 @@ async fn user_refresh<E: Executor>(
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
             __rc::OkOf<Result<User, Error>>,
             __rc::Auto,
@@ -241,7 +241,7 @@ fn user_entry(
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
             __rc::OkOf<Result<User, Error>>,
             __rc::Auto,
@@ -349,11 +349,11 @@ impl Repo {
     fn total<'a, T, K: Kind>(&'a self, state: &'a State<T>, kind: K) -> u64 {
         use ::redis_cached::__private as __rc;
         let cache = &{
-            let cache = __rc::Cache::clone(&state.cache);
+            let cache = __rc::own_cache(&state.cache);
             cache
         };
         let plan = {
-            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
                 u64,
                 __rc::Auto,
@@ -435,11 +435,11 @@ impl Repo {
     fn total_refresh<'a, T, K: Kind>(&'a self, state: &'a State<T>, kind: K) -> u64 {
         use ::redis_cached::__private as __rc;
         let cache = &{
-            let cache = __rc::Cache::clone(&state.cache);
+            let cache = __rc::own_cache(&state.cache);
             cache
         };
         let plan = {
-            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
                 u64,
                 __rc::Auto,
@@ -516,11 +516,11 @@ impl Repo {
         let _ = Self::total::<T, K>;
         use ::redis_cached::__private as __rc;
         let cache = &{
-            let cache = __rc::Cache::clone(&state.cache);
+            let cache = __rc::own_cache(&state.cache);
             cache
         };
         let plan = {
-            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
                 u64,
                 __rc::Auto,
@@ -593,7 +593,7 @@ impl Repo {
     ) -> ::redis_cached::blocking::Group {
         use ::redis_cached::__private as __rc;
         let cache = &{
-            let cache = __rc::Cache::clone(&state.cache);
+            let cache = __rc::own_cache(&state.cache);
             cache
         };
         let key = {

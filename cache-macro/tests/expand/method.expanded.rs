@@ -5,11 +5,11 @@ impl Repo {
     {
         use ::renamed::__private as __rc;
         let cache = &{
-            let cache = __rc::Cache::clone(&self.cache);
+            let cache = __rc::own_cache(&self.cache);
             cache
         };
         let plan = {
-            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
                 Found,
                 __rc::Auto,
@@ -97,11 +97,11 @@ impl Repo {
     {
         use ::renamed::__private as __rc;
         let cache = &{
-            let cache = __rc::Cache::clone(&self.cache);
+            let cache = __rc::own_cache(&self.cache);
             cache
         };
         let plan = {
-            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
                 Found,
                 __rc::Auto,
@@ -174,11 +174,11 @@ impl Repo {
     fn user_entry(&self, id: u64) -> ::renamed::Entry<Found> {
         use ::renamed::__private as __rc;
         let cache = &{
-            let cache = __rc::Cache::clone(&self.cache);
+            let cache = __rc::own_cache(&self.cache);
             cache
         };
         let plan = {
-            use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
                 Found,
                 __rc::Auto,

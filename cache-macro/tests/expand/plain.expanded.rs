@@ -5,7 +5,7 @@ where
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
             Option<Token>,
             __rc::Json,
@@ -102,7 +102,7 @@ where
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
             Option<Token>,
             __rc::Json,
@@ -188,7 +188,7 @@ where
     use ::redis_cached::__private as __rc;
     let cache = __rc::installed();
     let plan = {
-        use __rc::{AnyFound as _, AnyKind as _, AnyVerdict as _};
+        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
             Option<Token>,
             __rc::Json,

@@ -71,7 +71,13 @@ fn server(url: &str) -> Result<Target, Error> {
             ),
         )
     })?;
+    check_parts(url)?;
     let settings = info.redis_settings();
+    if settings.username().is_some() && settings.password().is_none() {
+        let advice = "a user without a password is not logged in; write both, as in `redis://user:password@host`, or \
+                      `redis://:password@host` for a password alone";
+        return Err(refuse(url, format_args!("{advice}")));
+    }
     let user = settings.username().map(|user| format!("{user}@")).unwrap_or_default();
     let db = match settings.db() {
         0 => String::new(),
@@ -85,12 +91,54 @@ fn server(url: &str) -> Result<Target, Error> {
     Ok(Target::Redis(Box::new(RedisTarget { info, display })))
 }
 
+/// Refuses the parts of a URL that would be left unread. The URL is one that redis-rs understands.
+fn check_parts(url: &str) -> Result<(), Error> {
+    let Some(parts) = redis::parse_redis_url(url) else { return Ok(()) };
+    let is_socket = parts.scheme().ends_with("unix");
+    let (known, list): (&[&str], _) = if is_socket {
+        (&["db", "user", "pass", "protocol"], "`db`, `user`, `pass` and `protocol`")
+    } else {
+        (&["protocol"], "`protocol`")
+    };
+    let mut seen = Vec::new();
+    for (name, value) in parts.query_pairs() {
+        if known.contains(&&*name) {
+            if seen.contains(&name) {
+                return Err(refuse(url, format_args!("the parameter `{name}` is given twice")));
+            }
+            seen.push(name);
+            continue;
+        }
+        // What stands there without a value may be the rest of a password.
+        let name = if value.is_empty() { "a parameter".into() } else { format!("the parameter `{name}`") };
+        let elsewhere = if is_socket {
+            ""
+        } else {
+            "; the database is a path, as in `redis://host/3`, and user and password stand before the host"
+        };
+        return Err(refuse(url, format_args!("{name} is not known; there is {list}{elsewhere}")));
+    }
+    match parts.fragment() {
+        None => Ok(()),
+        // The one that redis-rs knows.
+        Some("insecure") if matches!(parts.scheme(), "rediss" | "valkeys") => Ok(()),
+        Some(_) => {
+            Err(refuse(url, format_args!("a fragment (`#…`) has no meaning here; in a password write `%23` for `#`")))
+        }
+    }
+}
+
 fn bracketed(host: &str) -> String {
     if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
 
 fn memory(url: &str, rest: &str) -> Result<Target, Error> {
     let advice = "write memory:// or memory://?max_mb=64";
+    let parameters = rest.strip_prefix('?').into_iter().flat_map(|query| query.split('&'));
+    let unknown = parameters.filter_map(|pair| pair.split_once('=')).find(|(name, _)| *name != "max_mb");
+    if let Some((name, _)) = unknown {
+        return Err(refuse(url, format_args!("the parameter `{name}` is not known; {advice}")));
+    }
     let megabytes = match rest {
         "" => Some(DEFAULT_MB),
         _ => rest.strip_prefix("?max_mb=").and_then(|number| number.parse().ok()).filter(|mb| *mb > 0),
@@ -110,9 +158,13 @@ fn without_password(url: &str) -> String {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
         None => (String::new(), url),
     };
+    let (rest, fragment) = match rest.split_once('#') {
+        Some((rest, _)) => (rest, "#***"),
+        None => (rest, ""),
+    };
     // `redis+unix:///path?user=u&pass=p`
-    let (rest, query) = match rest.find("?") {
-        Some(at) if rest[at..].contains("pass") => (&rest[..at], "?***"),
+    let (rest, query) = match rest.split_once('?') {
+        Some((before, query)) if !is_harmless(query) => (before, "?***"),
         _ => (rest, ""),
     };
     // The last `@`: a password with an unescaped one must not show its second half.
@@ -121,7 +173,7 @@ fn without_password(url: &str) -> String {
             Some((user, _)) => format!("{user}:***"),
             None => userinfo.to_owned(),
         };
-        return format!("{scheme}{user}@{host}{query}");
+        return format!("{scheme}{user}@{host}{query}{fragment}");
     }
     // Without one, `host:` is followed by a port; anything else may be a password whose host is
     // missing.
@@ -134,8 +186,16 @@ fn without_password(url: &str) -> String {
         Some((host, port)) if authority.starts_with(':') || !port.bytes().all(|byte| byte.is_ascii_digit()) => {
             format!("{scheme}{host}:***")
         }
-        _ => format!("{scheme}{rest}{query}"),
+        _ => format!("{scheme}{rest}{query}{fragment}"),
     }
+}
+
+/// Whether all parameters of a URL are such as may be shown.
+fn is_harmless(query: &str) -> bool {
+    query.split('&').all(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        ["db", "protocol", "max_mb", "user"].contains(&name) && !value.contains('@')
+    })
 }
 
 #[cfg(test)]
@@ -212,6 +272,50 @@ mod tests {
         } else {
             let message = message("rediss://host");
             assert!(message.contains("tls-rustls") && message.contains("tls-native"), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_would_be_left_unread_is_refused() {
+        for (url, reason) in [
+            ("redis://h/?db=3", "the parameter `db` is not known; there is `protocol`; the database is a path"),
+            ("valkey://h?timeout=5", "the parameter `timeout` is not known"),
+            ("redis://h/3?protocol=resp3&db=4", "the parameter `db` is not known"),
+            ("redis://h?protocol=resp3&protocol=resp2", "given twice"),
+            ("redis://h?", ""),
+            (
+                "redis+unix:///s?database=1",
+                "the parameter `database` is not known; there is `db`, `user`, `pass` and `protocol`",
+            ),
+            ("unix:///s?db=1&db=2", "given twice"),
+            ("redis://h#insecure", "a fragment"),
+            ("valkey://h/1#x", "a fragment"),
+            ("unix:///s#x", "a fragment"),
+            ("redis://user@h", "a user without a password"),
+            ("valkey://user@h:1/2", "a user without a password"),
+            ("valkey+unix:///s?user=u", "a user without a password"),
+        ] {
+            match reason {
+                "" => drop(redis(url)),
+                _ => assert!(message(url).contains(reason), "{}", message(url)),
+            }
+        }
+        for url in [
+            "redis://h/3?protocol=resp3",
+            "redis://:p@h",
+            "redis://u:p@h",
+            "unix:///s?db=1&user=u&pass=p&protocol=resp2",
+        ] {
+            redis(url);
+        }
+        for url in ["redis://h?auth=secret", "redis://h?secret", "redis://h#secret", "redis://u@h?x=secret#secret"] {
+            assert!(!message(url).contains("secret"), "{}", message(url));
+        }
+        if cfg!(any(feature = "tls-rustls", feature = "tls-native"))
+            != cfg!(all(feature = "tls-rustls", feature = "tls-native"))
+        {
+            assert!(message("rediss://h#unsafe").contains("insecure"));
+            assert_eq!(redis("rediss://h#insecure").to_string(), "rediss://h:6379");
         }
     }
 
