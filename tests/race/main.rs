@@ -231,7 +231,7 @@ enum Promise {
 
 // The names that templates mention come from here, for they are not those of a macro's own.
 races! {
-    (id in ids, "user:{id}")
+    (id in ids, "{id}")
 
     calls: u64, [], {}, Setup { seconds: 4, ..SETUP };
     /// Entries expire all the time, too.
@@ -243,6 +243,8 @@ races! {
     revalidated: u64, [ttl = "15ms", stale_while_revalidate = "1h"], {}, Setup { refreshers: 1, ..SETUP };
     refreshed_ahead: u64, [ttl = "100ms", refresh_ahead = 0.1], {}, SETUP;
     impatient: u64, [], {}, IMPATIENT;
+    /// Calls that wait no longer share a body of their process by the key alone.
+    hasty: u64, [wait = "1ms"], {}, SETUP;
 
     grouped: Numbered, [group = "class:{id / TOGETHER}"], { in_groups }, Setup { refreshers: 1, ..GROUPS };
     /// The mark of a refresh is in a field of its own there.
@@ -277,6 +279,7 @@ races! {
     tagged_impatient: Numbered, [tags = ["class:{id / TOGETHER}", "all"]], { by_tag }, IMPATIENT_CLASSES;
 
     batched: Numbered, [], { in_batches }, Setup { refreshers: 1, ..BATCHES };
+    batched_hasty: Numbered, [wait = "1ms"], { in_batches }, BATCHES;
     batched_large: Large, [], { in_batches }, Setup { most: 4, ..BATCHES };
     batched_in_groups: Numbered, [group = "class:{id / TOGETHER}"], { in_groups in_batches },
         Setup { most: BATCHES.most, refreshers: 1, ..GROUPS };

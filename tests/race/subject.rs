@@ -152,12 +152,12 @@ macro_rules! subject {
         use crate::origin::{Origin, PlainOrigin};
         use crate::subject::{Found, Subject, Versioned as _};
 
-        #[redis_cached(prefix = "race", key = $key, cache = cache, skip(cache, origin), $($argument)*)]
+        #[redis_cached(prefix = "race", name = "user", key = $key, cache = cache, skip(cache, origin), $($argument)*)]
         async fn user(cache: &Cache, origin: &Origin, $id: u64) -> $value {
             <$value>::of($id, origin.read(&[$id]).await[0])
         }
 
-        #[redis_cached(prefix = "race", key = $key, cache = cache, skip(cache, origin), $($argument)*)]
+        #[redis_cached(prefix = "race", name = "user", key = $key, cache = cache, skip(cache, origin), $($argument)*)]
         fn plain(cache: &Cache, origin: &PlainOrigin, $id: u64) -> $value {
             <$value>::of($id, origin.read(&[$id])[0])
         }
@@ -267,7 +267,7 @@ macro_rules! subject {
 macro_rules! many {
     ($value:ty, ($id:ident in $ids:ident, $key:tt) [$($argument:tt)*] { in_batches }) => {
         #[redis_cached(
-            prefix = "race", key = $key, cache = cache, skip(cache, origin), batch($id in $ids), $($argument)*
+            prefix = "race", name = "user", key = $key, cache = cache, skip(cache, origin), batch($id in $ids), $($argument)*
         )]
         async fn users(cache: &Cache, origin: &Origin, $ids: &[u64]) -> std::collections::HashMap<u64, $value> {
             let found = origin.read($ids).await;
@@ -275,7 +275,7 @@ macro_rules! many {
         }
 
         #[redis_cached(
-            prefix = "race", key = $key, cache = cache, skip(cache, origin), batch($id in $ids), $($argument)*
+            prefix = "race", name = "user", key = $key, cache = cache, skip(cache, origin), batch($id in $ids), $($argument)*
         )]
         fn plain_users(cache: &Cache, origin: &PlainOrigin, $ids: &[u64]) -> std::collections::HashMap<u64, $value> {
             let found = origin.read($ids);
