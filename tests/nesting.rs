@@ -177,6 +177,22 @@ async fn a_worker_of_a_runtime_takes_many_levels() {
     assert_eq!(sum, (0..2_000).fold((0_u64, 1_u64), |(a, b), _| (b, a.wrapping_add(b))).0);
 }
 
+#[tokio::test]
+async fn a_hundred_calls_in_one_function_fit_on_the_stack_of_a_test() {
+    macro_rules! calls {
+        ($cache:ident, $start:expr; ) => {};
+        ($cache:ident, $start:expr; $first:literal $($rest:literal)*) => {
+            assert_eq!(task(&$cache, $start + $first).await.unwrap().depth, $start + $first);
+            calls!($cache, $start; $($rest)*);
+        };
+    }
+    let cache = memory();
+    calls!(cache, 0; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24);
+    calls!(cache, 25; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24);
+    calls!(cache, 50; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24);
+    calls!(cache, 75; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24);
+}
+
 #[test]
 fn past_ten_thousand_levels_bodies_run_directly() {
     #[redis_cached(cache = cache, skip(cache))]
