@@ -113,9 +113,25 @@ mod tests;
 ///   `blocking::Group`. It takes the parameters that the group (or `cache = …`) needs.
 ///
 /// Attributes that say what a function is (documentation, `cfg`, lints, `deprecated`, `must_use`)
-/// are repeated on all of them. All others, such as `#[tracing::instrument]`, go with the body where
-/// they are written below `#[redis_cached]`, so a hit is not instrumented; above it, they apply to
-/// the whole call. Attributes that register a function somewhere (routes, for example) belong above.
+/// are repeated on all of them. All others go with the body where they are written below
+/// `#[redis_cached]`. Attributes that register a function somewhere (routes, for example) belong above.
+///
+/// An attribute that rewrites the body, as `#[tracing::instrument]` does, changes the body alone in both
+/// places, because the one above has rewritten it already when `#[redis_cached]` expands. A hit has no
+/// span then: it runs no body. (Above, the span has the name of the function, and below that of
+/// `…_uncached`.) For a span of each call, put the attribute on a function around:
+///
+/// ```ignore
+/// #[tracing::instrument]
+/// async fn user(id: u64) -> String {
+///     cached_user(id).await
+/// }
+///
+/// #[redis_cached]
+/// async fn cached_user(id: u64) -> String {
+///     // …
+/// }
+/// ```
 ///
 /// An unused function is reported as it is without the attribute (`dead_code`, `unreachable_pub`), its
 /// siblings never are. A call of its `…_entry` or `…_group` is a use, except where that lacks a type
