@@ -1,6 +1,7 @@
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
+use super::patience::LOOKS;
 use super::*;
 use crate::key::KeyWriter;
 
