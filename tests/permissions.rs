@@ -223,6 +223,29 @@ fn a_permission_taken_and_given_back() {
     }
 }
 
+/// What the README asks for.
+#[test]
+fn few_permissions_are_enough() {
+    let server = Server::start();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let few = ["+get", "+mget", "+getrange", "+set", "+unlink", "+eval", "+evalsha", "+pexpire"];
+    let all = ["+@read", "+@write", "+@scripting", "+time"];
+    for (rights, functions) in [
+        (&few[..], &["one", "plain", "large", "tagged", "batch"][..]),
+        (&all[..], &["one", "plain", "large", "tagged", "batch", "grouped"][..]),
+    ] {
+        _ = server.cli(&["FLUSHALL"]);
+        let user = ["ACL", "SETUSER", "lib", "reset", "on", ">pw", "~*", "&*", "-@all"];
+        _ = server.cli(&[&user[..], rights].concat());
+        let caches = caches(&format!("redis://lib:pw@127.0.0.1:{}", server.port()));
+        for Came { function, runs, slowest } in runtime.block_on(calls(&caches)) {
+            assert!(slowest < BOUND, "{rights:?}: {function} took {slowest:?}");
+            assert!(runs <= 10 || !functions.contains(&function), "{rights:?}: {function} ran {runs} bodies");
+        }
+        assert!(runtime.block_on(one_entry(&caches[0], 1).invalidate()).unwrap());
+    }
+}
+
 /// A user whose keys are a pattern, as on a server that many share.
 #[test]
 fn a_user_confined_to_its_own_keys() {

@@ -28,7 +28,7 @@ pub enum ErrorKind {
     Timeout,
     /// Not sent: recent operations failed, and the circuit breaker waits before the next try.
     CircuitOpen,
-    /// The server refused the credentials, or asks for some, or the user lacks a permission.
+    /// The server refused the credentials, or asks for some, or the user lacks a permission, which the message names.
     Auth,
     /// The server is reading its data set from disk.
     Loading,
@@ -36,7 +36,8 @@ pub enum ErrorKind {
     ReadOnly,
     /// The server is out of memory and does not evict.
     OutOfMemory,
-    /// The server answered with a redirection: it is a cluster, the URL names a single node.
+    /// The server answered with a redirection (it is a cluster, the URL names a single node), or refused keys of several
+    /// slots in one command.
     Cluster,
     /// The key holds something that this library did not write, of another Redis type.
     WrongType,

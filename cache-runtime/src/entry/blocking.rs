@@ -67,8 +67,8 @@ impl<V> Entry<V> {
     /// Forgets the value; true if something was there. Also voids computations in flight: their
     /// callers get their result, nobody else does, and it is not stored.
     ///
-    /// Where this fails, the entry is kept in mind and invalidated before this process reads it
-    /// again.
+    /// Where this fails, the entry is kept: it is invalidated in the background once the server takes it
+    /// ([`Cache::flush_blocking`](crate::Cache::flush_blocking) waits for that), and before this process reads it again.
     pub fn invalidate(&self) -> Result<bool, Error> {
         once(Engine::blocking(&self.0.cache).invalidate(self.0.key()?))
     }

@@ -70,8 +70,8 @@ impl<V> Entry<V> {
     /// Forgets the value; true if something was there. Also voids computations in flight: their
     /// callers get their result, nobody else does, and it is not stored.
     ///
-    /// Where this fails, the entry is kept in mind and invalidated before this process reads it
-    /// again.
+    /// Where this fails, the entry is kept: it is invalidated in the background once the server takes it
+    /// ([`Cache::flush`](crate::Cache::flush) waits for that), and before this process reads it again.
     pub async fn invalidate(&self) -> Result<bool, Error> {
         Engine::tokio(&self.0.cache).invalidate(self.0.key()?).await
     }

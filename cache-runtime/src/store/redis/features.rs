@@ -116,7 +116,9 @@ impl Features {
         if self.has(Features::SET_NX_GET) && self.has(Features::SET_IFEQ) {
             return self.lacks(&[Features::SET]);
         }
-        self.lacks(Features::SCRIPTS)
+        // What compares reads a part, or all.
+        let unread = (!self.has(Features::GETRANGE) && !self.has(Features::GET)).then_some(Features::GETRANGE);
+        self.lacks(Features::SCRIPTS).or(unread)
     }
 
     /// The same, of a lease in a value's header.
@@ -303,5 +305,7 @@ mod tests {
         assert_eq!(new.without(Features::SET.bits()).cannot_lease(false), Some(Features::SET));
         assert_eq!(old.without(Features::SETRANGE.bits()).cannot_mark(false), Some(Features::SETRANGE));
         assert_eq!(old.without(Features::UNLINK.bits()).cannot_lease(false), None);
+        let unread = old.without(Features::GET.bits() | Features::GETRANGE.bits());
+        assert_eq!(unread.cannot_lease(false), Some(Features::GETRANGE));
     }
 }

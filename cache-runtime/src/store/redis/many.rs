@@ -366,13 +366,28 @@ impl<T: Transport> RedisStore<T> {
         refused: &mut bool,
         by: Instant,
     ) -> Result<bool, Error> {
-        let End::Fill(value, ttl) = &slot.end else { return Err(self.told(fault)) };
+        let (value, ttl) = match &slot.end {
+            End::Fill(value, ttl) => (value, ttl),
+            End::Release(how) => return Err(self.not_released((slot.key, &slot.lease, *how), fault)),
+        };
         if is_refused(&fault) || fault.is_denied() {
             // Which knows what to do about it.
             return self.fill(slot.key, &slot.lease, value.clone(), *ttl, by).await;
         }
         self.abandon_behind(slot.key, &slot.lease, Release::Pause(0));
         Err(self.refused_write(fault, refused))
+    }
+
+    /// Sees to a lease that the server refused to take back.
+    fn not_released(&self, (key, lease, release): (&Key, &Lease, Release), fault: Fault) -> Error {
+        if let Blame::Denied(denied) = fault.blame {
+            self.note_denied(denied);
+        }
+        // Something else is in its place, which is left alone.
+        if fault.error.kind() != ErrorKind::WrongType {
+            self.keep_abandoned(key, lease, release);
+        }
+        self.told(fault)
     }
 
     pub(super) async fn renew_all(&self, leases: &[(Key, Lease)]) -> Vec<Result<bool, Error>> {
@@ -428,11 +443,17 @@ impl<T: Transport> RedisStore<T> {
                 };
                 let by = store.part_deadline();
                 let outcome = match store.admit() {
-                    Ok(epoch) => store.exchange(epoch, build, |reply: Reply| sound(reply.all()), by).await.is_ok(),
-                    Err(_) => false,
+                    Ok(epoch) => store.exchange(epoch, build, |reply: Reply| sound(reply.all()), by).await.ok(),
+                    Err(_) => None,
                 };
-                if !outcome {
+                let Some(replies) = outcome else {
                     part.iter().for_each(|(key, lease, release)| store.keep_abandoned(key, lease, *release));
+                    continue;
+                };
+                for ((key, lease, release), reply) in part.iter().zip(replies) {
+                    if let Err(fault) = checked(reply) {
+                        store.not_released((key, lease, *release), fault);
+                    }
                 }
             }
         };
