@@ -40,6 +40,7 @@ pub(crate) enum Blame {
     /// The server has no room for another connection.
     Full,
     /// Nobody yet: it had no answer in what the wait for a connection had left of the caller's time.
+    #[cfg_attr(not(feature = "blocking"), expect(dead_code, reason = "async callers share connections"))]
     Late,
     /// Nobody yet: the caller's time ended before anything was sent.
     Wait,

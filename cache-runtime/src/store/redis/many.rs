@@ -11,19 +11,20 @@ use bytes::Bytes;
 use super::breaker::Epoch;
 use super::commands::{self, Way};
 use super::fault::{Blame, Fault};
+use super::read_plan::{ReadPlan, seal};
 use super::scripts::Form;
 use super::sizes::Sizes;
 use super::slots::is_refused;
 use super::transport::{self, Features, Load, Reply, Request, Transport, checked};
 use super::{RedisStore, delivery};
-use crate::envelope::{self, Lease, Seal};
+use crate::envelope::{self, Lease};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Address, Key};
 use crate::store::{Acquired, Asked, End, Ended, Over, Read, Release, Store, own_tags};
 use crate::ttl::Ttl;
 
 /// So many slots in one round trip, and about so many bytes.
-const MOST: usize = 1024;
+pub(super) const MOST: usize = 1024;
 const MOST_BYTES: usize = 1 << 20;
 
 /// The scripts of one pipeline: each is named by its text once, and is known then.
@@ -46,10 +47,8 @@ fn sound(replies: Vec<Value>) -> Result<Vec<Value>, Fault> {
         Value::ServerError(error) => Some(Fault::from(error)),
         _ => None,
     };
-    let is_of_all = |fault: &Fault| match fault.blame {
-        Blame::Role | Blame::Connection | Blame::Closed | Blame::Server => true,
-        _ => false,
-    };
+    let is_of_all =
+        |fault: &Fault| matches!(fault.blame, Blame::Role | Blame::Connection | Blame::Closed | Blame::Server);
     match replies.iter().filter_map(fault_of).find(is_of_all) {
         Some(fault) => Err(fault),
         None => Ok(replies),
@@ -157,13 +156,18 @@ impl<T: Transport> RedisStore<T> {
         let size = |read: &Read| read.bytes.as_ref().map_or(0, Bytes::len);
         shared.sizes.found_all(keys.iter().copied().zip(reads.iter().map(size)));
         let is_untagged = |read: &Read| read.bytes.as_deref().is_none_or(|bytes| envelope::own_tags(bytes).is_empty());
-        if reads.iter().all(is_untagged) {
-            return Ok(reads);
+        if !reads.iter().all(is_untagged) {
+            self.read_own_tags(epoch, keys, &mut reads, by).await?;
         }
-        // The tags that values have of their own.
+        Ok(reads)
+    }
+
+    /// Whether the tags that values have of their own are what they were.
+    async fn read_own_tags(&self, epoch: Epoch, keys: &[&Key], reads: &mut [Read], by: Instant) -> Result<(), Error> {
+        let shared = self.shared();
         let own: Vec<Vec<String>> = keys
             .iter()
-            .zip(&reads)
+            .zip(&*reads)
             .map(|(key, read)| own_tags(key, read.bytes.as_deref().unwrap_or_default()))
             .collect();
         let tags: BTreeMap<&String, ()> = own.iter().flatten().map(|tag| (tag, ())).collect();
@@ -186,7 +190,7 @@ impl<T: Transport> RedisStore<T> {
         for (read, own) in reads.iter_mut().zip(&own) {
             read.own_seal = seal(own, &stamps);
         }
-        Ok(reads)
+        Ok(())
     }
 
     pub(super) async fn take_all(&self, slots: &[Asked<'_>]) -> Vec<Result<Acquired, Error>> {
@@ -501,112 +505,4 @@ fn longest_lived(slots: &[Ended<'_>]) -> BTreeMap<String, Ttl> {
         }
     }
     tags
-}
-
-fn seal(tags: &[String], stamps: &HashMap<&String, Value>) -> Option<Seal> {
-    if tags.is_empty() {
-        return Some(Seal::default());
-    }
-    let stamped: Option<Vec<_>> =
-        tags.iter().map(|tag| stamps.get(tag).and_then(|stamp| commands::sealed(tag, stamp))).collect();
-    stamped.map(Seal::of)
-}
-
-/// The commands that read many slots and the stamps of their tags.
-struct ReadPlan<'a> {
-    keys: &'a [&'a Key],
-    /// The positions of those that are keys of their own.
-    alone: Vec<usize>,
-    /// Those in each hash.
-    hashes: BTreeMap<&'a str, Vec<usize>>,
-    tags: Vec<&'a String>,
-}
-
-impl<'a> ReadPlan<'a> {
-    fn of(keys: &'a [&'a Key]) -> ReadPlan<'a> {
-        let mut plan =
-            ReadPlan { keys, alone: Vec::with_capacity(keys.len()), hashes: BTreeMap::new(), tags: Vec::new() };
-        let mut tags = BTreeMap::new();
-        for (at, key) in keys.iter().enumerate() {
-            match key.address() {
-                Address::Key(_) => plan.alone.push(at),
-                Address::Field { hash, .. } => plan.hashes.entry(hash).or_default().push(at),
-            }
-            tags.extend(key.tags().iter().map(|tag| (tag, ())));
-        }
-        plan.tags = tags.into_keys().collect();
-        plan
-    }
-
-    fn add_to(&self, features: Features, pipeline: &mut Pipeline) {
-        if !features.reads_together() {
-            for at in &self.alone {
-                pipeline.add_command(commands::read(features, self.keys[*at]));
-            }
-        } else if !self.alone.is_empty() {
-            let size: usize = self.alone.iter().map(|at| self.keys[*at].as_str().len()).sum();
-            let mut command = Cmd::with_capacity(self.alone.len() + 1, size + 4);
-            command.arg("MGET");
-            for at in &self.alone {
-                command.arg(self.keys[*at].as_str());
-            }
-            pipeline.add_command(command);
-        }
-        for (hash, members) in &self.hashes {
-            let mut command = Cmd::with_capacity(2 * members.len() + 2, 64 * members.len());
-            command.arg("HMGET").arg(hash);
-            for at in members {
-                if let Address::Field { field, .. } = self.keys[*at].address() {
-                    commands::add_field(&mut command, field);
-                }
-            }
-            pipeline.add_command(command);
-        }
-        for tags in self.tags.chunks(MOST) {
-            commands::add_stamps(features, tags.iter().copied(), pipeline);
-        }
-    }
-
-    fn reads(&self, features: Features, replies: Vec<Value>, now: u64) -> Result<Vec<Read>, Fault> {
-        let mut found: Vec<Option<Bytes>> = vec![None; self.keys.len()];
-        let mut replies = replies.into_iter();
-        let mut next = || checked(replies.next().unwrap_or_default());
-        if !features.reads_together() {
-            for at in &self.alone {
-                found[*at] = commands::slot(next()?, || now)?;
-            }
-        } else if !self.alone.is_empty() {
-            for (at, value) in self.alone.iter().zip(array(next()?)?) {
-                found[*at] = commands::slot(value, || now)?;
-            }
-        }
-        for members in self.hashes.values() {
-            let values = match next() {
-                Ok(values) => array(values)?,
-                // Something else is in its place: its entries are not there.
-                Err(fault) if fault.error.kind() == ErrorKind::WrongType => continue,
-                Err(fault) => return Err(fault),
-            };
-            let mut values = values.into_iter();
-            for at in members {
-                let (value, mark) = (values.next().unwrap_or_default(), values.next().unwrap_or_default());
-                found[*at] = commands::field(value, mark, now)?;
-            }
-        }
-        let mut stamps = HashMap::new();
-        for tags in self.tags.chunks(MOST) {
-            let count = if features.reads_together() { 1 } else { tags.len() };
-            let replies = replies.by_ref().take(count);
-            stamps.extend(tags.iter().copied().zip(commands::stamps(tags.iter().copied(), replies)?));
-        }
-        let reads = self.keys.iter().zip(found);
-        Ok(reads.map(|(key, bytes)| Read { seal: seal(key.tags(), &stamps), ..Read::untagged(bytes) }).collect())
-    }
-}
-
-fn array(reply: Value) -> Result<Vec<Value>, Fault> {
-    match reply {
-        Value::Array(values) => Ok(values),
-        _ => Err(Fault::unexpected("MGET")),
-    }
 }

@@ -15,6 +15,8 @@ mod features;
 mod health;
 mod many;
 mod pending;
+mod read_plan;
+mod rights;
 mod sanitize;
 mod scripts;
 mod sizes;
@@ -38,7 +40,7 @@ use ::redis::{Cmd, ConnectionInfo, Pipeline, Value};
 
 use self::breaker::Epoch;
 use self::deliverer::Deliverer;
-use self::fault::{Blame, Denied, Fault};
+use self::fault::{Blame, Fault};
 use self::health::{Health, Prober};
 use self::pending::Pending;
 use self::scripts::Form;
@@ -61,9 +63,6 @@ const ROLE_CHECKED: Duration = Duration::from_secs(5);
 /// How long the server's time is known well enough: two clocks part by a fraction of a millisecond in
 /// it, and one that was set anew is noticed.
 const TIME_KNOWN: Duration = Duration::from_secs(1);
-
-/// How often a server is asked again which commands it refuses, while calls need one of them.
-const RIGHTS_ASKED: Duration = Duration::from_secs(2);
 
 /// One server, for both faces.
 #[derive(Debug)]
@@ -185,44 +184,6 @@ impl Drop for Shared {
 impl Shared {
     fn allowed(&self, features: Features) -> Features {
         features.without(self.denied.load(Relaxed))
-    }
-
-    /// What the last server that was connected to can do.
-    fn known_features(&self) -> Features {
-        Features::from_bits(self.features.load(Relaxed))
-    }
-
-    /// Whether the server refuses a command.
-    fn lacks_some(&self) -> bool {
-        Features::ALL_COMMANDS.has(Features::from_bits(self.denied.load(Relaxed)))
-    }
-
-    /// Whether a connection that is made in `epoch` is to ask which commands are refused.
-    fn is_to_ask_rights(&self, epoch: Epoch) -> bool {
-        self.rights_asked.load(Relaxed) != epoch.number() + 1
-    }
-
-    fn note_features(&self, features: Features) {
-        self.features.store(features.bits(), Relaxed);
-    }
-
-    /// The replies to the questions which commands are refused.
-    fn note_rights(&self, epoch: Epoch, replies: &[Value]) {
-        let refused = features::refused(replies);
-        // One that was not asked about is found out by its use.
-        let _ = self
-            .denied
-            .fetch_update(Relaxed, Relaxed, |denied| Some(denied & !Features::ALL_COMMANDS.bits() | refused));
-        self.rights_asked.store(epoch.number() + 1, Relaxed);
-        self.rights_due.store(self.health.clock.ticks() + RIGHTS_ASKED.as_millis() as u64, Relaxed);
-    }
-
-    /// Whether to ask again which commands are refused.
-    fn claims_rights(&self) -> bool {
-        let now = self.health.clock.ticks();
-        let due = self.rights_due.load(Relaxed);
-        let next = now + RIGHTS_ASKED.as_millis() as u64;
-        now >= due && self.rights_due.compare_exchange(due, next, Relaxed, Relaxed).is_ok()
     }
 
     /// The reply to a `TIME` that was sent then. A missing permission leaves the clock as it is.
@@ -408,41 +369,6 @@ impl<T: Transport> RedisStore<T> {
             self.shared().health.tell_once(&fault.error);
         }
         fault.error
-    }
-
-    /// A command was refused that was not known to be.
-    fn note_denied(&self, denied: Denied) {
-        let shared = self.shared();
-        match denied {
-            Denied::Key => {}
-            Denied::ManyKeys => self.deny(Features::MANY_KEYS),
-            Denied::Command(command) => {
-                if let Some(command) = command {
-                    self.deny(command);
-                    shared.rights_due.fetch_max(shared.health.clock.ticks() + 1, Relaxed);
-                }
-                self.ask_rights_if_due();
-            }
-        }
-    }
-
-    /// Asks again which commands are refused, in the background.
-    fn ask_rights_if_due(&self) {
-        if !self.shared().claims_rights() {
-            return;
-        }
-        let store = self.clone();
-        self.core.transport.background(async move {
-            let by = Instant::now() + patience(store.shared().timeout);
-            let Some(epoch) = store.shared().health.admit() else { return };
-            let ask = |_| Request::Many(features::questions());
-            // Past the conclusions about the server's health: a refusal is an answer.
-            if let Ok(replies) =
-                store.core.transport.exchange(epoch, Load::default(), ask, |reply| Ok(reply.all()), by).await
-            {
-                store.shared().note_rights(epoch, &replies);
-            }
-        });
     }
 
     /// A single command whose reply `read` understands.

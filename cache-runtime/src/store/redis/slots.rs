@@ -1,7 +1,6 @@
 //! The operations of a store, on one slot each.
 
 use std::future::Future;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use ::redis::{Pipeline, Value};
@@ -16,7 +15,7 @@ use super::transport::{self, Features, Reply, Request, Transport, checked};
 use super::{RedisStore, Shared};
 use crate::envelope::{Lease, Place, Seal, Token};
 use crate::error::{Error, ErrorKind};
-use crate::key::{Address, Key};
+use crate::key::Key;
 use crate::store::{Acquired, Asked, Ended, Marked, Over, Read, Release, STAMP_MILLIS, Store, own_tags};
 use crate::ttl::Ttl;
 
@@ -310,35 +309,10 @@ impl<T: Transport> RedisStore<T> {
         Ok(Read { own_seal, ..read })
     }
 
-    pub(super) fn deny(&self, feature: Features) {
-        self.shared().denied.fetch_or(feature.bits(), Relaxed);
-    }
-
     /// Whether something that concerns the entry is still to be invalidated.
     pub(super) fn is_voided(&self, key: &Key) -> bool {
         let pending = &self.shared().pending;
         pending.any() && !pending.find_all(key.concerned_by()).is_empty()
-    }
-
-    /// Whether the user has the right to end a lease: without it, none is taken.
-    pub(super) fn may_end(&self, key: &Key, place: Place) -> Result<(), Error> {
-        let shared = self.shared();
-        if !shared.lacks_some() {
-            return Ok(());
-        }
-        let in_hash = matches!(key.address(), Address::Field { .. });
-        let features = shared.allowed(shared.known_features());
-        let missing = match place {
-            Place::Slot => features.cannot_lease(in_hash),
-            Place::Value => features.cannot_mark(in_hash),
-        };
-        match missing {
-            Some(command) => {
-                self.ask_rights_if_due();
-                Err(Fault::lacking(command).error)
-            }
-            None => Ok(()),
-        }
     }
 
     /// Gives a lease back that nobody waits for. `None` while the server is away.

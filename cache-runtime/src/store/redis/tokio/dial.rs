@@ -74,7 +74,7 @@ async fn connect(host: &str, port: u16, settings: &TcpSettings) -> Result<TcpStr
             }
             let mut outcome = Err(Fault::new(ErrorKind::Unreachable, Blame::Connection, "the host has no address"));
             while let Some(attempt) = attempts.join_next().await {
-                outcome = attempt.map_err(io::Error::other).flatten().map_err(Fault::from);
+                outcome = attempt.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(Fault::from);
                 if outcome.is_ok() {
                     break;
                 }

@@ -7,6 +7,7 @@
 mod dial;
 mod gather;
 mod lane;
+mod open;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -20,14 +21,11 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::AbortHandle;
 use tokio::time::timeout_at;
 
-use self::dial::Refusal;
 use self::lane::{Connection, Lane, Line, Spare, in_runtime};
+use self::open::{End, connect, ended, wait};
 use super::breaker::Epoch;
 use super::fault::{Blame, Fault};
-use super::features::questions;
-use super::transport::{
-    FULL, Features, Load, Reply, Request, Transport, alone, checked, cluster_info, greeted, greeting, patience,
-};
+use super::transport::{FULL, Features, Load, Reply, Request, Transport, checked, patience};
 use super::{Shared, commands};
 use crate::error::ErrorKind;
 use crate::key::Key;
@@ -450,61 +448,6 @@ impl Drop for Leave {
             }
         }
     }
-}
-
-/// Held by the task that connects: those that wait for it hear what happened where it ends early.
-struct End(watch::Sender<Option<Result<Arc<Connection>, Fault>>>);
-
-impl Drop for End {
-    fn drop(&mut self) {
-        self.0.send_if_modified(|outcome| {
-            let is_early = outcome.is_none();
-            if is_early {
-                *outcome = Some(Err(match std::thread::panicking() {
-                    // Where there is no I/O, tokio panics.
-                    true => unsupported("connecting panicked; is I/O enabled in this tokio runtime?"),
-                    false => ended(),
-                }));
-            }
-            is_early
-        });
-    }
-}
-
-/// Nobody's fault: the runtime that a connection belongs to is ending, or this attempt was replaced by another one.
-fn ended() -> Fault {
-    Fault::new(ErrorKind::Unreachable, Blame::Caller, "the tokio runtime that the connection belongs to has ended")
-}
-
-async fn wait(outcome: &mut Outcome) -> Result<Arc<Connection>, Fault> {
-    match outcome.wait_for(Option::is_some).await {
-        Ok(connected) => connected.as_ref().map_or_else(|| Err(Fault::hung()), Clone::clone),
-        Err(_) => Err(ended()),
-    }
-}
-
-async fn connect(shared: &Shared, line: Line, epoch: Epoch) -> Result<Arc<Connection>, Fault> {
-    let refusal = Refusal::default();
-    let connected = greet(shared, line, epoch, &refusal).await;
-    connected.map_err(|fault| dial::refused(&refusal).unwrap_or(fault))
-}
-
-async fn greet(shared: &Shared, line: Line, epoch: Epoch, refusal: &Refusal) -> Result<Arc<Connection>, Fault> {
-    let (mut multiplexed, driver) = dial::dial(shared, refusal).await?;
-    let greeting = greeting();
-    let sent = Instant::now();
-    let answers = multiplexed.send_packed_commands(&greeting, 0, greeting.len()).await?;
-    let greeted = greeted(answers, sent, shared)?;
-    if greeted.clustered {
-        alone(multiplexed.send_packed_command(&cluster_info()).await?)?;
-    }
-    shared.note_features(greeted.features);
-    if shared.is_to_ask_rights(epoch) {
-        let questions = questions();
-        let replies = multiplexed.send_packed_commands(&questions, 0, questions.len()).await?;
-        shared.note_rights(epoch, &replies);
-    }
-    Ok(Arc::new(Connection::new(line, (multiplexed, driver), greeted.features, epoch, current()?, shared.opened())))
 }
 
 fn no_room() -> Fault {

@@ -1,0 +1,124 @@
+//! How many slots are read at once, and the stamps of their tags.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ::redis::{Cmd, Pipeline, Value};
+use bytes::Bytes;
+
+use super::commands;
+use super::fault::Fault;
+use super::many::MOST;
+use super::transport::{Features, checked};
+use crate::envelope::Seal;
+use crate::error::ErrorKind;
+use crate::key::{Address, Key};
+use crate::store::Read;
+
+/// The commands that read many slots and the stamps of their tags.
+pub(super) struct ReadPlan<'a> {
+    keys: &'a [&'a Key],
+    /// The positions of those that are keys of their own.
+    alone: Vec<usize>,
+    /// Those in each hash.
+    hashes: BTreeMap<&'a str, Vec<usize>>,
+    tags: Vec<&'a String>,
+}
+
+impl<'a> ReadPlan<'a> {
+    pub(super) fn of(keys: &'a [&'a Key]) -> ReadPlan<'a> {
+        let mut plan =
+            ReadPlan { keys, alone: Vec::with_capacity(keys.len()), hashes: BTreeMap::new(), tags: Vec::new() };
+        let mut tags = BTreeMap::new();
+        for (at, key) in keys.iter().enumerate() {
+            match key.address() {
+                Address::Key(_) => plan.alone.push(at),
+                Address::Field { hash, .. } => plan.hashes.entry(hash).or_default().push(at),
+            }
+            tags.extend(key.tags().iter().map(|tag| (tag, ())));
+        }
+        plan.tags = tags.into_keys().collect();
+        plan
+    }
+
+    pub(super) fn add_to(&self, features: Features, pipeline: &mut Pipeline) {
+        if !features.reads_together() {
+            for at in &self.alone {
+                pipeline.add_command(commands::read(features, self.keys[*at]));
+            }
+        } else if !self.alone.is_empty() {
+            let size: usize = self.alone.iter().map(|at| self.keys[*at].as_str().len()).sum();
+            let mut command = Cmd::with_capacity(self.alone.len() + 1, size + 4);
+            command.arg("MGET");
+            for at in &self.alone {
+                command.arg(self.keys[*at].as_str());
+            }
+            pipeline.add_command(command);
+        }
+        for (hash, members) in &self.hashes {
+            let mut command = Cmd::with_capacity(2 * members.len() + 2, 64 * members.len());
+            command.arg("HMGET").arg(hash);
+            for at in members {
+                if let Address::Field { field, .. } = self.keys[*at].address() {
+                    commands::add_field(&mut command, field);
+                }
+            }
+            pipeline.add_command(command);
+        }
+        for tags in self.tags.chunks(MOST) {
+            commands::add_stamps(features, tags.iter().copied(), pipeline);
+        }
+    }
+
+    pub(super) fn reads(&self, features: Features, replies: Vec<Value>, now: u64) -> Result<Vec<Read>, Fault> {
+        let mut found: Vec<Option<Bytes>> = vec![None; self.keys.len()];
+        let mut replies = replies.into_iter();
+        let mut next = || checked(replies.next().unwrap_or_default());
+        if !features.reads_together() {
+            for at in &self.alone {
+                found[*at] = commands::slot(next()?, || now)?;
+            }
+        } else if !self.alone.is_empty() {
+            for (at, value) in self.alone.iter().zip(array(next()?)?) {
+                found[*at] = commands::slot(value, || now)?;
+            }
+        }
+        for members in self.hashes.values() {
+            let values = match next() {
+                Ok(values) => array(values)?,
+                // Something else is in its place: its entries are not there.
+                Err(fault) if fault.error.kind() == ErrorKind::WrongType => continue,
+                Err(fault) => return Err(fault),
+            };
+            let mut values = values.into_iter();
+            for at in members {
+                let (value, mark) = (values.next().unwrap_or_default(), values.next().unwrap_or_default());
+                found[*at] = commands::field(value, mark, now)?;
+            }
+        }
+        let mut stamps = HashMap::new();
+        for tags in self.tags.chunks(MOST) {
+            let count = if features.reads_together() { 1 } else { tags.len() };
+            let replies = replies.by_ref().take(count);
+            stamps.extend(tags.iter().copied().zip(commands::stamps(tags.iter().copied(), replies)?));
+        }
+        let reads = self.keys.iter().zip(found);
+        Ok(reads.map(|(key, bytes)| Read { seal: seal(key.tags(), &stamps), ..Read::untagged(bytes) }).collect())
+    }
+}
+
+fn array(reply: Value) -> Result<Vec<Value>, Fault> {
+    match reply {
+        Value::Array(values) => Ok(values),
+        _ => Err(Fault::unexpected("MGET")),
+    }
+}
+
+/// The seal of tags, `None` if one has no stamp.
+pub(super) fn seal(tags: &[String], stamps: &HashMap<&String, Value>) -> Option<Seal> {
+    if tags.is_empty() {
+        return Some(Seal::default());
+    }
+    let stamped: Option<Vec<_>> =
+        tags.iter().map(|tag| stamps.get(tag).and_then(|stamp| commands::sealed(tag, stamp))).collect();
+    stamped.map(Seal::of)
+}

@@ -1,0 +1,71 @@
+//! The task that connects, and what it tells those that wait for it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+use super::super::Shared;
+use super::super::breaker::Epoch;
+use super::super::fault::{Blame, Fault};
+use super::super::features::questions;
+use super::super::transport::{alone, cluster_info, greeted, greeting};
+use super::dial::{self, Refusal};
+use super::lane::{Connection, Line};
+use super::{Outcome, current, unsupported};
+use crate::error::ErrorKind;
+
+/// Held by the task that connects: those that wait for it hear what happened where it ends early.
+pub(super) struct End(pub(super) watch::Sender<Option<Result<Arc<Connection>, Fault>>>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.send_if_modified(|outcome| {
+            let is_early = outcome.is_none();
+            if is_early {
+                *outcome = Some(Err(match std::thread::panicking() {
+                    // Where there is no I/O, tokio panics.
+                    true => unsupported("connecting panicked; is I/O enabled in this tokio runtime?"),
+                    false => ended(),
+                }));
+            }
+            is_early
+        });
+    }
+}
+
+/// Nobody's fault: the runtime that a connection belongs to is ending, or this attempt was replaced by another one.
+pub(super) fn ended() -> Fault {
+    Fault::new(ErrorKind::Unreachable, Blame::Caller, "the tokio runtime that the connection belongs to has ended")
+}
+
+pub(super) async fn wait(outcome: &mut Outcome) -> Result<Arc<Connection>, Fault> {
+    match outcome.wait_for(Option::is_some).await {
+        Ok(connected) => connected.as_ref().map_or_else(|| Err(Fault::hung()), Clone::clone),
+        Err(_) => Err(ended()),
+    }
+}
+
+pub(super) async fn connect(shared: &Shared, line: Line, epoch: Epoch) -> Result<Arc<Connection>, Fault> {
+    let refusal = Refusal::default();
+    let connected = greet(shared, line, epoch, &refusal).await;
+    connected.map_err(|fault| dial::refused(&refusal).unwrap_or(fault))
+}
+
+async fn greet(shared: &Shared, line: Line, epoch: Epoch, refusal: &Refusal) -> Result<Arc<Connection>, Fault> {
+    let (mut multiplexed, driver) = dial::dial(shared, refusal).await?;
+    let greeting = greeting();
+    let sent = Instant::now();
+    let answers = multiplexed.send_packed_commands(&greeting, 0, greeting.len()).await?;
+    let greeted = greeted(answers, sent, shared)?;
+    if greeted.clustered {
+        alone(multiplexed.send_packed_command(&cluster_info()).await?)?;
+    }
+    shared.note_features(greeted.features);
+    if shared.is_to_ask_rights(epoch) {
+        let questions = questions();
+        let replies = multiplexed.send_packed_commands(&questions, 0, questions.len()).await?;
+        shared.note_rights(epoch, &replies);
+    }
+    Ok(Arc::new(Connection::new(line, (multiplexed, driver), greeted.features, epoch, current()?, shared.opened())))
+}
