@@ -115,12 +115,12 @@ fn no_connection_at_all_is_an_outage() {
 fn waiting_for_a_connection_is_no_failure_of_the_server() {
     let _alone = alone();
     log::listen();
-    let server = Server::with(&["--maxclients", "4"]);
+    let server = Server::start();
     let proxy = server.proxy();
     let cache = Cache::builder(&proxy.url()).unwrap().timeout(Duration::from_millis(200)).build();
     plain(&cache, 1);
-    // Each exchange takes a third of the deadline: of forty at once on four connections, most have no turn.
-    proxy.set(support::Mode::Delay(Duration::from_millis(60)));
+    // Each exchange takes nearly half of the deadline: of forty at once on sixteen connections, some have no turn.
+    proxy.set(support::Mode::Delay(Duration::from_millis(80)));
     for _ in 0..5 {
         calls(&cache, 1, 3);
     }

@@ -80,13 +80,12 @@ impl Blocking {
     ) -> Result<R, Fault> {
         let mut retried = false;
         loop {
-            let (mut lent, waited) = self.checkout(epoch, by)?;
+            let mut lent = self.checkout(epoch, by)?;
             let Some(pooled) = lent.pooled.as_mut() else { return Err(Fault::hung()) };
             let request = build(self.shared.allowed(pooled.wire.features));
-            let is_late = waited && by.saturating_duration_since(Instant::now()) < self.shared.timeout / 2;
             let outcome = pooled.wire.send(&request, by).and_then(&read);
             match outcome {
-                Err(fault) if is_late && fault.error.kind() == ErrorKind::Timeout => {
+                Err(fault) if fault.error.kind() == ErrorKind::Timeout && self.is_late(&pooled.wire, by) => {
                     // The connection is lost: its reply may come yet.
                     drop(lent);
                     return Err(Fault { blame: Blame::Late, ..fault });
@@ -112,16 +111,20 @@ impl Blocking {
         }
     }
 
-    /// A connection, and whether the caller had to wait for it.
-    fn checkout(&self, epoch: Epoch, by: Instant) -> Result<(Lent<'_>, bool), Fault> {
+    /// Whether the last exchange began when most of the caller's time was over: it had waited for a connection, now or
+    /// before.
+    fn is_late(&self, wire: &Wire, by: Instant) -> bool {
+        wire.began().is_some_and(|began| by.saturating_duration_since(began) < self.shared.timeout / 2)
+    }
+
+    fn checkout(&self, epoch: Epoch, by: Instant) -> Result<Lent<'_>, Fault> {
         let pool = &*self.pool;
         let mut state = pool.lock();
         let failures = state.failures;
-        let mut waited = false;
         loop {
             while let Some(pooled) = state.idle.pop() {
                 if pooled.epoch == epoch {
-                    return Ok((Lent { pool, pooled: Some(pooled) }, waited));
+                    return Ok(Lent { pool, pooled: Some(pooled) });
                 }
                 state.open -= 1;
             }
@@ -150,7 +153,6 @@ impl Blocking {
                     false => Fault::new(ErrorKind::Timeout, Blame::Wait, "all connections are busy"),
                 });
             }
-            waited = true;
             state.waiting += 1;
             state = pool.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
             state.waiting -= 1;

@@ -95,6 +95,15 @@ impl Wire {
         Ok(())
     }
 
+    /// When the last request was sent, where that is known.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn began(&self) -> Option<Instant> {
+        match &self.line {
+            Line::Plain { socket, .. } => Some(socket.set_at),
+            Line::Tls { .. } => None,
+        }
+    }
+
     /// Sends a request and receives its replies.
     pub(crate) fn send(&mut self, request: &Request, by: Instant) -> Result<Reply, Fault> {
         let (bytes, count) = match request {
