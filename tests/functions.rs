@@ -350,7 +350,10 @@ mod generic {
         assert_eq!(Repo("x").shown(1).await, "x1");
         assert_eq!(Repo::<u8>::shown_entry(1).key().unwrap(), "functions:generic.Repo<u8>.shown:1");
         assert_eq!(Repo::<u8>::with_impl("a", 2_u8), "a2");
-        assert_eq!(Repo::<u8>::with_impl_entry("a", 2_u8).key().unwrap(), "functions:generic.Repo<u8>.with_impl:a:2");
+        assert_eq!(
+            Repo::<u8>::with_impl_entry("a", 2_u8).key().unwrap(),
+            "functions:generic.Repo<u8>.with_impl<&str,u8>:a:2"
+        );
     }
 }
 

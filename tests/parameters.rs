@@ -225,3 +225,88 @@ mod made_by_macros {
         assert_eq!((skipped(1, 1), skipped(2, 1), skipped(1, 2)), (2, 2, 3));
     }
 }
+
+mod opaque {
+    use super::*;
+
+    trait Shape: Serialize {
+        fn area(&self) -> u64;
+    }
+
+    /// They serialize alike.
+    #[derive(Clone, Serialize)]
+    struct Square(u64);
+    #[derive(Clone, Serialize)]
+    struct Line(u64);
+
+    impl Shape for Square {
+        fn area(&self) -> u64 {
+            self.0 * self.0
+        }
+    }
+    impl Shape for Line {
+        fn area(&self) -> u64 {
+            0
+        }
+    }
+
+    #[redis_cached]
+    fn by_value(shape: impl Shape, factor: u64) -> u64 {
+        shape.area() * factor
+    }
+
+    #[redis_cached]
+    async fn by_reference(shape: &(impl Shape + Sync), factor: u64) -> u64 {
+        shape.area() * factor
+    }
+
+    #[redis_cached]
+    fn named<S: Shape>(shape: &S, factor: u64) -> u64 {
+        shape.area() * factor
+    }
+
+    #[redis_cached(key = "{factor}:{shapes.len()}")]
+    fn mentioned(shapes: &[impl Shape], factor: u64) -> u64 {
+        shapes.iter().map(Shape::area).sum::<u64>() * factor
+    }
+
+    #[redis_cached(batch(factor in factors))]
+    fn batch((shape, _): (impl Shape + Clone, u8), factors: &[u64]) -> Vec<(u64, u64)> {
+        factors.iter().map(|factor| (*factor, shape.area() * factor)).collect()
+    }
+
+    #[redis_cached(siblings = off)]
+    async fn alone(shape: impl Shape + Send, factor: u64) -> u64 {
+        shape.area() * factor
+    }
+
+    #[redis_cached(skip(shape))]
+    fn skipped(shape: impl Shape, factor: u64) -> u64 {
+        shape.area() * factor
+    }
+
+    #[tokio::test]
+    async fn types_that_serialize_alike_share_nothing() {
+        for _ in 0..2 {
+            assert_eq!((by_value(Square(2), 3), by_value(Line(2), 3)), (12, 0));
+            assert_eq!((by_reference(&Square(2), 3).await, by_reference(&Line(2), 3).await), (12, 0));
+            assert_eq!((named(&Square(2), 3), named(&Line(2), 3)), (12, 0));
+            assert_eq!((mentioned(&[Square(2)], 3), mentioned(&[Line(2)], 3)), (12, 0));
+            assert_eq!((batch((Square(2), 1), &[3]), batch((Line(2), 1), &[3])), (vec![(3, 12)], vec![(3, 0)]));
+            assert_eq!((alone(Square(2), 3).await, alone(Line(2), 3).await), (12, 0));
+        }
+        assert_eq!((skipped(Square(2), 3), skipped(Line(2), 3)), (12, 12));
+    }
+
+    #[tokio::test]
+    async fn entries_and_refreshes_know_the_type() {
+        assert_eq!(by_value_refresh(Square(3), 3), 27);
+        assert_eq!(by_value_entry(Square(3), 3).get().unwrap(), Some(27));
+        assert_eq!(by_value_entry(Line(3), 3).get().unwrap(), None);
+        let expected = |name: &str| format!("parameters:opaque.{name}<parameters.opaque.Square>:2:3");
+        assert_eq!(by_value_entry(Square(2), 3).key().unwrap(), expected("by_value"));
+        assert_eq!(by_reference_entry(&Square(2), 3).key().unwrap(), expected("by_reference"));
+        assert_eq!(named_entry(&Square(2), 3).key().unwrap(), expected("named"));
+        assert_eq!(skipped_entry(3).key().unwrap(), "parameters:opaque.skipped:3");
+    }
+}

@@ -12,7 +12,7 @@ use crate::function::{self, Param};
 use crate::ids::{Batch, Ids};
 use crate::model::{Model, Part, Piece, Uses, Value};
 use crate::place::Place;
-use crate::returns::Kind;
+use crate::returns::{self, Kind};
 use crate::storage;
 use crate::{batch, constants};
 
@@ -371,6 +371,7 @@ fn make_function(model: &Model) -> TokenStream {
             if is_type { quote!(&::core::any::type_name::<#ident>()) } else { quote!(&#ident) }
         },
     );
+    let generics = generics.chain(opaque(model));
     let site = quote! {
         const {
             &#rc::Site {
@@ -393,6 +394,22 @@ fn make_function(model: &Model) -> TokenStream {
         #default_prefix
         #find
     }}
+}
+
+// Input:
+//     shape: &impl Shape
+//
+// Output:
+//     &::core::any::type_name_of_val(&*shape)
+//
+// The type of an `impl Trait` has no name here, and is part of the function's as that of a `T: Trait` is.
+fn opaque(model: &Model) -> impl Iterator<Item = TokenStream> + '_ {
+    let params = model.entry_params.iter().zip(&model.key.params).filter(|(_, is_used)| **is_used);
+    let params = params.map(|(param, _)| param).filter(|param| returns::impl_trait(&param.ty).is_some());
+    params.map(|Param { ident, ty, .. }| {
+        let value = if matches!(ty, Type::Reference(_)) { quote!(&*#ident) } else { quote!(&#ident) };
+        quote!(&::core::any::type_name_of_val(#value))
+    })
 }
 
 /// What follows the name, without the arguments' values.

@@ -181,8 +181,11 @@ mod tests;
 ///
 /// A function's type and constant parameters are part of its name, and parameters of its entry, unless
 /// they occur only in parameters that the key does not mention: `user<E: Executor>(db: E, id: u64)`
-/// with `skip(db)` has one entry per `id`, found by `user_entry(42)`. An argument of type `impl Trait`
-/// counts by its value.
+/// with `skip(db)` has one entry per `id`, found by `user_entry(42)`. `impl Trait` is a type parameter
+/// without a name: the type of an argument that the key mentions is part of the function's name, so that
+/// two types that serialize alike share nothing. With `name: impl Into<String>`, a `&str` and a `String`
+/// have an entry each, and an invalidation of one does not reach the other; take one type where that
+/// matters. What is behind `dyn Trait` counts by its serialized form alone.
 ///
 /// # Names
 ///

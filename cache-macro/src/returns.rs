@@ -267,7 +267,7 @@ fn is_result(path: &TypePath) -> bool {
 }
 
 /// The first `impl Trait` in a type.
-fn impl_trait(ty: &Type) -> Option<&TypeImplTrait> {
+pub(crate) fn impl_trait(ty: &Type) -> Option<&TypeImplTrait> {
     struct Find<'ast>(Option<&'ast TypeImplTrait>);
     impl<'ast> Visit<'ast> for Find<'ast> {
         fn visit_type_impl_trait(&mut self, ty: &'ast TypeImplTrait) {
