@@ -7,7 +7,7 @@ use serde::de::{
 };
 
 use super::DEPTH;
-use super::depth::{ANY_LEVELS, is_looked_at};
+use super::depth::{ANY_LEVELS, is_looked_at, is_too_deep};
 use crate::stack::Stack;
 
 /// A value that is read in bounds, out of any deserializer.
@@ -35,7 +35,7 @@ impl Place {
 
     #[inline]
     fn deeper<E: Error>(self) -> Result<Place, E> {
-        if is_looked_at(self.level) && (self.level >= 2 * DEPTH || self.any > ANY_LEVELS || self.root.is_spent()) {
+        if is_looked_at(self.level) && (self.any > ANY_LEVELS || is_too_deep(self.level, 2 * DEPTH, self.root)) {
             return Err(too_deep());
         }
         Ok(Place { level: self.level + 1, ..self })

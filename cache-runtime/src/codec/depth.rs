@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 
-use super::DEPTH;
 use crate::stack::Stack;
 
 /// How many levels may ask what the bytes hold. serde buffers those for `untagged`, `tag` and `flatten`, and what reads
@@ -19,8 +18,8 @@ pub(super) fn is_looked_at(level: usize) -> bool {
 /// Whether a walk that began there has come too deep. Out of line, as few values are so deep.
 #[cold]
 #[inline(never)]
-pub(super) fn is_too_deep(level: usize, root: Stack) -> bool {
-    level >= DEPTH || root.is_spent()
+pub(super) fn is_too_deep(level: usize, most: usize, root: Stack) -> bool {
+    level >= most || root.is_spent()
 }
 
 /// Values of more levels are read back before they are stored.

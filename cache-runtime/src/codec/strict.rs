@@ -48,6 +48,7 @@ struct Place {
 }
 
 impl<S: Serializer> Strict<S> {
+    #[cfg(any(feature = "json", feature = "messagepack"))]
     pub(super) fn new(inner: S, format: Format) -> Strict<S> {
         Strict { inner, place: Place::root(format) }
     }

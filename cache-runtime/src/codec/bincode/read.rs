@@ -12,7 +12,7 @@ use serde::de::{
 };
 
 use super::{CONFIG, Counts, EMPTY_ELEMENTS};
-use crate::codec::{CodecError, SELF_DESCRIBING_ADVICE, depth};
+use crate::codec::{CodecError, DEPTH, SELF_DESCRIBING_ADVICE, depth};
 use crate::stack::Stack;
 
 /// In bytes; below it the standard library checks text as fast.
@@ -151,7 +151,7 @@ struct Walk<'a, 'de> {
 impl<'a, 'de> Walk<'a, 'de> {
     #[inline]
     fn deeper(self) -> Result<Self, Refused> {
-        if depth::is_looked_at(self.depth) && depth::is_too_deep(self.depth, self.input.root) {
+        if depth::is_looked_at(self.depth) && depth::is_too_deep(self.depth, DEPTH, self.input.root) {
             return Err(de::Error::custom("nested too deeply"));
         }
         Ok(Walk { input: self.input, depth: self.depth + 1 })
