@@ -282,7 +282,7 @@ impl Protocol {
     fn give_up(&self, state: &mut State, number: usize) {
         let actor = &mut state.actors[number];
         // For that one it has waited long enough.
-        actor.body = actor.body.filter(|body| !actor.lease.is_some_and(|lease| lease.token == *body));
+        actor.body = actor.body.filter(|body| actor.lease.is_none_or(|lease| lease.token != *body));
         match self.body_here(state, number) {
             Some(body) if self.rules.one_computes_for_its_others => {
                 let need = state.actors[number].need;
