@@ -255,6 +255,7 @@ async fn different_types_under_one_name_are_told_once() {
     let lines = log::lines_about("name:told");
     // With each of the two that store numbers.
     assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines[0].level, tracing::Level::WARN);
     for path in ["name::told::price", "name::told::stock"] {
         assert!(lines[0].text.contains(path), "{lines:?}");
     }

@@ -46,7 +46,7 @@ impl Node {
 /// As large as those of database drivers are.
 #[derive(Clone, Debug)]
 #[expect(dead_code, reason = "it only has to be large")]
-struct Failure([u64; 16], String);
+struct Failure([u64; 12], String);
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 

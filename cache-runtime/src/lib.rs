@@ -44,9 +44,7 @@ mod hash;
 mod ids;
 mod key;
 mod names;
-#[cfg(any(feature = "tokio", feature = "blocking"))]
 mod once;
-#[cfg(any(feature = "tokio", feature = "blocking"))]
 mod outlined;
 mod own;
 mod policy;

@@ -3,7 +3,6 @@
 //! How much a level of a value takes depends on the type: in a build without optimizations, that of a struct with many fields takes
 //! 25 KB. A number of levels is no bound, therefore.
 
-#[cfg(any(feature = "tokio", feature = "blocking"))]
 use std::cell::Cell;
 
 /// How much of the stack a walk over a value may take: less than half of what a thread has in Rust, and a worker of tokio, unless
@@ -30,36 +29,29 @@ impl Stack {
 }
 
 /// What a body finds on the stack at least: enough for what a call does below it, decoding a deep value included.
-#[cfg(any(feature = "tokio", feature = "blocking"))]
 const ROOM: usize = 1 << 20;
 
 /// What the stack grows by, where there is less. Pages that nobody touches take no memory.
-#[cfg(any(feature = "tokio", feature = "blocking"))]
 const GROWTH: usize = 4 << 20;
 
 /// So many bodies inside of each other are given room. A recursion without an end overflows the stack after that, as
 /// it does without a cache, instead of taking all memory.
-#[cfg(any(feature = "tokio", feature = "blocking"))]
 const MOST: usize = 100_000;
 
 /// Past so many bodies inside of each other a call that misses runs its body directly.
-#[cfg(any(feature = "tokio", feature = "blocking"))]
 const DEEP: usize = 10_000;
 
-#[cfg(any(feature = "tokio", feature = "blocking"))]
 thread_local! {
     /// How many bodies are on this thread's stack.
     static BODIES: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Whether calls that miss here are to run their bodies directly.
-#[cfg(any(feature = "tokio", feature = "blocking"))]
 pub(crate) fn is_deep() -> bool {
     BODIES.try_with(Cell::get).unwrap_or_default() >= DEEP
 }
 
 /// Runs a body, or polls it, with [`ROOM`] on the stack: what is left of the thread's own, or a new part.
-#[cfg(any(feature = "tokio", feature = "blocking"))]
 pub(crate) fn with_room<R>(body: impl FnOnce() -> R) -> R {
     struct Nested(usize);
     impl Drop for Nested {

@@ -82,6 +82,7 @@ pub(super) enum Runs<'a, S: Store> {
 }
 
 /// What came of a call's search.
+#[allow(clippy::large_enum_variant, reason = "it is moved once, and a box would cost each miss an allocation")]
 pub(super) enum Searched<'a, S: Store, V, E> {
     Ended(Result<V, E>),
     /// The body runs; with an old value for the case that it fails.
