@@ -159,13 +159,16 @@ fn lease(server: &Server, keys: &[String], token: u8, millis: u64) {
     }
 }
 
+/// Starts a call.
+type Spawn = fn(Cache, Arc<Gate>) -> JoinHandle<u64>;
+
 /// Calls that wait while others lease the slot again and again, as leaders that fail or are given up do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_calls_whose_leaders_come_and_go_one_computes() {
     let server = Server::start();
     let cache = Cache::builder(&server.url()).unwrap().timeout(PATIENCE).build();
     let keys = |ids: &[u64]| ids.iter().map(|id| row_entry(&cache, *id).key().unwrap().to_owned()).collect::<Vec<_>>();
-    let spawn: [(&[u64], fn(Cache, Arc<Gate>) -> JoinHandle<u64>); 3] = [
+    let spawn: [(&[u64], Spawn); 3] = [
         (&[1], |cache, gate| tokio::spawn(async move { row(&cache, &gate, 1).await })),
         (&[2], |cache, gate| spawn_blocking(move || row_blocking(&cache, &gate, 2))),
         (&[3, 4], |cache, gate| tokio::spawn(async move { rows(&cache, &gate, &[3, 4]).await[&3] })),
