@@ -955,6 +955,7 @@ mod with_traits_for_all_types {
     macro_rules! of_all_types {
         ($name:ident: $($self:tt)*) => {
             #[expect(dead_code, reason = "its methods are in scope, which is all")]
+            #[allow(clippy::wrong_self_convention, reason = "the names are those that generated code calls")]
             trait $name {
                 fn codec($($self)*) {}
                 fn found($($self)*) {}
