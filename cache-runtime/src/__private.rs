@@ -201,7 +201,8 @@ impl<T: ?Sized> NoKeyPart<T> for Probe<'_, T> {
 #[diagnostic::on_unimplemented(
     message = "a parameter of type `{T}` cannot be part of a cache key",
     label = "not `Serialize`",
-    note = "leave it out with `skip(…)`, or say what it means to the key with `key = \"…{{param.field}}…\"`"
+    note = "leave it out with `skip(…)`, or say what it means to the key with `key = \"…{{param.field}}…\"`",
+    note = "or derive `Serialize` for it; `Arc` and `Rc` have it with serde's feature `rc`, and of a wrapper such as `Json(id)` the pattern takes what is inside"
 )]
 pub trait KeyPart<T: ?Sized> {
     /// Appends it.
@@ -257,7 +258,8 @@ impl<T> NoName for &NameProbe<'_, T> {
 #[diagnostic::on_unimplemented(
     message = "a parameter of type `{T}` cannot be part of a cache key",
     label = "not `Serialize`",
-    note = "leave it out with `skip(…)`, or say what it means to the key with `key = \"…{{param.field}}…\"`"
+    note = "leave it out with `skip(…)`, or say what it means to the key with `key = \"…{{param.field}}…\"`",
+    note = "or derive `Serialize` for it; `Arc` and `Rc` have it with serde's feature `rc`, and of a wrapper such as `Json(id)` the pattern takes what is inside"
 )]
 pub trait NamePart<T> {
     /// Appends it, and what separates it from the part before.
