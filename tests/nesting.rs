@@ -1,10 +1,9 @@
 //! Cached functions that call themselves: how much of the stack a level takes, and that no depth overflows it.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -17,16 +16,14 @@ mod support;
 const KILOBYTE: usize = 1 << 10;
 const MEGABYTE: usize = 1 << 20;
 
-/// Where on the stack bodies ran, in their order.
-static PLACES: Mutex<Vec<usize>> = Mutex::new(Vec::new());
-/// For the tests that look at [`PLACES`], or count.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-static BODIES: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    /// Where on this thread's stack bodies ran, in their order.
+    static PLACES: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
 
 fn body() {
     let place = 0_u8;
-    PLACES.lock().unwrap().push(std::ptr::from_ref(std::hint::black_box(&place)).addr());
-    BODIES.fetch_add(1, Ordering::SeqCst);
+    PLACES.with_borrow_mut(|places| places.push(std::ptr::from_ref(std::hint::black_box(&place)).addr()));
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -121,13 +118,13 @@ fn memory() -> Cache {
 
 #[test]
 fn a_level_takes_little_of_the_stack() {
-    let _alone = ONE_AT_A_TIME.lock().unwrap();
     // 300 levels in 8 MB without optimizations, 1,000 with them.
     let most = if cfg!(debug_assertions) { 8 * MEGABYTE / 300 } else { 8 * MEGABYTE / 1_000 };
     for (name, call) in CALLS {
-        PLACES.lock().unwrap().clear();
-        assert_eq!(on_a_thread(64 * MEGABYTE, || call(&memory(), 20)), 20);
-        let places = PLACES.lock().unwrap();
+        let places = on_a_thread(64 * MEGABYTE, || {
+            assert_eq!(call(&memory(), 20), 20);
+            PLACES.take()
+        });
         let level = places[5].abs_diff(places[15]) / 10;
         println!("{name}: {level} bytes");
         assert!((1..most).contains(&level), "{name}: {level} bytes");
@@ -145,22 +142,21 @@ fn the_future_of_a_call_is_small() {
 /// On a thread of the usual size, which fewer levels than these fill.
 fn all_are_cached(cache: &Cache, levels: u64) {
     for (name, call) in CALLS {
-        BODIES.store(0, Ordering::SeqCst);
-        let twice = on_a_thread(2 * MEGABYTE, || [call(cache, levels), call(cache, levels)]);
-        assert_eq!(twice, [levels; 2], "{name}");
-        assert_eq!(BODIES.load(Ordering::SeqCst) as u64, levels + 1, "{name}");
+        let bodies = on_a_thread(2 * MEGABYTE, || {
+            assert_eq!([call(cache, levels), call(cache, levels)], [levels; 2], "{name}");
+            PLACES.take().len()
+        });
+        assert_eq!(bodies as u64, levels + 1, "{name}");
     }
 }
 
 #[test]
 fn many_levels_are_all_cached() {
-    let _alone = ONE_AT_A_TIME.lock().unwrap();
     all_are_cached(&memory(), 1_000);
 }
 
 #[test]
 fn many_levels_are_all_cached_on_redis() {
-    let _alone = ONE_AT_A_TIME.lock().unwrap();
     let server = support::Server::start();
     // Each reply polls all levels above it, unoptimized.
     all_are_cached(&Cache::builder(&server.url()).unwrap().timeout(Duration::from_secs(10)).build(), 150);
