@@ -645,7 +645,9 @@ fn word<T: Copy>(input: ParseStream<'_>, known: &[(&str, T)]) -> syn::Result<T> 
 /// A name as its parameter has it, raw or not: `type` is `r#type` there.
 fn as_parameter(name: &Ident) -> Ident {
     let text = name.unraw().to_string();
-    let is_keyword = syn::parse_str::<Ident>(&text).is_err() && text != "self";
+    // These have no raw form.
+    let is_path = ["self", "Self", "super", "crate", "_"].contains(&text.as_str());
+    let is_keyword = !is_path && syn::parse_str::<Ident>(&text).is_err();
     if is_keyword { Ident::new_raw(&text, name.span()) } else { Ident::new(&text, name.span()) }
 }
 

@@ -144,6 +144,10 @@ impl<'ast> Visit<'ast> for Variables {
     fn visit_item(&mut self, _: &'ast Item) {}
 
     fn visit_macro(&mut self, mac: &'ast Macro) {
+        // It is text, whatever the values.
+        if mac.path.segments.last().is_some_and(|last| last.ident == "stringify") {
+            return;
+        }
         let captured = captures(mac.tokens.clone());
         // Of these it is known what they take.
         let is_known = mac.path.segments.last().is_some_and(|last| last.ident == "vec" || last.ident == "format");

@@ -137,4 +137,9 @@ impl Repo {
     }
 }
 
+#[redis_cached(key = "user:{stringify!(id)}")]
+fn the_name_alone(id: u64) -> u64 {
+    id
+}
+
 fn main() {}

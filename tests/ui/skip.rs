@@ -10,6 +10,11 @@ fn no_self(id: u64) -> u64 {
     id
 }
 
+#[redis_cached(skip(Self))]
+fn another_keyword(id: u64) -> u64 {
+    id
+}
+
 #[redis_cached(skip(db))]
 fn no_parameters() -> u64 {
     1
