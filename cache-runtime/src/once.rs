@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
 /// The output of a future that is ready when it is first polled: over a blocking store each is.
+#[inline(always)]
 pub(crate) fn once<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     match step(future.as_mut()) {

@@ -30,12 +30,14 @@ impl<'a> Engine<'a, Face<'a, BlockingStore>, OnThreads<'a>> {
 }
 
 /// A call of a function whose value is stored as it is.
+#[inline(always)]
 pub fn call_value<V>(cache: &Cache, plan: Plan<V>, key: Result<Key, Error>, body: impl FnOnce() -> V) -> V {
     let work = Body(|| ready(Ok::<V, Infallible>(with_room(body))));
     once(Engine::blocking(cache).call(plan, key, Errors::never(), work, infallible))
 }
 
 /// A call of a function of whose `Result` the `Ok` is stored.
+#[inline(always)]
 pub fn call_result<R: ResultLike>(
     cache: &Cache,
     plan: Plan<R::Ok>,
@@ -49,6 +51,7 @@ pub fn call_result<R: ResultLike>(
 
 /// As [`call_value`], of a function that is refreshed in the background: `body` runs with the
 /// arguments, `own` makes of them what a thread of its own needs to run it.
+#[inline(always)]
 pub fn call_value_behind<V, A, Bg>(
     cache: &Cache,
     plan: Plan<V>,
@@ -73,6 +76,7 @@ where
 }
 
 /// As [`call_result`], of a function that is refreshed in the background.
+#[inline(always)]
 pub fn call_result_behind<R, A, Bg>(
     cache: &Cache,
     plan: Plan<R::Ok>,

@@ -59,6 +59,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     ///
     /// Not an `async fn`, whose future would hold its arguments twice. The first look is over, and its frame has
     /// returned, when a body runs.
+    // Inlined, it makes the future where that is awaited; else all of it is copied, twice.
+    #[inline(always)]
     pub(crate) fn call<V, E, W: Work<V, E>, O>(
         self,
         plan: Plan<V>,

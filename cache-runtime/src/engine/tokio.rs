@@ -27,6 +27,7 @@ impl<'a> Engine<'a, Face<'a, TokioStore>, InTasks<'a>> {
 }
 
 /// A call of a function whose value is stored as it is.
+#[inline(always)]
 pub fn call_value<V, F, Fut>(cache: &Cache, plan: Plan<V>, key: Result<Key, Error>, body: F) -> impl Future<Output = V>
 where
     F: FnOnce() -> Fut,
@@ -37,6 +38,7 @@ where
 }
 
 /// A call of a function of whose `Result` the `Ok` is stored.
+#[inline(always)]
 pub fn call_result<R, F, Fut>(
     cache: &Cache,
     plan: Plan<R::Ok>,
@@ -55,6 +57,7 @@ where
 
 /// As [`call_value`], of a function that is refreshed in the background: `body` runs with the
 /// arguments, `own` makes of them what a task of its own needs to run it.
+#[inline(always)]
 pub fn call_value_behind<V, A, F, Fut, O, Bg>(
     cache: &Cache,
     plan: Plan<V>,
@@ -79,6 +82,7 @@ where
 }
 
 /// As [`call_result`], of a function that is refreshed in the background.
+#[inline(always)]
 pub fn call_result_behind<R, A, F, Fut, O, Bg>(
     cache: &Cache,
     plan: Plan<R::Ok>,
