@@ -99,6 +99,17 @@ struct Secret {
     b: u8,
 }
 
+/// `Serialize` counts the variant that is skipped, and `Deserialize` does not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Skipped {
+    A,
+    #[serde(skip)]
+    #[allow(dead_code, reason = "it is here to be skipped")]
+    B,
+    C(u8),
+    D(u8),
+}
+
 fn address() -> SocketAddr {
     "[2001:db8::1]:80".parse().unwrap()
 }
@@ -220,6 +231,25 @@ async fn a_type_that_bincode_reads_as_something_else_is_stored_from_the_second_t
         for id in [1, 2, 1, 2, 1, 2] {
             assert_eq!(secret(&cache, id).await, Secret { hash: None, a: id, b: 7 });
         }
+    }
+    // Twice for each id of the first cache; then the function knows.
+    assert_eq!(RUNS.load(Ordering::SeqCst), if cfg!(feature = "bincode") { 6 } else { 4 });
+}
+
+#[tokio::test]
+async fn a_variant_after_a_skipped_one_comes_back_as_itself() {
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+    #[redis_cached(cache = cache, skip(cache))]
+    async fn skipped(cache: &Cache, id: u8) -> Vec<Option<Skipped>> {
+        RUNS.fetch_add(1, Ordering::SeqCst);
+        vec![Some(Skipped::A), None, Some(Skipped::C(id))]
+    }
+    let server = Server::start();
+    for cache in caches(&server) {
+        for id in [1, 2, 1, 2, 1, 2] {
+            assert_eq!(skipped(&cache, id).await, [Some(Skipped::A), None, Some(Skipped::C(id))]);
+        }
+        assert_eq!(kept(&cache, 1, Some(Skipped::D(1))).await, Skipped::D(1));
     }
     // Twice for each id of the first cache; then the function knows.
     assert_eq!(RUNS.load(Ordering::SeqCst), if cfg!(feature = "bincode") { 6 } else { 4 });

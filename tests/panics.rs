@@ -301,3 +301,25 @@ async fn a_type_that_begins_to_panic() {
         assert_eq!(cache.stats().hits, 1);
     }
 }
+
+/// Its `Drop` panics for what only a dummy is.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct PanicsWhenDropped(u64);
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        assert!(self.0 == 7 || std::thread::panicking(), "no such handle");
+    }
+}
+
+#[tokio::test]
+async fn a_dummy_that_panics_when_it_is_dropped_costs_no_call() {
+    let server = Server::start();
+    for cache in caches(&server) {
+        for _ in 0..2 {
+            assert_eq!(in_auto(&cache, 7, PanicsWhenDropped(7)).await, PanicsWhenDropped(7));
+            assert_eq!(in_auto_blocking(&cache, 7, PanicsWhenDropped(7)), PanicsWhenDropped(7));
+        }
+        assert_eq!(cache.stats().hits, 2);
+    }
+}

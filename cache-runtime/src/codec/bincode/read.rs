@@ -35,7 +35,7 @@ pub(super) fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError>
     }
     if input.counts.to_bytes() != *counts {
         return Err(CodecError::new(format_args!(
-            "a struct was written with another number of fields than is read; {SELF_DESCRIBING_ADVICE}"
+            "a struct was written with another number of fields, or an enum with another variant, than is read; {SELF_DESCRIBING_ADVICE}"
         )));
     }
     Ok(value)
@@ -282,10 +282,10 @@ impl<'de> Deserializer<'de> for Walk<'_, 'de> {
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _name: &'static str,
-        _variants: &'static [&'static str],
+        variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Refused> {
-        visitor.visit_enum(self)
+        visitor.visit_enum(Variants { walk: self, names: variants })
     }
 
     fn is_human_readable(&self) -> bool {
@@ -293,13 +293,22 @@ impl<'de> Deserializer<'de> for Walk<'_, 'de> {
     }
 }
 
-impl<'de> EnumAccess<'de> for Walk<'_, 'de> {
-    type Error = Refused;
-    type Variant = Self;
+/// An enum, and the names of its variants that can be read.
+struct Variants<'a, 'de> {
+    walk: Walk<'a, 'de>,
+    names: &'static [&'static str],
+}
 
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Refused> {
-        let index: U32Deserializer<Refused> = self.input.get::<u32>()?.into_deserializer();
-        Ok((seed.deserialize(index)?, self))
+impl<'a, 'de> EnumAccess<'de> for Variants<'a, 'de> {
+    type Error = Refused;
+    type Variant = Walk<'a, 'de>;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Walk<'a, 'de>), Refused> {
+        let index = self.walk.input.get::<u32>()?;
+        let name = usize::try_from(index).ok().and_then(|index| self.names.get(index));
+        self.walk.input.counts.variant(name.copied().unwrap_or_default());
+        let index: U32Deserializer<Refused> = index.into_deserializer();
+        Ok((seed.deserialize(index)?, self.walk))
     }
 }
 

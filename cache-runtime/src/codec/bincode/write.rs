@@ -61,6 +61,12 @@ impl Output<'_> {
     }
 
     #[inline]
+    fn variant(&mut self, index: u32, name: &str) -> Result<(), Refused> {
+        self.counts.variant(name);
+        self.put(index)
+    }
+
+    #[inline]
     fn len(&mut self) -> usize {
         self.encoder.writer().0.len()
     }
@@ -161,8 +167,8 @@ impl<'a, 'b> Serializer for Walk<'a, 'b> {
         Ok(())
     }
 
-    fn serialize_unit_variant(self, _name: &'static str, index: u32, _variant: &'static str) -> Result<(), Refused> {
-        self.output.put(index)
+    fn serialize_unit_variant(self, _name: &'static str, index: u32, variant: &'static str) -> Result<(), Refused> {
+        self.output.variant(index, variant)
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> Result<(), Refused> {
@@ -173,10 +179,10 @@ impl<'a, 'b> Serializer for Walk<'a, 'b> {
         self,
         _name: &'static str,
         index: u32,
-        _variant: &'static str,
+        variant: &'static str,
         value: &T,
     ) -> Result<(), Refused> {
-        self.output.put(index)?;
+        self.output.variant(index, variant)?;
         value.serialize(self.deeper()?)
     }
 
@@ -196,10 +202,10 @@ impl<'a, 'b> Serializer for Walk<'a, 'b> {
         self,
         _name: &'static str,
         index: u32,
-        _variant: &'static str,
+        variant: &'static str,
         _len: usize,
     ) -> Result<Fields<'a, 'b>, Refused> {
-        self.output.put(index)?;
+        self.output.variant(index, variant)?;
         Ok(self.deeper()?.fields())
     }
 
@@ -215,10 +221,10 @@ impl<'a, 'b> Serializer for Walk<'a, 'b> {
         self,
         _name: &'static str,
         index: u32,
-        _variant: &'static str,
+        variant: &'static str,
         _len: usize,
     ) -> Result<Fields<'a, 'b>, Refused> {
-        self.output.put(index)?;
+        self.output.variant(index, variant)?;
         Ok(self.deeper()?.fields())
     }
 
