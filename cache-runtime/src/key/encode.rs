@@ -150,20 +150,27 @@ fn is_bytes(text: &[u8]) -> bool {
     text.strip_prefix(b"0x").is_some_and(|digits| digits.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
 }
 
-/// Whether the type is one whose elements have no order, by the last segment of its path:
-/// `std::collections::hash::set::HashSet<u8>`, also behind references and smart pointers.
+/// Whether the type is one whose elements have no order: a set by its whole path, also behind references and smart
+/// pointers. A slice, tuple or array of sets has an order, and so has a type of another crate that is merely called so.
 ///
 /// A `#[serde(transparent)]` wrapper of one is not seen through.
 fn is_set(mut name: &str) -> bool {
     loop {
         name = name.trim_start_matches('&');
         name = name.strip_prefix("mut ").unwrap_or(name);
-        let (path, arguments) = name.split_once('<').unwrap_or((name, ""));
-        match path.rsplit("::").next().unwrap_or(path) {
-            "HashSet" | "AHashSet" | "DashSet" | "IndexSet" => return true,
-            "Box" | "Rc" | "Arc" | "Cow" | "Cell" | "RefCell" | "Mutex" | "RwLock" | "Option" => {
-                name = arguments;
+        let Some((path, arguments)) = name.split_once('<') else { return false };
+        let (Some((root, _)), Some((_, last))) = (path.split_once("::"), path.rsplit_once("::")) else { return false };
+        match (root, last) {
+            ("std" | "hashbrown", "HashSet")
+            | ("ahash", "AHashSet")
+            | ("dashmap", "DashSet")
+            | ("indexmap", "IndexSet") => {
+                return true;
             }
+            (
+                "std" | "alloc" | "core",
+                "Box" | "Rc" | "Arc" | "Cow" | "Cell" | "RefCell" | "Mutex" | "RwLock" | "Option",
+            ) => name = arguments,
             _ => return false,
         }
     }

@@ -201,6 +201,21 @@ fn sets_have_no_order() {
     }
     assert_eq!(text(&["c", "a"]), "[c,a]");
     assert_eq!(text(&vec![HashSet::from([1])]), "[[1]]");
+    // What holds sets has an order of its own.
+    let sets = [HashSet::from([2]), HashSet::from([1])];
+    assert_eq!(text(&sets[..]), "[[2],[1]]");
+    assert_eq!(text(&Some(&sets[..])), "[[2],[1]]");
+    assert_eq!(text(&[&sets[0], &sets[1]][..]), "[[2],[1]]");
+    assert_eq!(text(&vec![(sets[0].clone(), 1)].into_boxed_slice()), "[[[2],1]]");
+    assert_eq!(text(&[(&sets[0], 2), (&sets[1], 1)][..]), "[[[2],2],[[1],1]]");
+    assert_eq!(text(&std::borrow::Cow::Borrowed(&sets[..])), "[[2],[1]]");
+    let shared = Box::new(Some(std::sync::RwLock::new(HashSet::from([9, 10]))));
+    assert_eq!(text(&shared), "[10,9]");
+    // A type of the same name is not one.
+    #[derive(Serialize)]
+    #[serde(transparent)]
+    struct Mutex<T>(T);
+    assert_eq!(text(&Mutex(vec![2, 1])), "[2,1]");
     assert_eq!(text(&BTreeSet::from([10, 9])), "[9,10]");
     assert_eq!(text(&HashSet::from([9, 10])), "[10,9]");
 }
