@@ -158,6 +158,8 @@ fn is_set(mut name: &str) -> bool {
     loop {
         name = name.trim_start_matches('&');
         name = name.strip_prefix("mut ").unwrap_or(name);
+        // `Cow<'_, T>`: newer compilers print the lifetime.
+        name = name.strip_prefix("'_, ").unwrap_or(name);
         let Some((path, arguments)) = name.split_once('<') else { return false };
         let (Some((root, _)), Some((_, last))) = (path.split_once("::"), path.rsplit_once("::")) else { return false };
         match (root, last) {
