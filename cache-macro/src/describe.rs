@@ -340,7 +340,14 @@ fn constant_lifetime(lifetime: &Lifetime) -> TokenStream {
 //         __rc::Slot::function(
 //             &__SLOT,
 //             const {
-//                 &__rc::Site { ident: "user", prefix: __PREFIX, name: __rc::Name::Path, shape: ":{}", version: 0 }
+//                 &__rc::Site {
+//                     ident: "user",
+//                     prefix: __PREFIX,
+//                     name: __rc::Name::Path,
+//                     shape: ":{}",
+//                     version: 0,
+//                     place: concat!(file!(), ":", line!(), ":", column!()),
+//                 }
 //             },
 //             __rc::path_of(&|| ()),
 //             &[&type_name::<T>()],
@@ -360,6 +367,9 @@ fn make_function(model: &Model) -> TokenStream {
     };
     let shape = shape(model);
     let version = model.args.version;
+    let place = quote_spanned! {sig.ident.span()=>
+        ::core::concat!(::core::file!(), ":", ::core::line!(), ":", ::core::column!())
+    };
     let generics = sig.generics.params.iter().filter_map(|param| match param {
         GenericParam::Type(param) => Some((&param.ident, true)),
         GenericParam::Const(param) => Some((&param.ident, false)),
@@ -380,6 +390,7 @@ fn make_function(model: &Model) -> TokenStream {
                 name: #rc::Name::#name,
                 shape: #shape,
                 version: #version,
+                place: #place,
             }
         }
     };

@@ -205,7 +205,7 @@ mod tests;
 /// }
 /// ```
 ///
-/// Without `name`, no two functions share an entry, whatever their keys. Functions with the same prefix,
+/// Without `name`, no two functions of a process share an entry, whatever their keys. Functions with the same prefix,
 /// the same `name` and the same arguments (or `key`) do, also single ones and batches, `async` and plain
 /// ones. They have to store the same type, and agree on `group`, `tags`, `version` and `codec`. Where
 /// the types differ, each displaces what the other stored; that is logged once, with the paths of both.
@@ -390,8 +390,11 @@ mod tests;
 /// - An associated function without a receiver is told from a free one by a `Self` in it, else by a
 ///   look into its source file. Where there is none (a doctest), write `Self` somewhere, or
 ///   `siblings = off`.
-/// - Two functions of one name in two blocks of the same function have the same path: give one of
-///   them a `name`.
+/// - Some functions get the same default name, because they have the same path: namesakes in two blocks of one
+///   function or in two `const _` blocks, and in `lib.rs` and `main.rs` of one package. In one process, the first that is
+///   called is cached; each of the others runs uncached, with one log line that names both places. Processes that call only
+///   one of them each cannot tell, and share entries: two binaries of the same name, for example, or a binary that does not
+///   use its package's library. Give such functions a `name`.
 #[proc_macro_attribute]
 pub fn redis_cached(args: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     attribute(args.into(), item.into(), Features::ENABLED).into()

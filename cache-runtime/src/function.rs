@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::caught::caught;
 use crate::codec::{self, Codec as _, CodecError, Codecs, Rank, Root};
 use crate::envelope::Identity;
+use crate::error::{Error, ErrorKind};
 use crate::fingerprint;
 use crate::key::{escape_part, function_name, given_name, shown_path};
 use crate::names::{self, Stored};
@@ -29,6 +30,8 @@ pub struct Site {
     pub shape: &'static str,
     /// Abandons what was stored under another number.
     pub version: u32,
+    /// The file, line and column of the function, the same for its siblings.
+    pub place: &'static str,
 }
 
 /// The second part of a function's keys.
@@ -52,6 +55,8 @@ pub struct Function {
     /// The first codec cannot read its values back.
     needs_second: AtomicBool,
     refusal: Option<String>,
+    /// Another function of this process has its default name, so the entries under that name are not its own.
+    is_namesake: bool,
     told: AtomicU32,
     /// How often its last calls found their slots empty, up to [`CERTAIN`](Self::CERTAIN).
     empty: AtomicU8,
@@ -86,13 +91,24 @@ impl Function {
         };
         let head = format!("{prefix}:{name}");
         let [(_, fingerprint), _] = found.formats;
-        names::register(&head, site.shape, &Stored { path: shown_path(path, site.ident), slot, fingerprint });
-        let refusal = found.lacks_self_describing.then(|| {
-            format!(
-                "its type needs a self-describing format, which `{}` is not; {}",
-                found.codec_name,
-                codec::SELF_DESCRIBING_ADVICE
-            )
+        let stored = Stored { path: shown_path(path, site.ident), slot, fingerprint };
+        let namesake = match site.name {
+            Name::Path => names::claim(&head, &stored.path, site.place),
+            Name::Given(_) | Name::GivenInTrait(_) => None,
+        };
+        if namesake.is_none() {
+            names::register(&head, site.shape, &stored);
+        }
+        // `names` has logged a namesake already.
+        let (is_namesake, told) = (namesake.is_some(), namesake.as_ref().map_or(0, |_| Once::Refusal as u32));
+        let refusal = namesake.or_else(|| {
+            found.lacks_self_describing.then(|| {
+                format!(
+                    "its type needs a self-describing format, which `{}` is not; {}",
+                    found.codec_name,
+                    codec::SELF_DESCRIBING_ADVICE
+                )
+            })
         });
         let identities =
             found.formats.map(|(codec, fingerprint)| Identity { version: site.version, codec, fingerprint });
@@ -102,7 +118,8 @@ impl Function {
             identities,
             needs_second: AtomicBool::new(found.needs_second),
             refusal,
-            told: AtomicU32::new(0),
+            is_namesake,
+            told: AtomicU32::new(told),
             empty: AtomicU8::new(0),
             unstored: AtomicU8::new(0),
         }
@@ -157,6 +174,14 @@ impl Function {
     /// Why its values cannot be stored at all.
     pub(crate) fn refusal(&self) -> Option<&str> {
         self.refusal.as_deref()
+    }
+
+    /// Fails for a function whose entries belong to another one: it must neither read nor fill them.
+    pub(crate) fn owns_entries(&self) -> Result<(), Error> {
+        match &self.refusal {
+            Some(reason) if self.is_namesake => Err(Error::new(ErrorKind::Key, reason)),
+            _ => Ok(()),
+        }
     }
 
     /// What an empty slot adds to [`empty`](Self::empty), where anything else takes one away: the next slot is expected

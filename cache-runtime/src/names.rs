@@ -1,5 +1,11 @@
-//! The names that the functions of this process have in Redis. Functions that share a name share entries, which is of
-//! no use where they store different types: each takes what the other stored for a miss, and displaces it.
+//! The names that the functions of this process have in Redis.
+//!
+//! A default name is meant to be unique. The compiler gives some functions the same path, however: namesakes in two
+//! `const _` blocks, in two blocks of one function, or in the library and the binary of one package. [`claim`] tells them
+//! apart by their places in the source and refuses all but the first, because they would share entries by accident.
+//!
+//! Functions that are given the same `name` share entries on purpose. This is of no use if they store different types:
+//! each of them takes the other's value for a miss and displaces it. [`register`] logs that.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -70,4 +76,45 @@ pub(crate) fn register(head: &str, shape: &'static str, new: &Stored) {
     if let Some((old, why)) = clash {
         tracing::warn!(name = head, function = new.path, other = old, "{why}");
     }
+}
+
+/// The functions that have default names.
+#[derive(Default)]
+struct Claims {
+    /// The place of the function, by prefix and name.
+    places: HashMap<String, &'static str>,
+    /// The places of pairs that were logged.
+    logged: Vec<[&'static str; 2]>,
+}
+
+static CLAIMS: Mutex<Option<Claims>> = Mutex::new(None);
+
+/// Notes that the function at `place` has this default name, once per instantiation. If a function at another place had it
+/// before, returns why this one must not be cached, and logs that once for the two functions.
+pub(crate) fn claim(head: &str, path: &str, place: &'static str) -> Option<String> {
+    let (first, is_news) = {
+        let mut claims = CLAIMS.lock().unwrap_or_else(PoisonError::into_inner);
+        let claims = claims.get_or_insert_default();
+        let first = *claims.places.entry(head.to_owned()).or_insert(place);
+        let pair = [first, place];
+        let is_news = first != place && !claims.logged.contains(&pair);
+        if is_news {
+            claims.logged.push(pair);
+        }
+        (first, is_news)
+    };
+    if first == place {
+        return None;
+    }
+    if is_news {
+        tracing::warn!(
+            name = head,
+            function = path,
+            place,
+            first,
+            "two functions have the same default name: the one at `first` keeps it, and this one runs uncached; \
+             write `name = \"…\"` on one of them"
+        );
+    }
+    Some(format!("the function at {first} has the same default name; write `name = \"…\"` on one of them"))
 }

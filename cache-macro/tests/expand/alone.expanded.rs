@@ -34,6 +34,10 @@ impl Find for Repo {
                                 name: __rc::Name::Path,
                                 shape: ":{}:{}",
                                 version: 0u32,
+                                place: ::core::concat!(
+                                    ::core::file!(), ":", ::core::line!(), ":",
+                                    ::core::column!()
+                                ),
                             }
                         },
                         __rc::path_of(&|| ()),
@@ -144,6 +148,10 @@ impl Find for Repo {
                                     name: __rc::Name::Path,
                                     shape: ":{}:{}",
                                     version: 0u32,
+                                    place: ::core::concat!(
+                                        ::core::file!(), ":", ::core::line!(), ":",
+                                        ::core::column!()
+                                    ),
                                 }
                             },
                             __rc::path_of(&|| ()),
@@ -239,6 +247,10 @@ impl Find for Repo {
                                 name: __rc::Name::Path,
                                 shape: ":{}:{}",
                                 version: 0u32,
+                                place: ::core::concat!(
+                                    ::core::file!(), ":", ::core::line!(), ":",
+                                    ::core::column!()
+                                ),
                             }
                         },
                         __rc::path_of(&|| ()),

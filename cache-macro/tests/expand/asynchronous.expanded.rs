@@ -34,6 +34,10 @@ pub async fn user(db: &Db, id: u64, slug: Path<String>) -> Result<User, Error> {
                             name: __rc::Name::Path,
                             shape: ":{}:{}",
                             version: 0u32,
+                            place: ::core::concat!(
+                                ::core::file!(), ":", ::core::line!(), ":",
+                                ::core::column!()
+                            ),
                         }
                     },
                     __rc::path_of(&|| ()),
@@ -130,6 +134,10 @@ pub async fn user_refresh(db: &Db, id: u64, slug: Path<String>) -> Result<User, 
                             name: __rc::Name::Path,
                             shape: ":{}:{}",
                             version: 0u32,
+                            place: ::core::concat!(
+                                ::core::file!(), ":", ::core::line!(), ":",
+                                ::core::column!()
+                            ),
                         }
                     },
                     __rc::path_of(&|| ()),
@@ -220,6 +228,10 @@ pub fn user_entry(
                             name: __rc::Name::Path,
                             shape: ":{}:{}",
                             version: 0u32,
+                            place: ::core::concat!(
+                                ::core::file!(), ":", ::core::line!(), ":",
+                                ::core::column!()
+                            ),
                         }
                     },
                     __rc::path_of(&|| ()),

@@ -43,6 +43,10 @@ async fn users(
                             name: __rc::Name::Path,
                             shape: ":{}:{}",
                             version: 0u32,
+                            place: ::core::concat!(
+                                ::core::file!(), ":", ::core::line!(), ":",
+                                ::core::column!()
+                            ),
                         }
                     },
                     __rc::path_of(&|| ()),
@@ -168,6 +172,10 @@ async fn users_refresh(
                             name: __rc::Name::Path,
                             shape: ":{}:{}",
                             version: 0u32,
+                            place: ::core::concat!(
+                                ::core::file!(), ":", ::core::line!(), ":",
+                                ::core::column!()
+                            ),
                         }
                     },
                     __rc::path_of(&|| ()),
@@ -290,6 +298,10 @@ fn users_entry(
                             name: __rc::Name::Path,
                             shape: ":{}:{}",
                             version: 0u32,
+                            place: ::core::concat!(
+                                ::core::file!(), ":", ::core::line!(), ":",
+                                ::core::column!()
+                            ),
                         }
                     },
                     __rc::path_of(&|| ()),
@@ -369,6 +381,10 @@ impl Repo {
                                 name: __rc::Name::Path,
                                 shape: ":shard:{} :{}",
                                 version: 0u32,
+                                place: ::core::concat!(
+                                    ::core::file!(), ":", ::core::line!(), ":",
+                                    ::core::column!()
+                                ),
                             }
                         },
                         __rc::path_of(&|| ()),
@@ -483,6 +499,10 @@ impl Repo {
                                 name: __rc::Name::Path,
                                 shape: ":shard:{} :{}",
                                 version: 0u32,
+                                place: ::core::concat!(
+                                    ::core::file!(), ":", ::core::line!(), ":",
+                                    ::core::column!()
+                                ),
                             }
                         },
                         __rc::path_of(&|| ()),
@@ -593,6 +613,10 @@ impl Repo {
                                 name: __rc::Name::Path,
                                 shape: ":shard:{} :{}",
                                 version: 0u32,
+                                place: ::core::concat!(
+                                    ::core::file!(), ":", ::core::line!(), ":",
+                                    ::core::column!()
+                                ),
                             }
                         },
                         __rc::path_of(&|| ()),

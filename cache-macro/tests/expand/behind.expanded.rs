@@ -38,6 +38,10 @@ async fn user<K: Key>(
                             name: __rc::Name::Path,
                             shape: ":{}:{}:{}",
                             version: 0u32,
+                            place: ::core::concat!(
+                                ::core::file!(), ":", ::core::line!(), ":",
+                                ::core::column!()
+                            ),
                         }
                     },
                     __rc::path_of(&|| ()),
@@ -174,6 +178,10 @@ async fn user_refresh<K: Key>(
                             name: __rc::Name::Path,
                             shape: ":{}:{}:{}",
                             version: 0u32,
+                            place: ::core::concat!(
+                                ::core::file!(), ":", ::core::line!(), ":",
+                                ::core::column!()
+                            ),
                         }
                     },
                     __rc::path_of(&|| ()),
@@ -279,6 +287,10 @@ fn user_entry<K: Key>(
                             name: __rc::Name::Path,
                             shape: ":{}:{}:{}",
                             version: 0u32,
+                            place: ::core::concat!(
+                                ::core::file!(), ":", ::core::line!(), ":",
+                                ::core::column!()
+                            ),
                         }
                     },
                     __rc::path_of(&|| ()),
@@ -362,6 +374,10 @@ impl Repo {
                                 name: __rc::Name::Path,
                                 shape: ":{}",
                                 version: 0u32,
+                                place: ::core::concat!(
+                                    ::core::file!(), ":", ::core::line!(), ":",
+                                    ::core::column!()
+                                ),
                             }
                         },
                         __rc::path_of(&|| ()),
@@ -465,6 +481,10 @@ impl Repo {
                                 name: __rc::Name::Path,
                                 shape: ":{}",
                                 version: 0u32,
+                                place: ::core::concat!(
+                                    ::core::file!(), ":", ::core::line!(), ":",
+                                    ::core::column!()
+                                ),
                             }
                         },
                         __rc::path_of(&|| ()),
@@ -557,6 +577,10 @@ impl Repo {
                                 name: __rc::Name::Path,
                                 shape: ":{}",
                                 version: 0u32,
+                                place: ::core::concat!(
+                                    ::core::file!(), ":", ::core::line!(), ":",
+                                    ::core::column!()
+                                ),
                             }
                         },
                         __rc::path_of(&|| ()),
@@ -631,6 +655,10 @@ impl Repo {
                                 name: __rc::Name::Path,
                                 shape: "",
                                 version: 0u32,
+                                place: ::core::concat!(
+                                    ::core::file!(), ":", ::core::line!(), ":",
+                                    ::core::column!()
+                                ),
                             }
                         },
                         __rc::path_of(&|| ()),
@@ -730,6 +758,10 @@ impl Repo {
                                 name: __rc::Name::Path,
                                 shape: "",
                                 version: 0u32,
+                                place: ::core::concat!(
+                                    ::core::file!(), ":", ::core::line!(), ":",
+                                    ::core::column!()
+                                ),
                             }
                         },
                         __rc::path_of(&|| ()),
@@ -813,6 +845,10 @@ impl Repo {
                                 name: __rc::Name::Path,
                                 shape: "",
                                 version: 0u32,
+                                place: ::core::concat!(
+                                    ::core::file!(), ":", ::core::line!(), ":",
+                                    ::core::column!()
+                                ),
                             }
                         },
                         __rc::path_of(&|| ()),

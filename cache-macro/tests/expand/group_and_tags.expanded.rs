@@ -38,6 +38,10 @@ async fn user<E: Executor>(
                             name: __rc::Name::Path,
                             shape: ":class:{} :{}:{}:{}",
                             version: 0u32,
+                            place: ::core::concat!(
+                                ::core::file!(), ":", ::core::line!(), ":",
+                                ::core::column!()
+                            ),
                         }
                     },
                     __rc::path_of(&|| ()),
@@ -161,6 +165,10 @@ async fn user_refresh<E: Executor>(
                             name: __rc::Name::Path,
                             shape: ":class:{} :{}:{}:{}",
                             version: 0u32,
+                            place: ::core::concat!(
+                                ::core::file!(), ":", ::core::line!(), ":",
+                                ::core::column!()
+                            ),
                         }
                     },
                     __rc::path_of(&|| ()),
@@ -272,6 +280,10 @@ fn user_entry(
                             name: __rc::Name::Path,
                             shape: ":class:{} :{}:{}:{}",
                             version: 0u32,
+                            place: ::core::concat!(
+                                ::core::file!(), ":", ::core::line!(), ":",
+                                ::core::column!()
+                            ),
                         }
                     },
                     __rc::path_of(&|| ()),
@@ -377,6 +389,10 @@ impl Repo {
                                 name: __rc::Name::Path,
                                 shape: ":{} :total:{}",
                                 version: 0u32,
+                                place: ::core::concat!(
+                                    ::core::file!(), ":", ::core::line!(), ":",
+                                    ::core::column!()
+                                ),
                             }
                         },
                         __rc::path_of(&|| ()),
@@ -463,6 +479,10 @@ impl Repo {
                                 name: __rc::Name::Path,
                                 shape: ":{} :total:{}",
                                 version: 0u32,
+                                place: ::core::concat!(
+                                    ::core::file!(), ":", ::core::line!(), ":",
+                                    ::core::column!()
+                                ),
                             }
                         },
                         __rc::path_of(&|| ()),
@@ -544,6 +564,10 @@ impl Repo {
                                 name: __rc::Name::Path,
                                 shape: ":{} :total:{}",
                                 version: 0u32,
+                                place: ::core::concat!(
+                                    ::core::file!(), ":", ::core::line!(), ":",
+                                    ::core::column!()
+                                ),
                             }
                         },
                         __rc::path_of(&|| ()),

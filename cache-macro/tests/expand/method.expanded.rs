@@ -37,6 +37,10 @@ impl Repo {
                                 name: __rc::Name::Path,
                                 shape: ":user:{}:{}",
                                 version: 0u32,
+                                place: ::core::concat!(
+                                    ::core::file!(), ":", ::core::line!(), ":",
+                                    ::core::column!()
+                                ),
                             }
                         },
                         __rc::path_of(&|| ()),
@@ -129,6 +133,10 @@ impl Repo {
                                 name: __rc::Name::Path,
                                 shape: ":user:{}:{}",
                                 version: 0u32,
+                                place: ::core::concat!(
+                                    ::core::file!(), ":", ::core::line!(), ":",
+                                    ::core::column!()
+                                ),
                             }
                         },
                         __rc::path_of(&|| ()),
@@ -206,6 +214,10 @@ impl Repo {
                                 name: __rc::Name::Path,
                                 shape: ":user:{}:{}",
                                 version: 0u32,
+                                place: ::core::concat!(
+                                    ::core::file!(), ":", ::core::line!(), ":",
+                                    ::core::column!()
+                                ),
                             }
                         },
                         __rc::path_of(&|| ()),

@@ -32,6 +32,10 @@ where
                             name: __rc::Name::Given("token"),
                             shape: ":{}:{}:{}:{}",
                             version: 2u32,
+                            place: ::core::concat!(
+                                ::core::file!(), ":", ::core::line!(), ":",
+                                ::core::column!()
+                            ),
                         }
                     },
                     __rc::path_of(&|| ()),
@@ -129,6 +133,10 @@ where
                             name: __rc::Name::Given("token"),
                             shape: ":{}:{}:{}:{}",
                             version: 2u32,
+                            place: ::core::concat!(
+                                ::core::file!(), ":", ::core::line!(), ":",
+                                ::core::column!()
+                            ),
                         }
                     },
                     __rc::path_of(&|| ()),
@@ -215,6 +223,10 @@ where
                             name: __rc::Name::Given("token"),
                             shape: ":{}:{}:{}:{}",
                             version: 2u32,
+                            place: ::core::concat!(
+                                ::core::file!(), ":", ::core::line!(), ":",
+                                ::core::column!()
+                            ),
                         }
                     },
                     __rc::path_of(&|| ()),

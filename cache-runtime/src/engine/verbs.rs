@@ -10,7 +10,7 @@ use super::{Engine, Look};
 use crate::envelope::Value;
 use crate::error::{Error, ErrorKind};
 use crate::flight::{Flights, Outcome, within};
-use crate::function::Plan;
+use crate::function::{Function, Plan};
 use crate::key::Key;
 use crate::policy::{self, Pace};
 use crate::store::{Over, Read, Store};
@@ -25,7 +25,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     pub(crate) async fn get_all<V>(&self, entries: &[(&Plan<V>, &Key)]) -> Result<Vec<Option<V>>, Error> {
         let keys: Vec<&Key> = entries.iter().map(|(_, key)| *key).collect();
         let reads = self.store.read_many(&keys).await;
-        let found = entries.iter().zip(reads).map(|((plan, key), read)| Ok(self.fresh_of(plan, key, read?)));
+        let found = entries.iter().zip(reads).map(|((plan, key), read)| {
+            plan.function.owns_entries()?;
+            Ok(self.fresh_of(plan, key, read?))
+        });
         found.map(|found| found.map(|found| found.map(|(_, value)| value))).collect()
     }
 
@@ -39,6 +42,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     async fn fresh<V>(&self, plan: &Plan<V>, key: &Key) -> Result<Option<(Value, V)>, Error> {
+        plan.function.owns_entries()?;
         let read = self.store.read_strictly(key, self.cache.deadline()).await?;
         Ok(self.fresh_of(plan, key, read))
     }
@@ -55,7 +59,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// while it was on its way is not stored.
     pub(crate) async fn put<V>(&self, plan: &Plan<V>, key: &Key, value: &V) -> Result<bool, Error> {
         self.cache.flights().void(key);
-        let leased = self.take(plan.lease, key).await?;
+        let leased = self.take(plan.function, plan.lease, key).await?;
         let by = self.cache.deadline();
         let own = self.stamp_own(plan.terms(), key, own_tags(plan, key, value), by).await;
         // Of the one deadline for both; a value is encoded in its own time.
@@ -81,7 +85,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// Takes the slot whatever it holds.
-    async fn take<'a>(&'a self, lease: Ttl, key: &'a Key) -> Result<Leased<'a, S>, Error> {
+    async fn take<'a>(&'a self, function: &Function, lease: Ttl, key: &'a Key) -> Result<Leased<'a, S>, Error> {
+        function.owns_entries()?;
         let by = self.cache.deadline();
         let seal = self.stamp(key, by).await?;
         let (_, leased) = self.claim(lease, key, seal).take(&Over::Anything, by).await?;
@@ -118,7 +123,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let Ok(key) = key else { return write().await };
         let started = Instant::now();
         self.cache.flights().void(key);
-        let leased = match self.take(plan.lease, key).await {
+        let leased = match self.take(plan.function, plan.lease, key).await {
             Ok(leased) => Some(leased),
             Err(error) => {
                 tracing::warn!(key = key.as_str(), %error, "written through while the cache cannot be asked");
