@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
-use redis_cached::{Cache, Error, Target, redis_cached};
+use redis_cached::{Cache, Error, Invalidation, redis_cached};
 
 /// The school's books. They tell when somebody opens them.
 #[derive(Default)]
@@ -71,10 +71,10 @@ async fn main() -> Result<(), Error> {
     println!("    {:?}", grade(&books, 1, 2).await);
 
     println!("A transaction renames a student, and collects what that makes stale:");
-    let stale: Vec<Target> = vec![students_entry(2).into()];
+    let stale: Vec<Invalidation> = vec![students_entry(2).into()];
     println!("    rolled back, so the collection is dropped: {:?}", student(&books, 2).await);
     drop(stale);
-    let mut stale: Vec<Target> = Vec::new();
+    let mut stale: Vec<Invalidation> = Vec::new();
     books.names.lock().expect("no panic under the lock").insert(2, "Rear Admiral Grace".to_owned());
     stale.push(students_entry(2).into());
     stale.push(grade_group(1).into());

@@ -22,4 +22,4 @@ pub use redis_cached_runtime::Json;
 pub use redis_cached_runtime::MessagePack;
 #[cfg(feature = "blocking")]
 pub use redis_cached_runtime::blocking;
-pub use redis_cached_runtime::{Builder, Cache, Codec, CodecError, Error, ErrorKind, Stats, Target};
+pub use redis_cached_runtime::{Builder, Cache, Codec, CodecError, Error, ErrorKind, Invalidation, Stats};

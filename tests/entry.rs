@@ -242,7 +242,7 @@ fn blocking_verbs() {
         assert_eq!(entry.get().unwrap().as_deref(), Some("user 1"));
         assert_eq!(entry.write_through(&"w".to_owned(), || Ok::<_, ()>(3)), Ok(3));
         assert_eq!(entry.get().unwrap().as_deref(), Some("w"));
-        cache.ping_blocking().unwrap();
+        cache.blocking().ping().unwrap();
     }
 }
 
@@ -285,7 +285,7 @@ fn an_unreachable_server_is_told_by_blocking_verbs_too() {
     told(entry.ttl().unwrap_err()).unwrap();
     told(entry.put(&String::new()).unwrap_err()).unwrap();
     told(entry.invalidate().unwrap_err()).unwrap();
-    told(cache.ping_blocking().unwrap_err()).unwrap();
+    told(cache.blocking().ping().unwrap_err()).unwrap();
     // The write takes place all the same, and its result is the caller's.
     assert_eq!(entry.write_through(&String::new(), || Ok::<_, ()>(3)), Ok(3));
     assert_eq!(entry.write_through(&String::new(), || Err::<(), _>("deadlock")), Err("deadlock"));

@@ -518,7 +518,7 @@ fn a_trait_of_every_type_leaves_keys_groups_and_tags_alone() {
     assert_eq!(entry.key().unwrap(), "functions:blanket:9 blanket:1");
     assert_eq!(blanket::plain_group(9).len().unwrap(), 1);
     assert_eq!(entry.get().unwrap(), Some(10));
-    CACHE.invalidate_tag_blocking("blanket:9").unwrap();
+    CACHE.blocking().invalidate_tag("blanket:9").unwrap();
     assert_eq!(entry.get().unwrap(), None);
 }
 

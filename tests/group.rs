@@ -286,13 +286,13 @@ async fn a_group_is_found_by_its_name_too() {
         grade(&cache, &runs, 7, "Ada").await;
         let group = cache.group("grp:class:7");
         assert_eq!(group.key().unwrap(), grade_group(&cache, 7).key().unwrap());
-        assert_eq!((group.len().await.unwrap(), cache.group_blocking("grp:class:7").len().unwrap()), (1, 1));
+        assert_eq!((group.len().await.unwrap(), cache.blocking().group("grp:class:7").len().unwrap()), (1, 1));
         assert!(group.invalidate().await.unwrap());
         assert_eq!(grade_entry(&cache, 7, "Ada").get().await.unwrap(), None);
         for name in ["", "a b", "a\nb", "a\0r"] {
             assert_eq!(cache.group(name).key().unwrap_err().kind(), ErrorKind::Key, "{name:?}");
             assert_eq!(cache.group(name).invalidate().await.unwrap_err().kind(), ErrorKind::Key);
-            assert_eq!(cache.group_blocking(name).len().unwrap_err().kind(), ErrorKind::Key);
+            assert_eq!(cache.blocking().group(name).len().unwrap_err().kind(), ErrorKind::Key);
         }
     }
 }

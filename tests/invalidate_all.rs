@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use redis_cached::{Cache, ErrorKind, Target, redis_cached};
+use redis_cached::{Cache, ErrorKind, Invalidation, redis_cached};
 use support::{Gate, Mode, Monitor, PATIENCE, Server, in_time};
 
 #[redis_cached(prefix = "all", name = "user", tags = "org:{org}", cache = cache, skip(cache, runs))]
@@ -89,33 +89,33 @@ async fn entries_groups_and_tags_go_together_and_are_counted() {
         let runs = AtomicUsize::new(0);
         fill(&cache, &runs).await;
         assert_eq!(stored(&cache).await, [true; 8]);
-        let targets: Vec<Target> = vec![
+        let stale: Vec<Invalidation> = vec![
             user_entry(&cache, 7, 1).into(),
             (&plain_entry(&cache, 2)).into(),
             seat_entry(&cache, 1, 1).into(),
             seat_plain_group(&cache, 2).into(),
             plain_entry(&cache, 99).into(),
             seat_group(&cache, 99).into(),
-            Target::tag("nobody's"),
+            Invalidation::tag("nobody's"),
         ];
-        assert_eq!(cache.invalidate_all(targets.clone()).await.unwrap(), 4);
+        assert_eq!(cache.invalidate_all(stale.clone()).await.unwrap(), 4);
         assert_eq!(stored(&cache).await, [false, true, true, false, false, true, false, false]);
-        assert_eq!(cache.invalidate_all(&targets).await.unwrap(), 0, "nothing is left of them");
+        assert_eq!(cache.invalidate_all(&stale).await.unwrap(), 0, "nothing is left of them");
 
         fill(&cache, &runs).await;
-        assert_eq!(cache.invalidate_all([Target::tag("org:7")]).await.unwrap(), 1, "a tag counts as one");
+        assert_eq!(cache.invalidate_all([Invalidation::tag("org:7")]).await.unwrap(), 1, "a tag counts as one");
         assert_eq!(stored(&cache).await, [false, false, true, true, true, true, true, true]);
         fill(&cache, &runs).await;
-        assert_eq!(cache.invalidate_all_blocking([seat_group(&cache, 1), seat_group(&cache, 2)]).unwrap(), 2);
+        assert_eq!(cache.blocking().invalidate_all([seat_group(&cache, 1), seat_group(&cache, 2)]).unwrap(), 2);
         assert_eq!(stored(&cache).await, [true, true, true, true, false, false, false, false]);
         let both = [plain_entry(&cache, 1), plain_entry(&cache, 2)];
-        assert_eq!(cache.invalidate_all_blocking(&both).unwrap(), 2);
+        assert_eq!(cache.blocking().invalidate_all(&both).unwrap(), 2);
         assert_eq!(cache.invalidate_all(both).await.unwrap(), 0);
         // The same one twice.
         let one = || user_entry(&cache, 7, 1);
         assert_eq!(cache.invalidate_all([one(), one()]).await.unwrap(), 1);
-        assert_eq!(cache.invalidate_all(Vec::<Target>::new()).await.unwrap(), 0);
-        assert_eq!(cache.invalidate_all_blocking(Vec::<Target>::new()).unwrap(), 0);
+        assert_eq!(cache.invalidate_all(Vec::<Invalidation>::new()).await.unwrap(), 0);
+        assert_eq!(cache.blocking().invalidate_all(Vec::<Invalidation>::new()).unwrap(), 0);
     }
 }
 
@@ -126,20 +126,20 @@ async fn all_of_it_is_one_pipeline_in_one_round_trip() {
     let cache = Cache::builder(&proxy.url()).unwrap().timeout(PATIENCE).build();
     let runs = AtomicUsize::new(0);
     fill(&cache, &runs).await;
-    let targets: Vec<Target> = vec![
+    let stale: Vec<Invalidation> = vec![
         user_entry(&cache, 7, 1).into(),
         seat_entry(&cache, 1, 1).into(),
         plain_entry(&cache, 2).into(),
         seat_entry(&cache, 1, 2).into(),
         seat_group(&cache, 2).into(),
-        Target::tag("org:7"),
+        Invalidation::tag("org:7"),
     ];
     let mut monitor = server.monitor();
     // Two of these would be two delays.
     let delay = Duration::from_secs(1);
     proxy.set(Mode::Delay(delay));
     let begun = Instant::now();
-    assert_eq!(cache.invalidate_all(targets).await.unwrap(), 6);
+    assert_eq!(cache.invalidate_all(stale).await.unwrap(), 6);
     assert!((delay..2 * delay).contains(&begun.elapsed()), "{:?}", begun.elapsed());
     proxy.set(Mode::Pass);
     let mut sent = asked(&mut monitor);
@@ -153,7 +153,7 @@ async fn all_of_it_is_one_pipeline_in_one_round_trip() {
         ]
     );
     asked(&mut monitor);
-    assert_eq!(cache.invalidate_all(Vec::<Target>::new()).await.unwrap(), 0);
+    assert_eq!(cache.invalidate_all(Vec::<Invalidation>::new()).await.unwrap(), 0);
     assert_eq!(asked(&mut monitor).len(), 0, "nothing to ask for");
 }
 
@@ -166,8 +166,8 @@ async fn thousands_go_together() {
             plain(&cache, &runs, id);
             seat(&cache, &runs, 1, id).await;
         }
-        let plain = (0..3_000).map(|id| Target::from(plain_entry(&cache, id)));
-        let seats = (0..3_000).map(|id| Target::from(seat_entry(&cache, 1, id)));
+        let plain = (0..3_000).map(|id| Invalidation::from(plain_entry(&cache, id)));
+        let seats = (0..3_000).map(|id| Invalidation::from(seat_entry(&cache, 1, id)));
         assert_eq!(cache.invalidate_all(plain.chain(seats)).await.unwrap(), 3_000);
         assert!(seat_group(&cache, 1).is_empty().await.unwrap());
     }
@@ -183,17 +183,17 @@ async fn entries_of_another_cache_are_invalidated_there() {
     for cache in [&memory, &cache, &namespace] {
         fill(cache, &runs).await;
     }
-    let targets = |cache: &Cache| {
-        [Target::from(user_entry(cache, 7, 1)), seat_group(cache, 1).into(), plain_entry(cache, 1).into()]
+    let stale = |cache: &Cache| {
+        [Invalidation::from(user_entry(cache, 7, 1)), seat_group(cache, 1).into(), plain_entry(cache, 1).into()]
     };
-    let all = [targets(&memory), targets(&namespace)].concat();
+    let all = [stale(&memory), stale(&namespace)].concat();
     assert_eq!(cache.invalidate_all(all).await.unwrap(), 6);
     assert_eq!(stored(&cache).await, [true; 8]);
     for other in [&memory, &namespace] {
         assert_eq!(stored(other).await, [false, true, false, true, false, false, true, true]);
     }
     // A tag is that of the cache which is asked.
-    assert_eq!(namespace.invalidate_all([Target::tag("org:7")]).await.unwrap(), 1);
+    assert_eq!(namespace.invalidate_all([Invalidation::tag("org:7")]).await.unwrap(), 1);
     assert_eq!(stored(&namespace).await[..2], [false, false]);
     assert_eq!(stored(&cache).await, [true; 8]);
     assert_eq!(stored(&memory).await[..2], [false, true]);
@@ -207,16 +207,17 @@ async fn a_target_without_a_key_is_told_and_the_others_go() {
     for cache in caches(&server) {
         let runs = AtomicUsize::new(0);
         fill(&cache, &runs).await;
-        let targets = || {
-            let broken = [Target::from(size_entry(&cache, path)), cache.group("a b").into()];
-            [vec![Target::from(user_entry(&cache, 7, 1))], broken.to_vec(), vec![seat_group(&cache, 2).into()]].concat()
+        let stale = || {
+            let broken = [Invalidation::from(size_entry(&cache, path)), cache.group("a b").into()];
+            [vec![Invalidation::from(user_entry(&cache, 7, 1))], broken.to_vec(), vec![seat_group(&cache, 2).into()]]
+                .concat()
         };
-        let error = cache.invalidate_all(targets()).await.unwrap_err();
+        let error = cache.invalidate_all(stale()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Key);
         assert!(error.to_string().contains("path"), "the first one: {error}");
         assert_eq!(stored(&cache).await, [false, true, true, true, true, true, false, false]);
         fill(&cache, &runs).await;
-        assert_eq!(cache.invalidate_all_blocking(targets()).unwrap_err().kind(), ErrorKind::Key);
+        assert_eq!(cache.blocking().invalidate_all(stale()).unwrap_err().kind(), ErrorKind::Key);
         assert_eq!(stored(&cache).await, [false, true, true, true, true, true, false, false]);
     }
 }
@@ -249,14 +250,14 @@ async fn an_outage_is_told_and_what_was_not_delivered_goes_before_it_is_read() {
     proxy.set(Mode::Refuse);
     proxy.cut();
     source.store(2, SeqCst);
-    let targets: Vec<Target> = vec![
+    let stale: Vec<Invalidation> = vec![
         row_entry(&cache, 8, 1).into(),
         desk_group(&cache, 1).into(),
         user_entry(&memory, 7, 1).into(),
         desk_entry(&cache, 2, 1).into(),
-        Target::tag("org:7"),
+        Invalidation::tag("org:7"),
     ];
-    assert_eq!(cache.invalidate_all(targets).await.unwrap_err().kind(), ErrorKind::Unreachable);
+    assert_eq!(cache.invalidate_all(stale).await.unwrap_err().kind(), ErrorKind::Unreachable);
     assert_eq!(stored(&memory).await[..2], [false, true], "elsewhere it went");
     proxy.set(Mode::Pass);
     let hits = cache.stats().hits;
@@ -282,11 +283,11 @@ async fn computations_in_flight_are_voided() {
     }
     let server = Server::start();
     for cache in caches(&server) {
-        let targets: [fn(&Cache) -> Vec<Target>; 2] = [
+        let stale: [fn(&Cache) -> Vec<Invalidation>; 2] = [
             |cache| vec![gated_entry(cache, 7).into(), grouped_entry(cache, 1).into()],
-            |cache| vec![Target::tag("org:7"), grouped_group(cache, 1).into()],
+            |cache| vec![Invalidation::tag("org:7"), grouped_group(cache, 1).into()],
         ];
-        for targets in targets {
+        for stale in stale {
             let gates = [Arc::new(Gate::closed()), Arc::new(Gate::closed())];
             let call = || {
                 let (cache, [one, two]) = (cache.clone(), gates.clone());
@@ -295,7 +296,7 @@ async fn computations_in_flight_are_voided() {
             let first = call();
             gates[0].wait_for(1).await;
             gates[1].wait_for(1).await;
-            assert_eq!(cache.invalidate_all(targets(&cache)).await.unwrap(), 2);
+            assert_eq!(cache.invalidate_all(stale(&cache)).await.unwrap(), 2);
             let second = call();
             gates[0].wait_for(2).await;
             gates[1].wait_for(2).await;
@@ -303,7 +304,7 @@ async fn computations_in_flight_are_voided() {
             assert_eq!((first.await.unwrap(), second.await.unwrap()), ((8, 2), (9, 3)));
             assert_eq!(gated_entry(&cache, 7).get().await.unwrap(), Some(9));
             assert_eq!(grouped_entry(&cache, 1).get().await.unwrap(), Some(3));
-            cache.invalidate_all(targets(&cache)).await.unwrap();
+            cache.invalidate_all(stale(&cache)).await.unwrap();
         }
     }
 }
@@ -311,7 +312,7 @@ async fn computations_in_flight_are_voided() {
 /// What a transaction makes stale, collected with it.
 struct Transaction<'a> {
     cache: &'a Cache,
-    stale: Vec<Target>,
+    stale: Vec<Invalidation>,
 }
 
 impl Transaction<'_> {

@@ -184,8 +184,8 @@ fn a_hit_of_a_plain_function_is_one_pipeline_too() {
     let mut monitor = server.monitor();
     assert_eq!(total(&cache, &runs, 7), 70_000);
     assert_eq!(asked(&mut monitor), [vec!["GET", "tags:total:7"], vec!["MGET", STAMP]]);
-    assert!(cache.invalidate_tag_blocking("org:7").unwrap());
-    assert!(!cache.invalidate_tag_blocking("org:7").unwrap());
+    assert!(cache.blocking().invalidate_tag("org:7").unwrap());
+    assert!(!cache.blocking().invalidate_tag("org:7").unwrap());
     assert_eq!(asked(&mut monitor), [["UNLINK", STAMP], ["UNLINK", STAMP]]);
     assert_eq!(total(&cache, &runs, 7), 70_001);
 }
@@ -247,7 +247,7 @@ async fn a_tag_drops_what_has_it_in_every_function_group_face_and_process() {
         assert_eq!(total(&other, &runs, 7), total(&one, &runs, 7));
         assert_eq!(seat(&other, &runs, 3, 7).await, seat(&one, &runs, 3, 7).await);
         assert_eq!(runs.load(SeqCst), before + 3);
-        assert!(one.invalidate_tag_blocking("org:7").unwrap());
+        assert!(one.blocking().invalidate_tag("org:7").unwrap());
         assert_eq!(stored(7).await, [false; 5]);
     }
 }
@@ -369,7 +369,7 @@ async fn the_result_of_a_body_that_was_overtaken_is_not_served() {
     fn overtaken_plain(cache: &Cache, runs: &AtomicUsize, by: Option<&Cache>, org: u64) -> u64 {
         let run = runs.fetch_add(1, SeqCst) as u64;
         if let Some(by) = by {
-            assert!(by.invalidate_tag_blocking("org:7").unwrap());
+            assert!(by.blocking().invalidate_tag("org:7").unwrap());
         }
         org + run
     }
@@ -562,7 +562,7 @@ async fn the_tags_of_a_value_drop_it() {
             assert_eq!(member_entry(&cache, 7, id).get().await.unwrap(), None);
         }
         assert_eq!(own(&cache, &runs, &[], 4), green);
-        assert!(cache.invalidate_tag_blocking("team:green").unwrap());
+        assert!(cache.blocking().invalidate_tag("team:green").unwrap());
         assert_eq!(own(&cache, &runs, &[], 4).teams, Vec::<String>::new());
     }
 }
@@ -896,7 +896,7 @@ async fn put_write_through_and_refresh_store_under_the_tags() {
         assert!(total_entry(&cache, 7).put(&3).unwrap());
         assert_eq!(total(&other, &runs, 7), 3);
         total_refresh(&other, &runs, 7);
-        assert!(cache.invalidate_tag_blocking("org:7").unwrap());
+        assert!(cache.blocking().invalidate_tag("org:7").unwrap());
         assert_eq!(total_entry(&other, 7).get().unwrap(), None);
     }
 }
@@ -1010,7 +1010,7 @@ async fn an_undelivered_invalidation_is_delivered_before_an_entry_is_read() {
         source.store(2, SeqCst);
         match is_plain {
             false => drop(cache.invalidate_tag("org:7").await.unwrap_err()),
-            true => drop(cache.invalidate_tag_blocking("org:7").unwrap_err()),
+            true => drop(cache.blocking().invalidate_tag("org:7").unwrap_err()),
         }
         assert_eq!(server.cli(&["EXISTS", STAMP]), "1", "nothing has arrived");
         proxy.set(Mode::Pass);
@@ -1074,7 +1074,7 @@ async fn without_a_server_calls_return_and_invalidations_tell() {
     assert_eq!(total(&cache, &runs, 7), 70_002);
     assert_eq!(member(&cache, &runs, &texts(&["red"]), 7, 1).await.run, 3);
     assert_eq!(cache.invalidate_tag("org:7").await.unwrap_err().kind(), ErrorKind::Unreachable);
-    assert_eq!(cache.invalidate_tag_blocking("org:7").unwrap_err().kind(), ErrorKind::Unreachable);
+    assert_eq!(cache.blocking().invalidate_tag("org:7").unwrap_err().kind(), ErrorKind::Unreachable);
     server.restart();
     in_time("a hit", async || {
         user(&cache, &runs, 7, 1).await;

@@ -64,7 +64,7 @@ fn a_call_after_the_invalidation_gets_what_is_current(cache: &Cache, call: Call,
         let (cache, origin, later) = (cache.clone(), Arc::clone(&origin), Arc::clone(&later));
         move || {
             origin.store(1, SeqCst);
-            cache.invalidate_tag_blocking("team:1").unwrap();
+            cache.blocking().invalidate_tag("team:1").unwrap();
             let call = thread::spawn(move || call(&cache, &origin, id));
             thread::sleep(time);
             *later.lock().unwrap_or_else(PoisonError::into_inner) = Some(call);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use redis_cached::{Cache, ErrorKind, Target, redis_cached};
+use redis_cached::{Cache, ErrorKind, Invalidation, redis_cached};
 use support::{Mode, Server, eventually};
 
 const TIMEOUT: Duration = Duration::from_millis(200);
@@ -126,7 +126,7 @@ fn flush_delivers_or_tells_what_remains() {
     let cache = Cache::builder(&proxy.url()).unwrap().timeout(TIMEOUT).build();
     let tasks = runtime();
     tasks.block_on(cache.flush(Duration::ZERO)).expect("nothing to deliver");
-    cache.flush_blocking(Duration::ZERO).expect("nothing to deliver");
+    cache.blocking().flush(Duration::ZERO).expect("nothing to deliver");
     tasks.block_on(row(&cache, 1));
     plain(&cache, 2);
     for is_async in [true, false] {
@@ -137,7 +137,7 @@ fn flush_delivers_or_tells_what_remains() {
         let begun = Instant::now();
         let flush = |deadline| match is_async {
             true => tasks.block_on(cache.flush(deadline)),
-            false => cache.flush_blocking(deadline),
+            false => cache.blocking().flush(deadline),
         };
         let error = flush(Duration::from_millis(300)).expect_err("away");
         assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
@@ -262,7 +262,7 @@ fn a_cluster_of_one_takes_each_key_alone() {
         let (first, label) = (batch(&cache, &ids).await, tagged(&cache, 1).await);
         assert_eq!(batch(&cache, &ids).await, first, "hits");
         assert_eq!(tagged(&cache, 1).await, label, "a hit");
-        let stale = ids.iter().map(|id| Target::from(batch_entry(&cache, *id))).chain([Target::tag("c")]);
+        let stale = ids.iter().map(|id| Invalidation::from(batch_entry(&cache, *id))).chain([Invalidation::tag("c")]);
         assert_eq!(cache.invalidate_all(stale).await.expect("each alone"), 21);
         let second = batch(&cache, &ids).await;
         assert!(second != first && tagged(&cache, 1).await != label);

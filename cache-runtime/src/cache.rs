@@ -185,13 +185,7 @@ impl Cache {
     /// answer slows no call down, so this is no reason to take a program out of service.
     #[cfg(feature = "tokio")]
     pub async fn ping(&self) -> Result<(), Error> {
-        self.tokio().ping(self.deadline()).await
-    }
-
-    /// [`ping`](Self::ping) for programs without async.
-    #[cfg(feature = "blocking")]
-    pub fn ping_blocking(&self) -> Result<(), Error> {
-        crate::once::once(self.blocking().ping(self.deadline()))
+        self.tokio_store().ping(self.deadline()).await
     }
 
     /// How many keys are still to be invalidated because Redis was away, or refuses it. They are delivered in the
@@ -240,17 +234,9 @@ impl Cache {
         }
     }
 
-    /// [`flush`](Self::flush) for programs without async.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// # let cache = redis_cached::Cache::builder("memory://")?.build();
-    /// cache.flush_blocking(Duration::from_secs(5))?;
-    /// # Ok::<(), redis_cached::Error>(())
-    /// ```
+    /// [`flush`](Self::flush), for [`blocking::Cache`](crate::blocking::Cache).
     #[cfg(feature = "blocking")]
-    pub fn flush_blocking(&self, deadline: Duration) -> Result<(), Error> {
+    pub(crate) fn flush_blocking(&self, deadline: Duration) -> Result<(), Error> {
         match &self.0.backend {
             Backend::Redis(redis) => crate::once::once(redis.blocking().flush(end_of(deadline))),
             Backend::Memory(_) | Backend::Unusable(_) => Ok(()),
@@ -302,7 +288,7 @@ impl Cache {
     }
 
     #[cfg(feature = "tokio")]
-    pub(crate) fn tokio(&self) -> Face<'_, crate::store::redis::TokioStore> {
+    pub(crate) fn tokio_store(&self) -> Face<'_, crate::store::redis::TokioStore> {
         match &self.0.backend {
             Backend::Memory(memory) => Face::Memory(memory),
             Backend::Redis(redis) => Face::Redis(redis.tokio()),
@@ -311,7 +297,7 @@ impl Cache {
     }
 
     #[cfg(feature = "blocking")]
-    pub(crate) fn blocking(&self) -> Face<'_, crate::store::redis::BlockingStore> {
+    pub(crate) fn blocking_store(&self) -> Face<'_, crate::store::redis::BlockingStore> {
         match &self.0.backend {
             Backend::Memory(memory) => Face::Memory(memory),
             Backend::Redis(redis) => Face::Redis(redis.blocking()),

@@ -15,8 +15,8 @@
 //! | `flight` | computations under way in this process, and who waits for them |
 //! | `cache`, `function` | a configured store; one cached function |
 //! | `engine` | the protocol of one call, over any store and timer, async and blocking |
-//! | `target`, `entry`, `group` | the verbs beside a function |
-//! | `bulk` | the verbs of a cache, about many entries |
+//! | `invalidation`, `entry`, `group` | the verbs of entries and groups |
+//! | `bulk`, `blocking` | the verbs of a cache about several entries |
 //! | `own` | what a background refresh keeps of a call's arguments |
 //! | `__private` | what generated code names |
 
@@ -28,6 +28,8 @@
 // What the outside can influence must not panic.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod bulk;
 mod cache;
 mod caught;
@@ -42,6 +44,7 @@ mod function;
 mod group;
 mod hash;
 mod ids;
+mod invalidation;
 mod key;
 mod names;
 mod once;
@@ -53,7 +56,6 @@ mod renewer;
 mod sharing;
 mod stack;
 mod store;
-mod target;
 mod ttl;
 mod value;
 
@@ -77,11 +79,4 @@ pub use entry::Entry;
 pub use error::{Error, ErrorKind};
 #[cfg(feature = "tokio")]
 pub use group::Group;
-pub use target::Target;
-
-/// What stands beside plain functions: the same verbs as their async namesakes', blocking.
-#[cfg(feature = "blocking")]
-pub mod blocking {
-    pub use crate::entry::blocking::Entry;
-    pub use crate::group::blocking::Group;
-}
+pub use invalidation::Invalidation;

@@ -339,7 +339,7 @@ macro_rules! together {
         }
 
         fn invalidate_plain(cache: &Cache, ids: &[u64]) -> bool {
-            cache.invalidate_tag_blocking(&crate::subject::class(ids[0])).is_ok()
+            cache.blocking().invalidate_tag(&crate::subject::class(ids[0])).is_ok()
         }
 
         fn keys(cache: &Cache, ids: &[u64]) -> Vec<String> {
@@ -354,7 +354,7 @@ macro_rules! together {
         }
 
         fn invalidate_plain(cache: &Cache, ids: &[u64]) -> bool {
-            cache.invalidate_all_blocking(ids.iter().map(|id| plain_entry(cache, *id))).is_ok()
+            cache.blocking().invalidate_all(ids.iter().map(|id| plain_entry(cache, *id))).is_ok()
         }
 
         fn keys(cache: &Cache, ids: &[u64]) -> Vec<String> {

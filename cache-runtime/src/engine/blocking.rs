@@ -25,7 +25,7 @@ use crate::store::redis::BlockingStore;
 
 impl<'a> Engine<'a, Face<'a, BlockingStore>, OnThreads<'a>> {
     pub(crate) fn blocking(cache: &'a Cache) -> Self {
-        Engine { cache, store: cache.blocking(), timer: OnThreads(cache) }
+        Engine { cache, store: cache.blocking_store(), timer: OnThreads(cache) }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::store::redis::TokioStore;
 
 impl<'a> Engine<'a, Face<'a, TokioStore>, InTasks<'a>> {
     pub(crate) fn tokio(cache: &'a Cache) -> Self {
-        Engine { cache, store: cache.tokio(), timer: InTasks(cache) }
+        Engine { cache, store: cache.tokio_store(), timer: InTasks(cache) }
     }
 }
 

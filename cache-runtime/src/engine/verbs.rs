@@ -105,6 +105,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         self.store.invalidate(keys, self.cache.deadline()).await
     }
 
+    /// Whether the store answers.
+    pub(crate) async fn ping(&self) -> Result<(), Error> {
+        self.store.ping(self.cache.deadline()).await
+    }
+
     /// How many values a group holds.
     pub(crate) async fn count(&self, group: &Key) -> Result<u64, Error> {
         self.store.count(group, self.cache.deadline()).await

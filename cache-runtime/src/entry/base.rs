@@ -5,8 +5,8 @@ use std::fmt;
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::function::Plan;
+use crate::invalidation::Invalidation;
 use crate::key::Key;
-use crate::target::Target;
 
 pub(super) struct Base<V> {
     pub(super) cache: Cache,
@@ -28,8 +28,8 @@ impl<V> Base<V> {
         Ok((&self.cache, &self.plan, self.key()?))
     }
 
-    pub(super) fn target(&self) -> Target {
-        Target::new(&self.cache, self.key.clone())
+    pub(super) fn invalidation(&self) -> Invalidation {
+        Invalidation::new(&self.cache, self.key.clone())
     }
 
     /// For the `Debug` of both faces.

@@ -8,9 +8,9 @@ use crate::cache::Cache;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::function::Plan;
+use crate::invalidation::Invalidation;
 use crate::key::Key;
 use crate::once::once;
-use crate::target::Target;
 
 /// The entry that a call of a plain `fn` with the same arguments reads and fills.
 ///
@@ -68,7 +68,7 @@ impl<V> Entry<V> {
     /// callers get their result, nobody else does, and it is not stored.
     ///
     /// Where this fails, the entry is kept: it is invalidated in the background once the server takes it
-    /// ([`Cache::flush_blocking`](crate::Cache::flush_blocking) waits for that), and before this process reads it again.
+    /// ([`Cache::flush`](crate::blocking::Cache::flush) waits for that), and before this process reads it again.
     pub fn invalidate(&self) -> Result<bool, Error> {
         once(Engine::blocking(&self.0.cache).invalidate(self.0.key()?))
     }
@@ -111,15 +111,15 @@ impl<V> fmt::Debug for Entry<V> {
     }
 }
 
-impl<V> From<Entry<V>> for Target {
-    fn from(entry: Entry<V>) -> Target {
-        entry.0.target()
+impl<V> From<Entry<V>> for Invalidation {
+    fn from(entry: Entry<V>) -> Invalidation {
+        entry.0.invalidation()
     }
 }
 
-impl<V> From<&Entry<V>> for Target {
-    fn from(entry: &Entry<V>) -> Target {
-        entry.0.target()
+impl<V> From<&Entry<V>> for Invalidation {
+    fn from(entry: &Entry<V>) -> Invalidation {
+        entry.0.invalidation()
     }
 }
 

@@ -8,8 +8,8 @@ use crate::cache::Cache;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::function::Plan;
+use crate::invalidation::Invalidation;
 use crate::key::Key;
-use crate::target::Target;
 
 /// The entry that a call of an `async fn` with the same arguments reads and fills.
 ///
@@ -114,15 +114,15 @@ impl<V> fmt::Debug for Entry<V> {
     }
 }
 
-impl<V> From<Entry<V>> for Target {
-    fn from(entry: Entry<V>) -> Target {
-        entry.0.target()
+impl<V> From<Entry<V>> for Invalidation {
+    fn from(entry: Entry<V>) -> Invalidation {
+        entry.0.invalidation()
     }
 }
 
-impl<V> From<&Entry<V>> for Target {
-    fn from(entry: &Entry<V>) -> Target {
-        entry.0.target()
+impl<V> From<&Entry<V>> for Invalidation {
+    fn from(entry: &Entry<V>) -> Invalidation {
+        entry.0.invalidation()
     }
 }
 

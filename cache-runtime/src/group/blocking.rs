@@ -6,9 +6,9 @@ use super::Base;
 use crate::cache::Cache;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::invalidation::Invalidation;
 use crate::key::Key;
 use crate::once::once;
-use crate::target::Target;
 
 /// All entries of a `group = "…"`, of whatever function: the fields of one Redis hash.
 ///
@@ -34,7 +34,7 @@ use crate::target::Target;
 /// # }
 /// ```
 ///
-/// Made by the `…_group` function beside a cached one, or by [`Cache::group_blocking`]; making one asks nobody.
+/// Made by the `…_group` function beside a cached one, or by [`Cache::group`](crate::blocking::Cache::group); making one asks nobody.
 /// Every verb takes at most one time-out of its cache.
 #[derive(Clone)]
 pub struct Group(Base);
@@ -75,15 +75,15 @@ impl fmt::Debug for Group {
     }
 }
 
-impl From<Group> for Target {
-    fn from(group: Group) -> Target {
-        group.0.target()
+impl From<Group> for Invalidation {
+    fn from(group: Group) -> Invalidation {
+        group.0.invalidation()
     }
 }
 
-impl From<&Group> for Target {
-    fn from(group: &Group) -> Target {
-        group.0.target()
+impl From<&Group> for Invalidation {
+    fn from(group: &Group) -> Invalidation {
+        group.0.invalidation()
     }
 }
 

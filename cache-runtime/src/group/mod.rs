@@ -11,8 +11,8 @@ use std::fmt;
 pub use self::tokio::{Group, group};
 use crate::cache::Cache;
 use crate::error::Error;
+use crate::invalidation::Invalidation;
 use crate::key::Key;
-use crate::target::Target;
 
 /// What a group is, in both faces.
 #[derive(Clone)]
@@ -30,8 +30,8 @@ impl Base {
         self.key.as_ref().map_err(Error::clone)
     }
 
-    fn target(&self) -> Target {
-        Target::new(&self.cache, self.key.clone())
+    fn invalidation(&self) -> Invalidation {
+        Invalidation::new(&self.cache, self.key.clone())
     }
 
     /// For the `Debug` of both faces.

@@ -6,8 +6,8 @@ use super::Base;
 use crate::cache::Cache;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::invalidation::Invalidation;
 use crate::key::Key;
-use crate::target::Target;
 
 /// All entries of a `group = "…"`, of whatever function: the fields of one Redis hash.
 ///
@@ -75,15 +75,15 @@ impl fmt::Debug for Group {
     }
 }
 
-impl From<Group> for Target {
-    fn from(group: Group) -> Target {
-        group.0.target()
+impl From<Group> for Invalidation {
+    fn from(group: Group) -> Invalidation {
+        group.0.invalidation()
     }
 }
 
-impl From<&Group> for Target {
-    fn from(group: &Group) -> Target {
-        group.0.target()
+impl From<&Group> for Invalidation {
+    fn from(group: &Group) -> Invalidation {
+        group.0.invalidation()
     }
 }
 

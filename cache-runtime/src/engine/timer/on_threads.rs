@@ -21,7 +21,7 @@ impl Timer for OnThreads<'_> {
         let cache = self.0.downgrade();
         let held = leases.iter().map(|leased| (leased.key().clone(), *leased.lease())).collect();
         let _held = self.0.renewer().hold(held, pace, move |leases| match cache.upgrade() {
-            Some(cache) => once(keep(&cache.blocking(), leases, cache.deadline())),
+            Some(cache) => once(keep(&cache.blocking_store(), leases, cache.deadline())),
             None => leases.clear(),
         });
         body.await
