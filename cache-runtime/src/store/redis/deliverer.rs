@@ -36,13 +36,25 @@ struct State {
     is_over: bool,
     /// More is undelivered than before.
     has_more: bool,
+    /// Something is to be sent without a pause: no attempt at it has failed.
+    is_urgent: bool,
 }
 
 impl Deliverer {
-    /// Something is undelivered.
+    /// Something is undelivered, and an attempt at it has failed.
     pub(super) fn wake(self: &Arc<Self>, shared: &Weak<Shared>) {
+        self.wake_if(false, shared);
+    }
+
+    /// Something is undelivered, and is to be sent at once.
+    pub(super) fn wake_at_once(self: &Arc<Self>, shared: &Weak<Shared>) {
+        self.wake_if(true, shared);
+    }
+
+    fn wake_if(self: &Arc<Self>, is_urgent: bool, shared: &Weak<Shared>) {
         let mut state = self.lock();
         state.has_more = true;
+        state.is_urgent |= is_urgent;
         if state.is_running {
             self.changed.notify_one();
             return;
@@ -64,9 +76,10 @@ impl Deliverer {
         while let Some(has_more) = self.pause(pause) {
             let Some(shared) = shared.upgrade() else { break };
             let store = RedisStore::new(&shared, Lone::new(&shared));
+            once(store.release_orphans());
             let delivered = once(store.deliver(shared.health.epoch(), Instant::now() + LONGEST));
             // Before the last reference to what is shared may go: its end takes the same lock.
-            let is_done = self.ends_if(|| !shared.pending.any());
+            let is_done = self.ends_if(|| !shared.pending.any() && !shared.abandoned.has_orphans());
             drop(store);
             if is_done {
                 return;
@@ -84,13 +97,14 @@ impl Deliverer {
     fn pause(&self, pause: Duration) -> Option<bool> {
         let (state, _) = self
             .changed
-            .wait_timeout_while(self.lock(), SHORTEST.min(pause), |state| !state.is_over)
+            .wait_timeout_while(self.lock(), SHORTEST.min(pause), |state| !state.is_over && !state.is_urgent)
             .unwrap_or_else(PoisonError::into_inner);
         let rest = pause.saturating_sub(SHORTEST);
         let (mut state, _) = self
             .changed
             .wait_timeout_while(state, rest, |state| !state.is_over && !state.has_more)
             .unwrap_or_else(PoisonError::into_inner);
+        state.is_urgent = false;
         (!state.is_over).then(|| std::mem::take(&mut state.has_more))
     }
 

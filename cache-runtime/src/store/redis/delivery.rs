@@ -174,6 +174,7 @@ impl<T: Transport> RedisStore<T> {
         /// Between attempts.
         const PAUSE: Duration = Duration::from_millis(50);
         let shared = self.shared();
+        self.flush_abandoned(by).await;
         let mut earlier = None;
         while shared.pending.any() {
             let outcome = self.deliver(shared.health.epoch(), by).await;

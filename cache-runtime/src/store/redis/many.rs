@@ -427,44 +427,33 @@ impl<T: Transport> RedisStore<T> {
         renewed
     }
 
-    /// [`Store::abandon`], of many leases; after a failure, without another moment of the caller's.
-    pub(super) fn abandon_all(&self, leases: Vec<(Key, Lease, Release)>, is_behind: bool) {
-        if leases.is_empty() {
-            return;
-        }
-        if self.shared().health.is_down() {
-            return leases.iter().for_each(|(key, lease, release)| self.keep_abandoned(key, lease, *release));
-        }
-        let store = self.clone();
-        let task = async move {
-            for part in leases.chunks(MOST) {
-                let build = |features| {
-                    let (mut forms, mut pipeline) = (Forms::default(), Pipeline::with_capacity(part.len()));
-                    for (key, lease, release) in part {
-                        pipeline.add_command(commands::release(features, forms.of(key, None), key, lease, *release));
-                    }
-                    Request::Many(pipeline)
-                };
-                let by = store.part_deadline();
-                let outcome = match store.admit() {
-                    Ok(epoch) => store.exchange(epoch, build, |reply: Reply| sound(reply.all()), by).await.ok(),
-                    Err(_) => None,
-                };
-                let Some(replies) = outcome else {
-                    part.iter().for_each(|(key, lease, release)| store.keep_abandoned(key, lease, *release));
-                    continue;
-                };
-                for ((key, lease, release), reply) in part.iter().zip(replies) {
-                    if let Err(fault) = checked(reply) {
-                        store.not_released((key, lease, *release), fault);
-                    }
+    /// Gives many leases back. Returns those that the server could not be asked about.
+    pub(super) async fn release_all(&self, leases: &[(Key, Lease, Release)]) -> Vec<(Key, Lease, Release)> {
+        let mut unanswered = Vec::new();
+        for part in leases.chunks(MOST) {
+            let build = |features| {
+                let (mut forms, mut pipeline) = (Forms::default(), Pipeline::with_capacity(part.len()));
+                for (key, lease, release) in part {
+                    pipeline.add_command(commands::release(features, forms.of(key, None), key, lease, *release));
+                }
+                Request::Many(pipeline)
+            };
+            let by = self.part_deadline();
+            let outcome = match self.admit() {
+                Ok(epoch) => self.exchange(epoch, build, |reply: Reply| sound(reply.all()), by).await.ok(),
+                Err(_) => None,
+            };
+            let Some(replies) = outcome else {
+                unanswered.extend_from_slice(part);
+                continue;
+            };
+            for ((key, lease, release), reply) in part.iter().zip(replies) {
+                if let Err(fault) = checked(reply) {
+                    self.not_released((key, lease, *release), fault);
                 }
             }
-        };
-        match is_behind {
-            true => self.core.transport.background(task),
-            false => self.core.transport.aside(task),
         }
+        unanswered
     }
 }
 

@@ -5,6 +5,7 @@
 //! blocking callers a small pool. Both share what is known of the server: [`Health`], its clock,
 //! and the invalidations that it has not confirmed.
 
+mod abandoned;
 mod breaker;
 mod clock;
 mod commands;
@@ -38,6 +39,7 @@ use std::time::{Duration, Instant};
 
 use ::redis::{Cmd, ConnectionInfo, Pipeline, Value};
 
+use self::abandoned::AbandonedLeases;
 use self::breaker::Epoch;
 use self::deliverer::Deliverer;
 use self::fault::{Blame, Fault};
@@ -93,6 +95,7 @@ impl Redis {
             role_due: AtomicU64::new(0),
             time_due: AtomicU64::new(0),
             connections: AtomicUsize::new(0),
+            abandoned: AbandonedLeases::default(),
             deliverer: Arc::default(),
         });
         Ok(Redis {
@@ -155,6 +158,7 @@ pub(crate) struct Shared {
     time_due: AtomicU64,
     /// Those that the server has greeted and that are still open, as far as this process knows.
     connections: AtomicUsize,
+    abandoned: AbandonedLeases,
     deliverer: Arc<Deliverer>,
 }
 

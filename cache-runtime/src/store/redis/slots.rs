@@ -244,9 +244,7 @@ impl<T: Transport> Store for RedisStore<T> {
     }
 
     fn abandon(&self, key: &Key, lease: &Lease, release: Release) {
-        if let Some(task) = self.abandoning(key, lease, release) {
-            self.core.transport.aside(task);
-        }
+        self.abandon_all(vec![(key.clone(), *lease, release)], false);
     }
 
     fn abandon_many(&self, leases: Vec<(Key, Lease, Release)>) {
@@ -315,34 +313,9 @@ impl<T: Transport> RedisStore<T> {
         pending.any() && !pending.find_all(key.concerned_by()).is_empty()
     }
 
-    /// Gives a lease back that nobody waits for. `None` while the server is away.
-    fn abandoning(
-        &self,
-        key: &Key,
-        lease: &Lease,
-        release: Release,
-    ) -> Option<impl Future<Output = ()> + Send + use<T>> {
-        if self.shared().health.is_down() {
-            self.keep_abandoned(key, lease, release);
-            return None;
-        }
-        let (store, key, lease) = (self.clone(), key.clone(), *lease);
-        Some(async move {
-            let by = Instant::now() + store.shared().timeout;
-            match store.release(&key, &lease, release, by).await {
-                // Something else is in its place, which is left alone.
-                Err(error) if error.kind() == ErrorKind::WrongType => {}
-                Err(_) => store.keep_abandoned(&key, &lease, release),
-                Ok(_) => {}
-            }
-        })
-    }
-
     /// [`Store::abandon`] after a failure: the caller has lost its time to the server already, and loses no more.
     pub(super) fn abandon_behind(&self, key: &Key, lease: &Lease, release: Release) {
-        if let Some(task) = self.abandoning(key, lease, release) {
-            self.core.transport.background(task);
-        }
+        self.abandon_all(vec![(key.clone(), *lease, release)], true);
     }
 
     /// A slot that is not given back makes everybody wait for nobody until its lease ends, so it is

@@ -12,23 +12,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 
 use super::super::Shared;
 use super::super::fault::{Blame, Fault};
 use super::super::sanitize::Sanitizer;
 use super::super::transport::checked;
 use super::super::wire;
+use super::driver::Driver;
 use crate::error::ErrorKind;
-
-/// Ends the task that drives a connection, together with it.
-pub(super) struct Driver(AbortHandle);
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
 
 /// A connection in this runtime, and what drives it if redis-rs does not see to that. TLS stays with redis-rs, and
 /// its replies are not looked at. `refusal`: what the server says before it closes the connection.
@@ -59,7 +51,7 @@ async fn driven<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 ) -> Result<(MultiplexedConnection, Option<Driver>), Fault> {
     let settings = shared.info.redis_settings();
     let (connection, driver) = MultiplexedConnection::new_with_config(settings, stream, config).await?;
-    Ok((connection, Some(Driver(tokio::spawn(driver).abort_handle()))))
+    Ok((connection, Some(Driver::spawn(driver))))
 }
 
 /// Connects to the first address that accepts: all are tried at once.

@@ -16,7 +16,7 @@ use super::super::Open;
 use super::super::breaker::Epoch;
 use super::super::commands;
 use super::super::transport::{Features, HALF_OPEN, Load, Reply, Request};
-use super::dial::Driver;
+use super::driver::Driver;
 use super::gather::Gather;
 use crate::key::Key;
 
@@ -53,7 +53,8 @@ pub(super) struct Connection {
     /// Not to be used any more.
     spoilt: AtomicBool,
     gather: Arc<Gather>,
-    _driver: Option<Driver>,
+    /// `None` where redis-rs has spawned it.
+    driver: Option<Driver>,
     _open: Open,
 }
 
@@ -67,23 +68,19 @@ impl Connection {
         open: Open,
     ) -> Connection {
         let (timeouts, spoilt, gather) = (AtomicU32::new(0), AtomicBool::new(false), Arc::default());
-        Connection {
-            line,
-            multiplexed,
-            features,
-            epoch,
-            runtime,
-            timeouts,
-            spoilt,
-            gather,
-            _driver: driver,
-            _open: open,
-        }
+        Connection { line, multiplexed, features, epoch, runtime, timeouts, spoilt, gather, driver, _open: open }
     }
 
     /// Nobody is to use it any more.
     pub(super) fn spoil(&self) {
         self.spoilt.store(true, Relaxed);
+    }
+
+    /// Writes at once what was handed to it.
+    pub(super) fn write_now(&self) {
+        if let Some(driver) = &self.driver {
+            driver.write_now();
+        }
     }
 
     /// An exchange had no reply in time. True if there were so many that the other end must be gone.

@@ -5,12 +5,14 @@
 //! come and go, and may exist at the same time.
 
 mod dial;
+mod driver;
 mod gather;
 mod lane;
 mod open;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
@@ -18,7 +20,7 @@ use std::time::{Duration, Instant};
 use redis::Value;
 use tokio::runtime::{Handle, Id};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, unconstrained};
 use tokio::time::timeout_at;
 
 use self::lane::{Connection, Lane, Line, Spare, in_runtime};
@@ -132,6 +134,19 @@ impl Tokio {
         let link = Arc::new(Link { runtime, handle, slots, room, keeper, over });
         links.push(Arc::clone(&link));
         Ok(link)
+    }
+
+    /// Writes what was handed to a runtime's connection.
+    fn write_now(&self, runtime: Id) {
+        let links = self.links.all.read().unwrap_or_else(PoisonError::into_inner);
+        let link = links.iter().find(|link| link.runtime == runtime).map(Arc::clone);
+        drop(links);
+        let Some(link) = link else { return };
+        let connection = match &*link.slot(Line::Small) {
+            Slot::Ready(connection) => Arc::clone(connection),
+            _ => return,
+        };
+        connection.write_now();
     }
 
     /// A new lane in a connection made in `epoch`, and whether that was in use before.
@@ -354,12 +369,15 @@ impl Transport for Tokio {
 
     fn aside(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut task = Box::pin(task);
-        // A first step at once: on a connection that is open it sends the command, ahead of
-        // whatever the caller sends next.
-        let stepped = Handle::try_current().is_ok() && step(task.as_mut()).is_ready();
-        if !stepped {
-            self.background(task);
+        if let Ok(runtime) = Handle::try_current() {
+            // A first step at once: on a connection that is open it sends the command, ahead of whatever the caller
+            // sends next. It is written at once, too: the caller may be the last thing that runs in its runtime.
+            if step(pin!(unconstrained(task.as_mut()))).is_ready() {
+                return;
+            }
+            self.write_now(runtime.id());
         }
+        self.background(task);
     }
 
     async fn pause(duration: Duration) {

@@ -1,0 +1,139 @@
+//! Leases that are given back while no call waits for it.
+//!
+//! A task of the caller's runtime does it. A runtime that ends drops the task, perhaps before the server has answered;
+//! then the thread that delivers takes over, over a connection of its own. To give a lease back twice is harmless: the
+//! server compares the token.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::RedisStore;
+use super::transport::Transport;
+use crate::envelope::Lease;
+use crate::error::ErrorKind;
+use crate::key::Key;
+use crate::store::{Release, Store};
+
+/// One of them.
+pub(super) type Abandoned = (Key, Lease, Release);
+
+/// The leases whose tasks were dropped, and how many tasks there are.
+#[derive(Debug, Default)]
+pub(super) struct AbandonedLeases {
+    orphans: Mutex<Vec<Abandoned>>,
+    tasks: AtomicUsize,
+}
+
+/// More orphans than this end in their own time.
+const MOST: usize = 65_536;
+
+impl AbandonedLeases {
+    pub(super) fn has_orphans(&self) -> bool {
+        !self.orphans().is_empty()
+    }
+
+    fn take_orphans(&self) -> Vec<Abandoned> {
+        std::mem::take(&mut *self.orphans())
+    }
+
+    fn add(&self, leases: Vec<Abandoned>) {
+        let mut orphans = self.orphans();
+        let room = MOST.saturating_sub(orphans.len());
+        orphans.extend(leases.into_iter().take(room));
+    }
+
+    fn orphans(&self) -> MutexGuard<'_, Vec<Abandoned>> {
+        self.orphans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a task gives back. Dropped before that was answered, it leaves the rest to the thread that delivers.
+struct Task<T: Transport> {
+    store: RedisStore<T>,
+    leases: Vec<Abandoned>,
+}
+
+impl<T: Transport> Task<T> {
+    fn new(store: &RedisStore<T>, leases: Vec<Abandoned>) -> Task<T> {
+        store.shared().abandoned.tasks.fetch_add(1, Relaxed);
+        Task { store: store.clone(), leases }
+    }
+
+    async fn run(mut self) {
+        let by = Instant::now() + self.store.shared().timeout;
+        let unanswered = match self.leases.as_slice() {
+            [(key, lease, release)] => match self.store.release(key, lease, *release, by).await {
+                // Something else is in its place, which is left alone.
+                Err(error) if error.kind() == ErrorKind::WrongType => Vec::new(),
+                Err(_) => std::mem::take(&mut self.leases),
+                Ok(_) => Vec::new(),
+            },
+            leases => self.store.release_all(leases).await,
+        };
+        self.leases.clear();
+        if !unanswered.is_empty() && T::is_ending() {
+            // The server may be well: the connection was closed with its runtime.
+            self.leases = unanswered;
+            return;
+        }
+        unanswered.iter().for_each(|(key, lease, release)| self.store.keep_abandoned(key, lease, *release));
+    }
+}
+
+impl<T: Transport> Drop for Task<T> {
+    fn drop(&mut self) {
+        let shared = self.store.shared();
+        if !self.leases.is_empty() {
+            shared.abandoned.add(std::mem::take(&mut self.leases));
+            shared.deliverer.wake_at_once(&shared.itself);
+        }
+        shared.abandoned.tasks.fetch_sub(1, Relaxed);
+    }
+}
+
+impl<T: Transport> RedisStore<T> {
+    /// Gives leases back that no call waits for. `is_behind`: after a failure, for which the caller has lost its time
+    /// to the server already, and loses no more.
+    pub(super) fn abandon_all(&self, leases: Vec<Abandoned>, is_behind: bool) {
+        if leases.is_empty() {
+            return;
+        }
+        if self.shared().health.is_down() {
+            return leases.iter().for_each(|(key, lease, release)| self.keep_abandoned(key, lease, *release));
+        }
+        let task = Task::new(self, leases).run();
+        match is_behind {
+            true => self.core.transport.background(task),
+            false => self.core.transport.aside(task),
+        }
+    }
+
+    /// Gives back the leases whose tasks were dropped.
+    pub(super) async fn release_orphans(&self) {
+        // Before they are taken: a flush finds either the orphans or the task.
+        let mut task = Task::new(self, Vec::new());
+        task.leases = self.shared().abandoned.take_orphans();
+        if !task.leases.is_empty() {
+            task.run().await;
+        }
+    }
+
+    /// Waits until all tasks have ended, and does what they have left. Each ends within the time-out, or keeps its keys
+    /// to be invalidated.
+    pub(super) async fn flush_abandoned(&self, by: Instant) {
+        /// Between looks.
+        const PAUSE: Duration = Duration::from_millis(1);
+        let shared = self.shared();
+        let by = by.min(Instant::now() + shared.timeout);
+        loop {
+            self.release_orphans().await;
+            let left = by.saturating_duration_since(Instant::now());
+            let is_done = shared.abandoned.tasks.load(Relaxed) == 0 && !shared.abandoned.has_orphans();
+            if is_done || left.is_zero() {
+                return;
+            }
+            T::pause(PAUSE.min(left)).await;
+        }
+    }
+}
