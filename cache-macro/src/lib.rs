@@ -1,38 +1,40 @@
 //! The attribute of `redis-cached`, which re-exports it.
+//!
+//! Modules depend one way: each row uses only rows above it.
+//!
+//! | modules | concern |
+//! |---|---|
+//! | `errors` | all errors of one expansion |
+//! | `syntax::borrows`, `syntax::mentions`, `syntax::place`, `syntax::types` | what the spelling of Rust tells |
+//! | `syntax::generics` | which generic parameters an entry has |
+//! | `parse::duration`, `parse::rivals`, `parse::suggest`, `parse::template`, `parse::closures` | parts of the arguments |
+//! | `parse::args`, `parse::function` | the attribute and the function, as they are written |
+//! | `model::features`, `model::pieces` | what the model is made of |
+//! | `model::returns`, `model::background`, `model::refused` | checks of the return type, the arguments and the function |
+//! | `model::batch` | checks of a function of many ids |
+//! | `model::scope` | checks of what the attribute's expressions mention |
+//! | `model` | the attribute and the function, checked against each other |
+//! | `expand::attrs`, `expand::names` | words of generated code |
+//! | `expand::values`, `expand::lifetimes`, `expand::codec`, `expand::signature` | types, constants and signatures of generated code |
+//! | `expand::plan` | the plan of a function |
+//! | `expand::key` | the keys of entries and groups |
+//! | `expand::description`, `expand::call` | what a function looks up, and its call into the runtime |
+//! | `expand::background`, `expand::batch`, `expand::entry` | calls with a refresh in the background, of many ids, and of no body |
+//! | `expand` | the generated functions |
 
 use proc_macro2::TokenStream;
 
-use crate::args::Args;
-use crate::check::Errors;
-use crate::features::Features;
-use crate::function::Function;
+use crate::errors::Errors;
 use crate::model::Model;
+use crate::model::features::Features;
+use crate::parse::args::Args;
+use crate::parse::function::Function;
 
-mod args;
-mod attrs;
-mod batch;
-mod behind;
-mod borrows;
-mod check;
-mod closures;
-mod constants;
-mod describe;
-mod duration;
+mod errors;
 mod expand;
-mod features;
-mod function;
-mod generics;
-mod ids;
-mod mentions;
 mod model;
-mod others;
-mod own;
-mod place;
-mod refused;
-mod returns;
-mod storage;
-mod suggest;
-mod template;
+mod parse;
+mod syntax;
 #[cfg(test)]
 mod tests;
 

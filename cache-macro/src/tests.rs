@@ -11,7 +11,7 @@ use syn::visit_mut::{self, VisitMut};
 use syn::{Attribute, File, ImplItem, Item, ItemImpl, Meta};
 
 use crate::attribute;
-use crate::features::Features;
+use crate::model::features::Features;
 
 const ALL: Features = Features { tokio: true, blocking: true, bincode: true, json: true, messagepack: true };
 

@@ -4,16 +4,16 @@
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
-use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{
-    Attribute, FnArg, Ident, LitStr, Pat, PatIdent, Receiver, ReceiverKind, ReturnType, Safety, Signature, Token, Type,
+    Attribute, FnArg, Ident, LitStr, Pat, PatIdent, Receiver, ReceiverKind, ReturnType, Signature, Token, Type,
     TypePath, Visibility,
 };
 
-use crate::check::Errors;
-use crate::features::Features;
-use crate::{refused, returns};
+use crate::errors::Errors;
+use crate::syntax::mentions::same;
+use crate::syntax::place::{self, Place};
+use crate::syntax::types::{boxed_output, type_args};
 
 /// A function. Its body stays as it is, so that half-written code reaches the compiler, whose
 /// errors are better, and an editor, which can complete it.
@@ -81,7 +81,7 @@ impl Function {
     pub(crate) fn face(&self) -> Face {
         if self.sig.asyncness.is_some() {
             Face::Async
-        } else if matches!(&self.sig.output, ReturnType::Type(_, ty) if returns::boxed_output(ty).is_some()) {
+        } else if matches!(&self.sig.output, ReturnType::Type(_, ty) if boxed_output(ty).is_some()) {
             Face::Boxed
         } else {
             Face::Plain
@@ -93,10 +93,15 @@ impl Function {
         match &self.sig.output {
             ReturnType::Default => None,
             ReturnType::Type(_, ty) => match self.face() {
-                Face::Boxed => returns::boxed_output(ty),
+                Face::Boxed => boxed_output(ty),
                 Face::Async | Face::Plain => Some(ty),
             },
         }
+    }
+
+    /// The block that the function is in. The attribute's arguments may mention `Self`, too.
+    pub(crate) fn place(&self, is_self_in_args: bool) -> Place {
+        place::place(&self.vis, &self.sig, &self.body, is_self_in_args)
     }
 
     pub(crate) fn params(&self) -> Vec<Param> {
@@ -122,60 +127,6 @@ impl Function {
                 }
             })
             .collect()
-    }
-
-    /// Refuses what cannot be cached. True if the function is one that can.
-    pub(crate) fn check(&self, features: Features, errors: &Errors) -> bool {
-        let sig = &self.sig;
-        let mut fine = true;
-        let mut refuse = |span: Span, message: &str| {
-            errors.at(span, message);
-            fine = false;
-        };
-        if let Some(constness) = &sig.constness {
-            refuse(constness.span, "a `const fn` cannot ask a cache; remove `const`");
-        }
-        if let Safety::Unsafe(unsafety) = &sig.safety {
-            let message = "an `unsafe fn` cannot be cached: nobody checks its contract before a hit; \
-                           cache a safe function that calls it";
-            refuse(unsafety.span, message);
-        }
-        if let Some(abi) = &sig.abi {
-            let message = "a function with a foreign ABI cannot be cached; cache a Rust function, and call that one";
-            refuse(abi.extern_token.span, message);
-        }
-        if let Some(variadic) = &sig.variadic {
-            refuse(variadic.span(), "a variadic function cannot be cached: its arguments cannot be made into a key");
-        }
-        for input in &sig.inputs {
-            let (FnArg::Receiver(Receiver { attrs, .. }) | FnArg::Typed(syn::PatType { attrs, .. })) = input;
-            if let Some(cfg) = attrs.iter().find(|attr| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr"))
-            {
-                let message = "a parameter of a cached function cannot be conditional; \
-                               write the function twice, each with a `#[cfg]` of its own";
-                refuse(cfg.span(), message);
-            }
-            if let FnArg::Typed(typed) = input
-                && let Some(span) = opaque(&typed.pat)
-            {
-                refuse(
-                    span,
-                    "which names this binds cannot be seen, so the key would miss them; write the pattern out",
-                );
-            }
-        }
-        let face = self.face();
-        if face == Face::Plain && !features.blocking {
-            refuse(sig.fn_token.span, "caching a plain `fn` needs the feature `blocking` of `redis-cached`");
-        }
-        if face != Face::Plain && !features.tokio {
-            let span = sig.asyncness.map_or(sig.fn_token.span, |asyncness| asyncness.span);
-            refuse(span, "caching an `async fn` needs the feature `tokio` of `redis-cached`");
-        }
-        if !refused::check(self, &mut refuse) {
-            returns::check_shape(self, &mut refuse);
-        }
-        fine
     }
 }
 
@@ -233,11 +184,6 @@ impl<'ast> Visit<'ast> for Bindings {
     }
 }
 
-/// Whether both are one identifier: `r#id` is `id`, but `r#type` is not the keyword.
-pub(crate) fn same(left: &Ident, right: &Ident) -> bool {
-    left == right || left.unraw() == right.unraw() && syn::parse_str::<Ident>(&left.unraw().to_string()).is_ok()
-}
-
 impl Param {
     /// The pattern is a plain name.
     pub(crate) fn is_plain(&self) -> bool {
@@ -274,22 +220,6 @@ impl Param {
     }
 }
 
-/// The first part of a pattern that binds names out of sight.
-fn opaque(pat: &Pat) -> Option<Span> {
-    struct Find(Option<Span>);
-    impl<'ast> Visit<'ast> for Find {
-        fn visit_pat(&mut self, pat: &'ast Pat) {
-            if matches!(pat, Pat::Macro(_) | Pat::Verbatim(_)) {
-                self.0.get_or_insert(pat.span());
-            }
-            visit::visit_pat(self, pat);
-        }
-    }
-    let mut find = Find(None);
-    find.visit_pat(pat);
-    find.0
-}
-
 /// The expression for the `Self` behind a receiver.
 pub(crate) fn behind(receiver: &Receiver) -> TokenStream {
     /// How many pointers stand around `Self`.
@@ -307,7 +237,7 @@ pub(crate) fn behind(receiver: &Receiver) -> TokenStream {
         }
     }
     fn within(path: &TypePath) -> usize {
-        returns::type_args(path).first().map_or(0, |ty| depth(ty))
+        type_args(path).first().map_or(0, |ty| depth(ty))
     }
     let token = receiver.self_token;
     let depth = match &receiver.kind {

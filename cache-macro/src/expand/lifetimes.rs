@@ -6,10 +6,10 @@ use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{Expr, ExprPath, Ident};
 
-use crate::args::{Args, Lifetime};
-use crate::describe::{generated, private};
-use crate::generics;
+use super::names::{generated, private};
 use crate::model::Model;
+use crate::parse::args::{Args, Lifetime};
+use crate::syntax::generics;
 
 // Input:
 //     ttl = 60 * MINUTES, lease = Self::LEASE

@@ -3,8 +3,8 @@
 use syn::spanned::Spanned;
 use syn::{Expr, ExprClosure, Pat, PatType, Type};
 
-use crate::check::Errors;
-use crate::own::spelled;
+use crate::errors::Errors;
+use crate::syntax::types::spelled;
 
 /// Reports a closure that does not take a reference to one value.
 pub(crate) fn check(expr: &Expr, errors: &Errors) {

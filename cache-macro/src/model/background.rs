@@ -3,15 +3,13 @@
 
 use proc_macro2::Span;
 use quote::ToTokens;
-use syn::{
-    GenericArgument, Generics, Ident, Lifetime, PathArguments, Receiver, ReceiverKind, Type, TypePath, TypeReference,
-};
+use syn::{Generics, Ident, Receiver, ReceiverKind, Type, TypeReference};
 
-use crate::args::Args;
-use crate::borrows;
-use crate::check::Errors;
-use crate::function::{Function, Param};
-use crate::returns::type_args;
+use crate::errors::Errors;
+use crate::parse::args::Args;
+use crate::parse::function::{Function, Param};
+use crate::syntax::borrows;
+use crate::syntax::types::{is_of_call, last, lifetime_of, spelled, type_args, ungrouped};
 
 /// A function that is refreshed in the background.
 pub(crate) struct Background {
@@ -97,15 +95,6 @@ impl Background {
     }
 }
 
-/// Tokens for a message.
-pub(crate) fn spelled(tokens: &dyn ToTokens) -> String {
-    let text = tokens.to_token_stream().to_string();
-    // As people space it, for what types are made of.
-    [("& ", "&"), (" <", "<"), ("< ", "<"), (" >", ">"), (" ,", ","), (" :: ", "::"), ("( ", "("), (" )", ")")]
-        .iter()
-        .fold(text, |text, (tokens, people)| text.replace(tokens, people))
-}
-
 fn receiver_type(receiver: &Receiver) -> Box<dyn ToTokens + '_> {
     match &receiver.kind {
         ReceiverKind::Typed(_, ty) => Box::new(ty),
@@ -146,35 +135,6 @@ fn of_type(ty: &Type, generics: &Generics) -> Result<Own, Refusal> {
         return Err(Refusal::Mutable(span));
     }
     borrows::at_all(owned).map_or(Ok(own), |span| Err(Refusal::Borrows(span)))
-}
-
-/// What stands in parentheses, or between the invisible ones of a macro.
-pub(crate) fn ungrouped(mut ty: &Type) -> &Type {
-    loop {
-        ty = match ty {
-            Type::Group(group) => &group.elem,
-            Type::Paren(paren) => &paren.elem,
-            _ => return ty,
-        };
-    }
-}
-
-/// Whether a lifetime is as long as a call, or as short as one likes.
-pub(crate) fn is_of_call(lifetime: &Lifetime, generics: &Generics) -> bool {
-    lifetime.ident == "_" || generics.lifetimes().any(|param| param.lifetime == *lifetime)
-}
-
-pub(crate) fn last(path: &TypePath) -> String {
-    path.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default()
-}
-
-/// The `'a` of `Cow<'a, T>`.
-fn lifetime_of(path: &TypePath) -> Option<&Lifetime> {
-    let PathArguments::AngleBracketed(args) = &path.path.segments.last()?.arguments else { return None };
-    args.args.iter().find_map(|arg| match arg {
-        GenericArgument::Lifetime(lifetime) => Some(lifetime),
-        _ => None,
-    })
 }
 
 #[cfg(test)]
@@ -220,11 +180,5 @@ mod tests {
             let ty: Type = ty;
             assert_eq!(of_type(&ty, &generics).ok(), expected, "{}", spelled(&ty));
         }
-    }
-
-    #[test]
-    fn messages_spell_types_as_people_do() {
-        let ty: Type = parse_quote!((&'a str, Vec<Option<io::Page<'_, u8>>>));
-        assert_eq!(spelled(&ty), "(&'a str, Vec<Option<io::Page<'_, u8>>>)");
     }
 }

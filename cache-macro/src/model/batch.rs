@@ -3,14 +3,15 @@
 
 use proc_macro2::{Span, TokenStream};
 use syn::spanned::Spanned;
-use syn::{Generics, Ident, Pat, Receiver, ReceiverKind, Type, parse_quote};
+use syn::{Generics, Ident, Pat, Type, parse_quote};
 
-use crate::args::{self, Args, Returns};
-use crate::borrows;
-use crate::check::Errors;
-use crate::function::{Function, Param, same};
-use crate::own::{is_of_call, last, spelled, ungrouped};
-use crate::returns::{self, Kind, type_args};
+use super::returns::{self, Kind};
+use crate::errors::Errors;
+use crate::parse::args::{self, Args, Returns};
+use crate::parse::function::{Function, Param};
+use crate::syntax::borrows;
+use crate::syntax::mentions::same;
+use crate::syntax::types::{is_of_call, last, spelled, type_args, ungrouped};
 
 /// A function of many ids.
 pub(crate) struct Batch {
@@ -185,7 +186,7 @@ fn refuse_mutable(ids: &Ident, function: &Function, params: &[Param], errors: &E
             format!("the body of a batch may run more than once, each time with a copy of `{name}`; {instead}");
         errors.at(span, message);
     };
-    if let Some(span) = function.sig.receiver().and_then(mutably) {
+    if let Some(span) = function.sig.receiver().and_then(borrows::receiver_mutably) {
         refuse(span, "self", "take `&self`");
     }
     for param in params.iter().filter(|param| !param.binds(ids)) {
@@ -196,15 +197,6 @@ fn refuse_mutable(ids: &Ident, function: &Function, params: &[Param], errors: &E
             };
             refuse(span, &name, "take it by `&`, or by value");
         }
-    }
-}
-
-/// Where a receiver borrows mutably.
-pub(crate) fn mutably(receiver: &Receiver) -> Option<Span> {
-    match &receiver.kind {
-        ReceiverKind::Reference(_, _, mutability) => mutability.as_ref().map(|mutability| mutability.span),
-        ReceiverKind::Typed(_, ty) => borrows::mutably(ty),
-        _ => None,
     }
 }
 

@@ -5,7 +5,8 @@ use quote::{ToTokens, quote};
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Ident, Meta, Path, Token};
 
-use crate::mentions::identifiers;
+use crate::model::refused::MARK;
+use crate::syntax::mentions::identifiers;
 
 /// The attributes that every sibling gets: those that say what a function is, and not what its body
 /// does.
@@ -165,9 +166,6 @@ pub(crate) fn sibling_allowances(attrs: &[Attribute]) -> TokenStream {
     let forbid = (!is_said).then(|| quote!(#[forbid(dead_code)]));
     quote!(#[allow(unreachable_pub)] #forbid)
 }
-
-/// What a second attribute on the same function knows the first by, whatever it is called.
-pub(crate) const MARK: &str = "cached by `redis-cached`, which a `const fn` cannot be";
 
 /// What a body may be that it would not be but for the attribute. It marks the function, too.
 pub(crate) fn body_allowances() -> TokenStream {

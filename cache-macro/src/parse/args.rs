@@ -8,9 +8,10 @@ use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::{Expr, ExprLit, Ident, Lit, LitStr, Path, Token, Type, TypePath, UnOp, parenthesized};
 
-use crate::check::Errors;
-use crate::suggest::did_you_mean;
-use crate::{closures, duration, others, place};
+use super::suggest::did_you_mean;
+use super::{closures, duration, rivals};
+use crate::errors::Errors;
+use crate::syntax::place;
 
 /// All arguments, absent ones included.
 #[derive(Default)]
@@ -202,7 +203,7 @@ impl Args {
         let text = keyword.to_string();
         let Some(&(_, form)) = FORMS.iter().find(|(known, _)| *known == text) else {
             let known = FORMS.map(|(known, _)| known);
-            if let Some(advice) = others::advice(&text) {
+            if let Some(advice) = rivals::advice(&text) {
                 return Err(syn::Error::new(keyword.span(), format_args!("unknown argument `{text}`: {advice}")));
             }
             let message = format!(

@@ -10,11 +10,9 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::Visibility;
-
-use crate::function::Function;
+use syn::{Signature, Visibility};
 
 /// The block around a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +29,7 @@ pub(crate) enum Place {
 
 /// The place of a function, from its own tokens where they tell, else from its file. The attribute's arguments may
 /// tell, too.
-pub(crate) fn place(function: &Function, is_self_in_args: bool) -> Place {
-    let Function { vis, sig, body, .. } = function;
+pub(crate) fn place(vis: &Visibility, sig: &Signature, body: &Group, is_self_in_args: bool) -> Place {
     let is_method = is_self_in_args
         || sig.receiver().is_some()
         || mentions_self(sig.to_token_stream())

@@ -7,7 +7,7 @@ use syn::ext::IdentExt;
 use syn::visit::{self, Visit};
 use syn::{Expr, Ident, LitStr};
 
-use crate::check::Errors;
+use crate::errors::Errors;
 
 /// A part of a template.
 pub(crate) enum Piece {

@@ -1,5 +1,4 @@
-//! The attribute and the function, brought together and checked against each other. What is in a
-//! [`Model`] can be quoted without another look.
+//! The names that the attribute's expressions can use, and the checks of what they mention.
 
 use std::collections::HashSet;
 
@@ -9,204 +8,36 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Expr, Ident, LitStr, Receiver, Type};
 
-use crate::args::{self, Args, Codec, Lifetime};
-use crate::check::Errors;
-use crate::features::Features;
-use crate::function::{Face, Function, Param, same};
-use crate::ids::Batch;
-use crate::mentions::Variables;
-use crate::own::Background;
-use crate::place::{self, Place};
-use crate::returns::{self, Kind};
-use crate::suggest::did_you_mean;
-use crate::template::Of;
-use crate::{borrows, generics, ids, template};
-
-/// A function that can be cached as its attribute says.
-pub(crate) struct Model {
-    pub(crate) args: Args,
-    pub(crate) face: Face,
-    pub(crate) params: Vec<Param>,
-    /// The same as an entry has them: with one id in the place of many.
-    pub(crate) entry_params: Vec<Param>,
-    pub(crate) batch: Option<Batch>,
-    /// Without the future around it.
-    pub(crate) output: Type,
-    pub(crate) kind: Kind,
-    pub(crate) background: Option<Background>,
-    /// Of the key, or of the field in the group.
-    pub(crate) pieces: Vec<Piece>,
-    pub(crate) group: Option<Vec<Piece>>,
-    /// Those that are templates.
-    pub(crate) tags: Vec<Vec<Piece>>,
-    /// Which parameters the entry's place needs: its key, group and tags.
-    pub(crate) key: Uses,
-    pub(crate) in_group: Uses,
-    /// Which parameters the templates mention.
-    pub(crate) in_templates: Uses,
-    pub(crate) cache: Uses,
-    /// The positions of parameters that are left out of the key because they seem to be unit structs.
-    pub(crate) presumed_units: Vec<usize>,
-    /// Generic parameters that the entry does not have.
-    pub(crate) not_in_entry: HashSet<String>,
-    /// Generic parameters that are no part of the name.
-    pub(crate) not_in_name: HashSet<String>,
-    /// Generic parameters that the function of the group does not have.
-    pub(crate) not_in_group: HashSet<String>,
-    pub(crate) place: Place,
-    pub(crate) function: Function,
-}
-
-/// A piece of a key, a group or a tag.
-pub(crate) enum Piece {
-    Text(String),
-    Part(Part),
-}
-
-/// An argument in one.
-pub(crate) struct Part {
-    /// For messages.
-    pub(crate) label: String,
-    pub(crate) value: Value,
-}
-
-pub(crate) enum Value {
-    Receiver(Span),
-    Expr(Expr),
-    /// A name in a pattern, with the separator in front of it, or a unit struct, which adds nothing.
-    PerhapsUnit(Expr),
-}
-
-/// What an expression needs of the function's parameters.
-pub(crate) struct Uses {
-    pub(crate) receiver: bool,
-    /// By position.
-    pub(crate) params: Vec<bool>,
-}
-
-impl Model {
-    pub(crate) fn new(args: Args, function: Function, features: Features, errors: &Errors) -> Option<Model> {
-        check_codec(&args.codec, features, errors);
-        let (params, mut entry_params) = (function.params(), function.params());
-        let given = Scope { receiver: function.sig.receiver(), params: &params, batch: None };
-        check_twins(&params, &args, errors);
-        given.check_skips(&args, errors);
-        let batch = args.batch.as_ref().map(|batch| {
-            given.check_batch(batch, errors);
-            Batch::new(batch, &args, &function, &params, errors)
-        });
-        // Nobody knows then what a placeholder means.
-        let is_batch_broken = matches!(batch, Some(None));
-        let batch = batch.flatten();
-        if let Some(batch) = &batch {
-            entry_params[batch.index] = batch.element();
-        }
-        let scope = Scope { params: &entry_params, batch: batch.as_ref(), ..given };
-        scope.check_closures(&args, errors);
-        scope.check_cache(&args, errors);
-        if let Some(cache) = args.cache.as_ref().filter(|cache| template::leaves(cache)) {
-            errors.at(cache.span(), "a cache is looked up without `await`, `?` or `return`: an entry needs it too");
-        }
-        let pieces = match &args.key {
-            _ if is_batch_broken => None,
-            Some(literal) => scope.template(literal, Of::Key, &args, errors),
-            None => Some(scope.all(&args.skip)),
-        };
-        let group = args.group.as_ref().filter(|_| !is_batch_broken);
-        let group = group.map(|literal| scope.template(literal, Of::Group, &args, errors));
-        let tags = args.tags.templates.iter().filter(|_| !is_batch_broken);
-        let tags: Vec<_> = tags.map(|literal| scope.template(literal, Of::Tag, &args, errors)).collect();
-        let is_cacheable = function.check(features, errors);
-        let output = function.output().filter(|_| is_cacheable)?.clone();
-        let kind = returns::kind(&output, &args, errors);
-        if let Some(batch) = &batch {
-            batch.check_map(&output, kind, errors);
-        }
-        let background = match args.batch {
-            None => Background::new(&args, &function, &params, errors),
-            Some(_) => None,
-        };
-        let pieces = pieces?;
-        let group = match group {
-            Some(group) => Some(group?),
-            None => None,
-        };
-        let tags = tags.into_iter().collect::<Option<Vec<_>>>()?;
-        let beside_key = || group.iter().chain(&tags).flatten();
-        let key = scope.uses_of(pieces.iter().chain(beside_key()));
-        let in_group = scope.uses_of(group.iter().flatten());
-        let in_templates = scope.uses_of(pieces.iter().filter(|_| args.key.is_some()).chain(beside_key()));
-        let cache = scope.uses(&args.cache);
-        let in_place = scope.uses_of(pieces.iter().chain(group.iter().flatten()));
-        let presumed_units = (0..entry_params.len())
-            .filter(|&index| entry_params[index].names_its_type() && !in_place.params[index])
-            .filter(|&index| !args.skip.iter().any(|name| entry_params[index].binds(name)))
-            .collect();
-        scope.check_mutable(&args, pieces.iter().chain(group.iter().flatten()), errors);
-        scope.check_mentions(&args, pieces.iter().chain(group.iter().flatten()), tags.iter().flatten(), errors);
-        let not_in_name = scope.dropped(&function, &output, |index| key.params[index]);
-        let not_in_entry = scope.dropped(&function, &output, |index| key.params[index] || cache.params[index]);
-        let not_in_group = scope.unmentioned(&function, &output, |index| in_group.params[index] || cache.params[index]);
-
-        let place =
-            if args.siblings || args.name.is_some() { place::place(&function, args.mention_self) } else { Place::Free };
-        if place == Place::TraitImpl && args.siblings {
-            let message = if batch.is_some() {
-                "in an `impl … for` block nothing may stand beside a method; \
-                 write a method of the type's own, and call it here"
-            } else {
-                "in an `impl … for` block nothing may stand beside a method; \
-                 write `siblings = off`, and reach its entry through a method of the type's own"
-            };
-            errors.at(function.sig.ident.span(), message);
-        }
-        let face = function.face();
-        Some(Model {
-            args,
-            face,
-            params,
-            entry_params,
-            batch,
-            output,
-            kind,
-            background,
-            pieces,
-            group,
-            tags,
-            key,
-            in_group,
-            in_templates,
-            cache,
-            presumed_units,
-            not_in_entry,
-            not_in_name,
-            not_in_group,
-            place,
-            function,
-        })
-    }
-}
+use super::batch::Batch;
+use super::pieces::{Part, Piece, Uses, Value};
+use crate::errors::Errors;
+use crate::parse::args::{self, Args, Lifetime};
+use crate::parse::function::{Function, Param};
+use crate::parse::suggest::did_you_mean;
+use crate::parse::template::{self, Of};
+use crate::syntax::mentions::{Variables, same};
+use crate::syntax::{borrows, generics};
 
 /// The names that expressions of the attribute can use.
 #[derive(Clone, Copy)]
-struct Scope<'a> {
-    receiver: Option<&'a Receiver>,
-    params: &'a [Param],
+pub(super) struct Scope<'a> {
+    pub(super) receiver: Option<&'a Receiver>,
+    pub(super) params: &'a [Param],
     /// For one of many ids, among `params`.
-    batch: Option<&'a Batch>,
+    pub(super) batch: Option<&'a Batch>,
 }
 
 impl Scope<'_> {
-    fn bindings(&self) -> impl Iterator<Item = &Ident> {
+    pub(super) fn bindings(&self) -> impl Iterator<Item = &Ident> {
         self.params.iter().flat_map(|param| &param.bindings)
     }
 
-    fn knows(&self, name: &Ident) -> bool {
+    pub(super) fn knows(&self, name: &Ident) -> bool {
         if name == "self" { self.receiver.is_some() } else { self.params.iter().any(|param| param.binds(name)) }
     }
 
     /// What to say of a name that is none of a parameter.
-    fn unknown(&self, name: &Ident) -> String {
+    pub(super) fn unknown(&self, name: &Ident) -> String {
         if name == "self" {
             return "this function has no `self`".to_owned();
         }
@@ -220,7 +51,7 @@ impl Scope<'_> {
         format!("`{name}` is not a parameter{nearest}\nparameters: {}", known.join(", "))
     }
 
-    fn check_skips(&self, args: &Args, errors: &Errors) {
+    pub(super) fn check_skips(&self, args: &Args, errors: &Errors) {
         for name in args.skip.iter().filter(|name| !self.knows(name)) {
             match &args.batch {
                 Some(batch) if same(&batch.id, name) => {
@@ -233,18 +64,18 @@ impl Scope<'_> {
         }
     }
 
-    fn check_batch(&self, batch: &args::Batch, errors: &Errors) {
+    pub(super) fn check_batch(&self, batch: &args::Batch, errors: &Errors) {
         if !self.knows(&batch.ids) {
             errors.at(batch.ids.span(), self.unknown(&batch.ids));
         }
     }
 
     /// The name of all ids, in the scope of one.
-    fn is_of_many(&self, name: &Ident) -> bool {
+    pub(super) fn is_of_many(&self, name: &Ident) -> bool {
         self.batch.is_some_and(|batch| same(&batch.name, name))
     }
 
-    fn check_cache(&self, args: &Args, errors: &Errors) {
+    pub(super) fn check_cache(&self, args: &Args, errors: &Errors) {
         let (Some(batch), Some(cache)) = (self.batch, &args.cache) else { return };
         let variables = Variables::of(cache);
         if let Some(name) = [&batch.name, &batch.id].into_iter().find(|name| variables.mention(name)) {
@@ -254,7 +85,7 @@ impl Scope<'_> {
     }
 
     /// Closures run where only the value is at hand, and constants where not even that is.
-    fn check_closures(&self, args: &Args, errors: &Errors) {
+    pub(super) fn check_closures(&self, args: &Args, errors: &Errors) {
         let given = [&args.none_ttl, &args.stale_while_revalidate, &args.stale_if_error, &args.wait];
         let given = given.into_iter().flatten().map(|(_, lifetime)| lifetime);
         let given = given.chain(&args.lease).filter_map(Lifetime::expr);
@@ -267,7 +98,12 @@ impl Scope<'_> {
         self.check_without_parameters(args.tags.of_value.iter(), message, errors);
     }
 
-    fn check_without_parameters<'a>(&self, exprs: impl Iterator<Item = &'a Expr>, message: &str, errors: &Errors) {
+    pub(super) fn check_without_parameters<'a>(
+        &self,
+        exprs: impl Iterator<Item = &'a Expr>,
+        message: &str,
+        errors: &Errors,
+    ) {
         for expr in exprs {
             let variables = Variables::of(expr);
             if let Some(param) = variables.free().find(|name| self.knows(name) || self.is_of_many(name)) {
@@ -277,7 +113,7 @@ impl Scope<'_> {
     }
 
     /// Every parameter that is not skipped, in order.
-    fn all(&self, skip: &[Ident]) -> Vec<Piece> {
+    pub(super) fn all(&self, skip: &[Ident]) -> Vec<Piece> {
         let separated = |part| [Piece::Text(":".to_owned()), Piece::Part(part)];
         let receiver = self
             .receiver
@@ -298,7 +134,7 @@ impl Scope<'_> {
         pieces
     }
 
-    fn template(&self, literal: &LitStr, of: Of, args: &Args, errors: &Errors) -> Option<Vec<Piece>> {
+    pub(super) fn template(&self, literal: &LitStr, of: Of, args: &Args, errors: &Errors) -> Option<Vec<Piece>> {
         let mut pieces = match of {
             Of::Key | Of::Group => vec![Piece::Text(":".to_owned())],
             Of::Tag => Vec::new(),
@@ -346,7 +182,7 @@ impl Scope<'_> {
     }
 
     /// A hit does not run the body, so that it changes no argument: one that the body may change is no part of a key.
-    fn check_mutable<'a>(&self, args: &Args, pieces: impl Iterator<Item = &'a Piece>, errors: &Errors) {
+    pub(super) fn check_mutable<'a>(&self, args: &Args, pieces: impl Iterator<Item = &'a Piece>, errors: &Errors) {
         // There, it was refused already.
         if args.batch.is_some() || args.refresh_ahead.is_some() || args.stale_while_revalidate.is_some() {
             return;
@@ -364,7 +200,7 @@ impl Scope<'_> {
         for piece in pieces {
             match piece {
                 Piece::Part(Part { value: Value::Receiver(_), .. }) => {
-                    if let Some(span) = self.receiver.and_then(ids::mutably) {
+                    if let Some(span) = self.receiver.and_then(borrows::receiver_mutably) {
                         refuse(span, "self", "`&self`");
                     }
                 }
@@ -385,7 +221,7 @@ impl Scope<'_> {
 
     /// Each parameter is in the template of the key, or of the group, or is skipped: one that is forgotten would give
     /// calls that differ in it one entry.
-    fn check_mentions<'a>(
+    pub(super) fn check_mentions<'a>(
         &self,
         args: &Args,
         pieces: impl Iterator<Item = &'a Piece>,
@@ -453,7 +289,7 @@ impl Scope<'_> {
         }
     }
 
-    fn uses_of<'a>(&self, pieces: impl Iterator<Item = &'a Piece>) -> Uses {
+    pub(super) fn uses_of<'a>(&self, pieces: impl Iterator<Item = &'a Piece>) -> Uses {
         let (mut receiver, mut exprs, mut names) = (false, Vec::new(), Vec::new());
         for piece in pieces {
             match piece {
@@ -472,7 +308,7 @@ impl Scope<'_> {
         Uses { receiver: receiver || uses.receiver, ..uses }
     }
 
-    fn uses<'a>(&self, exprs: impl IntoIterator<Item = &'a Expr>) -> Uses {
+    pub(super) fn uses<'a>(&self, exprs: impl IntoIterator<Item = &'a Expr>) -> Uses {
         let variables: Vec<_> = exprs.into_iter().map(Variables::of).collect();
         let mention = |name: &Ident| variables.iter().any(|variables| variables.mention(name));
         Uses {
@@ -481,7 +317,12 @@ impl Scope<'_> {
         }
     }
 
-    fn dropped(&self, function: &Function, output: &Type, is_used: impl Fn(usize) -> bool) -> HashSet<String> {
+    pub(super) fn dropped(
+        &self,
+        function: &Function,
+        output: &Type,
+        is_used: impl Fn(usize) -> bool,
+    ) -> HashSet<String> {
         let (mut used, mut unused) = (vec![output.to_token_stream()], Vec::new());
         for (index, param) in self.params.iter().enumerate() {
             let types = if is_used(index) { &mut used } else { &mut unused };
@@ -492,7 +333,12 @@ impl Scope<'_> {
         generics::dropped(&function.sig.generics, &used, &unused)
     }
 
-    fn unmentioned(&self, function: &Function, output: &Type, is_used: impl Fn(usize) -> bool) -> HashSet<String> {
+    pub(super) fn unmentioned(
+        &self,
+        function: &Function,
+        output: &Type,
+        is_used: impl Fn(usize) -> bool,
+    ) -> HashSet<String> {
         let used = self.params.iter().enumerate().filter(|(index, _)| is_used(*index));
         let used = used.map(|(index, param)| match self.batch {
             // The map says what an id is.
@@ -501,42 +347,5 @@ impl Scope<'_> {
         });
         let used: Vec<_> = used.collect();
         generics::unmentioned(&function.sig.generics, &used)
-    }
-}
-
-/// Refuses parameters that only the hygiene of a macro tells apart, where the attribute names any: it goes by spelling.
-fn check_twins(params: &[Param], args: &Args, errors: &Errors) {
-    let names_any = args.key.is_some() || args.group.is_some() || args.batch.is_some() || args.cache.is_some();
-    let copies_all = args.refresh_ahead.is_some() || args.stale_while_revalidate.is_some();
-    if !names_any && !copies_all && args.skip.is_empty() && args.tags.templates.is_empty() {
-        return;
-    }
-    let names: Vec<&Ident> = params.iter().flat_map(|param| &param.bindings).collect();
-    for (index, name) in names.iter().enumerate() {
-        if names[..index].iter().any(|before| same(before, name)) {
-            let message = format!(
-                "a second parameter is spelled `{name}`; give it another name, which the attribute can tell apart"
-            );
-            errors.at(name.span(), message);
-        }
-    }
-}
-
-fn check_codec(codec: &Codec, features: Features, errors: &Errors) {
-    let (span, name, enabled) = match codec {
-        Codec::Custom(_) => return,
-        Codec::Default | Codec::Auto(_) if features.bincode || features.messagepack => return,
-        Codec::Default | Codec::Auto(_) => {
-            let message = "without the features `bincode` and `messagepack` of `redis-cached` there is no default codec; \
-                           enable one of them, or write `codec = …`";
-            let span = if let Codec::Auto(span) = codec { *span } else { Span::call_site() };
-            return errors.at(span, message);
-        }
-        Codec::Bincode(span) => (*span, "bincode", features.bincode),
-        Codec::Json(span) => (*span, "json", features.json),
-        Codec::MessagePack(span) => (*span, "messagepack", features.messagepack),
-    };
-    if !enabled {
-        errors.at(span, format_args!("`codec = {name}` needs the feature `{name}` of `redis-cached`"));
     }
 }

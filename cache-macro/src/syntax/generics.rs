@@ -7,7 +7,7 @@ use quote::ToTokens;
 use syn::visit::{self, Visit};
 use syn::{GenericParam, Generics, Lifetime, Signature, WherePredicate};
 
-use crate::mentions::identifiers;
+use super::mentions::identifiers;
 
 /// `::<T, N>` for a call of a sibling: lifetimes are inferred, and some cannot be named.
 pub(crate) fn turbofish(generics: &Generics) -> Option<TokenStream> {

@@ -12,7 +12,10 @@ use syn::{
     Macro, PatIdent, Token,
 };
 
-use crate::function::same;
+/// Whether both are one identifier: `r#id` is `id`, but `r#type` is not the keyword.
+pub(crate) fn same(left: &Ident, right: &Ident) -> bool {
+    left == right || left.unraw() == right.unraw() && syn::parse_str::<Ident>(&left.unraw().to_string()).is_ok()
+}
 
 /// The variables that an expression uses, as far as one can tell without resolving names.
 #[derive(Default)]

@@ -5,22 +5,12 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Ident, Type};
 
-use crate::describe::{Names, generated, private};
-use crate::expand;
-use crate::function::{Face, Param};
-use crate::ids::{Batch, Ids};
+use super::names::{Names, generated, private};
+use super::values::returned;
 use crate::model::Model;
-use crate::returns::Kind;
-
-/// The ids in generated code. They have a type of the map's.
-pub(crate) fn ids(output: &Type) -> Ident {
-    Ident::new("ids", generated(output.span()))
-}
-
-/// What makes some of them those that the body takes.
-pub(crate) fn some(output: &Type) -> Ident {
-    Ident::new("some", generated(output.span()))
-}
+use crate::model::batch::{Batch, Ids};
+use crate::model::returns::Kind;
+use crate::parse::function::{Face, Param};
 
 // Input:
 //     #[redis_cached(batch(id in ids), skip(db))]
@@ -39,9 +29,8 @@ pub(crate) fn some(output: &Type) -> Ident {
 // The body runs as often as it takes, each time with copies of the other arguments. They are made
 // before the future, so that it borrows nothing of the closure.
 pub(crate) fn run(model: &Model, batch: &Batch, verb: &str, callee: &TokenStream) -> TokenStream {
-    let Names { cache, plan, .. } = &Names::of(&model.output);
     let output = &model.output;
-    let ids = ids(output);
+    let Names { cache, plan, ids, .. } = &Names::of(output);
     let span = generated(batch.name.span());
     let receiver = model.function.sig.receiver().map(|receiver| {
         let token = receiver.self_token;
@@ -68,7 +57,7 @@ pub(crate) fn run(model: &Model, batch: &Batch, verb: &str, callee: &TokenStream
     let body = quote_spanned!(span=> move |#ids: ::std::vec::Vec<_>| { #copies #run });
 
     let span = generated(output.span());
-    let (rc, returned) = (private(span), expand::returned(output));
+    let (rc, returned) = (private(span), returned(output));
     let kind = if model.kind == Kind::Result { "result" } else { "value" };
     let verb = if verb == "refresh" { "refresh_batch" } else { "batch" };
     match model.face {
@@ -93,7 +82,7 @@ fn in_closure(param: &Param) -> Ident {
 /// Makes the collection that the body takes of some ids, and hands it on.
 fn collect(batch: &Batch, output: &Type) -> (TokenStream, TokenStream) {
     let span = generated(batch.name.span());
-    let (rc, ids, some) = (private(span), ids(output), some(output));
+    let (rc, Names { ids, some, .. }) = (private(span), Names::of(output));
     match &batch.ids {
         Ids::Lent(ty) => (
             quote_spanned!(span=> let #ids = #rc::collect_ids::<#ty, _>(#some(#ids));),

@@ -4,12 +4,13 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::Ident;
 
-use crate::describe::{Names, generated, private};
-use crate::expand;
-use crate::function::Face;
+use super::call::errors;
+use super::names::{Names, generated, private};
+use super::values::returned;
 use crate::model::Model;
-use crate::own::{Background, Own};
-use crate::returns::Kind;
+use crate::model::background::{Background, Own};
+use crate::model::returns::Kind;
+use crate::parse::function::Face;
 
 // Input:
 //     #[redis_cached(stale_while_revalidate = "30s", skip(db))]
@@ -41,7 +42,7 @@ pub(crate) fn run(model: &Model, background: &Background, callee: &TokenStream) 
     let span = generated(background.keyword.span());
     let rc = private(span);
     let (kind, errors) = match model.kind {
-        Kind::Result => ("result", Some(expand::errors(model))),
+        Kind::Result => ("result", Some(errors(model))),
         _ => ("value", None),
     };
     let face = match model.face {
@@ -51,7 +52,7 @@ pub(crate) fn run(model: &Model, background: &Background, callee: &TokenStream) 
     let function = format_ident!("{face}call_{kind}_behind", span = span);
     let any = quote_spanned!(span=> _);
     let any = std::iter::repeat_n(any, if model.face == Face::Plain { 2 } else { 5 });
-    let returned = expand::returned(output);
+    let returned = returned(output);
     let function = quote_spanned!(span=> #rc::#function::<#returned, #(#any),*>);
 
     let arguments: Vec<Argument> = arguments(model, background);

@@ -2,7 +2,10 @@
 
 use proc_macro2::Span;
 use syn::visit::{self, Visit};
-use syn::{BoundLifetimes, Lifetime, ParenthesizedGenericArguments, TraitBound, Type, TypeFnPtr, TypeReference};
+use syn::{
+    BoundLifetimes, Lifetime, ParenthesizedGenericArguments, Receiver, ReceiverKind, TraitBound, Type, TypeFnPtr,
+    TypeReference,
+};
 
 /// The first place where a type mentions a lifetime, or leaves one out.
 pub(crate) fn at_all(ty: &Type) -> Option<Span> {
@@ -62,4 +65,53 @@ impl<'ast> Visit<'ast> for Find {
     // What a function takes is nothing that it holds.
     fn visit_type_fn_ptr(&mut self, _: &'ast TypeFnPtr) {}
     fn visit_parenthesized_generic_arguments(&mut self, _: &'ast ParenthesizedGenericArguments) {}
+}
+
+/// Where a type says that it borrows.
+pub(crate) fn stored(ty: &Type) -> Option<Span> {
+    struct Find(Option<Span>);
+    impl<'ast> Visit<'ast> for Find {
+        fn visit_type_reference(&mut self, ty: &'ast TypeReference) {
+            self.0.get_or_insert(ty.and_token.span);
+        }
+        fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
+            if lifetime.ident != "static" {
+                self.0.get_or_insert(lifetime.span());
+            }
+        }
+        // What a function takes is not stored.
+        fn visit_type_fn_ptr(&mut self, _: &'ast syn::TypeFnPtr) {}
+    }
+    let mut find = Find(None);
+    find.visit_type(ty);
+    find.0
+}
+
+/// Where a receiver borrows mutably.
+pub(crate) fn receiver_mutably(receiver: &Receiver) -> Option<Span> {
+    match &receiver.kind {
+        ReceiverKind::Reference(_, _, mutability) => mutability.as_ref().map(|mutability| mutability.span),
+        ReceiverKind::Typed(_, ty) => mutably(ty),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use syn::parse_quote;
+
+    #[test]
+    fn borrowing_types_are_told() {
+        for (ty, expected) in [
+            (parse_quote!(&str), true),
+            (parse_quote!(Cow<'_, str>), true),
+            (parse_quote!(Vec<Page<'a>>), true),
+            (parse_quote!(Cow<'static, str>), false),
+            (parse_quote!(PhantomData<fn(&u8)>), false),
+            (parse_quote!(String), false),
+        ] {
+            assert_eq!(stored(&ty).is_some(), expected);
+        }
+    }
 }

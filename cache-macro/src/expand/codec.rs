@@ -6,12 +6,12 @@ use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{Ident, Type, TypeFnPtr, TypePath};
 
-use crate::describe::{generated, private};
-use crate::generics;
-use crate::mentions::identifiers;
+use super::names::{generated, private};
 use crate::model::Model;
-use crate::own::{self, last};
-use crate::returns::{self, Kind};
+use crate::model::returns::{self, Kind};
+use crate::syntax::generics;
+use crate::syntax::mentions::identifiers;
+use crate::syntax::types::{last, ungrouped};
 
 // Input:
 //     -> Result<Vec<User>, Error>
@@ -48,7 +48,7 @@ pub(crate) fn codec(model: &Model, output: &Type, stored: &TokenStream, codec: &
 /// What of the return type spells the stored one, or all of it, where its name may be that of no `Result`.
 fn spelled<'a>(model: &Model, output: &'a Type) -> &'a Type {
     let is_plain = |path: &TypePath| model.kind != Kind::Result || last(path) == "Result";
-    if !matches!(own::ungrouped(output), Type::Path(path) if is_plain(path)) {
+    if !matches!(ungrouped(output), Type::Path(path) if is_plain(path)) {
         return output;
     }
     let stored = match &model.batch {

@@ -1,0 +1,60 @@
+//! The call into the runtime.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote_spanned};
+use syn::spanned::Spanned;
+
+use super::names::{Names, generated, private};
+use super::values::returned;
+use crate::model::Model;
+use crate::model::returns::{self, Kind};
+use crate::parse::function::Face;
+
+/// The one call into the runtime.
+pub(crate) fn run(model: &Model, verb: &str, closure: &TokenStream) -> TokenStream {
+    let Names { cache, plan, key, .. } = &Names::of(&model.output);
+    let output = &model.output;
+    let span = generated(output.span());
+    let (rc, returned) = (private(span), returned(output));
+    let (kind, errors) = match model.kind {
+        Kind::Result => ("result", Some(errors(model))),
+        _ => ("value", None),
+    };
+    match model.face {
+        Face::Async | Face::Boxed => {
+            let function = format_ident!("{verb}_{kind}", span = span);
+            let function = quote_spanned!(span=> #rc::#function::<#returned, _, _>);
+            quote_spanned!(span=> #function(#cache, #plan, #key, #errors #closure).await)
+        }
+        Face::Plain => {
+            let function = format_ident!("blocking_{verb}_{kind}", span = span);
+            let function = quote_spanned!(span=> #rc::#function::<#returned>);
+            quote_spanned!(span=> #function(#cache, #plan, #key, #errors #closure))
+        }
+    }
+}
+
+// Input:
+//     -> Result<User, Error>
+//
+// Output:
+//     {
+//         use __rc::Unshared as _;
+//         __rc::ErrorProbe::<__rc::ErrOf<Result<User, Error>>>::new().rc_errors()
+//     },
+pub(crate) fn errors(model: &Model) -> TokenStream {
+    let output = &model.output;
+    let span = generated(output.span());
+    let rc = private(span);
+    let is_off = matches!(model.args.share_errors, Some((_, false)));
+    if is_off || !returns::is_askable(output, &model.function.sig.generics) {
+        return quote_spanned!(span=> #rc::Errors::never(),);
+    }
+    quote_spanned! {span=>
+        {
+            #[allow(unused_imports)]
+            use #rc::Unshared as _;
+            #rc::ErrorProbe::<#rc::ErrOf<#output>>::new().rc_errors()
+        },
+    }
+}

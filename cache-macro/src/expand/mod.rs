@@ -1,0 +1,220 @@
+//! The generated functions. Nothing is decided here: what can be wrong was found before.
+
+use proc_macro2::{Delimiter, Group, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{FnArg, Ident, ReturnType, Signature, parse_quote};
+
+use self::description::{description, description_of_batch};
+use self::entry::{entry, entry_signature, group, group_signature};
+use self::key::check_units;
+use self::names::generated;
+use self::signature::{needs_rebinding, path, plain_signature, sibling};
+use crate::model::Model;
+use crate::parse::function::{Face, Function, Param};
+use crate::syntax::place::Place;
+
+mod attrs;
+mod background;
+mod batch;
+mod call;
+mod codec;
+mod description;
+mod entry;
+mod key;
+mod lifetimes;
+mod names;
+mod plan;
+mod signature;
+mod values;
+
+// Input:
+//     #[redis_cached(ttl = 600, skip(db))]
+//     async fn user(db: &Db, id: u64) -> Result<User, Error> { BODY }
+//
+// Output:
+//     async fn user(db: &Db, id: u64) -> Result<User, Error> {
+//         CALL of `user_uncached`
+//     }
+//     async fn user_uncached(db: &Db, id: u64) -> Result<User, Error> { BODY }
+//     async fn user_refresh(db: &Db, id: u64) -> Result<User, Error> {
+//         REFRESH of `user_uncached`
+//     }
+//     fn user_entry(id: u64) -> Entry<User> { … }
+//     fn user_group(…) -> Group { … }, with `group = …`
+pub(crate) fn expand(model: &Model) -> TokenStream {
+    if !model.args.siblings {
+        return alone(model);
+    }
+    let call = caller(model, "call", None);
+    let body = body(model);
+    let refresh = caller(model, "refresh", Some("refresh"));
+    let entry = entry(model);
+    let group = model.group.as_ref().map(|pieces| group(model, pieces));
+    quote!(#call #body #refresh #entry #group)
+}
+
+/// What stands in for the siblings where the attribute is wrong, so that their callers are not
+/// wrong too.
+pub(crate) fn fallback(model: &Model) -> TokenStream {
+    if !model.args.siblings || model.place == Place::TraitImpl {
+        return TokenStream::new();
+    }
+    let Function { attrs, vis, sig, .. } = &model.function;
+    let (attrs, allow, allow_sibling) = (attrs::shared(attrs), attrs::allowances(), attrs::second_allowances());
+    // In code that never runs: a compile error stands beside it.
+    let unreachable = quote!({ ::core::panic!("its attribute does not compile") });
+    let same = ["uncached", "refresh"].map(|suffix| {
+        let sig = Signature { ident: sibling(&sig.ident, suffix), ..plain_signature(sig, &model.params) };
+        quote!(#attrs #allow #allow_sibling #vis #sig #unreachable)
+    });
+    let entry = entry_signature(model);
+    let group = model.group.as_ref().map(|_| group_signature(model));
+    let others = std::iter::once(entry).chain(group);
+    quote! {
+        #(#same)*
+        #(#attrs #allow #allow_sibling #vis #others #unreachable)*
+    }
+}
+
+// Input:
+//     async fn user(db: &Db, Path(id): Path<u64>) -> Result<User, Error> { BODY }
+//
+// Output:
+//     async fn user(db: &Db, id: Path<u64>) -> Result<User, Error> {
+//         DESCRIPTION: cache, plan, key
+//         __rc::call_result::<Result<User, Error>, _, _>(cache, plan, key, move || user_uncached(db, id)).await
+//     }
+fn caller(model: &Model, verb: &str, suffix: Option<&str>) -> TokenStream {
+    let Function { attrs, vis, sig, .. } = &model.function;
+    let docs = suffix.map(|_| attrs::of_refresh(&sig.ident.unraw()));
+    let allow_sibling = suffix.map(|_| attrs::second_allowances());
+    let attrs = if suffix.is_none() { attrs::of_caller(attrs) } else { attrs::shared(attrs) };
+    let allow = attrs::allowances();
+    let mut new_sig = plain_signature(sig, &model.params);
+    if let Some(suffix) = suffix {
+        new_sig.ident = sibling(&sig.ident, suffix);
+    }
+    let callee = path(model, &sibling(&sig.ident, "uncached"));
+    let receiver = sig.receiver().map(|receiver| receiver.self_token);
+    let args = receiver.map(ToTokens::into_token_stream).into_iter();
+    let args = args.chain(model.params.iter().map(|param| param.ident.to_token_stream()));
+    let description = match &model.batch {
+        Some(batch) => description_of_batch(model, batch, sig.receiver()),
+        None => description(model, sig.receiver(), &model.output, &TokenStream::new()),
+    };
+    let run = match (&model.batch, &model.background) {
+        (Some(batch), _) => batch::run(model, batch, verb, &callee),
+        (None, Some(background)) if suffix.is_none() => background::run(model, background, &callee),
+        _ => call::run(model, verb, &quote!(move || #callee (#(#args),*))),
+    };
+    let check_units = check_units(model);
+    // Once is enough.
+    let check_constants = suffix.is_none().then(|| lifetimes::checks(model));
+    let block = block(model, &quote!(#check_units #check_constants #description), &run, suffix.is_none());
+    quote!(#docs #attrs #allow #allow_sibling #vis #new_sig #block)
+}
+
+// Input:
+//     #[instrument]
+//     async fn user(db: &Db, Path(id): Path<u64>) -> Result<User, Error> { BODY }
+//
+// Output:
+//     #[instrument]
+//     async fn user_uncached(db: &Db, Path(id): Path<u64>) -> Result<User, Error> { BODY }
+fn body(model: &Model) -> TokenStream {
+    let Function { attrs, vis, sig, body } = &model.function;
+    let docs = attrs::of_body(&sig.ident.unraw());
+    let mut sig = Signature { ident: sibling(&sig.ident, "uncached"), ..sig.clone() };
+    let typed = sig.inputs.iter_mut().filter_map(|input| match input {
+        FnArg::Typed(typed) => Some(typed),
+        FnArg::Receiver(_) => None,
+    });
+    for (index, param) in typed.enumerate() {
+        // Unused is not what a parameter is that the attribute mentions.
+        if model.cache.params[index] || model.in_templates.params[index] {
+            param.attrs.push(parse_quote!(#[allow(unused_variables)]));
+        }
+    }
+    let (attrs, allow, allow_second) = (attrs::all(attrs), attrs::body_allowances(), attrs::second_allowances());
+    quote!(#docs #attrs #allow #allow_second #vis #sig #body)
+}
+
+// Input:
+//     async fn user(&self, Path(id): Path<u64>) -> Result<User, Error> { BODY }
+//
+// Output:
+//     async fn user(&self, id: Path<u64>) -> Result<User, Error> {
+//         DESCRIPTION: cache, plan, key
+//         __rc::call_result::<Result<User, Error>, _, _>(cache, plan, key, move || async move {
+//             let Path(id) = id;
+//             let ret: Result<User, Error> = { BODY };
+//             ret
+//         })
+//         .await
+//     }
+fn alone(model: &Model) -> TokenStream {
+    let Function { attrs, vis, sig, body } = &model.function;
+    // Of the user's own braces the compiler says that one line needs none there.
+    let body = braced(body.stream(), generated(body.span()));
+    let output = &model.output;
+    let ret = Ident::new("ret", generated(output.span()));
+    let rebind = model.params.iter().filter(|param| needs_rebinding(param)).map(|Param { pat, ident, .. }| {
+        let allow = attrs::rebinding_allowances();
+        quote!(#allow let #pat = #ident;)
+    });
+    let closure = match model.face {
+        Face::Async => {
+            // Tells the compiler the type before it sees the body, for errors in the user's words.
+            let announce = quote_spanned! {generated(output.span())=>
+                if let ::core::option::Option::Some(#ret) = ::core::option::Option::None::<#output> {
+                    #[allow(unreachable_code)]
+                    return #ret;
+                }
+            };
+            quote! {
+                move || async move {
+                    #announce
+                    #(#rebind)*
+                    let #ret: #output = #body;
+                    #[allow(unreachable_code)]
+                    #ret
+                }
+            }
+        }
+        Face::Boxed | Face::Plain => {
+            let ReturnType::Type(_, declared) = &sig.output else { unreachable!("checked before") };
+            quote!(move || -> #declared { #(#rebind)* #body })
+        }
+    };
+    let mut new_sig = plain_signature(sig, &model.params);
+    // `mut self` stays where it is: there is no other place for it.
+    if let (Some(receiver), Some(FnArg::Receiver(plain))) = (sig.receiver(), new_sig.inputs.first_mut()) {
+        plain.mutability = receiver.mutability;
+    }
+    let description = description(model, sig.receiver(), output, &attrs::allowances());
+    let run = call::run(model, "call", &closure);
+    let check_units = check_units(model);
+    let check_constants = lifetimes::checks(model);
+    let block = block(model, &quote!(#check_units #check_constants #description), &run, true);
+    let mark = attrs::body_allowances();
+    quote!(#(#attrs)* #mark #vis #new_sig #block)
+}
+
+/// The block of a function that asks the cache.
+fn block(model: &Model, description: &TokenStream, run: &TokenStream, is_users: bool) -> Group {
+    let content = match model.face {
+        Face::Boxed => quote!(::std::boxed::Box::pin(async move { #description #run })),
+        Face::Async | Face::Plain => quote!(#description #run),
+    };
+    let braces = model.function.body.span();
+    // An unused function is reported if its braces are the user's, and silently accepted if they are a macro's.
+    braced(content, if is_users { braces } else { generated(braces) })
+}
+
+fn braced(content: TokenStream, span: Span) -> Group {
+    let mut group = Group::new(Delimiter::Brace, content);
+    group.set_span(span);
+    group
+}

@@ -1,0 +1,71 @@
+//! The names in generated code, and their places.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Ident, Type};
+
+use crate::model::Model;
+
+/// The variables of generated code, which no name of the user's can meet.
+pub(crate) struct Names {
+    pub(crate) cache: Ident,
+    pub(crate) plan: Ident,
+    pub(crate) key: Ident,
+    pub(crate) codec: Ident,
+    pub(crate) writer: Ident,
+    pub(crate) value: Ident,
+    /// The ids of a batch, which have the type that the map has.
+    pub(crate) ids: Ident,
+    /// What makes of some ids those that the body takes.
+    pub(crate) some: Ident,
+}
+
+impl Names {
+    /// The variables of a function that returns `output`: what has the type of values stands there.
+    pub(crate) fn of(output: &Type) -> Names {
+        let typed = |name| Ident::new(name, generated(output.span()));
+        Names {
+            cache: variable("cache"),
+            plan: typed("plan"),
+            key: variable("key"),
+            codec: typed("codec"),
+            writer: variable("writer"),
+            value: variable("value"),
+            ids: typed("ids"),
+            some: typed("some"),
+        }
+    }
+}
+
+pub(crate) fn variable(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}
+
+/// The place of the user's code, for code that is not the user's.
+pub(crate) fn generated(span: Span) -> Span {
+    span.resolved_at(Span::mixed_site())
+}
+
+/// What generated code names, and nobody else: `use ::redis_cached::__private as __rc`.
+///
+/// An error is shown at `span` only if all tokens of the code in question have it; with one from
+/// elsewhere among them it is shown at the attribute.
+pub(crate) fn private(span: Span) -> Ident {
+    Ident::new("__rc", span)
+}
+
+/// The path of `redis-cached`, in the crate around the function.
+pub(crate) fn facade(model: &Model) -> TokenStream {
+    model.args.krate.as_ref().map_or_else(|| quote!(::redis_cached), ToTokens::to_token_stream)
+}
+
+/// [`facade`], all of it at `span`.
+pub(crate) fn facade_at(model: &Model, span: Span) -> TokenStream {
+    let Some(path) = &model.args.krate else { return quote_spanned!(span=> ::redis_cached) };
+    let tokens = path.to_token_stream().into_iter().map(|mut token| {
+        token.set_span(token.span().located_at(span));
+        token
+    });
+    tokens.collect()
+}

@@ -1,0 +1,266 @@
+//! The plan of a function.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{GenericParam, Ident, Type};
+
+use super::names::{Names, generated, private};
+use super::values::stored;
+use super::{codec, lifetimes};
+use crate::model::Model;
+use crate::model::pieces::{Part, Piece, Value};
+use crate::model::returns::Kind;
+use crate::parse::args::{Codec, Lifetime, Prefix, SingleFlight};
+use crate::parse::function::Param;
+use crate::syntax::place::Place;
+use crate::syntax::types::impl_trait;
+
+// Output:
+//     {
+//         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
+//         let codec = CODEC;
+//         let plan = __rc::Plan::<User>::new(FUNCTION, codec, NONES, |_| __rc::Ttl::Millis(600_000));
+//         __rc::Plan::<User> { jitter: 0.1, ..plan }
+//     }
+pub(crate) fn make_plan(model: &Model, output: &Type) -> TokenStream {
+    let Names { codec, value, plan, .. } = &Names::of(&model.output);
+    // What is wrong with the stored type is reported at the return type.
+    let span = generated(output.span());
+    let (rc, rc_output) = (private(Span::mixed_site()), private(span));
+    let stored = stored(model, output, &rc_output);
+    let codec_type = codec_type(model, span);
+    let codec_fns = codec::codec(model, output, &stored, &codec_type);
+    let function = make_function(model);
+    let storable = || quote_spanned!(span=> #rc_output::storable::<#stored, _>(#rc_output::Kind::<#stored>::new().rc_option().rc_found()));
+    let nones = match (model.kind, &model.args.none_ttl) {
+        // There `none_ttl` is for ids that the body has nothing for.
+        _ if model.batch.is_some() => storable(),
+        (Kind::Anything, _) => quote!(#rc::Nones::never()),
+        (Kind::Option, _) => quote_spanned!(span=> <#stored as #rc_output::OptionLike>::nones()),
+        (Kind::Value | Kind::Result, None) => storable(),
+        (Kind::Value | Kind::Result, Some((keyword, _))) => {
+            let span = generated(keyword.span());
+            let rc = private(span);
+            quote_spanned!(span=> #rc::storable_option::<#stored, _>(#rc::Kind::<#stored>::new().rc_option().rc_found()))
+        }
+    };
+    let ttl = match &model.args.ttl {
+        None => {
+            let constant = quote!(const __TTL: #rc::Ttl = #rc::Ttl::from_env(::core::option_env!("REDIS_CACHED_TTL")););
+            quote_spanned!(span=> { #constant |_| __TTL })
+        }
+        Some(Lifetime::Closure(closure)) => {
+            let span = generated(closure.span());
+            let rc = private(span);
+            quote_spanned!(span=> |#value| #rc::IntoTtl::into_ttl(#rc::of_value::<#stored, _>(#closure, #value)))
+        }
+        Some(lifetime) => {
+            let lifetime = constant_lifetime(lifetime);
+            quote_spanned!(span=> |_| #lifetime)
+        }
+    };
+    let none_ttl = model.args.none_ttl.as_ref().map(|(_, lifetime)| {
+        let lifetime = constant_lifetime(lifetime);
+        quote!(none_ttl: ::core::option::Option::Some(#lifetime),)
+    });
+    let cache_if = model.args.cache_if.as_ref().map(|expr| quote!(cache_if: #expr,));
+    let tags = model.args.tags.of_value.as_ref().map(|closure| {
+        let span = generated(closure.span());
+        let rc = private(span);
+        let tags = quote_spanned!(span=> |#value| #rc::into_tags(#rc::of_value::<#stored, _>(#closure, #value)));
+        quote!(tags: ::core::option::Option::Some(#tags),)
+    });
+    let jitter = model.args.jitter.as_ref().map(|(_, jitter)| quote!(jitter: #jitter,));
+    let fields: TokenStream = [none_ttl, cache_if, tags, jitter].into_iter().flatten().chain(protocol(model)).collect();
+    let new = quote_spanned!(span=> #rc_output::Plan::<#stored>::new);
+    let finish = if fields.is_empty() { quote!(#plan) } else { quote!(#rc::Plan::<#stored> { #fields ..#plan }) };
+    quote_spanned! {span=> {
+        use #rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
+        let #codec = #codec_fns;
+        let #plan = #new(#function, #codec, #nones, #ttl);
+        #finish
+    }}
+}
+
+// Input:
+//     single_flight = process, lease = "5s", wait = "30s", refresh_ahead = 0.8
+//
+// Output:
+//     single_flight: __rc::SingleFlight::Process,
+//     lease: __rc::Ttl::Millis(5_000),
+//     wait: Option::Some(__rc::Ttl::Millis(30_000)),
+//     refresh_ahead: Option::Some(0.8),
+fn protocol(model: &Model) -> Option<TokenStream> {
+    let rc = private(Span::mixed_site());
+    let args = &model.args;
+    let single_flight = args.single_flight.map(|reach| {
+        let reach = match reach {
+            SingleFlight::Shared => quote!(Shared),
+            SingleFlight::Process => quote!(Process),
+            SingleFlight::Off => quote!(Off),
+        };
+        quote!(single_flight: #rc::SingleFlight::#reach,)
+    });
+    let lease = args.lease.as_ref().map(|lifetime| {
+        let lifetime = constant_lifetime(lifetime);
+        quote!(lease: #lifetime,)
+    });
+    let wait = args.wait.as_ref().map(|(_, lifetime)| {
+        let lifetime = constant_lifetime(lifetime);
+        quote!(wait: ::core::option::Option::Some(#lifetime),)
+    });
+    let refresh_ahead =
+        args.refresh_ahead.as_ref().map(|(_, part)| quote!(refresh_ahead: ::core::option::Option::Some(#part),));
+    let stale_while_revalidate = args.stale_while_revalidate.as_ref().map(|(_, lifetime)| {
+        let lifetime = constant_lifetime(lifetime);
+        quote!(stale_while_revalidate: #lifetime,)
+    });
+    let stale_if_error = args.stale_if_error.as_ref().map(|(_, lifetime)| {
+        let lifetime = constant_lifetime(lifetime);
+        quote!(stale_if_error: #lifetime,)
+    });
+    let fields = quote!(#single_flight #lease #wait #refresh_ahead #stale_while_revalidate #stale_if_error);
+    (!fields.is_empty()).then_some(fields)
+}
+
+fn constant_lifetime(lifetime: &Lifetime) -> TokenStream {
+    let rc = private(Span::mixed_site());
+    match lifetime {
+        Lifetime::Milliseconds(milliseconds) => quote!(#rc::Ttl::Millis(#milliseconds)),
+        Lifetime::Forever => quote!(#rc::Ttl::Forever),
+        Lifetime::Constant(expr) | Lifetime::Closure(expr) => lifetimes::lifetime(expr),
+    }
+}
+
+// Output:
+//     {
+//         static __SLOT: __rc::Slot = __rc::Slot::new();
+//         const __PREFIX: &str = __rc::default_prefix(option_env!("REDIS_CACHED_PREFIX"), module_path!());
+//         __rc::Slot::function(
+//             &__SLOT,
+//             const {
+//                 &__rc::Site {
+//                     ident: "user",
+//                     prefix: __PREFIX,
+//                     name: __rc::Name::Path,
+//                     shape: ":{}",
+//                     version: 0,
+//                     place: concat!(file!(), ":", line!(), ":", column!()),
+//                 }
+//             },
+//             __rc::path_of(&|| ()),
+//             &[&type_name::<T>()],
+//             &codec,
+//         )
+//     }
+fn make_function(model: &Model) -> TokenStream {
+    let Names { codec, .. } = &Names::of(&model.output);
+    let rc = private(Span::mixed_site());
+    let sig = &model.function.sig;
+    let ident = sig.ident.unraw().to_string();
+    let (default_prefix, prefix) = find_prefix(model);
+    let name = match (&model.args.name, model.place) {
+        (Some(name), Place::Trait) => quote!(GivenInTrait(#name)),
+        (Some(name), _) => quote!(Given(#name)),
+        (None, _) => quote!(Path),
+    };
+    let shape = shape(model);
+    let version = model.args.version;
+    let place = quote_spanned! {sig.ident.span()=>
+        ::core::concat!(::core::file!(), ":", ::core::line!(), ":", ::core::column!())
+    };
+    let generics = sig.generics.params.iter().filter_map(|param| match param {
+        GenericParam::Type(param) => Some((&param.ident, true)),
+        GenericParam::Const(param) => Some((&param.ident, false)),
+        GenericParam::Lifetime(_) => None,
+    });
+    let generics = generics.filter(|(ident, _)| !model.not_in_name.contains(&ident.to_string()));
+    let generics = generics.map(
+        |(ident, is_type)| {
+            if is_type { quote!(&::core::any::type_name::<#ident>()) } else { quote!(&#ident) }
+        },
+    );
+    let generics = generics.chain(opaque(model));
+    let site = quote! {
+        const {
+            &#rc::Site {
+                ident: #ident,
+                prefix: #prefix,
+                name: #rc::Name::#name,
+                shape: #shape,
+                version: #version,
+                place: #place,
+            }
+        }
+    };
+    // It has the type of the values.
+    let span = generated(model.output.span());
+    let rc_output = private(span);
+    let find = quote_spanned! {span=>
+        #rc_output::Slot::function(&__SLOT, #site, #rc_output::path_of(&|| ()), &[#(#generics),*], &#codec)
+    };
+    quote! {{
+        static __SLOT: #rc::Slot = #rc::Slot::new();
+        #default_prefix
+        #find
+    }}
+}
+
+// Input:
+//     shape: &impl Shape
+//
+// Output:
+//     &::core::any::type_name_of_val(&*shape)
+//
+// The type of an `impl Trait` has no name here, and is part of the function's as that of a `T: Trait` is.
+fn opaque(model: &Model) -> impl Iterator<Item = TokenStream> + '_ {
+    let params = model.entry_params.iter().zip(&model.key.params).filter(|(_, is_used)| **is_used);
+    let params = params.map(|(param, _)| param).filter(|param| impl_trait(&param.ty).is_some());
+    params.map(|Param { ident, ty, .. }| {
+        let value = if matches!(ty, Type::Reference(_)) { quote!(&*#ident) } else { quote!(&#ident) };
+        quote!(&::core::any::type_name_of_val(#value))
+    })
+}
+
+/// What follows the name, without the arguments' values.
+fn shape(model: &Model) -> String {
+    let piece = |piece: &Piece| match piece {
+        Piece::Text(text) => text.clone(),
+        Piece::Part(Part { value: Value::PerhapsUnit(_), .. }) => ":{}".to_owned(),
+        Piece::Part(_) => "{}".to_owned(),
+    };
+    let group = model.group.iter().flatten().map(piece).chain(model.group.as_ref().map(|_| " ".to_owned()));
+    group.chain(model.pieces.iter().map(piece)).collect()
+}
+
+/// The prefix, and what has to stand in front of it.
+pub(crate) fn find_prefix(model: &Model) -> (Option<TokenStream>, TokenStream) {
+    match &model.args.prefix {
+        Some(Prefix::Literal(prefix)) => (None, quote!(#prefix)),
+        Some(Prefix::Constant(prefix)) => (None, quote!(#prefix)),
+        None => {
+            let rc = private(Span::mixed_site());
+            let find = quote! {
+                const __PREFIX: &::core::primitive::str =
+                    #rc::default_prefix(::core::option_env!("REDIS_CACHED_PREFIX"), ::core::module_path!());
+            };
+            (Some(find), quote!(__PREFIX))
+        }
+    }
+}
+
+fn codec_type(model: &Model, output: Span) -> TokenStream {
+    let (span, codec) = match &model.args.codec {
+        Codec::Default => (output, "Auto"),
+        Codec::Auto(span) => (generated(*span), "Auto"),
+        Codec::Bincode(span) => (generated(*span), "Bincode"),
+        Codec::Json(span) => (generated(*span), "Json"),
+        Codec::MessagePack(span) => (generated(*span), "MessagePack"),
+        Codec::Custom(codec) => return codec.to_token_stream(),
+    };
+    let rc = private(span);
+    let codec = Ident::new(codec, span);
+    quote_spanned!(span=> #rc::#codec)
+}

@@ -1,0 +1,73 @@
+//! Signatures and paths of generated functions.
+
+use std::collections::HashSet;
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, format_ident, quote};
+use syn::ext::IdentExt;
+use syn::{FnArg, Ident, Pat, PatIdent, PatType, Receiver, Signature, Token, parse_quote};
+
+use super::attrs;
+use super::names::generated;
+use crate::model::Model;
+use crate::parse::function::Param;
+use crate::syntax::generics;
+use crate::syntax::mentions::identifiers;
+use crate::syntax::place::Place;
+
+/// The signature with a plain name for each parameter.
+pub(crate) fn plain_signature(sig: &Signature, params: &[Param]) -> Signature {
+    let receiver = sig.receiver().map(|receiver| {
+        // `mut` matters to the body alone.
+        let attrs = attrs::of_param(&receiver.attrs);
+        FnArg::Receiver(Receiver { attrs, mutability: None, ..receiver.clone() })
+    });
+    Signature { inputs: receiver.into_iter().chain(params.iter().map(plain_param)).collect(), ..sig.clone() }
+}
+
+pub(crate) fn plain_param(param: &Param) -> FnArg {
+    let ident = &param.ident;
+    FnArg::Typed(PatType {
+        attrs: attrs::of_param(&param.attrs),
+        pat: parse_quote!(#ident),
+        colon_token: Token![:](ident.span()),
+        ty: Box::new(param.ty.clone()),
+    })
+}
+
+/// Whether the body needs a `let` to see a parameter as its signature says.
+pub(crate) fn needs_rebinding(param: &Param) -> bool {
+    !matches!(&param.pat, Pat::Ident(PatIdent { by_ref: None, mutability: None, subpat: None, .. }))
+}
+
+/// A function of the same place and type parameters.
+pub(crate) fn path(model: &Model, ident: &Ident) -> TokenStream {
+    let turbofish = generics::turbofish(&model.function.sig.generics);
+    match model.place {
+        Place::Free => quote!(#ident #turbofish),
+        Place::Inherent | Place::Trait | Place::TraitImpl => quote!(Self::#ident #turbofish),
+    }
+}
+
+/// The visibility of a function, for one that is not the user's: the compiler tells it by its first token.
+pub(crate) fn visibility(model: &Model) -> TokenStream {
+    let mut tokens = model.function.vis.to_token_stream().into_iter();
+    let first = tokens.next().map(|mut token| {
+        token.set_span(generated(token.span()));
+        token
+    });
+    first.into_iter().chain(tokens).collect()
+}
+
+/// What tells the compiler that the function is in use where its sibling is, if that has all of its type parameters.
+pub(crate) fn uses_function(model: &Model, dropped: &HashSet<String>) -> Option<TokenStream> {
+    let sig = &model.function.sig;
+    let has_all = dropped.is_empty() && !identifiers(&sig.inputs).contains("impl");
+    let function = path(model, &sig.ident);
+    has_all.then(|| quote!(let _ = #function;))
+}
+
+/// `user_entry`, at the place of `user`.
+pub(crate) fn sibling(ident: &Ident, suffix: &str) -> Ident {
+    format_ident!("{}_{suffix}", ident.unraw(), span = ident.span())
+}

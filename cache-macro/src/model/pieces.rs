@@ -1,0 +1,31 @@
+//! Pieces of keys, groups and tags, and what they need of a function's parameters.
+
+use proc_macro2::Span;
+use syn::Expr;
+
+/// A piece of a key, a group or a tag.
+pub(crate) enum Piece {
+    Text(String),
+    Part(Part),
+}
+
+/// An argument in one.
+pub(crate) struct Part {
+    /// For messages.
+    pub(crate) label: String,
+    pub(crate) value: Value,
+}
+
+pub(crate) enum Value {
+    Receiver(Span),
+    Expr(Expr),
+    /// A name in a pattern, with the separator in front of it, or a unit struct, which adds nothing.
+    PerhapsUnit(Expr),
+}
+
+/// What an expression needs of the function's parameters.
+pub(crate) struct Uses {
+    pub(crate) receiver: bool,
+    /// By position.
+    pub(crate) params: Vec<bool>,
+}

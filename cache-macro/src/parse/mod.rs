@@ -1,0 +1,9 @@
+//! What was written: the arguments of the attribute, and the function under it.
+
+pub(crate) mod args;
+mod closures;
+mod duration;
+pub(crate) mod function;
+mod rivals;
+pub(crate) mod suggest;
+pub(crate) mod template;

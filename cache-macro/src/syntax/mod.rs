@@ -1,0 +1,7 @@
+//! What the spelling of Rust tells.
+
+pub(crate) mod borrows;
+pub(crate) mod generics;
+pub(crate) mod mentions;
+pub(crate) mod place;
+pub(crate) mod types;
