@@ -3,11 +3,14 @@
 mod support;
 
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, redis_cached};
+use serde::ser::Error as _;
+use serde::{Deserialize, Serialize, Serializer};
 use support::{Gate, PATIENCE, Server, caches, eventually, given_time, in_time};
+use tokio::sync::oneshot;
 
 #[derive(Clone, Debug, PartialEq)]
 struct Failed(usize);
@@ -120,6 +123,101 @@ async fn an_error_that_cannot_be_copied_makes_everybody_run() {
         let mut runs: Vec<_> = fail_together!(not_clone, cache, gate).into_iter().map(|NotClone(run)| run).collect();
         runs.sort_unstable();
         assert_eq!(runs, (1..=100).collect::<Vec<_>>());
+    }
+}
+
+/// Bodies that end when the test says so, a wave at a time.
+#[derive(Default)]
+struct Waves(Mutex<Vec<oneshot::Sender<()>>>);
+
+impl Waves {
+    async fn pass(&self) {
+        let (let_go, passed) = oneshot::channel();
+        self.0.lock().unwrap().push(let_go);
+        passed.await.unwrap();
+    }
+
+    fn waiting(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    /// Lets those go that wait; how many they were.
+    fn let_go(&self) -> usize {
+        let waiting = std::mem::take(&mut *self.0.lock().unwrap());
+        waiting.into_iter().map(|body| body.send(()).unwrap()).count()
+    }
+}
+
+#[redis_cached(prefix = "errors", name = "wave", cache = cache, skip(cache, waves))]
+async fn wave(cache: &Cache, waves: &Waves, id: u64) -> Result<u64, NotClone> {
+    waves.pass().await;
+    Err(NotClone(id as usize))
+}
+
+#[redis_cached(prefix = "errors", name = "panicking_wave", cache = cache, skip(cache, waves))]
+async fn panicking_wave(cache: &Cache, waves: &Waves, id: u64) -> u64 {
+    waves.pass().await;
+    panic!("as the test of {id} wants it");
+}
+
+#[redis_cached(prefix = "errors", name = "unstored_wave", cache = cache, skip(cache, waves))]
+async fn unreadable_wave(cache: &Cache, waves: &Waves, id: u64) -> Unwritable {
+    waves.pass().await;
+    Unwritable(id)
+}
+
+/// What no codec writes, so that it can neither be stored nor shared.
+#[derive(Deserialize)]
+struct Unwritable(u64);
+
+impl Serialize for Unwritable {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(S::Error::custom(format!("{} is not written", self.0)))
+    }
+}
+
+#[redis_cached(prefix = "errors", name = "row", key = "{id}", batch(id in ids), cache = cache, skip(cache, waves))]
+async fn wave_of_rows(cache: &Cache, waves: &Waves, ids: &[u64]) -> Result<Vec<(u64, u64)>, NotClone> {
+    waves.pass().await;
+    Err(NotClone(ids.len()))
+}
+
+/// The origin of a value that fails is not asked by all waiting calls at the same moment.
+#[tokio::test]
+async fn after_two_failures_twice_as_many_bodies_run_each_time() {
+    const CALLS: usize = 40;
+    macro_rules! waves {
+        ($cache:expr, $call:expr) => {{
+            let waves = Arc::new(Waves::default());
+            let calls: Vec<_> = (0..CALLS)
+                .map(|_| {
+                    let (cache, waves) = ($cache.clone(), Arc::clone(&waves));
+                    tokio::spawn(async move { _ = $call(&cache, &waves).await })
+                })
+                .collect();
+            let mut sizes = Vec::new();
+            while sizes.iter().sum::<usize>() < CALLS {
+                in_time("a body begins", async || waves.waiting() > 0).await;
+                settle($cache).await;
+                settle($cache).await;
+                sizes.push(waves.let_go());
+            }
+            for call in calls {
+                let _ = call.await;
+            }
+            sizes
+        }};
+    }
+    let server = Server::start();
+    for cache in &caches(&server) {
+        for sizes in [
+            waves!(cache, async |cache, waves: &Waves| wave(cache, waves, 1).await.map_err(drop)),
+            waves!(cache, async |cache, waves: &Waves| panicking_wave(cache, waves, 1).await),
+            waves!(cache, async |cache, waves: &Waves| unreadable_wave(cache, waves, 1).await.0),
+            waves!(cache, async |cache, waves: &Waves| wave_of_rows(cache, waves, &[1, 2]).await.map_err(drop)),
+        ] {
+            assert_eq!(sizes, [1, 1, 2, 4, 8, 16, 8]);
+        }
     }
 }
 

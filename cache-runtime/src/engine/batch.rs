@@ -68,6 +68,11 @@ impl<K, V> Call<'_, K, V> {
         self.troubled.get(&at).is_some_and(Patience::is_alone)
     }
 
+    /// Whether the call waits for no lease of an id any more, because of failures.
+    fn has_enough(&self, at: usize) -> bool {
+        self.troubled.get(&at).is_some_and(Patience::has_enough)
+    }
+
     /// Which bodies of this process compute an id for this call, too, without a look at its slot.
     fn any(&self, at: usize, is_away: bool) -> Any {
         let patience = self.troubled.get(&at).map(|patience| patience.any(is_away));
@@ -432,7 +437,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         token: Token,
         is_last: bool,
     ) {
-        if is_last || call.is_alone(at) {
+        if is_last || call.has_enough(at) {
             return self.join_here(plan, call, turns, (at, key), None);
         }
         let flights = self.cache.flights();

@@ -19,6 +19,8 @@ pub(crate) struct Patience {
     looks: usize,
     /// How many bodies it waited for that ended with what cannot be shared.
     failures: usize,
+    /// It runs its body whatever other calls do.
+    is_alone: bool,
     /// Which bodies it shares by the key alone.
     since: Instant,
     most: usize,
@@ -31,14 +33,24 @@ fn end(span: Duration) -> Instant {
     now.checked_add(span).unwrap_or(now)
 }
 
-/// After so many bodies that ended with what cannot be shared, a call runs its own.
+/// After so many bodies that ended with what cannot be shared, a call waits for no lease any more. From then on each
+/// further failure lets twice as many calls run their bodies.
 const FAILURES: usize = 2;
 
 impl Patience {
     /// Of a call that began at this time.
     pub(crate) fn new(began: Instant, longest: Duration) -> Patience {
         let until = end(longest);
-        Patience { until, longest, tokens: [None; 2], looks: LOOKS, failures: 0, since: began, most: 1 }
+        Patience {
+            until,
+            longest,
+            tokens: [None; 2],
+            looks: LOOKS,
+            failures: 0,
+            is_alone: false,
+            since: began,
+            most: 1,
+        }
     }
 
     /// Until when it waits for a body of this process that it joins now, without a look at the slot.
@@ -55,7 +67,7 @@ impl Patience {
 
     /// Whether the call may wait for this flight.
     pub(crate) fn allows(&mut self, token: Token) -> bool {
-        if self.is_alone() || Instant::now() >= self.until {
+        if self.has_enough() || Instant::now() >= self.until {
             return false;
         }
         if self.tokens.contains(&Some(token)) {
@@ -75,16 +87,29 @@ impl Patience {
     /// A body failed, or its value cannot be shared.
     pub(crate) fn fail(&mut self) {
         self.failures += 1;
+        if self.has_enough() {
+            self.let_more_run();
+        }
     }
 
-    /// What it would wait for waits for the call itself.
+    /// Whether the call waits for no lease any more, because of failures.
+    pub(crate) fn has_enough(&self) -> bool {
+        self.is_alone || self.failures >= FAILURES
+    }
+
+    /// The flight that it would wait for waits for the call itself.
     pub(crate) fn go_alone(&mut self) {
-        self.failures = FAILURES;
+        self.is_alone = true;
     }
 
-    /// Whether the call runs its body whatever others do.
+    /// Whether the call runs its body whatever other calls do.
     pub(crate) fn is_alone(&self) -> bool {
-        self.failures >= FAILURES
+        self.is_alone
+    }
+
+    /// Twice as many calls run a body next: not all do at the same moment, and none waits for all others in turn.
+    fn let_more_run(&mut self) {
+        self.most = self.most.saturating_mul(2);
     }
 
     /// Which bodies of this process the call may share without a look at the slot.
@@ -98,11 +123,10 @@ impl Patience {
         self.since = self.since.max(flight.born);
     }
 
-    /// The same of one that it shared without a look at the slot: twice as many calls run a body next. So
-    /// not all do at the same moment, and none waits for all others in turn.
+    /// The same for a flight that it shared without a look at the slot.
     pub(crate) fn give_up(&mut self, flight: &Flight) {
         self.leave(flight);
-        self.most *= 2;
+        self.let_more_run();
     }
 }
 
