@@ -23,16 +23,16 @@ use super::follow::Unended;
 use super::lease::{Leased, PAUSE_MILLIS};
 use super::timer::Timer;
 use super::{Clock, Engine, Look, Missing, Sight, Unreadable, decode, tell, usable};
-use crate::cache::count;
-use crate::envelope::{self, Lease, OwnTags, Seal, Slot, Token, Value};
+use crate::api::cache::count;
+use crate::engine::flight::{Any, Flight, Follower, Leader, Outcome, Patience, Role, within};
+use crate::engine::ids::Ids;
 use crate::error::{Error, ErrorKind};
-use crate::flight::{Any, Flight, Follower, Leader, Outcome, Patience, Role, within};
-use crate::function::{Plan, SingleFlight};
-use crate::ids::Ids;
 use crate::key::Key;
-use crate::outlined::outlined;
-use crate::policy::{self, Pace};
+use crate::plan::function::{Plan, SingleFlight};
+use crate::plan::policy::{self, Pace};
+use crate::poll::outlined::outlined;
 use crate::store::{Acquired, Asked, End, Ended, Over, Read, Release, Store};
+use crate::stored::envelope::{self, Lease, OwnTags, Seal, Slot, Token, Value};
 
 /// How often a call looks for what is missing: twice it waits for those that have leased an id, then it
 /// computes what is left, for its process. When one that it waited for was cancelled, it looks once more.

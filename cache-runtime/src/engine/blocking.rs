@@ -9,19 +9,19 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use super::timer::OnThreads;
 use super::work::{Behind, Body};
 use super::{Engine, infallible};
-use crate::__private::ResultLike;
-use crate::cache::Cache;
-use crate::envelope::Token;
+use crate::api::cache::Cache;
+use crate::engine::flight::Ticket;
+use crate::engine::ids::{BatchMap, Ids};
+use crate::engine::sharing::Errors;
 use crate::error::Error;
-use crate::flight::Ticket;
-use crate::function::Plan;
-use crate::ids::{BatchMap, Ids};
+use crate::expansion::ResultLike;
 use crate::key::Key;
-use crate::once::once;
-use crate::sharing::Errors;
-use crate::stack::with_room;
+use crate::plan::function::Plan;
+use crate::poll::once::once;
+use crate::poll::stack::with_room;
 use crate::store::face::Face;
 use crate::store::redis::BlockingStore;
+use crate::stored::envelope::Token;
 
 impl<'a> Engine<'a, Face<'a, BlockingStore>, OnThreads<'a>> {
     pub(crate) fn blocking(cache: &'a Cache) -> Self {

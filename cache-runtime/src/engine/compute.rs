@@ -13,18 +13,18 @@ use super::miss::Runs;
 use super::timer::Timer;
 use super::work::Work;
 use super::{Engine, sealed, tell};
-use crate::caught::caught;
-use crate::codec::{Rank, Root};
-use crate::envelope::{self, Header, Identity, OwnTags, Seal, Token};
+use crate::engine::flight::{Leader, Outcome, within};
+use crate::engine::sharing::Errors;
 use crate::error::{Error, ErrorKind};
-use crate::flight::{Leader, Outcome, within};
-use crate::function::{Function, Once, Plan, Terms};
 use crate::key::{self, Key};
-use crate::outlined::{OneOf, outlined};
-use crate::policy::{self, Pace};
-use crate::sharing::Errors;
+use crate::plan::function::{Function, Once, Plan, Terms};
+use crate::plan::policy::{self, Pace};
+use crate::plan::ttl::Ttl;
+use crate::poll::caught::caught;
+use crate::poll::outlined::{OneOf, outlined};
 use crate::store::Store;
-use crate::ttl::Ttl;
+use crate::stored::codec::{Rank, Root};
+use crate::stored::envelope::{self, Header, Identity, OwnTags, Seal, Token};
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// Runs the body for those that its call found to wait for it.

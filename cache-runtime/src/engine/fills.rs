@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use super::Engine;
 use super::timer::Timer;
-use crate::cache::count;
+use crate::api::cache::count;
 use crate::error::{Error, ErrorKind};
-use crate::function::{Function, Once, Terms};
 use crate::key::Key;
-use crate::policy::{self, Pace};
+use crate::plan::function::{Function, Once, Terms};
+use crate::plan::policy::{self, Pace};
 use crate::store::Store;
 
 /// The largest value that Redis takes, unless its configuration says otherwise (`proto-max-bulk-len`): a larger one costs

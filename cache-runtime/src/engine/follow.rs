@@ -7,13 +7,13 @@ use bytes::Bytes;
 
 use super::Engine;
 use super::timer::Timer;
-use crate::envelope::{self, Head, Token};
+use crate::engine::flight::{Asking, Edge, Event, Follower, Leader, Outcome, Patience, Role};
+use crate::engine::sharing::{Accepts, Shared};
 use crate::error::Error;
-use crate::flight::{Asking, Edge, Event, Follower, Leader, Outcome, Patience, Role};
-use crate::function::SingleFlight;
 use crate::key::Key;
-use crate::sharing::{Accepts, Shared};
+use crate::plan::function::SingleFlight;
 use crate::store::{Read, Store};
+use crate::stored::envelope::{self, Head, Token};
 
 /// How soon one asks whether another process has ended its computation: a question of fifty bytes.
 const FIRST: Duration = Duration::from_micros(500);

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::envelope::{self, Lease, Seal, Token};
+use crate::engine::flight::{Flight, Flights, Leader, Outcome};
 use crate::error::{Error, ErrorKind};
-use crate::flight::{Flight, Flights, Leader, Outcome};
 use crate::key::Key;
+use crate::plan::ttl::Ttl;
 use crate::store::{Acquired, Marked, Over, Release, Store};
-use crate::ttl::Ttl;
+use crate::stored::envelope::{self, Lease, Seal, Token};
 
 /// How long a value that could not be refreshed is left alone.
 pub(crate) const PAUSE: Duration = Duration::from_millis(PAUSE_MILLIS);

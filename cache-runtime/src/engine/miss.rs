@@ -13,15 +13,15 @@ use super::follow::Followed;
 use super::lease::Leased;
 use super::timer::Timer;
 use super::{Clock, Engine, Fallback, Look, Missing, Seen, Sight, decode, tell};
-use crate::cache::count;
-use crate::envelope::{self, Lease, Seal, Token};
+use crate::api::cache::count;
+use crate::engine::flight::{Leader, Patience};
+use crate::engine::sharing::{Accepts, Errors, Shared};
 use crate::error::{Error, ErrorKind};
-use crate::flight::{Leader, Patience};
-use crate::function::{Function, Plan, SingleFlight, Terms};
 use crate::key::Key;
-use crate::policy;
-use crate::sharing::{Accepts, Errors, Shared};
+use crate::plan::function::{Function, Plan, SingleFlight, Terms};
+use crate::plan::policy;
 use crate::store::{Acquired, Marked, Over, Read, Store};
+use crate::stored::envelope::{self, Lease, Seal, Token};
 
 /// What came of a call's first look at the slot.
 pub(super) enum First {

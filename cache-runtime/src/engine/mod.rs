@@ -14,10 +14,15 @@ mod batch;
 pub(crate) mod blocking;
 mod compute;
 mod fills;
+pub(crate) mod flight;
 mod follow;
+pub(crate) mod ids;
 mod lease;
 mod miss;
 mod refresh;
+#[cfg(feature = "blocking")]
+pub(crate) mod renewer;
+pub(crate) mod sharing;
 mod timer;
 #[cfg(feature = "tokio")]
 pub(crate) mod tokio;
@@ -35,17 +40,17 @@ use self::lease::Claim;
 use self::miss::{First, Searched};
 use self::timer::Timer;
 use self::work::Work;
-use crate::cache::{Cache, count};
-use crate::envelope::{self, Head, Seal, Slot, Token, Value};
+use crate::api::cache::{Cache, count};
+use crate::engine::sharing::Errors;
 use crate::error::{Error, ErrorKind};
-use crate::function::{Function, Once, Plan, Terms};
 use crate::key::Key;
-use crate::outlined::{outlined, poll_apart};
-use crate::policy::{self, State};
-use crate::sharing::Errors;
-use crate::stack::is_deep;
+use crate::plan::function::{Function, Once, Plan, Terms};
+use crate::plan::policy::{self, State};
+use crate::plan::ttl::Ttl;
+use crate::poll::outlined::{outlined, poll_apart};
+use crate::poll::stack::is_deep;
 use crate::store::{Read, Store};
-use crate::ttl::Ttl;
+use crate::stored::envelope::{self, Head, Seal, Slot, Token, Value};
 
 /// A cache, through one of its faces.
 pub(crate) struct Engine<'a, S, T> {

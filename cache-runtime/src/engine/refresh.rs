@@ -8,17 +8,17 @@ use super::lease::{Leased, PAUSE};
 use super::timer::Timer;
 use super::work::Work;
 use super::{Engine, Old, tell, usable};
-use crate::cache::count;
-use crate::caught::caught;
-use crate::envelope::{self, Head, Token};
+use crate::api::cache::count;
+use crate::engine::flight::Ticket;
+use crate::engine::sharing::Errors;
 use crate::error::Error;
-use crate::flight::Ticket;
-use crate::function::{Once, Plan};
 use crate::key::Key;
-use crate::outlined::outlined;
-use crate::sharing::Errors;
+use crate::plan::function::{Once, Plan};
+use crate::plan::ttl::Ttl;
+use crate::poll::caught::caught;
+use crate::poll::outlined::outlined;
 use crate::store::{Marked, Over, Store};
-use crate::ttl::Ttl;
+use crate::stored::envelope::{self, Head, Token};
 
 /// How often a value may be replaced under the hands of a refresh before it takes the slot itself.
 const LOOKS: usize = 3;

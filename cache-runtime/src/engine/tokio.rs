@@ -7,18 +7,18 @@ use std::hash::Hash;
 use super::timer::InTasks;
 use super::work::{Behind, Body};
 use super::{Engine, infallible};
-use crate::__private::ResultLike;
-use crate::cache::Cache;
-use crate::envelope::Token;
+use crate::api::cache::Cache;
+use crate::engine::flight::Ticket;
+use crate::engine::ids::{BatchMap, Ids};
+use crate::engine::sharing::Errors;
 use crate::error::Error;
-use crate::flight::Ticket;
-use crate::function::Plan;
-use crate::ids::{BatchMap, Ids};
+use crate::expansion::ResultLike;
 use crate::key::Key;
-use crate::outlined::nested;
-use crate::sharing::Errors;
+use crate::plan::function::Plan;
+use crate::poll::outlined::nested;
 use crate::store::face::Face;
 use crate::store::redis::TokioStore;
+use crate::stored::envelope::Token;
 
 impl<'a> Engine<'a, Face<'a, TokioStore>, InTasks<'a>> {
     pub(crate) fn tokio(cache: &'a Cache) -> Self {
@@ -132,7 +132,7 @@ fn spawn(task: impl Future<Output = ()> + Send + 'static) {
         Err(_) => {
             let thread = std::thread::Builder::new().name("redis-cached refresh".to_owned());
             // Where no thread can be had, the value stays old for now.
-            let _ = thread.spawn(|| crate::once::once(task));
+            let _ = thread.spawn(|| crate::poll::once::once(task));
         }
     }
 }

@@ -7,14 +7,14 @@ use super::fills::Attempt;
 use super::lease::Leased;
 use super::timer::Timer;
 use super::{Engine, Look};
-use crate::envelope::Value;
+use crate::engine::flight::{Flights, Outcome, within};
 use crate::error::{Error, ErrorKind};
-use crate::flight::{Flights, Outcome, within};
-use crate::function::{Function, Plan};
 use crate::key::Key;
-use crate::policy::{self, Pace};
+use crate::plan::function::{Function, Plan};
+use crate::plan::policy::{self, Pace};
+use crate::plan::ttl::Ttl;
 use crate::store::{Over, Read, Store};
-use crate::ttl::Ttl;
+use crate::stored::envelope::Value;
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
     pub(crate) async fn get<V>(&self, plan: &Plan<V>, key: &Key) -> Result<Option<V>, Error> {

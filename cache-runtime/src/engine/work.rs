@@ -2,10 +2,10 @@
 
 use std::future::Future;
 
-use crate::cache::Cache;
-use crate::envelope::Token;
-use crate::flight::Ticket;
-use crate::function::Plan;
+use crate::api::cache::Cache;
+use crate::engine::flight::Ticket;
+use crate::plan::function::Plan;
+use crate::stored::envelope::Token;
 
 /// The body of a function, with its arguments.
 pub(crate) trait Work<V, E>: Sized {

@@ -23,7 +23,7 @@ use std::fmt::{self, Write as _};
 use serde::ser::{self, Serialize, Serializer};
 
 use super::escape::escape;
-use crate::stack::Stack;
+use crate::poll::stack::Stack;
 
 /// How deep a value may be nested: far less than a stack, far more than a sensible argument.
 const DEPTH: u8 = 128;

@@ -17,9 +17,9 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::caught::caught;
 use crate::error::{Error, ErrorKind};
 use crate::hash::hash;
+use crate::poll::caught::caught;
 
 pub(crate) use escape::escape_part;
 pub(crate) use name::{function_name, given_name, shown_path};

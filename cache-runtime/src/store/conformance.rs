@@ -12,10 +12,10 @@ use bytes::Bytes;
 
 use super::memory::MemoryStore;
 use super::{Acquired, Over, Release, Store};
-use crate::envelope::{self, Lease, Seal, Token};
 use crate::key::{Key, KeyWriter};
-use crate::once::once;
-use crate::ttl::Ttl;
+use crate::plan::ttl::Ttl;
+use crate::poll::once::once;
+use crate::stored::envelope::{self, Lease, Seal, Token};
 
 thread_local! {
     /// Whether the suite's slots are those of a group.

@@ -7,10 +7,10 @@ use bytes::Bytes;
 
 use super::memory::MemoryStore;
 use super::{Acquired, Asked, Ended, Marked, Over, Read, Release, Store};
-use crate::envelope::{Lease, Token};
 use crate::error::Error;
 use crate::key::Key;
-use crate::ttl::Ttl;
+use crate::plan::ttl::Ttl;
+use crate::stored::envelope::{Lease, Token};
 
 /// `R` is Redis' store for async or for blocking callers; memory serves both.
 #[derive(Debug)]

@@ -15,11 +15,11 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 
 use super::{Acquired, Asked, End, Ended, Marked, Over, Read, Release, STAMP_MILLIS, Store, own_tags};
-use crate::envelope::{self, COMPARED, HEAD_LEN, Head, Lease, Place, Seal, Token};
 use crate::error::{Error, ErrorKind};
 use crate::hash::hash;
 use crate::key::{Address, Key};
-use crate::ttl::Ttl;
+use crate::plan::ttl::Ttl;
+use crate::stored::envelope::{self, COMPARED, HEAD_LEN, Head, Lease, Place, Seal, Token};
 
 /// Locks to share the threads among.
 const SHARDS: usize = 16;

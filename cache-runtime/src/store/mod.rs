@@ -16,10 +16,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::envelope::{self, Lease, Seal, Token};
 use crate::error::Error;
 use crate::key::Key;
-use crate::ttl::Ttl;
+use crate::plan::ttl::Ttl;
+use crate::stored::envelope::{self, Lease, Seal, Token};
 
 #[cfg(all(test, feature = "tokio", feature = "blocking"))]
 mod conformance;
@@ -138,7 +138,7 @@ pub(crate) trait Store: Send + Sync {
     /// The stamps of these tags, by the keys of them; those that have none get one.
     fn stamp(&self, tags: &[String], by: Instant) -> impl Future<Output = Result<Vec<Bytes>, Error>> + Send;
 
-    /// The first [`HEAD_LEN`](crate::envelope::HEAD_LEN) bytes in the slot, at the same cost
+    /// The first [`HEAD_LEN`](crate::stored::envelope::HEAD_LEN) bytes in the slot, at the same cost
     /// whatever its size. It does not look for undelivered invalidations: whoever acts on what it
     /// tells reads afterwards.
     fn peek(&self, key: &Key, by: Instant) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send;

@@ -11,12 +11,12 @@ use tokio::runtime::{Handle, Id};
 use tokio::time::{Sleep, sleep_until};
 
 use super::{Timer, keep};
-use crate::cache::Cache;
+use crate::api::cache::Cache;
+use crate::engine::flight::{Event, Follower};
 use crate::engine::lease::Leased;
-use crate::flight::{Event, Follower};
-use crate::once::yield_now;
-use crate::outlined::outlined;
-use crate::policy::Pace;
+use crate::plan::policy::Pace;
+use crate::poll::once::yield_now;
+use crate::poll::outlined::outlined;
 use crate::store::Store;
 
 pub(crate) struct InTasks<'a>(pub(crate) &'a Cache);

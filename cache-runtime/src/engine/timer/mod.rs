@@ -14,11 +14,11 @@ pub(crate) use self::in_tasks::InTasks;
 #[cfg(feature = "blocking")]
 pub(crate) use self::on_threads::OnThreads;
 use super::lease::Leased;
-use crate::envelope::Lease;
-use crate::flight::{Event, Follower};
+use crate::engine::flight::{Event, Follower};
 use crate::key::Key;
-use crate::policy::Pace;
+use crate::plan::policy::Pace;
 use crate::store::Store;
+use crate::stored::envelope::Lease;
 
 /// Renews leases, and forgets those that are lost. A server that cannot be asked may still hold them.
 async fn keep<S: Store>(store: &S, leases: &mut Vec<(Key, Lease)>, by: Instant) {

@@ -4,11 +4,11 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use super::{Timer, keep};
-use crate::cache::Cache;
+use crate::api::cache::Cache;
+use crate::engine::flight::{Event, Follower};
 use crate::engine::lease::Leased;
-use crate::flight::{Event, Follower};
-use crate::once::once;
-use crate::policy::Pace;
+use crate::plan::policy::Pace;
+use crate::poll::once::once;
 use crate::store::Store;
 
 pub(crate) struct OnThreads<'a>(pub(crate) &'a Cache);

@@ -3,11 +3,11 @@
 use bytes::Bytes;
 
 use super::{Acquired, GROUPED, MINUTE, by, key, lease, marks, read, token, value};
-use crate::envelope::{self, HEADER_LEN, Header, Identity, Lease, OwnTags, Seal};
 use crate::error::ErrorKind;
 use crate::key::{Key, KeyWriter};
+use crate::plan::ttl::Ttl;
 use crate::store::{Asked, End, Ended, Over, Read, Release, STAMP_MILLIS, Store};
-use crate::ttl::Ttl;
+use crate::stored::envelope::{self, HEADER_LEN, Header, Identity, Lease, OwnTags, Seal};
 
 type Expiry<'a> = &'a (dyn Fn(&Key) -> Option<Ttl> + Sync);
 

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::{Acquired, GROUPED, MINUTE, acquired, by, key, read, token, value};
-use crate::envelope::{self, HEAD_LEN, HEADER_LEN, Head, Header, Identity, Lease, Mark, OwnTags, Seal, Slot, Token};
 use crate::key::Key;
+use crate::plan::ttl::Ttl;
 use crate::store::{Marked, Over, Release, Store};
-use crate::ttl::Ttl;
+use crate::stored::envelope::{
+    self, HEAD_LEN, HEADER_LEN, Head, Header, Identity, Lease, Mark, OwnTags, Seal, Slot, Token,
+};
 
 const IDENTITY: Identity = Identity { version: 1, codec: 2, fingerprint: 3 };
 

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 
 use super::{GROUPED, MINUTE, acquired, by, token, value};
-use crate::envelope::{self, Head, Header, Identity, Lease, OwnTags, Seal, Slot};
 use crate::key::{Key, KeyWriter};
 use crate::store::{Over, Read, Store};
+use crate::stored::envelope::{self, Head, Header, Identity, Lease, OwnTags, Seal, Slot};
 
 const IDENTITY: Identity = Identity { version: 1, codec: 2, fingerprint: 3 };
 

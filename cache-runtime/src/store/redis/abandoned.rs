@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use super::RedisStore;
 use super::transport::Transport;
-use crate::envelope::Lease;
 use crate::error::ErrorKind;
 use crate::key::Key;
 use crate::store::{Release, Store};
+use crate::stored::envelope::Lease;
 
 /// One of them.
 pub(super) type Abandoned = (Key, Lease, Release);

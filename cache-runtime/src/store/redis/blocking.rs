@@ -15,7 +15,7 @@ use super::fault::{Blame, Fault};
 use super::transport::{FULL, Features, HALF_OPEN, Load, Reply, Request, Transport, patience};
 use super::wire::Wire;
 use crate::error::ErrorKind;
-use crate::once::once;
+use crate::poll::once::once;
 
 /// So many connections at most.
 const MOST: usize = 16;

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use super::fault::{Blame, Fault};
 use super::scripts::{self, Form};
 use super::transport::{Features, Request, checked};
-use crate::envelope::{self, HEAD_LEN, Lease, Place, Seal, Token, value_front};
 use crate::error::ErrorKind;
 use crate::key::{Address, Key};
+use crate::plan::ttl::Ttl;
 use crate::store::{Acquired, Marked, Over, Release};
-use crate::ttl::Ttl;
+use crate::stored::envelope::{self, HEAD_LEN, Lease, Place, Seal, Token, value_front};
 
 /// The largest value that travels as a script's argument: past it, sending it ahead under another
 /// key is quicker.

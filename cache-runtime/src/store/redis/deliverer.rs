@@ -14,7 +14,7 @@ use super::fault::Fault;
 use super::transport::{Features, Load, Reply, Request, Transport, patience};
 use super::wire::Wire;
 use super::{RedisStore, Shared};
-use crate::once::once;
+use crate::poll::once::once;
 
 /// The pause before the first attempt, which doubles with each that fails.
 const SHORTEST: Duration = Duration::from_millis(100);

@@ -6,7 +6,7 @@
 use redis::{Cmd, Pipeline, Value};
 
 use super::fault::{Blame, Denied, Fault};
-use crate::envelope::Token;
+use crate::stored::envelope::Token;
 
 /// What goes beyond Redis 6.0, and the commands that are not refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,11 +17,11 @@ use super::sizes::Sizes;
 use super::slots::is_refused;
 use super::transport::{self, Features, Load, Reply, Request, Transport, checked};
 use super::{RedisStore, delivery};
-use crate::envelope::{self, Lease};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Address, Key};
+use crate::plan::ttl::Ttl;
 use crate::store::{Acquired, Asked, End, Ended, Over, Read, Release, Store, own_tags};
-use crate::ttl::Ttl;
+use crate::stored::envelope::{self, Lease};
 
 /// So many slots in one round trip, and about so many bytes.
 pub(super) const MOST: usize = 1024;

@@ -50,9 +50,9 @@ use self::sizes::Sizes;
 use self::transport::{Features, Load, Reply, Request, Transport, patience};
 use super::Release;
 use super::url::RedisTarget;
-use crate::envelope::Lease;
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
+use crate::stored::envelope::Lease;
 
 #[cfg(feature = "tokio")]
 pub(crate) type TokioStore = RedisStore<self::tokio::Tokio>;

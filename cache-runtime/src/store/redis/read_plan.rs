@@ -9,10 +9,10 @@ use super::commands;
 use super::fault::Fault;
 use super::many::MOST;
 use super::transport::{Features, checked};
-use crate::envelope::Seal;
 use crate::error::ErrorKind;
 use crate::key::{Address, Key};
 use crate::store::Read;
+use crate::stored::envelope::Seal;
 
 /// The commands that read many slots and the stamps of their tags.
 pub(super) struct ReadPlan<'a> {

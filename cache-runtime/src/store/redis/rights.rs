@@ -10,9 +10,9 @@ use super::breaker::Epoch;
 use super::fault::{Denied, Fault};
 use super::transport::{Features, Load, Request, Transport, patience};
 use super::{RedisStore, Shared, features};
-use crate::envelope::Place;
 use crate::error::Error;
 use crate::key::{Address, Key};
+use crate::stored::envelope::Place;
 
 /// How often a server is asked again which commands it refuses, while calls need one of them.
 const RIGHTS_ASKED: Duration = Duration::from_secs(2);

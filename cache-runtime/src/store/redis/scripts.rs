@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 use redis::{Cmd, Script as Source};
 
 use super::features::Features;
-use crate::envelope::{COMPARED, HEAD_LEN};
+use crate::stored::envelope::{COMPARED, HEAD_LEN};
 
 /// A script, run by its hash.
 pub(crate) struct Script(LazyLock<Source>, &'static str);

@@ -13,11 +13,11 @@ use super::scripts::Form;
 use super::sizes::Sizes;
 use super::transport::{self, Features, Reply, Request, Transport, checked};
 use super::{RedisStore, Shared};
-use crate::envelope::{Lease, Place, Seal, Token};
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
+use crate::plan::ttl::Ttl;
 use crate::store::{Acquired, Asked, Ended, Marked, Over, Read, Release, STAMP_MILLIS, Store, own_tags};
-use crate::ttl::Ttl;
+use crate::stored::envelope::{Lease, Place, Seal, Token};
 
 /// Keys that are kept for later unless the server confirms their invalidation.
 struct Undelivered<'a, T: Transport> {

@@ -31,7 +31,7 @@ use super::transport::{FULL, Features, Load, Reply, Request, Transport, checked,
 use super::{Shared, commands};
 use crate::error::ErrorKind;
 use crate::key::Key;
-use crate::once::step;
+use crate::poll::once::step;
 
 /// Requests of more than this many bytes take part in [`IN_FLIGHT`].
 const SMALL: usize = 4 * 1024;

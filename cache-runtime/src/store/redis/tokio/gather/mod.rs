@@ -27,7 +27,7 @@ use tokio::sync::Semaphore;
 
 use self::asked::{Asked, Replies};
 use crate::key::Key;
-use crate::once::{step, yield_now};
+use crate::poll::once::{step, yield_now};
 
 /// With so many reads under way, the next ones gather, and all that come after them, until they are few.
 const FEW: usize = 4;

@@ -1,0 +1,140 @@
+//! The verbs of a cache about several entries.
+
+use crate::api::cache::Cache;
+#[cfg(feature = "tokio")]
+use crate::api::entry::Entry;
+#[cfg(feature = "tokio")]
+use crate::api::group::{Group, group};
+#[cfg(feature = "tokio")]
+use crate::api::invalidation::{self, Invalidation};
+#[cfg(feature = "tokio")]
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::key::Key;
+use crate::plan::function::Plan;
+
+#[cfg(feature = "tokio")]
+impl Cache {
+    /// Invalidates all entries under a tag, of all functions that use this namespace on the same Redis. The tag is
+    /// the text that the attribute makes: `"org:7"` for `tags = ["org:{org_id}"]`.
+    ///
+    /// ```
+    /// # use redis_cached::Cache;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), redis_cached::Error> {
+    /// # let cache = Cache::builder("memory://")?.build();
+    /// let was_in_use = cache.invalidate_tag("org:7").await?;
+    /// # assert!(!was_in_use);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The result is true if the tag was in use. Computations in flight are voided as by
+    /// [`Entry::invalidate`](crate::Entry::invalidate), except for tags that a closure makes of the value, which a
+    /// computation does not have before its value is there. This is one command, whatever the number of entries.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be asked within its time-out, or refused. The cache then keeps the invalidation: it delivers
+    /// it before this process reads an entry under the tag again.
+    pub async fn invalidate_tag(&self, tag: &str) -> Result<bool, Error> {
+        Ok(Engine::tokio(self).invalidate_all(&[Key::of_tag(self.namespace(), tag)]).await? > 0)
+    }
+
+    /// Invalidates entries of any functions, groups and tags in one round trip, and returns how many of them held
+    /// something. Entries and groups of another cache are invalidated there, in a round trip of its own.
+    /// [`Invalidation`] has an example.
+    ///
+    /// # Errors
+    ///
+    /// The first error, after all was tried. The cache keeps what it could not deliver, as
+    /// [`Entry::invalidate`](crate::Entry::invalidate) does.
+    pub async fn invalidate_all(
+        &self,
+        invalidations: impl IntoIterator<Item = impl Into<Invalidation>>,
+    ) -> Result<u64, Error> {
+        let (caches, mut outcome) = invalidation::by_cache(self, invalidations);
+        let mut sum = 0;
+        for (cache, keys) in caches {
+            match Engine::tokio(&cache).invalidate_all(&keys).await {
+                Ok(count) => sum += count,
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
+        }
+        outcome.map(|()| sum)
+    }
+
+    /// The values of entries, in their order, where they are stored and fresh.
+    ///
+    /// ```
+    /// use redis_cached::{Cache, redis_cached};
+    ///
+    /// #[redis_cached(cache = cache, skip(cache))]
+    /// async fn name(cache: &Cache, id: u64) -> String {
+    ///     format!("user {id}")
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), redis_cached::Error> {
+    /// # let cache = &Cache::builder("memory://")?.build();
+    /// name(cache, 2).await;
+    /// let names = cache.get_all(&[name_entry(cache, 1), name_entry(cache, 2)]).await?;
+    /// assert_eq!(names, [None, Some("user 2".to_owned())]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// This is one `MGET` for up to 1,024 entries, as [`Entry::get`] is one `GET`. Entries of another cache are read
+    /// there.
+    ///
+    /// # Errors
+    ///
+    /// The first error of any entry: [`ErrorKind::Key`](crate::ErrorKind::Key), or the failure of a read.
+    pub async fn get_all<V>(&self, entries: &[Entry<V>]) -> Result<Vec<Option<V>>, Error> {
+        let (mut found, parts) = by_cache(self, entries.iter().map(Entry::parts))?;
+        for (cache, places, entries) in parts {
+            let values = Engine::tokio(cache).get_all(&entries).await?;
+            places.into_iter().zip(values).for_each(|(place, value)| found[place] = value);
+        }
+        Ok(found)
+    }
+
+    /// A group, by what [`Group::key`] shows without the namespace: the prefix, a `:`, and what the attribute's `group`
+    /// makes of the arguments. The `…_group` function of a cached function does this by itself. Nothing is sent.
+    ///
+    /// ```
+    /// # use redis_cached::Cache;
+    /// # let cache = Cache::builder("memory://")?.build();
+    /// assert_eq!(cache.group("shop:class:7").key()?, "shop:class:7");
+    /// # Ok::<(), redis_cached::Error>(())
+    /// ```
+    pub fn group(&self, name: &str) -> Group {
+        group(self, Key::of_group(self.namespace(), name))
+    }
+}
+
+/// The entries of one cache: their positions in the caller's list, and what a read needs.
+type Part<'a, V> = (&'a Cache, Vec<usize>, Vec<(&'a Plan<V>, &'a Key)>);
+
+/// A list for the values of entries, and the entries by their caches. `asked` comes first.
+#[expect(clippy::type_complexity, reason = "two results, each used at once")]
+pub(crate) fn by_cache<'a, V>(
+    asked: &'a Cache,
+    entries: impl Iterator<Item = Result<(&'a Cache, &'a Plan<V>, &'a Key), Error>>,
+) -> Result<(Vec<Option<V>>, Vec<Part<'a, V>>), Error> {
+    let mut parts: Vec<Part<'a, V>> = vec![(asked, Vec::new(), Vec::new())];
+    let mut found = Vec::new();
+    for (place, entry) in entries.enumerate() {
+        let (cache, plan, key) = entry?;
+        found.push(None);
+        match parts.iter_mut().find(|(known, ..)| known.is_same(cache)) {
+            Some((_, places, entries)) => {
+                places.push(place);
+                entries.push((plan, key));
+            }
+            None => parts.push((cache, vec![place], vec![(plan, key)])),
+        }
+    }
+    parts.retain(|(_, places, _)| !places.is_empty());
+    Ok((found, parts))
+}

@@ -1,0 +1,386 @@
+//! A configured store, and the one that functions use when they name none.
+
+use std::fmt;
+#[cfg(feature = "blocking")]
+use std::sync::Weak;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use crate::engine::flight::{Flights, Refreshing};
+#[cfg(feature = "blocking")]
+use crate::engine::renewer::Renewer;
+use crate::error::{Error, ErrorKind};
+use crate::store::Store;
+use crate::store::face::Face;
+use crate::store::memory::MemoryStore;
+use crate::store::redis::Redis;
+use crate::store::url::{self, Target};
+
+/// Where cached functions keep their results: a Redis, or this process's memory.
+///
+/// ```
+/// use std::time::Duration;
+/// use redis_cached::Cache;
+///
+/// let cache = Cache::builder("redis://127.0.0.1:6379")?
+///     .namespace("staging")
+///     .timeout(Duration::from_millis(100))
+///     .build();
+/// cache.install()?; // for functions without `cache = …`
+/// # Ok::<(), redis_cached::Error>(())
+/// ```
+///
+/// Cloning is cheap, and every clone is the same cache: connections, circuit breaker and
+/// undelivered invalidations are shared. It serves any number of tokio runtimes and threads at
+/// the same time; each runtime has its own connection, opened by its first call.
+#[derive(Clone)]
+pub struct Cache(Arc<Inner>);
+
+struct Inner {
+    backend: Backend,
+    namespace: String,
+    timeout: Duration,
+    display: String,
+    counters: Counters,
+    flights: Arc<Flights>,
+    refreshing: Arc<Refreshing>,
+    #[cfg(feature = "blocking")]
+    renewer: Renewer,
+}
+
+enum Backend {
+    Memory(Box<MemoryStore>),
+    Redis(Redis),
+    /// `REDIS_URL` cannot be used: functions run uncached. Falling back to memory would keep
+    /// results that other processes cannot invalidate.
+    Unusable(Error),
+}
+
+/// The settings of a [`Cache`], from [`Cache::builder`].
+#[derive(Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct Builder {
+    target: Target,
+    namespace: String,
+    timeout: Duration,
+}
+
+impl Builder {
+    /// A run-time part in front of every key, to tell deployments apart that share a Redis:
+    /// `staging:shop:users.user:42`. Empty, the default, adds nothing.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Builder {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// How long one operation may take, connecting included; 250 ms unless set. What a call can
+    /// lose to a Redis that does not answer is this once before its body and once after it. At most
+    /// a day.
+    pub fn timeout(mut self, timeout: Duration) -> Builder {
+        // Deadlines are moments, which end somewhere.
+        self.timeout = timeout.min(Duration::from_secs(24 * 60 * 60));
+        self
+    }
+
+    /// The cache. Never connects, never blocks, and never fails because Redis is away: the first
+    /// call connects.
+    pub fn build(self) -> Cache {
+        let Builder { target, namespace, timeout } = self;
+        let (display, backend) = match target {
+            Target::Memory { max_bytes } => {
+                (format!("memory:// ({max_bytes} bytes)"), Backend::Memory(Box::new(MemoryStore::new(max_bytes))))
+            }
+            Target::Redis(target) => {
+                (target.to_string(), Redis::new(*target, timeout).map_or_else(Backend::Unusable, Backend::Redis))
+            }
+        };
+        Cache::new(backend, namespace, timeout, display)
+    }
+}
+
+impl Cache {
+    /// The time-out of caches that set none.
+    const DEFAULT_TIMEOUT: Duration = Duration::from_millis(250);
+
+    fn new(backend: Backend, namespace: String, timeout: Duration, display: String) -> Cache {
+        Cache(Arc::new(Inner {
+            backend,
+            namespace,
+            timeout,
+            display,
+            counters: Counters::default(),
+            flights: Arc::default(),
+            refreshing: Arc::default(),
+            #[cfg(feature = "blocking")]
+            renewer: Renewer::default(),
+        }))
+    }
+
+    /// Starts a cache on `url`.
+    ///
+    /// `redis://`, `rediss://` (with one of the features `tls-rustls`, `tls-native`),
+    /// `redis+unix://` and `valkey://` name a server, in the forms that the `redis` crate reads:
+    /// `redis://user:password@host:6379/0`. `memory://` keeps up to 64 MB in this process,
+    /// `memory://?max_mb=256` more: every promise holds within the process, and no server is
+    /// needed.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if the URL cannot be used; the message quotes it without its
+    /// password.
+    pub fn builder(url: &str) -> Result<Builder, Error> {
+        Ok(Builder { target: url::parse(url)?, namespace: String::new(), timeout: Self::DEFAULT_TIMEOUT })
+    }
+
+    /// Starts a cache on the URL in the environment variable `REDIS_URL`; without it, on
+    /// `memory://`, with a warning in the log.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cache::builder`].
+    pub fn from_env() -> Result<Builder, Error> {
+        match std::env::var("REDIS_URL") {
+            Ok(url) if !url.is_empty() => Cache::builder(&url),
+            Err(std::env::VarError::NotUnicode(_)) => Err(Error::new(ErrorKind::Config, "REDIS_URL is not UTF-8")),
+            _ => {
+                tracing::warn!(
+                    "REDIS_URL is not set: results are cached in the memory of this process, and shared with no other"
+                );
+                Cache::builder("memory://")
+            }
+        }
+    }
+
+    /// Makes this the cache of all functions without `cache = …`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Installed`] if one is in place: by an earlier `install`, or because such a
+    /// function ran before (it then chose the cache of [`Cache::from_env`]).
+    pub fn install(&self) -> Result<(), Error> {
+        INSTALLED.set(self.clone()).map_err(|_| {
+            let detail = "install one cache, before the first call of a cached function";
+            Error::new(ErrorKind::Installed, detail)
+        })
+    }
+
+    /// What this cache has done in this process since it was built. Costs a few loads.
+    pub fn stats(&self) -> Stats {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let Counters { hits, stale, shared, misses, bypasses, refreshes, stored, refused } = &self.0.counters;
+        Stats {
+            hits: load(hits),
+            stale: load(stale),
+            shared: load(shared),
+            misses: load(misses),
+            bypasses: load(bypasses),
+            refreshes: load(refreshes),
+            stored: load(stored),
+            refused: load(refused),
+        }
+    }
+
+    /// Whether the store answers, within the time-out: for a health check. A cache that does not
+    /// answer slows no call down, so this is no reason to take a program out of service.
+    #[cfg(feature = "tokio")]
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.tokio_store().ping(self.deadline()).await
+    }
+
+    /// How many keys are still to be invalidated because Redis was away, or refuses it. They are delivered in the
+    /// background, within two seconds of the server's return, for as long as the process and this cache live;
+    /// [`flush`](Self::flush) waits for it.
+    ///
+    /// ```
+    /// # let cache = redis_cached::Cache::builder("memory://")?.build();
+    /// assert_eq!(cache.undelivered(), 0);
+    /// # Ok::<(), redis_cached::Error>(())
+    /// ```
+    pub fn undelivered(&self) -> usize {
+        match &self.0.backend {
+            Backend::Redis(redis) => redis.undelivered(),
+            Backend::Memory(_) | Backend::Unusable(_) => 0,
+        }
+    }
+
+    /// Delivers the invalidations that could not be delivered before, and tries again until `deadline` is over: for the
+    /// end of a program, after which nobody would.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use redis_cached::Cache;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), redis_cached::Error> {
+    /// # let cache = Cache::builder("memory://")?.build();
+    /// // … the server was told to shut down gracefully …
+    /// if let Err(error) = cache.flush(Duration::from_secs(5)).await {
+    ///     eprintln!("{} keys may be out of date for others: {error}", cache.undelivered());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If something remains: why the last attempt failed. What the server refuses for good (a permission that is missing)
+    /// is told at once.
+    #[cfg(feature = "tokio")]
+    pub async fn flush(&self, deadline: Duration) -> Result<(), Error> {
+        match &self.0.backend {
+            Backend::Redis(redis) => redis.tokio().flush(end_of(deadline)).await,
+            Backend::Memory(_) | Backend::Unusable(_) => Ok(()),
+        }
+    }
+
+    /// [`flush`](Self::flush), for [`blocking::Cache`](crate::api::blocking::Cache).
+    #[cfg(feature = "blocking")]
+    pub(crate) fn flush_blocking(&self, deadline: Duration) -> Result<(), Error> {
+        match &self.0.backend {
+            Backend::Redis(redis) => crate::poll::once::once(redis.blocking().flush(end_of(deadline))),
+            Backend::Memory(_) | Backend::Unusable(_) => Ok(()),
+        }
+    }
+
+    /// Whether both are one.
+    pub(crate) fn is_same(&self, other: &Cache) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        &self.0.namespace
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    /// What runs in this process, and who waits for it.
+    pub(crate) fn flights(&self) -> &Arc<Flights> {
+        &self.0.flights
+    }
+
+    /// What this process refreshes in the background.
+    pub(crate) fn refreshing(&self) -> &Arc<Refreshing> {
+        &self.0.refreshing
+    }
+
+    /// How long one operation may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.0.timeout
+    }
+
+    /// When an operation that starts now has to end.
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + self.0.timeout
+    }
+
+    /// The thread that keeps the leases of blocking bodies.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn renewer(&self) -> &Renewer {
+        &self.0.renewer
+    }
+
+    #[cfg(feature = "blocking")]
+    pub(crate) fn downgrade(&self) -> WeakCache {
+        WeakCache(Arc::downgrade(&self.0))
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn tokio_store(&self) -> Face<'_, crate::store::redis::TokioStore> {
+        match &self.0.backend {
+            Backend::Memory(memory) => Face::Memory(memory),
+            Backend::Redis(redis) => Face::Redis(redis.tokio()),
+            Backend::Unusable(error) => Face::Unusable(error),
+        }
+    }
+
+    #[cfg(feature = "blocking")]
+    pub(crate) fn blocking_store(&self) -> Face<'_, crate::store::redis::BlockingStore> {
+        match &self.0.backend {
+            Backend::Memory(memory) => Face::Memory(memory),
+            Backend::Redis(redis) => Face::Redis(redis.blocking()),
+            Backend::Unusable(error) => Face::Unusable(error),
+        }
+    }
+}
+
+/// When that long is over: a moment, which ends somewhere.
+fn end_of(deadline: Duration) -> Instant {
+    Instant::now() + deadline.min(Duration::from_secs(24 * 60 * 60))
+}
+
+/// A cache that may be gone.
+#[cfg(feature = "blocking")]
+pub(crate) struct WeakCache(Weak<Inner>);
+
+#[cfg(feature = "blocking")]
+impl WeakCache {
+    pub(crate) fn upgrade(&self) -> Option<Cache> {
+        self.0.upgrade().map(Cache)
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("url", &self.0.display)
+            .field("namespace", &self.0.namespace)
+            .field("timeout", &self.0.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+static INSTALLED: OnceLock<Cache> = OnceLock::new();
+
+/// The cache of functions that name none. The first caller decides.
+pub fn installed() -> &'static Cache {
+    INSTALLED.get_or_init(|| match Cache::from_env() {
+        Ok(builder) => builder.build(),
+        Err(error) => {
+            tracing::error!(%error, "functions run uncached");
+            Cache::new(Backend::Unusable(error), String::new(), Cache::DEFAULT_TIMEOUT, "unusable".to_owned())
+        }
+    })
+}
+
+/// What a [`Cache`] has done in this process, from [`Cache::stats`]. All numbers only grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Calls answered from the store.
+    pub hits: u64,
+    /// Calls answered from the store with a value past its lifetime (`stale_while_revalidate`,
+    /// `stale_if_error`).
+    pub stale: u64,
+    /// Calls that waited for another call of this process, and got its result.
+    pub shared: u64,
+    /// Calls that found nothing usable, and ran the body.
+    pub misses: u64,
+    /// Calls that ran the body because the cache could not be asked.
+    pub bypasses: u64,
+    /// Bodies that ran although there was a value: in the background, or by `…_refresh`.
+    pub refreshes: u64,
+    /// Values stored.
+    pub stored: u64,
+    /// Values not stored although they were to be: overtaken by an invalidation, or the store
+    /// failed.
+    pub refused: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) hits: AtomicU64,
+    pub(crate) stale: AtomicU64,
+    pub(crate) shared: AtomicU64,
+    pub(crate) misses: AtomicU64,
+    pub(crate) bypasses: AtomicU64,
+    pub(crate) refreshes: AtomicU64,
+    pub(crate) stored: AtomicU64,
+    pub(crate) refused: AtomicU64,
+}
+
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}

@@ -1,0 +1,130 @@
+//! Entries of plain functions: the same verbs as the async [`Entry`](crate::Entry)'s, blocking.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::base::Base;
+use crate::api::cache::Cache;
+use crate::api::invalidation::Invalidation;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::key::Key;
+use crate::plan::function::Plan;
+use crate::poll::once::once;
+
+/// The entry that a call of a plain `fn` with the same arguments reads and fills.
+///
+/// ```
+/// use redis_cached::redis_cached;
+///
+/// #[redis_cached(ttl = "10m", cache = CACHE)]
+/// fn name(id: u64) -> String {
+///     format!("user {id}")
+/// }
+/// # use std::sync::LazyLock;
+/// # use redis_cached::Cache;
+/// # static CACHE: LazyLock<Cache> = LazyLock::new(|| Cache::builder("memory://").unwrap().build());
+///
+/// # fn main() -> Result<(), redis_cached::Error> {
+/// name(42);
+/// let entry = name_entry(42);
+/// assert_eq!(entry.get()?.as_deref(), Some("user 42"));
+/// assert!(entry.invalidate()?);
+/// assert_eq!(entry.get()?, None);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Here the cache itself is asked, so failures are told: every verb returns the crate's own
+/// [`Error`], [`ErrorKind::Key`](crate::ErrorKind::Key) among them where the arguments cannot be
+/// made into a key. Each verb takes at most one time-out of its cache, `put` and `write_through` two. None runs the body.
+///
+/// An entry holds its key and a handle to its cache; making one asks nobody.
+pub struct Entry<V>(Base<V>);
+
+impl<V> Entry<V> {
+    /// The key, as `redis-cli` shows it.
+    pub fn key(&self) -> Result<&str, Error> {
+        Ok(self.0.key()?.as_str())
+    }
+
+    /// The value, if one is stored and fresh. Never runs the body, never waits for one that runs.
+    pub fn get(&self) -> Result<Option<V>, Error> {
+        once(Engine::blocking(&self.0.cache).get(&self.0.plan, self.0.key()?))
+    }
+
+    /// Stores `value` with the lifetime that the function's attribute gives it. False if it was
+    /// not stored: the attribute says so of this value (`cache_if`, a `None` without `none_ttl`,
+    /// a `ttl` of zero), or the entry was invalidated on the way; what was there before is gone
+    /// in either case.
+    ///
+    /// This asserts that `value` is current. After a write to the origin, prefer
+    /// [`write_through`](Self::write_through) or [`invalidate`](Self::invalidate).
+    pub fn put(&self, value: &V) -> Result<bool, Error> {
+        once(Engine::blocking(&self.0.cache).put(&self.0.plan, self.0.key()?, value))
+    }
+
+    /// Forgets the value; true if something was there. Also voids computations in flight: their
+    /// callers get their result, nobody else does, and it is not stored.
+    ///
+    /// Where this fails, the entry is kept: it is invalidated in the background once the server takes it
+    /// ([`Cache::flush`](crate::api::blocking::Cache::flush) waits for that), and before this process reads it again.
+    pub fn invalidate(&self) -> Result<bool, Error> {
+        once(Engine::blocking(&self.0.cache).invalidate(self.0.key()?))
+    }
+
+    /// What is left of the value's fresh lifetime: `None` if there is no value,
+    /// [`Duration::MAX`] if it lives for ever.
+    pub fn ttl(&self) -> Result<Option<Duration>, Error> {
+        once(Engine::blocking(&self.0.cache).ttl(&self.0.plan, self.0.key()?))
+    }
+
+    /// Runs `write`, which makes `value` current at the origin, and stores `value`. Returns what
+    /// `write` returns: a cache that cannot be asked is logged, and its entry invalidated as soon
+    /// as it can.
+    ///
+    /// From before the write until after it no call stores anything else here. If the write
+    /// fails, the entry is left empty, for the write may have been committed all the same.
+    pub fn write_through<T, E, F>(&self, value: &V, write: F) -> Result<T, E>
+    where
+        F: FnOnce() -> Result<T, E>,
+    {
+        once(Engine::blocking(&self.0.cache).write_through(&self.0.plan, self.0.key(), value, async || write()))
+    }
+}
+
+impl<V> Entry<V> {
+    pub(crate) fn parts(&self) -> Result<(&Cache, &Plan<V>, &Key), Error> {
+        self.0.parts()
+    }
+}
+
+impl<V> Clone for Entry<V> {
+    fn clone(&self) -> Self {
+        Entry(self.0.clone())
+    }
+}
+
+impl<V> fmt::Debug for Entry<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.debug(f)
+    }
+}
+
+impl<V> From<Entry<V>> for Invalidation {
+    fn from(entry: Entry<V>) -> Invalidation {
+        entry.0.invalidation()
+    }
+}
+
+impl<V> From<&Entry<V>> for Invalidation {
+    fn from(entry: &Entry<V>) -> Invalidation {
+        entry.0.invalidation()
+    }
+}
+
+/// For generated code.
+#[doc(hidden)]
+pub fn entry<V>(cache: &Cache, plan: Plan<V>, key: Result<Key, Error>) -> Entry<V> {
+    Entry(Base::new(cache, plan, key))
+}

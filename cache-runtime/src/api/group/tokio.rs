@@ -1,0 +1,94 @@
+//! The group of async functions.
+
+use std::fmt;
+
+use super::Base;
+use crate::api::cache::Cache;
+use crate::api::invalidation::Invalidation;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::key::Key;
+
+/// All entries of a `group = "…"`, of whatever function: the fields of one Redis hash.
+///
+/// ```
+/// use redis_cached::redis_cached;
+///
+/// #[redis_cached(group = "class:{class_id}", cache = CACHE)]
+/// async fn grade(class_id: u64, student: &str) -> u64 {
+///     class_id + student.len() as u64
+/// }
+/// # use std::sync::LazyLock;
+/// # use redis_cached::Cache;
+/// # static CACHE: LazyLock<Cache> = LazyLock::new(|| Cache::builder("memory://").unwrap().build());
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), redis_cached::Error> {
+/// grade(7, "Ada").await;
+/// grade(7, "Grace").await;
+/// let class = grade_group(7);
+/// assert_eq!(class.len().await?, 2);
+/// assert!(class.invalidate().await?); // one command, however many they are
+/// assert_eq!(grade_entry(7, "Ada").get().await?, None);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Made by the `…_group` function beside a cached one, or by [`Cache::group`]; making one asks nobody.
+/// Every verb takes at most one time-out of its cache.
+#[derive(Clone)]
+pub struct Group(Base);
+
+impl Group {
+    /// The key of the hash, as `redis-cli` shows it: `HKEYS` lists its entries there.
+    pub fn key(&self) -> Result<&str, Error> {
+        Ok(self.0.key()?.as_str())
+    }
+
+    /// Forgets all entries of the group; true if something was there. Also voids the computations
+    /// in flight: their callers get their result, nobody else does, and it is not stored.
+    ///
+    /// One command, at the same cost for the server's other clients whatever the number of entries.
+    /// Where this fails, the group is kept in mind and invalidated before this process reads any
+    /// entry of it again.
+    pub async fn invalidate(&self) -> Result<bool, Error> {
+        let keys = std::slice::from_ref(self.0.key()?);
+        Ok(Engine::tokio(&self.0.cache).invalidate_all(keys).await? > 0)
+    }
+
+    /// How many values the group holds. One that has expired counts until its field is removed: at
+    /// once where the server lets fields expire (Redis 7.4, Valkey 9), else at some later
+    /// computation in the group. The server looks at each field.
+    pub async fn len(&self) -> Result<u64, Error> {
+        Engine::tokio(&self.0.cache).count(self.0.key()?).await
+    }
+
+    /// Whether the group holds no value, as [`len`](Self::len) counts.
+    pub async fn is_empty(&self) -> Result<bool, Error> {
+        Ok(self.len().await? == 0)
+    }
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.debug(f)
+    }
+}
+
+impl From<Group> for Invalidation {
+    fn from(group: Group) -> Invalidation {
+        group.0.invalidation()
+    }
+}
+
+impl From<&Group> for Invalidation {
+    fn from(group: &Group) -> Invalidation {
+        group.0.invalidation()
+    }
+}
+
+/// For generated code.
+#[doc(hidden)]
+pub fn group(cache: &Cache, key: Result<Key, Error>) -> Group {
+    Group(Base::new(cache, key))
+}

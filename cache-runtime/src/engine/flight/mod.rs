@@ -1,0 +1,531 @@
+//! Computations under way, and the calls of this process that wait for them.
+//!
+//! A *flight* is known by its key and the token of the lease that it computes under, or that
+//! another process computes under. A call may share what a flight ends with because its own read,
+//! sent after it started, saw that token in the slot: no invalidation came between the two. A
+//! key alone would not do. A call that cannot ask the store, or that has waited enough for those that
+//! have leased the slot, shares a body that began after itself; and once the store is known to be away,
+//! one that has not returned yet, unless it was invalidated in this process.
+//!
+//! Followers of both faces wait here: tasks with a waker, threads at a condition variable.
+
+mod nested;
+mod patience;
+mod refreshing;
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+#[cfg(feature = "tokio")]
+use std::task::Poll;
+use std::task::Waker;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+pub(crate) use self::nested::{Edge, within};
+pub(crate) use self::patience::{Any, Patience};
+pub(crate) use self::refreshing::{Refreshing, Ticket};
+use crate::engine::sharing::Shared;
+use crate::error::Error;
+use crate::key::Key;
+use crate::store::Read;
+use crate::stored::envelope::Token;
+
+/// What a flight ends with.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    /// A value, sealed as in a slot, whether or not it could be stored.
+    Value(Bytes),
+    /// A value that has to be looked for in the slot: it has tags of its own, which may have been
+    /// invalidated since its body returned.
+    Stored,
+    /// The body's error.
+    Error(Arc<Mutex<Shared>>),
+    /// An error that cannot be shared.
+    Failed,
+    /// A panic.
+    Panicked,
+    /// A value that cannot be shared.
+    Unshared,
+    /// Its leader was cancelled.
+    Abandoned,
+    /// What the slot held when another process had ended it. The read's number tells whether it
+    /// was sent after a follower joined.
+    Read { number: u64, found: Read },
+    /// The store cannot be asked any more.
+    Away(Error),
+}
+
+/// Which computation of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Id {
+    /// Under this lease of this process: it goes to the followers if its leader is gone.
+    Leased(Token),
+    /// Of another process, under this lease.
+    Watched(Token),
+    /// Of this process, while another one has this lease.
+    Beside(Token),
+    /// Without a right to the slot: the store cannot be asked, or others had it for too long.
+    Unasked(u64),
+}
+
+/// One computation.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    key: Arc<Key>,
+    id: Id,
+    /// Its body begins later.
+    born: Instant,
+    state: Mutex<State>,
+    /// For the threads among the followers.
+    changed: Condvar,
+    /// What calls inside of its body lead or wait for.
+    awaits: nested::Awaits,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    outcome: Option<Outcome>,
+    followers: usize,
+    /// Of the tasks among the followers.
+    wakers: BTreeMap<u64, Waker>,
+    next_waker: u64,
+    /// How many threads wait.
+    threads: usize,
+    /// Invalidated in this process: later calls do not share it by the key alone.
+    voided: bool,
+    /// Its body has returned, likewise: what is left is to encode and to store.
+    returned: bool,
+    /// Of a flight of another process: one follower at a time asks the store.
+    asking: Option<Turn>,
+    /// How many turns there were.
+    turns: u64,
+    /// How many reads were sent so far.
+    reads: u64,
+}
+
+/// Who asks the store.
+#[derive(Debug)]
+struct Turn {
+    number: u64,
+    /// When it was last heard of.
+    heard: Instant,
+}
+
+/// A follower that is not polled any more keeps its turn for so long, and past what a question may
+/// take.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// The flights of one cache.
+#[derive(Debug, Default)]
+pub(crate) struct Flights {
+    // Held for a look-up each. Hits do not come here.
+    all: Mutex<All>,
+    /// Leases of this process whose leaders ended last without an outcome: cancelled, for which the
+    /// slot may show them a moment longer than the flight lasts, or never granted.
+    abandoned: Mutex<VecDeque<Token>>,
+    unasked: AtomicU64,
+}
+
+/// How many of those are known.
+const ABANDONED: usize = 256;
+
+/// Whether a call follows or leads.
+#[derive(Debug)]
+pub(crate) enum Role {
+    Follower(Follower),
+    Leader(Leader),
+}
+
+impl Flights {
+    /// Starts a flight under a lease that is about to be asked for: whoever sees the token
+    /// finds it.
+    pub(crate) fn lead(self: &Arc<Self>, key: &Key, token: Token) -> Leader {
+        self.leader(&mut self.all(), key, Id::Leased(token))
+    }
+
+    /// Joins the flight of this token, which the caller's own read saw; where there is none in
+    /// this process, one of another that this process watches.
+    pub(crate) fn follow(self: &Arc<Self>, key: &Key, token: Token) -> Follower {
+        let mut all = self.all();
+        let flight = known(&all, key, token).unwrap_or_else(|| {
+            let watched = find(&all, key, Id::Watched(token)).cloned();
+            watched.unwrap_or_else(|| add(&mut all, key, Id::Watched(token)))
+        });
+        self.join(flight)
+    }
+
+    /// Joins the flight of this token, or starts one for the calls of this process.
+    pub(crate) fn follow_or_lead(self: &Arc<Self>, key: &Key, token: Token) -> Role {
+        let mut all = self.all();
+        let beside = || find(&all, key, Id::Beside(token)).cloned();
+        match known(&all, key, token).or_else(beside) {
+            Some(flight) => Role::Follower(self.join(flight)),
+            None => Role::Leader(self.leader(&mut all, key, Id::Beside(token))),
+        }
+    }
+
+    /// Joins a body that runs in this process, or starts one, without a look at the slot.
+    pub(crate) fn follow_any_or_lead(self: &Arc<Self>, key: &Key, any: Any) -> Role {
+        let mut all = self.all();
+        let shared = || all.get(key).into_iter().flatten().filter(|flight| any.includes(flight));
+        let least = if shared().count() < any.most { None } else { shared().min_by_key(|flight| flight.followers()) };
+        match least.cloned() {
+            Some(flight) => Role::Follower(self.join(flight)),
+            None => {
+                let id = Id::Unasked(self.unasked.fetch_add(1, Relaxed));
+                Role::Leader(self.leader(&mut all, key, id))
+            }
+        }
+    }
+
+    /// Whether the key is computed in this process, or waited for.
+    pub(crate) fn concern(&self, key: &Key) -> bool {
+        self.all().contains_key(key)
+    }
+
+    /// Whether a leader of this process was cancelled under this lease.
+    pub(crate) fn was_abandoned(&self, token: Token) -> bool {
+        self.abandoned.lock().unwrap_or_else(PoisonError::into_inner).contains(&token)
+    }
+
+    fn abandon(&self, token: Token) {
+        let mut abandoned = self.abandoned.lock().unwrap_or_else(PoisonError::into_inner);
+        if abandoned.len() == ABANDONED {
+            abandoned.pop_front();
+        }
+        abandoned.push_back(token);
+    }
+
+    /// The entry is invalidated in this process.
+    pub(crate) fn void(&self, key: &Key) {
+        for flight in self.all().get(key).into_iter().flatten() {
+            flight.lock().voided = true;
+        }
+    }
+
+    /// Entries, groups and tags are invalidated in this process. Looks at all that is under way.
+    pub(crate) fn void_all(&self, keys: &[Key]) {
+        let names: HashSet<&str> = keys.iter().map(Key::as_str).collect();
+        // By the key of each: another function's key of the same text may have other tags.
+        let is_concerned = |flight: &&Arc<Flight>| flight.key.concerned_by().any(|name| names.contains(name));
+        for flight in self.all().values().flatten().filter(is_concerned) {
+            flight.lock().voided = true;
+        }
+    }
+
+    fn leader(self: &Arc<Self>, all: &mut All, key: &Key, id: Id) -> Leader {
+        let flight = add(all, key, id);
+        let edge = Edge::leading(&flight);
+        Leader { flights: Arc::clone(self), flight, _edge: edge, _within: None }
+    }
+
+    fn join(self: &Arc<Self>, flight: Arc<Flight>) -> Follower {
+        let mut state = flight.lock();
+        state.followers += 1;
+        let waker = state.next_waker;
+        state.next_waker += 1;
+        let reads = state.reads;
+        drop(state);
+        Follower { flights: Arc::clone(self), flight, waker, reads }
+    }
+
+    fn remove(&self, flight: &Arc<Flight>) {
+        if let Entry::Occupied(mut flights) = self.all().entry(Arc::clone(&flight.key)) {
+            flights.get_mut().retain(|known| !Arc::ptr_eq(known, flight));
+            if flights.get().is_empty() {
+                flights.remove();
+            }
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, All> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    fn is_empty(&self) -> bool {
+        self.all().is_empty()
+    }
+}
+
+/// By key; most have one.
+type All = HashMap<Arc<Key>, Vec<Arc<Flight>>>;
+
+fn find<'a>(all: &'a All, key: &Key, id: Id) -> Option<&'a Arc<Flight>> {
+    all.get(key)?.iter().find(|flight| flight.id == id)
+}
+
+/// This process' flight under this lease. One that was invalidated in it is watched like another
+/// process': what it ends with is out of date.
+fn known(all: &All, key: &Key, token: Token) -> Option<Arc<Flight>> {
+    let flight = find(all, key, Id::Leased(token))?;
+    (!flight.lock().voided).then(|| Arc::clone(flight))
+}
+
+fn add(all: &mut All, key: &Key, id: Id) -> Arc<Flight> {
+    let flight = Arc::new(Flight::new(key, id));
+    let flights = all.entry(Arc::clone(&flight.key)).or_insert_with(|| Vec::with_capacity(1));
+    flights.push(Arc::clone(&flight));
+    flight
+}
+
+impl Flight {
+    fn new(key: &Key, id: Id) -> Flight {
+        Flight {
+            key: Arc::new(key.clone()),
+            id,
+            born: Instant::now(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            awaits: nested::Awaits::default(),
+        }
+    }
+
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Its body has returned.
+    pub(crate) fn returned(&self) {
+        self.lock().returned = true;
+    }
+
+    pub(crate) fn is_foreign(&self) -> bool {
+        matches!(self.id, Id::Watched(_))
+    }
+
+    fn followers(&self) -> usize {
+        self.lock().followers
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic while the lock is held leaves nothing half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends it, unless it has ended, and tells everybody.
+    fn end(&self, outcome: Outcome) {
+        let mut state = self.lock();
+        if state.outcome.is_none() {
+            state.outcome = Some(outcome);
+            self.tell(state);
+        }
+    }
+
+    /// Wakes all followers, to look again.
+    fn tell(&self, mut state: MutexGuard<'_, State>) {
+        let wakers = std::mem::take(&mut state.wakers);
+        let has_threads = state.threads > 0;
+        drop(state);
+        // A system call even where nobody waits.
+        if has_threads {
+            self.changed.notify_all();
+        }
+        wakers.into_values().for_each(Waker::wake);
+    }
+}
+
+/// The right to end a flight. Dropped before, it leaves the flight to the followers.
+#[derive(Debug)]
+#[must_use = "dropped, it abandons its followers"]
+pub(crate) struct Leader {
+    flights: Arc<Flights>,
+    flight: Arc<Flight>,
+    _edge: Option<Edge>,
+    /// To the flight whose body is also this one's.
+    _within: Option<Edge>,
+}
+
+impl Leader {
+    pub(crate) fn flight(&self) -> &Arc<Flight> {
+        &self.flight
+    }
+
+    /// Its body is that of another flight, too.
+    pub(crate) fn runs_within(&mut self, flight: &Arc<Flight>) {
+        if !Arc::ptr_eq(&self.flight, flight) {
+            self._within = Some(Edge::within(&self.flight, flight));
+        }
+    }
+
+    /// Whether anybody waits.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.flight.followers() > 0
+    }
+
+    /// Gives followers the outcome. The flight can still be joined until `self` is dropped: the
+    /// slot may show its token until then.
+    pub(crate) fn publish(&self, outcome: Outcome) {
+        self.flight.end(outcome);
+    }
+}
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        let is_panicking = thread::panicking();
+        if let Id::Leased(token) = self.flight.id
+            && !is_panicking
+            && self.flight.lock().outcome.is_none()
+        {
+            self.flights.abandon(token);
+        }
+        self.flights.remove(&self.flight);
+        self.flight.end(if is_panicking { Outcome::Panicked } else { Outcome::Abandoned });
+    }
+}
+
+/// A call that waits for a flight.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    flights: Arc<Flights>,
+    flight: Arc<Flight>,
+    waker: u64,
+    /// How many reads had been sent when it joined.
+    reads: u64,
+}
+
+/// What a follower waits for.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Ended(Outcome),
+    /// Nobody asks the store for this flight of another process: it is on this follower.
+    Ask(Asking),
+    TimeUp,
+}
+
+impl Follower {
+    pub(crate) fn flight(&self) -> &Arc<Flight> {
+        &self.flight
+    }
+
+    /// Whether the lease that it waits for is this process'.
+    pub(crate) fn may_take_over(&self) -> bool {
+        matches!(self.flight.id, Id::Leased(_))
+    }
+
+    /// When to look again, at the latest: whoever asks the store may have fallen silent, which wakes
+    /// nobody.
+    pub(crate) fn check_by(&self, until: Instant) -> Instant {
+        let slice = Instant::now() + SILENCE;
+        if self.flight.is_foreign() && slice < until { slice } else { until }
+    }
+
+    /// Whether a read of this number was sent after this follower joined.
+    pub(crate) fn precedes(&self, number: u64) -> bool {
+        number > self.reads
+    }
+
+    fn event(&self, state: &mut State) -> Option<Event> {
+        if let Some(outcome) = &state.outcome {
+            return Some(Event::Ended(outcome.clone()));
+        }
+        let is_asked = state.asking.as_ref().is_some_and(|turn| turn.heard.elapsed() < SILENCE);
+        if !self.flight.is_foreign() || is_asked {
+            return None;
+        }
+        state.turns += 1;
+        let turn = state.turns;
+        state.asking = Some(Turn { number: turn, heard: Instant::now() });
+        let (flights, flight) = (Arc::clone(&self.flights), Arc::clone(&self.flight));
+        Some(Event::Ask(Asking { flights, flight, turn }))
+    }
+
+    /// For a task.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll(&self, waker: &Waker) -> Poll<Event> {
+        let mut state = self.flight.lock();
+        match self.event(&mut state) {
+            Some(event) => Poll::Ready(event),
+            None => {
+                state
+                    .wakers
+                    .entry(self.waker)
+                    .and_modify(|known| known.clone_from(waker))
+                    .or_insert_with(|| waker.clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// For a thread.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn block(&self, until: Instant) -> Event {
+        let mut state = self.flight.lock();
+        loop {
+            if let Some(event) = self.event(&mut state) {
+                return event;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Event::TimeUp;
+            }
+            state.threads += 1;
+            state = self.flight.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.threads -= 1;
+        }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let mut state = self.flight.lock();
+        state.wakers.remove(&self.waker);
+        state.followers -= 1;
+        let unwatched = state.followers == 0 && self.flight.is_foreign();
+        drop(state);
+        if unwatched {
+            // Somebody may have joined meanwhile, and goes on without being found: no harm done.
+            self.flights.remove(&self.flight);
+        }
+    }
+}
+
+/// The turn to ask the store whether another process has ended its flight. Dropped, or silent for
+/// too long, the turn goes to another follower.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    flights: Arc<Flights>,
+    flight: Arc<Flight>,
+    turn: u64,
+}
+
+impl Asking {
+    /// A question is about to be sent, which takes no longer than `patience`.
+    pub(crate) fn asks(&self, patience: Duration) {
+        if let Some(turn) = &mut self.flight.lock().asking
+            && turn.number == self.turn
+        {
+            turn.heard = Instant::now() + patience;
+        }
+    }
+
+    /// A read is about to be sent: its number.
+    pub(crate) fn number(&self) -> u64 {
+        let mut state = self.flight.lock();
+        state.reads += 1;
+        state.reads
+    }
+
+    /// It has ended, or cannot be told any more.
+    pub(crate) fn ended(self, outcome: Outcome) {
+        self.flights.remove(&self.flight);
+        self.flight.end(outcome);
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let mut state = self.flight.lock();
+        if state.asking.as_ref().is_some_and(|turn| turn.number == self.turn) {
+            state.asking = None;
+            self.flight.tell(state);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! How long a call waits for others, for how many, and what it shares when it has waited enough.
+
+use std::time::{Duration, Instant};
+
+use super::Flight;
+use crate::stored::envelope::Token;
+
+/// How long a call may still wait for others, and for how many.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    /// For those that have leased the slot.
+    pub(crate) until: Instant,
+    /// For each body of this process that it shares without a look at the slot.
+    longest: Duration,
+    /// The leases it waited for. Results that are not stored must not make callers run one after
+    /// another, so these are few.
+    tokens: [Option<Token>; 2],
+    /// How often it may still look at a slot that changes under its hands.
+    looks: usize,
+    /// How many bodies it waited for that ended with what cannot be shared.
+    failures: usize,
+    /// It runs its body whatever other calls do.
+    is_alone: bool,
+    /// Which bodies it shares by the key alone.
+    since: Instant,
+    most: usize,
+}
+
+pub(super) const LOOKS: usize = 4;
+
+fn end(span: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(span).unwrap_or(now)
+}
+
+/// After so many bodies that ended with what cannot be shared, a call waits for no lease any more. From then on each
+/// further failure lets twice as many calls run their bodies.
+const FAILURES: usize = 2;
+
+impl Patience {
+    /// Of a call that began at this time.
+    pub(crate) fn new(began: Instant, longest: Duration) -> Patience {
+        let until = end(longest);
+        Patience {
+            until,
+            longest,
+            tokens: [None; 2],
+            looks: LOOKS,
+            failures: 0,
+            is_alone: false,
+            since: began,
+            most: 1,
+        }
+    }
+
+    /// Until when it waits for a body of this process that it joins now, without a look at the slot.
+    pub(crate) fn anew(&self) -> Instant {
+        end(self.longest)
+    }
+
+    /// Counts a look at the slot; false if there is none left, and the call computes unstored.
+    pub(crate) fn take_look(&mut self) -> bool {
+        let left = self.looks.checked_sub(1);
+        self.looks = left.unwrap_or(0);
+        left.is_some()
+    }
+
+    /// Whether the call may wait for this flight.
+    pub(crate) fn allows(&mut self, token: Token) -> bool {
+        if self.has_enough() || Instant::now() >= self.until {
+            return false;
+        }
+        if self.tokens.contains(&Some(token)) {
+            return true;
+        }
+        let place = self.tokens.iter_mut().find(|place| place.is_none());
+        place.map(|place| *place = Some(token)).is_some()
+    }
+
+    /// The flight's leader was cancelled: waiting for it does not count. Of many callers that give
+    /// up, each may have led for a moment.
+    pub(crate) fn forgive(&mut self, token: Token) {
+        self.looks = LOOKS;
+        self.tokens.iter_mut().filter(|known| **known == Some(token)).for_each(|known| *known = None);
+    }
+
+    /// A body failed, or its value cannot be shared.
+    pub(crate) fn fail(&mut self) {
+        self.failures += 1;
+        if self.has_enough() {
+            self.let_more_run();
+        }
+    }
+
+    /// Whether the call waits for no lease any more, because of failures.
+    pub(crate) fn has_enough(&self) -> bool {
+        self.is_alone || self.failures >= FAILURES
+    }
+
+    /// The flight that it would wait for waits for the call itself.
+    pub(crate) fn go_alone(&mut self) {
+        self.is_alone = true;
+    }
+
+    /// Whether the call runs its body whatever other calls do.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.is_alone
+    }
+
+    /// Twice as many calls run a body next: not all do at the same moment, and none waits for all others in turn.
+    fn let_more_run(&mut self) {
+        self.most = self.most.saturating_mul(2);
+    }
+
+    /// Which bodies of this process the call may share without a look at the slot.
+    pub(crate) fn any(&self, is_away: bool) -> Any {
+        // What took too long still runs.
+        Any { since: self.since, is_away: is_away && self.most == 1, most: self.most }
+    }
+
+    /// The call has waited enough for this flight, and shares what began later.
+    pub(crate) fn leave(&mut self, flight: &Flight) {
+        self.since = self.since.max(flight.born);
+    }
+
+    /// The same for a flight that it shared without a look at the slot.
+    pub(crate) fn give_up(&mut self, flight: &Flight) {
+        self.leave(flight);
+        self.let_more_run();
+    }
+}
+
+/// Which bodies of this process a call may share by the key alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Any {
+    /// Those that began later.
+    pub(crate) since: Instant,
+    /// The store is away: those that run, too, unless they were invalidated in this process.
+    pub(crate) is_away: bool,
+    /// Where there are fewer, the call starts another one.
+    pub(crate) most: usize,
+}
+
+impl Any {
+    pub(super) fn includes(&self, flight: &Flight) -> bool {
+        let state = flight.lock();
+        let is_new = flight.born > self.since || (self.is_away && !state.voided && !state.returned);
+        is_new && state.outcome.is_none() && !flight.is_foreign()
+    }
+}

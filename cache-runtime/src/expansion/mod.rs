@@ -1,0 +1,315 @@
+//! What generated code names. Not an interface for people: it changes with any release, which is
+//! why the facade pins the macro's version.
+
+mod own;
+
+use std::marker::PhantomData;
+
+use serde::Serialize;
+
+pub use crate::api::cache::{Cache, installed};
+#[cfg(feature = "blocking")]
+pub use crate::api::entry::blocking::entry as blocking_entry;
+#[cfg(feature = "tokio")]
+pub use crate::api::entry::entry;
+#[cfg(feature = "blocking")]
+pub use crate::api::group::blocking::group as blocking_group;
+#[cfg(feature = "tokio")]
+pub use crate::api::group::group;
+#[cfg(feature = "blocking")]
+pub use crate::engine::blocking::{
+    batch_result as blocking_batch_result, batch_value as blocking_batch_value, call_result as blocking_call_result,
+    call_result_behind as blocking_call_result_behind, call_value as blocking_call_value,
+    call_value_behind as blocking_call_value_behind, refresh_batch_result as blocking_refresh_batch_result,
+    refresh_batch_value as blocking_refresh_batch_value, refresh_result as blocking_refresh_result,
+    refresh_value as blocking_refresh_value,
+};
+pub use crate::engine::ids::{BatchIds, BatchMap, IdOfMap, batch_ids, collect_ids};
+pub use crate::engine::sharing::{ErrorProbe, Errors, Unshared};
+#[cfg(feature = "tokio")]
+pub use crate::engine::tokio::{
+    batch_result, batch_value, call_result, call_result_behind, call_value, call_value_behind, refresh_batch_result,
+    refresh_batch_value, refresh_result, refresh_value,
+};
+pub use crate::expansion::own::{
+    Cloned, Kept, KeptReferent, KeptSelf, KeptSelfReferent, Lender, Lent, LentByThread, NotKept, Referent, cloned,
+    keep, keep_cow, keep_option, keep_referent, keep_self, keep_self_referent, lend, lend_cow, lend_option, lent,
+    lent_by_thread,
+};
+use crate::key::escape_part;
+pub use crate::key::{Key, KeyWriter};
+pub use crate::plan::function::{CodecFns, Function, Name, Nones, Plan, SingleFlight, Site, Slot, default_prefix};
+pub use crate::plan::ttl::{AnyConst, Const, IntoTtl, Ttl, check_lease, check_stale, check_ttl, check_wait};
+pub use crate::plan::value::*;
+#[cfg(any(feature = "bincode", feature = "messagepack"))]
+pub use crate::stored::codec::Auto;
+#[cfg(feature = "bincode")]
+pub use crate::stored::codec::Bincode;
+#[cfg(feature = "json")]
+pub use crate::stored::codec::Json;
+#[cfg(feature = "messagepack")]
+pub use crate::stored::codec::MessagePack;
+pub use crate::stored::codec::{Codec, Codecs};
+
+/// A handle of the cache that the attribute names.
+pub fn own_cache(cache: &Cache) -> Cache {
+    cache.clone()
+}
+
+/// Starts a key: text goes on with `.literal(":")`, parameters with [`part`], and `.finish()` ends it.
+pub fn key(cache: &Cache, function: &'static Function) -> KeyWriter {
+    KeyWriter::new(cache.namespace(), function.head())
+}
+
+/// Starts the key of an entry in a group, whose name comes first: text and parameters as in [`key`],
+/// then `.field(function.name())`.
+pub fn key_in_group(cache: &Cache, function: &'static Function) -> KeyWriter {
+    KeyWriter::new(cache.namespace(), function.prefix())
+}
+
+/// Starts the name of a group, as [`key_in_group`] does.
+pub fn group_key(cache: &Cache, prefix: &str) -> KeyWriter {
+    KeyWriter::new(cache.namespace(), &escape_part(prefix))
+}
+
+/// What a closure of the attribute may return as tags.
+#[diagnostic::on_unimplemented(
+    message = "tags of a value are a collection of texts, and `{Self}` is none",
+    label = "not a collection of `String`s",
+    note = "write a collection of texts: `tags = |value| vec![format!(\"org:{{}}\", value.org)]`"
+)]
+pub trait IntoTags {
+    /// The conversion.
+    fn into_tags(self) -> Vec<String>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: IntoIterator<Item: Into<String>>> IntoTags for T {
+    fn into_tags(self) -> Vec<String> {
+        self.into_iter().map(Into::into).collect()
+    }
+}
+
+/// The tags that a closure of the attribute made.
+pub fn into_tags<T: IntoTags>(tags: T) -> Vec<String> {
+    tags.into_tags()
+}
+
+/// The path of the function around the closure `|| ()`.
+pub fn path_of<F>(_: &F) -> &'static str {
+    std::any::type_name::<F>()
+}
+
+/// Applies a closure of the attribute: by this signature it needs no annotations, may be a path
+/// to a function, and sees nothing but the value.
+pub fn of_value<V, R>(closure: fn(&V) -> R, value: &V) -> R {
+    closure(value)
+}
+
+/// The `Result` behind a function's return type, whatever it is called.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no `Result`",
+    label = "no `Result`",
+    note = "a type whose name ends in `Result` is taken for one: write `returns = value` to store it as it is",
+    note = "where `returns = result` says that it is one, remove that"
+)]
+pub trait ResultLike {
+    /// What is stored.
+    type Ok;
+    /// What is not.
+    type Err;
+    /// The identity, to the compiler's eye.
+    fn into_result(self) -> Result<Self::Ok, Self::Err>;
+    /// And back.
+    fn from_result(result: Result<Self::Ok, Self::Err>) -> Self;
+}
+
+/// What a function returns.
+pub type Returned<R> = R;
+/// What is stored of `R`. By another name, so that all of a projection has one place, where an error is shown once.
+pub type OkOf<R> = <R as ResultLike>::Ok;
+/// And what is not.
+pub type ErrOf<R> = <R as ResultLike>::Err;
+/// The ids of a map.
+pub type IdOf<M> = <M as BatchMap>::Id;
+/// Its values.
+pub type ValueOf<M> = <M as BatchMap>::Value;
+
+#[diagnostic::do_not_recommend]
+impl<T, E> ResultLike for Result<T, E> {
+    type Ok = T;
+    type Err = E;
+    fn into_result(self) -> Result<T, E> {
+        self
+    }
+    fn from_result(result: Result<T, E>) -> Self {
+        result
+    }
+}
+
+/// For `returns = option`.
+#[diagnostic::on_unimplemented(
+    message = "`returns = option`, but the function returns `{Self}`",
+    note = "remove `returns = option`"
+)]
+pub trait OptionLike: Sized {
+    /// The way to tell and make its `None`.
+    fn nones() -> Nones<Self>;
+}
+
+impl<T> OptionLike for Option<T> {
+    fn nones() -> Nones<Option<T>> {
+        Nones::option()
+    }
+}
+
+/// Whether a parameter can be part of a key: `part(writer, "id", &id, probe(&id).rc_key_part())` gets
+/// [`Yes`] where the type is `Serialize`, and otherwise fails with our words at the parameter.
+#[derive(Debug)]
+pub struct Probe<'a, T: ?Sized>(&'a T);
+
+/// Its type is `Serialize`.
+#[derive(Debug)]
+pub struct Yes;
+/// Its type is not.
+#[derive(Debug)]
+pub struct No<T: ?Sized>(pub(crate) PhantomData<T>);
+
+/// Starts the probe.
+pub fn probe<T: ?Sized>(parameter: &T) -> Probe<'_, T> {
+    Probe(parameter)
+}
+
+impl<T: ?Sized + Serialize> Probe<'_, T> {
+    /// It can.
+    pub fn rc_key_part(&self) -> Yes {
+        Yes
+    }
+}
+
+/// The fallback of [`Probe`].
+pub trait NoKeyPart<T: ?Sized> {
+    /// It cannot.
+    fn rc_key_part(&self) -> No<T>;
+}
+
+impl<T: ?Sized> NoKeyPart<T> for Probe<'_, T> {
+    fn rc_key_part(&self) -> No<T> {
+        No(PhantomData)
+    }
+}
+
+/// The verdict of [`Probe`] on a parameter, as a bound.
+#[diagnostic::on_unimplemented(
+    message = "a parameter of type `{T}` cannot be part of a cache key",
+    label = "not `Serialize`",
+    note = "leave it out with `skip(…)`, or say what it means to the key with `key = \"…{{param.field}}…\"`",
+    note = "or derive `Serialize` for it; `Arc` and `Rc` have it with serde's feature `rc`, and of a wrapper such as `Json(id)` the pattern takes what is inside"
+)]
+pub trait KeyPart<T: ?Sized> {
+    /// Appends it.
+    fn append(self, writer: &mut KeyWriter, parameter: &'static str, value: &T);
+}
+
+impl<T: ?Sized + Serialize> KeyPart<T> for Yes {
+    fn append(self, writer: &mut KeyWriter, parameter: &'static str, value: &T) {
+        writer.placeholder(parameter, value);
+    }
+}
+
+/// What a pattern calls `Name`, as the key sees it: a reference if it is a name, and a unit struct itself if it is one.
+#[derive(Debug)]
+pub struct NameProbe<'a, T>(PhantomData<&'a T>);
+
+/// It is a unit struct.
+#[derive(Debug)]
+pub struct UnitStruct;
+
+/// Starts the probe: `(&name(&Name)).rc_key_part()` finds [`Yes`] for a name whose type is `Serialize`, [`No`] for any other
+/// name, and else [`UnitStruct`], one reference further away.
+pub fn name<T>(_: &T) -> NameProbe<'_, T> {
+    NameProbe(PhantomData)
+}
+
+impl<T: ?Sized + Serialize> NameProbe<'_, &T> {
+    /// It can.
+    pub fn rc_key_part(&self) -> Yes {
+        Yes
+    }
+}
+
+impl<T: ?Sized> NoKeyPart<T> for NameProbe<'_, &T> {
+    fn rc_key_part(&self) -> No<T> {
+        No(PhantomData)
+    }
+}
+
+/// The fallback of [`NameProbe`].
+pub trait NoName {
+    /// There is nothing to add.
+    fn rc_key_part(&self) -> UnitStruct;
+}
+
+impl<T> NoName for &NameProbe<'_, T> {
+    fn rc_key_part(&self) -> UnitStruct {
+        UnitStruct
+    }
+}
+
+/// The verdict of [`NameProbe`], as a bound.
+#[diagnostic::on_unimplemented(
+    message = "a parameter of type `{T}` cannot be part of a cache key",
+    label = "not `Serialize`",
+    note = "leave it out with `skip(…)`, or say what it means to the key with `key = \"…{{param.field}}…\"`",
+    note = "or derive `Serialize` for it; `Arc` and `Rc` have it with serde's feature `rc`, and of a wrapper such as `Json(id)` the pattern takes what is inside"
+)]
+pub trait NamePart<T> {
+    /// Appends it, and what separates it from the part before.
+    fn append_name(self, writer: &mut KeyWriter, parameter: &'static str, value: &T);
+}
+
+impl<T: ?Sized + Serialize> NamePart<&T> for Yes {
+    fn append_name(self, writer: &mut KeyWriter, parameter: &'static str, value: &&T) {
+        writer.literal(":").placeholder(parameter, *value);
+    }
+}
+
+impl<T> NamePart<T> for UnitStruct {
+    fn append_name(self, _: &mut KeyWriter, _: &'static str, _: &T) {}
+}
+
+/// Appends what a pattern calls by a name, unless that is a unit struct.
+pub fn name_part<T, K: NamePart<T>>(writer: &mut KeyWriter, parameter: &'static str, value: &T, verdict: K) {
+    verdict.append_name(writer, parameter, value);
+}
+
+/// What a pattern names is a unit struct, and no parameter.
+#[diagnostic::on_unimplemented(
+    message = "this parameter is spelled like its type `{T}`, as the pattern of a unit struct is, which is no part of a key",
+    label = "it is not in the key",
+    note = "name it in lower case, mention it in `key`, or leave it out with `skip(…)`"
+)]
+pub trait IsUnitStruct<T> {}
+impl<T> IsUnitStruct<T> for T {}
+
+/// Compiles where `value` is a `T`, and not a reference to one.
+pub fn unit_struct<T, V: IsUnitStruct<T>>(_: &V) {}
+
+/// The verdict of [`Probe`] on `self`.
+#[diagnostic::on_unimplemented(
+    message = "`self` of type `{T}` cannot be part of a cache key",
+    label = "not `Serialize`",
+    note = "leave it out with `skip(self)`, or say what it means to the key with `key = \"…{{self.field}}…\"`"
+)]
+pub trait SelfPart<T: ?Sized>: KeyPart<T> {}
+impl<T: ?Sized + Serialize> SelfPart<T> for Yes {}
+
+/// Appends a parameter to a key, or what a template makes of some.
+pub fn part<T: ?Sized, K: KeyPart<T>>(writer: &mut KeyWriter, parameter: &'static str, value: &T, verdict: K) {
+    verdict.append(writer, parameter, value);
+}
+
+/// Appends `self` to a key.
+pub fn self_part<T: ?Sized, K: SelfPart<T>>(writer: &mut KeyWriter, parameter: &'static str, value: &T, verdict: K) {
+    verdict.append(writer, parameter, value);
+}

@@ -1,0 +1,202 @@
+//! What a refresh in the background keeps of a call's arguments: copies of its own, and how they
+//! are lent to the body.
+//!
+//! A copy is made as the parameter is spelled: by `Clone`, or, of what stands behind a reference,
+//! by `ToOwned`. Whether that works is probed, so that a parameter of which there is no copy fails
+//! with our words at the parameter.
+
+use std::borrow::{Borrow, Cow};
+use std::marker::PhantomData;
+
+use crate::expansion::{No, Yes};
+
+/// A copy `O` of the `T` behind a reference.
+pub struct Referent<T: ?Sized, O>(O, PhantomData<fn(&T)>);
+
+impl<T: ?Sized, O> std::fmt::Debug for Referent<T, O> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Referent")
+    }
+}
+
+/// For a parameter `&T`.
+pub fn lend<T: ?Sized, O: Borrow<T>>(kept: &Referent<T, O>) -> &T {
+    kept.0.borrow()
+}
+
+/// For a parameter `Option<&T>`.
+pub fn lend_option<T: ?Sized, O: Borrow<T>>(kept: &Option<Referent<T, O>>) -> Option<&T> {
+    kept.as_ref().map(lend)
+}
+
+/// For a parameter `Cow<'_, T>`.
+pub fn lend_cow<T: ?Sized + ToOwned, O: Borrow<T>>(kept: &Referent<T, O>) -> Cow<'_, T> {
+    Cow::Borrowed(lend(kept))
+}
+
+macro_rules! probes {
+    ($($(#[$doc:meta])* $probe:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $probe<T: ?Sized>(PhantomData<fn(&T)>);
+
+        impl<T: ?Sized> NotKept<T> for $probe<T> {
+            fn rc_kept(&self) -> No<T> {
+                No(PhantomData)
+            }
+        }
+    )*};
+}
+probes! {
+    /// Whether a parameter can be kept by `Clone`: `keep(id, cloned(id).kept())` gets [`Yes`] where
+    /// it can, and otherwise fails.
+    Cloned;
+    /// The same of what stands behind a reference, for a task, which may lend it from any thread.
+    Lent;
+    /// As [`Lent`], for a thread, which does not move.
+    LentByThread;
+}
+
+impl<T: Clone + Send> Cloned<T> {
+    /// It can.
+    pub fn rc_kept(&self) -> Yes {
+        Yes
+    }
+}
+
+impl<T: ?Sized + ToOwned<Owned: Send> + Sync> Lent<T> {
+    /// It can.
+    pub fn rc_kept(&self) -> Yes {
+        Yes
+    }
+}
+
+impl<T: ?Sized + ToOwned<Owned: Send>> LentByThread<T> {
+    /// It can.
+    pub fn rc_kept(&self) -> Yes {
+        Yes
+    }
+}
+
+/// The fallback of the probes.
+pub trait NotKept<T: ?Sized> {
+    /// It cannot.
+    fn rc_kept(&self) -> No<T>;
+}
+
+/// Starts the probe of a parameter `T`.
+pub fn cloned<T>(_: &T) -> Cloned<T> {
+    Cloned(PhantomData)
+}
+
+/// The type behind a parameter: the `T` of `&T`, `Option<&T>` and `Cow<'_, T>`.
+pub trait Lender {
+    /// It.
+    type Referent: ?Sized;
+}
+
+impl<T: ?Sized> Lender for &T {
+    type Referent = T;
+}
+impl<T: ?Sized> Lender for Option<&T> {
+    type Referent = T;
+}
+impl<T: ?Sized + ToOwned> Lender for Cow<'_, T> {
+    type Referent = T;
+}
+
+/// Starts the probe of a parameter that lends, of an `async fn`.
+pub fn lent<L: Lender>(_: &L) -> Lent<L::Referent> {
+    Lent(PhantomData)
+}
+
+/// Starts the probe of a parameter that lends, of a plain function.
+pub fn lent_by_thread<L: Lender>(_: &L) -> LentByThread<L::Referent> {
+    LentByThread(PhantomData)
+}
+
+/// The verdict on a parameter that is cloned.
+#[diagnostic::on_unimplemented(
+    message = "a parameter of type `{T}` cannot be kept for a background refresh",
+    label = "not `Clone + Send`",
+    note = "make it `Clone + Send`, such as by an `Arc`, or leave `refresh_ahead` and `stale_while_revalidate` out"
+)]
+pub trait Kept<T> {
+    /// Makes the copy.
+    fn keep(self, argument: &T) -> T;
+}
+
+impl<T: Clone + Send> Kept<T> for Yes {
+    fn keep(self, argument: &T) -> T {
+        argument.clone()
+    }
+}
+
+/// The verdict on a `self` that is cloned.
+#[diagnostic::on_unimplemented(
+    message = "`self` of type `{T}` cannot be kept for a background refresh",
+    label = "not `Clone + Send`",
+    note = "make it `Clone + Send`, such as by an `Arc`, or leave `refresh_ahead` and `stale_while_revalidate` out"
+)]
+pub trait KeptSelf<T>: Kept<T> {}
+impl<T: Clone + Send> KeptSelf<T> for Yes {}
+
+/// The verdict on a parameter that lends.
+#[diagnostic::on_unimplemented(
+    message = "a parameter that lends a `{T}` cannot be kept for a background refresh",
+    label = "not `Clone + Send + Sync`",
+    note = "make it `Clone + Send + Sync`, such as by an `Arc`, or leave `refresh_ahead` and `stale_while_revalidate` out"
+)]
+pub trait KeptReferent<T: ?Sized> {
+    /// The copy.
+    type Kept;
+    /// Makes it.
+    fn keep(self, referent: &T) -> Self::Kept;
+}
+
+impl<T: ?Sized + ToOwned> KeptReferent<T> for Yes {
+    type Kept = T::Owned;
+    fn keep(self, referent: &T) -> T::Owned {
+        referent.to_owned()
+    }
+}
+
+/// The verdict on `&self`.
+#[diagnostic::on_unimplemented(
+    message = "`self` of type `{T}` cannot be kept for a background refresh",
+    label = "not `Clone + Send + Sync`",
+    note = "make it `Clone + Send + Sync`, such as by an `Arc`, or leave `refresh_ahead` and `stale_while_revalidate` out"
+)]
+pub trait KeptSelfReferent<T: ?Sized>: KeptReferent<T> {}
+impl<T: ?Sized + ToOwned> KeptSelfReferent<T> for Yes {}
+
+/// Keeps a parameter by `Clone`.
+pub fn keep<T, K: Kept<T>>(argument: &T, verdict: K) -> T {
+    verdict.keep(argument)
+}
+
+/// Keeps a `self` by `Clone`.
+pub fn keep_self<T, K: KeptSelf<T>>(argument: &T, verdict: K) -> T {
+    verdict.keep(argument)
+}
+
+/// Keeps what a `&T` lends.
+pub fn keep_referent<T: ?Sized, K: KeptReferent<T>>(argument: &&T, verdict: K) -> Referent<T, K::Kept> {
+    Referent(verdict.keep(argument), PhantomData)
+}
+
+/// Keeps what `&self` lends.
+pub fn keep_self_referent<T: ?Sized, K: KeptSelfReferent<T>>(argument: &&T, verdict: K) -> Referent<T, K::Kept> {
+    Referent(verdict.keep(argument), PhantomData)
+}
+
+/// Keeps what an `Option<&T>` lends.
+pub fn keep_option<T: ?Sized, K: KeptReferent<T>>(argument: &Option<&T>, verdict: K) -> Option<Referent<T, K::Kept>> {
+    argument.map(|referent| Referent(verdict.keep(referent), PhantomData))
+}
+
+/// Keeps what a `Cow<'_, T>` lends.
+#[expect(clippy::ptr_arg, reason = "that is how the parameter is spelled")]
+pub fn keep_cow<T: ?Sized + ToOwned, K: KeptReferent<T>>(argument: &Cow<'_, T>, verdict: K) -> Referent<T, K::Kept> {
+    Referent(verdict.keep(argument), PhantomData)
+}

@@ -1,0 +1,538 @@
+//! What is known about one cached function: the static description that the attribute wrote,
+//! and what has to be found out once per instantiation.
+
+use std::fmt::Display;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, ErrorKind};
+use crate::key::{escape_part, function_name, given_name, shown_path};
+use crate::plan::names::{self, Stored};
+use crate::plan::ttl::Ttl;
+use crate::poll::caught::caught;
+use crate::stored::codec::{self, Codec as _, CodecError, Codecs, Rank, Root};
+use crate::stored::envelope::Identity;
+use crate::stored::fingerprint;
+
+/// The attribute's words about one function.
+#[derive(Debug)]
+pub struct Site {
+    /// The function's identifier.
+    pub ident: &'static str,
+    /// The first part of its keys.
+    pub prefix: &'static str,
+    /// How the key goes on.
+    pub name: Name,
+    /// What follows, with `{}` for each argument: the same for functions that share entries.
+    pub shape: &'static str,
+    /// Abandons what was stored under another number.
+    pub version: u32,
+    /// The file, line and column of the function, the same for its siblings.
+    pub place: &'static str,
+}
+
+/// The second part of a function's keys.
+#[derive(Debug)]
+pub enum Name {
+    /// The function's path, found at run time.
+    Path,
+    /// `name = "…"`, followed by the type parameters that are part of the function's identity.
+    Given(&'static str),
+    /// `name = "…"` of a trait's provided method, which each type has: followed by the type as well.
+    GivenInTrait(&'static str),
+}
+
+/// One function in one instantiation.
+#[derive(Debug)]
+pub struct Function {
+    head: String,
+    prefix_len: usize,
+    /// By the rank of the codec; the same where there is one codec.
+    identities: [Identity; 2],
+    /// The first codec cannot read its values back.
+    needs_second: AtomicBool,
+    refusal: Option<String>,
+    /// Another function of this process has its default name, so the entries under that name are not its own.
+    is_namesake: bool,
+    told: AtomicU32,
+    /// How often its last calls found their slots empty, up to [`CERTAIN`](Self::CERTAIN).
+    empty: AtomicU8,
+    /// How many of its last values were not stored.
+    unstored: AtomicU8,
+}
+
+/// What a function says at most once in a process.
+#[derive(Clone, Copy)]
+pub(crate) enum Once {
+    Refusal = 1,
+    WrongType = 2,
+    Key = 4,
+    Encode = 8,
+    Unsupported = 16,
+    Decode = 32,
+    Refresh = 64,
+    /// The server refuses a command, or the key.
+    Refused = 128,
+    /// None of the last values got into the store.
+    Unstored = 256,
+}
+
+impl Function {
+    fn new(site: &Site, path: &str, slot: usize, generics: &[&dyn Display], found: Found) -> Function {
+        let prefix = escape_part(site.prefix);
+        let prefix_len = prefix.len();
+        let name = match site.name {
+            Name::Given(name) => given_name(name, path, false, generics),
+            Name::GivenInTrait(name) => given_name(name, path, true, generics),
+            Name::Path => function_name(path, site.ident, generics),
+        };
+        let head = format!("{prefix}:{name}");
+        let [(_, fingerprint), _] = found.formats;
+        let stored = Stored { path: shown_path(path, site.ident), slot, fingerprint };
+        let namesake = match site.name {
+            Name::Path => names::claim(&head, &stored.path, site.place),
+            Name::Given(_) | Name::GivenInTrait(_) => None,
+        };
+        if namesake.is_none() {
+            names::register(&head, site.shape, &stored);
+        }
+        // `names` has logged a namesake already.
+        let (is_namesake, told) = (namesake.is_some(), namesake.as_ref().map_or(0, |_| Once::Refusal as u32));
+        let refusal = namesake.or_else(|| {
+            found.lacks_self_describing.then(|| {
+                format!(
+                    "its type needs a self-describing format, which `{}` is not; {}",
+                    found.codec_name,
+                    codec::SELF_DESCRIBING_ADVICE
+                )
+            })
+        });
+        let identities =
+            found.formats.map(|(codec, fingerprint)| Identity { version: site.version, codec, fingerprint });
+        Function {
+            head,
+            prefix_len,
+            identities,
+            needs_second: AtomicBool::new(found.needs_second),
+            refusal,
+            is_namesake,
+            told: AtomicU32::new(told),
+            empty: AtomicU8::new(0),
+            unstored: AtomicU8::new(0),
+        }
+    }
+
+    /// Prefix and name, escaped: what every key of this function starts with.
+    pub(crate) fn head(&self) -> &str {
+        &self.head
+    }
+
+    /// Its part that the crate, or the attribute, gave all of them.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.head[..self.prefix_len]
+    }
+
+    /// The name alone, escaped.
+    pub fn name(&self) -> &str {
+        &self.head[self.prefix_len + 1..]
+    }
+
+    /// What its values agree on, by the rank of the codec that wrote them.
+    pub(crate) fn identities(&self) -> &[Identity; 2] {
+        &self.identities
+    }
+
+    /// Of values that a codec of this rank writes.
+    pub(crate) fn identity(&self, rank: Rank) -> Identity {
+        self.identities[rank as usize]
+    }
+
+    /// Whether its codecs are two.
+    fn has_second(&self) -> bool {
+        let [first, second] = &self.identities;
+        first != second
+    }
+
+    /// The codec that its next value is written in, if that one can say it.
+    fn rank(&self) -> Rank {
+        if self.needs_second.load(Ordering::Relaxed) { Rank::Second } else { Rank::First }
+    }
+
+    /// A codec of this rank could not read back what it had written; true if another one is left, which the next values
+    /// are written in.
+    pub(crate) fn gives_up(&self, rank: Rank) -> bool {
+        let has_other = rank == Rank::First && self.has_second();
+        if has_other {
+            self.needs_second.store(true, Ordering::Relaxed);
+        }
+        has_other
+    }
+
+    /// Why its values cannot be stored at all.
+    pub(crate) fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
+    }
+
+    /// Fails for a function whose entries belong to another one: it must neither read nor fill them.
+    pub(crate) fn owns_entries(&self) -> Result<(), Error> {
+        match &self.refusal {
+            Some(reason) if self.is_namesake => Err(Error::new(ErrorKind::Key, reason)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What an empty slot adds to [`empty`](Self::empty), where anything else takes one away: the next slot is expected
+    /// to be empty where more than a third of the last ones were. A lease that is asked for in vain costs little beside
+    /// the round trip that it saves otherwise.
+    const WEIGHT: u8 = 2;
+    /// From here on an empty slot is expected.
+    const EXPECTED: u8 = 8;
+    /// The most: after so many calls that find something, less is expected.
+    const CERTAIN: u8 = 12;
+
+    /// Whether the next call is likely to find nothing.
+    pub(crate) fn expects_nothing(&self) -> bool {
+        self.empty.load(Ordering::Relaxed) >= Self::EXPECTED
+    }
+
+    /// A call found an empty slot. Calls that tell this at the same time may lose one of them.
+    pub(crate) fn found_nothing(&self) {
+        let empty = self.empty.load(Ordering::Relaxed);
+        if empty < Self::CERTAIN {
+            self.empty.store((empty + Self::WEIGHT).min(Self::CERTAIN), Ordering::Relaxed);
+        }
+    }
+
+    /// A call found a value, or a lease. Where all do, they only read here: processors do not contend for it.
+    pub(crate) fn found_something(&self) {
+        let empty = self.empty.load(Ordering::Relaxed);
+        if empty != 0 {
+            self.empty.store(empty - 1, Ordering::Relaxed);
+        }
+    }
+
+    /// A value got into the store.
+    pub(crate) fn stored(&self) {
+        // Where all do, processors do not contend for it.
+        if self.unstored.load(Ordering::Relaxed) != 0 {
+            self.unstored.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// A value did not get in; how many in a row. Calls that tell this at the same time may lose one of them.
+    pub(crate) fn unstored(&self) -> u8 {
+        let unstored = self.unstored.load(Ordering::Relaxed).saturating_add(1);
+        self.unstored.store(unstored, Ordering::Relaxed);
+        unstored
+    }
+
+    /// True for the first caller that asks about `what`.
+    pub(crate) fn first(&self, what: Once) -> bool {
+        self.told.fetch_or(what as u32, Ordering::Relaxed) & what as u32 == 0
+    }
+}
+
+/// What the value's type and the codecs contribute.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The codec and the fingerprint, by the codec's rank.
+    formats: [(u32, u64); 2],
+    codec_name: &'static str,
+    /// The first codec cannot store the type, and the second can.
+    needs_second: bool,
+    /// No codec can.
+    lacks_self_describing: bool,
+}
+
+fn find<V: DeserializeOwned, C: Codecs>() -> Found {
+    let shape = fingerprint::of::<V>(C::First::HUMAN_READABLE);
+    // A type that does not ask whether the format is human-readable has one shape.
+    let is_same = C::Second::HUMAN_READABLE == C::First::HUMAN_READABLE || !shape.asks_readable;
+    let second = if is_same { shape.value } else { fingerprint::of::<V>(C::Second::HUMAN_READABLE).value };
+    let first_cannot = shape.needs_self_describing && !C::First::SELF_DESCRIBING;
+    Found {
+        formats: [(codec::codec_id(C::First::NAME), shape.value), (codec::codec_id(C::Second::NAME), second)],
+        codec_name: C::First::NAME,
+        needs_second: first_cannot && C::Second::SELF_DESCRIBING,
+        lacks_self_describing: first_cannot && !C::Second::SELF_DESCRIBING,
+    }
+}
+
+/// A function's place for its [`Function`]s: one static per function, which all instantiations
+/// share, so an append-only list.
+#[derive(Debug, Default)]
+pub struct Slot(OnceLock<Box<Node>>);
+
+#[derive(Debug)]
+struct Node {
+    path: &'static str,
+    find: fn() -> Found,
+    function: Function,
+    next: Slot,
+}
+
+impl Slot {
+    /// An empty one.
+    pub const fn new() -> Slot {
+        Slot(OnceLock::new())
+    }
+
+    /// The function of this instantiation; made by the first call.
+    ///
+    /// Two types may have one name (two structs in two blocks), so the instantiation is told by
+    /// the addresses of its path and of the code that finds its type's shape; equal code finds
+    /// an equal shape.
+    pub fn function<V>(
+        &'static self,
+        site: &Site,
+        path: &'static str,
+        generics: &[&dyn Display],
+        codec: &CodecFns<V>,
+    ) -> &'static Function {
+        let mut slot = self;
+        loop {
+            let node = slot.0.get_or_init(|| {
+                Box::new(Node {
+                    path,
+                    find: codec.find,
+                    function: Function::new(site, path, std::ptr::from_ref(self).addr(), generics, (codec.find)()),
+                    next: Slot::new(),
+                })
+            });
+            if std::ptr::eq(node.path, path) && std::ptr::fn_addr_eq(node.find, codec.find) {
+                return &node.function;
+            }
+            slot = &node.next;
+        }
+    }
+}
+
+/// The codecs of a function, applied to one type.
+pub struct CodecFns<V> {
+    encode: fn(&V, &mut Vec<u8>, Rank) -> Result<(), CodecError>,
+    decode: fn(&[u8], Rank) -> Result<V, CodecError>,
+    pub(crate) root: fn(&V) -> Root,
+    find: fn() -> Found,
+}
+
+impl<V> CodecFns<V> {
+    /// Of codec `C`, or those of `Auto`.
+    pub fn of<C: Codecs>() -> CodecFns<V>
+    where
+        V: Serialize + DeserializeOwned,
+    {
+        CodecFns {
+            encode: codec::encode::<V, C>,
+            decode: codec::decode::<V, C>,
+            root: codec::root_of::<V>,
+            find: find::<V, C>,
+        }
+    }
+}
+
+impl<T> CodecFns<Option<T>> {
+    /// As [`of`](CodecFns::of), for a type of which `None` is never encoded: what is stored of `Some(x)` is what
+    /// a function stores that returns `x`, so that the two can share an entry.
+    pub fn of_some<C: Codecs>() -> CodecFns<Option<T>>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        CodecFns {
+            encode: |value, buffer, rank| match value {
+                Some(value) => codec::encode::<T, C>(value, buffer, rank),
+                None => Err(CodecError::new("`None` is no value")),
+            },
+            decode: |bytes, rank| codec::decode::<T, C>(bytes, rank).map(Some),
+            root: |value| if value.is_some() { Root::Other } else { Root::None },
+            find: find::<T, C>,
+        }
+    }
+}
+
+/// How `None` is told and made, for a type that has one.
+pub struct Nones<V> {
+    pub(crate) is_none: fn(&V) -> bool,
+    pub(crate) none: fn() -> Option<V>,
+}
+
+impl<V> Nones<V> {
+    /// The type is no `Option`.
+    pub fn never() -> Nones<V> {
+        Nones { is_none: |_| false, none: || None }
+    }
+}
+
+impl<T> Nones<Option<T>> {
+    /// The type is `Option<T>`.
+    pub fn option() -> Nones<Option<T>> {
+        Nones { is_none: Option::is_none, none: || Some(None) }
+    }
+}
+
+/// Everything that a call has to know, apart from its key.
+pub struct Plan<V> {
+    /// The description.
+    pub function: &'static Function,
+    /// How values become bytes.
+    pub codec: CodecFns<V>,
+    /// Which values are `None`.
+    pub nones: Nones<V>,
+    /// The lifetime of a value that is not `None`.
+    pub ttl: fn(&V) -> Ttl,
+    /// The lifetime of a `None`.
+    pub none_ttl: Option<Ttl>,
+    /// Which values are stored.
+    pub cache_if: fn(&V) -> bool,
+    /// By what part of it, at most, a lifetime is shortened at random.
+    pub jitter: f64,
+    /// How far "computed once" reaches.
+    pub single_flight: SingleFlight,
+    /// The silence of a leader after which another may take over.
+    pub lease: Ttl,
+    /// How long a call waits for a leader that renews its lease; six leases unless given.
+    pub wait: Option<Ttl>,
+    /// Past which part of its lifetime a hit starts a refresh in the background.
+    pub refresh_ahead: Option<f64>,
+    /// How long after its lifetime a value is served while it is refreshed in the background.
+    pub stale_while_revalidate: Ttl,
+    /// How long after its lifetime a value is served where the body fails.
+    pub stale_if_error: Ttl,
+    /// Tags that a value has beside those that follow from the arguments.
+    pub tags: Option<fn(&V) -> Vec<String>>,
+}
+
+/// What of a [`Plan`] does not depend on the type of values. Whatever needs no more than this is
+/// compiled once, not for each function.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub(crate) function: &'static Function,
+    pub(crate) single_flight: SingleFlight,
+    pub(crate) lease: Ttl,
+    pub(crate) wait: Option<Ttl>,
+    pub(crate) refresh_ahead: Option<f64>,
+    pub(crate) stale_while_revalidate: Ttl,
+    pub(crate) stale_if_error: Ttl,
+    /// Values have tags of their own.
+    pub(crate) has_own_tags: bool,
+}
+
+/// Among which calls one runs the body for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SingleFlight {
+    /// Those of all processes.
+    Shared,
+    /// Those of one process.
+    Process,
+    /// Each call for itself.
+    Off,
+}
+
+impl<V> Plan<V> {
+    /// Of a function whose attribute says no more: every value is stored, except for `None`.
+    pub fn new(function: &'static Function, codec: CodecFns<V>, nones: Nones<V>, ttl: fn(&V) -> Ttl) -> Plan<V> {
+        Plan {
+            function,
+            codec,
+            nones,
+            ttl,
+            none_ttl: None,
+            cache_if: |_| true,
+            jitter: 0.0,
+            single_flight: SingleFlight::Shared,
+            lease: Ttl::Millis(10_000),
+            wait: None,
+            refresh_ahead: None,
+            stale_while_revalidate: Ttl::Millis(0),
+            stale_if_error: Ttl::Millis(0),
+            tags: None,
+        }
+    }
+
+    /// Appends `value` in the first codec that can say it; its rank.
+    pub(crate) fn encode(&self, value: &V, buffer: &mut Vec<u8>) -> Result<Rank, CodecError> {
+        let start = buffer.len();
+        let rank = self.function.rank();
+        let mut encode = |rank| {
+            buffer.truncate(start);
+            caught(|| (self.codec.encode)(value, buffer, rank))
+                .map_err(|panicked| format!("its `Serialize`: {panicked}"))
+        };
+        let error = match encode(rank).map_err(CodecError::new)? {
+            Ok(()) => return Ok(rank),
+            Err(error) if rank == Rank::Second || !self.function.has_second() => return Err(error),
+            // A field is left out, for example.
+            Err(error) => error,
+        };
+        match encode(Rank::Second).map_err(CodecError::new)? {
+            Ok(()) => Ok(Rank::Second),
+            Err(second) => Err(error.or(second)),
+        }
+    }
+
+    /// Reads what [`encode`](Plan::encode) appended.
+    pub(crate) fn decode(&self, bytes: &[u8], rank: Rank) -> Result<V, CodecError> {
+        caught(|| (self.codec.decode)(bytes, rank))
+            .unwrap_or_else(|panicked| Err(CodecError::new(format_args!("its `Deserialize`: {panicked}"))))
+    }
+
+    pub(crate) fn terms(&self) -> Terms {
+        Terms {
+            function: self.function,
+            single_flight: self.single_flight,
+            lease: self.lease,
+            wait: self.wait,
+            refresh_ahead: self.refresh_ahead,
+            stale_while_revalidate: self.stale_while_revalidate,
+            stale_if_error: self.stale_if_error,
+            has_own_tags: self.tags.is_some(),
+        }
+    }
+}
+
+macro_rules! copy_without_bounds {
+    ($($name:ident)*) => {$(
+        // A derive would ask for `V: Copy`; function pointers do not.
+        impl<V> Clone for $name<V> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+        impl<V> Copy for $name<V> {}
+        impl<V> std::fmt::Debug for $name<V> {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(stringify!($name))
+            }
+        }
+    )*};
+}
+copy_without_bounds!(CodecFns Nones Plan);
+
+/// The crate's name, of a `module_path!()`: the prefix of crates that say nothing.
+const fn crate_name(module_path: &'static str) -> &'static str {
+    let bytes = module_path.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() && bytes[at] != b':' {
+        at += 1;
+    }
+    module_path.split_at(at).0
+}
+
+/// The compile-time environment's prefix, else the crate's name.
+///
+/// # Panics
+///
+/// Evaluated in a constant of generated code: a malformed value is a compile error.
+pub const fn default_prefix(environment: Option<&'static str>, module_path: &'static str) -> &'static str {
+    let Some(prefix) = environment else { return crate_name(module_path) };
+    let bytes = prefix.as_bytes();
+    assert!(!bytes.is_empty(), "REDIS_CACHED_PREFIX: empty; unset it to use the crate's name");
+    let mut at = 0;
+    while at < bytes.len() {
+        assert!(bytes[at] != b':', "REDIS_CACHED_PREFIX: a `:` separates the parts of a key; use `.` or `-`");
+        at += 1;
+    }
+    prefix
+}

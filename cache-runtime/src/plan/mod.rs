@@ -1,0 +1,7 @@
+//! One cached function: what its attribute said, and what is found out once per instantiation.
+
+pub(crate) mod function;
+pub(crate) mod names;
+pub(crate) mod policy;
+pub(crate) mod ttl;
+pub(crate) mod value;

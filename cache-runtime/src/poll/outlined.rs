@@ -1,0 +1,83 @@
+//! Futures that take no room in the stack frames of the function that awaits them.
+//!
+//! Cached functions call each other, so a body runs many polls deep, and each level keeps the frames of everything
+//! between a call and its body. A future that is awaited in place has room in the frame of its caller's `poll`: several
+//! times its size in an unoptimized build. What a call does before and after its body is therefore boxed where it is
+//! made, and polled in a frame of its own, which has returned when the body is polled.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+#[cfg(feature = "tokio")]
+use crate::poll::stack::with_room;
+
+/// A future on the heap, polled in a frame of its own.
+pub(crate) struct Outlined<F>(Pin<Box<F>>);
+
+/// Makes a future in a frame that ends here. It costs one allocation.
+#[inline(never)]
+pub(crate) fn outlined<F: Future>(make: impl FnOnce() -> F) -> Outlined<F> {
+    Outlined(Box::pin(make()))
+}
+
+impl<F: Future> Future for Outlined<F> {
+    type Output = F::Output;
+
+    // Inlined, its frame would be a part of the caller's.
+    #[inline(never)]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+/// A body on the heap, polled with room on the stack.
+#[cfg(feature = "tokio")]
+pub(crate) struct Nested<F>(Pin<Box<F>>);
+
+/// As [`outlined`], for the future of a body, which may call cached functions in its turn.
+#[cfg(feature = "tokio")]
+#[inline(never)]
+pub(crate) fn nested<F: Future>(make: impl FnOnce() -> F) -> Nested<F> {
+    Nested(Box::pin(make()))
+}
+
+#[cfg(feature = "tokio")]
+impl<F: Future> Future for Nested<F> {
+    type Output = F::Output;
+
+    #[inline(never)]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        with_room(|| self.0.as_mut().poll(context))
+    }
+}
+
+/// One of three outlined futures, which takes the room of a pointer.
+pub(crate) enum OneOf<A, B, C> {
+    First(Outlined<A>),
+    Second(Outlined<B>),
+    Third(Outlined<C>),
+}
+
+impl<A, B, C> Future for OneOf<A, B, C>
+where
+    A: Future,
+    B: Future<Output = A::Output>,
+    C: Future<Output = A::Output>,
+{
+    type Output = A::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<A::Output> {
+        match &mut *self {
+            OneOf::First(future) => Pin::new(future).poll(context),
+            OneOf::Second(future) => Pin::new(future).poll(context),
+            OneOf::Third(future) => Pin::new(future).poll(context),
+        }
+    }
+}
+
+/// Polls a future, which stays where it is, in a frame of its own. It costs no allocation.
+#[inline(never)]
+pub(crate) fn poll_apart<F: Future>(future: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {
+    future.poll(context)
+}

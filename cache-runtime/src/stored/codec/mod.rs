@@ -1,0 +1,147 @@
+//! Values to bytes and back.
+
+mod auto;
+#[cfg(feature = "bincode")]
+mod bincode;
+mod bounded;
+mod depth;
+#[cfg(feature = "json")]
+mod json;
+#[cfg(feature = "messagepack")]
+mod messagepack;
+mod root;
+mod strict;
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::hash::hash;
+
+#[cfg(any(feature = "bincode", feature = "messagepack"))]
+pub use self::auto::Auto;
+pub use self::auto::Codecs;
+pub(crate) use self::auto::Rank;
+pub(crate) use self::auto::{decode, encode};
+#[cfg(feature = "bincode")]
+pub use self::bincode::Bincode;
+#[cfg(feature = "json")]
+pub use self::json::Json;
+#[cfg(feature = "messagepack")]
+pub use self::messagepack::MessagePack;
+pub(crate) use self::root::{Root, root_of};
+
+/// How many levels of options, sequences, maps and variants a stored value may have, if the [stack](crate::poll::stack)
+/// suffices for them: a few kilobytes of damaged bytes of a recursive type would overflow it. Encoding refuses what
+/// decoding would, so that nothing is stored that cannot be read back.
+const DEPTH: usize = 128;
+
+/// What to write where a codec is not self-describing and has to be.
+pub(crate) const SELF_DESCRIBING_ADVICE: &str = if cfg!(feature = "messagepack") {
+    "write `codec = json` or `codec = messagepack`"
+} else {
+    "enable the feature `messagepack` of `redis-cached` and leave `codec` out, or write `codec = json`"
+};
+
+/// A format for stored values.
+///
+/// ```
+/// # use redis_cached_runtime as redis_cached;
+/// use redis_cached::{Codec, CodecError};
+/// use serde::{Serialize, de::DeserializeOwned};
+///
+/// /// JSON with line breaks, for people who read the cache in a terminal.
+/// struct Pretty;
+///
+/// impl Codec for Pretty {
+///     const NAME: &'static str = "pretty-json-1";
+///     const HUMAN_READABLE: bool = true;
+///     const SELF_DESCRIBING: bool = true;
+///
+///     fn encode<V: Serialize + ?Sized>(value: &V, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
+///         serde_json::to_writer_pretty(buffer, value).map_err(CodecError::new)
+///     }
+///
+///     fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError> {
+///         serde_json::from_slice(bytes).map_err(CodecError::new)
+///     }
+/// }
+/// # let mut buffer = b"in front".to_vec();
+/// # Pretty::encode(&vec![1, 2], &mut buffer).unwrap();
+/// # assert_eq!(Pretty::decode::<Vec<u8>>(&buffer[8..]).unwrap(), [1, 2]);
+/// ```
+///
+/// `#[redis_cached(codec = crate::Pretty)]` uses it.
+///
+/// A codec needs not tell types or versions apart: a stored value carries the codec's [`NAME`],
+/// a fingerprint of its type and a checksum, and bytes of another are never handed to
+/// [`decode`](Codec::decode). An error of either function is a miss, and never reaches the caller
+/// of a cached function.
+///
+/// [`NAME`]: Codec::NAME
+pub trait Codec {
+    /// Identifies the format in each stored value. Change it when the same bytes get another
+    /// meaning.
+    const NAME: &'static str;
+
+    /// What the format answers to `is_human_readable`, by which a type may choose its form.
+    const HUMAN_READABLE: bool = false;
+
+    /// Whether the bytes tell what they hold (`deserialize_any` works). Types with
+    /// `#[serde(flatten)]` or `#[serde(untagged)]` need it, and are not stored without.
+    const SELF_DESCRIBING: bool = false;
+
+    /// Whether the codec itself bounds how deep values are nested. Those of this library do, and others are bounded from
+    /// outside.
+    #[doc(hidden)]
+    const IS_BOUNDED: bool = false;
+
+    /// Appends `value` to `buffer`, which holds something already.
+    fn encode<V: Serialize + ?Sized>(value: &V, buffer: &mut Vec<u8>) -> Result<(), CodecError>;
+
+    /// Reads what [`encode`](Codec::encode) appended.
+    ///
+    /// Bytes that are left over are an error. What is allocated must be in proportion to the bytes
+    /// at hand, whatever lengths they claim.
+    fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError>;
+}
+
+/// Why a value could not be encoded or decoded.
+#[derive(Debug, Clone)]
+pub struct CodecError(Box<str>);
+
+impl CodecError {
+    /// An error that says `reason`.
+    pub fn new(reason: impl fmt::Display) -> CodecError {
+        CodecError(reason.to_string().into())
+    }
+}
+
+impl CodecError {
+    /// Where two codecs fail for one value.
+    pub(crate) fn or(self, second: CodecError) -> CodecError {
+        if self.0 == second.0 {
+            self
+        } else {
+            CodecError::new(format_args!("{self}; and in the other codec: {second}"))
+        }
+    }
+}
+
+impl fmt::Display for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for CodecError {}
+
+/// A codec's name as the header holds it.
+pub(crate) fn codec_id(name: &str) -> u32 {
+    // Truncated on purpose.
+    hash(0, name.as_bytes()) as u32
+}
+
+#[cfg(test)]
+mod tests;
