@@ -1,11 +1,15 @@
-// Where the README's relative links do not lead. The first definition of a link counts.
-//! [chart]: https://github.com/redis-cached/redis-cached/raw/main/bench/results/same.svg
-//! [same core]: https://github.com/redis-cached/redis-cached/blob/main/bench/results/same.md
-//! [split cores]: https://github.com/redis-cached/redis-cached/blob/main/bench/results/split.md
-//! [build]: https://github.com/redis-cached/redis-cached/blob/main/bench/results/build.md
+// Where the README's relative links lead here. The first definition of a link counts.
+#![doc = include_str!("guide/links.txt")]
 #![doc = ""]
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+
+/// The guide, one page for each subject.
+#[doc = include_str!("guide/links.txt")]
+#[doc = ""]
+#[doc = include_str!("guide/README.md")]
+#[cfg(any(doc, doctest))]
+pub mod guide;
 
 pub use redis_cached_macro::redis_cached;
 #[doc(hidden)]

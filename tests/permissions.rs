@@ -246,6 +246,41 @@ fn few_permissions_are_enough() {
     }
 }
 
+/// The user that the guide shows, word for word, and its keys.
+#[test]
+fn the_user_of_the_guide_needs_nothing_else() {
+    let server = Server::start();
+    let guide = include_str!("../src/guide/servers.md");
+    let words: Vec<_> = guide.lines().find(|line| line.starts_with("ACL SETUSER")).unwrap().split(' ').collect();
+    assert_eq!(server.cli(&words), "OK");
+    // Older servers do not know the command.
+    _ = server.cli(&["ACL", "SETUSER", "shop", "+hpexpire"]);
+    _ = server.cli(&["ACL", "LOG", "RESET"]);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let caches = [(); 2].map(|()| {
+        let url = format!("redis://shop:password@127.0.0.1:{}", server.port());
+        Cache::builder(&url).unwrap().namespace("staging").timeout(Duration::from_secs(1)).build()
+    });
+    for came in runtime.block_on(calls(&caches)) {
+        assert!(came.runs <= 10 || matches!(came.function, "swr" | "sie"), "{came:?}");
+    }
+    runtime.block_on(async {
+        caches[0].ping().await.unwrap();
+        assert!(one_entry(&caches[0], 1).invalidate().await.unwrap());
+        assert!(grouped_group(&caches[0]).len().await.unwrap() > 0);
+        assert!(grouped_group(&caches[0]).invalidate().await.unwrap());
+        assert!(caches[0].invalidate_tag("all").await.unwrap());
+    });
+    // The key by which the library asks which commands are refused does not exist, and is outside of the pattern.
+    let log = server.cli(&["ACL", "LOG", "128"]);
+    let after =
+        |word| log.lines().zip(log.lines().skip(1)).filter(move |(line, _)| *line == word).map(|(_, value)| value);
+    let denied: Vec<_> = after("reason").zip(after("object")).collect();
+    let is_question = |object: &str| object.starts_with("redis-cached");
+    assert!(denied.iter().all(|(reason, object)| *reason == "key" && is_question(object)), "{denied:?}");
+    assert!(!denied.is_empty(), "{log}");
+}
+
 /// A user whose keys are a pattern, as on a server that many share.
 #[test]
 fn a_user_confined_to_its_own_keys() {
