@@ -637,7 +637,7 @@ async fn ids_in_groups_are_one_hmget_for_each_hash() {
     let commands = monitor.commands();
     assert!(commands.iter().all(|command| matches!(command[0].as_str(), "HMGET" | "ROLE" | "TIME")), "{commands:?}");
     let hashes = commands.iter().filter(|command| command[0] == "HMGET").map(|command| command[1].as_str());
-    assert_eq!(sorted(hashes.collect()), ["classes:room:1", "classes:room:2"]);
+    assert_eq!(sorted(hashes.collect()), ["classes:#group:room:1", "classes:#group:room:2"]);
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ fn old_plain(cache: &Cache, gate: Arc<Gate>, class: u64, id: u64) -> u64 {
     id + gate.pass_blocking() as u64
 }
 
-const HASH: &str = "grp:class:7";
+const HASH: &str = "grp:#group:class:7";
 
 fn open() -> Arc<Gate> {
     let gate = Arc::new(Gate::closed());
@@ -167,7 +167,7 @@ async fn fields_are_readable_and_keys_told() {
     grade(&cache, &runs, 7, "Ada Lovelace").await;
     plain(&cache, &runs, 7, "Ada");
     assert_eq!(fields(&server), ["grade:7:Ada%20Lovelace", "plain:7:Ada"]);
-    assert_eq!(grade_entry(&cache, 7, "Ada Lovelace").key().unwrap(), "grp:class:7 grade:7:Ada%20Lovelace");
+    assert_eq!(grade_entry(&cache, 7, "Ada Lovelace").key().unwrap(), "grp:#group:class:7 grade:7:Ada%20Lovelace");
     assert_eq!(grade_group(&cache, 7).key().unwrap(), HASH);
     assert_eq!(plain_group(&cache, 7).key().unwrap(), HASH);
 }
@@ -286,15 +286,67 @@ async fn a_group_is_found_by_its_name_too() {
         grade(&cache, &runs, 7, "Ada").await;
         let group = cache.group("grp:class:7");
         assert_eq!(group.key().unwrap(), grade_group(&cache, 7).key().unwrap());
+        assert_eq!(cache.group(HASH).key().unwrap(), group.key().unwrap());
         assert_eq!((group.len().await.unwrap(), cache.blocking().group("grp:class:7").len().unwrap()), (1, 1));
         assert!(group.invalidate().await.unwrap());
         assert_eq!(grade_entry(&cache, 7, "Ada").get().await.unwrap(), None);
-        for name in ["", "a b", "a\nb", "a\0r"] {
+        for name in ["", "a b", "a\nb", "a\0r", "class", "grp:", ":class", "#tag:a", "grp:#tag:a"] {
             assert_eq!(cache.group(name).key().unwrap_err().kind(), ErrorKind::Key, "{name:?}");
             assert_eq!(cache.group(name).invalidate().await.unwrap_err().kind(), ErrorKind::Key);
             assert_eq!(cache.blocking().group(name).len().unwrap_err().kind(), ErrorKind::Key);
         }
     }
+}
+
+#[tokio::test]
+async fn a_group_and_a_function_of_the_same_name_share_no_key() {
+    #[redis_cached(prefix = "grp", name = "class", cache = cache, skip(cache))]
+    async fn class(cache: &Cache, id: u64) -> u64 {
+        id
+    }
+    #[redis_cached(prefix = "grp", name = "class", cache = cache, skip(cache))]
+    fn class_plain(cache: &Cache, id: u64) -> u64 {
+        id
+    }
+    // The group's name is that of a tag's stamp in the namespace `grp`.
+    #[redis_cached(prefix = "grp", name = "tagged", group = "tag:{id}", tags = ["{id}"], cache = cache, skip(cache))]
+    async fn tagged(cache: &Cache, id: u64) -> u64 {
+        id
+    }
+    let server = Server::start();
+    for cache in caches(&server) {
+        let runs = AtomicUsize::new(0);
+        // Each side is stored first once, and both stay.
+        for (id, plain_first) in [(7, true), (8, false)] {
+            if plain_first {
+                class(&cache, id).await;
+            }
+            grade(&cache, &runs, id, "Ada").await;
+            class(&cache, id).await;
+            let both = async || {
+                let grade = grade_entry(&cache, id, "Ada").get().await.unwrap();
+                (class_entry(&cache, id).get().await.unwrap(), grade.is_some())
+            };
+            assert_eq!(both().await, (Some(id), true));
+            assert_eq!(class_plain_entry(&cache, id).get().unwrap(), Some(id));
+            assert!(grade_group(&cache, id).invalidate().await.unwrap());
+            assert_eq!(both().await, (Some(id), false), "the function's entry stays");
+            grade(&cache, &runs, id, "Ada").await;
+            assert!(class_entry(&cache, id).invalidate().await.unwrap());
+            assert_eq!(both().await, (None, true), "the group stays");
+        }
+    }
+    let [spaced, bare] = [
+        Cache::builder(&server.url()).unwrap().namespace("grp").timeout(PATIENCE).build(),
+        Cache::builder(&server.url()).unwrap().timeout(PATIENCE).build(),
+    ];
+    tagged(&spaced, 7).await;
+    tagged(&bare, 7).await;
+    for cache in [&spaced, &bare] {
+        assert_eq!(tagged_entry(cache, 7).get().await.unwrap(), Some(7));
+    }
+    assert!(tagged_group(&bare, 7).invalidate().await.unwrap());
+    assert_eq!(tagged_entry(&spaced, 7).get().await.unwrap(), Some(7), "the tag's stamp stays");
 }
 
 #[tokio::test]
@@ -305,7 +357,7 @@ async fn namespaces_have_groups_of_their_own() {
     let runs = AtomicUsize::new(0);
     assert_eq!(grade(&one, &runs, 7, "Ada").await, 7_300);
     assert_eq!(grade(&two, &runs, 7, "Ada").await, 7_301);
-    assert_eq!(grade_group(&one, 7).key().unwrap(), "one:grp:class:7");
+    assert_eq!(grade_group(&one, 7).key().unwrap(), "one:grp:#group:class:7");
     assert!(grade_group(&one, 7).invalidate().await.unwrap());
     assert_eq!(grade(&two, &runs, 7, "Ada").await, 7_301);
     assert_eq!(grade(&one, &runs, 7, "Ada").await, 7_302);
@@ -332,13 +384,13 @@ async fn functions_with_one_group_and_one_name_share_an_entry() {
         assert_eq!(user_plain(&cache, 1, 2), "1 2");
         assert_eq!(photo(&cache, 1, 2).await, "photo 1 2");
         assert_eq!(user_entry(&cache, 1, 2).key().unwrap(), user_plain_entry(&cache, 1, 2).key().unwrap());
-        assert_eq!(user_entry(&cache, 1, 2).key().unwrap(), "grp:users:1 user:2");
-        assert_eq!(photo_entry(&cache, 1, 2).key().unwrap(), "grp:users:1 photo:2");
+        assert_eq!(user_entry(&cache, 1, 2).key().unwrap(), "grp:#group:users:1 user:2");
+        assert_eq!(photo_entry(&cache, 1, 2).key().unwrap(), "grp:#group:users:1 photo:2");
         assert_eq!(user_group(&cache, 1).len().await.unwrap(), 2);
         assert!(user_plain_entry(&cache, 1, 2).invalidate().unwrap());
         assert_eq!(user_entry(&cache, 1, 2).get().await.unwrap(), None);
     }
-    assert_eq!(server.cli(&["HKEYS", "grp:users:1"]), "photo:2");
+    assert_eq!(server.cli(&["HKEYS", "grp:#group:users:1"]), "photo:2");
 }
 
 #[tokio::test]
@@ -357,7 +409,7 @@ async fn methods_name_their_group_by_self() {
     for cache in caches(&server) {
         let [one, two] = ["a:b", "a"].map(|tenant| Repository { cache: cache.clone(), tenant: tenant.to_owned() });
         assert_eq!((one.user(1).await, two.user(1).await), ("a:b 1".to_owned(), "a 1".to_owned()));
-        assert_eq!(one.user_group().key().unwrap(), "grp:tenant:a%3Ab");
+        assert_eq!(one.user_group().key().unwrap(), "grp:#group:tenant:a%3Ab");
         assert!(two.user_group().invalidate().await.unwrap());
         assert_eq!(one.user_entry(1).get().await.unwrap().as_deref(), Some("a:b 1"));
         assert_eq!(two.user_entry(1).get().await.unwrap(), None);

@@ -147,9 +147,9 @@ async fn all_of_it_is_one_pipeline_in_one_round_trip() {
     assert_eq!(
         sent,
         [
-            vec!["HDEL", "all:room:1", "seat:1:1", "seat:1:1\0r"],
-            vec!["HDEL", "all:room:1", "seat:1:2", "seat:1:2\0r"],
-            vec!["UNLINK", "all:user:7:1", "all:plain:2", "all:room:2", "#tag:org:7"],
+            vec!["HDEL", "all:#group:room:1", "seat:1:1", "seat:1:1\0r"],
+            vec!["HDEL", "all:#group:room:1", "seat:1:2", "seat:1:2\0r"],
+            vec!["UNLINK", "all:user:7:1", "all:plain:2", "all:#group:room:2", "#tag:org:7"],
         ]
     );
     asked(&mut monitor);

@@ -150,7 +150,7 @@ fn functions_with_one_template_share_nothing() {
     assert_eq!(price_entry(7).key().unwrap(), "key:price:7");
     assert_eq!(stock_entry(7).key().unwrap(), "key:stock:7");
     assert_eq!((grouped_price(7), grouped_stock(7)), (700, 8));
-    assert_eq!(grouped_price_entry(7).key().unwrap(), "key:products grouped_price:7");
+    assert_eq!(grouped_price_entry(7).key().unwrap(), "key:#group:products grouped_price:7");
 }
 
 mod tenants {

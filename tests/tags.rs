@@ -171,7 +171,7 @@ async fn a_hit_takes_one_round_trip_and_a_miss_as_many_as_without_tags() {
     assert_eq!(asked(&mut monitor)[1], ["MGET", "#tag:kind:a%20b", STAMP]);
     seat(&cache, &runs, 3, 7).await;
     let hit = asked(&mut monitor);
-    assert_eq!(hit, [vec!["HMGET", "tags:room:3", "seat:3:7", "seat:3:7\0r"], vec!["MGET", STAMP]]);
+    assert_eq!(hit, [vec!["HMGET", "tags:#group:room:3", "seat:3:7", "seat:3:7\0r"], vec!["MGET", STAMP]]);
     assert!(cache.invalidate_tag("org:7").await.unwrap());
     assert_eq!(asked(&mut monitor), [["UNLINK", STAMP]]);
 }

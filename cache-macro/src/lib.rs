@@ -237,7 +237,8 @@ mod tests;
 /// ```
 ///
 /// The entries of a group are fields of one Redis hash, and one command drops it. The template is as
-/// that of a key, and comes behind the prefix: functions with the same prefix and the same group share
+/// that of a key. The hash is at `prefix:#group:class:7`, where no other key can be: functions with the
+/// same prefix and the same group share
 /// the hash, in which each has fields of its own, told by their names: `key = …` follows the name there. A hash lives on one
 /// server of a cluster, so a group is for entries that belong together, not for all of a kind.
 ///

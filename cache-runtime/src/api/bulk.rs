@@ -99,13 +99,14 @@ impl Cache {
         Ok(found)
     }
 
-    /// A group, by what [`Group::key`] shows without the namespace: the prefix, a `:`, and what the attribute's `group`
-    /// makes of the arguments. The `…_group` function of a cached function does this by itself. Nothing is sent.
+    /// A group by its name: the prefix, a `:`, and what the attribute's `group` makes of the arguments. The key of the
+    /// hash, which [`Group::key`] shows, has a `#group:` after the prefix; it may be given here too, without the
+    /// namespace. The `…_group` function of a cached function does this by itself. Nothing is sent.
     ///
     /// ```
     /// # use redis_cached::Cache;
     /// # let cache = Cache::builder("memory://")?.build();
-    /// assert_eq!(cache.group("shop:class:7").key()?, "shop:class:7");
+    /// assert_eq!(cache.group("shop:class:7").key()?, "shop:#group:class:7");
     /// # Ok::<(), redis_cached::Error>(())
     /// ```
     pub fn group(&self, name: &str) -> Group {

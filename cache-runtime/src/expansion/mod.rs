@@ -64,12 +64,12 @@ pub fn key(cache: &Cache, function: &'static Function) -> KeyWriter {
 /// Starts the key of an entry in a group, whose name comes first: text and parameters as in [`key`],
 /// then `.field(function.name())`.
 pub fn key_in_group(cache: &Cache, function: &'static Function) -> KeyWriter {
-    KeyWriter::new(cache.namespace(), function.prefix())
+    KeyWriter::of_group(cache.namespace(), function.prefix())
 }
 
 /// Starts the name of a group, as [`key_in_group`] does.
 pub fn group_key(cache: &Cache, prefix: &str) -> KeyWriter {
-    KeyWriter::new(cache.namespace(), &escape_part(prefix))
+    KeyWriter::of_group(cache.namespace(), &escape_part(prefix))
 }
 
 /// What a closure of the attribute may return as tags.

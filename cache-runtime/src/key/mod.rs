@@ -3,9 +3,14 @@
 //! Two different argument lists of one function never share a key, equal ones always do, and
 //! nothing that comes from the outside can write a separator or a brace. `encode` has the grammar.
 //!
-//! An entry in a group is a field of a hash: `[namespace:]prefix:group name:arg`, the hash and the
-//! field with a space between them. The stamp of a tag is at `[namespace:]#tag:text`, whatever
-//! function has it. A tag is told by its text: two that render alike are one.
+//! An entry in a group is a field of a hash: `[namespace:]prefix:#group:group name:arg`, the hash and
+//! the field with a space between them. The stamp of a tag is at `[namespace:]#tag:text`, for every
+//! function that has the tag. Two tags with the same text are the same tag.
+//!
+//! Plain keys, groups and stamps never share a key, with the same namespace or with different ones:
+//! no namespace, prefix or name holds a `#`, no template of a key or a group begins with one, and
+//! the only arguments that begin with one are digests, which are hexadecimal. So a part that is
+//! exactly `#group` or `#tag` decides the kind.
 
 mod encode;
 mod escape;
@@ -68,8 +73,11 @@ impl<'a> Address<'a> {
     }
 }
 
-/// What stands in front of a tag: no prefix and no template begins like this.
+/// Marks the key of a stamp, in front of the tag's text.
 pub(crate) const TAG: &str = "#tag:";
+
+/// Marks the key of a group's hash, between the prefix and what the attribute's `group` makes.
+const GROUP: &str = "#group";
 
 impl Key {
     /// The stamp of a tag, in `namespace`.
@@ -80,14 +88,24 @@ impl Key {
         Key { text, namespace_len: namespace.len(), hash_len: 0, tags: None, stem_len: 0, group: 0 }
     }
 
-    /// The hash of a group, by the name that stands behind the namespace.
+    /// The hash of a group, by its prefix and name with a `:` between them. The mark of groups may
+    /// stand between them too, as it does in the hash's key.
     pub(crate) fn of_group(namespace: &str, name: &str) -> Result<Key, Error> {
-        if name.is_empty() || name.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control()) {
-            return Err(Error::new(ErrorKind::Key, "a group's name is not empty, and holds no white space"));
+        let refuse = |why| Err(Error::new(ErrorKind::Key, why));
+        if name.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control()) {
+            return refuse("a group's name holds no white space");
+        }
+        let Some((prefix, name)) = name.split_once(':').filter(|(prefix, name)| !prefix.is_empty() && !name.is_empty())
+        else {
+            return refuse("a group's name is its prefix, a `:`, and what the attribute's `group` makes");
+        };
+        let name = name.strip_prefix(GROUP).and_then(|name| name.strip_prefix(':')).unwrap_or(name);
+        if prefix.starts_with('#') || name.starts_with('#') || name.is_empty() {
+            return refuse("neither the prefix of a group nor what follows it begins with `#`");
         }
         let namespace = escape_part(namespace);
         let separator = if namespace.is_empty() { "" } else { ":" };
-        let text = format!("{namespace}{separator}{name}");
+        let text = format!("{namespace}{separator}{prefix}:{GROUP}:{name}");
         Ok(Key { text, namespace_len: namespace.len(), hash_len: 0, tags: None, stem_len: 0, group: 0 })
     }
 
@@ -239,6 +257,15 @@ impl KeyWriter {
             tags: None,
             failure: None,
         }
+    }
+
+    /// Starts the key of a group's hash: what follows is `:` and what the attribute's `group` makes.
+    /// `prefix` is escaped already.
+    pub(crate) fn of_group(namespace: &str, prefix: &str) -> KeyWriter {
+        let mut writer = KeyWriter::new(namespace, prefix);
+        writer.text.push(':');
+        writer.text.push_str(GROUP);
+        writer
     }
 
     /// Ends the name of a group's hash: what follows is the field in it, after the function's name,

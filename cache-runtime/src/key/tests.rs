@@ -636,7 +636,7 @@ mod groups_and_tags {
     use super::*;
 
     fn group() -> KeyWriter {
-        let mut writer = KeyWriter::new("", "shop");
+        let mut writer = KeyWriter::of_group("", "shop");
         writer.literal(":class:").placeholder("class_id", &7);
         writer
     }
@@ -644,17 +644,17 @@ mod groups_and_tags {
     #[test]
     fn an_entry_in_a_group_is_a_field_of_its_hash() {
         let key = group().field("users.user").literal(":").placeholder("id", &42).finish().expect("a key");
-        assert_eq!(key.as_str(), "shop:class:7 users.user:42");
-        assert_eq!(key.address(), Address::Field { hash: "shop:class:7", field: "users.user:42" });
+        assert_eq!(key.as_str(), "shop:#group:class:7 users.user:42");
+        assert_eq!(key.address(), Address::Field { hash: "shop:#group:class:7", field: "users.user:42" });
         assert_eq!(Address::of(key.as_str()), key.address());
-        assert_eq!(key.concerned_by().collect::<Vec<_>>(), ["shop:class:7 users.user:42", "shop:class:7"]);
+        assert_eq!(key.concerned_by().collect::<Vec<_>>(), ["shop:#group:class:7 users.user:42", "shop:#group:class:7"]);
     }
 
     #[test]
     fn a_group_s_arguments_and_an_entry_s_are_cut_by_themselves() {
         let long = "x".repeat(500);
         let group = || {
-            let mut writer = KeyWriter::new("space", "shop");
+            let mut writer = KeyWriter::of_group("space", "shop");
             writer.literal(":class:").placeholder("class", &long);
             writer
         };
@@ -662,21 +662,57 @@ mod groups_and_tags {
         let name = group().finish().expect("a key");
         let Address::Field { hash, field } = key.address() else { panic!("{key:?}") };
         assert_eq!((hash, field), (name.as_str(), "f:1"));
-        assert!(hash.starts_with("space:shop:class:#") && hash.len() < 100, "{hash}");
+        assert!(hash.starts_with("space:shop:#group:class:#") && hash.len() < 110, "{hash}");
         let key = group().field("f").literal(":").placeholder("id", &long).finish().expect("a key");
         assert!(key.as_str().len() < 200, "{key:?}");
     }
 
     #[test]
     fn a_group_by_its_name_is_that_of_its_entries() {
-        let mut writer = KeyWriter::new("a b", "shop");
+        let mut writer = KeyWriter::of_group("a b", "shop");
         let key = writer.literal(":class:").placeholder("class", &"red shoes").field("f").finish().expect("a key");
-        let group = Key::of_group("a b", "shop:class:red%20shoes").expect("a key");
         let Address::Field { hash, .. } = key.address() else { panic!("{key:?}") };
-        assert_eq!((hash, key.namespace_len()), (group.as_str(), group.namespace_len()));
-        for name in ["", "a b", "a\n"] {
-            assert_eq!(Key::of_group("", name).expect_err("no name").kind(), ErrorKind::Key);
+        for name in ["shop:class:red%20shoes", "shop:#group:class:red%20shoes"] {
+            let group = Key::of_group("a b", name).expect("a key");
+            assert_eq!((hash, key.namespace_len()), (group.as_str(), group.namespace_len()));
         }
+        for name in ["", "a b", "a\n", "class", "shop:", ":class", "#tag:a", "shop:#tag:a", "shop:#group:", "shop:#group:#a"] {
+            assert_eq!(Key::of_group("", name).expect_err(name).kind(), ErrorKind::Key);
+        }
+    }
+
+    /// The first parts of a key are namespace, prefix, name or a mark, and each mark is at one place after the
+    /// namespace. Each pair below would be one key without the marks.
+    #[test]
+    fn keys_groups_and_stamps_never_meet() {
+        let plain = |namespace: &str, prefix: &str, text: &'static str| {
+            let mut writer = KeyWriter::new(namespace, prefix);
+            writer.literal(text).finish().expect("a key").as_str().to_owned()
+        };
+        let group = |namespace: &str, prefix: &str, text: &'static str| {
+            let mut writer = KeyWriter::of_group(namespace, prefix);
+            writer.literal(text).finish().expect("a key").as_str().to_owned()
+        };
+        let stamp = |namespace: &str, tag: &str| Key::of_tag(namespace, tag).as_str().to_owned();
+        let all = [
+            plain("", "shop", ":class:7"),
+            group("", "shop", ":class:7"),
+            group("", "shop", ":tag:7"),
+            group("", "shop", ":group:7"),
+            group("eu", "shop", ":class:7"),
+            group("", "eu", ":shop:class:7"),
+            plain("eu", "shop", ":class:7"),
+            stamp("shop", "7"),
+            stamp("shop", "group:class:7"),
+            stamp("", "shop:class:7"),
+            stamp("shop", "class:7"),
+            stamp("eu", "shop:#group:class:7"),
+            plain("shop", "%23group", ":class:7"),
+        ];
+        let mut different = all.to_vec();
+        different.sort();
+        different.dedup();
+        assert_eq!(different.len(), all.len(), "{all:?}");
     }
 
     /// The tags of a key that has one placeholder in one.
@@ -745,7 +781,7 @@ mod groups_and_tags {
         let constant = |name| KeyWriter::new("", "shop").literal(name).finish().expect("a key").family();
         assert_ne!(constant(":a"), constant(":b"));
         let grouped = |class: u32, name: &str, id: Option<u32>| {
-            let mut writer = KeyWriter::new("", "shop");
+            let mut writer = KeyWriter::of_group("", "shop");
             writer.literal(":class:").placeholder("class", &class).field(name);
             if let Some(id) = id {
                 writer.arg("id", &id);

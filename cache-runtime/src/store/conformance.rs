@@ -23,7 +23,10 @@ thread_local! {
 }
 
 fn key(name: &str) -> Key {
-    let mut writer = KeyWriter::new("", "conformance");
+    let mut writer = match GROUPED.get() {
+        true => KeyWriter::of_group("", "conformance"),
+        false => KeyWriter::new("", "conformance"),
+    };
     if GROUPED.get() {
         writer.literal(":group").field("slot");
     }

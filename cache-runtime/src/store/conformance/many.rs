@@ -358,7 +358,10 @@ async fn a_large_part_goes_in_pieces(store: &impl Store) {
 
 /// An entry under a tag.
 fn tagged(name: &str, tag: &'static str) -> Key {
-    let mut writer = KeyWriter::new("space", "conformance:many");
+    let mut writer = match GROUPED.get() {
+        true => KeyWriter::of_group("space", "conformance:many"),
+        false => KeyWriter::new("space", "conformance:many"),
+    };
     if GROUPED.get() {
         writer.literal(":tagged").field("slot");
     }

@@ -11,7 +11,10 @@ const IDENTITY: Identity = Identity { version: 1, codec: 2, fingerprint: 3 };
 
 /// An entry under tags.
 fn key(name: &str, tags: &[&'static str]) -> Key {
-    let mut writer = KeyWriter::new("space", "conformance");
+    let mut writer = match GROUPED.get() {
+        true => KeyWriter::of_group("space", "conformance"),
+        false => KeyWriter::new("space", "conformance"),
+    };
     if GROUPED.get() {
         writer.literal(":tagged").field("slot");
     }
