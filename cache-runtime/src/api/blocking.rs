@@ -131,7 +131,7 @@ impl Cache {
     ///
     /// ```
     /// # let cache = redis_cached::Cache::builder("memory://")?.build();
-    /// assert_eq!(cache.blocking().group("shop:class:7").key()?, "shop:class:7");
+    /// assert_eq!(cache.blocking().group("shop:class:7").key()?, "shop:#group:class:7");
     /// # Ok::<(), redis_cached::Error>(())
     /// ```
     pub fn group(&self, name: &str) -> Group {

@@ -13,12 +13,12 @@ use crate::engine::flight::Ticket;
 use crate::engine::sharing::Errors;
 use crate::error::Error;
 use crate::key::Key;
-use crate::plan::function::{Once, Plan};
+use crate::plan::function::{Function, Once, Plan, Terms};
 use crate::plan::ttl::Ttl;
 use crate::poll::caught::caught;
 use crate::poll::outlined::outlined;
-use crate::store::{Marked, Over, Store};
-use crate::stored::envelope::{self, Head, Token};
+use crate::store::{Acquired, Marked, Over, Store};
+use crate::stored::envelope::{self, Head, Seal, Token};
 
 /// How often a value may be replaced under the hands of a refresh before it takes the slot itself.
 const LOOKS: usize = 3;
@@ -96,7 +96,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         work: W,
     ) {
         let key = ticket.key().clone();
-        match self.claim(plan.lease, &key, ticket.seal()).mark(id, false, self.cache.deadline()).await {
+        match self.right_to_refresh(plan.terms(), &key, ticket.seal(), id).await {
             Ok((Marked::Taken, leased)) => {
                 count(&self.cache.counters().refreshes);
                 if self.lead(plan, leased, errors, work).await.is_err() {
@@ -119,5 +119,39 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 ticket.pause(PAUSE);
             }
         }
+    }
+    /// The right to refresh the value `id`: its mark, or its slot where the server refuses what a mark takes.
+    async fn right_to_refresh<'a>(
+        &'a self,
+        terms: Terms,
+        key: &'a Key,
+        seal: Seal,
+        id: Token,
+    ) -> Result<(Marked, Leased<'a, S>), Error> {
+        let by = self.cache.deadline();
+        let claim = self.claim(terms.lease, key, seal);
+        let error = match claim.mark(id, false, by).await {
+            Err(error) if error.is_of_one_call() => error,
+            outcome => return outcome,
+        };
+        tell_unmarked(terms.function, key, &error);
+        let found = self.store.read(key, by).await?.bytes.unwrap_or_default();
+        // Without this value in it, the slot is left to the next call that reads it.
+        let is_the_same = matches!(envelope::head(&found), Head::Value(mark) if mark.id == id);
+        let over = if is_the_same { Over::Seen(found) } else { return Err(error) };
+        let (acquired, leased) = claim.take(&over, by).await?;
+        let marked = if matches!(acquired, Acquired::Taken) { Marked::Taken } else { Marked::Changed };
+        Ok((marked, leased))
+    }
+}
+
+/// Says once per function why its old values are refreshed in a way that is less good.
+fn tell_unmarked(function: &Function, key: &Key, error: &Error) {
+    if function.first(Once::Refused) {
+        tracing::warn!(
+            key = key.as_str(),
+            %error,
+            "an old value is not served while it is refreshed; further ones are not told"
+        );
     }
 }

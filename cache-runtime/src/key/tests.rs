@@ -647,7 +647,10 @@ mod groups_and_tags {
         assert_eq!(key.as_str(), "shop:#group:class:7 users.user:42");
         assert_eq!(key.address(), Address::Field { hash: "shop:#group:class:7", field: "users.user:42" });
         assert_eq!(Address::of(key.as_str()), key.address());
-        assert_eq!(key.concerned_by().collect::<Vec<_>>(), ["shop:#group:class:7 users.user:42", "shop:#group:class:7"]);
+        assert_eq!(
+            key.concerned_by().collect::<Vec<_>>(),
+            ["shop:#group:class:7 users.user:42", "shop:#group:class:7"]
+        );
     }
 
     #[test]
@@ -676,7 +679,9 @@ mod groups_and_tags {
             let group = Key::of_group("a b", name).expect("a key");
             assert_eq!((hash, key.namespace_len()), (group.as_str(), group.namespace_len()));
         }
-        for name in ["", "a b", "a\n", "class", "shop:", ":class", "#tag:a", "shop:#tag:a", "shop:#group:", "shop:#group:#a"] {
+        for name in
+            ["", "a b", "a\n", "class", "shop:", ":class", "#tag:a", "shop:#tag:a", "shop:#group:", "shop:#group:#a"]
+        {
             assert_eq!(Key::of_group("", name).expect_err(name).kind(), ErrorKind::Key);
         }
     }

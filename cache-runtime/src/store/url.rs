@@ -109,9 +109,11 @@ fn check_parts(url: &str) -> Result<(), Error> {
             seen.push(name);
             continue;
         }
-        // What stands there without a value may be the rest of a password.
+        // A parameter without a value may be the rest of a password.
         let name = if value.is_empty() { "a parameter".into() } else { format!("the parameter `{name}`") };
-        let elsewhere = if is_socket {
+        let elsewhere = if name.contains("timeout") {
+            "; the time-out is set by `.timeout(…)` of the cache's builder"
+        } else if is_socket {
             ""
         } else {
             "; the database is a path, as in `redis://host/3`, and user and password stand before the host"
@@ -151,50 +153,35 @@ fn refuse(url: &str, why: std::fmt::Arguments<'_>) -> Error {
     Error::new(ErrorKind::Config, format!("`{}`: {why}", without_password(url)))
 }
 
-/// The URL with everything that might be a password replaced. A malformed one has no reliable
-/// parts, so this removes too much rather than too little.
+/// The URL without its password. A malformed URL has no reliable parts, so only its scheme is shown.
 fn without_password(url: &str) -> String {
-    let (scheme, rest) = match url.split_once("://") {
-        Some((scheme, rest)) => (format!("{scheme}://"), rest),
-        None => (String::new(), url),
-    };
-    let (rest, fragment) = match rest.split_once('#') {
-        Some((rest, _)) => (rest, "#***"),
-        None => (rest, ""),
-    };
-    // `redis+unix:///path?user=u&pass=p`
-    let (rest, query) = match rest.split_once('?') {
-        Some((before, query)) if !is_harmless(query) => (before, "?***"),
-        _ => (rest, ""),
-    };
-    // The last `@`: a password with an unescaped one must not show its second half.
-    if let Some((userinfo, host)) = rest.rsplit_once('@') {
-        let user = match userinfo.split_once(':') {
-            Some((user, _)) => format!("{user}:***"),
-            None => userinfo.to_owned(),
-        };
-        return format!("{scheme}{user}@{host}{query}{fragment}");
-    }
-    // Without one, `host:` is followed by a port; anything else may be a password whose host is
-    // missing.
-    let authority = rest.split(['/', '#', '?']).next().unwrap_or_default();
-    let after_host = match authority.split_once(']') {
-        Some((_, after)) if authority.starts_with('[') => after,
-        _ => authority,
-    };
-    match after_host.split_once(':') {
-        Some((host, port)) if authority.starts_with(':') || !port.bytes().all(|byte| byte.is_ascii_digit()) => {
-            format!("{scheme}{host}:***")
+    let scheme_alone = || match url.split_once("://") {
+        Some((scheme, _)) if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) => {
+            format!("{scheme}://…")
         }
-        _ => format!("{scheme}{rest}{query}{fragment}"),
+        _ => "…".to_owned(),
+    };
+    // An `@` in the path is the end of a password that holds a `/`.
+    let Some(mut parts) = redis::parse_redis_url(url).filter(|parts| !parts.path().contains('@')) else {
+        return scheme_alone();
+    };
+    if parts.password().is_some() && parts.set_password(Some("***")).is_err() {
+        return scheme_alone();
     }
+    if parts.query().is_some_and(|query| !is_harmless(query)) {
+        parts.set_query(Some("***"));
+    }
+    if parts.fragment().is_some() {
+        parts.set_fragment(Some("***"));
+    }
+    parts.to_string()
 }
 
-/// Whether all parameters of a URL are such as may be shown.
+/// Whether all parameters of a URL may be shown.
 fn is_harmless(query: &str) -> bool {
     query.split('&').all(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        ["db", "protocol", "max_mb", "user"].contains(&name) && !value.contains('@')
+        ["db", "protocol", "user"].contains(&name) && !value.contains('@')
     })
 }
 
@@ -250,9 +237,19 @@ mod tests {
             "redis://user:secret@host/notadb",
             "redis://user:secret#@host",
             "redis://user:secret?@host",
+            "redis://user@host:secret",
+            "redis://:pass@word:secret",
+            "redis://:pass@host:secret/3",
+            "redis://user@x:4711/secret@host",
+            "secret://host",
+            "user:secret://host",
+            "memory://:secret@host",
         ] {
             let message = message(url);
-            assert!(!message.contains("secret"), "{message}");
+            assert!(!message.contains("secret") || url.starts_with("secret"), "{message}");
+        }
+        for url in ["redis://:pass@host:secret/3", "redis://user:pass@host:6379x", "redis://[::1"] {
+            assert!(message(url).contains(": `redis://…`: "), "{}", message(url));
         }
         assert!(message("redis://user:secret@host/notadb").contains("redis://user:***@host/notadb"));
     }
@@ -279,7 +276,11 @@ mod tests {
     fn what_would_be_left_unread_is_refused() {
         for (url, reason) in [
             ("redis://h/?db=3", "the parameter `db` is not known; there is `protocol`; the database is a path"),
-            ("valkey://h?timeout=5", "the parameter `timeout` is not known"),
+            (
+                "valkey://h?timeout=5",
+                "the parameter `timeout` is not known; there is `protocol`; the time-out is set by `.timeout(…)`",
+            ),
+            ("unix:///s?socket_timeout=5", "the time-out is set by `.timeout(…)` of the cache's builder"),
             ("redis://h/3?protocol=resp3&db=4", "the parameter `db` is not known"),
             ("redis://h?protocol=resp3&protocol=resp2", "given twice"),
             ("redis://h?", ""),

@@ -398,7 +398,7 @@ mod tests {
             assert!(fault.error.to_string().contains(says), "{line}: {}", fault.error);
         }
         assert_eq!(key_pattern("shop:users.user:42"), "shop:users.user:*");
-        assert_eq!(key_pattern("shop:class:7 seat:1"), "shop:class:*");
+        assert_eq!(key_pattern("shop:#group:class:7 seat:1"), "shop:#group:class:*");
     }
 
     #[test]
