@@ -80,7 +80,7 @@ mod tests;
 /// | `skip(db, span)` | parameters that are no part of the key; `skip(self)` too | |
 /// | `version = 2` | abandons what other versions stored | 0 |
 /// | `codec = …` | how values are stored: `auto`, `bincode`, `json`, `messagepack`, or a type that implements `Codec`, see [below](#codecs) | `auto` |
-/// | `cache = EXPR` | which `Cache`: a static, a field, a call: `self.cache`, `state.cache()` | the installed one |
+/// | `cache = EXPR` | which `Cache`: a static, a field, a call: `self.cache`, `state.cache()` | that of the scope around the call (`Cache::scope`), else the installed one |
 /// | `cache_if = …` | a closure of the value, or the path of a function: stores what it is true for | everything is stored |
 /// | `none_ttl = …` | stores `None`, for as long as this; like `ttl`, but no closure | `None` is not stored |
 /// | `jitter = 0.1` | takes a random part off each lifetime, here up to 10 % | 0 |

@@ -45,6 +45,8 @@ pub enum ErrorKind {
     Key,
     /// The value cannot be encoded.
     Codec,
+    /// The cache is off (`off://`), so that no store could answer: from [`Cache::ping`](crate::Cache::ping) alone.
+    Off,
     /// The cache cannot serve here: an async call outside of a tokio runtime, for example.
     Unsupported,
     /// Any other answer that was not expected.
@@ -90,6 +92,7 @@ impl ErrorKind {
             ErrorKind::WrongType => "the key holds another type",
             ErrorKind::Key => "the arguments cannot be made into a key",
             ErrorKind::Codec => "the value cannot be encoded",
+            ErrorKind::Off => "the cache is off",
             ErrorKind::Unsupported => "the cache cannot serve here",
             ErrorKind::Protocol => "Redis gave an unexpected answer",
         }

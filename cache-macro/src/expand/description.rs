@@ -111,7 +111,7 @@ pub(crate) fn description_of_group(model: &Model, group: &[Piece], receiver: Opt
 fn find_cache(model: &Model) -> TokenStream {
     let Some(expr) = &model.args.cache else {
         let rc = private(Span::mixed_site());
-        return quote!(#rc::installed());
+        return quote!(&#rc::installed());
     };
     let Names { cache, .. } = &Names::of(&model.output);
     let span = generated(expr.span());

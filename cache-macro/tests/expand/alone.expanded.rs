@@ -1,7 +1,7 @@
 impl Find for Repo {
     async fn find(&self, arg0: (u64, u64)) -> io::Result<User> {
         use ::redis_cached::__private as __rc;
-        let cache = __rc::installed();
+        let cache = &__rc::installed();
         let plan = {
             use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
@@ -118,7 +118,7 @@ impl Find for Repo {
     {
         ::std::boxed::Box::pin(async move {
             use ::redis_cached::__private as __rc;
-            let cache = __rc::installed();
+            let cache = &__rc::installed();
             let plan = {
                 use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
                 let codec = __rc::codec::<
@@ -208,7 +208,7 @@ impl Find for Repo {
     }
     fn find_plain(mut self, id: u64) -> Result<User, Error> {
         use ::redis_cached::__private as __rc;
-        let cache = __rc::installed();
+        let cache = &__rc::installed();
         let plan = {
             use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<

@@ -1,7 +1,7 @@
 /// Looks it up.
 pub async fn user(db: &Db, id: u64, slug: Path<String>) -> Result<User, Error> {
     use ::redis_cached::__private as __rc;
-    let cache = __rc::installed();
+    let cache = &__rc::installed();
     let plan = {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
@@ -101,7 +101,7 @@ pub async fn user_uncached(
 /// Looks it up.
 pub async fn user_refresh(db: &Db, id: u64, slug: Path<String>) -> Result<User, Error> {
     use ::redis_cached::__private as __rc;
-    let cache = __rc::installed();
+    let cache = &__rc::installed();
     let plan = {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
@@ -195,7 +195,7 @@ pub fn user_entry(
 ) -> ::redis_cached::Entry<::redis_cached::__private::OkOf<Result<User, Error>>> {
     let _ = user;
     use ::redis_cached::__private as __rc;
-    let cache = __rc::installed();
+    let cache = &__rc::installed();
     let plan = {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<

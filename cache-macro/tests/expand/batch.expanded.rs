@@ -4,7 +4,7 @@ async fn users(
     ids: &[u64],
 ) -> Result<HashMap<u64, User>, Error> {
     use ::redis_cached::__private as __rc;
-    let cache = __rc::installed();
+    let cache = &__rc::installed();
     let plan = {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
@@ -133,7 +133,7 @@ async fn users_refresh(
     ids: &[u64],
 ) -> Result<HashMap<u64, User>, Error> {
     use ::redis_cached::__private as __rc;
-    let cache = __rc::installed();
+    let cache = &__rc::installed();
     let plan = {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
@@ -259,7 +259,7 @@ fn users_entry(
     let _ = users;
     let id = &id;
     use ::redis_cached::__private as __rc;
-    let cache = __rc::installed();
+    let cache = &__rc::installed();
     let plan = {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
@@ -346,7 +346,7 @@ fn users_entry(
 impl Repo {
     fn names<T: Kind>(&self, arg0: (u8, T), ids: Ids) -> BTreeMap<Id, String> {
         use ::redis_cached::__private as __rc;
-        let cache = __rc::installed();
+        let cache = &__rc::installed();
         let plan = {
             use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
@@ -464,7 +464,7 @@ impl Repo {
     ///
     fn names_refresh<T: Kind>(&self, arg0: (u8, T), ids: Ids) -> BTreeMap<Id, String> {
         use ::redis_cached::__private as __rc;
-        let cache = __rc::installed();
+        let cache = &__rc::installed();
         let plan = {
             use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
@@ -578,7 +578,7 @@ impl Repo {
     > {
         let id = &id;
         use ::redis_cached::__private as __rc;
-        let cache = __rc::installed();
+        let cache = &__rc::installed();
         let plan = {
             use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
@@ -672,7 +672,7 @@ impl Repo {
     ) -> ::redis_cached::blocking::Group {
         let id = &id;
         use ::redis_cached::__private as __rc;
-        let cache = __rc::installed();
+        let cache = &__rc::installed();
         let key = {
             use __rc::NoKeyPart as _;
             const __PREFIX: &::core::primitive::str = __rc::default_prefix(

@@ -5,7 +5,7 @@ async fn user<K: Key>(
     id: Path<K>,
 ) -> Result<User, Error> {
     use ::redis_cached::__private as __rc;
-    let cache = __rc::installed();
+    let cache = &__rc::installed();
     let plan = {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
@@ -145,7 +145,7 @@ async fn user_refresh<K: Key>(
     id: Path<K>,
 ) -> Result<User, Error> {
     use ::redis_cached::__private as __rc;
-    let cache = __rc::installed();
+    let cache = &__rc::installed();
     let plan = {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
@@ -254,7 +254,7 @@ fn user_entry<K: Key>(
 ) -> ::redis_cached::Entry<::redis_cached::__private::OkOf<Result<User, Error>>> {
     let _ = user::<K>;
     use ::redis_cached::__private as __rc;
-    let cache = __rc::installed();
+    let cache = &__rc::installed();
     let plan = {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
@@ -341,7 +341,7 @@ fn user_entry<K: Key>(
 impl Repo {
     fn user(&self, id: u64) -> io::Result<User> {
         use ::redis_cached::__private as __rc;
-        let cache = __rc::installed();
+        let cache = &__rc::installed();
         let plan = {
             use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
@@ -448,7 +448,7 @@ impl Repo {
     ///
     fn user_refresh(&self, id: u64) -> io::Result<User> {
         use ::redis_cached::__private as __rc;
-        let cache = __rc::installed();
+        let cache = &__rc::installed();
         let plan = {
             use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
@@ -544,7 +544,7 @@ impl Repo {
     > {
         let _ = Self::user;
         use ::redis_cached::__private as __rc;
-        let cache = __rc::installed();
+        let cache = &__rc::installed();
         let plan = {
             use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
@@ -620,7 +620,7 @@ impl Repo {
     }
     async fn total(self: Arc<Self>) -> Result<u64, Error> {
         use ::redis_cached::__private as __rc;
-        let cache = __rc::installed();
+        let cache = &__rc::installed();
         let plan = {
             use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
@@ -723,7 +723,7 @@ impl Repo {
     ///
     async fn total_refresh(self: Arc<Self>) -> Result<u64, Error> {
         use ::redis_cached::__private as __rc;
-        let cache = __rc::installed();
+        let cache = &__rc::installed();
         let plan = {
             use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
@@ -810,7 +810,7 @@ impl Repo {
     > {
         let _ = Self::total;
         use ::redis_cached::__private as __rc;
-        let cache = __rc::installed();
+        let cache = &__rc::installed();
         let plan = {
             use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<

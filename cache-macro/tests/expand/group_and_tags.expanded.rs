@@ -5,7 +5,7 @@ async fn user<E: Executor>(
     id: u64,
 ) -> Result<User, Error> {
     use ::redis_cached::__private as __rc;
-    let cache = __rc::installed();
+    let cache = &__rc::installed();
     let plan = {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
@@ -132,7 +132,7 @@ async fn user_refresh<E: Executor>(
     id: u64,
 ) -> Result<User, Error> {
     use ::redis_cached::__private as __rc;
-    let cache = __rc::installed();
+    let cache = &__rc::installed();
     let plan = {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
@@ -247,7 +247,7 @@ fn user_entry(
     id: u64,
 ) -> ::redis_cached::Entry<::redis_cached::__private::OkOf<Result<User, Error>>> {
     use ::redis_cached::__private as __rc;
-    let cache = __rc::installed();
+    let cache = &__rc::installed();
     let plan = {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
@@ -343,7 +343,7 @@ fn user_entry(
 #[allow(unreachable_pub)]
 fn user_group(class_id: u64) -> ::redis_cached::Group {
     use ::redis_cached::__private as __rc;
-    let cache = __rc::installed();
+    let cache = &__rc::installed();
     let key = {
         use __rc::NoKeyPart as _;
         const __PREFIX: &::core::primitive::str = __rc::default_prefix(

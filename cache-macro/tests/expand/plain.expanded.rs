@@ -3,7 +3,7 @@ where
     D: Find<T>,
 {
     use ::redis_cached::__private as __rc;
-    let cache = __rc::installed();
+    let cache = &__rc::installed();
     let plan = {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
@@ -104,7 +104,7 @@ where
     D: Find<T>,
 {
     use ::redis_cached::__private as __rc;
-    let cache = __rc::installed();
+    let cache = &__rc::installed();
     let plan = {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
@@ -194,7 +194,7 @@ where
 {
     let _ = token::<T, D>;
     use ::redis_cached::__private as __rc;
-    let cache = __rc::installed();
+    let cache = &__rc::installed();
     let plan = {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<

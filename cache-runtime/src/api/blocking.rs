@@ -7,6 +7,7 @@ pub use crate::api::entry::blocking::Entry;
 pub use crate::api::group::blocking::Group;
 use crate::api::group::blocking::group;
 use crate::api::invalidation::{self, Invalidation};
+use crate::api::scope::within;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::key::Key;
@@ -51,6 +52,30 @@ impl Cache {
     /// ```
     pub fn ping(&self) -> Result<(), Error> {
         once(Engine::blocking(&self.0).ping())
+    }
+
+    /// Runs `closure` with this as the cache of all functions without `cache = …` that are called inside:
+    /// [`Cache::scope`](crate::Cache::scope), which says what it reaches, for a closure in place of a future.
+    ///
+    /// ```
+    /// use redis_cached::{Cache, redis_cached};
+    ///
+    /// #[redis_cached]
+    /// fn name(id: u64) -> String {
+    ///     format!("user {id}")
+    /// }
+    ///
+    /// let cache = Cache::builder("memory://")?.build();
+    /// cache.blocking().scope(|| {
+    ///     assert_eq!(name(42), "user 42");
+    ///     assert_eq!(name_entry(42).get()?.as_deref(), Some("user 42"));
+    ///     Ok::<(), redis_cached::Error>(())
+    /// })?;
+    /// assert_eq!(cache.stats().misses, 1);
+    /// # Ok::<(), redis_cached::Error>(())
+    /// ```
+    pub fn scope<R>(&self, closure: impl FnOnce() -> R) -> R {
+        within(&self.0, closure)
     }
 
     /// [`Cache::flush`](crate::Cache::flush), blocking.

@@ -1,10 +1,10 @@
-//! A configured store, and the one that functions use when they name none.
+//! A configured store.
 
 use std::fmt;
+use std::sync::Arc;
 #[cfg(feature = "blocking")]
 use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::engine::flight::{Flights, Refreshing};
@@ -55,6 +55,8 @@ enum Backend {
     /// `REDIS_URL` cannot be used: functions run uncached. Falling back to memory would keep
     /// results that other processes cannot invalidate.
     Unusable(Error),
+    /// `off://`: functions run uncached, and this is what `ping` says.
+    Off(Error),
 }
 
 /// The settings of a [`Cache`], from [`Cache::builder`].
@@ -94,6 +96,7 @@ impl Builder {
             Target::Redis(target) => {
                 (target.to_string(), Redis::new(*target, timeout).map_or_else(Backend::Unusable, Backend::Redis))
             }
+            Target::Off => ("off://".to_owned(), Backend::Off(Error::new(ErrorKind::Off, "its URL is off://"))),
         };
         Cache::new(backend, namespace, timeout, display)
     }
@@ -125,6 +128,29 @@ impl Cache {
     /// `memory://?max_mb=256` more: every promise holds within the process, and no server is
     /// needed.
     ///
+    /// `off://` is a cache that never caches. Every call runs its body, as if the function had no
+    /// attribute: calls do not wait for each other, and nothing connects. The verbs of entries,
+    /// groups and the cache succeed and do nothing, and [`Cache::ping`] tells it by
+    /// [`ErrorKind::Off`]. [`Stats::bypasses`] counts the calls.
+    ///
+    /// ```
+    /// use redis_cached::{Cache, ErrorKind, redis_cached};
+    ///
+    /// #[redis_cached(cache = cache, skip(cache))]
+    /// async fn name(cache: &Cache, id: u64) -> String {
+    ///     format!("user {id}")
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), redis_cached::Error> {
+    /// let cache = Cache::builder("off://")?.build();
+    /// assert_eq!(name(&cache, 42).await, "user 42");
+    /// assert_eq!(name_entry(&cache, 42).get().await?, None);
+    /// assert_eq!(cache.ping().await.unwrap_err().kind(), ErrorKind::Off);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`] if the URL cannot be used; the message quotes it without its
@@ -152,17 +178,15 @@ impl Cache {
         }
     }
 
-    /// Makes this the cache of all functions without `cache = …`.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Installed`] if one is in place: by an earlier `install`, or because such a
-    /// function ran before (it then chose the cache of [`Cache::from_env`]).
-    pub fn install(&self) -> Result<(), Error> {
-        INSTALLED.set(self.clone()).map_err(|_| {
-            let detail = "install one cache, before the first call of a cached function";
-            Error::new(ErrorKind::Installed, detail)
-        })
+    /// The cache of [`Cache::from_env`], or one that runs functions uncached where `REDIS_URL` cannot be used.
+    pub(crate) fn from_env_or_unusable() -> Cache {
+        Cache::from_env().map_or_else(
+            |error| {
+                tracing::error!(%error, "functions run uncached");
+                Cache::new(Backend::Unusable(error), String::new(), Cache::DEFAULT_TIMEOUT, "unusable".to_owned())
+            },
+            Builder::build,
+        )
     }
 
     /// What this cache has done in this process since it was built. Costs a few loads.
@@ -200,7 +224,7 @@ impl Cache {
     pub fn undelivered(&self) -> usize {
         match &self.0.backend {
             Backend::Redis(redis) => redis.undelivered(),
-            Backend::Memory(_) | Backend::Unusable(_) => 0,
+            Backend::Memory(_) | Backend::Unusable(_) | Backend::Off(_) => 0,
         }
     }
 
@@ -230,7 +254,7 @@ impl Cache {
     pub async fn flush(&self, deadline: Duration) -> Result<(), Error> {
         match &self.0.backend {
             Backend::Redis(redis) => redis.tokio().flush(end_of(deadline)).await,
-            Backend::Memory(_) | Backend::Unusable(_) => Ok(()),
+            Backend::Memory(_) | Backend::Unusable(_) | Backend::Off(_) => Ok(()),
         }
     }
 
@@ -239,13 +263,18 @@ impl Cache {
     pub(crate) fn flush_blocking(&self, deadline: Duration) -> Result<(), Error> {
         match &self.0.backend {
             Backend::Redis(redis) => crate::poll::once::once(redis.blocking().flush(end_of(deadline))),
-            Backend::Memory(_) | Backend::Unusable(_) => Ok(()),
+            Backend::Memory(_) | Backend::Unusable(_) | Backend::Off(_) => Ok(()),
         }
     }
 
     /// Whether both are one.
     pub(crate) fn is_same(&self, other: &Cache) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Whether functions run as they do without the attribute.
+    pub(crate) fn is_off(&self) -> bool {
+        matches!(self.0.backend, Backend::Off(_))
     }
 
     pub(crate) fn namespace(&self) -> &str {
@@ -292,7 +321,7 @@ impl Cache {
         match &self.0.backend {
             Backend::Memory(memory) => Face::Memory(memory),
             Backend::Redis(redis) => Face::Redis(redis.tokio()),
-            Backend::Unusable(error) => Face::Unusable(error),
+            Backend::Unusable(error) | Backend::Off(error) => Face::Unusable(error),
         }
     }
 
@@ -301,7 +330,7 @@ impl Cache {
         match &self.0.backend {
             Backend::Memory(memory) => Face::Memory(memory),
             Backend::Redis(redis) => Face::Redis(redis.blocking()),
-            Backend::Unusable(error) => Face::Unusable(error),
+            Backend::Unusable(error) | Backend::Off(error) => Face::Unusable(error),
         }
     }
 }
@@ -332,19 +361,6 @@ impl fmt::Debug for Cache {
     }
 }
 
-static INSTALLED: OnceLock<Cache> = OnceLock::new();
-
-/// The cache of functions that name none. The first caller decides.
-pub fn installed() -> &'static Cache {
-    INSTALLED.get_or_init(|| match Cache::from_env() {
-        Ok(builder) => builder.build(),
-        Err(error) => {
-            tracing::error!(%error, "functions run uncached");
-            Cache::new(Backend::Unusable(error), String::new(), Cache::DEFAULT_TIMEOUT, "unusable".to_owned())
-        }
-    })
-}
-
 /// What a [`Cache`] has done in this process, from [`Cache::stats`]. All numbers only grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -358,7 +374,7 @@ pub struct Stats {
     pub shared: u64,
     /// Calls that found nothing usable, and ran the body.
     pub misses: u64,
-    /// Calls that ran the body because the cache could not be asked.
+    /// Calls that ran the body because the cache could not be asked, or is off.
     pub bypasses: u64,
     /// Bodies that ran although there was a value: in the background, or by `…_refresh`.
     pub refreshes: u64,

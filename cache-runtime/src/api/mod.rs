@@ -7,3 +7,4 @@ pub(crate) mod cache;
 pub(crate) mod entry;
 pub(crate) mod group;
 pub(crate) mod invalidation;
+pub(crate) mod scope;

@@ -198,7 +198,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     {
         let places = given.once_each();
         let Ids { ids, keys } = given;
-        let keys: Vec<_> = keys.into_iter().map(|key| usable(plan.function, key)).collect();
+        let keys: Vec<_> = keys.into_iter().map(|key| usable(self.cache, plan.function, key)).collect();
         let mut call = Call {
             ids: &ids,
             keys: &keys,

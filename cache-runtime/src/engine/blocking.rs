@@ -10,6 +10,7 @@ use super::timer::OnThreads;
 use super::work::{Behind, Body};
 use super::{Engine, infallible};
 use crate::api::cache::Cache;
+use crate::api::scope::Carried;
 use crate::engine::flight::Ticket;
 use crate::engine::ids::{BatchMap, Ids};
 use crate::engine::sharing::Errors;
@@ -121,11 +122,12 @@ fn refresh_behind<V, E, Bg>(
     // A body that relies on the runtime around its caller finds it there, too.
     #[cfg(feature = "tokio")]
     let runtime = tokio::runtime::Handle::try_current().ok();
+    let scope = Carried::here();
     let task = move || {
         let _running = running;
         #[cfg(feature = "tokio")]
         let _entered = runtime.as_ref().map(tokio::runtime::Handle::enter);
-        once(Engine::blocking(&cache).refresh_now(&plan, ticket, id, errors, Body(|| ready(body()))));
+        scope.run(|| once(Engine::blocking(&cache).refresh_now(&plan, ticket, id, errors, Body(|| ready(body())))));
     };
     // Where no thread can be had, the value stays old for now.
     let _ = std::thread::Builder::new().name("redis-cached refresh".to_owned()).spawn(task);

@@ -74,7 +74,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         work: W,
         into: fn(Result<V, E>) -> O,
     ) -> impl Future<Output = O> {
-        let key = usable(plan.function, key);
+        let key = usable(self.cache, plan.function, key);
         async move {
             let counters = self.cache.counters();
             let Some(slot) = &key else {
@@ -339,7 +339,10 @@ fn sealed(tags: &[String], stamps: &[Bytes]) -> Seal {
 }
 
 /// The key, if this function's values can be stored under it.
-fn usable(function: &Function, key: Result<Key, Error>) -> Option<Key> {
+fn usable(cache: &Cache, function: &Function, key: Result<Key, Error>) -> Option<Key> {
+    if cache.is_off() {
+        return None;
+    }
     if let Some(reason) = function.refusal() {
         if function.first(Once::Refusal) {
             tracing::warn!(function = function.head(), reason, "this function runs uncached");

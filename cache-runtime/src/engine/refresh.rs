@@ -33,7 +33,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         work: W,
         into: fn(Result<V, E>) -> O,
     ) -> impl Future<Output = O> {
-        let key = usable(plan.function, key);
+        let key = usable(self.cache, plan.function, key);
         async move {
             let Some(key) = &key else { return into(work.run().await) };
             match outlined(|| self.take_over(plan.lease, key)).await {

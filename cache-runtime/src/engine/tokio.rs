@@ -8,6 +8,7 @@ use super::timer::InTasks;
 use super::work::{Behind, Body};
 use super::{Engine, infallible};
 use crate::api::cache::Cache;
+use crate::api::scope::Carried;
 use crate::engine::flight::Ticket;
 use crate::engine::ids::{BatchMap, Ids};
 use crate::engine::sharing::Errors;
@@ -126,6 +127,7 @@ fn refresh_behind<V, E>(
 
 /// Runs a task that nobody waits for.
 fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+    let task = Carried::here().into_task(task);
     match tokio::runtime::Handle::try_current() {
         Ok(runtime) => drop(runtime.spawn(task)),
         // Another executor, which has no name for this; with it goes the memory store.

@@ -23,6 +23,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// [`get`](Self::get), of many.
     pub(crate) async fn get_all<V>(&self, entries: &[(&Plan<V>, &Key)]) -> Result<Vec<Option<V>>, Error> {
+        if self.cache.is_off() {
+            return Ok(entries.iter().map(|_| None).collect());
+        }
         let keys: Vec<&Key> = entries.iter().map(|(_, key)| *key).collect();
         let reads = self.store.read_many(&keys).await;
         let found = entries.iter().zip(reads).map(|((plan, key), read)| {
@@ -43,6 +46,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     async fn fresh<V>(&self, plan: &Plan<V>, key: &Key) -> Result<Option<(Value, V)>, Error> {
         plan.function.owns_entries()?;
+        if self.cache.is_off() {
+            return Ok(None);
+        }
         let read = self.store.read_strictly(key, self.cache.deadline()).await?;
         Ok(self.fresh_of(plan, key, read))
     }
@@ -58,6 +64,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// Takes the slot, then fills it if nothing came in between: a value that was invalidated
     /// while it was on its way is not stored.
     pub(crate) async fn put<V>(&self, plan: &Plan<V>, key: &Key, value: &V) -> Result<bool, Error> {
+        if self.cache.is_off() {
+            return Ok(false);
+        }
         self.cache.flights().void(key);
         let leased = self.take(plan.function, plan.lease, key).await?;
         let by = self.cache.deadline();
@@ -94,13 +103,20 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     pub(crate) async fn invalidate(&self, key: &Key) -> Result<bool, Error> {
-        // Before it is sent: nobody shares from here on what runs in this process.
+        if self.cache.is_off() {
+            return Ok(false);
+        }
+        // Before the command is sent: from here on no call of this process gets the result of a body that runs.
         self.cache.flights().void(key);
         Ok(self.store.invalidate(std::slice::from_ref(key), self.cache.deadline()).await? > 0)
     }
 
     /// Entries, groups and tags.
     pub(crate) async fn invalidate_all(&self, keys: &[Key]) -> Result<u64, Error> {
+        if self.cache.is_off() {
+            return Ok(0);
+        }
+        // Before the command is sent: from here on no call of this process gets the result of a body that runs.
         self.cache.flights().void_all(keys);
         self.store.invalidate(keys, self.cache.deadline()).await
     }
@@ -112,6 +128,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// How many values a group holds.
     pub(crate) async fn count(&self, group: &Key) -> Result<u64, Error> {
+        if self.cache.is_off() {
+            return Ok(0);
+        }
         self.store.count(group, self.cache.deadline()).await
     }
 
@@ -126,6 +145,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     ) -> Result<O, E> {
         // Without a key, no call could have stored anything under it either.
         let Ok(key) = key else { return write().await };
+        if self.cache.is_off() {
+            return write().await;
+        }
         let started = Instant::now();
         self.cache.flights().void(key);
         let leased = match self.take(plan.function, plan.lease, key).await {

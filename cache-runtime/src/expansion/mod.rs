@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use serde::Serialize;
 
-pub use crate::api::cache::{Cache, installed};
+pub use crate::api::cache::Cache;
 #[cfg(feature = "blocking")]
 pub use crate::api::entry::blocking::entry as blocking_entry;
 #[cfg(feature = "tokio")]
@@ -16,6 +16,7 @@ pub use crate::api::entry::entry;
 pub use crate::api::group::blocking::group as blocking_group;
 #[cfg(feature = "tokio")]
 pub use crate::api::group::group;
+pub use crate::api::scope::installed;
 #[cfg(feature = "blocking")]
 pub use crate::engine::blocking::{
     batch_result as blocking_batch_result, batch_value as blocking_batch_value, call_result as blocking_call_result,

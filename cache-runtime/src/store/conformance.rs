@@ -252,7 +252,7 @@ mod on_a_server {
     fn redis(server: &Server) -> Redis {
         match parse(&server.url()).unwrap() {
             Target::Redis(target) => Redis::new(*target, Duration::from_secs(5)).unwrap(),
-            Target::Memory { .. } => unreachable!("a server's URL"),
+            Target::Memory { .. } | Target::Off => unreachable!("a server's URL"),
         }
     }
 

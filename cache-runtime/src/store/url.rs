@@ -5,8 +5,10 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use crate::error::{Error, ErrorKind};
 
 const MEMORY: &str = "memory";
+const OFF: &str = "off";
 const DEFAULT_MB: u64 = 64;
-const KNOWN: &str = "redis://, rediss://, redis+unix://, unix://, valkey://, valkeys://, valkey+unix://, memory://";
+const KNOWN: &str =
+    "redis://, rediss://, redis+unix://, unix://, valkey://, valkeys://, valkey+unix://, memory://, off://";
 
 /// A backend, as a URL names it.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ pub(crate) enum Target {
     Memory {
         max_bytes: u64,
     },
+    /// Nothing: functions run uncached.
+    Off,
 }
 
 /// One server.
@@ -45,6 +49,8 @@ pub(crate) fn parse(url: &str) -> Result<Target, Error> {
     };
     match scheme.to_ascii_lowercase().as_str() {
         MEMORY => memory(url, rest),
+        OFF if rest.is_empty() => Ok(Target::Off),
+        OFF => Err(refuse(url, format_args!("off:// takes no host and no parameters; write off://"))),
         "redis-cluster" | "redis-sentinel" => Err(refuse(url, format_args!("{scheme}:// is not supported yet"))),
         "rediss" | "valkeys" if !cfg!(any(feature = "tls-rustls", feature = "tls-native")) => {
             Err(refuse(url, format_args!("{scheme}:// needs the feature `tls-rustls` or `tls-native` of redis-cached")))
@@ -317,6 +323,17 @@ mod tests {
         {
             assert!(message("rediss://h#unsafe").contains("insecure"));
             assert_eq!(redis("rediss://h#insecure").to_string(), "rediss://h:6379");
+        }
+    }
+
+    #[test]
+    fn off_takes_no_parameters() {
+        for url in ["off://", "OFF://"] {
+            assert!(matches!(parse(url), Ok(Target::Off)), "{url}");
+        }
+        for url in ["off://?max_mb=1", "off://host", "off:///", "off://#x", "off://u:secret@host"] {
+            let message = message(url);
+            assert!(message.contains("write off://") && !message.contains("secret"), "{message}");
         }
     }
 
