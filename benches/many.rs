@@ -4,9 +4,6 @@
 //! some seconds, and its figures say less. Subjects take turns, round by round; ratios are the
 //! medians of the rounds' own, to the first subject of each table.
 
-#[path = "../tests/support/mod.rs"]
-mod support;
-
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -14,7 +11,7 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 use redis_cached::{Cache, redis_cached};
 use serde::{Deserialize, Serialize};
-use support::Server;
+use test_support::Server;
 use tokio::task::JoinSet;
 
 /// Long, for what is measured is not how soon one gives up.

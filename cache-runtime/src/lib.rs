@@ -39,10 +39,6 @@ pub mod __private {
     pub use crate::expansion::*;
 }
 
-#[cfg(test)]
-#[path = "../../tests/support/mod.rs"]
-mod test_support;
-
 #[cfg(feature = "blocking")]
 pub use api::blocking;
 pub use api::cache::{Builder, Cache, Stats};

@@ -7,8 +7,8 @@ use redis_cached::Cache;
 
 use crate::processes::PROCESSES;
 use crate::subject::Found;
-use crate::support::PATIENCE;
 use crate::{All, One, Setup, Write, random};
+use test_support::PATIENCE;
 
 /// What each process has to see before it ends, whatever the time.
 pub(crate) const WRITES: u64 = 120;

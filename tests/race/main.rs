@@ -12,9 +12,6 @@
 //! Ids come in classes of one or more, each with one writer: a group, or a tag, is that of a class.
 //! Its writer raises the versions of all of them, tells the cache once, and raises all their floors.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod course;
 mod origin;
 mod part;
@@ -28,7 +25,7 @@ use std::time::Duration;
 use One::{CancelledThrough, FailingThrough, Foreign, Invalidate, Put, Through};
 use Write::{Single, Together};
 use subject::{Large, Numbered};
-use support::PATIENCE;
+use test_support::PATIENCE;
 
 /// The ids of a class with a group or a tag.
 const TOGETHER: u64 = 3;

@@ -9,7 +9,7 @@ use redis::{Cmd, FromRedisValue, Pipeline};
 use crate::course::{Course, Floor};
 use crate::random_part;
 use crate::subject::Found;
-use crate::support::PATIENCE;
+use test_support::PATIENCE;
 
 /// The origin, for async functions. A writer's own connection keeps its writes in order.
 #[derive(Clone)]

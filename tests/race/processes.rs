@@ -1,6 +1,6 @@
 //! A race in several processes, each of which is this very test.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,8 +8,8 @@ use redis_cached::Cache;
 
 use crate::course::{COLUMNS, Counts, Course, HITS, WRITES};
 use crate::subject::Subject;
-use crate::support::Server;
 use crate::{One, Setup, Write, part};
+use test_support::{Server, child};
 
 pub(crate) const PROCESSES: u64 = 3;
 
@@ -28,8 +28,7 @@ pub(crate) fn race<S: Subject>(setup: Setup) {
 
     let (server, origin) = (Server::start(), Server::start());
     let children = (0..PROCESSES).map(|process| {
-        Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", S::TEST, "--nocapture"])
+        child("race", S::TEST)
             .env(CHILD, format!("{process} {} {}", server.url(), origin.url()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -247,7 +247,7 @@ mod on_a_server {
     use super::*;
     use crate::store::redis::Redis;
     use crate::store::url::{Target, parse};
-    use crate::test_support::Server;
+    use test_support::Server;
 
     fn redis(server: &Server) -> Redis {
         match parse(&server.url()).unwrap() {

@@ -1,0 +1,532 @@
+//! Who computes or writes may die, sleep, lose its server or give up at the worst moment: others go
+//! on, and nothing old comes back.
+
+use std::io::{BufRead, BufReader, Write as _};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use redis_cached::{Cache, redis_cached};
+use serde::{Deserialize, Serialize};
+use test_support::{Gate, Mode, PATIENCE, Proxy, Server, child, eventually, in_time};
+
+/// How long a slot stays leased to somebody who says nothing more.
+const LEASE: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Face {
+    Async,
+    Plain,
+}
+
+const FACES: [Face; 2] = [Face::Async, Face::Plain];
+
+/// What is cached: a version of something, in so many bytes.
+#[derive(Serialize, Deserialize)]
+struct Row {
+    version: u64,
+    text: String,
+}
+
+const SMALL: usize = 100;
+const LARGE: usize = 200_000;
+
+impl Row {
+    fn of(version: u64, size: usize) -> Row {
+        let part = format!("version-{version};");
+        Row { version, text: part.repeat(size.div_ceil(part.len())) }
+    }
+}
+
+/// What the functions read.
+struct Origin {
+    version: AtomicU64,
+    size: usize,
+}
+
+impl Origin {
+    fn at(version: u64, size: usize) -> Origin {
+        Origin { version: AtomicU64::new(version), size }
+    }
+
+    fn read(&self) -> Row {
+        // Only in a child: what it has read is said when it may go on.
+        let version = if is_child() { ask() } else { self.version.load(SeqCst) };
+        Row::of(version, self.size)
+    }
+}
+
+#[redis_cached(prefix = "kill", name = "user", key = "{id}", cache = cache, skip(cache, origin))]
+async fn user(cache: &Cache, origin: &Origin, id: u64) -> Row {
+    // Not on the runtime's thread, which renews the lease.
+    if is_child() {
+        let version = tokio::task::spawn_blocking(ask).await.unwrap();
+        return Row::of(version, origin.size);
+    }
+    origin.read()
+}
+
+#[redis_cached(prefix = "kill", name = "user", key = "{id}", cache = cache, skip(cache, origin))]
+fn plain(cache: &Cache, origin: &Origin, id: u64) -> Row {
+    origin.read()
+}
+
+/// How often bodies of this process ran whose leader may be killed.
+#[derive(Default)]
+struct Runs(AtomicU64);
+
+/// The lease of those.
+const SHORT_LEASE: Duration = Duration::from_secs(2);
+
+#[redis_cached(prefix = "kill", name = "awaited", lease = SHORT_LEASE, cache = cache, skip(cache, runs))]
+async fn awaited(cache: &Cache, runs: &Runs, id: u64) -> u64 {
+    if is_child() {
+        return tokio::task::spawn_blocking(ask).await.unwrap() + id;
+    }
+    let run = runs.0.fetch_add(1, SeqCst);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    run + id
+}
+
+#[redis_cached(prefix = "kill", name = "awaited", lease = SHORT_LEASE, cache = cache, skip(cache, runs))]
+fn awaited_plain(cache: &Cache, runs: &Runs, id: u64) -> u64 {
+    if is_child() {
+        return ask() + id;
+    }
+    let run = runs.0.fetch_add(1, SeqCst);
+    thread::sleep(Duration::from_millis(200));
+    run + id
+}
+
+fn key(id: u64) -> String {
+    format!("kill:user:{id}")
+}
+
+/// A cache, through one face.
+struct Party {
+    cache: Cache,
+    face: Face,
+    origin: Origin,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Party {
+    fn new(face: Face, url: &str, timeout: Duration, origin: Origin) -> Party {
+        Party {
+            cache: Cache::builder(url).unwrap().timeout(timeout).build(),
+            face,
+            origin,
+            runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(),
+        }
+    }
+
+    fn call(&self, id: u64) -> u64 {
+        match self.face {
+            Face::Async => self.runtime.block_on(user(&self.cache, &self.origin, id)).version,
+            Face::Plain => plain(&self.cache, &self.origin, id).version,
+        }
+    }
+
+    fn awaits(&self, runs: &Runs, id: u64) -> u64 {
+        match self.face {
+            Face::Async => self.runtime.block_on(awaited(&self.cache, runs, id)),
+            Face::Plain => awaited_plain(&self.cache, runs, id),
+        }
+    }
+
+    fn get(&self, id: u64) -> Option<u64> {
+        let row = match self.face {
+            Face::Async => self.runtime.block_on(user_entry(&self.cache, id).get()),
+            Face::Plain => plain_entry(&self.cache, id).get(),
+        };
+        row.expect("the server answers").map(|row| row.version)
+    }
+
+    fn invalidate(&self, id: u64) {
+        let invalidated = match self.face {
+            Face::Async => self.runtime.block_on(user_entry(&self.cache, id).invalidate()),
+            Face::Plain => plain_entry(&self.cache, id).invalidate(),
+        };
+        invalidated.expect("the server answers");
+    }
+
+    fn put(&self, id: u64, version: u64) -> Result<bool, redis_cached::Error> {
+        let row = Row::of(version, self.origin.size);
+        match self.face {
+            Face::Async => self.runtime.block_on(user_entry(&self.cache, id).put(&row)),
+            Face::Plain => plain_entry(&self.cache, id).put(&row),
+        }
+    }
+
+    fn write_through(&self, id: u64, version: u64, write: impl FnOnce()) {
+        let row = Row::of(version, self.origin.size);
+        let write = || {
+            write();
+            Ok::<(), ()>(())
+        };
+        match self.face {
+            Face::Async => self.runtime.block_on(user_entry(&self.cache, id).write_through(&row, async || write())),
+            Face::Plain => plain_entry(&self.cache, id).write_through(&row, write),
+        }
+        .expect("the write's own result");
+    }
+
+    fn stores(&self, id: u64, version: u64) {
+        self.origin.version.store(version, SeqCst);
+        eventually("a value is stored", || self.call(id) == version && self.get(id) == Some(version));
+    }
+}
+
+/// In a child: the part it plays.
+const CHILD: &str = "REDIS_CACHED_KILL_CHILD";
+
+fn is_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
+/// In a child: says that its body runs, and waits for a number.
+fn ask() -> u64 {
+    println!("child: body");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).unwrap();
+    line.trim().parse().unwrap()
+}
+
+/// Another process that calls, or writes through, with id 1 or 2 for its face.
+struct Actor {
+    process: Child,
+    input: ChildStdin,
+    lines: mpsc::Receiver<String>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Call,
+    Await,
+    WriteThrough,
+}
+
+fn id(face: Face) -> u64 {
+    match face {
+        Face::Async => 1,
+        Face::Plain => 2,
+    }
+}
+
+impl Actor {
+    /// Runs `test`, which has to begin with [`played`].
+    fn start(test: &str, part: Part, face: Face, server: &Server) -> Actor {
+        let mut process = child(module_path!(), test)
+            .env(CHILD, format!("{part:?} {face:?} {}", server.url()))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (input, output) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
+        let (said, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if let Some((_, said_line)) = line.split_once("child: ") {
+                    let _ = said.send(said_line.to_owned());
+                }
+            }
+        });
+        let actor = Actor { process, input, lines };
+        assert_eq!(actor.says(), "body");
+        actor
+    }
+
+    #[track_caller]
+    fn says(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).expect("the child says something")
+    }
+
+    /// Lets its body return this version.
+    fn tell(&mut self, version: u64) {
+        writeln!(self.input, "{version}").unwrap();
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.process.id();
+        assert!(Command::new("sh").args(["-c", &format!("kill -{name} {id}")]).status().unwrap().success());
+    }
+}
+
+impl Drop for Actor {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Plays a part, if this process is a child.
+fn played() -> bool {
+    let Ok(part) = std::env::var(CHILD) else { return false };
+    let words: Vec<&str> = part.split(' ').collect();
+    let face = if words[1] == "Async" { Face::Async } else { Face::Plain };
+    let party = Party::new(face, words[2], PATIENCE, Origin::at(0, SMALL));
+    match words[0] {
+        "Call" => {
+            let version = party.call(id(face));
+            println!("child: returned {version}, stored {}", party.cache.stats().stored);
+        }
+        "Await" => _ = party.awaits(&Runs::default(), id(face)),
+        _ => {
+            party.write_through(id(face), 2, || _ = ask());
+            println!("child: written");
+        }
+    }
+    true
+}
+
+fn party(face: Face, server: &Server) -> Party {
+    Party::new(face, &server.url(), PATIENCE, Origin::at(0, SMALL))
+}
+
+#[test]
+fn a_killed_leader_holds_its_entry_for_no_longer_than_its_lease() {
+    if played() {
+        return;
+    }
+    let server = Server::start();
+    let start = |face| {
+        let test = "a_killed_leader_holds_its_entry_for_no_longer_than_its_lease";
+        Actor::start(test, Part::Call, face, &server)
+    };
+    let leaders = FACES.map(start);
+    for mut leader in leaders {
+        leader.kill();
+    }
+    for face in FACES {
+        let left: i64 = server.cli(&["PTTL", &key(id(face))]).parse().unwrap();
+        assert!((1..=LEASE.as_millis() as i64).contains(&left), "{face:?}: {left} ms of a lease are left");
+    }
+    // One after the other: the second's lease ends while the first's is waited for.
+    for face in FACES {
+        let other = party(face, &server);
+        other.stores(id(face), 7);
+    }
+}
+
+/// When its lease has ended; the others wait for that one.
+#[test]
+fn of_twenty_that_wait_for_a_killed_leader_one_computes() {
+    if played() {
+        return;
+    }
+    let server = Server::start();
+    for face in FACES {
+        let test = "of_twenty_that_wait_for_a_killed_leader_one_computes";
+        let mut leader = Actor::start(test, Part::Await, face, &server);
+        let (parties, runs) = ([0, 1].map(|_| party(face, &server)), Runs::default());
+        let slot = || server.cli(&["GETRANGE", &format!("kill:awaited:{}", id(face)), "0", "17"]);
+        let lease = slot();
+        thread::scope(|scope| {
+            let (parties, runs) = (&parties, &runs);
+            let waiters: Vec<_> =
+                (0..20).map(|at| scope.spawn(move || parties[at % 2].awaits(runs, id(face)))).collect();
+            // As long as it lives, longer than its lease at first.
+            thread::sleep(SHORT_LEASE + Duration::from_millis(500));
+            assert_eq!((runs.0.load(SeqCst), slot()), (0, lease), "{face:?}: it is waited for");
+            leader.kill();
+            let killed = Instant::now();
+            for waiter in waiters {
+                assert_eq!(waiter.join().unwrap(), id(face), "{face:?}");
+            }
+            assert!(killed.elapsed() < SHORT_LEASE + Duration::from_secs(3), "{face:?}: {:?}", killed.elapsed());
+        });
+        assert_eq!(runs.0.load(SeqCst), 1, "{face:?}");
+    }
+}
+
+#[test]
+fn a_leader_that_slept_past_its_lease_stores_nothing() {
+    if played() {
+        return;
+    }
+    let server = Server::start();
+    for face in FACES {
+        let test = "a_leader_that_slept_past_its_lease_stores_nothing";
+        let mut leader = Actor::start(test, Part::Call, face, &server);
+        leader.signal("STOP");
+        // Time passes: a process that does not run renews nothing.
+        server.cli(&["PEXPIRE", &key(id(face)), "1"]);
+        eventually("the lease ends", || server.cli(&["EXISTS", &key(id(face))]) == "0");
+        let other = party(face, &server);
+        other.stores(id(face), 2);
+
+        leader.tell(1);
+        leader.signal("CONT");
+        assert_eq!(leader.says(), "returned 1, stored 0", "{face:?}");
+        assert_eq!(other.get(id(face)), Some(2), "{face:?}");
+    }
+}
+
+#[test]
+fn a_server_restarted_empty_under_a_body() {
+    if played() {
+        return;
+    }
+    let server = Server::start();
+    for (face, somebody_else_computes) in
+        [(Face::Async, false), (Face::Plain, false), (Face::Async, true), (Face::Plain, true)]
+    {
+        let test = "a_server_restarted_empty_under_a_body";
+        let mut leader = Actor::start(test, Part::Call, face, &server);
+        server.restart();
+        let other = party(face, &server);
+        if somebody_else_computes {
+            other.stores(id(face), 2);
+        }
+        leader.tell(1);
+        assert_eq!(leader.says(), "returned 1, stored 0", "{face:?}");
+        assert_eq!(other.get(id(face)), somebody_else_computes.then_some(2), "{face:?}");
+        other.stores(id(face), 2);
+        // For the next round.
+        other.invalidate(id(face));
+    }
+}
+
+#[test]
+fn a_writer_killed_after_its_write_leaves_nothing_old() {
+    if played() {
+        return;
+    }
+    let server = Server::start();
+    for face in FACES {
+        let other = party(face, &server);
+        other.stores(id(face), 1);
+        let test = "a_writer_killed_after_its_write_leaves_nothing_old";
+        let mut writer = Actor::start(test, Part::WriteThrough, face, &server);
+        // It has written by now.
+        other.origin.version.store(2, SeqCst);
+        writer.kill();
+        assert_eq!(other.get(id(face)), None, "{face:?}");
+        // And somebody empties the entry rather than wait for the lease's end.
+        other.invalidate(id(face));
+        other.stores(id(face), 2);
+    }
+}
+
+/// Something on its way to the server when its sender gave up.
+struct Late {
+    server: Server,
+    proxy: Proxy,
+    /// Behind the proxy.
+    sender: Party,
+    other: Party,
+}
+
+const ID: u64 = 5;
+
+impl Late {
+    fn new(face: Face, size: usize) -> Late {
+        let server = Server::start();
+        let proxy = server.proxy();
+        let sender = Party::new(face, &proxy.url(), Duration::from_millis(300), Origin::at(0, size));
+        let other = Party::new(face, &server.url(), PATIENCE, Origin::at(0, size));
+        // From here on the connection is there, and the server knows the scripts.
+        sender.stores(ID + 1, 0);
+        Late { server, proxy, sender, other }
+    }
+}
+
+/// `send` stores version 1, which the server hears of too late: after an invalidation, and perhaps
+/// after somebody else has stored version 2.
+fn late(send: impl Fn(&Late)) {
+    for face in FACES {
+        for size in [SMALL, LARGE] {
+            for somebody_else_computes in [false, true] {
+                let late = Late::new(face, size);
+                let case = format!("{face:?}, {size} bytes, somebody else computes: {somebody_else_computes}");
+                late.sender.origin.version.store(1, SeqCst);
+                late.proxy.set(Mode::HoldFrom("version-1;"));
+                // More than once where the machine is too slow to get as far as sending the value.
+                eventually("the value is on its way", || {
+                    send(&late);
+                    late.proxy.held() > size
+                });
+                assert_eq!(late.other.get(ID), None, "{case}");
+
+                late.sender.origin.version.store(2, SeqCst);
+                late.other.invalidate(ID);
+                if somebody_else_computes {
+                    late.other.stores(ID, 2);
+                }
+                late.proxy.deliver(|| {
+                    let got = late.other.get(ID);
+                    assert!(matches!(got, None | Some(2)), "{case}: {got:?}");
+                });
+                assert_eq!(late.proxy.held(), 0);
+                assert_eq!(late.sender.call(ID), 2, "{case}");
+                // A large value that was sent ahead does not stay behind for long.
+                let keys = late.server.cli(&["KEYS", "*:ahead:*"]);
+                for ahead in keys.lines().filter(|key| !key.is_empty()) {
+                    let left: i64 = late.server.cli(&["PTTL", ahead]).parse().unwrap();
+                    assert!(left <= LEASE.as_millis() as i64 && left != -1, "{case}: {ahead} stays for {left} ms");
+                }
+                late.other.stores(ID, 2);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_fill_that_arrives_late_stores_nothing() {
+    late(|late| assert_eq!(late.sender.call(ID), 1));
+}
+
+#[test]
+fn a_put_that_arrives_late_stores_nothing() {
+    late(|late| {
+        late.sender.put(ID, 1).expect_err("it is held");
+    });
+}
+
+#[test]
+fn a_write_through_that_arrives_late_stores_nothing() {
+    late(|late| late.sender.write_through(ID, 1, || {}));
+}
+
+/// A request for a lease that was held up on its way is not the lease that its process has.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_request_that_arrives_late_stores_nothing() {
+    #[redis_cached(prefix = "kill", name = "row", cache = cache, skip(cache, row, gate))]
+    async fn row(cache: &Cache, row: &AtomicU64, gate: &Gate, id: u64) -> u64 {
+        let value = row.load(SeqCst) * id;
+        gate.pass().await;
+        value
+    }
+    let server = Server::start();
+    let proxy = server.proxy();
+    let late = Cache::builder(&proxy.url()).unwrap().timeout(Duration::from_secs(2)).build();
+    let other = Cache::builder(&server.url()).unwrap().build();
+    let (gate, value) = (Arc::new(Gate::closed()), Arc::new(AtomicU64::new(1)));
+    gate.open();
+    row(&late, &value, &gate, 7).await; // connects
+    gate.close();
+    // Servers before Redis 7.0 are asked for a lease by a script.
+    let request = if server.knows(&["SET", "any", "1", "NX", "GET"]) { "NX" } else { "EVALSHA" };
+    proxy.set(Mode::HoldFrom(request));
+    let leader = {
+        let (cache, value, gate) = (late.clone(), Arc::clone(&value), Arc::clone(&gate));
+        tokio::spawn(async move { row(&cache, &value, &gate, 1).await })
+    };
+    in_time("the request is on its way", async || proxy.held() > 0).await;
+    proxy.set(Mode::Pass);
+    proxy.close_clients();
+    gate.wait_for(2).await;
+    value.store(2, SeqCst);
+    assert!(row_entry(&other, 1).invalidate().await.unwrap(), "the second request was granted");
+    proxy.deliver(|| {});
+    gate.open();
+    assert_eq!(leader.await.unwrap(), 1);
+    assert_ne!(row_entry(&other, 1).get().await.unwrap(), Some(1), "computed before the invalidation");
+}

@@ -1,0 +1,14 @@
+//! What holds for every cached function, whatever its arguments: computed once, nothing stale, no wrong value, no panic.
+
+mod at_once;
+mod batch_property;
+mod coalescing;
+mod depth;
+mod invalidate_all;
+mod leases_end;
+mod nesting;
+mod old_values;
+mod panics;
+mod runtimes;
+#[cfg(all(feature = "json", feature = "messagepack"))]
+mod values;

@@ -1,0 +1,321 @@
+//! A way to a server that can be disturbed while it is in use.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use super::eventually;
+
+/// What happens to bytes on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// They arrive unchanged.
+    Pass,
+    /// New connections are closed at once; those that exist are left alone.
+    Refuse,
+    /// All connections swallow everything and stay open: a peer that vanished.
+    Freeze,
+    /// The same for those that exist now; new ones pass.
+    FreezeExisting,
+    /// Replies arrive that much later.
+    Delay(Duration),
+    /// Replies trickle in, some bytes at a time with a pause between.
+    Trickle {
+        /// How many bytes arrive at a time.
+        bytes: usize,
+        /// The time between two parts.
+        pause: Duration,
+    },
+    /// Replies arrive with flipped bits.
+    Corrupt,
+    /// This line is the reply to everything; the server hears nothing.
+    Answer(&'static str),
+    /// What clients send is kept, also after they have given up, until [`Proxy::deliver`].
+    Hold,
+    /// As `Pass` until a client sends bytes with this text in them, and from these on `Hold`.
+    HoldFrom(&'static str),
+    /// A connection on which a client sends bytes with this text in them swallows these and all that
+    /// follows, and stays open; others pass.
+    FreezeOn(&'static str),
+}
+
+/// Listens on a port of its own and forwards to a server. Its connections end with it.
+pub struct Proxy {
+    port: u16,
+    state: Arc<State>,
+}
+
+struct State {
+    target: u16,
+    mode: Mutex<Mode>,
+    pairs: Mutex<Vec<Arc<Pair>>>,
+    accepted: AtomicUsize,
+    /// Commands that clients sent.
+    commands: AtomicUsize,
+    replies: AtomicUsize,
+    over: AtomicBool,
+}
+
+struct Pair {
+    client: TcpStream,
+    server: TcpStream,
+    /// For good: a connection that lost bytes never goes on as if nothing had been.
+    frozen: AtomicBool,
+    /// What the client sent since it was held.
+    held: Mutex<Vec<u8>>,
+    /// The server has closed its side.
+    ended: AtomicBool,
+}
+
+impl Proxy {
+    /// A proxy to the server on this port.
+    pub fn to(target: u16) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::new(State {
+            target,
+            mode: Mutex::new(Mode::Pass),
+            pairs: Mutex::default(),
+            accepted: AtomicUsize::new(0),
+            commands: AtomicUsize::new(0),
+            replies: AtomicUsize::new(0),
+            over: AtomicBool::new(false),
+        });
+        let accepting = Arc::clone(&state);
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                if accepting.over.load(SeqCst) {
+                    break;
+                }
+                if let Ok(client) = client {
+                    accepting.accept(client);
+                }
+            }
+        });
+        Proxy { port, state }
+    }
+
+    /// Its address, as [`redis_cached::Cache::builder`] takes it.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Changes what happens from now on.
+    pub fn set(&self, mode: Mode) {
+        *self.state.mode.lock().unwrap() = match mode {
+            Mode::FreezeExisting => {
+                for pair in &*self.state.pairs.lock().unwrap() {
+                    pair.frozen.store(true, SeqCst);
+                }
+                Mode::Pass
+            }
+            mode => mode,
+        };
+    }
+
+    /// Closes all connections.
+    pub fn cut(&self) {
+        for pair in self.state.pairs.lock().unwrap().drain(..) {
+            pair.close();
+        }
+    }
+
+    /// Ends the client's side of the connections whose bytes are held: to the client they are closed.
+    pub fn close_clients(&self) {
+        for pair in self.state.pairs.lock().unwrap().iter().filter(|pair| pair.frozen.load(SeqCst)) {
+            let _ = pair.client.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// How many bytes are held.
+    pub fn held(&self) -> usize {
+        self.state.pairs.lock().unwrap().iter().map(|pair| pair.held.lock().unwrap().len()).sum()
+    }
+
+    /// Hands the server all that is held, as if it had been on its way for so long: one connection
+    /// after the other, with `check` whenever the server has worked off what came by one. New
+    /// connections pass from now on.
+    pub fn deliver(&self, mut check: impl FnMut()) {
+        self.set(Mode::Pass);
+        let pairs = self.state.pairs.lock().unwrap().clone();
+        for pair in pairs {
+            let held = std::mem::take(&mut *pair.held.lock().unwrap());
+            if held.is_empty() {
+                continue;
+            }
+            (&pair.server).write_all(&held).unwrap();
+            // The server reads the end behind the commands, and then closes its side.
+            pair.server.shutdown(Shutdown::Write).unwrap();
+            eventually("the server has read it all", || pair.ended.load(SeqCst));
+            check();
+        }
+    }
+
+    /// How many connections swallow what they get.
+    pub fn frozen(&self) -> usize {
+        self.state.pairs.lock().unwrap().iter().filter(|pair| pair.frozen.load(SeqCst)).count()
+    }
+
+    /// How many commands came from clients so far, those of connecting included.
+    pub fn commands(&self) -> usize {
+        self.state.commands.load(SeqCst)
+    }
+
+    /// How many connections were made so far.
+    pub fn accepted(&self) -> usize {
+        self.state.accepted.load(SeqCst)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.state.over.store(true, SeqCst);
+        // Wakes the thread that accepts.
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+        self.cut();
+    }
+}
+
+impl State {
+    fn accept(self: &Arc<Self>, client: TcpStream) {
+        self.accepted.fetch_add(1, SeqCst);
+        if *self.mode.lock().unwrap() == Mode::Refuse {
+            return;
+        }
+        let Ok(server) = TcpStream::connect(("127.0.0.1", self.target)) else { return };
+        client.set_nodelay(true).unwrap();
+        server.set_nodelay(true).unwrap();
+        let pair = Arc::new(Pair {
+            client,
+            server,
+            frozen: AtomicBool::new(false),
+            held: Mutex::default(),
+            ended: AtomicBool::new(false),
+        });
+        self.pairs.lock().unwrap().push(Arc::clone(&pair));
+        let (chunks, replies) = mpsc::channel();
+        self.thread(&pair, |state, pair| {
+            state.pump(&pair, &pair.client, |bytes, _| (&pair.server).write_all(bytes).is_ok());
+        });
+        self.thread(&pair, move |state, pair| {
+            state.pump(&pair, &pair.server, |bytes, mode| {
+                let wait = if let Mode::Delay(wait) = mode { wait } else { Duration::ZERO };
+                chunks.send((Instant::now() + wait, bytes.to_vec())).is_ok()
+            });
+            pair.ended.store(true, SeqCst);
+        });
+        self.thread(&pair, move |state, pair| {
+            for (due, bytes) in replies {
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                if !state.reply(&pair, bytes) {
+                    break;
+                }
+            }
+        });
+    }
+
+    fn thread(self: &Arc<Self>, pair: &Arc<Pair>, work: impl FnOnce(&State, Arc<Pair>) + Send + 'static) {
+        let (state, pair) = (Arc::clone(self), Arc::clone(pair));
+        std::thread::spawn(move || {
+            work(&state, Arc::clone(&pair));
+            if !pair.frozen.load(SeqCst) {
+                pair.close();
+            }
+        });
+    }
+
+    /// Hands bytes on until either side ends.
+    fn pump(&self, pair: &Pair, mut from: &TcpStream, mut hand_on: impl FnMut(&[u8], Mode) -> bool) {
+        let mut buffer = [0; 64 * 1024];
+        loop {
+            let read = match from.read(&mut buffer) {
+                Ok(0) | Err(_) => return,
+                Ok(read) => read,
+            };
+            let from_client = std::ptr::eq(from, &pair.client);
+            if from_client {
+                self.commands.fetch_add(commands(&buffer[..read]), SeqCst);
+            }
+            let mode = self.mode_for(&buffer[..read], from_client);
+            if mode == Mode::Hold && from_client {
+                // In this order: a frozen connection outlives its client.
+                pair.frozen.store(true, SeqCst);
+                pair.held.lock().unwrap().extend_from_slice(&buffer[..read]);
+                continue;
+            }
+            if mode == Mode::Freeze {
+                pair.frozen.store(true, SeqCst);
+            }
+            if let Mode::Answer(line) = mode {
+                let answers = format!("{line}\r\n").repeat(commands(&buffer[..read]));
+                if (&pair.client).write_all(answers.as_bytes()).is_err() {
+                    return;
+                }
+                continue;
+            }
+            if !pair.frozen.load(SeqCst) && !hand_on(&buffer[..read], mode) {
+                return;
+            }
+        }
+    }
+
+    fn mode_for(&self, bytes: &[u8], from_client: bool) -> Mode {
+        let mut mode = self.mode.lock().unwrap();
+        let has = |text: &str| from_client && bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        match *mode {
+            Mode::HoldFrom(text) if has(text) => *mode = Mode::Hold,
+            Mode::FreezeOn(text) if has(text) => return Mode::Freeze,
+            _ => {}
+        }
+        *mode
+    }
+
+    fn reply(&self, pair: &Pair, mut bytes: Vec<u8>) -> bool {
+        if pair.frozen.load(SeqCst) {
+            return true;
+        }
+        let mode = *self.mode.lock().unwrap();
+        match mode {
+            Mode::Trickle { bytes: size, pause } => {
+                for part in bytes.chunks(size) {
+                    if (&pair.client).write_all(part).is_err() {
+                        return false;
+                    }
+                    std::thread::sleep(pause);
+                }
+                true
+            }
+            Mode::Corrupt => {
+                // Some in each dozen, at places that differ from reply to reply.
+                let mut state = self.replies.fetch_add(1, SeqCst) as u32;
+                for byte in &mut bytes {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    if state >> 24 < 40 {
+                        *byte ^= 1 << (state >> 8 & 7);
+                    }
+                }
+                (&pair.client).write_all(&bytes).is_ok()
+            }
+            _ => (&pair.client).write_all(&bytes).is_ok(),
+        }
+    }
+}
+
+/// How many commands begin in these bytes, which hold whole ones.
+fn commands(bytes: &[u8]) -> usize {
+    usize::from(bytes.starts_with(b"*")) + bytes.windows(3).filter(|window| window == b"\r\n*").count()
+}
+
+impl Pair {
+    fn close(&self) {
+        let _ = self.client.shutdown(Shutdown::Both);
+        let _ = self.server.shutdown(Shutdown::Both);
+    }
+}

@@ -1,0 +1,5 @@
+//! Which commands and how many bytes go over the wire.
+
+mod commands;
+mod first_look;
+mod large_values;
