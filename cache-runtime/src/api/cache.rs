@@ -7,6 +7,7 @@ use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::engine::events::Counters;
 use crate::engine::flight::{Flights, Refreshing};
 #[cfg(feature = "blocking")]
 use crate::engine::renewer::Renewer;
@@ -383,20 +384,4 @@ pub struct Stats {
     /// Values not stored although they were to be: overtaken by an invalidation, or the store
     /// failed.
     pub refused: u64,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) hits: AtomicU64,
-    pub(crate) stale: AtomicU64,
-    pub(crate) shared: AtomicU64,
-    pub(crate) misses: AtomicU64,
-    pub(crate) bypasses: AtomicU64,
-    pub(crate) refreshes: AtomicU64,
-    pub(crate) stored: AtomicU64,
-    pub(crate) refused: AtomicU64,
-}
-
-pub(crate) fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
 }

@@ -17,13 +17,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::compute::{own_tags, tell_encode, unstored};
-use super::fills::{Attempt, tell_unstored};
+use super::compute::{own_tags, unstored};
+use super::events::{self, Attempt, Event};
 use super::follow::Unended;
 use super::lease::{Leased, PAUSE_MILLIS};
+use super::look::{Clock, Inspection, Look, Miss, Undecodable, decode};
 use super::timer::Timer;
-use super::{Clock, Engine, Look, Missing, Sight, Unreadable, decode, tell, usable};
-use crate::api::cache::count;
+use super::{Engine, usable};
 use crate::engine::flight::{Any, Flight, Follower, Leader, Outcome, Patience, Role, within};
 use crate::engine::ids::Ids;
 use crate::error::{Error, ErrorKind};
@@ -253,12 +253,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         open: &[usize],
         is_last: bool,
     ) -> Turns<'a, S> {
-        let counters = self.cache.counters();
         let mut turns = Turns { computed: Vec::new(), waiting: Vec::new() };
         let (mut asked, mut away) = (Vec::new(), Vec::new());
         let keys = call.keys;
         for at in open.iter().filter(|at| keys[**at].is_none()) {
-            count(&counters.bypasses);
+            self.record(plan.function, Event::Bypass);
             turns.computed.push(Turn::Alone(*at));
         }
         let (mut places, mut asked_for) = (Vec::with_capacity(open.len()), Vec::with_capacity(open.len()));
@@ -281,13 +280,13 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             let seal = read.seal;
             match self.look_for(plan, key, read, now) {
                 Look::Fresh(_, found) | Look::Old(_, found) => {
-                    count(&counters.hits);
+                    self.record(plan.function, Event::Hit);
                     call.found[at] = Some(found);
                 }
-                Look::Missing(Missing::Leased(token)) => self.join(plan, call, &mut turns, (at, key), token, is_last),
-                Look::Missing(Missing::Unusable(seen)) => asked.push((at, key, Over::Seen(seen), seal)),
-                Look::Missing(Missing::Fallback(old)) => asked.push((at, key, Over::Seen(old.bytes), seal)),
-                Look::Missing(Missing::Empty) => asked.push((at, key, Over::Nothing, seal)),
+                Look::Miss(Miss::Leased(token)) => self.join(plan, call, &mut turns, (at, key), token, is_last),
+                Look::Miss(Miss::Unusable(seen)) => asked.push((at, key, Over::Seen(seen), seal)),
+                Look::Miss(Miss::Fallback(old)) => asked.push((at, key, Over::Seen(old.bytes), seal)),
+                Look::Miss(Miss::Empty) => asked.push((at, key, Over::Nothing, seal)),
             }
         }
         let seals = self.seals(asked.iter().map(|(_, key, _, seal)| (*key, *seal))).await;
@@ -302,7 +301,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             let key = leased.key();
             match taken {
                 Ok(Acquired::Taken) => {
-                    count(&counters.misses);
+                    self.record(plan.function, Event::Miss);
                     turns.computed.push(Turn::Lead(at, leased));
                     continue;
                 }
@@ -311,15 +310,15 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                     let read = Read { seal: Some(leased.seal()), ..Read::untagged(Some(bytes)) };
                     match self.look_for(plan, key, read, self.store.now()) {
                         Look::Fresh(_, found) | Look::Old(_, found) => {
-                            count(&counters.hits);
+                            self.record(plan.function, Event::Hit);
                             call.found[at] = Some(found);
                             continue;
                         }
-                        Look::Missing(Missing::Leased(token)) => {
+                        Look::Miss(Miss::Leased(token)) => {
                             self.join(plan, call, &mut turns, (at, key), token, is_last);
                             continue;
                         }
-                        Look::Missing(_) => {}
+                        Look::Miss(_) => {}
                     }
                 }
                 Ok(Acquired::Held(_) | Acquired::Changed) => {}
@@ -335,7 +334,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             }
         }
         for (at, key, error) in away {
-            tell(plan.function, key, &error);
+            events::uncached(plan.function, key, &error);
             self.join_here(plan, call, &mut turns, (at, key), Some(&error));
         }
         turns
@@ -355,7 +354,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             match seal.and_then(|seal| self.claim(plan.lease, key, seal).request(Lease::new)) {
                 Ok(leased) => leases.push(Asking { at, over: Over::Anything, leased }),
                 Err(error) => {
-                    tell(plan.function, key, &error);
+                    events::uncached(plan.function, key, &error);
                     turns.computed.push(Turn::Alone(at));
                 }
             }
@@ -363,11 +362,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         for (at, taken, leased) in self.take_all(leases).await {
             turns.computed.push(match taken {
                 Ok(_) => {
-                    count(&self.cache.counters().refreshes);
+                    self.record(plan.function, Event::Refresh);
                     Turn::Lead(at, leased)
                 }
                 Err(error) => {
-                    tell(plan.function, leased.key(), &error);
+                    events::uncached(plan.function, leased.key(), &error);
                     Turn::Alone(at)
                 }
             });
@@ -447,7 +446,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             SingleFlight::Shared => Some(Role::Follower(flights.follow(key, token))),
         };
         if !matches!(role, Some(Role::Follower(_))) {
-            count(&self.cache.counters().misses);
+            self.record(plan.function, Event::Miss);
         }
         turns.add(at, key, Some(token), role);
     }
@@ -471,8 +470,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             }
         };
         if !matches!(role, Some(Role::Follower(_))) {
-            let counters = self.cache.counters();
-            count(if error.is_some() { &counters.bypasses } else { &counters.misses });
+            self.record(plan.function, if error.is_some() { Event::Bypass } else { Event::Miss });
         }
         turns.add(at, key, None, role);
     }
@@ -583,7 +581,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 Turn::Lead(_, leased) => {
                     let sealed = match value {
                         Some(_) if !is_whole => {
-                            tell_unstored(plan.function, leased.key(), "its body returned this id more than once");
+                            events::unstored(plan.function, leased.key(), "its body returned this id more than once");
                             None
                         }
                         Some(value) => own.as_ref().and_then(|own| self.seal(plan, leased, own, value, started)),
@@ -619,7 +617,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                     let stamped = keys.iter().filter_map(|tag| Some((tag.as_str(), &**stamps.get(tag)?)));
                     let own = OwnTags::new(names, Seal::of(stamped));
                     if let (None, Some(key)) = (&own, key) {
-                        tell_encode(plan.function, key, &Error::new(ErrorKind::Codec, "it has too many tags"));
+                        events::unencodable(plan.function, key, &Error::new(ErrorKind::Codec, "it has too many tags"));
                     }
                     own
                 });
@@ -627,7 +625,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             }
             (Err(error), key) => {
                 if let Some(key) = key {
-                    tell(plan.function, key, &error);
+                    events::uncached(plan.function, key, &error);
                 }
                 names.iter().map(|_| None).collect()
             }
@@ -663,7 +661,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         match self.wait(key, token, &follower, until).await {
             Ok(Outcome::Value(bytes)) => match self.shared_for(plan, key, &bytes) {
                 Some(found) => {
-                    count(&self.cache.counters().shared);
+                    self.record(plan.function, Event::Shared);
                     call.found[at] = Some(found);
                 }
                 None => call.trouble(at).fail(),
@@ -704,13 +702,13 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 let Ok(read) = read else { continue };
                 match self.look_for(plan, waiting.key, read, self.store.now()) {
                     Look::Fresh(_, found) | Look::Old(_, found) => {
-                        count(&self.cache.counters().hits);
+                        self.record(plan.function, Event::Hit);
                         call.found[waiting.at] = Some(found);
                     }
-                    Look::Missing(Missing::Leased(token)) if Some(token) == waiting.token && waiting.at != ended => {
+                    Look::Miss(Miss::Leased(token)) if Some(token) == waiting.token && waiting.at != ended => {
                         left.push(waiting);
                     }
-                    Look::Missing(_) => {}
+                    Look::Miss(_) => {}
                 }
             }
             foreign = left;
@@ -720,9 +718,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// What a slot is to a call for many ids: a value, or that there is none.
     fn look_for<V>(&self, plan: &Plan<V>, key: &Key, read: Read, now: u64) -> Look<Option<V>> {
-        match self.sight(&plan.terms(), key, read, Clock::Now(now)) {
-            Sight::Value(seen) => seen.decoded(plan, key, decode_for),
-            Sight::Missing(missing) => Look::Missing(missing),
+        match self.inspect(&plan.terms(), key, read, Clock::Now(now)) {
+            Inspection::Usable(candidate) => candidate.decoded(plan, key, decode_for),
+            Inspection::Miss(miss) => Look::Miss(miss),
         }
     }
 
@@ -794,7 +792,7 @@ fn own_names<'a, V, S: Store>(plan: &Plan<V>, turns: &[Turn<'a, S>], values: &[C
 }
 
 /// A stored `None` is an id without a value, unless the value's type has a `None` of its own.
-fn decode_for<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<Option<Option<V>>, Unreadable> {
+fn decode_for<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<Option<Option<V>>, Undecodable> {
     if value.negative {
         return Ok(Some((plan.nones.none)()));
     }

@@ -7,17 +7,17 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::fills::{Attempt, MOST_BYTES};
+use super::events::{self, Attempt, MOST_BYTES};
 use super::lease::Leased;
-use super::miss::Runs;
+use super::miss::Mandate;
 use super::timer::Timer;
 use super::work::Work;
-use super::{Engine, sealed, tell};
+use super::{Engine, sealed};
 use crate::engine::flight::{Leader, Outcome, within};
 use crate::engine::sharing::Errors;
 use crate::error::{Error, ErrorKind};
 use crate::key::{self, Key};
-use crate::plan::function::{Function, Once, Plan, Terms};
+use crate::plan::function::{Function, Plan, Terms};
 use crate::plan::policy::{self, Pace};
 use crate::plan::ttl::Ttl;
 use crate::poll::caught::caught;
@@ -27,19 +27,19 @@ use crate::stored::codec::{Rank, Root};
 use crate::stored::envelope::{self, Header, Identity, OwnTags, Seal, Token};
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
-    /// Runs the body for those that its call found to wait for it.
+    /// Runs the body for the calls that wait for it.
     pub(super) fn compute<V, E, W: Work<V, E>>(
         &self,
         plan: &Plan<V>,
         key: &Key,
-        runs: Runs<'_, S>,
+        mandate: Mandate<'_, S>,
         errors: Errors<E>,
         work: W,
     ) -> impl Future<Output = Result<V, E>> {
-        match runs {
-            Runs::All(leased) => OneOf::First(outlined(|| self.lead(plan, leased, errors, work))),
-            Runs::Process(leader) => OneOf::Second(outlined(|| self.lead_here(plan, key, leader, errors, work))),
-            Runs::Itself => OneOf::Third(outlined(|| work.run())),
+        match mandate {
+            Mandate::Leased(leased) => OneOf::First(outlined(|| self.lead(plan, leased, errors, work))),
+            Mandate::Process(leader) => OneOf::Second(outlined(|| self.lead_here(plan, key, leader, errors, work))),
+            Mandate::Alone => OneOf::Third(outlined(|| work.run())),
         }
     }
 
@@ -128,7 +128,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         match self.encode(plan, leased, own, value, started) {
             Ok(sealed) => sealed,
             Err(error) => {
-                tell_encode(plan.function, leased.key(), &error);
+                events::unencodable(plan.function, leased.key(), &error);
                 None
             }
         }
@@ -150,11 +150,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let keys: Vec<String> = names.iter().map(|name| key.tag_key(name)).collect();
         match self.store.stamp(&keys, by).await {
             Ok(stamps) => OwnTags::new(names, sealed(&keys, &stamps)).or_else(|| {
-                tell_encode(terms.function, key, &Error::new(ErrorKind::Codec, "it has too many tags"));
+                events::unencodable(terms.function, key, &Error::new(ErrorKind::Codec, "it has too many tags"));
                 None
             }),
             Err(error) => {
-                tell(terms.function, key, &error);
+                events::uncached(terms.function, key, &error);
                 None
             }
         }
@@ -295,7 +295,7 @@ fn unencodable(reason: &dyn Display) -> Error {
 pub(super) fn own_tags<V>(plan: &Plan<V>, key: &Key, value: &V) -> Option<Vec<String>> {
     let Some(tags) = plan.tags else { return Some(Vec::new()) };
     let tags = caught(|| tags(value)).map_err(|panicked| {
-        tell_encode(plan.function, key, &unencodable(&format!("`tags`: {panicked}")));
+        events::unencodable(plan.function, key, &unencodable(&format!("`tags`: {panicked}")));
     });
     let mut names: Vec<String> = tags.ok()?.iter().map(|tag| key::tag_name(tag)).collect();
     names.sort_unstable();
@@ -306,10 +306,4 @@ pub(super) fn own_tags<V>(plan: &Plan<V>, key: &Key, value: &V) -> Option<Vec<St
 fn failure<E>(is_followed: bool, errors: Errors<E>, error: &E) -> Outcome {
     let shared = if is_followed { errors.share(error) } else { None };
     shared.map_or(Outcome::Failed, |shared| Outcome::Error(Arc::new(Mutex::new(shared))))
-}
-
-pub(super) fn tell_encode(function: &Function, key: &Key, error: &Error) {
-    if function.first(Once::Encode) {
-        tracing::warn!(key = key.as_str(), %error, "a value is not stored; further ones are not told");
-    }
 }

@@ -15,42 +15,47 @@ use crate::plan::function::SingleFlight;
 use crate::store::{Read, Store};
 use crate::stored::envelope::{self, Head, Token};
 
-/// How soon one asks whether another process has ended its computation: a question of fifty bytes.
+/// How soon the store is asked whether another process has ended its computation, by a question of fifty bytes.
 const FIRST: Duration = Duration::from_micros(500);
 
 /// Pauses double up to this, then grow with the time it has taken so far, of which they are a part:
 /// short bodies are noticed soon, and long ones cost few questions.
 const OFTEN: Duration = Duration::from_millis(2);
-/// Such a part.
+/// That part.
 const PART: u32 = 25;
 /// No pause is longer.
 const SELDOM: Duration = Duration::from_millis(4);
 
-/// What came of waiting.
-pub(super) enum Followed {
-    /// A value, sealed as in a slot.
-    Value(Bytes),
-    /// The body's error, which can be copied.
-    Error(Arc<Mutex<Shared>>),
-    /// The body's error, which cannot.
+/// What came of waiting for the flight of a lease.
+pub(super) enum WaitOutcome {
+    Settled(Settlement),
+    /// The body's error cannot be shared with this call.
     Failed,
-    /// A panic, which left the lease in the slot.
+    /// The body panicked, and its lease is left in the slot.
     Panicked,
     /// The body returned something that cannot be shared.
     Unshared,
-    /// The leader is gone, and left its lease in the slot.
+    /// The leader is gone, and its lease is left in the slot.
     HandedOver,
     /// What the slot holds now.
     Found(Read),
     /// The slot is to be looked at again.
-    Again,
-    /// Nobody computes it in this process: the call does.
-    LeadHere(Leader),
+    Changed,
     /// The call has waited enough for those that lease the slot.
     Enough,
-    /// The call runs its body, whatever others do.
-    Alone,
     Away(Error),
+}
+
+/// What a call does without another look at the slot.
+pub(super) enum Settlement {
+    /// It returns this value, sealed as in a slot.
+    Value(Bytes),
+    /// It returns the body's error, which can be copied.
+    Error(Arc<Mutex<Shared>>),
+    /// No call computes it in this process: this one does.
+    Lead(Leader),
+    /// It runs its body, whatever other calls do.
+    Alone,
 }
 
 /// Why a flight that a call waited for came to no end.
@@ -69,18 +74,18 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         token: Token,
         accepts: Accepts,
         patience: &mut Patience,
-    ) -> Followed {
+    ) -> WaitOutcome {
         if single_flight == SingleFlight::Off {
-            return Followed::Alone;
+            return WaitOutcome::Settled(Settlement::Alone);
         }
         if !patience.allows(token) {
-            return Followed::Enough;
+            return WaitOutcome::Enough;
         }
         let flights = self.cache.flights();
         let follower = match single_flight {
             SingleFlight::Process => match flights.follow_or_lead(key, token) {
                 Role::Follower(follower) => follower,
-                Role::Leader(leader) => return Followed::LeadHere(leader),
+                Role::Leader(leader) => return WaitOutcome::Settled(Settlement::Lead(leader)),
             },
             _ => flights.follow(key, token),
         };
@@ -88,65 +93,65 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             Ok(outcome) => outcome,
             Err(Unended::TooLong) => {
                 patience.leave(follower.flight());
-                return Followed::Enough;
+                return WaitOutcome::Enough;
             }
-            Err(Unended::Cycle) => return Followed::Alone,
+            Err(Unended::Cycle) => return WaitOutcome::Settled(Settlement::Alone),
         };
         match outcome {
-            Outcome::Value(bytes) => Followed::Value(bytes),
-            Outcome::Stored => Followed::Again,
-            Outcome::Error(shared) if accepts.this(&shared) => Followed::Error(shared),
+            Outcome::Value(bytes) => WaitOutcome::Settled(Settlement::Value(bytes)),
+            Outcome::Stored => WaitOutcome::Changed,
+            Outcome::Error(shared) if accepts.this(&shared) => WaitOutcome::Settled(Settlement::Error(shared)),
             Outcome::Error(_) | Outcome::Failed => {
                 patience.fail();
-                Followed::Failed
+                WaitOutcome::Failed
             }
             Outcome::Panicked => {
                 patience.fail();
-                if follower.may_take_over() { Followed::Panicked } else { Followed::Failed }
+                if follower.may_take_over() { WaitOutcome::Panicked } else { WaitOutcome::Failed }
             }
             Outcome::Unshared => {
                 patience.fail();
-                Followed::Unshared
+                WaitOutcome::Unshared
             }
             Outcome::Abandoned => {
                 patience.forgive(token);
-                if follower.may_take_over() { Followed::HandedOver } else { Followed::Again }
+                if follower.may_take_over() { WaitOutcome::HandedOver } else { WaitOutcome::Changed }
             }
             Outcome::Read { number, found } => {
                 // Its lease had not been given back yet when this call saw it.
                 if flights.was_abandoned(token) {
                     patience.forgive(token);
                 }
-                if follower.precedes(number) { Followed::Found(found) } else { Followed::Again }
+                if follower.precedes(number) { WaitOutcome::Found(found) } else { WaitOutcome::Changed }
             }
-            Outcome::Away(error) => Followed::Away(error),
+            Outcome::Away(error) => WaitOutcome::Away(error),
         }
     }
 
     /// Waits for what runs in this process, without a look at the slot: of the calls that wait no longer
     /// for those that have leased it, or that cannot ask, one computes for the others.
-    pub(super) async fn follow_here(
+    pub(super) async fn follow_local(
         &self,
         key: &Key,
         is_away: bool,
         accepts: Accepts,
         patience: &mut Patience,
-    ) -> Followed {
+    ) -> Settlement {
         while !patience.is_alone() {
             let follower = match self.cache.flights().follow_any_or_lead(key, patience.any(is_away)) {
                 Role::Follower(follower) => follower,
-                Role::Leader(leader) => return Followed::LeadHere(leader),
+                Role::Leader(leader) => return Settlement::Lead(leader),
             };
             match self.wait(key, None, &follower, patience.anew()).await {
-                Ok(Outcome::Value(bytes)) => return Followed::Value(bytes),
-                Ok(Outcome::Error(shared)) if accepts.this(&shared) => return Followed::Error(shared),
+                Ok(Outcome::Value(bytes)) => return Settlement::Value(bytes),
+                Ok(Outcome::Error(shared)) if accepts.this(&shared) => return Settlement::Error(shared),
                 Ok(Outcome::Abandoned) => {}
                 Ok(_) => patience.fail(),
                 Err(Unended::TooLong) => patience.give_up(follower.flight()),
                 Err(Unended::Cycle) => break,
             }
         }
-        Followed::Alone
+        Settlement::Alone
     }
 
     /// What the flight ends with.

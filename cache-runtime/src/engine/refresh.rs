@@ -4,16 +4,17 @@
 use std::future::Future;
 use std::time::Duration;
 
+use super::events::{self, Event};
 use super::lease::{Leased, PAUSE};
+use super::look::Old;
 use super::timer::Timer;
 use super::work::Work;
-use super::{Engine, Old, tell, usable};
-use crate::api::cache::count;
+use super::{Engine, usable};
 use crate::engine::flight::Ticket;
 use crate::engine::sharing::Errors;
 use crate::error::Error;
 use crate::key::Key;
-use crate::plan::function::{Function, Once, Plan, Terms};
+use crate::plan::function::{Plan, Terms};
 use crate::plan::ttl::Ttl;
 use crate::poll::caught::caught;
 use crate::poll::outlined::outlined;
@@ -38,11 +39,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             let Some(key) = &key else { return into(work.run().await) };
             match outlined(|| self.take_over(plan.lease, key)).await {
                 Ok(leased) => {
-                    count(&self.cache.counters().refreshes);
+                    self.record(plan.function, Event::Refresh);
                     into(outlined(|| self.lead(&plan, leased, errors, work)).await)
                 }
                 Err(error) => {
-                    tell(plan.function, key, &error);
+                    events::uncached(plan.function, key, &error);
                     into(work.run().await)
                 }
             }
@@ -75,13 +76,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
         if let Some(ticket) = self.cache.refreshing().claim(key.clone(), old.refresh.id, old.value.seal) {
             let started = caught(|| work.run_behind(self.cache, plan, ticket, old.refresh.id));
-            if let Err(panicked) = started
-                && plan.function.first(Once::Refresh)
-            {
-                tracing::warn!(
-                    function = plan.function.head(),
-                    "a refresh in the background needs copies of the arguments: {panicked}; further ones are not told"
-                );
+            if let Err(panicked) = started {
+                events::uncopied(plan.function, &panicked);
             }
         }
     }
@@ -98,14 +94,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let key = ticket.key().clone();
         match self.right_to_refresh(plan.terms(), &key, ticket.seal(), id).await {
             Ok((Marked::Taken, leased)) => {
-                count(&self.cache.counters().refreshes);
+                self.record(plan.function, Event::Refresh);
                 if self.lead(plan, leased, errors, work).await.is_err() {
-                    if plan.function.first(Once::Refresh) {
-                        tracing::warn!(
-                            key = key.as_str(),
-                            "a refresh in the background failed, and the old value stays; further ones are not told"
-                        );
-                    }
+                    events::refresh_failed(plan.function, &key);
                     ticket.pause(PAUSE);
                 }
             }
@@ -115,7 +106,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             // Gone, or replaced: whoever meets the new one decides.
             Ok((Marked::Changed, _)) => {}
             Err(error) => {
-                tell(plan.function, &key, &error);
+                events::uncached(plan.function, &key, &error);
                 ticket.pause(PAUSE);
             }
         }
@@ -134,7 +125,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             Err(error) if error.is_of_one_call() => error,
             outcome => return outcome,
         };
-        tell_unmarked(terms.function, key, &error);
+        events::unmarked(terms.function, key, &error);
         let found = self.store.read(key, by).await?.bytes.unwrap_or_default();
         // Without this value in it, the slot is left to the next call that reads it.
         let is_the_same = matches!(envelope::head(&found), Head::Value(mark) if mark.id == id);
@@ -142,16 +133,5 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let (acquired, leased) = claim.take(&over, by).await?;
         let marked = if matches!(acquired, Acquired::Taken) { Marked::Taken } else { Marked::Changed };
         Ok((marked, leased))
-    }
-}
-
-/// Says once per function why its old values are refreshed in a way that is less good.
-fn tell_unmarked(function: &Function, key: &Key, error: &Error) {
-    if function.first(Once::Refused) {
-        tracing::warn!(
-            key = key.as_str(),
-            %error,
-            "an old value is not served while it is refreshed; further ones are not told"
-        );
     }
 }

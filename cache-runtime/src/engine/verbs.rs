@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use super::Engine;
 use super::compute::own_tags;
-use super::fills::Attempt;
+use super::events::{self, Attempt};
 use super::lease::Leased;
+use super::look::Look;
 use super::timer::Timer;
-use super::{Engine, Look};
 use crate::engine::flight::{Flights, Outcome, within};
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
@@ -57,7 +58,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         match self.look(plan, key, read, Instant::now()) {
             Look::Fresh(value, decoded) => Some((value, decoded)),
             Look::Old(old, decoded) if !old.is_stale => Some((old.value, decoded)),
-            Look::Old(..) | Look::Missing(_) => None,
+            Look::Old(..) | Look::Miss(_) => None,
         }
     }
 
@@ -153,7 +154,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let leased = match self.take(plan.function, plan.lease, key).await {
             Ok(leased) => Some(leased),
             Err(error) => {
-                tracing::warn!(key = key.as_str(), %error, "written through while the cache cannot be asked");
+                events::written_around(key, &error);
                 None
             }
         };
@@ -203,7 +204,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             let emptied = self.invalidate(key).await;
             doubt.settled = true;
             if let Err(error) = emptied {
-                tracing::warn!(key = key.as_str(), %error, "written, but the entry could not be invalidated yet");
+                events::uninvalidated(key, &error);
             }
         }
         Ok(written)

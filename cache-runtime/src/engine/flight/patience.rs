@@ -17,6 +17,8 @@ pub(crate) struct Patience {
     tokens: [Option<Token>; 2],
     /// How often it may still look at a slot that changes under its hands.
     looks: usize,
+    /// It may look once more at a slot that was empty, where another call of this process may have taken it since.
+    may_be_late: bool,
     /// How many bodies it waited for that ended with what cannot be shared.
     failures: usize,
     /// It runs its body whatever other calls do.
@@ -46,6 +48,7 @@ impl Patience {
             longest,
             tokens: [None; 2],
             looks: LOOKS,
+            may_be_late: true,
             failures: 0,
             is_alone: false,
             since: began,
@@ -63,6 +66,12 @@ impl Patience {
         let left = self.looks.checked_sub(1);
         self.looks = left.unwrap_or(0);
         left.is_some()
+    }
+
+    /// Counts the one further look at a slot that was empty, where another call of this process may have taken it since;
+    /// false if it was taken already.
+    pub(crate) fn take_late_look(&mut self) -> bool {
+        std::mem::take(&mut self.may_be_late)
     }
 
     /// Whether the call may wait for this flight.

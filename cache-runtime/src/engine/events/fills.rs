@@ -1,51 +1,50 @@
-//! What came of storing a value, and what a function logs whose values do not get into the store.
+//! What came of storing a value, and the warning about a function whose values do not get into the store.
 //!
-//! That one value is refused is no news: somebody invalidated it, or Redis is away, which the store tells. A function whose
-//! values never get in runs its body each time, and says so once, with the reason.
+//! One value that is refused is no news: it was invalidated, or Redis is away, which the store logs. A function whose values
+//! never get in runs its body each time. It is logged once, with the reason.
 
 use std::time::{Duration, Instant};
 
-use super::Engine;
-use super::timer::Timer;
-use crate::api::cache::count;
+use super::super::Engine;
+use super::super::timer::Timer;
+use super::{Event, unstored};
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
-use crate::plan::function::{Function, Once, Terms};
+use crate::plan::function::Terms;
 use crate::plan::policy::{self, Pace};
 use crate::store::Store;
 
 /// The largest value that Redis takes, unless its configuration says otherwise (`proto-max-bulk-len`): a larger one costs
 /// the connection.
-pub(super) const MOST_BYTES: usize = 512 << 20;
+pub(in super::super) const MOST_BYTES: usize = 512 << 20;
 
 /// A value of as many bytes may itself be why Redis does not answer, or closes the connection.
 const LARGE: usize = 64 << 10;
 
 /// A value that was to be stored.
 #[derive(Clone, Copy)]
-pub(super) struct Attempt<'k> {
-    pub(super) key: &'k Key,
-    pub(super) bytes: usize,
+pub(in super::super) struct Attempt<'k> {
+    pub(in super::super) key: &'k Key,
+    pub(in super::super) bytes: usize,
     /// When its body began.
-    pub(super) started: Instant,
+    pub(in super::super) started: Instant,
 }
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
-    /// Counts it, and tells what keeps happening.
-    pub(super) fn filled(&self, terms: &Terms, attempt: Attempt<'_>, filled: &Result<bool, Error>) {
-        let counters = self.cache.counters();
+    /// Counts what came of it, and logs what keeps happening.
+    pub(in super::super) fn filled(&self, terms: &Terms, attempt: Attempt<'_>, filled: &Result<bool, Error>) {
         if matches!(filled, Ok(true)) {
-            count(&counters.stored);
+            self.record(terms.function, Event::Stored);
             terms.function.stored();
             return;
         }
-        count(&counters.refused);
+        self.record(terms.function, Event::Refused);
         let ran = attempt.started.elapsed();
         let spans = (policy::lease(terms.lease), Pace::of(terms).longest);
         if let Some((reason, times)) = reason(spans, attempt.bytes, ran, filled.as_ref().err())
             && terms.function.unstored() >= times
         {
-            tell_unstored(terms.function, attempt.key, &reason);
+            unstored(terms.function, attempt.key, &reason);
         }
     }
 }
@@ -55,7 +54,7 @@ const FEW: u8 = 3;
 /// And as many of those that are nothing unusual one at a time.
 const MANY: u8 = 16;
 
-/// Why a value was not stored, and after how many in a row that is worth a line; `None` where the store tells it. `lease`
+/// Why a value was not stored, and after how many in a row that is worth a line; `None` where the store logs it. `lease`
 /// is how long a lease stands at a time, and `longest` how long it is renewed.
 fn reason(
     (lease, longest): (Duration, Duration),
@@ -84,13 +83,6 @@ fn reason(
 /// Whether the error says nothing of the value.
 fn is_away(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::CircuitOpen | ErrorKind::Loading)
-}
-
-/// Says once per function why its values are not stored.
-pub(super) fn tell_unstored(function: &Function, key: &Key, reason: &str) {
-    if function.first(Once::Unstored) {
-        tracing::warn!(key = key.as_str(), reason, "values of this function are not stored; further ones are not told");
-    }
 }
 
 #[cfg(test)]

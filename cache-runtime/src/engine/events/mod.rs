@@ -1,0 +1,175 @@
+//! Everything that the engine counts or logs.
+//!
+//! [`Engine::record`] counts what happened in a call, and the functions below log what a function is told once in a process:
+//! a warning per call would fill the log. The store logs its own changes of state (the breaker, undelivered invalidations),
+//! once for all functions.
+//!
+//! Each event names its function. What is still to come hangs in here:
+//!
+//! - Statistics per function: counters in the function's node ([`Function`]), to which `record` adds beside those of the
+//!   cache, and histograms of the body's duration and of waits, for which `record` gets the duration.
+//! - Spans: `compute::lead` and `follow::wait` open them around the body's future and around a wait; what ends them is an
+//!   [`Event`].
+//! - Prometheus: a text of the counters, which needs no event of its own.
+
+mod fills;
+
+use std::fmt::Display;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub(super) use self::fills::{Attempt, MOST_BYTES};
+use super::Engine;
+use super::look::Undecodable;
+use super::timer::Timer;
+use crate::error::{Error, ErrorKind};
+use crate::key::Key;
+use crate::plan::function::{Function, Once};
+use crate::store::Store;
+
+/// What happened in a call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Event {
+    /// A value of the store was served.
+    Hit,
+    /// One past its lifetime was served.
+    StaleHit,
+    /// The result of another call of this process was served.
+    Shared,
+    /// Nothing usable was found, and the body runs.
+    Miss,
+    /// The store could not be asked, and the body runs.
+    Bypass,
+    /// The body runs although there is a value.
+    Refresh,
+    Stored,
+    /// A value was to be stored, and was not.
+    Refused,
+}
+
+/// How often each happened in one cache.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) hits: AtomicU64,
+    pub(crate) stale: AtomicU64,
+    pub(crate) shared: AtomicU64,
+    pub(crate) misses: AtomicU64,
+    pub(crate) bypasses: AtomicU64,
+    pub(crate) refreshes: AtomicU64,
+    pub(crate) stored: AtomicU64,
+    pub(crate) refused: AtomicU64,
+}
+
+impl Counters {
+    #[inline]
+    fn count(&self, event: Event) {
+        let counter = match event {
+            Event::Hit => &self.hits,
+            Event::StaleHit => &self.stale,
+            Event::Shared => &self.shared,
+            Event::Miss => &self.misses,
+            Event::Bypass => &self.bypasses,
+            Event::Refresh => &self.refreshes,
+            Event::Stored => &self.stored,
+            Event::Refused => &self.refused,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl<S: Store, T: Timer> Engine<'_, S, T> {
+    /// Counts an event of a call of this function.
+    #[inline]
+    pub(super) fn record(&self, _function: &Function, event: Event) {
+        self.cache.counters().count(event);
+    }
+}
+
+/// The function's type cannot be stored at all.
+pub(super) fn refused_type(function: &Function, reason: &str) {
+    if function.first(Once::Refusal) {
+        tracing::warn!(function = function.head(), reason, "this function runs uncached");
+    }
+}
+
+/// A call's arguments make no key.
+pub(super) fn unusable_key(function: &Function, error: &Error) {
+    if function.first(Once::Key) {
+        tracing::warn!(function = function.head(), %error, "a call runs uncached; further ones are not told");
+    }
+}
+
+/// The store failed in a way that it does not log itself: it logs changes of its state.
+pub(super) fn uncached(function: &Function, key: &Key, error: &Error) {
+    let once = match error.kind() {
+        ErrorKind::WrongType => Once::WrongType,
+        ErrorKind::Unsupported => Once::Unsupported,
+        _ if error.is_of_one_call() => Once::Refused,
+        _ => return,
+    };
+    if function.first(once) {
+        tracing::warn!(key = key.as_str(), %error, "a call runs uncached; further ones are not told");
+    }
+}
+
+/// A value is intact and of this type, but cannot be decoded: its `Serialize` and `Deserialize` disagree, so that no call
+/// would ever hit.
+pub(super) fn undecodable(function: &Function, key: &Key, Undecodable { error, is_final }: &Undecodable) {
+    if *is_final && function.first(Once::Decode) {
+        tracing::warn!(key = key.as_str(), error, "a value cannot be read back; further ones are not told");
+    }
+}
+
+/// A value cannot be encoded.
+pub(super) fn unencodable(function: &Function, key: &Key, error: &Error) {
+    if function.first(Once::Encode) {
+        tracing::warn!(key = key.as_str(), %error, "a value is not stored; further ones are not told");
+    }
+}
+
+/// The values of a function do not get into the store.
+pub(super) fn unstored(function: &Function, key: &Key, reason: &str) {
+    if function.first(Once::Unstored) {
+        tracing::warn!(key = key.as_str(), reason, "values of this function are not stored; further ones are not told");
+    }
+}
+
+/// The arguments of a call cannot be copied for a refresh in the background.
+pub(super) fn uncopied(function: &Function, reason: &dyn Display) {
+    if function.first(Once::Refresh) {
+        tracing::warn!(
+            function = function.head(),
+            "a refresh in the background needs copies of the arguments: {reason}; further ones are not told"
+        );
+    }
+}
+
+/// The body of a refresh in the background failed.
+pub(super) fn refresh_failed(function: &Function, key: &Key) {
+    if function.first(Once::Refresh) {
+        tracing::warn!(
+            key = key.as_str(),
+            "a refresh in the background failed, and the old value stays; further ones are not told"
+        );
+    }
+}
+
+/// The server refuses to mark an old value, which is therefore not served while it is refreshed.
+pub(super) fn unmarked(function: &Function, key: &Key, error: &Error) {
+    if function.first(Once::Refused) {
+        tracing::warn!(
+            key = key.as_str(),
+            %error,
+            "an old value is not served while it is refreshed; further ones are not told"
+        );
+    }
+}
+
+/// A write went past a cache that could not be asked before.
+pub(super) fn written_around(key: &Key, error: &Error) {
+    tracing::warn!(key = key.as_str(), %error, "written through while the cache cannot be asked");
+}
+
+/// A write is committed, and its entry is still to be invalidated.
+pub(super) fn uninvalidated(key: &Key, error: &Error) {
+    tracing::warn!(key = key.as_str(), %error, "written, but the entry could not be invalidated yet");
+}

@@ -1,0 +1,183 @@
+//! What a slot is to a function: a value to serve, or a miss of one kind or another.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::Engine;
+use super::events;
+use super::timer::Timer;
+use crate::key::Key;
+use crate::plan::function::{Plan, Terms};
+use crate::plan::policy::{self, State};
+use crate::store::{Read, Store};
+use crate::stored::envelope::{self, Head, Seal, Slot, Token, Value};
+
+/// What bytes from a slot are to a function.
+pub(super) enum Look<V> {
+    Fresh(Value, V),
+    Old(Old, V),
+    Miss(Miss),
+}
+
+/// A value that is served, and to be refreshed.
+pub(super) struct Old {
+    pub(super) refresh: Refresh,
+    pub(super) is_stale: bool,
+    pub(super) value: Value,
+}
+
+/// Why a slot holds nothing to serve.
+pub(super) enum Miss {
+    Empty,
+    /// A call computes the value under this token.
+    Leased(Token),
+    /// The bytes are to be displaced, by comparison.
+    Unusable(Bytes),
+    /// The value is too old to be served, except where the body fails.
+    Fallback(Fallback),
+}
+
+/// A value for `stale_if_error`.
+pub(super) struct Fallback {
+    pub(super) refresh: Refresh,
+    pub(super) value: Value,
+    pub(super) bytes: Bytes,
+}
+
+impl Fallback {
+    pub(super) fn decoded<V>(&self, plan: &Plan<V>) -> Option<V> {
+        decode(plan, &self.value, &self.bytes).ok().flatten()
+    }
+}
+
+/// The state of a value's refresh.
+#[derive(Clone, Copy)]
+pub(super) struct Refresh {
+    /// The value's.
+    pub(super) id: Token,
+    /// The token of the call that refreshes it.
+    pub(super) by: Option<Token>,
+    /// No call refreshes it, because one failed to a moment ago.
+    pub(super) is_pausing: bool,
+}
+
+impl Refresh {
+    fn of(bytes: &[u8], now: u64) -> Option<Refresh> {
+        let Head::Value(mark) = envelope::head(bytes) else { return None };
+        let by = mark.token.filter(|_| mark.until > now);
+        Some(Refresh { id: mark.id, by, is_pausing: mark.until > now && mark.token.is_none() })
+    }
+}
+
+/// When a slot is looked at.
+#[derive(Clone, Copy)]
+pub(super) enum Clock {
+    /// Now, which is not after this.
+    By(Instant),
+    /// The store's milliseconds.
+    Now(u64),
+}
+
+/// What bytes from a slot are, before a value is decoded.
+pub(super) enum Inspection {
+    Usable(Candidate),
+    Miss(Miss),
+}
+
+/// A value that may be served, as far as its header tells.
+pub(super) struct Candidate {
+    value: Value,
+    bytes: Bytes,
+    /// It is to be refreshed; and whether it is past its lifetime.
+    old: Option<(Refresh, bool)>,
+}
+
+impl Candidate {
+    pub(super) fn decoded<V, F>(self, plan: &Plan<V>, key: &Key, decode: Decode<V, F>) -> Look<F> {
+        let Candidate { value, bytes, old } = self;
+        match decode(plan, &value, &bytes) {
+            // A `None` of another function with this key.
+            Ok(None) => Look::Miss(Miss::Unusable(bytes)),
+            Ok(Some(decoded)) => match old {
+                None => Look::Fresh(value, decoded),
+                Some((refresh, is_stale)) => Look::Old(Old { refresh, is_stale, value }, decoded),
+            },
+            Err(error) => {
+                events::undecodable(plan.function, key, &error);
+                Look::Miss(Miss::Unusable(bytes))
+            }
+        }
+    }
+}
+
+impl<S: Store, T: Timer> Engine<'_, S, T> {
+    /// What a slot is to this function, now; it was read before `by`.
+    pub(super) fn look<V>(&self, plan: &Plan<V>, key: &Key, read: Read, by: Instant) -> Look<V> {
+        match self.inspect(&plan.terms(), key, read, Clock::By(by)) {
+            Inspection::Usable(candidate) => candidate.decoded(plan, key, decode),
+            Inspection::Miss(miss) => Look::Miss(miss),
+        }
+    }
+
+    /// What a slot is, before its value is decoded.
+    pub(super) fn inspect(&self, terms: &Terms, key: &Key, read: Read, clock: Clock) -> Inspection {
+        let Read { bytes, seal, own_seal } = read;
+        let Some(bytes) = bytes else { return Inspection::Miss(Miss::Empty) };
+        let value = match envelope::parse(key, terms.function.identities(), &bytes) {
+            // A value that is computed under other stamps is out of date before it is stored.
+            Slot::Lease(token, sealed) if seal == Some(sealed) => return Inspection::Miss(Miss::Leased(token)),
+            Slot::Value(value) if seal == Some(value.seal) && is_own(terms, &value, own_seal) => value,
+            Slot::Lease(..) | Slot::Value(_) | Slot::Unusable => return Inspection::Miss(Miss::Unusable(bytes)),
+        };
+        let not_before = self.store.not_before();
+        let (soon, now) = match clock {
+            Clock::By(by) => (self.store.at(by), None),
+            Clock::Now(now) => (now, Some(now)),
+        };
+        // A value that is fresh then is fresh now, so that a hit mostly does not read the clock.
+        if policy::state(terms, &value, soon, not_before) == State::Fresh {
+            return Inspection::Usable(Candidate { value, bytes, old: None });
+        }
+        let now = now.unwrap_or_else(|| self.store.now());
+        let state = policy::state(terms, &value, now, not_before);
+        match (state, Refresh::of(&bytes, now)) {
+            (State::Fresh, _) => Inspection::Usable(Candidate { value, bytes, old: None }),
+            (State::Due, Some(refresh)) => Inspection::Usable(Candidate { value, bytes, old: Some((refresh, false)) }),
+            (State::Stale, Some(refresh)) => Inspection::Usable(Candidate { value, bytes, old: Some((refresh, true)) }),
+            (State::Fallback, Some(refresh)) => Inspection::Miss(Miss::Fallback(Fallback { refresh, value, bytes })),
+            // Its refresh began before it went out of date.
+            (State::Expired, Some(Refresh { by: Some(token), .. })) => Inspection::Miss(Miss::Leased(token)),
+            _ => Inspection::Miss(Miss::Unusable(bytes)),
+        }
+    }
+}
+
+/// How a value is read: `Ok(None)` if it is not one that the function has.
+pub(super) type Decode<V, F> = fn(&Plan<V>, &Value, &[u8]) -> Result<Option<F>, Undecodable>;
+
+/// A value that is intact, and cannot be decoded.
+pub(super) struct Undecodable {
+    pub(super) error: String,
+    /// No other codec is left to write it in.
+    pub(super) is_final: bool,
+}
+
+/// `Ok(None)`: a stored `None`, of a type without.
+pub(super) fn decode<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<Option<V>, Undecodable> {
+    if value.negative {
+        return Ok((plan.nones.none)());
+    }
+    match plan.decode(envelope::payload(bytes), value.rank) {
+        Ok(decoded) => Ok(Some(decoded)),
+        Err(error) => Err(Undecodable { error: error.to_string(), is_final: !plan.function.gives_up(value.rank) }),
+    }
+}
+
+/// Whether a value's own tags are those that the function asks for, and as they were.
+fn is_own(terms: &Terms, value: &Value, read: Option<Seal>) -> bool {
+    match value.own_seal {
+        Some(seal) => terms.has_own_tags && read == Some(seal),
+        None => !terms.has_own_tags,
+    }
+}
