@@ -1,4 +1,4 @@
-//! Keys, as an operator sees them: what `redis-cli` prints is what the README promises, and
+//! Keys, as an operator sees them: what `redis-cli` prints is what the guide promises, and
 //! different arguments never share one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -89,7 +89,7 @@ fn different_arguments_have_different_keys_and_all_are_plain_text() {
     result.unwrap();
 }
 
-/// One function for each row of the table in the README.
+/// One function for each row of the table in the guide.
 #[test]
 fn redis_cli_shows_what_the_readme_promises() {
     #[redis_cached(prefix = "shop", name = "f", cache = cache, skip(cache))]

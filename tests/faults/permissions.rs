@@ -243,7 +243,7 @@ fn a_permission_taken_and_given_back() {
     }
 }
 
-/// What the README asks for.
+/// Two shorter lists, one for functions without groups.
 #[test]
 fn few_permissions_are_enough() {
     let server = Server::start();

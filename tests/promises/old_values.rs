@@ -1,4 +1,4 @@
-//! The table in the README, "Old values", over the arguments together: what a call returns in each
+//! The table of the guide, "Old values", over the arguments together: what a call returns in each
 //! state of its entry, whatever `single_flight`, `none_ttl` and `cache_if` say, on Redis, in memory,
 //! and while Redis is away.
 
