@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::Shared;
 use super::breaker::Epoch;
 use super::fault::{Blame, Fault};
-use super::transport::{FULL, Features, HALF_OPEN, Load, Reply, Request, Transport, patience};
+use super::transport::{Build, Decode, FULL, HALF_OPEN, Load, Transport, patience};
 use super::wire::Wire;
 use crate::error::ErrorKind;
 use crate::poll::once::once;
@@ -71,19 +71,13 @@ impl Blocking {
         Blocking { shared: Arc::clone(shared), pool: Arc::default() }
     }
 
-    fn exchange_now<R>(
-        &self,
-        epoch: Epoch,
-        build: impl Fn(Features) -> Request,
-        read: impl Fn(Reply) -> Result<R, Fault>,
-        by: Instant,
-    ) -> Result<R, Fault> {
+    fn exchange_now(&self, epoch: Epoch, build: Build<'_>, decode: Decode<'_>, by: Instant) -> Result<(), Fault> {
         let mut retried = false;
         loop {
             let mut lent = self.checkout(epoch, by)?;
             let Some(pooled) = lent.pooled.as_mut() else { return Err(Fault::hung()) };
             let request = build(self.shared.allowed(pooled.wire.features));
-            let outcome = pooled.wire.send(&request, by).and_then(&read);
+            let outcome = pooled.wire.send(&request, by).and_then(&mut *decode);
             match outcome {
                 Err(fault) if fault.error.kind() == ErrorKind::Timeout && self.is_late(&pooled.wire, by) => {
                     // The connection is lost: its reply may come yet.
@@ -182,15 +176,15 @@ impl Blocking {
 }
 
 impl Transport for Blocking {
-    async fn exchange<R: Send>(
+    async fn exchange(
         &self,
         epoch: Epoch,
         _load: Load,
-        build: impl Fn(Features) -> Request + Send + Sync,
-        read: impl Fn(Reply) -> Result<R, Fault> + Send + Sync,
+        build: Build<'_>,
+        decode: Decode<'_>,
         by: Instant,
-    ) -> Result<R, Fault> {
-        self.exchange_now(epoch, build, read, by)
+    ) -> Result<(), Fault> {
+        self.exchange_now(epoch, build, decode, by)
     }
 
     async fn reconnect(&self, epoch: Epoch, by: Instant) -> Result<(), Fault> {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::breaker::Epoch;
 use super::delivery::LONGEST;
 use super::fault::Fault;
-use super::transport::{Features, Load, Reply, Request, Transport, patience};
+use super::transport::{Build, Decode, Load, Transport, patience};
 use super::wire::Wire;
 use super::{RedisStore, Shared};
 use crate::poll::once::once;
@@ -134,21 +134,21 @@ impl Lone {
 }
 
 impl Transport for Lone {
-    async fn exchange<R: Send>(
+    async fn exchange(
         &self,
         _epoch: Epoch,
         _load: Load,
-        build: impl Fn(Features) -> Request + Send + Sync,
-        read: impl Fn(Reply) -> Result<R, Fault> + Send + Sync,
+        build: Build<'_>,
+        decode: Decode<'_>,
         by: Instant,
-    ) -> Result<R, Fault> {
+    ) -> Result<(), Fault> {
         let mut held = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
         let mut wire = match held.take() {
             Some(wire) => wire,
             None => Wire::open(&self.shared, by.min(Instant::now() + patience(self.shared.timeout)))?,
         };
         let request = build(self.shared.allowed(wire.features));
-        let outcome = wire.send(&request, by).and_then(&read);
+        let outcome = wire.send(&request, by).and_then(decode);
         if !outcome.as_ref().is_err_and(Fault::spoils_connection) {
             *held = Some(wire);
         }

@@ -47,7 +47,7 @@ use self::health::{Health, Prober};
 use self::pending::Pending;
 use self::scripts::Form;
 use self::sizes::Sizes;
-use self::transport::{Features, Load, Reply, Request, Transport, patience};
+use self::transport::{Build, Decode, Features, Load, Reply, Request, Transport, patience};
 use super::Release;
 use super::url::RedisTarget;
 use crate::error::{Error, ErrorKind};
@@ -333,8 +333,26 @@ impl<T: Transport> RedisStore<T> {
         read: impl Fn(Reply) -> Result<R, Fault> + Send + Sync,
         by: Instant,
     ) -> Result<R, Fault> {
+        let mut decoded = None;
+        let mut decode = |reply| {
+            decoded = Some(read(reply)?);
+            Ok(())
+        };
+        self.watched(epoch, load, &build, &mut decode, by).await?;
+        decoded.ok_or_else(Fault::hung)
+    }
+
+    /// The part of an exchange that does not depend on its types, which is compiled once.
+    async fn watched(
+        &self,
+        epoch: Epoch,
+        load: Load,
+        build: Build<'_>,
+        decode: Decode<'_>,
+        by: Instant,
+    ) -> Result<(), Fault> {
         let watch = self.watch(epoch, by);
-        let outcome = self.core.transport.exchange(epoch, load, build, read, by).await;
+        let outcome = self.core.transport.exchange(epoch, load, build, decode, by).await;
         watch.saw(&outcome);
         outcome
     }
@@ -348,10 +366,15 @@ impl<T: Transport> RedisStore<T> {
         read: impl Fn(Value) -> Result<R, Fault> + Send + Sync,
         by: Instant,
     ) -> Result<R, Fault> {
+        let mut decoded = None;
+        let mut decode = |reply: Reply| {
+            decoded = Some(read(reply.one()?)?);
+            Ok(())
+        };
         let watch = self.watch(epoch, by);
-        let outcome = self.core.transport.read(epoch, load, key, read, by).await;
+        let outcome = self.core.transport.read(epoch, load, key, &mut decode, by).await;
         watch.saw(&outcome);
-        outcome
+        outcome.and_then(|()| decoded.ok_or_else(Fault::hung))
     }
 
     fn watch(&self, epoch: Epoch, by: Instant) -> Unanswered<'_, T> {
@@ -481,10 +504,10 @@ struct Unanswered<'a, T: Transport> {
 
 impl<T: Transport> Unanswered<'_, T> {
     /// It had an answer, or none in its time.
-    fn saw<R>(mut self, outcome: &Result<R, Fault>) {
+    fn saw(mut self, outcome: &Result<(), Fault>) {
         self.armed = false;
         match outcome {
-            Ok(_) => self.store.shared().health.succeeded(self.epoch),
+            Ok(()) => self.store.shared().health.succeeded(self.epoch),
             Err(fault) => self.store.failed(self.epoch, fault),
         }
     }

@@ -8,7 +8,7 @@ use ::redis::Value;
 
 use super::breaker::Epoch;
 use super::fault::{Denied, Fault};
-use super::transport::{Features, Load, Request, Transport, patience};
+use super::transport::{Features, Load, Reply, Request, Transport, patience};
 use super::{RedisStore, Shared, features};
 use crate::error::Error;
 use crate::key::{Address, Key};
@@ -84,12 +84,12 @@ impl<T: Transport> RedisStore<T> {
             let by = Instant::now() + patience(store.shared().timeout);
             let Some(epoch) = store.shared().health.admit() else { return };
             let ask = |_| Request::Many(features::questions());
-            // Past the conclusions about the server's health: a refusal is an answer.
-            if let Ok(replies) =
-                store.core.transport.exchange(epoch, Load::default(), ask, |reply| Ok(reply.all()), by).await
-            {
-                store.shared().note_rights(epoch, &replies);
-            }
+            let mut note = |reply: Reply| {
+                store.shared().note_rights(epoch, &reply.all());
+                Ok(())
+            };
+            // No conclusions about the server's health are drawn: a refusal is an answer.
+            let _ = store.core.transport.exchange(epoch, Load::default(), &ask, &mut note, by).await;
         });
     }
 

@@ -109,37 +109,43 @@ pub(crate) fn checked(value: Value) -> Result<Value, Fault> {
     }
 }
 
+/// Makes the request, for a server with these features. It is called once for each attempt.
+pub(crate) type Build<'a> = &'a (dyn Fn(Features) -> Request + Send + Sync);
+
+/// Takes the replies of the attempt that was answered, or says what is wrong with them, which decides whether the
+/// connection is used again.
+///
+/// This is a trait object because a transport is most of an operation's code: generic over the reader of a reply, all of
+/// it would be compiled once for each operation, and again in each crate with cached functions.
+pub(crate) type Decode<'a> = &'a mut (dyn FnMut(Reply) -> Result<(), Fault> + Send);
+
 /// Carries requests, for callers of one kind.
 pub(crate) trait Transport: Send + Sync + Sized + 'static {
     /// Whether [reads](Transport::read) at the same moment travel together.
     const SHARES_READS: bool = false;
 
-    /// Sends what `build` makes for the server at hand and reads the replies, over a connection
-    /// made in `epoch`. Where a connection in use turns out to have been closed, it sends a
-    /// second time over a new one, unless it [may not be](Request::may_be_repeated): every other operation
-    /// of a store may be applied twice.
-    fn exchange<R: Send>(
+    /// Sends what `build` makes and decodes the replies, over a connection made in `epoch`. Where a connection in use
+    /// turns out to have been closed, it sends a second time over a new one, unless the request
+    /// [may not be repeated](Request::may_be_repeated): every other operation of a store may be applied twice.
+    fn exchange(
         &self,
         epoch: Epoch,
         load: Load,
-        build: impl Fn(Features) -> Request + Send + Sync,
-        read: impl Fn(Reply) -> Result<R, Fault> + Send + Sync,
+        build: Build<'_>,
+        decode: Decode<'_>,
         by: Instant,
-    ) -> impl Future<Output = Result<R, Fault>> + Send;
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// An exchange that asks for what a slot holds, perhaps together with others who read.
-    fn read<R: Send>(
+    /// An exchange that reads a slot, perhaps together with other reads. The reply is that to one command.
+    fn read(
         &self,
         epoch: Epoch,
         load: Load,
         key: &Key,
-        read: impl Fn(Value) -> Result<R, Fault> + Send + Sync,
+        decode: Decode<'_>,
         by: Instant,
-    ) -> impl Future<Output = Result<R, Fault>> + Send {
-        async move {
-            let build = |_: Features| Request::One(commands::get(key));
-            self.exchange(epoch, load, build, |reply| read(reply.one()?), by).await
-        }
+    ) -> impl Future<Output = Result<(), Fault>> + Send {
+        async move { self.exchange(epoch, load, &|_| Request::One(commands::get(key)), decode, by).await }
     }
 
     /// Connects anew, whatever is there.

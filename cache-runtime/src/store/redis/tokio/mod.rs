@@ -17,7 +17,6 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
-use redis::Value;
 use tokio::runtime::{Handle, Id};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::{AbortHandle, unconstrained};
@@ -27,7 +26,7 @@ use self::lane::{Connection, Lane, Line, Spare, in_runtime};
 use self::open::{End, connect, ended, wait};
 use super::breaker::Epoch;
 use super::fault::{Blame, Fault};
-use super::transport::{FULL, Features, Load, Reply, Request, Transport, checked, patience};
+use super::transport::{Build, Decode, FULL, Load, Reply, Request, Transport, patience};
 use super::{Shared, commands};
 use crate::error::ErrorKind;
 use crate::key::Key;
@@ -208,17 +207,16 @@ impl Tokio {
         outcome
     }
 
-    /// What an exchange without a lane, or with much to send, goes through. `was_closed`: the connection that was
-    /// used first was.
-    async fn exchange_at_length<R: Send>(
+    /// An exchange without a lane, or with much to send. `was_closed`: the connection that was used first was.
+    async fn exchange_at_length(
         &self,
         mut start: Start,
         mut was_closed: bool,
         (epoch, load): (Epoch, Load),
-        build: &(impl Fn(Features) -> Request + Send + Sync),
-        read: &(impl Fn(Reply) -> Result<R, Fault> + Send + Sync),
+        build: Build<'_>,
+        decode: Decode<'_>,
         by: Instant,
-    ) -> Result<R, Fault> {
+    ) -> Result<(), Fault> {
         loop {
             let (lane, is_used) = match start {
                 Start::Lane(lane) => (lane, true),
@@ -238,7 +236,7 @@ impl Tokio {
                     room.await.map_err(|_| no_room())?
                 }
             };
-            let outcome = self.over(lane, is_used, build, read, by).await;
+            let outcome = self.attempt(lane, is_used, build, decode, by).await;
             drop(room);
             match outcome {
                 Err((fault, Some(link))) if fault.blame == Blame::Closed && is_used && !was_closed => {
@@ -250,18 +248,18 @@ impl Tokio {
         }
     }
 
-    /// One attempt. Where the connection must not be used again, with what its runtime has else.
-    async fn over<R: Send>(
+    /// One attempt. Where the connection must not be used again, with what else its runtime has.
+    async fn attempt(
         &self,
         mut lane: Lane,
         is_used: bool,
-        build: &(impl Fn(Features) -> Request + Send + Sync),
-        read: &(impl Fn(Reply) -> Result<R, Fault> + Send + Sync),
+        build: Build<'_>,
+        decode: Decode<'_>,
         by: Instant,
-    ) -> Result<R, (Fault, Option<Arc<Link>>)> {
+    ) -> Result<(), (Fault, Option<Arc<Link>>)> {
         let request = build(self.shared.allowed(lane.connection().features));
         let reply = lane.carry(&request, by).await;
-        let outcome = self.finished(lane, reply, read);
+        let outcome = self.finished(lane, reply, decode);
         match outcome {
             Err((fault, link)) if fault.blame == Blame::Closed && is_used && !request.may_be_repeated() => {
                 Err((Fault { blame: Blame::Dropped, ..fault }, link))
@@ -271,19 +269,19 @@ impl Tokio {
     }
 
     /// What an exchange's end means for its lane, and for its connection.
-    fn finished<S, R>(
+    fn finished(
         &self,
         lane: Lane,
-        reply: Option<redis::RedisResult<S>>,
-        read: impl FnOnce(S) -> Result<R, Fault>,
-    ) -> Result<R, (Fault, Option<Arc<Link>>)> {
+        reply: Option<redis::RedisResult<Reply>>,
+        decode: Decode<'_>,
+    ) -> Result<(), (Fault, Option<Arc<Link>>)> {
         let Some(reply) = reply else {
             if lane.connection().timed_out() {
                 self.links.discard(lane.connection());
             }
             return Err((Fault::hung(), None));
         };
-        match reply.map_err(Fault::from).and_then(read) {
+        match reply.map_err(Fault::from).and_then(decode) {
             Err(fault) if fault.spoils_connection() => {
                 let link = self.links.discard(lane.connection());
                 // Without one, the runtime has ended, and its connection with it.
@@ -302,48 +300,38 @@ impl Tokio {
 impl Transport for Tokio {
     const SHARES_READS: bool = true;
 
-    async fn exchange<R: Send>(
+    async fn exchange(
         &self,
         epoch: Epoch,
         load: Load,
-        build: impl Fn(Features) -> Request + Send + Sync,
-        read: impl Fn(Reply) -> Result<R, Fault> + Send + Sync,
+        build: Build<'_>,
+        decode: Decode<'_>,
         by: Instant,
-    ) -> Result<R, Fault> {
-        // Boxed, as all that is rare: each exchange carries its futures along.
-        match self.start(Line::of(load), epoch)? {
-            Start::Lane(lane) if load.sent <= SMALL => match self.over(lane, true, &build, &read, by).await {
-                Err((fault, Some(link))) if fault.blame == Blame::Closed => {
-                    let start = Start::Link(link);
-                    Box::pin(self.exchange_at_length(start, true, (epoch, load), &build, &read, by)).await
-                }
-                outcome => outcome.map_err(|(fault, _)| fault),
+    ) -> Result<(), Fault> {
+        let (start, was_closed) = match self.start(Line::of(load), epoch)? {
+            Start::Lane(lane) if load.sent <= SMALL => match self.attempt(lane, true, build, decode, by).await {
+                Err((fault, Some(link))) if fault.blame == Blame::Closed => (Start::Link(link), true),
+                outcome => return outcome.map_err(|(fault, _)| fault),
             },
-            start => Box::pin(self.exchange_at_length(start, false, (epoch, load), &build, &read, by)).await,
-        }
+            start => (start, false),
+        };
+        // Boxed, as all that is rare: each exchange carries its futures along.
+        Box::pin(self.exchange_at_length(start, was_closed, (epoch, load), build, decode, by)).await
     }
 
-    async fn read<R: Send>(
-        &self,
-        epoch: Epoch,
-        load: Load,
-        key: &Key,
-        read: impl Fn(Value) -> Result<R, Fault> + Send + Sync,
-        by: Instant,
-    ) -> Result<R, Fault> {
+    async fn read(&self, epoch: Epoch, load: Load, key: &Key, decode: Decode<'_>, by: Instant) -> Result<(), Fault> {
         let (start, was_closed) = match self.start(Line::of(load), epoch)? {
             Start::Lane(mut lane) => {
                 let reply = lane.read(key, by, self.shared.timeout).await;
-                match self.finished(lane, reply, |reply| read(checked(reply)?)) {
+                match self.finished(lane, reply.map(|reply| reply.map(Reply::One)), decode) {
                     Err((fault, Some(link))) if fault.blame == Blame::Closed => (Start::Link(link), true),
                     outcome => return outcome.map_err(|(fault, _)| fault),
                 }
             }
             start => (start, false),
         };
-        let build = |_: Features| Request::One(commands::get(key));
-        let read = |reply: Reply| read(reply.one()?);
-        Box::pin(self.exchange_at_length(start, was_closed, (epoch, load), &build, &read, by)).await
+        let build = |_| Request::One(commands::get(key));
+        Box::pin(self.exchange_at_length(start, was_closed, (epoch, load), &build, decode, by)).await
     }
 
     async fn reconnect(&self, epoch: Epoch, by: Instant) -> Result<(), Fault> {
