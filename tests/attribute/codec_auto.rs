@@ -342,6 +342,7 @@ fn bincode_alone_refuses_as_ever_and_says_so_once() {
         assert_eq!(amount_in_bincode(&cache, 1), Decimal(1));
     }
     assert_eq!(cache.stats().bypasses, 3);
+    assert_eq!(amount_in_bincode_refresh(&cache, 1), Decimal(1));
     let lines = test_support::log::lines_about("amount_in_bincode");
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].text.contains("codec = messagepack"), "{lines:?}");

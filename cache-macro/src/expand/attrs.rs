@@ -28,6 +28,15 @@ pub(crate) fn all(attrs: &[Attribute]) -> TokenStream {
     attrs.collect()
 }
 
+/// The attributes of a hidden function that nobody but its siblings calls.
+pub(crate) fn of_plan(attrs: &[Attribute]) -> TokenStream {
+    let is_kept = |attr: &&Attribute| {
+        let of_callers = ["doc", "deprecated", "must_use"];
+        !of_callers.iter().any(|name| attr.path().is_ident(name))
+    };
+    attrs.iter().filter(is_kept).filter_map(|attr| shared_one(attr, false)).collect()
+}
+
 fn shared_one(attr: &Attribute, is_caller: bool) -> Option<TokenStream> {
     let name = attr.path().segments.first()?.ident.to_string();
     match name.as_str() {

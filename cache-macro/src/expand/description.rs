@@ -7,7 +7,7 @@ use syn::{Receiver, Type};
 
 use super::key::{borrowed, destructure, make_group_key, make_key};
 use super::names::{Names, facade, generated, private};
-use super::plan::make_plan;
+use super::plan::plan as find_plan;
 use super::values::without_result;
 use crate::model::Model;
 use crate::model::batch::{Batch, Ids};
@@ -41,14 +41,14 @@ fn cache_and_plan(model: &Model, output: &Type, allow: &TokenStream) -> TokenStr
     let rc = private(Span::mixed_site());
     let facade = facade(model);
     let find_cache = find_cache(model);
-    let make_plan = make_plan(model, output);
-    let make_plan = quote_spanned!(generated(output.span())=> let #plan = #make_plan;);
+    let find_plan = find_plan(model, output);
+    let find_plan = quote_spanned!(generated(output.span())=> let #plan = #find_plan;);
     quote! {
         use #facade::__private as #rc;
         #allow
         let #cache = #find_cache;
         #allow
-        #make_plan
+        #find_plan
     }
 }
 

@@ -43,6 +43,7 @@ mod values;
 //     }
 //     fn user_entry(id: u64) -> Entry<User> { … }
 //     fn user_group(…) -> Group { … }, with `group = …`
+//     fn __user_plan() -> Plan<User> { … }
 pub(crate) fn expand(model: &Model) -> TokenStream {
     if !model.args.siblings {
         return alone(model);
@@ -52,7 +53,8 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     let refresh = caller(model, "refresh", Some("refresh"));
     let entry = entry(model);
     let group = model.group.as_ref().map(|pieces| group(model, pieces));
-    quote!(#call #body #refresh #entry #group)
+    let plan = plan::plan_function(model);
+    quote!(#call #body #refresh #entry #group #plan)
 }
 
 /// What stands in for the siblings where the attribute is wrong, so that their callers are not

@@ -1,21 +1,81 @@
 //! The plan of a function.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
+use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{GenericParam, Ident, Type};
+use syn::{GenericParam, Ident, ReturnType, Signature, Token, Type};
 
-use super::names::{Names, generated, private};
+use super::attrs;
+use super::names::{Names, facade, facade_at, generated, private};
+use super::signature::path_with;
 use super::values::stored;
 use super::{codec, lifetimes};
 use crate::model::Model;
 use crate::model::pieces::{Part, Piece, Value};
 use crate::model::returns::Kind;
 use crate::parse::args::{Codec, Lifetime, Prefix, SingleFlight};
-use crate::parse::function::Param;
+use crate::parse::function::{Function, Param};
+use crate::syntax::generics;
 use crate::syntax::place::Place;
-use crate::syntax::types::impl_trait;
+use crate::syntax::types::{impl_trait, without_lifetimes};
+
+/// Whether the plan has a function of its own. A trait would have it as a provided method, which could be overridden and
+/// would need a receiver for `dyn`. With `siblings = off` nothing stands next to the function. And the types of `impl Trait`
+/// parameters in the key, which tell instances of the function apart, have no names to hand on.
+fn is_shared(model: &Model) -> bool {
+    let is_place = matches!(model.place, Place::Free | Place::Inherent);
+    model.args.siblings && is_place && opaque(model).next().is_none()
+}
+
+// Output:
+//     fn __user_plan<T>() -> ::redis_cached::__private::Plan<User> {
+//         use ::redis_cached::__private as __rc;
+//         PLAN
+//     }
+//
+// All siblings call it, so that they share what is found out once about a function, and the plan is compiled once.
+pub(crate) fn plan_function(model: &Model) -> Option<TokenStream> {
+    if !is_shared(model) {
+        return None;
+    }
+    let Function { attrs, sig, .. } = &model.function;
+    let (attrs, allow, allow_second) = (attrs::of_plan(attrs), attrs::allowances(), attrs::second_allowances());
+    let output = without_lifetimes(&model.output);
+    let span = generated(output.span());
+    let (rc, facade_at, facade) = (private(Span::mixed_site()), facade_at(model, span), facade(model));
+    let stored = stored(model, &output, quote_spanned!(span=> #facade_at::__private));
+    let plan = quote_spanned!(span=> #facade_at::__private::Plan<#stored>);
+    let mut signature = Signature {
+        asyncness: None,
+        fn_token: Token![fn](span),
+        ident: plan_ident(model),
+        generics: generics::without(&sig.generics, &model.not_in_entry),
+        inputs: Punctuated::new(),
+        output: ReturnType::Type(Token![->](span), Box::new(Type::Verbatim(plan))),
+        ..sig.clone()
+    };
+    generics::drop_unused_lifetimes(&mut signature);
+    let make_plan = make_plan(model, &output);
+    let block = quote_spanned!(span=> { use #facade::__private as #rc; #make_plan });
+    Some(quote!(#[doc(hidden)] #attrs #allow #allow_second #[inline] #signature #block))
+}
+
+/// Its name, at the return type, where errors of the value's type are shown.
+fn plan_ident(model: &Model) -> Ident {
+    format_ident!("__{}_plan", model.function.sig.ident.unraw(), span = generated(model.output.span()))
+}
+
+/// The plan, as an expression.
+pub(crate) fn plan(model: &Model, output: &Type) -> TokenStream {
+    if !is_shared(model) {
+        return make_plan(model, output);
+    }
+    let generics = generics::without(&model.function.sig.generics, &model.not_in_entry);
+    let function = path_with(model, &plan_ident(model), &generics);
+    quote_spanned!(generated(output.span())=> #function())
+}
 
 // Output:
 //     {
@@ -24,7 +84,7 @@ use crate::syntax::types::impl_trait;
 //         let plan = __rc::Plan::<User>::new(FUNCTION, codec, NONES, |_| __rc::Ttl::Millis(600_000));
 //         __rc::Plan::<User> { jitter: 0.1, ..plan }
 //     }
-pub(crate) fn make_plan(model: &Model, output: &Type) -> TokenStream {
+fn make_plan(model: &Model, output: &Type) -> TokenStream {
     let Names { codec, value, plan, .. } = &Names::of(&model.output);
     // What is wrong with the stored type is reported at the return type.
     let span = generated(output.span());

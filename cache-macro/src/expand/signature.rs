@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
 use syn::ext::IdentExt;
-use syn::{FnArg, Ident, Pat, PatIdent, PatType, Receiver, Signature, Token, parse_quote};
+use syn::{FnArg, Generics, Ident, Pat, PatIdent, PatType, Receiver, Signature, Token, parse_quote};
 
 use super::attrs;
 use super::names::generated;
@@ -42,7 +42,12 @@ pub(crate) fn needs_rebinding(param: &Param) -> bool {
 
 /// A function of the same place and type parameters.
 pub(crate) fn path(model: &Model, ident: &Ident) -> TokenStream {
-    let turbofish = generics::turbofish(&model.function.sig.generics);
+    path_with(model, ident, &model.function.sig.generics)
+}
+
+/// A function of the same place, with these type parameters.
+pub(crate) fn path_with(model: &Model, ident: &Ident, generics: &Generics) -> TokenStream {
+    let turbofish = generics::turbofish(generics);
     match model.place {
         Place::Free => quote!(#ident #turbofish),
         Place::Inherent | Place::Trait | Place::TraitImpl => quote!(Self::#ident #turbofish),

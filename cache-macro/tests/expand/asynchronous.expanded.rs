@@ -2,62 +2,7 @@
 pub async fn user(db: &Db, id: u64, slug: Path<String>) -> Result<User, Error> {
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
-    let plan = {
-        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-        let codec = __rc::codec::<
-            __rc::OkOf<Result<User, Error>>,
-            __rc::Auto,
-            _,
-            _,
-        >(
-            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new().rc_option().rc_found(),
-            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
-                .rc_option()
-                .rc_found()
-                .rc_verdict(),
-        );
-        let plan = __rc::Plan::<
-            __rc::OkOf<Result<User, Error>>,
-        >::new(
-            {
-                static __SLOT: __rc::Slot = __rc::Slot::new();
-                const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                    ::core::option_env!("REDIS_CACHED_PREFIX"),
-                    ::core::module_path!(),
-                );
-                __rc::Slot::function(
-                    &__SLOT,
-                    const {
-                        &__rc::Site {
-                            ident: "user",
-                            prefix: __PREFIX,
-                            name: __rc::Name::Path,
-                            shape: ":{}:{}",
-                            version: 0u32,
-                            place: ::core::concat!(
-                                ::core::file!(), ":", ::core::line!(), ":",
-                                ::core::column!()
-                            ),
-                        }
-                    },
-                    __rc::path_of(&|| ()),
-                    &[],
-                    &codec,
-                )
-            },
-            codec,
-            __rc::storable::<
-                __rc::OkOf<Result<User, Error>>,
-                _,
-            >(
-                __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
-                    .rc_option()
-                    .rc_found(),
-            ),
-            |_| __rc::Ttl::Millis(600000u64),
-        );
-        plan
-    };
+    let plan = __user_plan();
     let key = {
         use __rc::NoKeyPart as _;
         let Path(slug) = &slug;
@@ -102,62 +47,7 @@ pub async fn user_uncached(
 pub async fn user_refresh(db: &Db, id: u64, slug: Path<String>) -> Result<User, Error> {
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
-    let plan = {
-        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-        let codec = __rc::codec::<
-            __rc::OkOf<Result<User, Error>>,
-            __rc::Auto,
-            _,
-            _,
-        >(
-            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new().rc_option().rc_found(),
-            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
-                .rc_option()
-                .rc_found()
-                .rc_verdict(),
-        );
-        let plan = __rc::Plan::<
-            __rc::OkOf<Result<User, Error>>,
-        >::new(
-            {
-                static __SLOT: __rc::Slot = __rc::Slot::new();
-                const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                    ::core::option_env!("REDIS_CACHED_PREFIX"),
-                    ::core::module_path!(),
-                );
-                __rc::Slot::function(
-                    &__SLOT,
-                    const {
-                        &__rc::Site {
-                            ident: "user",
-                            prefix: __PREFIX,
-                            name: __rc::Name::Path,
-                            shape: ":{}:{}",
-                            version: 0u32,
-                            place: ::core::concat!(
-                                ::core::file!(), ":", ::core::line!(), ":",
-                                ::core::column!()
-                            ),
-                        }
-                    },
-                    __rc::path_of(&|| ()),
-                    &[],
-                    &codec,
-                )
-            },
-            codec,
-            __rc::storable::<
-                __rc::OkOf<Result<User, Error>>,
-                _,
-            >(
-                __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
-                    .rc_option()
-                    .rc_found(),
-            ),
-            |_| __rc::Ttl::Millis(600000u64),
-        );
-        plan
-    };
+    let plan = __user_plan();
     let key = {
         use __rc::NoKeyPart as _;
         let Path(slug) = &slug;
@@ -196,7 +86,26 @@ pub fn user_entry(
     let _ = user;
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
-    let plan = {
+    let plan = __user_plan();
+    let key = {
+        use __rc::NoKeyPart as _;
+        let Path(slug) = &slug;
+        let writer = &mut __rc::key(cache, plan.function);
+        writer.literal(":");
+        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
+        writer.literal(":");
+        __rc::part(writer, "slug", &slug, __rc::probe(&slug).rc_key_part());
+        writer.finish()
+    };
+    __rc::entry(cache, plan, key)
+}
+#[doc(hidden)]
+#[inline]
+fn __user_plan() -> ::redis_cached::__private::Plan<
+    ::redis_cached::__private::OkOf<Result<User, Error>>,
+> {
+    use ::redis_cached::__private as __rc;
+    {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
             __rc::OkOf<Result<User, Error>>,
@@ -251,16 +160,5 @@ pub fn user_entry(
             |_| __rc::Ttl::Millis(600000u64),
         );
         plan
-    };
-    let key = {
-        use __rc::NoKeyPart as _;
-        let Path(slug) = &slug;
-        let writer = &mut __rc::key(cache, plan.function);
-        writer.literal(":");
-        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "slug", &slug, __rc::probe(&slug).rc_key_part());
-        writer.finish()
-    };
-    __rc::entry(cache, plan, key)
+    }
 }

@@ -5,78 +5,7 @@ async fn users(
 ) -> Result<HashMap<u64, User>, Error> {
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
-    let plan = {
-        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-        let codec = __rc::codec::<
-            __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
-            __rc::Auto,
-            _,
-            _,
-        >(
-            __rc::Kind::<
-                __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
-            >::new()
-                .rc_option()
-                .rc_found(),
-            __rc::Kind::<
-                __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
-            >::new()
-                .rc_option()
-                .rc_found()
-                .rc_verdict(),
-        );
-        let plan = __rc::Plan::<
-            __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
-        >::new(
-            {
-                static __SLOT: __rc::Slot = __rc::Slot::new();
-                const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                    ::core::option_env!("REDIS_CACHED_PREFIX"),
-                    ::core::module_path!(),
-                );
-                __rc::Slot::function(
-                    &__SLOT,
-                    const {
-                        &__rc::Site {
-                            ident: "users",
-                            prefix: __PREFIX,
-                            name: __rc::Name::Path,
-                            shape: ":{}:{}",
-                            version: 0u32,
-                            place: ::core::concat!(
-                                ::core::file!(), ":", ::core::line!(), ":",
-                                ::core::column!()
-                            ),
-                        }
-                    },
-                    __rc::path_of(&|| ()),
-                    &[],
-                    &codec,
-                )
-            },
-            codec,
-            __rc::storable::<
-                __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
-                _,
-            >(
-                __rc::Kind::<
-                    __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
-                >::new()
-                    .rc_option()
-                    .rc_found(),
-            ),
-            {
-                const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                    ::core::option_env!("REDIS_CACHED_TTL"),
-                );
-                |_| __TTL
-            },
-        );
-        __rc::Plan::<__rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>> {
-            none_ttl: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
-            ..plan
-        }
-    };
+    let plan = __users_plan();
     let (ids, some) = __rc::batch_ids::<
         __rc::Returned<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
         _,
@@ -134,78 +63,7 @@ async fn users_refresh(
 ) -> Result<HashMap<u64, User>, Error> {
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
-    let plan = {
-        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-        let codec = __rc::codec::<
-            __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
-            __rc::Auto,
-            _,
-            _,
-        >(
-            __rc::Kind::<
-                __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
-            >::new()
-                .rc_option()
-                .rc_found(),
-            __rc::Kind::<
-                __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
-            >::new()
-                .rc_option()
-                .rc_found()
-                .rc_verdict(),
-        );
-        let plan = __rc::Plan::<
-            __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
-        >::new(
-            {
-                static __SLOT: __rc::Slot = __rc::Slot::new();
-                const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                    ::core::option_env!("REDIS_CACHED_PREFIX"),
-                    ::core::module_path!(),
-                );
-                __rc::Slot::function(
-                    &__SLOT,
-                    const {
-                        &__rc::Site {
-                            ident: "users",
-                            prefix: __PREFIX,
-                            name: __rc::Name::Path,
-                            shape: ":{}:{}",
-                            version: 0u32,
-                            place: ::core::concat!(
-                                ::core::file!(), ":", ::core::line!(), ":",
-                                ::core::column!()
-                            ),
-                        }
-                    },
-                    __rc::path_of(&|| ()),
-                    &[],
-                    &codec,
-                )
-            },
-            codec,
-            __rc::storable::<
-                __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
-                _,
-            >(
-                __rc::Kind::<
-                    __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
-                >::new()
-                    .rc_option()
-                    .rc_found(),
-            ),
-            {
-                const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                    ::core::option_env!("REDIS_CACHED_TTL"),
-                );
-                |_| __TTL
-            },
-        );
-        __rc::Plan::<__rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>> {
-            none_ttl: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
-            ..plan
-        }
-    };
+    let plan = __users_plan();
     let (ids, some) = __rc::batch_ids::<
         __rc::Returned<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
         _,
@@ -260,7 +118,27 @@ fn users_entry(
     let id = &id;
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
-    let plan = {
+    let plan = __users_plan();
+    let key = {
+        use __rc::NoKeyPart as _;
+        let writer = &mut __rc::key(cache, plan.function);
+        writer.literal(":");
+        __rc::part(writer, "tenant", &tenant, __rc::probe(&tenant).rc_key_part());
+        writer.literal(":");
+        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
+        writer.finish()
+    };
+    __rc::entry(cache, plan, key)
+}
+#[doc(hidden)]
+#[inline]
+fn __users_plan() -> ::redis_cached::__private::Plan<
+    ::redis_cached::__private::ValueOf<
+        ::redis_cached::__private::OkOf<Result<HashMap<u64, User>, Error>>,
+    >,
+> {
+    use ::redis_cached::__private as __rc;
+    {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
             __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
@@ -331,85 +209,13 @@ fn users_entry(
             none_ttl: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
             ..plan
         }
-    };
-    let key = {
-        use __rc::NoKeyPart as _;
-        let writer = &mut __rc::key(cache, plan.function);
-        writer.literal(":");
-        __rc::part(writer, "tenant", &tenant, __rc::probe(&tenant).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-        writer.finish()
-    };
-    __rc::entry(cache, plan, key)
+    }
 }
 impl Repo {
     fn names<T: Kind>(&self, arg0: (u8, T), ids: Ids) -> BTreeMap<Id, String> {
         use ::redis_cached::__private as __rc;
         let cache = &__rc::installed();
-        let plan = {
-            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-            let codec = __rc::codec::<
-                __rc::ValueOf<BTreeMap<Id, String>>,
-                __rc::Auto,
-                _,
-                _,
-            >(
-                __rc::Kind::<__rc::ValueOf<BTreeMap<Id, String>>>::new()
-                    .rc_option()
-                    .rc_found(),
-                __rc::Kind::<__rc::ValueOf<BTreeMap<Id, String>>>::new()
-                    .rc_option()
-                    .rc_found()
-                    .rc_verdict(),
-            );
-            let plan = __rc::Plan::<
-                __rc::ValueOf<BTreeMap<Id, String>>,
-            >::new(
-                {
-                    static __SLOT: __rc::Slot = __rc::Slot::new();
-                    const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                        ::core::option_env!("REDIS_CACHED_PREFIX"),
-                        ::core::module_path!(),
-                    );
-                    __rc::Slot::function(
-                        &__SLOT,
-                        const {
-                            &__rc::Site {
-                                ident: "names",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                shape: ":shard:{} :{}",
-                                version: 0u32,
-                                place: ::core::concat!(
-                                    ::core::file!(), ":", ::core::line!(), ":",
-                                    ::core::column!()
-                                ),
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[],
-                        &codec,
-                    )
-                },
-                codec,
-                __rc::storable::<
-                    __rc::ValueOf<BTreeMap<Id, String>>,
-                    _,
-                >(
-                    __rc::Kind::<__rc::ValueOf<BTreeMap<Id, String>>>::new()
-                        .rc_option()
-                        .rc_found(),
-                ),
-                {
-                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                        ::core::option_env!("REDIS_CACHED_TTL"),
-                    );
-                    |_| __TTL
-                },
-            );
-            plan
-        };
+        let plan = Self::__names_plan();
         let (ids, some) = __rc::batch_ids::<
             __rc::Returned<BTreeMap<Id, String>>,
             _,
@@ -465,69 +271,7 @@ impl Repo {
     fn names_refresh<T: Kind>(&self, arg0: (u8, T), ids: Ids) -> BTreeMap<Id, String> {
         use ::redis_cached::__private as __rc;
         let cache = &__rc::installed();
-        let plan = {
-            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-            let codec = __rc::codec::<
-                __rc::ValueOf<BTreeMap<Id, String>>,
-                __rc::Auto,
-                _,
-                _,
-            >(
-                __rc::Kind::<__rc::ValueOf<BTreeMap<Id, String>>>::new()
-                    .rc_option()
-                    .rc_found(),
-                __rc::Kind::<__rc::ValueOf<BTreeMap<Id, String>>>::new()
-                    .rc_option()
-                    .rc_found()
-                    .rc_verdict(),
-            );
-            let plan = __rc::Plan::<
-                __rc::ValueOf<BTreeMap<Id, String>>,
-            >::new(
-                {
-                    static __SLOT: __rc::Slot = __rc::Slot::new();
-                    const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                        ::core::option_env!("REDIS_CACHED_PREFIX"),
-                        ::core::module_path!(),
-                    );
-                    __rc::Slot::function(
-                        &__SLOT,
-                        const {
-                            &__rc::Site {
-                                ident: "names",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                shape: ":shard:{} :{}",
-                                version: 0u32,
-                                place: ::core::concat!(
-                                    ::core::file!(), ":", ::core::line!(), ":",
-                                    ::core::column!()
-                                ),
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[],
-                        &codec,
-                    )
-                },
-                codec,
-                __rc::storable::<
-                    __rc::ValueOf<BTreeMap<Id, String>>,
-                    _,
-                >(
-                    __rc::Kind::<__rc::ValueOf<BTreeMap<Id, String>>>::new()
-                        .rc_option()
-                        .rc_found(),
-                ),
-                {
-                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                        ::core::option_env!("REDIS_CACHED_TTL"),
-                    );
-                    |_| __TTL
-                },
-            );
-            plan
-        };
+        let plan = Self::__names_plan();
         let (ids, some) = __rc::batch_ids::<
             __rc::Returned<BTreeMap<Id, String>>,
             _,
@@ -579,7 +323,63 @@ impl Repo {
         let id = &id;
         use ::redis_cached::__private as __rc;
         let cache = &__rc::installed();
-        let plan = {
+        let plan = Self::__names_plan();
+        let key = {
+            use __rc::NoKeyPart as _;
+            let writer = &mut __rc::key_in_group(cache, plan.function);
+            writer.literal(":shard:");
+            __rc::part(
+                writer,
+                "id.shard",
+                &id.shard,
+                __rc::probe(&id.shard).rc_key_part(),
+            );
+            writer.field(plan.function.name());
+            writer.literal(":");
+            __rc::part(
+                writer,
+                "id.number",
+                &id.number,
+                __rc::probe(&id.number).rc_key_part(),
+            );
+            writer.finish()
+        };
+        __rc::blocking_entry(cache, plan, key)
+    }
+    /// The group that the entry of `names` is in, with the arguments that name it.
+    ///
+    #[allow(unreachable_pub)]
+    fn names_group(
+        id: ::redis_cached::__private::IdOf<BTreeMap<Id, String>>,
+    ) -> ::redis_cached::blocking::Group {
+        let id = &id;
+        use ::redis_cached::__private as __rc;
+        let cache = &__rc::installed();
+        let key = {
+            use __rc::NoKeyPart as _;
+            const __PREFIX: &::core::primitive::str = __rc::default_prefix(
+                ::core::option_env!("REDIS_CACHED_PREFIX"),
+                ::core::module_path!(),
+            );
+            let writer = &mut __rc::group_key(cache, __PREFIX);
+            writer.literal(":shard:");
+            __rc::part(
+                writer,
+                "id.shard",
+                &id.shard,
+                __rc::probe(&id.shard).rc_key_part(),
+            );
+            writer.finish()
+        };
+        __rc::blocking_group(cache, key)
+    }
+    #[doc(hidden)]
+    #[inline]
+    fn __names_plan() -> ::redis_cached::__private::Plan<
+        ::redis_cached::__private::ValueOf<BTreeMap<Id, String>>,
+    > {
+        use ::redis_cached::__private as __rc;
+        {
             use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
                 __rc::ValueOf<BTreeMap<Id, String>>,
@@ -641,54 +441,6 @@ impl Repo {
                 },
             );
             plan
-        };
-        let key = {
-            use __rc::NoKeyPart as _;
-            let writer = &mut __rc::key_in_group(cache, plan.function);
-            writer.literal(":shard:");
-            __rc::part(
-                writer,
-                "id.shard",
-                &id.shard,
-                __rc::probe(&id.shard).rc_key_part(),
-            );
-            writer.field(plan.function.name());
-            writer.literal(":");
-            __rc::part(
-                writer,
-                "id.number",
-                &id.number,
-                __rc::probe(&id.number).rc_key_part(),
-            );
-            writer.finish()
-        };
-        __rc::blocking_entry(cache, plan, key)
-    }
-    /// The group that the entry of `names` is in, with the arguments that name it.
-    ///
-    #[allow(unreachable_pub)]
-    fn names_group(
-        id: ::redis_cached::__private::IdOf<BTreeMap<Id, String>>,
-    ) -> ::redis_cached::blocking::Group {
-        let id = &id;
-        use ::redis_cached::__private as __rc;
-        let cache = &__rc::installed();
-        let key = {
-            use __rc::NoKeyPart as _;
-            const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                ::core::option_env!("REDIS_CACHED_PREFIX"),
-                ::core::module_path!(),
-            );
-            let writer = &mut __rc::group_key(cache, __PREFIX);
-            writer.literal(":shard:");
-            __rc::part(
-                writer,
-                "id.shard",
-                &id.shard,
-                __rc::probe(&id.shard).rc_key_part(),
-            );
-            writer.finish()
-        };
-        __rc::blocking_group(cache, key)
+        }
     }
 }

@@ -6,75 +6,7 @@ async fn user<K: Key>(
 ) -> Result<User, Error> {
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
-    let plan = {
-        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-        let codec = __rc::codec::<
-            __rc::OkOf<Result<User, Error>>,
-            __rc::Auto,
-            _,
-            _,
-        >(
-            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new().rc_option().rc_found(),
-            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
-                .rc_option()
-                .rc_found()
-                .rc_verdict(),
-        );
-        let plan = __rc::Plan::<
-            __rc::OkOf<Result<User, Error>>,
-        >::new(
-            {
-                static __SLOT: __rc::Slot = __rc::Slot::new();
-                const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                    ::core::option_env!("REDIS_CACHED_PREFIX"),
-                    ::core::module_path!(),
-                );
-                __rc::Slot::function(
-                    &__SLOT,
-                    const {
-                        &__rc::Site {
-                            ident: "user",
-                            prefix: __PREFIX,
-                            name: __rc::Name::Path,
-                            shape: ":{}:{}:{}",
-                            version: 0u32,
-                            place: ::core::concat!(
-                                ::core::file!(), ":", ::core::line!(), ":",
-                                ::core::column!()
-                            ),
-                        }
-                    },
-                    __rc::path_of(&|| ()),
-                    &[&::core::any::type_name::<K>()],
-                    &codec,
-                )
-            },
-            codec,
-            __rc::storable::<
-                __rc::OkOf<Result<User, Error>>,
-                _,
-            >(
-                __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
-                    .rc_option()
-                    .rc_found(),
-            ),
-            {
-                const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                    ::core::option_env!("REDIS_CACHED_TTL"),
-                );
-                |_| __TTL
-            },
-        );
-        __rc::Plan::<__rc::OkOf<Result<User, Error>>> {
-            single_flight: __rc::SingleFlight::Process,
-            lease: __rc::Ttl::Millis(5000u64),
-            wait: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
-            refresh_ahead: ::core::option::Option::Some(0.8f64),
-            stale_while_revalidate: __rc::Ttl::Millis(30000u64),
-            stale_if_error: __rc::Ttl::Forever,
-            ..plan
-        }
-    };
+    let plan = __user_plan::<K>();
     let key = {
         use __rc::NoKeyPart as _;
         let Path(id) = &id;
@@ -146,75 +78,7 @@ async fn user_refresh<K: Key>(
 ) -> Result<User, Error> {
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
-    let plan = {
-        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-        let codec = __rc::codec::<
-            __rc::OkOf<Result<User, Error>>,
-            __rc::Auto,
-            _,
-            _,
-        >(
-            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new().rc_option().rc_found(),
-            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
-                .rc_option()
-                .rc_found()
-                .rc_verdict(),
-        );
-        let plan = __rc::Plan::<
-            __rc::OkOf<Result<User, Error>>,
-        >::new(
-            {
-                static __SLOT: __rc::Slot = __rc::Slot::new();
-                const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                    ::core::option_env!("REDIS_CACHED_PREFIX"),
-                    ::core::module_path!(),
-                );
-                __rc::Slot::function(
-                    &__SLOT,
-                    const {
-                        &__rc::Site {
-                            ident: "user",
-                            prefix: __PREFIX,
-                            name: __rc::Name::Path,
-                            shape: ":{}:{}:{}",
-                            version: 0u32,
-                            place: ::core::concat!(
-                                ::core::file!(), ":", ::core::line!(), ":",
-                                ::core::column!()
-                            ),
-                        }
-                    },
-                    __rc::path_of(&|| ()),
-                    &[&::core::any::type_name::<K>()],
-                    &codec,
-                )
-            },
-            codec,
-            __rc::storable::<
-                __rc::OkOf<Result<User, Error>>,
-                _,
-            >(
-                __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
-                    .rc_option()
-                    .rc_found(),
-            ),
-            {
-                const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                    ::core::option_env!("REDIS_CACHED_TTL"),
-                );
-                |_| __TTL
-            },
-        );
-        __rc::Plan::<__rc::OkOf<Result<User, Error>>> {
-            single_flight: __rc::SingleFlight::Process,
-            lease: __rc::Ttl::Millis(5000u64),
-            wait: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
-            refresh_ahead: ::core::option::Option::Some(0.8f64),
-            stale_while_revalidate: __rc::Ttl::Millis(30000u64),
-            stale_if_error: __rc::Ttl::Forever,
-            ..plan
-        }
-    };
+    let plan = __user_plan::<K>();
     let key = {
         use __rc::NoKeyPart as _;
         let Path(id) = &id;
@@ -255,7 +119,28 @@ fn user_entry<K: Key>(
     let _ = user::<K>;
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
-    let plan = {
+    let plan = __user_plan::<K>();
+    let key = {
+        use __rc::NoKeyPart as _;
+        let Path(id) = &id;
+        let writer = &mut __rc::key(cache, plan.function);
+        writer.literal(":");
+        __rc::part(writer, "slug", &slug, __rc::probe(&slug).rc_key_part());
+        writer.literal(":");
+        __rc::part(writer, "name", &name, __rc::probe(&name).rc_key_part());
+        writer.literal(":");
+        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
+        writer.finish()
+    };
+    __rc::entry(cache, plan, key)
+}
+#[doc(hidden)]
+#[inline]
+fn __user_plan<K: Key>() -> ::redis_cached::__private::Plan<
+    ::redis_cached::__private::OkOf<Result<User, Error>>,
+> {
+    use ::redis_cached::__private as __rc;
+    {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
             __rc::OkOf<Result<User, Error>>,
@@ -323,89 +208,13 @@ fn user_entry<K: Key>(
             stale_if_error: __rc::Ttl::Forever,
             ..plan
         }
-    };
-    let key = {
-        use __rc::NoKeyPart as _;
-        let Path(id) = &id;
-        let writer = &mut __rc::key(cache, plan.function);
-        writer.literal(":");
-        __rc::part(writer, "slug", &slug, __rc::probe(&slug).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "name", &name, __rc::probe(&name).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-        writer.finish()
-    };
-    __rc::entry(cache, plan, key)
+    }
 }
 impl Repo {
     fn user(&self, id: u64) -> io::Result<User> {
         use ::redis_cached::__private as __rc;
         let cache = &__rc::installed();
-        let plan = {
-            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-            let codec = __rc::codec::<
-                __rc::OkOf<io::Result<User>>,
-                __rc::Auto,
-                _,
-                _,
-            >(
-                __rc::Kind::<__rc::OkOf<io::Result<User>>>::new().rc_option().rc_found(),
-                __rc::Kind::<__rc::OkOf<io::Result<User>>>::new()
-                    .rc_option()
-                    .rc_found()
-                    .rc_verdict(),
-            );
-            let plan = __rc::Plan::<
-                __rc::OkOf<io::Result<User>>,
-            >::new(
-                {
-                    static __SLOT: __rc::Slot = __rc::Slot::new();
-                    const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                        ::core::option_env!("REDIS_CACHED_PREFIX"),
-                        ::core::module_path!(),
-                    );
-                    __rc::Slot::function(
-                        &__SLOT,
-                        const {
-                            &__rc::Site {
-                                ident: "user",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                shape: ":{}",
-                                version: 0u32,
-                                place: ::core::concat!(
-                                    ::core::file!(), ":", ::core::line!(), ":",
-                                    ::core::column!()
-                                ),
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[],
-                        &codec,
-                    )
-                },
-                codec,
-                __rc::storable::<
-                    __rc::OkOf<io::Result<User>>,
-                    _,
-                >(
-                    __rc::Kind::<__rc::OkOf<io::Result<User>>>::new()
-                        .rc_option()
-                        .rc_found(),
-                ),
-                {
-                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                        ::core::option_env!("REDIS_CACHED_TTL"),
-                    );
-                    |_| __TTL
-                },
-            );
-            __rc::Plan::<__rc::OkOf<io::Result<User>>> {
-                stale_while_revalidate: __rc::Ttl::Millis(30000u64),
-                ..plan
-            }
-        };
+        let plan = Self::__user_plan();
         let key = {
             use __rc::NoKeyPart as _;
             let writer = &mut __rc::key(cache, plan.function);
@@ -449,70 +258,7 @@ impl Repo {
     fn user_refresh(&self, id: u64) -> io::Result<User> {
         use ::redis_cached::__private as __rc;
         let cache = &__rc::installed();
-        let plan = {
-            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-            let codec = __rc::codec::<
-                __rc::OkOf<io::Result<User>>,
-                __rc::Auto,
-                _,
-                _,
-            >(
-                __rc::Kind::<__rc::OkOf<io::Result<User>>>::new().rc_option().rc_found(),
-                __rc::Kind::<__rc::OkOf<io::Result<User>>>::new()
-                    .rc_option()
-                    .rc_found()
-                    .rc_verdict(),
-            );
-            let plan = __rc::Plan::<
-                __rc::OkOf<io::Result<User>>,
-            >::new(
-                {
-                    static __SLOT: __rc::Slot = __rc::Slot::new();
-                    const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                        ::core::option_env!("REDIS_CACHED_PREFIX"),
-                        ::core::module_path!(),
-                    );
-                    __rc::Slot::function(
-                        &__SLOT,
-                        const {
-                            &__rc::Site {
-                                ident: "user",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                shape: ":{}",
-                                version: 0u32,
-                                place: ::core::concat!(
-                                    ::core::file!(), ":", ::core::line!(), ":",
-                                    ::core::column!()
-                                ),
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[],
-                        &codec,
-                    )
-                },
-                codec,
-                __rc::storable::<
-                    __rc::OkOf<io::Result<User>>,
-                    _,
-                >(
-                    __rc::Kind::<__rc::OkOf<io::Result<User>>>::new()
-                        .rc_option()
-                        .rc_found(),
-                ),
-                {
-                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                        ::core::option_env!("REDIS_CACHED_TTL"),
-                    );
-                    |_| __TTL
-                },
-            );
-            __rc::Plan::<__rc::OkOf<io::Result<User>>> {
-                stale_while_revalidate: __rc::Ttl::Millis(30000u64),
-                ..plan
-            }
-        };
+        let plan = Self::__user_plan();
         let key = {
             use __rc::NoKeyPart as _;
             let writer = &mut __rc::key(cache, plan.function);
@@ -545,7 +291,23 @@ impl Repo {
         let _ = Self::user;
         use ::redis_cached::__private as __rc;
         let cache = &__rc::installed();
-        let plan = {
+        let plan = Self::__user_plan();
+        let key = {
+            use __rc::NoKeyPart as _;
+            let writer = &mut __rc::key(cache, plan.function);
+            writer.literal(":");
+            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
+            writer.finish()
+        };
+        __rc::blocking_entry(cache, plan, key)
+    }
+    #[doc(hidden)]
+    #[inline]
+    fn __user_plan() -> ::redis_cached::__private::Plan<
+        ::redis_cached::__private::OkOf<io::Result<User>>,
+    > {
+        use ::redis_cached::__private as __rc;
+        {
             use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
                 __rc::OkOf<io::Result<User>>,
@@ -608,85 +370,12 @@ impl Repo {
                 stale_while_revalidate: __rc::Ttl::Millis(30000u64),
                 ..plan
             }
-        };
-        let key = {
-            use __rc::NoKeyPart as _;
-            let writer = &mut __rc::key(cache, plan.function);
-            writer.literal(":");
-            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-            writer.finish()
-        };
-        __rc::blocking_entry(cache, plan, key)
+        }
     }
     async fn total(self: Arc<Self>) -> Result<u64, Error> {
         use ::redis_cached::__private as __rc;
         let cache = &__rc::installed();
-        let plan = {
-            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-            let codec = __rc::codec::<
-                __rc::OkOf<Result<u64, Error>>,
-                __rc::Auto,
-                _,
-                _,
-            >(
-                __rc::Kind::<__rc::OkOf<Result<u64, Error>>>::new()
-                    .rc_option()
-                    .rc_found(),
-                __rc::Kind::<__rc::OkOf<Result<u64, Error>>>::new()
-                    .rc_option()
-                    .rc_found()
-                    .rc_verdict(),
-            );
-            let plan = __rc::Plan::<
-                __rc::OkOf<Result<u64, Error>>,
-            >::new(
-                {
-                    static __SLOT: __rc::Slot = __rc::Slot::new();
-                    const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                        ::core::option_env!("REDIS_CACHED_PREFIX"),
-                        ::core::module_path!(),
-                    );
-                    __rc::Slot::function(
-                        &__SLOT,
-                        const {
-                            &__rc::Site {
-                                ident: "total",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                shape: "",
-                                version: 0u32,
-                                place: ::core::concat!(
-                                    ::core::file!(), ":", ::core::line!(), ":",
-                                    ::core::column!()
-                                ),
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[],
-                        &codec,
-                    )
-                },
-                codec,
-                __rc::storable::<
-                    __rc::OkOf<Result<u64, Error>>,
-                    _,
-                >(
-                    __rc::Kind::<__rc::OkOf<Result<u64, Error>>>::new()
-                        .rc_option()
-                        .rc_found(),
-                ),
-                {
-                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                        ::core::option_env!("REDIS_CACHED_TTL"),
-                    );
-                    |_| __TTL
-                },
-            );
-            __rc::Plan::<__rc::OkOf<Result<u64, Error>>> {
-                refresh_ahead: ::core::option::Option::Some(0.5f64),
-                ..plan
-            }
-        };
+        let plan = Self::__total_plan();
         let key = {
             use __rc::NoKeyPart as _;
             let writer = &mut __rc::key(cache, plan.function);
@@ -724,72 +413,7 @@ impl Repo {
     async fn total_refresh(self: Arc<Self>) -> Result<u64, Error> {
         use ::redis_cached::__private as __rc;
         let cache = &__rc::installed();
-        let plan = {
-            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-            let codec = __rc::codec::<
-                __rc::OkOf<Result<u64, Error>>,
-                __rc::Auto,
-                _,
-                _,
-            >(
-                __rc::Kind::<__rc::OkOf<Result<u64, Error>>>::new()
-                    .rc_option()
-                    .rc_found(),
-                __rc::Kind::<__rc::OkOf<Result<u64, Error>>>::new()
-                    .rc_option()
-                    .rc_found()
-                    .rc_verdict(),
-            );
-            let plan = __rc::Plan::<
-                __rc::OkOf<Result<u64, Error>>,
-            >::new(
-                {
-                    static __SLOT: __rc::Slot = __rc::Slot::new();
-                    const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                        ::core::option_env!("REDIS_CACHED_PREFIX"),
-                        ::core::module_path!(),
-                    );
-                    __rc::Slot::function(
-                        &__SLOT,
-                        const {
-                            &__rc::Site {
-                                ident: "total",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                shape: "",
-                                version: 0u32,
-                                place: ::core::concat!(
-                                    ::core::file!(), ":", ::core::line!(), ":",
-                                    ::core::column!()
-                                ),
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[],
-                        &codec,
-                    )
-                },
-                codec,
-                __rc::storable::<
-                    __rc::OkOf<Result<u64, Error>>,
-                    _,
-                >(
-                    __rc::Kind::<__rc::OkOf<Result<u64, Error>>>::new()
-                        .rc_option()
-                        .rc_found(),
-                ),
-                {
-                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                        ::core::option_env!("REDIS_CACHED_TTL"),
-                    );
-                    |_| __TTL
-                },
-            );
-            __rc::Plan::<__rc::OkOf<Result<u64, Error>>> {
-                refresh_ahead: ::core::option::Option::Some(0.5f64),
-                ..plan
-            }
-        };
+        let plan = Self::__total_plan();
         let key = {
             use __rc::NoKeyPart as _;
             let writer = &mut __rc::key(cache, plan.function);
@@ -811,7 +435,21 @@ impl Repo {
         let _ = Self::total;
         use ::redis_cached::__private as __rc;
         let cache = &__rc::installed();
-        let plan = {
+        let plan = Self::__total_plan();
+        let key = {
+            use __rc::NoKeyPart as _;
+            let writer = &mut __rc::key(cache, plan.function);
+            writer.finish()
+        };
+        __rc::entry(cache, plan, key)
+    }
+    #[doc(hidden)]
+    #[inline]
+    fn __total_plan() -> ::redis_cached::__private::Plan<
+        ::redis_cached::__private::OkOf<Result<u64, Error>>,
+    > {
+        use ::redis_cached::__private as __rc;
+        {
             use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
                 __rc::OkOf<Result<u64, Error>>,
@@ -876,12 +514,6 @@ impl Repo {
                 refresh_ahead: ::core::option::Option::Some(0.5f64),
                 ..plan
             }
-        };
-        let key = {
-            use __rc::NoKeyPart as _;
-            let writer = &mut __rc::key(cache, plan.function);
-            writer.finish()
-        };
-        __rc::entry(cache, plan, key)
+        }
     }
 }

@@ -6,75 +6,7 @@ async fn user<E: Executor>(
 ) -> Result<User, Error> {
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
-    let plan = {
-        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-        let codec = __rc::codec::<
-            __rc::OkOf<Result<User, Error>>,
-            __rc::Auto,
-            _,
-            _,
-        >(
-            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new().rc_option().rc_found(),
-            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
-                .rc_option()
-                .rc_found()
-                .rc_verdict(),
-        );
-        let plan = __rc::Plan::<
-            __rc::OkOf<Result<User, Error>>,
-        >::new(
-            {
-                static __SLOT: __rc::Slot = __rc::Slot::new();
-                const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                    ::core::option_env!("REDIS_CACHED_PREFIX"),
-                    ::core::module_path!(),
-                );
-                __rc::Slot::function(
-                    &__SLOT,
-                    const {
-                        &__rc::Site {
-                            ident: "user",
-                            prefix: __PREFIX,
-                            name: __rc::Name::Path,
-                            shape: ":class:{} :{}:{}:{}",
-                            version: 0u32,
-                            place: ::core::concat!(
-                                ::core::file!(), ":", ::core::line!(), ":",
-                                ::core::column!()
-                            ),
-                        }
-                    },
-                    __rc::path_of(&|| ()),
-                    &[],
-                    &codec,
-                )
-            },
-            codec,
-            __rc::storable::<
-                __rc::OkOf<Result<User, Error>>,
-                _,
-            >(
-                __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
-                    .rc_option()
-                    .rc_found(),
-            ),
-            {
-                const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                    ::core::option_env!("REDIS_CACHED_TTL"),
-                );
-                |_| __TTL
-            },
-        );
-        __rc::Plan::<__rc::OkOf<Result<User, Error>>> {
-            tags: ::core::option::Option::Some(|value| __rc::into_tags(
-                __rc::of_value::<
-                    __rc::OkOf<Result<User, Error>>,
-                    _,
-                >(|user: &User| user.teams.clone(), value),
-            )),
-            ..plan
-        }
-    };
+    let plan = __user_plan();
     let key = {
         use __rc::NoKeyPart as _;
         let writer = &mut __rc::key_in_group(cache, plan.function);
@@ -133,75 +65,7 @@ async fn user_refresh<E: Executor>(
 ) -> Result<User, Error> {
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
-    let plan = {
-        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-        let codec = __rc::codec::<
-            __rc::OkOf<Result<User, Error>>,
-            __rc::Auto,
-            _,
-            _,
-        >(
-            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new().rc_option().rc_found(),
-            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
-                .rc_option()
-                .rc_found()
-                .rc_verdict(),
-        );
-        let plan = __rc::Plan::<
-            __rc::OkOf<Result<User, Error>>,
-        >::new(
-            {
-                static __SLOT: __rc::Slot = __rc::Slot::new();
-                const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                    ::core::option_env!("REDIS_CACHED_PREFIX"),
-                    ::core::module_path!(),
-                );
-                __rc::Slot::function(
-                    &__SLOT,
-                    const {
-                        &__rc::Site {
-                            ident: "user",
-                            prefix: __PREFIX,
-                            name: __rc::Name::Path,
-                            shape: ":class:{} :{}:{}:{}",
-                            version: 0u32,
-                            place: ::core::concat!(
-                                ::core::file!(), ":", ::core::line!(), ":",
-                                ::core::column!()
-                            ),
-                        }
-                    },
-                    __rc::path_of(&|| ()),
-                    &[],
-                    &codec,
-                )
-            },
-            codec,
-            __rc::storable::<
-                __rc::OkOf<Result<User, Error>>,
-                _,
-            >(
-                __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
-                    .rc_option()
-                    .rc_found(),
-            ),
-            {
-                const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                    ::core::option_env!("REDIS_CACHED_TTL"),
-                );
-                |_| __TTL
-            },
-        );
-        __rc::Plan::<__rc::OkOf<Result<User, Error>>> {
-            tags: ::core::option::Option::Some(|value| __rc::into_tags(
-                __rc::of_value::<
-                    __rc::OkOf<Result<User, Error>>,
-                    _,
-                >(|user: &User| user.teams.clone(), value),
-            )),
-            ..plan
-        }
-    };
+    let plan = __user_plan();
     let key = {
         use __rc::NoKeyPart as _;
         let writer = &mut __rc::key_in_group(cache, plan.function);
@@ -248,7 +112,54 @@ fn user_entry(
 ) -> ::redis_cached::Entry<::redis_cached::__private::OkOf<Result<User, Error>>> {
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
-    let plan = {
+    let plan = __user_plan();
+    let key = {
+        use __rc::NoKeyPart as _;
+        let writer = &mut __rc::key_in_group(cache, plan.function);
+        writer.literal(":class:");
+        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).rc_key_part());
+        writer.field(plan.function.name());
+        writer.literal(":");
+        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).rc_key_part());
+        writer.literal(":");
+        __rc::part(writer, "org", &org, __rc::probe(&org).rc_key_part());
+        writer.literal(":");
+        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
+        writer.tag();
+        writer.literal("org:");
+        __rc::part(writer, "org.id", &org.id, __rc::probe(&org.id).rc_key_part());
+        writer.tag();
+        writer.literal("all");
+        writer.finish()
+    };
+    __rc::entry(cache, plan, key)
+}
+/// The group that the entry of `user` is in, with the arguments that name it.
+///
+#[allow(unreachable_pub)]
+fn user_group(class_id: u64) -> ::redis_cached::Group {
+    use ::redis_cached::__private as __rc;
+    let cache = &__rc::installed();
+    let key = {
+        use __rc::NoKeyPart as _;
+        const __PREFIX: &::core::primitive::str = __rc::default_prefix(
+            ::core::option_env!("REDIS_CACHED_PREFIX"),
+            ::core::module_path!(),
+        );
+        let writer = &mut __rc::group_key(cache, __PREFIX);
+        writer.literal(":class:");
+        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).rc_key_part());
+        writer.finish()
+    };
+    __rc::group(cache, key)
+}
+#[doc(hidden)]
+#[inline]
+fn __user_plan() -> ::redis_cached::__private::Plan<
+    ::redis_cached::__private::OkOf<Result<User, Error>>,
+> {
+    use ::redis_cached::__private as __rc;
+    {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
             __rc::OkOf<Result<User, Error>>,
@@ -316,46 +227,7 @@ fn user_entry(
             )),
             ..plan
         }
-    };
-    let key = {
-        use __rc::NoKeyPart as _;
-        let writer = &mut __rc::key_in_group(cache, plan.function);
-        writer.literal(":class:");
-        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).rc_key_part());
-        writer.field(plan.function.name());
-        writer.literal(":");
-        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "org", &org, __rc::probe(&org).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-        writer.tag();
-        writer.literal("org:");
-        __rc::part(writer, "org.id", &org.id, __rc::probe(&org.id).rc_key_part());
-        writer.tag();
-        writer.literal("all");
-        writer.finish()
-    };
-    __rc::entry(cache, plan, key)
-}
-/// The group that the entry of `user` is in, with the arguments that name it.
-///
-#[allow(unreachable_pub)]
-fn user_group(class_id: u64) -> ::redis_cached::Group {
-    use ::redis_cached::__private as __rc;
-    let cache = &__rc::installed();
-    let key = {
-        use __rc::NoKeyPart as _;
-        const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-            ::core::option_env!("REDIS_CACHED_PREFIX"),
-            ::core::module_path!(),
-        );
-        let writer = &mut __rc::group_key(cache, __PREFIX);
-        writer.literal(":class:");
-        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).rc_key_part());
-        writer.finish()
-    };
-    __rc::group(cache, key)
+    }
 }
 impl Repo {
     fn total<'a, T, K: Kind>(&'a self, state: &'a State<T>, kind: K) -> u64 {
@@ -364,56 +236,7 @@ impl Repo {
             let cache = __rc::own_cache(&state.cache);
             cache
         };
-        let plan = {
-            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-            let codec = __rc::codec::<
-                u64,
-                __rc::Auto,
-                _,
-                _,
-            >(
-                __rc::Kind::<u64>::new().rc_option().rc_found(),
-                __rc::Kind::<u64>::new().rc_option().rc_found().rc_verdict(),
-            );
-            let plan = __rc::Plan::<
-                u64,
-            >::new(
-                {
-                    static __SLOT: __rc::Slot = __rc::Slot::new();
-                    __rc::Slot::function(
-                        &__SLOT,
-                        const {
-                            &__rc::Site {
-                                ident: "total",
-                                prefix: SHOP,
-                                name: __rc::Name::Path,
-                                shape: ":{} :total:{}",
-                                version: 0u32,
-                                place: ::core::concat!(
-                                    ::core::file!(), ":", ::core::line!(), ":",
-                                    ::core::column!()
-                                ),
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[&::core::any::type_name::<K>()],
-                        &codec,
-                    )
-                },
-                codec,
-                __rc::storable::<
-                    u64,
-                    _,
-                >(__rc::Kind::<u64>::new().rc_option().rc_found()),
-                {
-                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                        ::core::option_env!("REDIS_CACHED_TTL"),
-                    );
-                    |_| __TTL
-                },
-            );
-            plan
-        };
+        let plan = Self::__total_plan::<T, K>();
         let key = {
             use __rc::NoKeyPart as _;
             let writer = &mut __rc::key_in_group(cache, plan.function);
@@ -454,56 +277,7 @@ impl Repo {
             let cache = __rc::own_cache(&state.cache);
             cache
         };
-        let plan = {
-            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-            let codec = __rc::codec::<
-                u64,
-                __rc::Auto,
-                _,
-                _,
-            >(
-                __rc::Kind::<u64>::new().rc_option().rc_found(),
-                __rc::Kind::<u64>::new().rc_option().rc_found().rc_verdict(),
-            );
-            let plan = __rc::Plan::<
-                u64,
-            >::new(
-                {
-                    static __SLOT: __rc::Slot = __rc::Slot::new();
-                    __rc::Slot::function(
-                        &__SLOT,
-                        const {
-                            &__rc::Site {
-                                ident: "total",
-                                prefix: SHOP,
-                                name: __rc::Name::Path,
-                                shape: ":{} :total:{}",
-                                version: 0u32,
-                                place: ::core::concat!(
-                                    ::core::file!(), ":", ::core::line!(), ":",
-                                    ::core::column!()
-                                ),
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[&::core::any::type_name::<K>()],
-                        &codec,
-                    )
-                },
-                codec,
-                __rc::storable::<
-                    u64,
-                    _,
-                >(__rc::Kind::<u64>::new().rc_option().rc_found()),
-                {
-                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                        ::core::option_env!("REDIS_CACHED_TTL"),
-                    );
-                    |_| __TTL
-                },
-            );
-            plan
-        };
+        let plan = Self::__total_plan::<T, K>();
         let key = {
             use __rc::NoKeyPart as _;
             let writer = &mut __rc::key_in_group(cache, plan.function);
@@ -539,56 +313,7 @@ impl Repo {
             let cache = __rc::own_cache(&state.cache);
             cache
         };
-        let plan = {
-            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-            let codec = __rc::codec::<
-                u64,
-                __rc::Auto,
-                _,
-                _,
-            >(
-                __rc::Kind::<u64>::new().rc_option().rc_found(),
-                __rc::Kind::<u64>::new().rc_option().rc_found().rc_verdict(),
-            );
-            let plan = __rc::Plan::<
-                u64,
-            >::new(
-                {
-                    static __SLOT: __rc::Slot = __rc::Slot::new();
-                    __rc::Slot::function(
-                        &__SLOT,
-                        const {
-                            &__rc::Site {
-                                ident: "total",
-                                prefix: SHOP,
-                                name: __rc::Name::Path,
-                                shape: ":{} :total:{}",
-                                version: 0u32,
-                                place: ::core::concat!(
-                                    ::core::file!(), ":", ::core::line!(), ":",
-                                    ::core::column!()
-                                ),
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[&::core::any::type_name::<K>()],
-                        &codec,
-                    )
-                },
-                codec,
-                __rc::storable::<
-                    u64,
-                    _,
-                >(__rc::Kind::<u64>::new().rc_option().rc_found()),
-                {
-                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                        ::core::option_env!("REDIS_CACHED_TTL"),
-                    );
-                    |_| __TTL
-                },
-            );
-            plan
-        };
+        let plan = Self::__total_plan::<T, K>();
         let key = {
             use __rc::NoKeyPart as _;
             let writer = &mut __rc::key_in_group(cache, plan.function);
@@ -633,5 +358,60 @@ impl Repo {
             writer.finish()
         };
         __rc::blocking_group(cache, key)
+    }
+    #[doc(hidden)]
+    #[inline]
+    fn __total_plan<T, K: Kind>() -> ::redis_cached::__private::Plan<u64> {
+        use ::redis_cached::__private as __rc;
+        {
+            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
+            let codec = __rc::codec::<
+                u64,
+                __rc::Auto,
+                _,
+                _,
+            >(
+                __rc::Kind::<u64>::new().rc_option().rc_found(),
+                __rc::Kind::<u64>::new().rc_option().rc_found().rc_verdict(),
+            );
+            let plan = __rc::Plan::<
+                u64,
+            >::new(
+                {
+                    static __SLOT: __rc::Slot = __rc::Slot::new();
+                    __rc::Slot::function(
+                        &__SLOT,
+                        const {
+                            &__rc::Site {
+                                ident: "total",
+                                prefix: SHOP,
+                                name: __rc::Name::Path,
+                                shape: ":{} :total:{}",
+                                version: 0u32,
+                                place: ::core::concat!(
+                                    ::core::file!(), ":", ::core::line!(), ":",
+                                    ::core::column!()
+                                ),
+                            }
+                        },
+                        __rc::path_of(&|| ()),
+                        &[&::core::any::type_name::<K>()],
+                        &codec,
+                    )
+                },
+                codec,
+                __rc::storable::<
+                    u64,
+                    _,
+                >(__rc::Kind::<u64>::new().rc_option().rc_found()),
+                {
+                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
+                        ::core::option_env!("REDIS_CACHED_TTL"),
+                    );
+                    |_| __TTL
+                },
+            );
+            plan
+        }
     }
 }

@@ -8,57 +8,7 @@ impl Repo {
             let cache = __rc::own_cache(&self.cache);
             cache
         };
-        let plan = {
-            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-            let codec = __rc::codec::<
-                Found,
-                __rc::Auto,
-                _,
-                _,
-            >(
-                __rc::Kind::<Found>::new().rc_option().rc_found(),
-                __rc::Kind::<Found>::new().rc_option().rc_found().rc_verdict(),
-            );
-            let plan = __rc::Plan::<
-                Found,
-            >::new(
-                {
-                    static __SLOT: __rc::Slot = __rc::Slot::new();
-                    const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                        ::core::option_env!("REDIS_CACHED_PREFIX"),
-                        ::core::module_path!(),
-                    );
-                    __rc::Slot::function(
-                        &__SLOT,
-                        const {
-                            &__rc::Site {
-                                ident: "user",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                shape: ":user:{}:{}",
-                                version: 0u32,
-                                place: ::core::concat!(
-                                    ::core::file!(), ":", ::core::line!(), ":",
-                                    ::core::column!()
-                                ),
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[],
-                        &codec,
-                    )
-                },
-                codec,
-                <Found as __rc::OptionLike>::nones(),
-                {
-                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                        ::core::option_env!("REDIS_CACHED_TTL"),
-                    );
-                    |_| __TTL
-                },
-            );
-            plan
-        };
+        let plan = Self::__user_plan();
         let key = {
             use __rc::NoKeyPart as _;
             let writer = &mut __rc::key(cache, plan.function);
@@ -104,57 +54,7 @@ impl Repo {
             let cache = __rc::own_cache(&self.cache);
             cache
         };
-        let plan = {
-            use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-            let codec = __rc::codec::<
-                Found,
-                __rc::Auto,
-                _,
-                _,
-            >(
-                __rc::Kind::<Found>::new().rc_option().rc_found(),
-                __rc::Kind::<Found>::new().rc_option().rc_found().rc_verdict(),
-            );
-            let plan = __rc::Plan::<
-                Found,
-            >::new(
-                {
-                    static __SLOT: __rc::Slot = __rc::Slot::new();
-                    const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                        ::core::option_env!("REDIS_CACHED_PREFIX"),
-                        ::core::module_path!(),
-                    );
-                    __rc::Slot::function(
-                        &__SLOT,
-                        const {
-                            &__rc::Site {
-                                ident: "user",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                shape: ":user:{}:{}",
-                                version: 0u32,
-                                place: ::core::concat!(
-                                    ::core::file!(), ":", ::core::line!(), ":",
-                                    ::core::column!()
-                                ),
-                            }
-                        },
-                        __rc::path_of(&|| ()),
-                        &[],
-                        &codec,
-                    )
-                },
-                codec,
-                <Found as __rc::OptionLike>::nones(),
-                {
-                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                        ::core::option_env!("REDIS_CACHED_TTL"),
-                    );
-                    |_| __TTL
-                },
-            );
-            plan
-        };
+        let plan = Self::__user_plan();
         let key = {
             use __rc::NoKeyPart as _;
             let writer = &mut __rc::key(cache, plan.function);
@@ -185,7 +85,28 @@ impl Repo {
             let cache = __rc::own_cache(&self.cache);
             cache
         };
-        let plan = {
+        let plan = Self::__user_plan();
+        let key = {
+            use __rc::NoKeyPart as _;
+            let writer = &mut __rc::key(cache, plan.function);
+            writer.literal(":user:");
+            __rc::part(
+                writer,
+                "self.tenant",
+                &self.tenant,
+                __rc::probe(&self.tenant).rc_key_part(),
+            );
+            writer.literal(":");
+            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
+            writer.finish()
+        };
+        __rc::entry(cache, plan, key)
+    }
+    #[doc(hidden)]
+    #[inline]
+    fn __user_plan() -> ::renamed::__private::Plan<Found> {
+        use ::renamed::__private as __rc;
+        {
             use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
             let codec = __rc::codec::<
                 Found,
@@ -235,21 +156,6 @@ impl Repo {
                 },
             );
             plan
-        };
-        let key = {
-            use __rc::NoKeyPart as _;
-            let writer = &mut __rc::key(cache, plan.function);
-            writer.literal(":user:");
-            __rc::part(
-                writer,
-                "self.tenant",
-                &self.tenant,
-                __rc::probe(&self.tenant).rc_key_part(),
-            );
-            writer.literal(":");
-            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-            writer.finish()
-        };
-        __rc::entry(cache, plan, key)
+        }
     }
 }

@@ -4,64 +4,7 @@ where
 {
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
-    let plan = {
-        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-        let codec = __rc::codec::<
-            Option<Token>,
-            __rc::Json,
-            _,
-            _,
-        >(
-            __rc::Kind::<Option<Token>>::new().rc_option().rc_found(),
-            __rc::blame(
-                __rc::Kind::<Option<Token>>::new().rc_option().rc_found().rc_verdict(),
-                __rc::Kind::<Token>::new().rc_option().rc_found().rc_verdict(),
-            ),
-        );
-        let plan = __rc::Plan::<
-            Option<Token>,
-        >::new(
-            {
-                static __SLOT: __rc::Slot = __rc::Slot::new();
-                __rc::Slot::function(
-                    &__SLOT,
-                    const {
-                        &__rc::Site {
-                            ident: "token",
-                            prefix: SHOP,
-                            name: __rc::Name::Given("token"),
-                            shape: ":{}:{}:{}:{}",
-                            version: 2u32,
-                            place: ::core::concat!(
-                                ::core::file!(), ":", ::core::line!(), ":",
-                                ::core::column!()
-                            ),
-                        }
-                    },
-                    __rc::path_of(&|| ()),
-                    &[&::core::any::type_name::<T>(), &::core::any::type_name::<D>()],
-                    &codec,
-                )
-            },
-            codec,
-            __rc::storable_option::<
-                Option<Token>,
-                _,
-            >(__rc::Kind::<Option<Token>>::new().rc_option().rc_found()),
-            |value| __rc::IntoTtl::into_ttl(
-                __rc::of_value::<
-                    Option<Token>,
-                    _,
-                >(|token: &Token| token.expires_in, value),
-            ),
-        );
-        __rc::Plan::<Option<Token>> {
-            none_ttl: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
-            cache_if: Option::is_some,
-            jitter: 0.1f64,
-            ..plan
-        }
-    };
+    let plan = __token_plan::<T, D>();
     let key = {
         use __rc::NoKeyPart as _;
         let writer = &mut __rc::key(cache, plan.function);
@@ -105,64 +48,7 @@ where
 {
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
-    let plan = {
-        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-        let codec = __rc::codec::<
-            Option<Token>,
-            __rc::Json,
-            _,
-            _,
-        >(
-            __rc::Kind::<Option<Token>>::new().rc_option().rc_found(),
-            __rc::blame(
-                __rc::Kind::<Option<Token>>::new().rc_option().rc_found().rc_verdict(),
-                __rc::Kind::<Token>::new().rc_option().rc_found().rc_verdict(),
-            ),
-        );
-        let plan = __rc::Plan::<
-            Option<Token>,
-        >::new(
-            {
-                static __SLOT: __rc::Slot = __rc::Slot::new();
-                __rc::Slot::function(
-                    &__SLOT,
-                    const {
-                        &__rc::Site {
-                            ident: "token",
-                            prefix: SHOP,
-                            name: __rc::Name::Given("token"),
-                            shape: ":{}:{}:{}:{}",
-                            version: 2u32,
-                            place: ::core::concat!(
-                                ::core::file!(), ":", ::core::line!(), ":",
-                                ::core::column!()
-                            ),
-                        }
-                    },
-                    __rc::path_of(&|| ()),
-                    &[&::core::any::type_name::<T>(), &::core::any::type_name::<D>()],
-                    &codec,
-                )
-            },
-            codec,
-            __rc::storable_option::<
-                Option<Token>,
-                _,
-            >(__rc::Kind::<Option<Token>>::new().rc_option().rc_found()),
-            |value| __rc::IntoTtl::into_ttl(
-                __rc::of_value::<
-                    Option<Token>,
-                    _,
-                >(|token: &Token| token.expires_in, value),
-            ),
-        );
-        __rc::Plan::<Option<Token>> {
-            none_ttl: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
-            cache_if: Option::is_some,
-            jitter: 0.1f64,
-            ..plan
-        }
-    };
+    let plan = __token_plan::<T, D>();
     let key = {
         use __rc::NoKeyPart as _;
         let writer = &mut __rc::key(cache, plan.function);
@@ -195,7 +81,30 @@ where
     let _ = token::<T, D>;
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
-    let plan = {
+    let plan = __token_plan::<T, D>();
+    let key = {
+        use __rc::NoKeyPart as _;
+        let writer = &mut __rc::key(cache, plan.function);
+        writer.literal(":");
+        __rc::part(writer, "client", &client, __rc::probe(&client).rc_key_part());
+        writer.literal(":");
+        __rc::part(writer, "kind", &kind, __rc::probe(&kind).rc_key_part());
+        writer.literal(":");
+        __rc::part(writer, "count", &count, __rc::probe(&count).rc_key_part());
+        writer.literal(":");
+        __rc::part(writer, "db", &db, __rc::probe(&db).rc_key_part());
+        writer.finish()
+    };
+    __rc::blocking_entry(cache, plan, key)
+}
+#[doc(hidden)]
+#[inline]
+fn __token_plan<T: Kind, D>() -> ::redis_cached::__private::Plan<Option<Token>>
+where
+    D: Find<T>,
+{
+    use ::redis_cached::__private as __rc;
+    {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
         let codec = __rc::codec::<
             Option<Token>,
@@ -252,19 +161,5 @@ where
             jitter: 0.1f64,
             ..plan
         }
-    };
-    let key = {
-        use __rc::NoKeyPart as _;
-        let writer = &mut __rc::key(cache, plan.function);
-        writer.literal(":");
-        __rc::part(writer, "client", &client, __rc::probe(&client).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "kind", &kind, __rc::probe(&kind).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "count", &count, __rc::probe(&count).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "db", &db, __rc::probe(&db).rc_key_part());
-        writer.finish()
-    };
-    __rc::blocking_entry(cache, plan, key)
+    }
 }
