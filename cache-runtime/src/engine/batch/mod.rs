@@ -1,0 +1,180 @@
+//! One call for many ids, each of which has an entry of its own.
+//!
+//! What is stored is read in one round trip, and the body runs for the ids that are missing. Those
+//! are leased, filled and given back as single entries are, many in a round trip. An id that
+//! another call computes is waited for, but only when all ids that this call owns are settled: of
+//! two calls that wait for each other's ids, both end.
+//!
+//! A call goes in rounds. [`round`] reads, leases and sorts the ids that are open, [`run`] runs the body for those that
+//! this call computes, and [`wait`] waits for the others.
+//!
+//! The error of a body goes to its own caller alone: it may be that of an id which a follower did not
+//! ask for.
+
+mod leases;
+mod round;
+mod run;
+mod wait;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::hash::Hash;
+use std::time::{Duration, Instant};
+
+use self::leases::Assignment;
+use self::round::Round;
+use super::flight::{Any, Follower, Patience};
+use super::ids::Ids;
+use super::look::{Undecodable, decode};
+use super::timer::Timer;
+use super::{Engine, usable};
+use crate::key::Key;
+use crate::plan::function::Plan;
+use crate::plan::policy;
+use crate::poll::outlined::outlined;
+use crate::store::Store;
+use crate::stored::envelope::{Token, Value};
+
+/// How often a call looks for what is missing: twice it waits for those that have leased an id, then it
+/// computes what is left, for its process. When one that it waited for was cancelled, it looks once more.
+const ROUNDS: usize = 3;
+
+/// What a call knows of its ids.
+struct Call<'c, K, V> {
+    /// Each once.
+    ids: &'c [K],
+    positions: &'c HashMap<K, usize>,
+    /// By position. `Some(None)` is an id that has no value.
+    found: Vec<Option<Option<V>>>,
+    /// What bodies returned in addition to what they were asked for.
+    extra: Vec<(K, V)>,
+    open: Open<'c>,
+}
+
+impl<K, V> Call<'_, K, V> {
+    /// The positions of the ids that are not settled.
+    fn open_positions(&self) -> Vec<usize> {
+        let mut open = Vec::with_capacity(self.found.iter().filter(|found| found.is_none()).count());
+        open.extend((0..self.ids.len()).filter(|at| self.found[*at].is_none()));
+        open
+    }
+}
+
+/// What does not depend on the types of ids and values.
+struct Open<'c> {
+    /// By position. `None`: the id cannot be cached.
+    keys: &'c [Option<Key>],
+    began: Instant,
+    /// How long the call waits for other calls.
+    longest: Duration,
+    /// How long it still waits for those that have leased an id.
+    patience: Duration,
+    /// Of the ids whose bodies failed, or took too long.
+    troubled: HashMap<usize, Patience>,
+}
+
+impl Open<'_> {
+    fn trouble(&mut self, at: usize) -> &mut Patience {
+        self.troubled.entry(at).or_insert_with(|| Patience::new(self.began, self.longest))
+    }
+
+    /// Whether this call computes an id whatever other calls do.
+    fn is_alone(&self, at: usize) -> bool {
+        self.troubled.get(&at).is_some_and(Patience::is_alone)
+    }
+
+    /// Whether the call waits for no lease of an id any more, because of failures.
+    fn has_enough(&self, at: usize) -> bool {
+        self.troubled.get(&at).is_some_and(Patience::has_enough)
+    }
+
+    /// Which bodies of this process compute an id for this call, too, without a look at its slot.
+    fn any(&self, at: usize, is_away: bool) -> Any {
+        let patience = self.troubled.get(&at).map(|patience| patience.any(is_away));
+        patience.unwrap_or(Any { since: self.began, is_away, most: 1 })
+    }
+}
+
+/// An id that another call computes.
+struct Waiter<'a> {
+    at: usize,
+    key: &'a Key,
+    /// `None` where the store could not be asked.
+    token: Option<Token>,
+    follower: Follower,
+}
+
+impl<S: Store, T: Timer> Engine<'_, S, T> {
+    /// A call: the pairs of what is stored and of what `body` returns for the other ids, in the order
+    /// of the ids. With `anew` the body runs for all of them.
+    pub(crate) async fn batch<K, V, E, F, Fut>(
+        &self,
+        plan: &Plan<V>,
+        mut given: Ids<K>,
+        anew: bool,
+        body: F,
+    ) -> Result<Vec<(K, V)>, E>
+    where
+        K: Clone + Eq + Hash,
+        F: Fn(Vec<K>) -> Fut,
+        Fut: Future<Output = Result<Vec<(K, V)>, E>>,
+    {
+        let positions = given.once_each();
+        let Ids { ids, keys } = given;
+        let keys: Vec<_> = keys.into_iter().map(|key| usable(self.cache, plan.function, key)).collect();
+        let mut call = Call {
+            ids: &ids,
+            positions: &positions,
+            found: ids.iter().map(|_| None).collect(),
+            extra: Vec::new(),
+            open: Open {
+                keys: &keys,
+                began: Instant::now(),
+                longest: policy::wait(&plan.terms()),
+                patience: policy::wait(&plan.terms()),
+                troubled: HashMap::new(),
+            },
+        };
+        let mut number = 1;
+        loop {
+            let open = call.open_positions();
+            if open.is_empty() {
+                break;
+            }
+            let Round { mut assignments, mut waiters, .. } = if anew {
+                outlined(|| self.round_anew(plan.terms(), &keys, &open)).await
+            } else {
+                let is_last = number >= ROUNDS || call.open.patience.is_zero();
+                outlined(|| self.round(plan, &mut call, &open, is_last)).await
+            };
+            if !assignments.is_empty() {
+                // In the order in which they were given.
+                assignments.sort_by_key(Assignment::at);
+                // A reference to the body across an await would ask for a body that is `Sync`.
+                let ids = assignments.iter().map(|assignment| ids[assignment.at()].clone()).collect();
+                self.compute_all(plan, &mut call, assignments, Instant::now(), body(ids)).await?;
+            }
+            // A body may have returned more than it was asked for.
+            waiters.retain(|waiter| call.found[waiter.at].is_none());
+            if waiters.is_empty() {
+                number += 1;
+                continue;
+            }
+            let was_cancelled = outlined(|| self.wait_for_all(plan, &mut call, waiters)).await;
+            number += usize::from(!was_cancelled);
+        }
+        let Call { found, mut extra, .. } = call;
+        let mut pairs = Vec::with_capacity(ids.len() + extra.len());
+        pairs.extend(ids.into_iter().zip(found).filter_map(|(id, found)| Some((id, found??))));
+        pairs.append(&mut extra);
+        Ok(pairs)
+    }
+}
+
+/// A stored `None` is an id without a value, unless the value's type has a `None` of its own.
+fn decode_id<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<Option<Option<V>>, Undecodable> {
+    if value.negative {
+        return Ok(Some((plan.nones.none)()));
+    }
+    Ok(decode(plan, value, bytes)?.map(Some))
+}

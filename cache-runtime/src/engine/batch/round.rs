@@ -1,0 +1,355 @@
+//! One round of a call: what is stored is read, what is missing is leased, and for the rest it is known which call
+//! computes it.
+//!
+//! Each step sorts the ids that are still open: a value is found, or the call computes the id, or waits for the call that
+//! does. An id that no step settles is left to the next round.
+
+use std::collections::{BTreeSet, HashMap};
+
+use bytes::Bytes;
+
+use super::leases::{Assignment, LeaseRequest, LeaseSet};
+use super::{Call, Open, Waiter, decode_id};
+use crate::engine::Engine;
+use crate::engine::events::{self, Event};
+use crate::engine::flight::Role;
+use crate::engine::lease::Leased;
+use crate::engine::look::{Clock, Inspection, Look, Miss};
+use crate::engine::timer::Timer;
+use crate::error::{Error, ErrorKind};
+use crate::key::Key;
+use crate::plan::function::{Function, Plan, SingleFlight, Terms};
+use crate::store::{Acquired, Asked, Over, Read, Store};
+use crate::stored::envelope::{self, Lease, Seal, Token};
+
+/// What becomes of the ids that are missing. Some may be left to the next round.
+pub(super) struct Round<'a, S: Store> {
+    pub(super) assignments: Vec<Assignment<'a, S>>,
+    pub(super) waiters: Vec<Waiter<'a>>,
+    /// Nothing is left to a next round.
+    is_last: bool,
+}
+
+/// A slot to take.
+struct Vacancy<'a> {
+    at: usize,
+    key: &'a Key,
+    over: Over,
+    /// Of its tags, as they were read.
+    seal: Option<Seal>,
+}
+
+/// What came of asking for a slot. A lease that was not granted is not to be used.
+struct TakeReply<'a, S: Store> {
+    at: usize,
+    taken: Result<Acquired, Error>,
+    leased: Leased<'a, S>,
+}
+
+/// An id about which the store could not be asked.
+type Failure<'a> = (usize, &'a Key, Error);
+
+impl<'a, S: Store> Round<'a, S> {
+    fn new(is_last: bool) -> Self {
+        Round { assignments: Vec::new(), waiters: Vec::new(), is_last }
+    }
+
+    fn add(&mut self, at: usize, key: &'a Key, token: Option<Token>, role: Option<Role>) {
+        match role {
+            Some(Role::Follower(follower)) => self.waiters.push(Waiter { at, key, token, follower }),
+            Some(Role::Leader(leader)) => self.assignments.push(Assignment::Process(at, leader)),
+            None => self.assignments.push(Assignment::Alone(at)),
+        }
+    }
+}
+
+impl<S: Store, T: Timer> Engine<'_, S, T> {
+    /// Reads what is stored, and finds out which call computes the rest.
+    pub(super) async fn round<'a, K, V>(
+        &'a self,
+        plan: &Plan<V>,
+        call: &mut Call<'a, K, V>,
+        positions: &[usize],
+        is_last: bool,
+    ) -> Round<'a, S> {
+        let mut round = Round::new(is_last);
+        let (places, keys) = self.keyed(plan.function, call.open.keys, positions, &mut round);
+        let reads = self.store.read_many(&keys).await;
+        let mut failures = Vec::new();
+        let ids = places.into_iter().zip(keys);
+        let vacancies = self.sort_reads(plan, call, ids.zip(reads), &mut round, &mut failures);
+        let replies = self.take_vacant(&plan.terms(), vacancies, &mut failures).await;
+        self.sort_replies(plan, call, replies, &mut round, &mut failures);
+        for (at, key, error) in failures {
+            events::uncached(plan.function, key, &error);
+            self.join_local(&plan.terms(), &call.open, &mut round, (at, key), Some(&error));
+        }
+        round
+    }
+
+    /// Takes all slots, whatever they hold.
+    pub(super) async fn round_anew<'a>(
+        &'a self,
+        terms: Terms,
+        keys: &'a [Option<Key>],
+        positions: &[usize],
+    ) -> Round<'a, S> {
+        let mut round = Round::new(true);
+        let usable: Vec<(usize, &Key)> = positions.iter().filter_map(|at| Some((*at, keys[*at].as_ref()?))).collect();
+        let alone = positions.iter().filter(|at| keys[**at].is_none()).map(|at| Assignment::Alone(*at));
+        round.assignments.extend(alone);
+        for (_, key) in &usable {
+            // Before its own flight is one of them, which the calls inside of the body are to find.
+            self.cache.flights().void(key);
+        }
+        let vacancies = usable.into_iter().map(|(at, key)| Vacancy { at, key, over: Over::Anything, seal: None });
+        let mut failures = Vec::new();
+        for TakeReply { at, taken, leased } in self.take_vacant(&terms, vacancies.collect(), &mut failures).await {
+            match taken {
+                Ok(_) => {
+                    self.record(terms.function, Event::Refresh);
+                    round.assignments.push(Assignment::Leased(at, leased));
+                }
+                Err(error) => failures.push((at, leased.key(), error)),
+            }
+        }
+        for (at, key, error) in failures {
+            events::uncached(terms.function, key, &error);
+            round.assignments.push(Assignment::Alone(at));
+        }
+        round
+    }
+
+    /// The ids that have keys. This call computes the others for itself.
+    fn keyed<'a>(
+        &self,
+        function: &Function,
+        keys: &'a [Option<Key>],
+        positions: &[usize],
+        round: &mut Round<'a, S>,
+    ) -> (Vec<usize>, Vec<&'a Key>) {
+        let (mut places, mut keyed) = (Vec::with_capacity(positions.len()), Vec::with_capacity(positions.len()));
+        for at in positions {
+            match &keys[*at] {
+                Some(key) => {
+                    places.push(*at);
+                    keyed.push(key);
+                }
+                None => {
+                    self.record(function, Event::Bypass);
+                    round.assignments.push(Assignment::Alone(*at));
+                }
+            }
+        }
+        (places, keyed)
+    }
+
+    /// Sorts the ids by what their slots hold; those to be taken are left.
+    fn sort_reads<'a, K, V>(
+        &self,
+        plan: &Plan<V>,
+        call: &mut Call<'a, K, V>,
+        reads: impl Iterator<Item = ((usize, &'a Key), Result<Read, Error>)>,
+        round: &mut Round<'a, S>,
+        failures: &mut Vec<Failure<'a>>,
+    ) -> Vec<Vacancy<'a>> {
+        let now = self.store.now();
+        let mut vacancies = Vec::new();
+        for ((at, key), read) in reads {
+            let read = match read {
+                Ok(read) => read,
+                Err(error) => {
+                    failures.push((at, key, error));
+                    continue;
+                }
+            };
+            let seal = read.seal;
+            let over = match self.look_for(plan, key, read, now) {
+                Look::Fresh(_, found) | Look::Old(_, found) => {
+                    self.record(plan.function, Event::Hit);
+                    call.found[at] = Some(found);
+                    continue;
+                }
+                Look::Miss(Miss::Leased(token)) => {
+                    self.join(&plan.terms(), &call.open, round, (at, key), token);
+                    continue;
+                }
+                Look::Miss(Miss::Unusable(seen)) => Over::Seen(seen),
+                Look::Miss(Miss::Fallback(old)) => Over::Seen(old.bytes),
+                Look::Miss(Miss::Empty) => Over::Nothing,
+            };
+            vacancies.push(Vacancy { at, key, over, seal });
+        }
+        vacancies
+    }
+
+    /// Asks for slots, in one round trip; before it, for the stamps of tags that have none.
+    async fn take_vacant<'a>(
+        &'a self,
+        terms: &Terms,
+        vacancies: Vec<Vacancy<'a>>,
+        failures: &mut Vec<Failure<'a>>,
+    ) -> Vec<TakeReply<'a, S>> {
+        let seals = self.seals(vacancies.iter().map(|vacancy| (vacancy.key, vacancy.seal))).await;
+        let mut requests = Vec::with_capacity(vacancies.len());
+        for (Vacancy { at, key, over, .. }, seal) in vacancies.into_iter().zip(seals) {
+            match seal.and_then(|seal| self.claim(terms.lease, key, seal).request(Lease::new)) {
+                Ok(leased) => requests.push(LeaseRequest { at, over, leased }),
+                Err(error) => failures.push((at, key, error)),
+            }
+        }
+        self.take_all(requests).await
+    }
+
+    /// Sorts the ids by what came of asking for their slots.
+    fn sort_replies<'a, K, V>(
+        &self,
+        plan: &Plan<V>,
+        call: &mut Call<'a, K, V>,
+        replies: Vec<TakeReply<'a, S>>,
+        round: &mut Round<'a, S>,
+        failures: &mut Vec<Failure<'a>>,
+    ) {
+        for TakeReply { at, taken, leased } in replies {
+            let key = leased.key();
+            match taken {
+                Ok(Acquired::Taken) => {
+                    self.record(plan.function, Event::Miss);
+                    round.assignments.push(Assignment::Leased(at, leased));
+                    continue;
+                }
+                // Of a value with tags of its own, the request did not read the stamps.
+                Ok(Acquired::Held(bytes)) if envelope::own_tags(&bytes).is_empty() => {
+                    let read = Read { seal: Some(leased.seal()), ..Read::untagged(Some(bytes)) };
+                    match self.look_for(plan, key, read, self.store.now()) {
+                        Look::Fresh(_, found) | Look::Old(_, found) => {
+                            self.record(plan.function, Event::Hit);
+                            call.found[at] = Some(found);
+                            continue;
+                        }
+                        Look::Miss(Miss::Leased(token)) => {
+                            self.join(&plan.terms(), &call.open, round, (at, key), token);
+                            continue;
+                        }
+                        Look::Miss(_) => {}
+                    }
+                }
+                Ok(Acquired::Held(_) | Acquired::Changed) => {}
+                // The connection turned out to be closed, and is made anew.
+                Err(error) if error.kind() == ErrorKind::Unreachable && !round.is_last => continue,
+                Err(error) => {
+                    failures.push((at, key, error));
+                    continue;
+                }
+            }
+            if round.is_last {
+                self.join_local(&plan.terms(), &call.open, round, (at, key), None);
+            }
+        }
+    }
+
+    /// The seals of entries, as they were read; the tags of those that have none get their stamps,
+    /// all in one round trip.
+    async fn seals<'k>(&self, entries: impl Iterator<Item = (&'k Key, Option<Seal>)>) -> Vec<Result<Seal, Error>> {
+        let entries: Vec<_> = entries.collect();
+        let new = entries.iter().filter(|(_, seal)| seal.is_none()).flat_map(|(key, _)| key.tags());
+        let stamps = self.stamps(new.collect()).await;
+        let seal_of = |key: &Key| {
+            let stamps = stamps.as_ref().map_err(Error::clone)?;
+            // Each was asked for.
+            Ok(Seal::of(key.tags().iter().filter_map(|tag| Some((tag.as_str(), &**stamps.get(tag)?)))))
+        };
+        entries.iter().map(|(key, seal)| seal.map_or_else(|| seal_of(key), Ok)).collect()
+    }
+
+    pub(super) async fn stamps(&self, tags: BTreeSet<&String>) -> Result<HashMap<String, Bytes>, Error> {
+        /// So many in one round trip.
+        const MOST: usize = 1024;
+        let tags: Vec<String> = tags.into_iter().cloned().collect();
+        let mut stamps = HashMap::with_capacity(tags.len());
+        for part in tags.chunks(MOST) {
+            let part_stamps = self.store.stamp(part, self.cache.deadline()).await?;
+            stamps.extend(part.iter().cloned().zip(part_stamps));
+        }
+        Ok(stamps)
+    }
+
+    /// Takes slots.
+    async fn take_all<'a>(&'a self, leases: Vec<LeaseRequest<'a, S>>) -> Vec<TakeReply<'a, S>> {
+        if leases.is_empty() {
+            return Vec::new();
+        }
+        let mut held = LeaseSet { store: &self.store, all: leases };
+        let asked = held.all.iter().map(|LeaseRequest { over, leased, .. }| Asked {
+            key: leased.key(),
+            lease: *leased.lease(),
+            over: over.clone(),
+        });
+        let asked: Vec<Asked<'_>> = asked.collect();
+        let taken = self.store.take_many(&asked).await;
+        drop(asked);
+        let leases = std::mem::take(&mut held.all);
+        let taken = leases.into_iter().zip(taken).map(|(LeaseRequest { at, mut leased, .. }, taken)| {
+            // The store cleans up after a request that failed.
+            leased.stands(matches!(taken, Ok(Acquired::Taken)));
+            TakeReply { at, taken, leased }
+        });
+        taken.collect()
+    }
+
+    /// Waits for the flight whose token was read, unless the call has waited enough.
+    fn join<'a>(
+        &self,
+        terms: &Terms,
+        open: &Open<'_>,
+        round: &mut Round<'a, S>,
+        (at, key): (usize, &'a Key),
+        token: Token,
+    ) {
+        if round.is_last || open.has_enough(at) {
+            return self.join_local(terms, open, round, (at, key), None);
+        }
+        let flights = self.cache.flights();
+        let role = match terms.single_flight {
+            SingleFlight::Off => None,
+            SingleFlight::Process => Some(flights.follow_or_lead(key, token)),
+            SingleFlight::Shared => Some(Role::Follower(flights.follow(key, token))),
+        };
+        if !matches!(role, Some(Role::Follower(_))) {
+            self.record(terms.function, Event::Miss);
+        }
+        round.add(at, key, Some(token), role);
+    }
+
+    /// Waits for what runs in this process, without a look at the slot: of the calls that wait no longer for
+    /// those that have leased it, or that cannot ask, one computes for the others.
+    fn join_local<'a>(
+        &self,
+        terms: &Terms,
+        open: &Open<'_>,
+        round: &mut Round<'a, S>,
+        (at, key): (usize, &'a Key),
+        error: Option<&Error>,
+    ) {
+        let is_away = error.is_some_and(|error| error.kind() == ErrorKind::CircuitOpen);
+        let role = match terms.single_flight {
+            SingleFlight::Off => None,
+            _ if open.is_alone(at) => None,
+            SingleFlight::Process | SingleFlight::Shared => {
+                Some(self.cache.flights().follow_any_or_lead(key, open.any(at, is_away)))
+            }
+        };
+        if !matches!(role, Some(Role::Follower(_))) {
+            self.record(terms.function, if error.is_some() { Event::Bypass } else { Event::Miss });
+        }
+        round.add(at, key, None, role);
+    }
+
+    /// What a slot is to a call for many ids: a value, or that there is none.
+    pub(super) fn look_for<V>(&self, plan: &Plan<V>, key: &Key, read: Read, now: u64) -> Look<Option<V>> {
+        match self.inspect(&plan.terms(), key, read, Clock::Now(now)) {
+            Inspection::Usable(candidate) => candidate.decoded(plan, key, decode_id),
+            Inspection::Miss(miss) => Look::Miss(miss),
+        }
+    }
+}

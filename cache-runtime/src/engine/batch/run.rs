@@ -1,0 +1,244 @@
+//! Running the body for the ids that one call computes, and storing what it returns.
+
+use std::future::Future;
+use std::hash::Hash;
+use std::time::Instant;
+
+use super::Call;
+use super::leases::{Assignment, HoldsLease, LeaseSet};
+use crate::engine::Engine;
+use crate::engine::compute::{own_tags, unstored, unstored_none};
+use crate::engine::events::{self, Attempt};
+use crate::engine::flight::{Outcome, within};
+use crate::engine::lease::{Leased, PAUSE_MILLIS};
+use crate::engine::timer::Timer;
+use crate::error::{Error, ErrorKind};
+use crate::key::Key;
+use crate::plan::function::Plan;
+use crate::plan::policy::Pace;
+use crate::poll::outlined::outlined;
+use crate::store::{End, Ended, Release, Store};
+use crate::stored::envelope::{OwnTags, Seal};
+
+impl<S: Store, T: Timer> Engine<'_, S, T> {
+    /// Runs the body for the ids that this call computes, and stores what it reassignments. No value is
+    /// borrowed across an await: it need not be `Sync`.
+    pub(super) async fn compute_all<'a, K, V, E>(
+        &'a self,
+        plan: &Plan<V>,
+        call: &mut Call<'_, K, V>,
+        assignments: Vec<Assignment<'a, S>>,
+        started: Instant,
+        body: impl Future<Output = Result<Vec<(K, V)>, E>>,
+    ) -> Result<(), E>
+    where
+        K: Eq + Hash,
+    {
+        let mut assignments = LeaseSet { store: &self.store, all: assignments };
+        let pairs = match self.run_under(Pace::of(&plan.terms()), &mut assignments.all, body).await {
+            Ok(pairs) => pairs,
+            Err(error) => {
+                self.fail_all(assignments);
+                return Err(error);
+            }
+        };
+        let values = sorted(call, &assignments.all, pairs);
+        let names = own_names(plan, &assignments.all, &values);
+        let own = match plan.tags {
+            Some(_) => outlined(|| self.own_of_all(plan, names)).await,
+            None => assignments.all.iter().map(|_| Some(OwnTags::default())).collect(),
+        };
+        let ended = self.seal_all(plan, &assignments.all, &values, &own, started);
+        if !ended.is_empty() {
+            // Dropped here, half-way, the leases give their slots back: whatever was applied.
+            let done = outlined(|| self.store.end_many(&ended)).await;
+            for (ended, done) in ended.iter().zip(&done) {
+                if let End::Fill(bytes, _) = &ended.end {
+                    let attempt = Attempt { key: ended.key, bytes: bytes.len(), started };
+                    self.filled(&plan.terms(), attempt, done);
+                }
+            }
+            drop(ended);
+            // The store cleans up after a fill that failed.
+            for leased in assignments.all.iter_mut().filter_map(HoldsLease::leased) {
+                leased.stands(false);
+                leased.publish(Outcome::Stored);
+            }
+        }
+        for (assignment, (value, _)) in assignments.all.iter().zip(values) {
+            call.found[assignment.at()] = Some(value);
+        }
+        Ok(())
+    }
+
+    /// Runs the body under all its leases, as that of one flight which the others wait for.
+    async fn run_under<R>(
+        &self,
+        pace: Pace,
+        assignments: &mut [Assignment<'_, S>],
+        body: impl Future<Output = R>,
+    ) -> R {
+        let Some(flight) = assignments.iter().find_map(Assignment::flight).cloned() else { return body.await };
+        for assignment in assignments.iter_mut() {
+            match assignment {
+                Assignment::Leased(_, leased) => leased.leader().runs_within(&flight),
+                Assignment::Process(_, leader) => leader.runs_within(&flight),
+                Assignment::Alone(_) => {}
+            }
+        }
+        let leases = assignments.iter().filter_map(|assignment| match assignment {
+            Assignment::Leased(_, leased) => Some(leased),
+            Assignment::Process(..) | Assignment::Alone(_) => None,
+        });
+        let leases: Vec<&Leased<'_, S>> = leases.collect();
+        let output = self.timer.during(pace, &leases, within(&flight, body)).await;
+        assignments.iter().filter_map(Assignment::flight).for_each(|flight| flight.returned());
+        output
+    }
+
+    /// The body failed.
+    fn fail_all<'a>(&self, mut assignments: LeaseSet<'a, S, Assignment<'a, S>>) {
+        // First: followers that get nothing from this find the slots free.
+        assignments.give_back(Release::Pause(PAUSE_MILLIS));
+        for assignment in &assignments.all {
+            match assignment {
+                Assignment::Leased(_, leased) => leased.publish(Outcome::Failed),
+                Assignment::Process(_, leader) => leader.publish(Outcome::Failed),
+                Assignment::Alone(_) => {}
+            }
+        }
+    }
+
+    /// Gives followers what was computed, and finds out how each lease ends: a value is stored, or
+    /// the slot is given back.
+    fn seal_all<'a, V>(
+        &self,
+        plan: &Plan<V>,
+        assignments: &[Assignment<'a, S>],
+        values: &[Computed<V>],
+        own: &[Option<OwnTags>],
+        started: Instant,
+    ) -> Vec<Ended<'a>> {
+        let mut ended = Vec::with_capacity(assignments.len());
+        for ((assignment, (value, is_whole)), own) in assignments.iter().zip(values).zip(own) {
+            // Whose tags may have been invalidated by now, and nobody could tell.
+            let is_tagged = own.as_ref().is_none_or(|own| !own.is_empty());
+            let share = |key: &Key, is_followed| match value {
+                Some(value) if *is_whole && !is_tagged => unstored(plan, key, is_followed, value),
+                Some(_) => Outcome::Unshared,
+                None => absent(plan, key, is_followed),
+            };
+            match assignment {
+                Assignment::Leased(_, leased) => {
+                    let sealed = match value {
+                        Some(_) if !is_whole => {
+                            events::unstored(plan.function, leased.key(), "its body returned this id more than once");
+                            None
+                        }
+                        Some(value) => own.as_ref().and_then(|own| self.seal(plan, leased, own, value, started)),
+                        None => self.seal_none(plan, leased, started),
+                    };
+                    let end = match sealed {
+                        Some((bytes, ttl)) => {
+                            leased.share(&bytes);
+                            End::Fill(bytes, ttl)
+                        }
+                        None => {
+                            leased.publish(share(leased.key(), leased.is_followed()));
+                            End::Release(Release::Remove)
+                        }
+                    };
+                    ended.push(Ended { key: leased.key(), lease: *leased.lease(), end });
+                }
+                Assignment::Process(_, leader) => leader.publish(share(leader.flight().key(), leader.is_followed())),
+                Assignment::Alone(_) => {}
+            }
+        }
+        ended
+    }
+
+    /// The tags that values have of their own, with their stamps: `None` where they cannot be had.
+    async fn own_of_all<V>(&self, plan: &Plan<V>, names: Vec<OwnNames<'_>>) -> Vec<Option<OwnTags>> {
+        let stamps = self.stamps(names.iter().flat_map(|(_, _, keys)| keys).collect()).await;
+        let told = names.iter().find_map(|(key, ..)| *key);
+        match (stamps, told) {
+            (Ok(stamps), _) => {
+                let own = names.into_iter().map(|(key, names, keys)| {
+                    let names = names?;
+                    let stamped = keys.iter().filter_map(|tag| Some((tag.as_str(), &**stamps.get(tag)?)));
+                    let own = OwnTags::new(names, Seal::of(stamped));
+                    if let (None, Some(key)) = (&own, key) {
+                        events::unencodable(plan.function, key, &Error::new(ErrorKind::Codec, "it has too many tags"));
+                    }
+                    own
+                });
+                own.collect()
+            }
+            (Err(error), key) => {
+                if let Some(key) = key {
+                    events::uncached(plan.function, key, &error);
+                }
+                names.iter().map(|_| None).collect()
+            }
+        }
+    }
+}
+
+/// What the body returned for an id, and whether that is all of it.
+type Computed<V> = (Option<V>, bool);
+
+/// Finds out which value is that of which assignment. The others are returned as they are.
+fn sorted<K: Eq + Hash, V, S: Store>(
+    call: &mut Call<'_, K, V>,
+    assignments: &[Assignment<'_, S>],
+    pairs: Vec<(K, V)>,
+) -> Vec<Computed<V>> {
+    let mut assignment_at: Vec<Option<usize>> = vec![None; call.ids.len()];
+    for (index, assignment) in assignments.iter().enumerate() {
+        assignment_at[assignment.at()] = Some(index);
+    }
+    let mut values: Vec<Computed<V>> = assignments.iter().map(|_| (None, true)).collect();
+    for (id, value) in pairs {
+        match call.positions.get(&id).map(|at| (*at, assignment_at[*at])) {
+            Some((_, Some(index))) => match &mut values[index] {
+                (place @ None, _) => *place = Some(value),
+                (Some(_), is_whole) => {
+                    *is_whole = false;
+                    call.extra.push((id, value));
+                }
+            },
+            // Somebody else computes it, or it was found: either is as good.
+            Some((at, None)) => drop(call.found[at].get_or_insert(Some(value))),
+            None => call.extra.push((id, value)),
+        }
+    }
+    values
+}
+
+/// The tags that a value has of its own: their names, if they can be had, and the keys of their stamps. With the value's
+/// key, if it is to be stored.
+type OwnNames<'a> = (Option<&'a Key>, Option<Vec<String>>, Vec<String>);
+
+fn own_names<'a, V, S: Store>(
+    plan: &Plan<V>,
+    assignments: &[Assignment<'a, S>],
+    values: &[Computed<V>],
+) -> Vec<OwnNames<'a>> {
+    let names = assignments.iter().zip(values).map(|(assignment, (value, _))| match (assignment, value) {
+        (Assignment::Leased(_, leased), Some(value)) => {
+            let names = own_tags(plan, leased.key(), value);
+            let keys = names.iter().flatten().map(|name| leased.key().tag_key(name)).collect();
+            (Some(leased.key()), names, keys)
+        }
+        _ => (None, Some(Vec::new()), Vec::new()),
+    });
+    names.collect()
+}
+
+/// What followers get of an id without a value that is not stored. Nobody else sees these bytes.
+fn absent<V>(plan: &Plan<V>, key: &Key, is_followed: bool) -> Outcome {
+    if !is_followed || (plan.nones.none)().is_some() {
+        return Outcome::Unshared;
+    }
+    unstored_none(plan, key)
+}
