@@ -5,6 +5,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// The guide, one page for each subject.
+///
 #[doc = include_str!("guide/links.txt")]
 #[doc = ""]
 #[doc = include_str!("guide/README.md")]
