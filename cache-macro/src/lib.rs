@@ -113,6 +113,8 @@ mod tests;
 /// - `user_refresh(db, id)`: runs the body now, and stores what it returns.
 /// - `user_group(class_id)`, with `group = …`: the group that the entry is in, a `Group` or a
 ///   `blocking::Group`. It takes the parameters that the group (or `cache = …`) needs.
+/// - `user_clear()`: removes the entries of all arguments, and returns how many there were. It takes what `cache = …` needs;
+///   see [below](#clearing-a-function).
 ///
 /// Attributes that say what a function is (documentation, `cfg`, lints, `deprecated`, `must_use`)
 /// are repeated on all of them. All others go with the body where they are written below
@@ -143,6 +145,36 @@ mod tests;
 /// without. The same goes for methods under `#[async_trait]`. In a trait, the siblings of a method
 /// with a body are provided methods, of which the entry may have no receiver; a trait that is to be
 /// `dyn` says `siblings = off`, too.
+///
+/// ## Clearing a function
+///
+/// ```
+/// # use redis_cached::redis_cached;
+/// #[redis_cached]
+/// async fn price(id: u64) -> u64 {
+///     // …
+/// #   id
+/// }
+///
+/// # async fn calls() -> Result<(), redis_cached::Error> {
+/// let removed = price_clear().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// No call that starts after `price_clear()` has returned gets a value that was computed from data read before it began:
+/// what is being computed is voided as by `Entry::invalidate`. It finds the entries by their name, which has consequences:
+///
+/// - Functions with the same `name` share their entries, and so are cleared together.
+/// - A generic function has a name for each choice of the type parameters that are part of it, and only that one is
+///   cleared: `find_clear::<User>()`. A function with an `impl Trait` argument in its key has no such sibling.
+/// - In a group the fields of this function go, and those of other functions stay. Each group with this prefix is asked
+///   for its fields.
+/// - Tags stay as they are.
+///
+/// `SCAN` goes through all keys of the database, a thousand in each round trip, each of which may take the cache's time-out.
+/// An error leaves what was not reached, and is not tried again in the background: call it again. `Cache::clear` does the
+/// same for all functions of a cache with a namespace.
 ///
 /// # Keys
 ///

@@ -2,6 +2,7 @@
 
 mod at_once;
 mod batch_property;
+mod clear;
 mod coalescing;
 mod depth;
 mod invalidate_all;

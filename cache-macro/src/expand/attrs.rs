@@ -113,6 +113,10 @@ pub(crate) fn of_entry_of_one(ident: &Ident, id: &Ident) -> TokenStream {
     doc(&format!(" The cache entry of one `{id}` behind the call of `{ident}` with the same other arguments."))
 }
 
+pub(crate) fn of_clear(ident: &Ident) -> TokenStream {
+    doc(&format!(" Empties the cache entries of all calls of `{ident}`."))
+}
+
 pub(crate) fn of_group(ident: &Ident) -> TokenStream {
     doc(&format!(" The group that the entry of `{ident}` is in, with the arguments that name it."))
 }

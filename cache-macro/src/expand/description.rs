@@ -36,7 +36,7 @@ pub(crate) fn description(
     }
 }
 
-fn cache_and_plan(model: &Model, output: &Type, allow: &TokenStream) -> TokenStream {
+pub(crate) fn cache_and_plan(model: &Model, output: &Type, allow: &TokenStream) -> TokenStream {
     let Names { cache, plan, .. } = &Names::of(&model.output);
     let rc = private(Span::mixed_site());
     let facade = facade(model);

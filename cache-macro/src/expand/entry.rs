@@ -73,7 +73,7 @@ pub(crate) fn entry_signature(model: &Model) -> Signature {
 }
 
 /// The parameters that `uses` and `cache = …` need.
-fn inputs(model: &Model, uses: &Uses) -> Punctuated<FnArg, Token![,]> {
+pub(crate) fn inputs(model: &Model, uses: &Uses) -> Punctuated<FnArg, Token![,]> {
     let receiver = model.function.sig.receiver().filter(|_| uses.receiver || model.cache.receiver).map(|receiver| {
         let token = receiver.self_token;
         parse_quote!(&#token)

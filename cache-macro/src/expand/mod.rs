@@ -6,6 +6,7 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{FnArg, Ident, ReturnType, Signature, parse_quote};
 
+use self::clear::{clear, clear_signature};
 use self::description::{description, description_of_batch};
 use self::entry::{entry, entry_signature, group, group_signature};
 use self::key::check_units;
@@ -19,6 +20,7 @@ mod attrs;
 mod background;
 mod batch;
 mod call;
+mod clear;
 mod codec;
 mod description;
 mod entry;
@@ -43,6 +45,7 @@ mod values;
 //     }
 //     fn user_entry(id: u64) -> Entry<User> { … }
 //     fn user_group(…) -> Group { … }, with `group = …`
+//     async fn user_clear() -> Result<u64, Error> { … }
 //     fn __user_plan() -> Plan<User> { … }
 pub(crate) fn expand(model: &Model) -> TokenStream {
     if !model.args.siblings {
@@ -53,8 +56,9 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     let refresh = caller(model, "refresh", Some("refresh"));
     let entry = entry(model);
     let group = model.group.as_ref().map(|pieces| group(model, pieces));
+    let clear = clear(model);
     let plan = plan::plan_function(model);
-    quote!(#call #body #refresh #entry #group #plan)
+    quote!(#call #body #refresh #entry #group #clear #plan)
 }
 
 /// What stands in for the siblings where the attribute is wrong, so that their callers are not
@@ -73,7 +77,7 @@ pub(crate) fn fallback(model: &Model) -> TokenStream {
     });
     let entry = entry_signature(model);
     let group = model.group.as_ref().map(|_| group_signature(model));
-    let others = std::iter::once(entry).chain(group);
+    let others = std::iter::once(entry).chain(group).chain(clear_signature(model));
     quote! {
         #(#same)*
         #(#attrs #allow #allow_sibling #vis #others #unreachable)*

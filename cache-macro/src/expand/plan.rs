@@ -275,7 +275,7 @@ fn make_function(model: &Model) -> TokenStream {
 //     &::core::any::type_name_of_val(&*shape)
 //
 // The type of an `impl Trait` has no name here, and is part of the function's as that of a `T: Trait` is.
-fn opaque(model: &Model) -> impl Iterator<Item = TokenStream> + '_ {
+pub(crate) fn opaque(model: &Model) -> impl Iterator<Item = TokenStream> + '_ {
     let params = model.entry_params.iter().zip(&model.key.params).filter(|(_, is_used)| **is_used);
     let params = params.map(|(param, _)| param).filter(|param| impl_trait(&param.ty).is_some());
     params.map(|Param { ident, ty, .. }| {

@@ -99,6 +99,20 @@ pub fn user_entry(
     };
     __rc::entry(cache, plan, key)
 }
+/// Empties the cache entries of all calls of `user`.
+///
+/// Looks it up.
+#[allow(unreachable_pub)]
+pub async fn user_clear() -> ::core::result::Result<
+    ::core::primitive::u64,
+    ::redis_cached::Error,
+> {
+    let _ = user;
+    use ::redis_cached::__private as __rc;
+    let cache = &__rc::installed();
+    let plan = __user_plan();
+    __rc::clear(cache, plan.function, false).await
+}
 #[doc(hidden)]
 #[inline]
 fn __user_plan() -> ::redis_cached::__private::Plan<

@@ -130,6 +130,19 @@ fn users_entry(
     };
     __rc::entry(cache, plan, key)
 }
+/// Empties the cache entries of all calls of `users`.
+///
+#[allow(unreachable_pub)]
+async fn users_clear() -> ::core::result::Result<
+    ::core::primitive::u64,
+    ::redis_cached::Error,
+> {
+    let _ = users;
+    use ::redis_cached::__private as __rc;
+    let cache = &__rc::installed();
+    let plan = __users_plan();
+    __rc::clear(cache, plan.function, false).await
+}
 #[doc(hidden)]
 #[inline]
 fn __users_plan() -> ::redis_cached::__private::Plan<
@@ -372,6 +385,18 @@ impl Repo {
             writer.finish()
         };
         __rc::blocking_group(cache, key)
+    }
+    /// Empties the cache entries of all calls of `names`.
+    ///
+    #[allow(unreachable_pub)]
+    fn names_clear() -> ::core::result::Result<
+        ::core::primitive::u64,
+        ::redis_cached::Error,
+    > {
+        use ::redis_cached::__private as __rc;
+        let cache = &__rc::installed();
+        let plan = Self::__names_plan();
+        __rc::blocking_clear(cache, plan.function, true)
     }
     #[doc(hidden)]
     #[inline]

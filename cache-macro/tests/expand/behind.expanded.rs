@@ -134,6 +134,19 @@ fn user_entry<K: Key>(
     };
     __rc::entry(cache, plan, key)
 }
+/// Empties the cache entries of all calls of `user`.
+///
+#[allow(unreachable_pub)]
+async fn user_clear<K: Key>() -> ::core::result::Result<
+    ::core::primitive::u64,
+    ::redis_cached::Error,
+> {
+    let _ = user::<K>;
+    use ::redis_cached::__private as __rc;
+    let cache = &__rc::installed();
+    let plan = __user_plan::<K>();
+    __rc::clear(cache, plan.function, false).await
+}
 #[doc(hidden)]
 #[inline]
 fn __user_plan<K: Key>() -> ::redis_cached::__private::Plan<
@@ -301,6 +314,19 @@ impl Repo {
         };
         __rc::blocking_entry(cache, plan, key)
     }
+    /// Empties the cache entries of all calls of `user`.
+    ///
+    #[allow(unreachable_pub)]
+    fn user_clear() -> ::core::result::Result<
+        ::core::primitive::u64,
+        ::redis_cached::Error,
+    > {
+        let _ = Self::user;
+        use ::redis_cached::__private as __rc;
+        let cache = &__rc::installed();
+        let plan = Self::__user_plan();
+        __rc::blocking_clear(cache, plan.function, false)
+    }
     #[doc(hidden)]
     #[inline]
     fn __user_plan() -> ::redis_cached::__private::Plan<
@@ -442,6 +468,19 @@ impl Repo {
             writer.finish()
         };
         __rc::entry(cache, plan, key)
+    }
+    /// Empties the cache entries of all calls of `total`.
+    ///
+    #[allow(unreachable_pub)]
+    async fn total_clear() -> ::core::result::Result<
+        ::core::primitive::u64,
+        ::redis_cached::Error,
+    > {
+        let _ = Self::total;
+        use ::redis_cached::__private as __rc;
+        let cache = &__rc::installed();
+        let plan = Self::__total_plan();
+        __rc::clear(cache, plan.function, false).await
     }
     #[doc(hidden)]
     #[inline]

@@ -153,6 +153,18 @@ fn user_group(class_id: u64) -> ::redis_cached::Group {
     };
     __rc::group(cache, key)
 }
+/// Empties the cache entries of all calls of `user`.
+///
+#[allow(unreachable_pub)]
+async fn user_clear() -> ::core::result::Result<
+    ::core::primitive::u64,
+    ::redis_cached::Error,
+> {
+    use ::redis_cached::__private as __rc;
+    let cache = &__rc::installed();
+    let plan = __user_plan();
+    __rc::clear(cache, plan.function, true).await
+}
 #[doc(hidden)]
 #[inline]
 fn __user_plan() -> ::redis_cached::__private::Plan<
@@ -358,6 +370,21 @@ impl Repo {
             writer.finish()
         };
         __rc::blocking_group(cache, key)
+    }
+    /// Empties the cache entries of all calls of `total`.
+    ///
+    #[allow(unreachable_pub)]
+    fn total_clear<'a, T, K: Kind>(
+        state: &'a State<T>,
+    ) -> ::core::result::Result<::core::primitive::u64, ::redis_cached::Error> {
+        let _ = Self::total::<T, K>;
+        use ::redis_cached::__private as __rc;
+        let cache = &{
+            let cache = __rc::own_cache(&state.cache);
+            cache
+        };
+        let plan = Self::__total_plan::<T, K>();
+        __rc::blocking_clear(cache, plan.function, true)
     }
     #[doc(hidden)]
     #[inline]

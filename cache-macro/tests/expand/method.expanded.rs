@@ -102,6 +102,20 @@ impl Repo {
         };
         __rc::entry(cache, plan, key)
     }
+    /// Empties the cache entries of all calls of `user`.
+    ///
+    #[allow(unreachable_pub)]
+    async fn user_clear(
+        &self,
+    ) -> ::core::result::Result<::core::primitive::u64, ::renamed::Error> {
+        use ::renamed::__private as __rc;
+        let cache = &{
+            let cache = __rc::own_cache(&self.cache);
+            cache
+        };
+        let plan = Self::__user_plan();
+        __rc::clear(cache, plan.function, false).await
+    }
     #[doc(hidden)]
     #[inline]
     fn __user_plan() -> ::renamed::__private::Plan<Found> {

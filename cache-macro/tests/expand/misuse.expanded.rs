@@ -10,6 +10,12 @@ async fn user_refresh<T>(id: u64, kind: T) -> User {
 fn user_entry<T>(id: u64, kind: T) -> ::redis_cached::Entry<User> {
     ::core::panic!("its attribute does not compile")
 }
+async fn user_clear<T>() -> ::core::result::Result<
+    ::core::primitive::u64,
+    ::redis_cached::Error,
+> {
+    ::core::panic!("its attribute does not compile")
+}
 ::core::compile_error! {
     "a lifetime of zero stores nothing"
 }

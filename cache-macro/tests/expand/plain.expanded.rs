@@ -97,6 +97,22 @@ where
     };
     __rc::blocking_entry(cache, plan, key)
 }
+/// Empties the cache entries of all calls of `token`.
+///
+#[allow(unreachable_pub)]
+fn token_clear<T: Kind, D>() -> ::core::result::Result<
+    ::core::primitive::u64,
+    ::redis_cached::Error,
+>
+where
+    D: Find<T>,
+{
+    let _ = token::<T, D>;
+    use ::redis_cached::__private as __rc;
+    let cache = &__rc::installed();
+    let plan = __token_plan::<T, D>();
+    __rc::blocking_clear(cache, plan.function, false)
+}
 #[doc(hidden)]
 #[inline]
 fn __token_plan<T: Kind, D>() -> ::redis_cached::__private::Plan<Option<Token>>

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::api::bulk::by_cache;
+use crate::api::clear::extent_of;
 pub use crate::api::entry::blocking::Entry;
 pub use crate::api::group::blocking::Group;
 use crate::api::group::blocking::group;
@@ -52,6 +53,17 @@ impl Cache {
     /// ```
     pub fn ping(&self) -> Result<(), Error> {
         once(Engine::blocking(&self.0).ping())
+    }
+
+    /// [`Cache::clear`](crate::Cache::clear), blocking.
+    ///
+    /// ```
+    /// # let cache = redis_cached::Cache::builder("memory://")?.build();
+    /// cache.blocking().clear()?;
+    /// # Ok::<(), redis_cached::Error>(())
+    /// ```
+    pub fn clear(&self) -> Result<u64, Error> {
+        once(Engine::blocking(&self.0).clear(&extent_of(&self.0)?))
     }
 
     /// Runs `closure` with this as the cache of all functions without `cache = …` that are called inside:

@@ -278,6 +278,11 @@ impl Cache {
         matches!(self.0.backend, Backend::Off(_))
     }
 
+    /// Whether other programs may store something in the same place.
+    pub(crate) fn may_hold_foreign_keys(&self) -> bool {
+        matches!(self.0.backend, Backend::Redis(_))
+    }
+
     pub(crate) fn namespace(&self) -> &str {
         &self.0.namespace
     }

@@ -4,6 +4,7 @@
 pub mod blocking;
 pub(crate) mod bulk;
 pub(crate) mod cache;
+pub(crate) mod clear;
 pub(crate) mod entry;
 pub(crate) mod group;
 pub(crate) mod invalidation;

@@ -10,7 +10,7 @@ use super::look::Look;
 use super::timer::Timer;
 use crate::engine::flight::{Flights, Outcome, within};
 use crate::error::{Error, ErrorKind};
-use crate::key::Key;
+use crate::key::{Extent, Key};
 use crate::plan::function::{Function, Plan};
 use crate::plan::policy::{self, Pace};
 use crate::plan::ttl::Ttl;
@@ -120,6 +120,16 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         // Before the command is sent: from here on no call of this process gets the result of a body that runs.
         self.cache.flights().void_all(keys);
         self.store.invalidate(keys, self.cache.deadline()).await
+    }
+
+    /// Empties all slots of an extent; how many held something.
+    pub(crate) async fn clear(&self, extent: &Extent) -> Result<u64, Error> {
+        if self.cache.is_off() {
+            return Ok(0);
+        }
+        // Before the first command is sent, as for an invalidation.
+        self.cache.flights().void_covered(extent);
+        self.store.clear(extent, self.cache.timeout()).await
     }
 
     /// Whether the store answers.

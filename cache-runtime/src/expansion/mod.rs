@@ -8,6 +8,10 @@ use std::marker::PhantomData;
 use serde::Serialize;
 
 pub use crate::api::cache::Cache;
+#[cfg(feature = "tokio")]
+pub use crate::api::clear::clear;
+#[cfg(feature = "blocking")]
+pub use crate::api::clear::clear_blocking as blocking_clear;
 #[cfg(feature = "blocking")]
 pub use crate::api::entry::blocking::entry as blocking_entry;
 #[cfg(feature = "tokio")]

@@ -14,6 +14,7 @@
 
 mod encode;
 mod escape;
+mod extent;
 mod name;
 mod raw;
 
@@ -27,6 +28,7 @@ use crate::hash::hash;
 use crate::poll::caught::caught;
 
 pub(crate) use escape::escape_part;
+pub(crate) use extent::Extent;
 pub(crate) use name::{function_name, given_name, shown_path};
 
 /// The longest argument part that is spelled out.

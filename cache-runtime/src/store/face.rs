@@ -1,14 +1,14 @@
 //! One store out of those that a cache may be configured with, in one of its two faces.
 
 use std::future::Future;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::memory::MemoryStore;
 use super::{Acquired, Asked, Ended, Marked, Over, Read, Release, Store};
 use crate::error::Error;
-use crate::key::Key;
+use crate::key::{Extent, Key};
 use crate::plan::ttl::Ttl;
 use crate::stored::envelope::{Lease, Token};
 
@@ -70,6 +70,14 @@ impl<R: Store> Store for Face<'_, R> {
         take_many(slots: &[Asked<'_>]) -> Acquired;
         end_many(slots: &[Ended<'_>]) -> bool;
         renew_many(leases: &[(Key, Lease)]) -> bool;
+    }
+
+    async fn clear(&self, extent: &Extent, each: Duration) -> Result<u64, Error> {
+        match self {
+            Face::Memory(store) => store.clear(extent, each).await,
+            Face::Redis(store) => store.clear(extent, each).await,
+            Face::Unusable(error) => Err(Error::clone(error)),
+        }
     }
 
     fn may_take_first(&self, key: &Key) -> bool {

@@ -10,14 +10,14 @@ use std::future::{Future, ready};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
 use super::{Acquired, Asked, End, Ended, Marked, Over, Read, Release, STAMP_MILLIS, Store, own_tags};
 use crate::error::{Error, ErrorKind};
 use crate::hash::hash;
-use crate::key::{Address, Key};
+use crate::key::{Address, Extent, Key};
 use crate::plan::ttl::Ttl;
 use crate::stored::envelope::{self, COMPARED, HEAD_LEN, Head, Lease, Place, Seal, Token};
 
@@ -167,6 +167,19 @@ impl MemoryStore {
         drop(shard);
         self.used_bytes.fetch_sub(freed, Ordering::Relaxed);
         was_held || any_living
+    }
+
+    /// Empties the slots of an extent in one shard; how many held something.
+    fn clear_shard(&self, index: usize, extent: &Extent) -> u64 {
+        let mut shard = self.lock(index);
+        let now = self.now();
+        let covered: Vec<Arc<str>> = shard.slots.keys().filter(|key| extent.covers(key)).cloned().collect();
+        let is_living = |key: &&Arc<str>| shard.slots.get(*key).is_some_and(|slot| slot.expires_at > now);
+        let living = covered.iter().filter(is_living).count();
+        let freed: i64 = covered.iter().map(|key| shard.remove(key)).sum();
+        drop(shard);
+        self.used_bytes.fetch_sub(freed, Ordering::Relaxed);
+        living as u64
     }
 
     /// What is left of the slot's lifetime.
@@ -499,6 +512,10 @@ impl Store for MemoryStore {
         };
         let count = shard.groups.get(group.as_str()).map_or(0, |members| members.iter().filter(is_value).count());
         ready(Ok(count as u64))
+    }
+
+    async fn clear(&self, extent: &Extent, _: Duration) -> Result<u64, Error> {
+        Ok((0..SHARDS).map(|index| self.clear_shard(index, extent)).sum())
     }
 
     fn ping(&self, _: Instant) -> impl Future<Output = Result<(), Error>> + Send {

@@ -12,12 +12,12 @@
 //! invalidates all entries under the tag: the next stamp is another one.
 
 use std::future::Future;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::error::Error;
-use crate::key::Key;
+use crate::key::{Extent, Key};
 use crate::plan::ttl::Ttl;
 use crate::stored::envelope::{self, Lease, Seal, Token};
 
@@ -215,6 +215,11 @@ pub(crate) trait Store: Send + Sync {
 
     /// How many values a group holds.
     fn count(&self, group: &Key, by: Instant) -> impl Future<Output = Result<u64, Error>> + Send;
+
+    /// Empties all slots of the extent that hold something from the start of this call to its end, leases included, and
+    /// perhaps others of it; how many. Each of its round trips may take `each`. What it has not reached when it fails
+    /// stays.
+    fn clear(&self, extent: &Extent, each: Duration) -> impl Future<Output = Result<u64, Error>> + Send;
 
     /// Whether the store answers at all.
     fn ping(&self, by: Instant) -> impl Future<Output = Result<(), Error>> + Send;

@@ -30,7 +30,7 @@ pub(crate) use self::patience::{Any, Patience};
 pub(crate) use self::refreshing::{Refreshing, Ticket};
 use crate::engine::sharing::Shared;
 use crate::error::Error;
-use crate::key::Key;
+use crate::key::{Extent, Key};
 use crate::store::Read;
 use crate::stored::envelope::Token;
 
@@ -208,6 +208,12 @@ impl Flights {
     }
 
     /// Entries, groups and tags are invalidated in this process. Looks at all that is under way.
+    pub(crate) fn void_covered(&self, extent: &Extent) {
+        for flight in self.all().values().flatten().filter(|flight| extent.covers(flight.key.as_str())) {
+            flight.lock().voided = true;
+        }
+    }
+
     pub(crate) fn void_all(&self, keys: &[Key]) {
         let names: HashSet<&str> = keys.iter().map(Key::as_str).collect();
         // By the key of each: another function's key of the same text may have other tags.

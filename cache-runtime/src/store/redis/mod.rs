@@ -7,6 +7,7 @@
 
 mod abandoned;
 mod breaker;
+mod clear;
 mod clock;
 mod commands;
 mod deliverer;

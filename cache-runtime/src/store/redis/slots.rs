@@ -1,7 +1,7 @@
 //! The operations of a store, on one slot each.
 
 use std::future::Future;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ::redis::{Pipeline, Value};
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use super::sizes::Sizes;
 use super::transport::{self, Features, Reply, Request, Transport, checked};
 use super::{RedisStore, Shared};
 use crate::error::{Error, ErrorKind};
-use crate::key::Key;
+use crate::key::{Extent, Key};
 use crate::plan::ttl::Ttl;
 use crate::store::{Acquired, Asked, Ended, Marked, Over, Read, Release, STAMP_MILLIS, Store, own_tags};
 use crate::stored::envelope::{Lease, Place, Seal, Token};
@@ -232,6 +232,10 @@ impl<T: Transport> Store for RedisStore<T> {
             _ => Err(Fault::unexpected("a script")),
         };
         self.scripted(epoch, Shared::timed, build, read, by).await.map_err(|fault| self.told(fault))
+    }
+
+    async fn clear(&self, extent: &Extent, each: Duration) -> Result<u64, Error> {
+        self.clear_extent(extent, each).await
     }
 
     async fn ping(&self, by: Instant) -> Result<(), Error> {

@@ -1,0 +1,139 @@
+//! Emptying all slots of a namespace or a function, which `SCAN` finds.
+//!
+//! `SCAN` returns every key that is there from the start of the iteration to its end, at least once
+//! (<https://redis.io/docs/latest/commands/scan/>, "Scan guarantees"). A slot that holds a lease or a value when the
+//! iteration starts is therefore found, unless it is empty in between; what it holds afterwards has been leased since, and
+//! computed from data that was read since. A fill does not interrupt the presence of a key: it replaces the lease in one
+//! command or script.
+
+use std::time::{Duration, Instant};
+
+use ::redis::{Cmd, Pipeline, Value};
+
+use super::RedisStore;
+use super::breaker::Epoch;
+use super::fault::Fault;
+use super::transport::{Reply, Request, Transport, checked};
+use crate::error::{Error, ErrorKind};
+use crate::key::Extent;
+
+/// How many keys the server looks at in one step, and about how many are removed together.
+const STEP: usize = 1000;
+
+/// So many groups are asked for their fields together.
+const GROUPS: usize = 64;
+
+/// Where an iteration starts and ends.
+const START: &str = "0";
+
+impl<T: Transport> RedisStore<T> {
+    pub(super) async fn clear_extent(&self, extent: &Extent, each: Duration) -> Result<u64, Error> {
+        // Always tried, as an invalidation is.
+        let epoch = self.shared().health.epoch();
+        let cleared = self.clear_by_steps(epoch, extent, each).await;
+        if self.shared().health.is_down() {
+            self.probe(true);
+        }
+        cleared.map_err(|fault| self.told(fault))
+    }
+
+    async fn clear_by_steps(&self, epoch: Epoch, extent: &Extent, each: Duration) -> Result<u64, Fault> {
+        let pattern = extent.pattern();
+        let (mut cursor, mut count) = (START.to_owned(), 0);
+        loop {
+            let (next, mut names) = self.scan(epoch, &cursor, &pattern, each).await?;
+            // No key of this library has a space in it, which would separate a field from its hash.
+            names.retain(|name| !name.contains(' '));
+            if matches!(extent, Extent::Fields { .. }) {
+                names = self.fields(epoch, &names, each).await?;
+            }
+            names.retain(|name| extent.covers(name));
+            for names in names.chunks(STEP) {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                count += self.remove(epoch, &names, Instant::now() + each).await?.outcome()?;
+            }
+            if next == START {
+                return Ok(count);
+            }
+            cursor = next;
+        }
+    }
+
+    /// One step of the iteration: the cursor of the next one, and keys. What is not text is not this library's.
+    async fn scan(
+        &self,
+        epoch: Epoch,
+        cursor: &str,
+        pattern: &str,
+        each: Duration,
+    ) -> Result<(String, Vec<String>), Fault> {
+        let build = |_| {
+            let mut command = ::redis::cmd("SCAN");
+            command.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(STEP);
+            match cursor {
+                START => Request::One(command),
+                // A cursor means nothing to another server, or to the same one after a restart.
+                _ => Request::OneOnce(command),
+            }
+        };
+        self.exchange(epoch, build, |reply: Reply| scanned(reply.one()?), Instant::now() + each).await
+    }
+
+    /// The names of all entries in groups.
+    async fn fields(&self, epoch: Epoch, hashes: &[String], each: Duration) -> Result<Vec<String>, Fault> {
+        let mut names = Vec::new();
+        for hashes in hashes.chunks(GROUPS) {
+            let mut pipeline = Pipeline::with_capacity(hashes.len());
+            for hash in hashes {
+                let mut command = Cmd::new();
+                command.arg("HKEYS").arg(hash);
+                pipeline.add_command(command);
+            }
+            let build = |_| Request::Many(pipeline.clone());
+            let read = |reply: Reply| {
+                let mut names = Vec::new();
+                for (reply, hash) in reply.all().into_iter().zip(hashes) {
+                    match checked(reply) {
+                        Ok(fields) => names.extend(texts(fields).into_iter().filter_map(|field| name_of(hash, &field))),
+                        // Not a group.
+                        Err(fault) if fault.error.kind() == ErrorKind::WrongType => {}
+                        Err(fault) => return Err(fault.about(hash)),
+                    }
+                }
+                Ok(names)
+            };
+            names.append(&mut self.exchange(epoch, build, read, Instant::now() + each).await?);
+        }
+        Ok(names)
+    }
+}
+
+/// The name of the entry that a field belongs to; `None` for the companion of another field, which goes with that.
+fn name_of(hash: &str, field: &str) -> Option<String> {
+    (!field.contains('\0')).then(|| format!("{hash} {field}"))
+}
+
+fn scanned(reply: Value) -> Result<(String, Vec<String>), Fault> {
+    if let Value::Array(parts) = reply
+        && let Ok([cursor, keys]) = <[Value; 2]>::try_from(parts)
+        && let Some(cursor) = text(cursor)
+    {
+        return Ok((cursor, texts(keys)));
+    }
+    Err(Fault::unexpected("SCAN"))
+}
+
+fn texts(values: Value) -> Vec<String> {
+    match values {
+        Value::Array(values) | Value::Set(values) => values.into_iter().filter_map(text).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8(bytes).ok(),
+        Value::SimpleString(text) => Some(text),
+        _ => None,
+    }
+}
