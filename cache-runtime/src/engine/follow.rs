@@ -15,16 +15,12 @@ use crate::plan::function::SingleFlight;
 use crate::store::{Read, Store};
 use crate::stored::envelope::{self, Head, Token};
 
-/// How soon the store is asked whether another process has ended its computation, by a question of fifty bytes.
+/// The first pause before the store is asked whether another process has ended its computation, with a question of fifty
+/// bytes. Pauses double up to [`LONGEST`].
 const FIRST: Duration = Duration::from_micros(500);
 
-/// Pauses double up to this, then grow with the time it has taken so far, of which they are a part:
-/// short bodies are noticed soon, and long ones cost few questions.
-const OFTEN: Duration = Duration::from_millis(2);
-/// That part.
-const PART: u32 = 25;
-/// No pause is longer.
-const SELDOM: Duration = Duration::from_millis(4);
+/// A waiting call returns at most this, a turn of the timer, and a round trip after the value was stored.
+const LONGEST: Duration = Duration::from_millis(2);
 
 /// What came of waiting for the flight of a lease.
 pub(super) enum WaitOutcome {
@@ -179,16 +175,14 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// Asks the store until another process has ended its computation; `None` if that takes too
     /// long.
     async fn ask(&self, key: &Key, token: Token, asking: Asking, until: Instant) -> Option<()> {
-        let (begun, mut pause) = (Instant::now(), FIRST);
+        let mut pause = FIRST;
         loop {
-            let now = Instant::now();
-            let left = until.saturating_duration_since(now);
+            let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return None;
             }
             self.timer.pause(pause.min(left)).await;
-            let so_far = now.saturating_duration_since(begun);
-            pause = (pause * 2).min((so_far / PART).clamp(OFTEN, SELDOM));
+            pause = (pause * 2).min(LONGEST);
             asking.asks(self.cache.timeout());
             let outcome = match self.store.peek(key, self.cache.deadline()).await {
                 Ok(head) if self.is_held(head.as_deref(), token) => continue,
