@@ -7,7 +7,9 @@
 //! | `errors` | all errors of one expansion |
 //! | `syntax::borrows`, `syntax::mentions`, `syntax::place`, `syntax::types` | what the spelling of Rust tells |
 //! | `syntax::generics` | which generic parameters an entry has |
-//! | `parse::duration`, `parse::rivals`, `parse::suggest`, `parse::template`, `parse::closures` | parts of the arguments |
+//! | `parse::duration`, `parse::rivals`, `parse::suggest`, `parse::template`, `parse::closures` | words, templates, closures |
+//! | `parse::argument`, `parse::values` | the names of the arguments, and their values |
+//! | `parse::lifetimes` | values that are spans of time |
 //! | `parse::args`, `parse::function` | the attribute and the function, as they are written |
 //! | `model::features`, `model::pieces` | what the model is made of |
 //! | `model::returns`, `model::background`, `model::refused` | checks of the return type, the arguments and the function |

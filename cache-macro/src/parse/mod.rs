@@ -1,9 +1,12 @@
 //! What was written: the arguments of the attribute, and the function under it.
 
 pub(crate) mod args;
+mod argument;
 mod closures;
 mod duration;
 pub(crate) mod function;
+mod lifetimes;
 mod rivals;
 pub(crate) mod suggest;
 pub(crate) mod template;
+mod values;
