@@ -2,6 +2,21 @@
 #![doc = include_str!("guide/links.txt")]
 #![doc = ""]
 #![doc = include_str!("../README.md")]
+//!
+//! ## In this documentation
+//!
+//! | item | what it is |
+//! |---|---|
+//! | [`#[redis_cached]`](macro@redis_cached) | the attribute, with the table of its arguments |
+//! | [`Cache`], [`Builder`] | a configured store, and its verbs about many entries |
+//! | [`Entry`] | the entry of one call's arguments, from `…_entry` |
+//! | [`Group`] | the entries of one group, from `…_group` |
+//! | [`Invalidation`] | an entry, a group or a tag, for [`Cache::invalidate_all`] |
+//! | [`blocking`] | the same for plain functions |
+//! | [`Error`], [`ErrorKind`] | why a verb failed; cached functions never return it |
+//! | [`Stats`] | what a cache has done |
+//! | [`Codec`] | a format for stored values |
+//! | [`guide`] | the guide, one page for each subject |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// The guide, one page for each subject.

@@ -271,7 +271,10 @@ fn few_permissions_are_enough() {
 fn the_user_of_the_guide_needs_nothing_else() {
     let server = Server::start();
     let guide = include_str!("../../src/guide/servers.md");
-    let words: Vec<_> = guide.lines().find(|line| line.starts_with("ACL SETUSER")).unwrap().split(' ').collect();
+    let (_, command) = guide.split_once("$ redis-cli ").unwrap();
+    let (command, _) = command.split_once("```").unwrap();
+    let command = command.replace(['\\', '\''], "");
+    let words: Vec<_> = command.split_whitespace().collect();
     assert_eq!(server.cli(&words), "OK");
     // Older servers do not know the command.
     _ = server.cli(&["ACL", "SETUSER", "shop", "+hpexpire"]);
@@ -282,7 +285,7 @@ fn the_user_of_the_guide_needs_nothing_else() {
         Cache::builder(&url).unwrap().namespace("staging").timeout(Duration::from_secs(1)).build()
     });
     for came in runtime.block_on(calls(&caches)) {
-        assert!(came.runs <= 10 || matches!(came.function, "swr" | "sie"), "{came:?}");
+        assert!(came.runs <= 10 || came.function.starts_with("swr") || came.function == "sie", "{came:?}");
     }
     runtime.block_on(async {
         caches[0].ping().await.unwrap();

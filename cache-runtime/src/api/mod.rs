@@ -1,9 +1,11 @@
 //! What a program calls by name: the cache, and the entries, groups and tags of its functions.
 
+// First, because rustdoc shows the methods of `Cache` in the order of the modules: constructors before verbs.
+pub(crate) mod cache;
+
 #[cfg(feature = "blocking")]
 pub mod blocking;
 pub(crate) mod bulk;
-pub(crate) mod cache;
 pub(crate) mod clear;
 pub(crate) mod entry;
 pub(crate) mod group;
