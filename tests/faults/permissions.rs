@@ -293,6 +293,7 @@ fn the_user_of_the_guide_needs_nothing_else() {
         assert!(grouped_group(&caches[0]).len().await.unwrap() > 0);
         assert!(grouped_group(&caches[0]).invalidate().await.unwrap());
         assert!(caches[0].invalidate_tag("all").await.unwrap());
+        assert!(caches[0].clear().await.unwrap() > 0);
     });
     // The key by which the library asks which commands are refused does not exist, and is outside of the pattern.
     let log = server.cli(&["ACL", "LOG", "128"]);
