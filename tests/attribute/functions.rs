@@ -518,7 +518,7 @@ mod shadowed {
 fn a_trait_of_every_type_leaves_keys_groups_and_tags_alone() {
     assert_eq!(blanket::plain(9, 1), 10);
     let entry = blanket::plain_entry(9, 1);
-    assert_eq!(entry.key().unwrap(), "attribute:blanket:9 blanket:1");
+    assert_eq!(entry.key().unwrap(), "attribute:#group:blanket:9 blanket:1");
     assert_eq!(blanket::plain_group(9).len().unwrap(), 1);
     assert_eq!(entry.get().unwrap(), Some(10));
     CACHE.blocking().invalidate_tag("blanket:9").unwrap();
