@@ -220,6 +220,50 @@ async fn write_through_is_overtaken_by_an_invalidation() {
     .await;
 }
 
+#[tokio::test]
+async fn write_through_returning_stores_what_the_write_returns() {
+    on_both(async |cache| {
+        let runs = AtomicUsize::new(0);
+        let entry = name_entry(&cache, 8);
+        name(&cache, &runs, 8).await;
+        let written: Result<Option<String>, &str> = entry
+            .write_through_returning(async || {
+                assert_eq!(entry.get().await.unwrap(), None, "nothing is served while it is written");
+                Ok(Some("returned".into()))
+            })
+            .await;
+        assert_eq!(written, Ok(Some("returned".into())));
+        assert_eq!(name(&cache, &runs, 8).await.as_deref(), Some("returned"));
+        assert_eq!(runs.load(Ordering::SeqCst), 1);
+
+        // `cache_if` refuses it, and what was there is out of date.
+        let secret = Some("secret".to_owned());
+        assert_eq!(entry.write_through_returning(async || Ok::<_, ()>(secret.clone())).await, Ok(secret));
+        assert_eq!(entry.get().await.unwrap(), None);
+        name(&cache, &runs, 8).await;
+        assert_eq!(entry.write_through_returning(async || Err("deadlock")).await, Err("deadlock"));
+        assert_eq!(entry.get().await.unwrap(), None, "the write may have been committed");
+
+        let overtaken = async || {
+            entry.invalidate().await.unwrap();
+            Ok::<_, ()>(Some("overtaken".to_owned()))
+        };
+        assert!(entry.write_through_returning(overtaken).await.is_ok());
+        assert_eq!(entry.get().await.unwrap(), None);
+
+        // Dropped in the middle of the write.
+        name(&cache, &runs, 8).await;
+        let dropped = entry.write_through_returning(async || {
+            std::future::pending::<()>().await;
+            Ok::<_, ()>(None)
+        });
+        tokio::time::timeout(Duration::from_millis(50), dropped).await.unwrap_err();
+        test_support::in_time("it is emptied", async || entry.get().await.unwrap().is_none()).await;
+        assert_eq!(entry.ttl().await.unwrap(), None);
+    })
+    .await;
+}
+
 #[test]
 fn blocking_verbs() {
     let server = Server::start();
@@ -240,6 +284,10 @@ fn blocking_verbs() {
         assert_eq!(entry.get().unwrap().as_deref(), Some("user 1"));
         assert_eq!(entry.write_through(&"w".to_owned(), || Ok::<_, ()>(3)), Ok(3));
         assert_eq!(entry.get().unwrap().as_deref(), Some("w"));
+        assert_eq!(entry.write_through_returning(|| Ok::<_, ()>("x".to_owned())).as_deref(), Ok("x"));
+        assert_eq!(plain(&cache, &runs, 1).as_deref(), Ok("x"));
+        assert_eq!(entry.write_through_returning(|| Err("deadlock")), Err("deadlock"));
+        assert_eq!(entry.get().unwrap(), None);
         cache.blocking().ping().unwrap();
     }
 }
@@ -287,6 +335,7 @@ fn an_unreachable_server_is_told_by_blocking_verbs_too() {
     // The write takes place all the same, and its result is the caller's.
     assert_eq!(entry.write_through(&String::new(), || Ok::<_, ()>(3)), Ok(3));
     assert_eq!(entry.write_through(&String::new(), || Err::<(), _>("deadlock")), Err("deadlock"));
+    assert_eq!(entry.write_through_returning(|| Ok::<_, ()>("x".to_owned())).as_deref(), Ok("x"));
 }
 
 /// A process that only writes never calls the functions whose entries it empties.

@@ -91,6 +91,7 @@ async fn verbs_succeed_and_do_nothing() {
     assert!(!entry.invalidate().await.unwrap());
     assert_eq!(entry.write_through(&1, async || Ok::<_, ()>("written")).await, Ok("written"));
     assert_eq!(entry.write_through(&1, async || Err::<(), _>("deadlock")).await, Err("deadlock"));
+    assert_eq!(entry.write_through_returning(async || Ok::<_, ()>(3)).await, Ok(3));
     assert!(!cache.invalidate_tag("org:7").await.unwrap());
     assert_eq!(cache.invalidate_all([Invalidation::from(&entry), Invalidation::tag("org:7")]).await.unwrap(), 0);
     assert_eq!(cache.get_all(&[entry]).await.unwrap(), [None]);

@@ -195,6 +195,13 @@ macro_rules! subject {
                         origin.foreign(command, &[entry.key().unwrap().to_owned()]).await;
                         true
                     }
+                    One::Through if version % 2 == 0 => {
+                        let write = async || {
+                            origin.write(&[(id, version)]).await;
+                            Ok::<_, ()>(new)
+                        };
+                        entry.write_through_returning(write).await.is_ok()
+                    }
                     One::Through => {
                         let write = async || Ok::<_, ()>(origin.write(&[(id, version)]).await);
                         entry.write_through(&new, write).await.is_ok()
@@ -242,6 +249,13 @@ macro_rules! subject {
                         origin.write(&[(id, version)]);
                         origin.foreign(command, &[entry.key().unwrap().to_owned()]);
                         true
+                    }
+                    One::Through if version % 2 == 0 => {
+                        let write = || {
+                            origin.write(&[(id, version)]);
+                            Ok::<_, ()>(new)
+                        };
+                        entry.write_through_returning(write).is_ok()
                     }
                     One::Through => {
                         entry.write_through(&new, || Ok::<_, ()>(origin.write(&[(id, version)]))).is_ok()

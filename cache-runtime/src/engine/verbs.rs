@@ -1,6 +1,9 @@
 //! What the caller asks the cache itself, about one entry. Here failures are told.
 
+use std::borrow::Borrow;
 use std::time::{Duration, Instant};
+
+use bytes::Bytes;
 
 use super::Engine;
 use super::compute::own_tags;
@@ -11,7 +14,7 @@ use super::timer::Timer;
 use crate::engine::flight::{Flights, Outcome, within};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Extent, Key};
-use crate::plan::function::{Function, Plan};
+use crate::plan::function::{Function, Plan, Terms};
 use crate::plan::policy::{self, Pace};
 use crate::plan::ttl::Ttl;
 use crate::store::{Over, Read, Store};
@@ -145,15 +148,17 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         self.store.count(group, self.cache.deadline()).await
     }
 
-    /// Takes the slot, writes, and stores what was written if nobody took the slot meanwhile;
-    /// whenever that is in doubt, the slot is emptied.
-    pub(crate) async fn write_through<V, O, E>(
+    /// Takes the slot, writes, and stores the value that `write` returns next to its own result, if nothing took the slot
+    /// meanwhile. Whenever that is in doubt, the slot is emptied.
+    pub(crate) async fn write_through<V, B, O, E>(
         &self,
         plan: &Plan<V>,
         key: Result<&Key, Error>,
-        value: &V,
-        write: impl AsyncFnOnce() -> Result<O, E>,
-    ) -> Result<O, E> {
+        write: impl AsyncFnOnce() -> Result<(O, B), E>,
+    ) -> Result<(O, B), E>
+    where
+        B: Borrow<V>,
+    {
         // Without a key, no call could have stored anything under it either.
         let Ok(key) = key else { return write().await };
         if self.cache.is_off() {
@@ -180,8 +185,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 None => write().await,
             }
         };
-        // No await is in this `match`: the error need not be `Send`. The slot is emptied behind
-        // it, and shows nothing until then.
+        // No await is in this `match`: the error need not be `Send`. The slot is emptied in the background, and shows
+        // nothing until then.
         let written = match writing.await {
             Ok(written) => written,
             Err(error) => {
@@ -194,19 +199,13 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         };
         if let Some(leased) = leased {
             let by = self.cache.deadline();
-            let own = self.stamp_own(plan.terms(), key, own_tags(plan, key, value), by).await;
-            // Of the one deadline for both; a value is encoded in its own time.
+            let names = own_tags(plan, key, written.1.borrow());
+            let own = self.stamp_own(plan.terms(), key, names, by).await;
+            // One deadline for both round trips; a value is encoded in its own time.
             let left = by.saturating_duration_since(Instant::now());
-            match own.and_then(|own| self.seal(plan, &leased, &own, value, started)) {
-                Some((bytes, ttl)) => {
-                    leased.share(&bytes);
-                    let attempt = Attempt { key, bytes: bytes.len(), started };
-                    let filled = leased.fill(bytes, ttl, Instant::now() + left).await;
-                    self.filled(&plan.terms(), attempt, &filled);
-                    doubt.settled = filled.unwrap_or(false);
-                }
-                None => leased.leave(),
-            }
+            // No reference to the value is held over an await: it need not be `Sync`.
+            let sealed = own.and_then(|own| self.seal(plan, &leased, &own, written.1.borrow(), started));
+            doubt.settled = self.store_written(plan.terms(), leased, sealed, started, left).await;
         }
         if !doubt.settled {
             // What a third party put there may be older than the write. A failure is kept by the
@@ -218,6 +217,26 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             }
         }
         Ok(written)
+    }
+
+    /// Fills the slot with a value that was written, in the time that is `left`; whether the slot holds it then.
+    async fn store_written(
+        &self,
+        terms: Terms,
+        leased: Leased<'_, S>,
+        sealed: Option<(Bytes, Ttl)>,
+        started: Instant,
+        left: Duration,
+    ) -> bool {
+        let Some((bytes, ttl)) = sealed else {
+            leased.leave();
+            return false;
+        };
+        leased.share(&bytes);
+        let attempt = Attempt { key: leased.key(), bytes: bytes.len(), started };
+        let filled = leased.fill(bytes, ttl, Instant::now() + left).await;
+        self.filled(&terms, attempt, &filled);
+        filled.unwrap_or(false)
     }
 }
 

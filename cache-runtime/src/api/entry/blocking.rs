@@ -89,7 +89,45 @@ impl<V> Entry<V> {
     where
         F: FnOnce() -> Result<T, E>,
     {
-        once(Engine::blocking(&self.0.cache).write_through(&self.0.plan, self.0.key(), value, async || write()))
+        let write = async || write().map(|output| (output, value));
+        let written = once(Engine::blocking(&self.0.cache).write_through(&self.0.plan, self.0.key(), write));
+        written.map(|(output, _)| output)
+    }
+
+    /// [`write_through`](Self::write_through), for a write that returns the value: `INSERT … RETURNING`, or an update that
+    /// fills in columns. Stores what `write` returns, and returns it.
+    ///
+    /// ```
+    /// use redis_cached::redis_cached;
+    /// # use std::sync::LazyLock;
+    /// # use redis_cached::Cache;
+    /// # static CACHE: LazyLock<Cache> = LazyLock::new(|| Cache::builder("memory://").unwrap().build());
+    ///
+    /// #[redis_cached(cache = CACHE)]
+    /// fn balance(account: u64) -> Result<i64, String> {
+    ///     // SELECT balance FROM accounts WHERE id = $1
+    /// #   Ok(account as i64)
+    /// }
+    ///
+    /// fn pay(account: u64, amount: i64) -> Result<i64, String> {
+    ///     balance_entry(account).write_through_returning(|| {
+    ///         // UPDATE accounts SET balance = balance + $2 WHERE id = $1 RETURNING balance
+    /// #       balance_uncached(account).map(|balance| balance + amount)
+    ///     })
+    /// }
+    ///
+    /// assert_eq!(pay(100, 5), Ok(105));
+    /// assert_eq!(balance(100), Ok(105)); // from the cache
+    /// ```
+    ///
+    /// Two writes to one entry at the same time leave it empty, because nothing tells in which order the origin took them.
+    pub fn write_through_returning<E, F>(&self, write: F) -> Result<V, E>
+    where
+        F: FnOnce() -> Result<V, E>,
+    {
+        let write = async || write().map(|value| ((), value));
+        let written = once(Engine::blocking(&self.0.cache).write_through(&self.0.plan, self.0.key(), write));
+        written.map(|((), value)| value)
     }
 }
 

@@ -92,7 +92,50 @@ impl<V> Entry<V> {
     where
         F: AsyncFnOnce() -> Result<T, E>,
     {
-        Engine::tokio(&self.0.cache).write_through(&self.0.plan, self.0.key(), value, write).await
+        let write = async || write().await.map(|output| (output, value));
+        let written = Engine::tokio(&self.0.cache).write_through(&self.0.plan, self.0.key(), write).await;
+        written.map(|(output, _)| output)
+    }
+
+    /// [`write_through`](Self::write_through), for a write that returns the value: `INSERT … RETURNING`, or an update that
+    /// fills in columns. Stores what `write` returns, and returns it.
+    ///
+    /// ```
+    /// use redis_cached::redis_cached;
+    /// # use std::sync::LazyLock;
+    /// # use redis_cached::Cache;
+    /// # static CACHE: LazyLock<Cache> = LazyLock::new(|| Cache::builder("memory://").unwrap().build());
+    ///
+    /// #[redis_cached(cache = CACHE)]
+    /// async fn balance(account: u64) -> Result<i64, String> {
+    ///     // SELECT balance FROM accounts WHERE id = $1
+    /// #   Ok(account as i64)
+    /// }
+    ///
+    /// async fn pay(account: u64, amount: i64) -> Result<i64, String> {
+    ///     let update = async || {
+    ///         // UPDATE accounts SET balance = balance + $2 WHERE id = $1 RETURNING balance
+    /// #       balance_uncached(account).await.map(|balance| balance + amount)
+    ///     };
+    ///     balance_entry(account).write_through_returning(update).await
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), redis_cached::Error> {
+    /// assert_eq!(pay(100, 5).await, Ok(105));
+    /// assert_eq!(balance(100).await, Ok(105)); // from the cache
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Two writes to one entry at the same time leave it empty, because nothing tells in which order the origin took them.
+    pub async fn write_through_returning<E, F>(&self, write: F) -> Result<V, E>
+    where
+        F: AsyncFnOnce() -> Result<V, E>,
+    {
+        let write = async || write().await.map(|value| ((), value));
+        let written = Engine::tokio(&self.0.cache).write_through(&self.0.plan, self.0.key(), write).await;
+        written.map(|((), value)| value)
     }
 }
 
