@@ -143,7 +143,7 @@ mod tests;
 /// siblings never are. A call of its `…_entry` or `…_group` is a use, except where that lacks a type
 /// parameter of the function, or the function has an `impl Trait` parameter.
 ///
-/// In an `impl Trait for` block nothing may stand beside a method: there, `siblings = off` caches it
+/// An `impl Trait for` block has no room for the siblings of a method: there, `siblings = off` caches it
 /// without. The same goes for methods under `#[async_trait]`. In a trait, the siblings of a method
 /// with a body are provided methods, of which the entry may have no receiver; a trait that is to be
 /// `dyn` says `siblings = off`, too.

@@ -4,7 +4,6 @@
 use std::collections::HashSet;
 
 use proc_macro2::Span;
-use syn::spanned::Spanned;
 use syn::{Ident, Type};
 
 use self::background::Background;
@@ -16,7 +15,7 @@ use self::scope::Scope;
 use crate::errors::Errors;
 use crate::parse::args::{Args, Codec};
 use crate::parse::function::{Face, Function, Param};
-use crate::parse::template::{self, Of};
+use crate::parse::template::Of;
 use crate::syntax::mentions::same;
 use crate::syntax::place::Place;
 
@@ -66,7 +65,7 @@ pub(crate) struct Model {
 impl Model {
     pub(crate) fn new(args: Args, function: Function, features: Features, errors: &Errors) -> Option<Model> {
         check_codec(&args.codec, features, errors);
-        let (params, mut entry_params) = (function.params(), function.params());
+        let params = function.params();
         let given = Scope { receiver: function.sig.receiver(), params: &params, batch: None };
         check_twins(&params, &args, errors);
         given.check_skips(&args, errors);
@@ -74,27 +73,13 @@ impl Model {
             given.check_batch(batch, errors);
             Batch::new(batch, &args, &function, &params, errors)
         });
-        // Nobody knows then what a placeholder means.
+        // Without the ids of the batch, the meaning of a placeholder is unknown.
         let is_batch_broken = matches!(batch, Some(None));
         let batch = batch.flatten();
-        if let Some(batch) = &batch {
-            entry_params[batch.index] = batch.element();
-        }
+        let entry_params = entry_params(&function, batch.as_ref());
         let scope = Scope { params: &entry_params, batch: batch.as_ref(), ..given };
-        scope.check_closures(&args, errors);
-        scope.check_cache(&args, errors);
-        if let Some(cache) = args.cache.as_ref().filter(|cache| template::leaves(cache)) {
-            errors.at(cache.span(), "a cache is looked up without `await`, `?` or `return`: an entry needs it too");
-        }
-        let pieces = match &args.key {
-            _ if is_batch_broken => None,
-            Some(literal) => scope.template(literal, Of::Key, &args, errors),
-            None => Some(scope.all(&args.skip)),
-        };
-        let group = args.group.as_ref().filter(|_| !is_batch_broken);
-        let group = group.map(|literal| scope.template(literal, Of::Group, &args, errors));
-        let tags = args.tags.templates.iter().filter(|_| !is_batch_broken);
-        let tags: Vec<_> = tags.map(|literal| scope.template(literal, Of::Tag, &args, errors)).collect();
+        scope.check_expressions(&args, errors);
+        let templates = if is_batch_broken { None } else { Templates::new(&scope, &args, errors) };
         let is_cacheable = refused::check(&function, features, errors);
         let output = function.output().filter(|_| is_cacheable)?.clone();
         let kind = returns::kind(&output, &args, errors);
@@ -105,67 +90,117 @@ impl Model {
             None => Background::new(&args, &function, &params, errors),
             Some(_) => None,
         };
-        let pieces = pieces?;
-        let group = match group {
-            Some(group) => Some(group?),
-            None => None,
-        };
-        let tags = tags.into_iter().collect::<Option<Vec<_>>>()?;
-        let beside_key = || group.iter().chain(&tags).flatten();
-        let key = scope.uses_of(pieces.iter().chain(beside_key()));
-        let in_group = scope.uses_of(group.iter().flatten());
-        let in_templates = scope.uses_of(pieces.iter().filter(|_| args.key.is_some()).chain(beside_key()));
+        let templates = templates?;
+        scope.check_mutable(&args, templates.of_key(), errors);
+        scope.check_mentions(&args, templates.of_key(), templates.tags.iter().flatten(), errors);
+        let key = scope.uses_of(templates.all());
+        let in_group = scope.uses_of(templates.group.iter().flatten());
         let cache = scope.uses(&args.cache);
-        let in_place = scope.uses_of(pieces.iter().chain(group.iter().flatten()));
-        let presumed_units = (0..entry_params.len())
-            .filter(|&index| entry_params[index].names_its_type() && !in_place.params[index])
-            .filter(|&index| !args.skip.iter().any(|name| entry_params[index].binds(name)))
-            .collect();
-        scope.check_mutable(&args, pieces.iter().chain(group.iter().flatten()), errors);
-        scope.check_mentions(&args, pieces.iter().chain(group.iter().flatten()), tags.iter().flatten(), errors);
-        let not_in_name = scope.dropped(&function, &output, |index| key.params[index]);
         let not_in_entry = scope.dropped(&function, &output, |index| key.params[index] || cache.params[index]);
         let not_in_group = scope.unmentioned(&function, &output, |index| in_group.params[index] || cache.params[index]);
-
-        let place = if args.siblings || args.name.is_some() { function.place(args.mention_self) } else { Place::Free };
-        if place == Place::TraitImpl && args.siblings {
-            let message = if batch.is_some() {
-                "in an `impl … for` block nothing may stand beside a method; \
-                 write a method of the type's own, and call it here"
-            } else {
-                "in an `impl … for` block nothing may stand beside a method; \
-                 write `siblings = off`, and reach its entry through a method of the type's own"
-            };
-            errors.at(function.sig.ident.span(), message);
-        }
-        let face = function.face();
         Some(Model {
-            args,
-            face,
-            params,
+            face: function.face(),
+            in_templates: scope.uses_of(templates.all().filter(|piece| templates.is_written(piece, &args))),
+            presumed_units: presumed_units(&scope, &templates, &args),
+            not_in_name: scope.dropped(&function, &output, |index| key.params[index]),
+            not_in_entry,
+            not_in_group,
+            place: place(&args, &function, errors),
+            pieces: templates.key,
+            group: templates.group,
+            tags: templates.tags,
+            key,
+            in_group,
+            cache,
             entry_params,
+            params,
             batch,
             output,
             kind,
             background,
-            pieces,
-            group,
-            tags,
-            key,
-            in_group,
-            in_templates,
-            cache,
-            presumed_units,
-            not_in_entry,
-            not_in_name,
-            not_in_group,
-            place,
+            args,
             function,
         })
     }
 }
 
-/// Refuses parameters that only the hygiene of a macro tells apart, where the attribute names any: it goes by spelling.
+/// The parameters of the function, with one id in the place of all ids of a batch.
+fn entry_params(function: &Function, batch: Option<&Batch>) -> Vec<Param> {
+    let mut params = function.params();
+    if let Some(batch) = batch {
+        params[batch.index] = batch.element();
+    }
+    params
+}
+
+/// What the attribute's templates are made of.
+struct Templates {
+    /// All arguments, if there is no template.
+    key: Vec<Piece>,
+    group: Option<Vec<Piece>>,
+    tags: Vec<Vec<Piece>>,
+}
+
+impl Templates {
+    /// All of them are parsed before one that is wrong ends this, so that all errors are reported.
+    fn new(scope: &Scope<'_>, args: &Args, errors: &Errors) -> Option<Templates> {
+        let key = match &args.key {
+            Some(literal) => scope.template(literal, Of::Key, args, errors),
+            None => Some(scope.all(&args.skip)),
+        };
+        let group = args.group.as_ref().map(|literal| scope.template(literal, Of::Group, args, errors));
+        let tags = args.tags.templates.iter().map(|literal| scope.template(literal, Of::Tag, args, errors));
+        let tags: Vec<_> = tags.collect();
+        let group = match group {
+            Some(group) => Some(group?),
+            None => None,
+        };
+        Some(Templates { key: key?, group, tags: tags.into_iter().collect::<Option<_>>()? })
+    }
+
+    /// The pieces that tell entries apart.
+    fn of_key(&self) -> impl Iterator<Item = &Piece> {
+        self.key.iter().chain(self.group.iter().flatten())
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Piece> {
+        self.of_key().chain(self.tags.iter().flatten())
+    }
+
+    /// Whether the user wrote the template of a piece.
+    fn is_written(&self, piece: &Piece, args: &Args) -> bool {
+        args.key.is_some() || !self.key.iter().any(|of_key| std::ptr::eq(of_key, piece))
+    }
+}
+
+/// The positions of parameters that seem to be unit structs: they are not in the key, and not skipped.
+fn presumed_units(scope: &Scope<'_>, templates: &Templates, args: &Args) -> Vec<usize> {
+    let in_key = scope.uses_of(templates.of_key());
+    let params = scope.params.iter().enumerate();
+    let units = params.filter(|(index, param)| {
+        param.names_its_type() && !in_key.params[*index] && !args.skip.iter().any(|name| param.binds(name))
+    });
+    units.map(|(index, _)| index).collect()
+}
+
+/// The block around the function, as far as it matters.
+fn place(args: &Args, function: &Function, errors: &Errors) -> Place {
+    if !args.siblings && args.name.is_none() {
+        return Place::Free;
+    }
+    let place = function.place(args.mention_self);
+    if place == Place::TraitImpl && args.siblings {
+        let instead = match args.batch {
+            Some(_) => "write a method of the type's own, and call it here",
+            None => "write `siblings = off`, and reach its entry through a method of the type's own",
+        };
+        let message = format!("an `impl … for` block has no room for the siblings of a method; {instead}");
+        errors.at(function.sig.ident.span(), message);
+    }
+    place
+}
+
+/// Refuses parameters that only the hygiene of a macro tells apart, if the attribute names any: it goes by spelling.
 fn check_twins(params: &[Param], args: &Args, errors: &Errors) {
     let names_any = args.key.is_some() || args.group.is_some() || args.batch.is_some() || args.cache.is_some();
     let copies_all = args.refresh_ahead.is_some() || args.stale_while_revalidate.is_some();

@@ -75,7 +75,16 @@ impl Scope<'_> {
         self.batch.is_some_and(|batch| same(&batch.name, name))
     }
 
-    pub(super) fn check_cache(&self, args: &Args, errors: &Errors) {
+    /// Checks the expressions of all arguments but the templates.
+    pub(super) fn check_expressions(&self, args: &Args, errors: &Errors) {
+        self.check_closures(args, errors);
+        self.check_cache(args, errors);
+        if let Some(cache) = args.cache.as_ref().filter(|cache| template::leaves(cache)) {
+            errors.at(cache.span(), "a cache is looked up without `await`, `?` or `return`: an entry needs it too");
+        }
+    }
+
+    fn check_cache(&self, args: &Args, errors: &Errors) {
         let (Some(batch), Some(cache)) = (self.batch, &args.cache) else { return };
         let variables = Variables::of(cache);
         if let Some(name) = [&batch.name, &batch.id].into_iter().find(|name| variables.mention(name)) {
@@ -85,7 +94,7 @@ impl Scope<'_> {
     }
 
     /// Closures run where only the value is at hand, and constants where not even that is.
-    pub(super) fn check_closures(&self, args: &Args, errors: &Errors) {
+    fn check_closures(&self, args: &Args, errors: &Errors) {
         let given = [&args.none_ttl, &args.stale_while_revalidate, &args.stale_if_error, &args.wait];
         let given = given.into_iter().flatten().map(|(_, lifetime)| lifetime);
         let given = given.chain(&args.lease).filter_map(Lifetime::expr);
@@ -219,8 +228,8 @@ impl Scope<'_> {
         }
     }
 
-    /// Each parameter is in the template of the key, or of the group, or is skipped: one that is forgotten would give
-    /// calls that differ in it one entry.
+    /// Reports parameters that are neither in the template of the key or of the group nor skipped: calls that differ in
+    /// one of them would share an entry.
     pub(super) fn check_mentions<'a>(
         &self,
         args: &Args,
@@ -229,58 +238,37 @@ impl Scope<'_> {
         errors: &Errors,
     ) {
         let Some(template) = &args.key else { return };
-        let variables_of = |piece: &Piece| match piece {
-            Piece::Text(_) | Piece::Part(Part { value: Value::Receiver(_), .. }) => None,
-            Piece::Part(Part { value: Value::Expr(expr) | Value::PerhapsUnit(expr), .. }) => Some(Variables::of(expr)),
-        };
-        let mut has_receiver = false;
-        let pieces = pieces.inspect(|piece| {
-            has_receiver |= matches!(piece, Piece::Part(Part { value: Value::Receiver(_), .. }));
-        });
-        let exprs: Vec<Variables> = pieces.filter_map(variables_of).collect();
-        let in_tags: Vec<Variables> = of_tags.filter_map(variables_of).collect();
-        // What a tag says of an entry has to follow from its key, so that it cannot be skipped.
-        let or_skip = |name: &Ident| {
-            let is_in_tag = in_tags.iter().any(|expr| expr.depend_on(name));
-            if is_in_tag {
-                "; a tag that mentions it does not tell entries apart".to_owned()
-            } else {
-                format!(", or leave it out with `skip({name})`")
-            }
-        };
-        let is_left_out = |name: &Ident| {
-            !exprs.iter().any(|expr| expr.depend_on(name)) && !args.skip.iter().any(|skipped| same(skipped, name))
-        };
+        let mentions = Mentions::new(args, pieces, of_tags);
         let templates = if args.group.is_some() { "`key` or `group`" } else { "`key`" };
-        if let Some(receiver) = self.receiver.filter(|_| !has_receiver) {
+        if let Some(receiver) = self.receiver.filter(|_| !mentions.receiver) {
             let name = Ident::new("self", receiver.self_token.span);
-            if is_left_out(&name) {
+            if mentions.leave_out(&name) {
                 let message = format!(
                     "calls that differ in `self` would share an entry: mention what matters of it in {templates}, \
                      as in `{{self.id}}`{}",
-                    or_skip(&name)
+                    mentions.or_skip(&name)
                 );
                 errors.at(name.span(), message);
             }
         }
         let names = self.params.iter().filter(|param| !param.names_its_type()).flat_map(|param| &param.bindings);
-        for name in names.filter(|name| is_left_out(name)) {
+        for name in names.filter(|name| mentions.leave_out(name)) {
             let hint = template::hint(&template.value(), name);
-            let (name, message) = match self.batch {
-                // Where all ids are named in place of one, that was reported.
-                Some(batch) if same(&batch.id, name) && exprs.iter().any(|expr| expr.mention(&batch.name)) => continue,
-                Some(batch) if same(&batch.id, name) => {
+            let (name, message) = match self.batch.filter(|batch| same(&batch.id, name)) {
+                // A template that names all ids in place of one was reported already.
+                Some(batch) if mentions.in_key.iter().any(|expr| expr.mention(&batch.name)) => continue,
+                Some(batch) => {
                     let message = format!(
                         "all of `{}` would share an entry: mention one of them in {templates}, as in `{{{name}}}`",
                         batch.name
                     );
                     (&batch.name, message)
                 }
-                _ => {
+                None => {
                     let message = format!(
                         "calls that differ in `{name}` would share an entry: mention it in {templates}, \
                          as in `{{{name}}}`{}",
-                        or_skip(name)
+                        mentions.or_skip(name)
                     );
                     (name, message)
                 }
@@ -347,5 +335,48 @@ impl Scope<'_> {
         });
         let used: Vec<_> = used.collect();
         generics::unmentioned(&function.sig.generics, &used)
+    }
+}
+
+/// The names that the templates mention.
+struct Mentions<'a> {
+    args: &'a Args,
+    /// The whole receiver is part of the key.
+    receiver: bool,
+    in_key: Vec<Variables>,
+    in_tags: Vec<Variables>,
+}
+
+impl<'a> Mentions<'a> {
+    fn new<'b>(
+        args: &'a Args,
+        pieces: impl Iterator<Item = &'b Piece>,
+        of_tags: impl Iterator<Item = &'b Piece>,
+    ) -> Mentions<'a> {
+        let variables_of = |piece: &Piece| match piece {
+            Piece::Text(_) | Piece::Part(Part { value: Value::Receiver(_), .. }) => None,
+            Piece::Part(Part { value: Value::Expr(expr) | Value::PerhapsUnit(expr), .. }) => Some(Variables::of(expr)),
+        };
+        let mut receiver = false;
+        let pieces = pieces.inspect(|piece| {
+            receiver |= matches!(piece, Piece::Part(Part { value: Value::Receiver(_), .. }));
+        });
+        let in_key = pieces.filter_map(variables_of).collect();
+        Mentions { args, receiver, in_key, in_tags: of_tags.filter_map(variables_of).collect() }
+    }
+
+    /// Whether a name is neither part of the key nor skipped.
+    fn leave_out(&self, name: &Ident) -> bool {
+        let is_skipped = self.args.skip.iter().any(|skipped| same(skipped, name));
+        !is_skipped && !self.in_key.iter().any(|expr| expr.depend_on(name))
+    }
+
+    /// The advice to skip a parameter. A tag has to follow from the key, so its parameters cannot be skipped.
+    fn or_skip(&self, name: &Ident) -> String {
+        if self.in_tags.iter().any(|expr| expr.depend_on(name)) {
+            "; a tag that mentions it does not tell entries apart".to_owned()
+        } else {
+            format!(", or leave it out with `skip({name})`")
+        }
     }
 }
