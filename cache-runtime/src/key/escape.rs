@@ -1,5 +1,5 @@
-//! Percent-encoding. What stays is ASCII letters and digits and `-` `_` `.` `~` `@` `/` `+`;
-//! every other byte of the UTF-8 text is `%` and two upper-case hexadecimal digits.
+//! Percent-encoding. ASCII letters, digits and `-` `_` `.` `~` `@` `/` `+` stay as they are; every
+//! other byte of the UTF-8 text becomes `%` and two upper-case hexadecimal digits.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ const SAFE: [bool; 256] = {
     safe
 };
 
-/// A prefix, a namespace or a name, fit to stand between two `:`.
+/// Escapes a prefix, a namespace or a name, so that it can stand between two `:`.
 pub(crate) fn escape_part(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|byte| SAFE[usize::from(byte)]) {
         return Cow::Borrowed(text);
@@ -29,7 +29,7 @@ pub(super) fn escape(text: &str, out: &mut String) {
     let mut done = 0;
     for (at, byte) in text.bytes().enumerate() {
         if !SAFE[usize::from(byte)] {
-            // With nothing in between, this byte and the last may be of one character, which is not to be cut.
+            // This byte and the previous one may be parts of one character, which a slice must not cut.
             if done < at {
                 out.push_str(&text[done..at]);
             }
@@ -42,7 +42,7 @@ pub(super) fn escape(text: &str, out: &mut String) {
     }
 }
 
-/// Appends `%` and two digits.
+/// Appends `%` and two upper-case hexadecimal digits.
 pub(super) fn escape_byte(byte: u8, out: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     out.push('%');

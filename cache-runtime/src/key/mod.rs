@@ -1,16 +1,16 @@
 //! Keys: `[namespace:]prefix:name:arg:arg`, as text.
 //!
-//! Two different argument lists of one function never share a key, equal ones always do, and
-//! nothing that comes from the outside can write a separator or a brace. `encode` has the grammar.
+//! Two different argument lists of one function never share a key, and equal ones always do. Input
+//! from outside cannot write a separator or a brace. The grammar is in `encode`.
 //!
 //! An entry in a group is a field of a hash: `[namespace:]prefix:#group:group name:arg`, the hash and
 //! the field with a space between them. The stamp of a tag is at `[namespace:]#tag:text`, for every
 //! function that has the tag. Two tags with the same text are the same tag.
 //!
-//! Plain keys, groups and stamps never share a key, with the same namespace or with different ones:
-//! no namespace, prefix or name holds a `#`, no template of a key or a group begins with one, and
-//! the only arguments that begin with one are digests, which are hexadecimal. So a part that is
-//! exactly `#group` or `#tag` decides the kind.
+//! Plain keys, groups and stamps never share a key, neither in one namespace nor across namespaces.
+//! No namespace, prefix or name contains a `#`, no template of a key or a group begins with one, and
+//! the only arguments that begin with one are digests, which are hexadecimal. A part that is exactly
+//! `#group` or `#tag` therefore identifies the kind of key.
 
 mod encode;
 mod escape;
@@ -31,11 +31,11 @@ pub(crate) use escape::escape_part;
 pub(crate) use extent::Extent;
 pub(crate) use name::{function_name, given_name, shown_path};
 
-/// The longest argument part that is spelled out.
+/// The longest argument part, in bytes, that is written as text.
 const SPELLED: usize = 200;
 
-/// How much of SHA-256 stands for a longer one: 192 bits, so that nobody finds two argument lists
-/// that share a key.
+/// The bytes of SHA-256 that replace a longer one: 192 bits make it infeasible to find two argument
+/// lists that share a key.
 const DIGEST: usize = 24;
 
 /// The address of one entry, of a group, or of a tag's stamp.
@@ -43,19 +43,19 @@ const DIGEST: usize = 24;
 pub struct Key {
     text: String,
     namespace_len: usize,
-    /// Of an entry in a group: the bytes of the hash's name, behind which stand a space and the
-    /// field. Zero for a key of its own.
+    /// The length of the hash's name, for an entry in a group: a space and the field follow it.
+    /// Zero for an entry with a key of its own.
     hash_len: usize,
-    /// The keys of the stamps of its tags, sorted, where it has any.
+    /// The keys of its tags' stamps, sorted, if it has tags.
     tags: Option<Arc<[String]>>,
-    /// Where the first argument of an entry begins, or the end of its text; of one in a group, behind the group. Zero
+    /// The start of the entry's first argument, or the end of its text. The arguments of the group do not count. Zero
     /// for a group or a stamp.
     stem_len: usize,
-    /// A hash of a group's name up to its first argument; zero for what is in no group.
+    /// A hash of the group's name up to its first argument. Zero for an entry in no group.
     group: u64,
 }
 
-/// Where in Redis an entry lives.
+/// The place of an entry in Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Address<'a> {
     /// A key of its own.
@@ -65,9 +65,9 @@ pub(crate) enum Address<'a> {
 }
 
 impl<'a> Address<'a> {
-    /// Of a key's text.
+    /// Parses the text of a key.
     pub(crate) fn of(text: &'a str) -> Address<'a> {
-        // No key of its own has a space in it.
+        // Only the text of a field contains a space.
         match text.split_once(' ') {
             Some((hash, field)) => Address::Field { hash, field },
             None => Address::Key(text),
@@ -90,8 +90,8 @@ impl Key {
         Key { text, namespace_len: namespace.len(), hash_len: 0, tags: None, stem_len: 0, group: 0 }
     }
 
-    /// The hash of a group, by its prefix and name with a `:` between them. The mark of groups may
-    /// stand between them too, as it does in the hash's key.
+    /// The hash of a group, from its prefix and name with a `:` between them. The name may begin with
+    /// the mark of groups, as in the hash's key.
     pub(crate) fn of_group(namespace: &str, name: &str) -> Result<Key, Error> {
         let refuse = |why| Err(Error::new(ErrorKind::Key, why));
         if name.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control()) {
@@ -103,7 +103,7 @@ impl Key {
         };
         let name = name.strip_prefix(GROUP).and_then(|name| name.strip_prefix(':')).unwrap_or(name);
         if prefix.starts_with('#') || name.starts_with('#') || name.is_empty() {
-            return refuse("neither the prefix of a group nor what follows it begins with `#`");
+            return refuse("neither the prefix of a group nor the rest of its name begins with `#`");
         }
         let namespace = escape_part(namespace);
         let separator = if namespace.is_empty() { "" } else { ":" };
@@ -115,18 +115,18 @@ impl Key {
         &self.text
     }
 
-    /// Bytes of the namespace in front, without its `:`. Zero if there is none.
+    /// The length of the namespace in bytes, without its `:`. Zero if there is none.
     pub(crate) fn namespace_len(&self) -> usize {
         self.namespace_len
     }
 
-    /// A hash of what this key has in common with the others of its function: what stands in front of
-    /// the first argument, or all of it where there is none. Two functions may share one.
+    /// A hash of the part that all keys of a function share: the text before the first argument, or
+    /// the whole text if there is no argument. Two functions may share a family.
     pub(crate) fn family(&self) -> u64 {
         hash(self.group, self.stem())
     }
 
-    /// Whether both are of one [family](Self::family).
+    /// Tells whether both keys belong to one [family](Self::family).
     pub(crate) fn is_kin(&self, other: &Key) -> bool {
         self.group == other.group && self.stem() == other.stem()
     }
@@ -142,26 +142,26 @@ impl Key {
         }
     }
 
-    /// The keys of the stamps of its tags.
+    /// The keys of its tags' stamps.
     pub(crate) fn tags(&self) -> &[String] {
         self.tags.as_deref().unwrap_or_default()
     }
 
-    /// The key of the stamp of a tag of this name, which [`tag_name`] made.
+    /// The key of a tag's stamp. [`tag_name`] makes the name.
     pub(crate) fn tag_key(&self, name: &str) -> String {
         let mut text = self.text[..self.namespace_len].to_owned();
         write_tag_key(name, &mut text);
         text
     }
 
-    /// Whatever may be invalidated and take this entry along: itself, its group, its tags.
+    /// All keys whose invalidation also invalidates this entry: its own, its group's, its tags'.
     pub(crate) fn concerned_by(&self) -> impl Iterator<Item = &str> {
         let hash = (self.hash_len > 0).then(|| &self.text[..self.hash_len]);
         std::iter::once(self.as_str()).chain(hash).chain(self.tags().iter().map(String::as_str))
     }
 }
 
-// The tags of an entry follow from its arguments, as its text does.
+// Tags need no comparison: they follow from the arguments, as the text does.
 impl PartialEq for Key {
     fn eq(&self, other: &Key) -> bool {
         self.text == other.text && self.namespace_len == other.namespace_len
@@ -176,7 +176,7 @@ impl Hash for Key {
     }
 }
 
-/// A tag as it stands in the key of its stamp: any text comes in.
+/// The form of a tag in the key of its stamp. The tag may be any text.
 pub(crate) fn tag_name(tag: &str) -> String {
     let mut name = String::with_capacity(tag.len());
     for (index, part) in tag.split(':').enumerate() {
@@ -198,7 +198,7 @@ fn write_tag_key(name: &str, text: &mut String) {
     text.push_str(name);
 }
 
-/// Replaces what is too long behind `at` by its digest.
+/// Replaces the text from `at` on by its digest, if it is too long.
 fn shorten(text: &mut String, at: usize) {
     if text.len() - at > SPELLED {
         let digest = Sha256::digest(&text.as_bytes()[at..]);
@@ -211,13 +211,13 @@ fn shorten(text: &mut String, at: usize) {
 
 /// Builds a [`Key`], one argument after the other.
 ///
-/// An argument that has no text leaves an error behind, which [`finish`](KeyWriter::finish) tells.
+/// If an argument has no text, [`finish`](KeyWriter::finish) returns the error.
 #[derive(Debug)]
 pub struct KeyWriter {
     text: String,
     namespace_len: usize,
     hash_len: usize,
-    /// Where the part begins that a digest replaces if it grows too long.
+    /// The start of the part that a digest replaces if it grows too long.
     arguments_at: Option<usize>,
     stem_len: usize,
     group: u64,
@@ -225,7 +225,7 @@ pub struct KeyWriter {
     failure: Option<Error>,
 }
 
-/// The tags of a key that is being written, each as any text.
+/// The tags of a key that is being written.
 #[derive(Debug, Default)]
 struct Tags {
     done: Vec<String>,
@@ -239,7 +239,7 @@ impl Tags {
 }
 
 impl KeyWriter {
-    /// `namespace` is text from the outside, empty for none; `head` is escaped already.
+    /// Starts a key. `namespace` is unescaped text, empty for none; `head` is already escaped.
     pub(crate) fn new(namespace: &str, head: &str) -> KeyWriter {
         let namespace = escape_part(namespace);
         let mut text = String::with_capacity(namespace.len() + head.len() + 64);
@@ -261,8 +261,8 @@ impl KeyWriter {
         }
     }
 
-    /// Starts the key of a group's hash: what follows is `:` and what the attribute's `group` makes.
-    /// `prefix` is escaped already.
+    /// Starts the key of a group's hash. The caller appends `:` and the text of the attribute's `group`.
+    /// `prefix` is already escaped.
     pub(crate) fn of_group(namespace: &str, prefix: &str) -> KeyWriter {
         let mut writer = KeyWriter::new(namespace, prefix);
         writer.text.push(':');
@@ -270,8 +270,8 @@ impl KeyWriter {
         writer
     }
 
-    /// Ends the name of a group's hash: what follows is the field in it, after the function's name,
-    /// escaped.
+    /// Ends the name of a group's hash, and starts the field in it with the function's name, which is
+    /// already escaped.
     pub fn field(&mut self, name: &str) -> &mut Self {
         self.end_arguments();
         self.group = hash(0, &self.text.as_bytes()[..self.stem_len]);
@@ -281,7 +281,7 @@ impl KeyWriter {
         self
     }
 
-    /// Ends what came before, and begins a tag.
+    /// Ends the current part, and begins a tag.
     pub fn tag(&mut self) -> &mut Self {
         match &mut self.tags {
             Some(tags) => tags.end_one(),
@@ -293,14 +293,14 @@ impl KeyWriter {
         self
     }
 
-    /// Appends `:` and an argument. `parameter` is its name, for the error.
+    /// Appends `:` and an argument. The error names `parameter`.
     #[cfg(test)]
     pub(crate) fn arg<T: serde::Serialize + ?Sized>(&mut self, parameter: &'static str, value: &T) -> &mut Self {
         self.text.push(':');
         self.placeholder(parameter, value)
     }
 
-    /// Appends text of a template as it is.
+    /// Appends literal text of a template, unescaped.
     pub fn literal(&mut self, text: &'static str) -> &mut Self {
         match &mut self.tags {
             Some(tags) => tags.current.push_str(text),
@@ -309,7 +309,7 @@ impl KeyWriter {
         self
     }
 
-    /// Appends an argument without a separator: a placeholder of a template.
+    /// Appends the argument of a template's placeholder, without a separator.
     pub fn placeholder<T: serde::Serialize + ?Sized>(&mut self, parameter: &'static str, value: &T) -> &mut Self {
         if self.failure.is_some() {
             return self;
@@ -340,7 +340,7 @@ impl KeyWriter {
         }
     }
 
-    /// The key, or what was wrong with the first argument that has no text. To be called once.
+    /// Returns the key, or the error of the first argument that has no text. It may be called once only.
     pub fn finish(&mut self) -> Result<Key, Error> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);

@@ -7,9 +7,9 @@ use super::escape::{escape_byte, escape_part};
 /// A closure or an `async` block between two functions: `outer.~.inner`.
 const CLOSURE: &str = "{{closure}}";
 
-/// `path` is `std::any::type_name` of a closure inside the function, `ident` the function's own
-/// name, which also its siblings use, and `generics` the type names and constants that are part
-/// of its identity.
+/// The default name of a function. `path` is `std::any::type_name` of a closure inside the function or
+/// a sibling, `ident` is the function's own name in both cases, and `generics` are the type names and
+/// constants that are part of its identity.
 ///
 /// ```text
 /// shop::users::Repo<u8>::am::{{closure}}            users.Repo<u8>.am
@@ -17,8 +17,8 @@ const CLOSURE: &str = "{{closure}}";
 /// <shop::Repo as shop::Find>::am::{{closure}}       <shop.Repo+as+shop.Find>.am
 /// ```
 ///
-/// Different paths give different names, with one exception that the compiler does not tell
-/// apart either: functions of one name in sibling blocks of one function.
+/// Different paths give different names. Functions of one name in sibling blocks of one function share
+/// a name, because the compiler gives them the same path.
 pub(crate) fn function_name(path: &str, ident: &str, generics: &[&dyn Display]) -> String {
     let mut name = String::with_capacity(path.len() + ident.len());
     for (index, segment) in enclosing(path).into_iter().enumerate() {
@@ -38,8 +38,8 @@ pub(crate) fn function_name(path: &str, ident: &str, generics: &[&dyn Display]) 
     name
 }
 
-/// The name of a function that the attribute calls `given`. The arguments of the type in whose `impl` block it stands,
-/// and of the trait, are part of it, as its own are; with `of_self`, all of the type is.
+/// The name of a function to which the attribute gives the name `given`. It includes the function's own generic
+/// arguments, and those of the type and trait of its `impl` block; with `of_self`, it includes the whole type.
 ///
 /// ```text
 /// shop::Repo<shop::User>::user::{{closure}}                     user<shop.User>
@@ -53,14 +53,14 @@ pub(crate) fn given_name(given: &str, path: &str, of_self: bool, generics: &[&dy
     name
 }
 
-/// The path of a function for people, also if `path` is that of a sibling.
+/// The path of a function as messages show it, even if `path` is that of a sibling.
 pub(crate) fn shown_path(path: &str, ident: &str) -> String {
     let mut segments = enclosing(path);
     segments.push(ident);
     segments.join("::")
 }
 
-/// The segments in front of the function's own.
+/// The segments before the function's own.
 fn enclosing(path: &str) -> Vec<&str> {
     let mut segments = split(path);
     while segments.last() == Some(&CLOSURE) {
@@ -82,12 +82,12 @@ fn write_generics(generics: impl Iterator<Item = String>, name: &mut String) {
     }
 }
 
-/// What tells the instances of the `impl` block around a function apart, as far as its path shows: the arguments of the
-/// type and of the trait.
+/// The parts that distinguish instances of the `impl` block around a function, as far as its path shows them: the
+/// arguments of the type and of the trait.
 fn of_block(path: &str, of_self: bool) -> Vec<&str> {
     let segments = enclosing(path);
     let Some(block) = segments.last() else { return Vec::new() };
-    // In the module of the type, or in another.
+    // The compiler puts a block outside the type's module, or a trait's, between angle brackets.
     let Some(inside) = block.strip_prefix('<').and_then(|block| block.strip_suffix('>')) else {
         return arguments(block).into_iter().collect();
     };
@@ -101,14 +101,14 @@ fn of_block(path: &str, of_self: bool) -> Vec<&str> {
             None => (inside, None),
         },
     };
-    // Without a name of its own, a type is all argument: `&T`, `[T]`, `(A, B)`.
+    // A type without a name counts as a whole: `&T`, `[T]`, `(A, B)`.
     let has_name =
         ty.starts_with(|c: char| c == '_' || c.is_alphanumeric()) && !ty.starts_with("dyn ") && !ty.contains("fn(");
     let of_type = if of_self || !has_name { Some(ty) } else { arguments(ty) };
     of_type.into_iter().chain(of_trait.and_then(arguments)).collect()
 }
 
-/// What stands between the angle brackets at the end of a path; `_` stands for what is out of reach.
+/// The text between the angle brackets at the end of a path, unless every argument is the unknown `_`.
 fn arguments(path: &str) -> Option<&str> {
     let last = split(path).pop()?;
     let (_, arguments) = last.strip_suffix('>')?.split_once('<')?;
@@ -137,7 +137,7 @@ fn split(path: &str) -> Vec<&str> {
     segments
 }
 
-/// The places of ASCII characters that are not inside brackets, or a quoted character.
+/// The positions of ASCII characters outside brackets and quoted characters.
 fn outside_brackets(text: &str) -> impl Iterator<Item = usize> {
     let bytes = text.as_bytes();
     let (mut at, mut depth) = (0, 0_usize);
@@ -146,7 +146,7 @@ fn outside_brackets(text: &str) -> impl Iterator<Item = usize> {
             let here = at;
             at += 1;
             match bytes[here] {
-                // `fn(u8) -> u8` closes nothing.
+                // The arrow of `fn(u8) -> u8` closes no bracket.
                 b'-' if bytes.get(at) == Some(&b'>') => at += 1,
                 b'<' | b'(' | b'[' => depth += 1,
                 b'>' | b')' | b']' => depth = depth.saturating_sub(1),
@@ -159,7 +159,7 @@ fn outside_brackets(text: &str) -> impl Iterator<Item = usize> {
     })
 }
 
-/// How far behind a `'` the character's closing `'` is; zero if the `'` begins a lifetime.
+/// The distance from a `'` to the character's closing `'`, or zero if the `'` begins a lifetime.
 fn quoted_len(rest: &str) -> usize {
     let mut chars = rest.char_indices();
     match chars.next() {
@@ -172,8 +172,8 @@ fn quoted_len(rest: &str) -> usize {
     }
 }
 
-/// Appends a segment, a type's name or a constant: `::` as `.`, a space as `+` (none behind `,`
-/// and `;`), and what could be mistaken for one of these or for a key's syntax escaped.
+/// Appends a segment, a type's name or a constant. It writes `::` as `.` and a space as `+` (omitted
+/// after `,` and `;`), and escapes characters that could be mistaken for these or for a key's syntax.
 fn write(text: &str, out: &mut String) {
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -278,7 +278,7 @@ mod tests {
         }
     }
 
-    /// What the compiler in use really answers, one function per place where one can stand.
+    /// The paths of the compiler in use, with one function for each place where a function may be defined.
     mod real {
         use super::path_of;
 
@@ -345,7 +345,7 @@ mod tests {
     fn the_compiler_s_own_paths_are_understood() {
         use real::{Find, Repo};
 
-        // The tests' own module, wherever these files are compiled.
+        // The path of this test module depends on the crate that compiles it.
         let here = path_of(&|| ());
         let (here, _) = here.rsplit_once("::the_compiler").expect("this function");
         let full = here.replace("::", ".");

@@ -1,6 +1,5 @@
-//! What a placeholder writes into a tag: the text that a `format!` with it would make, as far as
-//! serde knows. Text, characters and the names of variants stand as they are; everything else as in
-//! a key.
+//! Writes a placeholder's value into a tag, as `format!` would as far as serde allows it. Text,
+//! characters and the names of variants are written as they are, and everything else as in a key.
 
 use serde::ser::{Impossible, Serialize, Serializer};
 
@@ -14,10 +13,10 @@ pub(super) fn write<T: Serialize + ?Sized>(value: &T, out: &mut String) -> Resul
     encode::encode(value, out)
 }
 
-/// Takes text, and nothing else.
+/// A serializer that accepts text only.
 struct Text<'a>(&'a mut String);
 
-/// Not text. Nothing has been written.
+/// The error for a value that is not text. Nothing has been written.
 fn other<T>() -> Result<T, Refused> {
     Err(serde::ser::Error::custom("not text"))
 }

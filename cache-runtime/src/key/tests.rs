@@ -64,7 +64,7 @@ impl Serialize for Bytes {
     }
 }
 
-/// Through `collect_str`, as types that format themselves do.
+/// Serializes through `collect_str`, like types that write their `Display` form.
 struct Displayed(&'static str);
 
 impl Serialize for Displayed {
@@ -201,7 +201,7 @@ fn sets_have_no_order() {
     }
     assert_eq!(text(&["c", "a"]), "[c,a]");
     assert_eq!(text(&vec![HashSet::from([1])]), "[[1]]");
-    // What holds sets has an order of its own.
+    // A container of sets keeps its order.
     let sets = [HashSet::from([2]), HashSet::from([1])];
     assert_eq!(text(&sets[..]), "[[2],[1]]");
     assert_eq!(text(&Some(&sets[..])), "[[2],[1]]");
@@ -258,7 +258,7 @@ fn a_long_argument_part_is_hashed() {
     assert!(halves(&long, &short).starts_with("n:p:f:#"));
     assert_eq!(halves(&long, &short).len(), "n:p:f:#".len() + 48);
     assert_ne!(halves(&long, &short), halves(&short, &long));
-    // Of a template, the text in front stays.
+    // The literal text before the first placeholder stays.
     let key = KeyWriter::new("", "shop")
         .literal(":user:")
         .placeholder("name", &"z".repeat(201))
@@ -301,11 +301,11 @@ fn depth_has_a_limit() {
     assert!(error(&nested(500)).contains("deep"));
     let deep = nested(50_000);
     assert!(error(&deep).contains("deep"));
-    // Its own drop would overflow the stack.
+    // The recursive drop of this value would overflow the stack.
     std::mem::forget(deep);
 }
 
-/// Anything that serde can say, with an equality of its own.
+/// Any value of serde's data model.
 #[derive(Clone, Debug, PartialEq)]
 enum Model {
     Bool(bool),
@@ -373,8 +373,8 @@ impl Serialize for Model {
     }
 }
 
-/// What two values are the same key for: `Some(x)` is `x` unless that is an absent option, maps
-/// have no order, and the sign of zero and the kind of NaN do not count.
+/// A text that is equal for two values if they must share a key: `Some(x)` is `x` unless `x` is an absent
+/// option, maps have no order, and the sign of zero and the kind of NaN do not count.
 fn canonical(model: &Model) -> String {
     let list = |items: &[Model]| items.iter().map(canonical).collect::<Vec<_>>().join(" ");
     let fields = |items: &[(usize, Model)]| {
@@ -410,7 +410,7 @@ fn is_absent(model: &Model) -> bool {
     }
 }
 
-/// Text that would like to be something else.
+/// Text that resembles the syntax of other values.
 fn hostile() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a:,=.'(){}<>\\[\\]%#0-9ex -]{0,6}",
@@ -488,7 +488,7 @@ impl Serialize for Refusing {
     }
 }
 
-/// A map or set whose author goes on after an error.
+/// The `Serialize` of this map ignores an error and continues.
 #[test]
 fn a_part_that_failed_before_it_wrote_anything_is_passed_over() {
     struct Careless;
@@ -687,7 +687,7 @@ mod groups_and_tags {
     }
 
     /// The first parts of a key are namespace, prefix, name or a mark, and each mark is at one place after the
-    /// namespace. Each pair below would be one key without the marks.
+    /// namespace. Without the marks, keys below would be equal.
     #[test]
     fn keys_groups_and_stamps_never_meet() {
         let plain = |namespace: &str, prefix: &str, text: &'static str| {
@@ -720,7 +720,7 @@ mod groups_and_tags {
         assert_eq!(different.len(), all.len(), "{all:?}");
     }
 
-    /// The tags of a key that has one placeholder in one.
+    /// A key with one tag that contains a placeholder.
     fn tagged<T: Serialize>(value: T) -> Key {
         let mut writer = KeyWriter::new("space", "shop");
         writer.literal(":").placeholder("id", &1);

@@ -1,12 +1,15 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
+use std::panic;
 use std::time::{Duration, SystemTime};
 
+use serde::de::{self, DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::*;
+use super::of;
 
 fn shape<V: DeserializeOwned>() -> u64 {
     of::<V>(false).value

@@ -1,4 +1,4 @@
-//! The text of one argument, through serde.
+//! Encodes one argument as text, through serde.
 //!
 //! | value | text |
 //! |---|---|
@@ -9,26 +9,29 @@
 //! | bytes | `0x00ff` |
 //! | `None`, `Some(x)` | `none`, `x`; `Some` of an encoded `none` is `some(none)`, and so on |
 //! | unit, unit struct | `()` |
-//! | newtype struct | what is inside |
+//! | newtype struct | the text of its field |
 //! | sequence, tuple | `[a,b]`, a set in sorted order |
 //! | map | `<k=v,k=v>` in sorted order |
-//! | struct | `(x=1,y=2)`, `(=)` if no field is there |
+//! | struct | `(x=1,y=2)`, `(=)` if it has no field |
 //! | variant | `.Name` `.Name(x)` `.Name[a,b]` `.Name(x=1,y=2)` |
 //!
-//! No escaped text holds one of `'()[]<>=,:{}#`, so each row reads back in one way only.
+//! No escaped text contains one of `'()[]<>=,:{}#`, so each text can be read back in one way only.
+
+mod compound;
 
 use std::any::type_name;
 use std::fmt::{self, Write as _};
 
 use serde::ser::{self, Serialize, Serializer};
 
+use self::compound::Compound;
 use super::escape::escape;
 use crate::poll::stack::Stack;
 
-/// How deep a value may be nested: far less than a stack, far more than a sensible argument.
+/// The nesting limit of a value: far below what the stack allows, far above a sensible argument.
 const DEPTH: u8 = 128;
 
-/// Appends `value` to `out`. After an error `out` may end anywhere.
+/// Appends `value` to `out`. After an error, `out` may end with a part of the value's text.
 pub(super) fn encode<T: Serialize + ?Sized>(value: &T, out: &mut String) -> Result<(), Refused> {
     value.serialize(Encoder { out, type_name: type_name::<T>(), place: Place { root: Stack::here(), depth: 0 } })
 }
@@ -43,7 +46,7 @@ pub(super) fn write_hex(bytes: &[u8], out: &mut String) {
     }
 }
 
-/// Why a value has no text: what its `Serialize` said, or its depth.
+/// The reason why a value has no text: the error of its `Serialize`, or its depth.
 #[derive(Debug)]
 pub(super) struct Refused(Box<str>);
 
@@ -63,12 +66,12 @@ impl ser::Error for Refused {
 
 struct Encoder<'a> {
     out: &'a mut String,
-    /// Of the value at hand: tells that a sequence is a set. Read only when there is a sequence.
+    /// The type of the current value. It tells whether a sequence is a set, and is used only for sequences.
     type_name: &'static str,
     place: Place,
 }
 
-/// How deep in the argument something is.
+/// The position of a value in the argument, as a depth.
 #[derive(Clone, Copy)]
 struct Place {
     root: Stack,
@@ -84,12 +87,6 @@ impl<'a> Encoder<'a> {
     fn variant(&mut self, name: &str) {
         self.out.push('.');
         escape(name, self.out);
-    }
-
-    fn compound(self, open: char, close: char, sorted: bool) -> Compound<'a> {
-        self.out.push(open);
-        let at = self.out.len();
-        Compound { out: self.out, at, close, parts: sorted.then(Vec::new), place: self.place }
     }
 }
 
@@ -114,8 +111,8 @@ fn write_text(text: &str, out: &mut String) {
     }
 }
 
-/// Whether text without quotes would read as something else. The same for escaped text: a `%`
-/// is in no token.
+/// Tells whether text without quotes would be read as another kind of value. The answer is the same for escaped text,
+/// because no token contains a `%`.
 fn reads_as_token(text: &[u8]) -> bool {
     match text.first() {
         None | Some(b'.') => true,
@@ -127,7 +124,7 @@ fn reads_as_token(text: &[u8]) -> bool {
     }
 }
 
-/// `-1`, `1.5`, `1e16`, `1.5e-7`: what integers and floats are written as, and little more.
+/// Accepts the forms in which integers and floats are written, and few others: `-1`, `1.5`, `1e16`, `1.5e-7`.
 fn is_number(text: &[u8]) -> bool {
     fn digits(text: &[u8]) -> Option<&[u8]> {
         let count = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -150,15 +147,15 @@ fn is_bytes(text: &[u8]) -> bool {
     text.strip_prefix(b"0x").is_some_and(|digits| digits.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
 }
 
-/// Whether the type is one whose elements have no order: a set by its whole path, also behind references and smart
-/// pointers. A slice, tuple or array of sets has an order, and so has a type of another crate that is merely called so.
+/// Tells whether the type is a set, whose elements have no order, by its whole path. References and smart pointers to a
+/// set count too. A slice, tuple or array of sets has an order, and so has a type of another crate with a set's name.
 ///
-/// A `#[serde(transparent)]` wrapper of one is not seen through.
+/// A `#[serde(transparent)]` wrapper of a set is not recognized.
 fn is_set(mut name: &str) -> bool {
     loop {
         name = name.trim_start_matches('&');
         name = name.strip_prefix("mut ").unwrap_or(name);
-        // `Cow<'_, T>`: newer compilers print the lifetime.
+        // Newer compilers print the lifetime in `Cow<'_, T>`.
         name = name.strip_prefix("'_, ").unwrap_or(name);
         let Some((path, arguments)) = name.split_once('<') else { return false };
         let (Some((root, _)), Some((_, last))) = (path.split_once("::"), path.rsplit_once("::")) else { return false };
@@ -242,7 +239,7 @@ impl<'a> Serializer for Encoder<'a> {
         if !v.is_finite() || v == 0.0 {
             return self.serialize_f64(v.into());
         }
-        // `Debug` is the shortest form that reads back, and shows a point or an exponent.
+        // `Debug` writes the shortest form that reads back as the same number, always with a point or an exponent.
         write!(self.out, "{v:?}").map_err(ser::Error::custom)
     }
 
@@ -382,166 +379,5 @@ impl<'a> Serializer for Encoder<'a> {
 
     fn is_human_readable(&self) -> bool {
         true
-    }
-}
-
-/// Between two brackets.
-struct Compound<'a> {
-    out: &'a mut String,
-    /// Behind the opening bracket.
-    at: usize,
-    close: char,
-    /// Where each part begins, if they are to be sorted.
-    parts: Option<Vec<usize>>,
-    place: Place,
-}
-
-impl Compound<'_> {
-    fn next(&mut self) {
-        // One that was begun may have failed before it wrote anything, and nobody minded.
-        let is_first = self.parts.as_ref().map_or(self.out.len() == self.at, Vec::is_empty);
-        if !is_first {
-            self.out.push(',');
-        }
-        if let Some(parts) = &mut self.parts {
-            parts.push(self.out.len());
-        }
-    }
-
-    fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
-        child(value, self.out, self.place)
-    }
-
-    fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Refused> {
-        self.next();
-        escape(name, self.out);
-        self.out.push('=');
-        self.value(value)
-    }
-
-    fn end(self) -> Result<(), Refused> {
-        if let Some(parts) = self.parts
-            && parts.len() > 1
-        {
-            let text = self.out.split_off(self.at);
-            let ends = parts[1..].iter().map(|next| next - 1).chain([self.at + text.len()]);
-            let mut sorted: Vec<&str> =
-                parts.iter().zip(ends).map(|(start, end)| &text[start - self.at..end - self.at]).collect();
-            sorted.sort_unstable();
-            for (index, part) in sorted.into_iter().enumerate() {
-                if index > 0 {
-                    self.out.push(',');
-                }
-                self.out.push_str(part);
-            }
-        }
-        self.out.push(self.close);
-        Ok(())
-    }
-}
-
-impl ser::SerializeSeq for Compound<'_> {
-    type Ok = ();
-    type Error = Refused;
-
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
-        self.next();
-        self.value(value)
-    }
-
-    fn end(self) -> Result<(), Refused> {
-        self.end()
-    }
-}
-
-impl ser::SerializeTuple for Compound<'_> {
-    type Ok = ();
-    type Error = Refused;
-
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
-        self.next();
-        self.value(value)
-    }
-
-    fn end(self) -> Result<(), Refused> {
-        self.end()
-    }
-}
-
-impl ser::SerializeTupleStruct for Compound<'_> {
-    type Ok = ();
-    type Error = Refused;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
-        self.next();
-        self.value(value)
-    }
-
-    fn end(self) -> Result<(), Refused> {
-        self.end()
-    }
-}
-
-impl ser::SerializeTupleVariant for Compound<'_> {
-    type Ok = ();
-    type Error = Refused;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
-        self.next();
-        self.value(value)
-    }
-
-    fn end(self) -> Result<(), Refused> {
-        self.end()
-    }
-}
-
-impl ser::SerializeMap for Compound<'_> {
-    type Ok = ();
-    type Error = Refused;
-
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Refused> {
-        self.next();
-        self.value(key)?;
-        self.out.push('=');
-        Ok(())
-    }
-
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
-        self.value(value)
-    }
-
-    fn end(self) -> Result<(), Refused> {
-        self.end()
-    }
-}
-
-impl ser::SerializeStruct for Compound<'_> {
-    type Ok = ();
-    type Error = Refused;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Refused> {
-        self.field(name, value)
-    }
-
-    fn end(self) -> Result<(), Refused> {
-        // An empty struct is not a unit: an untagged enum may hold either.
-        if self.out.len() == self.at {
-            self.out.push('=');
-        }
-        self.end()
-    }
-}
-
-impl ser::SerializeStructVariant for Compound<'_> {
-    type Ok = ();
-    type Error = Refused;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Refused> {
-        self.field(name, value)
-    }
-
-    fn end(self) -> Result<(), Refused> {
-        self.end()
     }
 }

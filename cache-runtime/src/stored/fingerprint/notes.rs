@@ -1,0 +1,192 @@
+//! What the runs write down, and what they may spend.
+
+use std::panic;
+
+use serde::de::Deserialize;
+
+use super::recorder::Refused;
+use super::{DEPTH, Frame, Kind, Known, Notes, explore};
+use crate::hash::hash;
+
+impl Notes {
+    /// Begins a type, unless nothing can come of it.
+    pub(super) fn enter(&mut self, code: usize, name: &'static str) -> bool {
+        if let Some(at) = self.frames.iter().rposition(|frame| frame.name == name) {
+            let distance = self.frames.len() - at;
+            self.number(b'^', distance);
+            self.refers_to(at);
+            return false;
+        }
+        let mut recording = self.frames.last().is_none_or(|frame| frame.recording);
+        if let Some(known) = self.closed.get(&(code, name)).or_else(|| self.open.get(name)).copied() {
+            self.refers_to(known.outermost);
+            self.digest(known.digest);
+            if !known.has_value {
+                return false;
+            }
+            recording = false;
+        }
+        self.frames.push(Frame {
+            name,
+            at: self.text.len(),
+            recording,
+            partial: false,
+            outermost: usize::MAX,
+            choices: Vec::new(),
+            made: 0,
+        });
+        true
+    }
+
+    /// Ends the type that was begun last.
+    pub(super) fn leave(&mut self, code: usize, has_value: bool) {
+        let Some(frame) = self.frames.pop() else { return };
+        let index = self.frames.len();
+        let outermost = frame.outermost;
+        if outermost < index {
+            self.refers_to(outermost);
+        }
+        if !frame.recording {
+            return;
+        }
+        if frame.partial {
+            self.text.push(b'?');
+            self.text.extend_from_slice(frame.name.as_bytes());
+        }
+        let digest = hash(0, &self.text[frame.at..]);
+        self.text.truncate(frame.at);
+        let known = Known { digest, has_value, outermost };
+        if outermost >= index {
+            self.closed.insert((code, frame.name), Known { outermost: usize::MAX, ..known });
+        } else if !frame.name.contains("__DeserializeWith") {
+            // Each field with `#[serde(with)]` has a wrapper of this name.
+            self.open.insert(frame.name, known);
+        }
+        self.digest(digest);
+    }
+
+    /// Takes one run out of the budget.
+    pub(super) fn spend(&mut self) -> bool {
+        let Some(frame) = self.frames.last() else { return false };
+        let budget = if frame.recording { &mut self.runs } else { &mut self.dummies };
+        match budget.checked_sub(1) {
+            Some(left) => *budget = left,
+            None => {
+                self.partial();
+                self.idle();
+                return false;
+            }
+        }
+        true
+    }
+
+    pub(super) fn advance(&mut self, ok: bool) -> bool {
+        self.frames.last_mut().is_some_and(|frame| (frame.recording || !ok) && frame.advance(ok))
+    }
+
+    /// Something of the type at hand stays unseen.
+    pub(super) fn partial(&mut self) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.partial = true;
+        }
+    }
+
+    pub(super) fn refers_to(&mut self, at: usize) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.outermost = frame.outermost.min(at);
+        }
+    }
+
+    pub(super) fn recording(&self) -> bool {
+        self.frames.last().is_some_and(|frame| frame.recording)
+    }
+
+    pub(super) fn note(&mut self, tag: u8) {
+        if self.recording() {
+            self.text.push(tag);
+        }
+    }
+
+    pub(super) fn number(&mut self, tag: u8, number: usize) {
+        if self.recording() {
+            self.text.push(tag);
+            self.text.extend_from_slice(&(number as u64).to_le_bytes());
+        }
+    }
+
+    pub(super) fn name(&mut self, tag: u8, name: &str) {
+        if self.recording() {
+            self.number(tag, name.len());
+            self.text.extend_from_slice(name.as_bytes());
+        }
+    }
+
+    pub(super) fn names(&mut self, tag: u8, names: &[&str]) {
+        if self.recording() {
+            self.number(tag, names.len());
+            for name in names {
+                self.name(b'=', name);
+            }
+        }
+    }
+
+    /// Of a child, in its parent's notes.
+    pub(super) fn digest(&mut self, digest: u64) {
+        self.digest = digest;
+        if self.recording() {
+            self.text.push(b'#');
+            self.text.extend_from_slice(&digest.to_le_bytes());
+        }
+    }
+
+    pub(super) fn pick(&mut self, options: usize, each: bool) -> usize {
+        let Some(frame) = self.frames.last_mut() else { return 0 };
+        let choice = frame.choose(|| Kind::Pick { at: 0, options, each });
+        match frame.choices[choice].kind {
+            Kind::Pick { at, .. } => at.min(options - 1),
+            // A `Deserialize` that does not do the same twice.
+            Kind::Fields { .. } => 0,
+        }
+    }
+
+    /// The first of `options` that makes a value.
+    pub(super) fn first<T: Copy>(&mut self, options: &[T]) -> T {
+        options[self.pick(options.len(), false)]
+    }
+
+    /// The choice at hand has no alternative after all.
+    pub(super) fn settle(&mut self) {
+        if let Some(frame) = self.frames.last_mut()
+            && let Some(last) = frame.made.checked_sub(1)
+            && let Kind::Pick { options, .. } = &mut frame.choices[last].kind
+        {
+            *options = 0;
+        }
+    }
+
+    /// A call that leads nowhere. Who makes too many of them cannot be told by an error.
+    pub(super) fn idle(&mut self) {
+        match self.idle.checked_sub(1) {
+            Some(left) => self.idle = left,
+            None if cfg!(panic = "unwind") => panic::resume_unwind(Box::new("looping")),
+            None => {}
+        }
+    }
+
+    pub(super) fn child<'de, T: Deserialize<'de>>(&mut self) -> Result<T, Refused> {
+        self.nested(|notes| explore(notes).ok_or(Refused))
+    }
+
+    /// One level deeper, with or without a type of its own: `struct List(Option<Box<List>>)` goes
+    /// on for ever without.
+    pub(super) fn nested<R>(&mut self, run: impl FnOnce(&mut Notes) -> Result<R, Refused>) -> Result<R, Refused> {
+        if self.level == DEPTH || self.root.is_spent() {
+            self.partial();
+            return Err(Refused);
+        }
+        self.level += 1;
+        let result = run(self);
+        self.level -= 1;
+        result
+    }
+}
