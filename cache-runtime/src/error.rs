@@ -1,55 +1,55 @@
-//! The error of a question put to the cache itself. A cached function never returns it.
+//! The error of a request to the cache itself. A cached function never returns it.
 
 use std::fmt;
 
 /// Why a verb of `Entry` or `Cache` failed.
 ///
-/// A call of a cached function never sees this type: there, every failure of the cache is a
-/// call of the function's body.
+/// A call of a cached function never returns this type. If the cache fails there, the function's
+/// body runs instead.
 #[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,
     detail: String,
-    /// It concerns a command or a key, and not the server: it is told for each function.
+    /// The error concerns a command or a key, and not the server. It is logged for each function.
     is_of_one_call: bool,
 }
 
-/// The cause of an [`Error`], told apart as far as a caller could act on it.
+/// The cause of an [`Error`]. Causes are distinguished if a caller could react to them differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The URL or a setting cannot be used. Found when the cache is built.
+    /// The URL or a setting cannot be used. Building the cache returns this.
     Config,
-    /// A cache is in place already.
+    /// A cache is installed already.
     Installed,
     /// The server cannot be reached, or closed the connection.
     Unreachable,
-    /// No answer within the time-out.
+    /// The server did not answer within the time-out.
     Timeout,
-    /// Not sent: recent operations failed, and the circuit breaker waits before the next try.
+    /// The command was not sent: recent operations failed, and the circuit breaker waits before the next try.
     CircuitOpen,
-    /// The server refused the credentials, or asks for some, or the user lacks a permission, which the message names.
+    /// The server refused or requires credentials, or the user lacks a permission. The message names it.
     Auth,
     /// The server is reading its data set from disk.
     Loading,
-    /// A replica, or a server that stopped accepting writes.
+    /// The server is a replica, or stopped accepting writes.
     ReadOnly,
     /// The server is out of memory and does not evict.
     OutOfMemory,
-    /// The server answered with a redirection (it is a cluster, the URL names a single node), or refused keys of several
-    /// slots in one command.
+    /// The server is part of a cluster, while the URL names a single node: it answered with a redirection, or refused
+    /// keys of several slots in one command.
     Cluster,
-    /// The key holds something that this library did not write, of another Redis type.
+    /// The key holds another Redis type, which this library did not write.
     WrongType,
     /// The arguments cannot be made into a key.
     Key,
     /// The value cannot be encoded.
     Codec,
-    /// The cache is off (`off://`), so that no store could answer: from [`Cache::ping`](crate::Cache::ping) alone.
+    /// The cache is off (`off://`), so that no store can answer. Only [`Cache::ping`](crate::Cache::ping) returns this.
     Off,
-    /// The cache cannot serve here: an async call outside of a tokio runtime, for example.
+    /// The cache cannot serve this call: an async call outside of a tokio runtime, for example.
     Unsupported,
-    /// Any other answer that was not expected.
+    /// The server gave another answer that was not expected.
     Protocol,
 }
 
@@ -83,7 +83,7 @@ impl ErrorKind {
             ErrorKind::Installed => "a cache is installed already",
             ErrorKind::Unreachable => "Redis cannot be reached",
             ErrorKind::Timeout => "Redis did not answer in time",
-            ErrorKind::CircuitOpen => "Redis was away a moment ago; not asked again yet",
+            ErrorKind::CircuitOpen => "Redis failed a moment ago, and the circuit breaker waits before the next try",
             ErrorKind::Auth => "Redis refused the credentials or the permission",
             ErrorKind::Loading => "Redis is loading its data set",
             ErrorKind::ReadOnly => "Redis is read-only",
@@ -109,7 +109,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// The sentence, with its kind: what `fn main() -> Result<_, Error>` prints.
+/// Writes the kind and the message: `fn main() -> Result<_, Error>` prints this form.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} ({self})", self.kind)

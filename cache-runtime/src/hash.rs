@@ -1,18 +1,18 @@
-//! The hash of checksums and fingerprints, and of what is spread over places: [XXH3] of 64 bits. It finds damage and
-//! tells types apart; it does not keep out whoever looks for collisions.
+//! The hash of checksums, fingerprints and shards: [XXH3] with 64 bits. It detects damage and distinguishes types. It
+//! does not resist an attacker that searches for collisions.
 //!
 //! [XXH3]: https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md
 
 use twox_hash::XxHash3_64;
 
-/// Bytes that lie together.
+/// Hashes contiguous bytes.
 #[inline]
 pub(crate) fn hash(seed: u64, bytes: &[u8]) -> u64 {
     XxHash3_64::oneshot_with_seed(seed, bytes)
 }
 
-/// Parts in this order: each has the hash of those before as its seed. Nothing is copied, and where
-/// one part ends counts.
+/// Hashes parts in this order. The hash of the earlier parts is the seed of the next one, so that
+/// nothing is copied and the boundaries between parts matter.
 #[inline]
 pub(crate) fn hash_parts<'a>(seed: u64, parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
     parts.into_iter().fold(seed, hash)
@@ -24,7 +24,7 @@ mod tests {
 
     #[test]
     fn it_is_what_the_specification_says() {
-        // Its own test vector of no bytes without a seed.
+        // The specification's test vector for no bytes and no seed.
         assert_eq!(hash(0, b""), 0x2D06_8005_38D3_94C2);
     }
 

@@ -1,18 +1,18 @@
-//! Code that a function's types and closures bring along, and that may panic where the cache runs it.
+//! Catches panics of the code that a function's types and closures supply and the cache runs.
 
 use std::any::Any;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 
-/// Runs it. A panic is an error of the cache, which no caller of a cached function sees; the panic hook has told it by
-/// then.
+/// Runs code that may panic. A panic becomes an error of the cache, which the caller of a cached function never sees.
+/// The panic hook has already reported it.
 ///
-/// What it leaves half done is thrown away: a buffer, a half of a value.
+/// The caller must discard data that the panic left incomplete, such as a buffer or a part of a value.
 pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
     panic::catch_unwind(AssertUnwindSafe(run)).map_err(|payload| Panicked::new(&*payload))
 }
 
-/// What a panic said.
+/// The message of a panic.
 #[derive(Debug)]
 pub(crate) struct Panicked(Box<str>);
 

@@ -1,5 +1,4 @@
-//! Futures and calls that are run by hand: polled once, in frames of their own, on a grown stack, or with their panics
-//! caught.
+//! Ways to run futures and calls: polled once, in frames of their own, on a grown stack, or with their panics caught.
 
 pub(crate) mod caught;
 pub(crate) mod once;

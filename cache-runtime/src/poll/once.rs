@@ -1,4 +1,4 @@
-//! Polling by hand: for stores that never make a caller wait, and for first steps at once.
+//! Polls futures without an executor, for blocking stores and for the first step of a future.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -6,24 +6,24 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-/// The output of a future that is ready when it is first polled: over a blocking store each is.
+/// Returns the output of a future that is ready at its first poll. Every future over a blocking store is.
 #[inline(always)]
 pub(crate) fn once<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     match step(future.as_mut()) {
         Poll::Ready(output) => output,
-        // No store does this. If one ever does, waiting is right and a panic is not.
+        // No store does this today. Waiting would be correct, and a panic would not.
         Poll::Pending => park(future),
     }
 }
 
-/// One poll that wakes nobody: whoever goes on polls again.
+/// Polls once, with a waker that does nothing. The caller has to poll again.
 pub(crate) fn step<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Lets the tasks that are ready run first. Not tokio's, which waits for the driver, too, and serves no
-/// other executor.
+/// Lets the tasks that are ready run first. tokio's own function also waits for the I/O driver, and
+/// works in no other executor.
 #[cfg(feature = "tokio")]
 pub(crate) async fn yield_now() {
     let mut yielded = false;

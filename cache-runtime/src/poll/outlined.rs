@@ -1,9 +1,9 @@
 //! Futures that take no room in the stack frames of the function that awaits them.
 //!
-//! Cached functions call each other, so a body runs many polls deep, and each level keeps the frames of everything
-//! between a call and its body. A future that is awaited in place has room in the frame of its caller's `poll`: several
-//! times its size in an unoptimized build. What a call does before and after its body is therefore boxed where it is
-//! made, and polled in a frame of its own, which has returned when the body is polled.
+//! Cached functions call each other, so a body may run many polls deep, and each level keeps the frames of everything
+//! between a call and its body. A future that is awaited in place takes room in the frame of its caller's `poll`, and
+//! several times its size in an unoptimized build. The steps of a call before and after its body are therefore boxed
+//! where they are made, and polled in a frame of their own, which has returned when the body is polled.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -24,7 +24,7 @@ pub(crate) fn outlined<F: Future>(make: impl FnOnce() -> F) -> Outlined<F> {
 impl<F: Future> Future for Outlined<F> {
     type Output = F::Output;
 
-    // Inlined, its frame would be a part of the caller's.
+    // If this were inlined, its frame would be a part of the caller's.
     #[inline(never)]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         self.0.as_mut().poll(context)
@@ -35,7 +35,7 @@ impl<F: Future> Future for Outlined<F> {
 #[cfg(feature = "tokio")]
 pub(crate) struct Nested<F>(Pin<Box<F>>);
 
-/// As [`outlined`], for the future of a body, which may call cached functions in its turn.
+/// Makes the future of a body like [`outlined`]. The body may itself call cached functions.
 #[cfg(feature = "tokio")]
 #[inline(never)]
 pub(crate) fn nested<F: Future>(make: impl FnOnce() -> F) -> Nested<F> {
@@ -52,7 +52,7 @@ impl<F: Future> Future for Nested<F> {
     }
 }
 
-/// One of three outlined futures, which takes the room of a pointer.
+/// A choice of three outlined futures. It takes the room of a pointer.
 pub(crate) enum OneOf<A, B, C> {
     First(Outlined<A>),
     Second(Outlined<B>),
@@ -76,7 +76,7 @@ where
     }
 }
 
-/// Polls a future, which stays where it is, in a frame of its own. It costs no allocation.
+/// Polls a future in a frame of its own, without moving it. It costs no allocation.
 #[inline(never)]
 pub(crate) fn poll_apart<F: Future>(future: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {
     future.poll(context)

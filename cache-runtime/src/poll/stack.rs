@@ -1,57 +1,58 @@
-//! Recursion: how much of the stack deep values take, and room for bodies that call cached functions.
+//! Bounds the stack that deep values take, and makes room for bodies that call cached functions.
 //!
-//! How much a level of a value takes depends on the type: in a build without optimizations, that of a struct with many fields takes
-//! 25 KB. A number of levels is no bound, therefore.
+//! The stack that a level of a value takes depends on the type: a struct with many fields takes 25 KB in a build
+//! without optimizations. A number of levels alone is therefore not a bound.
 
 use std::cell::Cell;
 
-/// How much of the stack a walk over a value may take: less than half of what a thread has in Rust, and a worker of tokio, unless
-/// somebody says otherwise.
+/// The bytes of stack that a walk over a value may take: less than half of the default stack of a Rust thread and of a
+/// tokio worker.
 const BYTES: usize = 768 * 1024;
 
-/// Where on the stack something began.
+/// A position on the stack.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stack(usize);
 
 impl Stack {
-    /// Here.
+    /// The current position.
     #[inline]
     pub(crate) fn here() -> Stack {
         let place = 0_u8;
         Stack(std::ptr::from_ref(std::hint::black_box(&place)).addr())
     }
 
-    /// Whether it has come too far since.
+    /// Tells whether more than [`BYTES`] of stack were used since this position.
     #[inline]
     pub(crate) fn is_spent(self) -> bool {
         Stack::here().0.abs_diff(self.0) > BYTES
     }
 }
 
-/// What a body finds on the stack at least: enough for what a call does below it, decoding a deep value included.
+/// The stack that a body finds at least. It suffices for the steps of a call below the body, including the decoding of
+/// a deep value.
 const ROOM: usize = 1 << 20;
 
-/// What the stack grows by, where there is less. Pages that nobody touches take no memory.
+/// The step by which the stack grows if there is less. Untouched pages take no memory.
 const GROWTH: usize = 4 << 20;
 
-/// So many bodies inside of each other are given room. A recursion without an end overflows the stack after that, as
-/// it does without a cache, instead of taking all memory.
+/// The nesting of bodies up to which the stack grows. An endless recursion then overflows the stack, like it does
+/// without a cache, instead of taking all memory.
 const MOST: usize = 100_000;
 
-/// Past so many bodies inside of each other a call that misses runs its body directly.
+/// The nesting of bodies from which a call that misses runs its body directly.
 const DEEP: usize = 10_000;
 
 thread_local! {
-    /// How many bodies are on this thread's stack.
+    /// The number of bodies on this thread's stack.
     static BODIES: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Whether calls that miss here are to run their bodies directly.
+/// Tells whether calls that miss here must run their bodies directly.
 pub(crate) fn is_deep() -> bool {
     BODIES.try_with(Cell::get).unwrap_or_default() >= DEEP
 }
 
-/// Runs a body, or polls it, with [`ROOM`] on the stack: what is left of the thread's own, or a new part.
+/// Runs or polls a body with [`ROOM`] on the stack: the rest of the thread's own stack, or a new segment.
 pub(crate) fn with_room<R>(body: impl FnOnce() -> R) -> R {
     struct Nested(usize);
     impl Drop for Nested {
@@ -59,7 +60,7 @@ pub(crate) fn with_room<R>(body: impl FnOnce() -> R) -> R {
             let _ = BODIES.try_with(|bodies| bodies.set(self.0));
         }
     }
-    // A thread that is ending has no such count.
+    // A thread that is ending has no count any more.
     let outer = BODIES.try_with(|bodies| bodies.replace(bodies.get() + 1)).unwrap_or_default();
     let _nested = Nested(outer);
     if outer < MOST { stacker::maybe_grow(ROOM, GROWTH, body) } else { body() }

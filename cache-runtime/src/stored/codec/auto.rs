@@ -1,4 +1,4 @@
-//! `codec = auto`, the default: two codecs, the second for what the first cannot read back.
+//! `codec = auto`, the default: two codecs, the second for values that the first cannot read back.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -7,18 +7,18 @@ use super::bounded::Bounded;
 use super::strict::bounded;
 use super::{Codec, CodecError, depth};
 
-/// The codecs of a function: one, or two of which the second stores what the first cannot.
+/// The codecs of a function: one, or two, and then the second stores the values that the first cannot.
 ///
-/// Only generated code names it. Every [`Codec`] is one.
+/// Only generated code names this trait. Every [`Codec`] implements it.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no codec",
+    message = "`{Self}` is not a codec",
     label = "does not implement `Codec`",
     note = "`codec = …` takes `auto`, `bincode`, `json`, `messagepack`, or a type that implements `Codec`"
 )]
 pub trait Codecs {
-    /// The one that is tried first.
+    /// The codec that is tried first.
     type First: Codec;
-    /// The other one; the same where there is none.
+    /// The other codec, or the same one if there is no other.
     type Second: Codec;
 }
 
@@ -27,7 +27,7 @@ impl<C: Codec> Codecs for C {
     type Second = C;
 }
 
-/// bincode, and MessagePack with field names for types and values that bincode cannot read back.
+/// bincode, and for types and values that bincode cannot read back, MessagePack with field names.
 #[cfg(all(feature = "bincode", feature = "messagepack"))]
 #[derive(Clone, Copy, Debug)]
 pub struct Auto;
@@ -46,16 +46,14 @@ pub type Auto = super::Bincode;
 #[cfg(all(not(feature = "bincode"), feature = "messagepack"))]
 pub type Auto = super::MessagePack;
 
-/// Which of a function's codecs wrote a value; the first where they are the same.
+/// The rank of the codec that wrote a value among its function's codecs: the first if both are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rank {
-    /// The first.
     First,
-    /// The second.
     Second,
 }
 
-/// Appends `value` in the codec of this rank, if that can read it back.
+/// Appends `value` in the codec of this rank, if this codec can read it back.
 pub(crate) fn encode<V: Serialize + DeserializeOwned, C: Codecs>(
     value: &V,
     buffer: &mut Vec<u8>,
@@ -80,7 +78,7 @@ fn encode_in<V: Serialize + DeserializeOwned, C: Codec>(value: &V, buffer: &mut 
     let (encoded, is_deep) =
         depth::is_deep(|| if C::IS_BOUNDED { C::encode(value, buffer) } else { C::encode(&bounded(value), buffer) });
     encoded?;
-    // Reading takes more of the stack than writing, by a factor that depends on the type.
+    // Decoding uses more of the stack than encoding, by a factor that depends on the type.
     if is_deep { decode_in::<V, C>(&buffer[start..]).map(drop) } else { Ok(()) }
 }
 

@@ -1,9 +1,9 @@
 //! `codec = bincode`, and the first choice of the default.
 //!
-//! The bytes are those of bincode 2 with `config::standard()`, and four more behind them. Only the
-//! primitives are read and written by the crate itself, though: its serde adapters trust the
-//! lengths in the bytes (a `String` of 2^60 is allocated, a `Vec<()>` of 2^60 is counted through)
-//! and let `skip_serializing_if` shift the fields of a struct, so the two walks are written anew.
+//! The bytes are those of bincode 2 with `config::standard()`, followed by four more. The crate itself
+//! reads and writes only the primitives. Its serde adapters are replaced here, because they trust the
+//! lengths in the bytes (they allocate a `String` of 2^60 bytes, and iterate over a `Vec<()>` of 2^60
+//! elements) and let `skip_serializing_if` shift the fields of a struct.
 
 mod read;
 mod write;
@@ -15,13 +15,13 @@ use super::{Codec, CodecError};
 
 const CONFIG: bincode::config::Configuration = bincode::config::standard();
 
-/// How many elements of sequences and maps may take no byte at all (`Vec<()>`), beside one for
-/// each byte of the value. Encoding has the same bound.
+/// The number of elements of sequences and maps that may take no byte (`Vec<()>`), in addition to one
+/// for each byte of the value. Encoding has the same bound.
 const EMPTY_ELEMENTS: usize = 1 << 16;
 
-/// Which fields, ends of structs and names of variants came one after the other, folded. Reader and writer may disagree,
-/// without either knowing: a field that only `skip_serializing` leaves out is read from the bytes of the next one, and a
-/// variant that is skipped has a number for `Serialize` alone.
+/// A hash over the order of fields, ends of structs and names of variants. It finds values that reader and writer
+/// understand differently: a field that only `skip_serializing` leaves out is read from the bytes of the next one, and
+/// a variant that is skipped has a number in `Serialize` alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts(u32);
 
@@ -38,7 +38,7 @@ impl Counts {
         self.0 = self.0.wrapping_add(0x10001).wrapping_mul(0x9e37_79b1).rotate_left(15);
     }
 
-    /// A variant of this name, of which the bytes hold the number alone.
+    /// Adds the name of a variant, because the bytes contain only its number.
     #[inline]
     fn variant(&mut self, name: &str) {
         const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -58,11 +58,14 @@ impl Counts {
 
 /// The smallest and fastest format, for values that only Rust reads.
 ///
-/// It cannot tell what the bytes hold. Types with `#[serde(flatten)]`, `#[serde(untagged)]`,
-/// `#[serde(tag = "…")]` or a `serde_json::Value` in them, and values with a field left out by
-/// `#[serde(skip_serializing_if = "…")]` or with a variant that `Deserialize` does not list at the same place under the
-/// same name (`skip` or `alias` on a variant in front of it), are not stored. The default, `codec = auto`, stores those in
-/// MessagePack.
+/// The format is not self-describing, so some types and values are not stored:
+///
+/// - types that contain `#[serde(flatten)]`, `#[serde(untagged)]`, `#[serde(tag = "…")]` or a `serde_json::Value`;
+/// - values with a field left out by `#[serde(skip_serializing_if = "…")]`;
+/// - values with a variant that `Deserialize` does not list at the same position under the same name (because of `skip`
+///   or `alias` on an earlier variant).
+///
+/// The default, `codec = auto`, stores those in MessagePack.
 #[derive(Clone, Copy, Debug)]
 pub struct Bincode;
 

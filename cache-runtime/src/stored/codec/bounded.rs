@@ -1,4 +1,4 @@
-//! A deserializer in front of another that ends where values are nested too deeply.
+//! Wraps a deserializer so that it fails when values are nested too deeply.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::DEPTH;
 use super::depth::{ANY_LEVELS, is_looked_at, is_too_deep};
 use crate::poll::stack::Stack;
 
-/// A value that is read in bounds, out of any deserializer.
+/// A value that any deserializer reads within the nesting bounds.
 pub(super) struct Bounded<V>(pub(super) V);
 
 impl<'de, V: Deserialize<'de>> Deserialize<'de> for Bounded<V> {
@@ -19,12 +19,12 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Bounded<V> {
     }
 }
 
-/// Where in the value something stands.
+/// The position of a part in the value.
 #[derive(Clone, Copy)]
 struct Place {
     root: Stack,
     level: usize,
-    /// How many of the levels ask what the bytes hold.
+    /// The number of levels that ask what the bytes hold.
     any: usize,
 }
 
@@ -47,7 +47,7 @@ fn too_deep<E: Error>() -> E {
     E::custom("nested too deeply")
 }
 
-/// Something of the format behind, and its place.
+/// A serde object of the wrapped format or of the type, and its position.
 struct Within<T> {
     inner: T,
     place: Place,

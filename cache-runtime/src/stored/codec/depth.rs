@@ -1,44 +1,44 @@
-//! How deep values may be nested.
+//! Bounds on the nesting of values.
 
 use std::cell::Cell;
 
 use crate::poll::stack::Stack;
 
-/// How many levels may ask what the bytes hold. serde buffers those for `untagged`, `tag` and `flatten`, and what reads
-/// the buffer afterwards is out of sight here.
+/// The number of levels that may ask what the bytes hold. serde buffers them for `untagged`, `tag` and `flatten`, and
+/// the reads from its buffer cannot be counted here.
 pub(super) const ANY_LEVELS: usize = 64;
 
-/// Whether the bounds are looked at on the way below this level: on each fourth, so that options and sequences of a shallow
-/// value cost no more than a comparison. Multiples of it are bounds.
+/// Tells whether a step below this level checks the bounds. Each fourth level does, so that options and sequences of a
+/// shallow value cost one comparison only. All bounds are multiples of four.
 #[inline]
 pub(super) fn is_looked_at(level: usize) -> bool {
     level.is_multiple_of(4) && level > 0
 }
 
-/// Whether a walk that began there has come too deep. Out of line, as few values are so deep.
+/// Tells whether a walk that began at `root` is too deep. Kept out of line, because few values are so deep.
 #[cold]
 #[inline(never)]
 pub(super) fn is_too_deep(level: usize, most: usize, root: Stack) -> bool {
     level >= most || root.is_spent()
 }
 
-/// Values of more levels are read back before they are stored.
+/// Values with more levels are decoded once before they are stored.
 const CERTAIN: usize = 16;
 
 thread_local! {
     static DEEPEST: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A value that is encoded in this thread has come to this level.
+/// Notes that the value which this thread encodes has reached this level.
 #[inline]
 pub(super) fn note(level: usize) {
     DEEPEST.with(|deepest| deepest.set(deepest.get().max(level)));
 }
 
-/// Encodes a value; whether it is so deep that it may be too deep to be read back.
+/// Encodes a value, and tells whether it is so deep that decoding may refuse it.
 pub(super) fn is_deep<T>(encode: impl FnOnce() -> T) -> (T, bool) {
     let before = DEEPEST.replace(0);
     let output = encode();
-    // A `Serialize` may encode another value on the way.
+    // A `Serialize` may encode another value inside of this one.
     (output, DEEPEST.replace(before) > CERTAIN)
 }

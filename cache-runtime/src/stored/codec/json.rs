@@ -9,8 +9,8 @@ use super::{Codec, CodecError};
 
 /// JSON, for values that other programs read, or types that need a self-describing format.
 ///
-/// Refused, because JSON would give back another value: a float that is not finite, `Some(None)`
-/// and `Some(())`.
+/// It refuses values that JSON would read back as another value: a float that is not finite,
+/// `Some(None)` and `Some(())`.
 #[derive(Clone, Copy, Debug)]
 pub struct Json;
 
@@ -26,7 +26,7 @@ impl Codec for Json {
     }
 
     fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError> {
-        // Allocates for what it has read.
+        // serde_json allocates only for elements that it has read.
         serde_json::from_slice(bytes).map(|Bounded(value)| value).map_err(CodecError::new)
     }
 }

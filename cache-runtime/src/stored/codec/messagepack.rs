@@ -1,4 +1,4 @@
-//! `codec = messagepack`, and the default for what bincode cannot read back.
+//! `codec = messagepack`, and the default for values that bincode cannot read back.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -7,17 +7,17 @@ use super::bounded::Bounded;
 use super::strict::{Format, Strict};
 use super::{Codec, CodecError, DEPTH};
 
-/// MessagePack with field names: as general as JSON, and about half its size. Types that have a form for people and
-/// another one for machines, such as UUIDs, are written in the former.
+/// MessagePack with field names: as general as JSON, and about half its size. Types that have a human-readable form
+/// and a binary one, such as UUIDs, are written in the former.
 ///
-/// Refused, because MessagePack would give back another value: `Some(None)` and `Some(())`.
+/// It refuses values that MessagePack would read back as another value: `Some(None)` and `Some(())`.
 #[derive(Clone, Copy, Debug)]
 pub struct MessagePack;
 
 impl Codec for MessagePack {
     const NAME: &'static str = "messagepack-2";
-    // Inside of `untagged`, `flatten` and `tag`, serde reads every format as a human-readable one: an address that was
-    // written in binary form would not be understood there.
+    // Inside of `untagged`, `flatten` and `tag`, serde reads every format as a human-readable one, and could not read
+    // an address in its binary form there.
     const HUMAN_READABLE: bool = true;
     const SELF_DESCRIBING: bool = true;
     const IS_BOUNDED: bool = true;
@@ -34,12 +34,12 @@ impl Codec for MessagePack {
     }
 }
 
-/// One value, whole, not nested too deeply, and no more elements than bytes: rmp-serde believes
-/// the lengths, ignores what is left over, and does not count the depth of variants.
+/// Checks that the bytes are exactly one complete value, not nested too deeply, with no more elements than bytes.
+/// rmp-serde trusts the lengths, ignores bytes that are left over, and does not count the depth of variants.
 fn check(bytes: &[u8]) -> Result<(), &'static str> {
     const SHORT: &str = "the bytes end too early";
     let mut rest = bytes;
-    // How many values are still to come, on each level.
+    // The number of values that are still missing on each level.
     let mut levels = [0_u64; 2 * DEPTH];
     let mut level = 0;
     levels[0] = 1;
@@ -56,13 +56,13 @@ fn check(bytes: &[u8]) -> Result<(), &'static str> {
             let digits = after.get(..width).ok_or(SHORT)?;
             Ok::<u64, &str>(digits.iter().fold(0, |sum, &digit| sum << 8 | u64::from(digit)))
         };
-        // Bytes of the length, bytes of data, values inside.
+        // The bytes of the length, the bytes of data, and the number of values inside.
         let (width, data, values) = match marker {
             0x00..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => (0, 0, 0),
             0x80..=0x8f => (0, 0, 2 * u64::from(marker & 15)),
             0x90..=0x9f => (0, 0, u64::from(marker & 15)),
             0xa0..=0xbf => (0, u64::from(marker & 31), 0),
-            0xc1 => return Err("a marker that means nothing"),
+            0xc1 => return Err("the marker 0xc1 has no meaning"),
             0xc4 | 0xd9 => (1, length(1)?, 0),
             0xc5 | 0xda => (2, length(2)?, 0),
             0xc6 | 0xdb => (4, length(4)?, 0),

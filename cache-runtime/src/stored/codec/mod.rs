@@ -1,4 +1,4 @@
-//! Values to bytes and back.
+//! Encodes values as bytes, and decodes them.
 
 mod auto;
 #[cfg(feature = "bincode")]
@@ -32,12 +32,13 @@ pub use self::json::Json;
 pub use self::messagepack::MessagePack;
 pub(crate) use self::root::{Root, root_of};
 
-/// How many levels of options, sequences, maps and variants a stored value may have, if the [stack](crate::poll::stack)
-/// suffices for them: a few kilobytes of damaged bytes of a recursive type would overflow it. Encoding refuses what
-/// decoding would, so that nothing is stored that cannot be read back.
+/// The number of levels of options, sequences, maps and variants that a stored value may have. The
+/// [stack](crate::poll::stack) may set a lower bound, because a few kilobytes of damaged bytes of a
+/// recursive type could overflow it. Encoding has the bounds of decoding, so that every stored value
+/// can be read back.
 const DEPTH: usize = 128;
 
-/// What to write where a codec is not self-describing and has to be.
+/// The advice in errors about a codec that would have to be self-describing.
 pub(crate) const SELF_DESCRIBING_ADVICE: &str = if cfg!(feature = "messagepack") {
     "write `codec = json` or `codec = messagepack`"
 } else {
@@ -74,40 +75,39 @@ pub(crate) const SELF_DESCRIBING_ADVICE: &str = if cfg!(feature = "messagepack")
 ///
 /// `#[redis_cached(codec = crate::Pretty)]` uses it.
 ///
-/// A codec needs not tell types or versions apart: a stored value carries the codec's [`NAME`],
-/// a fingerprint of its type and a checksum, and bytes of another are never handed to
-/// [`decode`](Codec::decode). An error of either function is a miss, and never reaches the caller
-/// of a cached function.
+/// A codec need not distinguish types or versions. A stored value carries the codec's [`NAME`], a
+/// fingerprint of its type and a checksum, and only bytes that match all three are passed to
+/// [`decode`](Codec::decode). An error of either function is a miss, and never reaches the caller of a
+/// cached function.
 ///
 /// [`NAME`]: Codec::NAME
 pub trait Codec {
-    /// Identifies the format in each stored value. Change it when the same bytes get another
-    /// meaning.
+    /// Identifies the format in each stored value. Change it when the meaning of the bytes changes.
     const NAME: &'static str;
 
-    /// What the format answers to `is_human_readable`, by which a type may choose its form.
+    /// The format's answer to `is_human_readable`. A type may choose its form by it.
     const HUMAN_READABLE: bool = false;
 
-    /// Whether the bytes tell what they hold (`deserialize_any` works). Types with
-    /// `#[serde(flatten)]` or `#[serde(untagged)]` need it, and are not stored without.
+    /// Tells whether the format is self-describing (`deserialize_any` works). Types with
+    /// `#[serde(flatten)]` or `#[serde(untagged)]` are stored only in such a format.
     const SELF_DESCRIBING: bool = false;
 
-    /// Whether the codec itself bounds how deep values are nested. Those of this library do, and others are bounded from
-    /// outside.
+    /// Tells whether the codec itself limits the nesting of values. The codecs of this library do; other codecs are
+    /// wrapped.
     #[doc(hidden)]
     const IS_BOUNDED: bool = false;
 
-    /// Appends `value` to `buffer`, which holds something already.
+    /// Appends `value` to `buffer`, which already contains other bytes.
     fn encode<V: Serialize + ?Sized>(value: &V, buffer: &mut Vec<u8>) -> Result<(), CodecError>;
 
     /// Reads what [`encode`](Codec::encode) appended.
     ///
-    /// Bytes that are left over are an error. What is allocated must be in proportion to the bytes
-    /// at hand, whatever lengths they claim.
+    /// Bytes that are left over are an error. Allocations must be in proportion to the length of
+    /// `bytes`, not to the lengths that `bytes` claim.
     fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError>;
 }
 
-/// Why a value could not be encoded or decoded.
+/// The reason why a value could not be encoded or decoded.
 #[derive(Debug, Clone)]
 pub struct CodecError(Box<str>);
 
@@ -119,7 +119,7 @@ impl CodecError {
 }
 
 impl CodecError {
-    /// Where two codecs fail for one value.
+    /// Joins the errors of two codecs that fail for one value.
     pub(crate) fn or(self, second: CodecError) -> CodecError {
         if self.0 == second.0 {
             self
@@ -137,9 +137,9 @@ impl fmt::Display for CodecError {
 
 impl std::error::Error for CodecError {}
 
-/// A codec's name as the header holds it.
+/// The number that stands for a codec's name in the header of a value.
 pub(crate) fn codec_id(name: &str) -> u32 {
-    // Truncated on purpose.
+    // The hash is truncated on purpose.
     hash(0, name.as_bytes()) as u32
 }
 

@@ -1,10 +1,10 @@
-//! What a value is at its root, found by its first call to a serializer.
+//! Finds the kind of a value's root from its first call to a serializer.
 
 use std::fmt;
 
 use serde::ser::{self, Impossible, Serialize, Serializer};
 
-/// What is never stored by mistake, also where a generic function hides it from the macro.
+/// The roots that must not be stored by mistake, even if a generic function hides them from the macro.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Root {
     /// `None`.
@@ -14,14 +14,14 @@ pub(crate) enum Root {
     Other,
 }
 
-/// Looks at the first call of `value`'s `Serialize`, and does not let it go on.
+/// Inspects the first call of `value`'s `Serialize`, and stops it there.
 pub(crate) fn root_of<V: Serialize + ?Sized>(value: &V) -> Root {
     value.serialize(Probe).unwrap_or_else(|Found(root)| root)
 }
 
 struct Probe;
 
-/// Stops a compound, or a `Serialize` that fails by itself.
+/// The error that stops a compound. An error of the `Serialize` itself becomes one too.
 #[derive(Debug)]
 struct Found(Root);
 
@@ -115,7 +115,7 @@ impl Serializer for Probe {
         Ok(variant_root(name, variant))
     }
 
-    // The default formats the whole text first.
+    // The default implementation would format the whole text first.
     fn collect_str<T: fmt::Display + ?Sized>(self, _: &T) -> Result<Root, Found> {
         OTHER
     }

@@ -1,4 +1,4 @@
-//! A serializer in front of another that refuses what would not read back as the same value.
+//! Wraps a serializer so that it refuses values that would not read back as the same value.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::ser::{self, Serialize, Serializer};
 use super::{DEPTH, depth};
 use crate::poll::stack::Stack;
 
-/// What the format behind cannot say.
+/// The format of the wrapped serializer, and the values that it cannot distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     /// `null` is also a unit, a unit struct, and a float that is not finite.
@@ -16,7 +16,7 @@ pub(super) enum Format {
     /// `nil` is also a unit.
     #[cfg(feature = "messagepack")]
     MessagePack,
-    /// That of a codec of somebody else's, of which nothing is known.
+    /// The format of a codec outside this library, about which nothing is known.
     Other,
 }
 
@@ -32,7 +32,7 @@ impl Format {
     }
 }
 
-/// The serializer `S`, and where in the value it stands.
+/// The serializer `S`, and its position in the value.
 pub(super) struct Strict<S> {
     inner: S,
     place: Place,
@@ -43,7 +43,7 @@ struct Place {
     root: Stack,
     format: Format,
     depth: usize,
-    /// Directly in a `Some`, where a null would read back as `None`.
+    /// The value is directly inside a `Some`, so that a null would read back as `None`.
     in_some: bool,
 }
 
@@ -77,7 +77,7 @@ impl Place {
     }
 
     fn deeper<E: ser::Error>(self) -> Result<Place, E> {
-        // The root's compound is the first level: JSON's own limit is 127 of them.
+        // The root's compound is the first level, and JSON's own limit is 127 levels.
         if self.depth + 2 > DEPTH || self.root.is_spent() {
             return Err(E::custom("nested too deeply"));
         }
@@ -86,12 +86,12 @@ impl Place {
     }
 }
 
-/// A value that is written in bounds, by any serializer.
+/// Wraps a value so that any serializer writes it within the nesting bounds.
 pub(super) fn bounded<T: Serialize + ?Sized>(value: &T) -> impl Serialize {
     Child { value, place: Place::root(Format::Other) }
 }
 
-/// A child on its way to the serializer behind.
+/// A child that is passed to the wrapped serializer.
 struct Child<'a, T: ?Sized> {
     value: &'a T,
     place: Place,
@@ -103,11 +103,11 @@ impl<T: Serialize + ?Sized> Serialize for Child<'_, T> {
     }
 }
 
-/// A compound of the serializer behind.
+/// A compound of the wrapped serializer.
 pub(super) struct Compound<C> {
     inner: C,
     place: Place,
-    /// How many parts are still to come, where the format writes their number in front of them.
+    /// The number of missing parts, if the format writes their number before them.
     left: Option<usize>,
 }
 
@@ -116,7 +116,7 @@ impl<C> Compound<C> {
         Compound { inner, place, left: if place.format.writes_lengths() { len } else { None } }
     }
 
-    /// One more part. A concurrent map, for example, may have grown since its length was written.
+    /// Counts a part. A concurrent map, for example, may have grown since its length was written.
     fn count<E: ser::Error>(&mut self) -> Result<(), E> {
         if let Some(left) = &mut self.left {
             *left = left.checked_sub(1).ok_or_else(wrong_length)?;
@@ -135,7 +135,7 @@ impl<C> Compound<C> {
 
 #[cold]
 fn wrong_length<E: ser::Error>() -> E {
-    E::custom("a value of another length than it said")
+    E::custom("a value has another length than it announced")
 }
 
 macro_rules! forward {

@@ -19,7 +19,7 @@ fn refused<C: Codec>(value: &impl Serialize) -> String {
     encode::<C, _>(value).expect_err("refused").to_string()
 }
 
-/// There and back, and no other length of the bytes is accepted.
+/// Encodes and decodes a value, and checks that fewer or more bytes are refused.
 fn round_trip<C: Codec, V: Serialize + DeserializeOwned + PartialEq + Debug>(value: V) {
     let bytes = encode::<C, V>(&value).unwrap_or_else(|error| panic!("{}: {error}", C::NAME));
     match C::decode::<V>(&bytes) {
@@ -28,7 +28,7 @@ fn round_trip<C: Codec, V: Serialize + DeserializeOwned + PartialEq + Debug>(val
     }
     for len in (0..bytes.len()).step_by(if bytes.len() < 2000 { 1 } else { bytes.len() / 5 }) {
         let cut = C::decode::<V>(&bytes[..len]);
-        // `12` without its last digit is a number too; the checksum sees it.
+        // A number without its last digit is a number too; only the checksum finds this.
         assert!(cut.is_err() || C::NAME == "json", "{}: {value:?} cut at {len}", C::NAME);
     }
     let mut longer = bytes;
@@ -58,7 +58,7 @@ struct Node {
     children: Vec<Node>,
 }
 
-/// Only positional formats can say it: elsewhere each `Some` is the value inside.
+/// Only positional formats can store it: in other formats, `Some` adds nothing to the value inside.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct List(Option<Box<List>>);
 
@@ -119,7 +119,7 @@ fn everything<C: Codec>() {
     round_trip::<C, _>(chain(100));
     round_trip::<C, _>("x".repeat(5_000_000));
     round_trip::<C, _>((0..20_000_u64).map(|id| (id << 20, id.to_string())).collect::<Vec<_>>());
-    // Deeper than the format can be read again: refused, instead of stored in vain.
+    // A value that is too deep to be decoded must not be encoded.
     for depth in (100..140).chain(200..270).chain([500, 1000]) {
         if let Ok(bytes) = encode::<C, _>(&node(depth)) {
             assert!(C::decode::<Node>(&bytes).is_ok(), "{} {depth}", C::NAME);
@@ -205,7 +205,7 @@ fn self_describing<C: Codec>() {
     round_trip::<C, _>(Untagged::Skipping(Skipping { a: 1, b: None, c: 2 }));
     round_trip::<C, _>(vec![Adjacent::A(1), Adjacent::B { x: 2 }, Adjacent::C]);
     round_trip::<C, _>(vec![Internal::A { x: 2 }, Internal::B]);
-    // What would read back as `None`.
+    // These values would read back as `None`.
     for error in [
         refused::<C>(&Some(None::<u8>)),
         refused::<C>(&Some(Some(None::<u8>))),
@@ -233,7 +233,7 @@ fn lengths_are_kept<C: Codec>() {
 }
 
 fn any_bytes<C: Codec>(bytes: &[u8]) {
-    // Nothing to assert: no panic, no endless loop, no abort for want of memory.
+    // There is nothing to assert: the test is that no call panics, loops, or exhausts the memory.
     let _ = C::decode::<String>(bytes);
     let _ = C::decode::<Vec<u8>>(bytes);
     let _ = C::decode::<Vec<()>>(bytes);
@@ -332,7 +332,7 @@ mod messagepack {
         lengths_are_kept::<MessagePack>();
     }
 
-    /// serde buffers the insides of such types, and reads what it buffered as human-readable.
+    /// serde buffers the contents of such types, and reads its buffer as a human-readable format.
     #[test]
     fn what_has_two_forms_comes_back_out_of_tagged_types() {
         let address: SocketAddr = "127.0.0.1:80".parse().expect("an address");
@@ -420,7 +420,7 @@ mod bincode {
         assert!(refused::<Bincode>(&vec![(); 1 << 17]).contains("empty elements"));
     }
 
-    /// The bytes of a text of `text`.
+    /// The encoding of a `String` that consists of `text`.
     fn as_text(text: &[u8]) -> Vec<u8> {
         let mut bytes = ::bincode::encode_to_vec(text, CONFIG).expect("valid");
         bytes.extend_from_slice(&[0; 4]);
@@ -471,7 +471,7 @@ mod bincode {
             a: u8,
             b: u8,
         }
-        // Read as `hash: None`, `a: 7` and no `b`, if nobody counted.
+        // Without the counts, these bytes would read as `hash: None`, `a: 7` and no `b`.
         let bytes = encode::<Bincode, _>(&Secret { hash: Some(1), a: 0, b: 7 }).expect("valid");
         assert!(Bincode::decode::<Secret>(&bytes).is_err());
     }

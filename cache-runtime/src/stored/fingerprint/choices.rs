@@ -3,7 +3,7 @@
 use super::{Choice, Frame, Kind};
 
 impl Frame {
-    /// The choice at hand, as the last move left it.
+    /// The index of the run's next choice, with the alternative that [`advance`](Frame::advance) selected.
     pub(super) fn choose(&mut self, fresh: impl FnOnce() -> Kind) -> usize {
         if self.made == self.choices.len() {
             self.choices.push(Choice { kind: fresh(), found: false });
@@ -12,7 +12,7 @@ impl Frame {
         self.made - 1
     }
 
-    /// Moves on to the next run, if there is one.
+    /// Selects the alternatives of the next run. Returns false if no run is left.
     pub(super) fn advance(&mut self, ok: bool) -> bool {
         self.choices.truncate(self.made);
         self.made = 0;
@@ -32,7 +32,7 @@ impl Frame {
                             *start = slot + 1;
                             true
                         }
-                        // Only by position it shows whether a format without names will do.
+                        // Only a run by position shows whether the type needs a format with names.
                         _ if !*in_order && (*seeded || !(*found || *asked)) => {
                             *in_order = true;
                             true

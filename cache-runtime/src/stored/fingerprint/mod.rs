@@ -1,19 +1,19 @@
-//! The shape of a type, as its `Deserialize` tells it, in 64 bits.
+//! The shape of a type, found from its `Deserialize`, as a hash of 64 bits.
 //!
 //! A value that was written for another shape must not be decoded: `(i32, i32)` with its fields
-//! swapped decodes without complaint in most formats. So a type's `Deserialize` is run against a
-//! [`Recorder`], which notes what is asked for (kinds, names of structs, fields and variants, and
-//! their order) and answers with dummies. The notes are hashed; names of types and modules are
-//! not part of them.
+//! swapped decodes without an error in most formats. A type's `Deserialize` is therefore run against
+//! a [`Recorder`], which notes the requests (kinds, names of structs, fields and variants, and their
+//! order) and answers them with dummies. The notes are hashed. They do not contain the names of
+//! types and modules.
 //!
-//! Most of a type is reached through calls that are generic over the type of a child, such as
-//! `next_value::<U>`. There `U` can be run again as often as its enums have variants, which is
-//! what [`explore`] does. A run is a path through [`Choice`]s; after each run the last choice that
-//! has something left is moved on.
+//! Most parts of a type are reached through calls that are generic over the type of a child, such as
+//! `next_value::<U>`. Such a call can run `U` once for each variant of its enums, and [`explore`]
+//! does so. A run is a path through [`Choice`]s, and after each run the last choice with an untried
+//! alternative takes the next one.
 //!
-//! What stays unseen (the insides of `flatten` and `untagged`, a tuple behind an element that
-//! takes no dummy) makes a type *partial*: its name is hashed too, so that at least another type
-//! is told apart.
+//! Some parts stay unseen: the fields of `flatten`, the variants of `untagged`, and the rest of a
+//! tuple after an element that accepts no dummy. They make a type *partial*: its name is hashed too,
+//! so that at least types of different names have different fingerprints.
 
 mod choices;
 mod notes;
@@ -29,29 +29,29 @@ use serde::de::{Deserialize, DeserializeOwned};
 use self::recorder::Recorder;
 use crate::poll::stack::Stack;
 
-/// How deep types are followed.
+/// The nesting limit of types.
 const DEPTH: usize = 96;
 
-/// How many runs may go into finding shapes: some milliseconds.
+/// The budget of runs that find shapes. They take some milliseconds.
 const RUNS: u32 = 4096;
 
-/// How many more may go into making dummies of types that are known already.
+/// The budget of further runs that make dummies of types whose shape is known.
 const DUMMIES: u32 = 1 << 16;
 
-/// After so many calls that lead nowhere, somebody loops.
+/// After this number of calls without progress, the `Deserialize` is taken to loop.
 const IDLE: u32 = 1 << 14;
 
-/// What is known of a type.
+/// The shape of a type, and the demands it makes on a format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint {
     pub(crate) value: u64,
-    /// It asks what the bytes hold, so only a self-describing format can store it.
+    /// The type asks what the bytes hold, so that only a self-describing format can store it.
     pub(crate) needs_self_describing: bool,
-    /// It asks whether the format is human-readable, and may have another shape in another one.
+    /// The type asks whether the format is human-readable, and its shape may depend on the answer.
     pub(crate) asks_readable: bool,
 }
 
-/// The shape of `V`, for a format that is, or is not, human-readable.
+/// Finds the shape of `V`, for a format that is, or is not, human-readable.
 pub(crate) fn of<V: DeserializeOwned>(human_readable: bool) -> Fingerprint {
     let mut notes = Notes {
         root: Stack::here(),
@@ -82,20 +82,20 @@ struct Notes {
     human_readable: bool,
     asks_readable: Cell<bool>,
     needs_self_describing: bool,
-    /// Somebody has read an identifier where there is no name.
+    /// An identifier was requested that is neither a field of a struct nor a variant.
     identifier: bool,
-    /// The types that are being explored, from the outermost.
+    /// The types that are being explored, the outermost first.
     frames: Vec<Frame>,
-    /// What is to be hashed, of all frames one behind the other.
+    /// The bytes to hash, those of each frame after those of the frames outside of it.
     text: Vec<u8>,
-    /// Types that refer to nothing around them, by the address of their code: types of one name
-    /// are not always the same.
+    /// Types that refer to no type outside of them, by the address of their code and their name,
+    /// because different types can have the same name.
     closed: BTreeMap<(usize, &'static str), Known>,
-    /// Types that are part of a cycle. By name alone, so that the result does not depend on how
-    /// often the compiler emitted the code.
+    /// Types that are part of a cycle. They are found by name alone, so that the result does not
+    /// depend on how often the compiler emitted the code.
     open: BTreeMap<&'static str, Known>,
     level: usize,
-    /// Of the type explored last.
+    /// The digest of the type that was explored last.
     digest: u64,
     runs: u32,
     dummies: u32,
@@ -105,50 +105,50 @@ struct Notes {
 #[derive(Clone, Copy)]
 struct Known {
     digest: u64,
-    /// Whether some run made a value.
+    /// A run has made a value.
     has_value: bool,
-    /// The outermost frame that it refers to.
+    /// The index of the outermost frame that the type refers to.
     outermost: usize,
 }
 
 /// A type that is being explored.
 struct Frame {
     name: &'static str,
-    /// Where its notes begin.
+    /// The start of its notes.
     at: usize,
-    /// The shape is wanted, not only a dummy.
+    /// The exploration is for the shape, and not for a dummy alone.
     recording: bool,
     partial: bool,
     outermost: usize,
     choices: Vec<Choice>,
-    /// How many choices this run has made.
+    /// The number of choices that this run has made.
     made: usize,
 }
 
 struct Choice {
     kind: Kind,
-    /// A run with it succeeded.
+    /// A run with the current alternative, or an earlier one, succeeded.
     found: bool,
 }
 
 enum Kind {
-    /// One of `options`: `each` of them in turn, or the first that makes a value.
+    /// A choice among `options`: each of them in turn, or the first one that makes a value.
     Pick { at: usize, options: usize, each: bool },
-    /// Where a struct's fields begin: behind the last one that took no dummy.
+    /// The order in which a struct's fields are offered: they start after the last field that accepted no dummy.
     Fields {
         start: usize,
         refused: Vec<usize>,
-        /// Offered, and no value made yet.
+        /// The field that was offered and has no value yet.
         pending: Option<usize>,
         asked: bool,
-        /// A value was made without its type being known: an adjacently tagged enum does so.
+        /// A value was made through a seed, without a known type, as an adjacently tagged enum does it.
         seeded: bool,
-        /// By position, as a format without names would.
+        /// The fields are given by position, as in a format without names.
         in_order: bool,
     },
 }
 
-/// Notes the shape of `U`, and makes a dummy of it if it lets itself be made.
+/// Notes the shape of `U`, and makes a dummy of it if it can.
 fn explore<'de, U: Deserialize<'de>>(notes: &mut Notes) -> Option<U> {
     let name = type_name::<U>();
     let code = explore::<U> as fn(&mut Notes) -> Option<U> as usize;
@@ -158,10 +158,10 @@ fn explore<'de, U: Deserialize<'de>>(notes: &mut Notes) -> Option<U> {
     let (depth, level) = (notes.frames.len(), notes.level);
     let mut value = None;
     while notes.spend() {
-        // A `Deserialize` that panics on a dummy would panic on damaged bytes too. The message has
-        // gone to the panic hook by then.
+        // A `Deserialize` that panics on a dummy would panic on damaged bytes too. The panic hook has
+        // already reported the message.
         let run = panic::catch_unwind(AssertUnwindSafe(|| U::deserialize(Recorder { notes })));
-        // A panic has left them as they were.
+        // A panic skips the code that restores these.
         notes.frames.truncate(depth);
         notes.level = level;
         if run.is_err() {
@@ -182,9 +182,9 @@ fn explore<'de, U: Deserialize<'de>>(notes: &mut Notes) -> Option<U> {
     value
 }
 
-/// Drops a dummy, whose `Drop` may panic on what its type's own code never makes.
+/// Drops a dummy. Its `Drop` may panic on values that its type's own code never makes.
 fn discard<U>(dummy: Option<U>) {
-    // The message has gone to the panic hook by then.
+    // The panic hook has already reported the message.
     let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(dummy)));
 }
 

@@ -1,4 +1,4 @@
-//! What the runs write down, and what they may spend.
+//! The notes that the runs take, and the budgets that they spend.
 
 use std::panic;
 
@@ -9,7 +9,7 @@ use super::{DEPTH, Frame, Kind, Known, Notes, explore};
 use crate::hash::hash;
 
 impl Notes {
-    /// Begins a type, unless nothing can come of it.
+    /// Begins a type. Returns false if no dummy of it can be made.
     pub(super) fn enter(&mut self, code: usize, name: &'static str) -> bool {
         if let Some(at) = self.frames.iter().rposition(|frame| frame.name == name) {
             let distance = self.frames.len() - at;
@@ -59,7 +59,7 @@ impl Notes {
         if outermost >= index {
             self.closed.insert((code, frame.name), Known { outermost: usize::MAX, ..known });
         } else if !frame.name.contains("__DeserializeWith") {
-            // Each field with `#[serde(with)]` has a wrapper of this name.
+            // Every field with `#[serde(with)]` has a wrapper of this name.
             self.open.insert(frame.name, known);
         }
         self.digest(digest);
@@ -84,7 +84,7 @@ impl Notes {
         self.frames.last_mut().is_some_and(|frame| (frame.recording || !ok) && frame.advance(ok))
     }
 
-    /// Something of the type at hand stays unseen.
+    /// Marks the current type as partial: a part of it stays unseen.
     pub(super) fn partial(&mut self) {
         if let Some(frame) = self.frames.last_mut() {
             frame.partial = true;
@@ -130,7 +130,7 @@ impl Notes {
         }
     }
 
-    /// Of a child, in its parent's notes.
+    /// Adds the digest of a child to its parent's notes.
     pub(super) fn digest(&mut self, digest: u64) {
         self.digest = digest;
         if self.recording() {
@@ -144,17 +144,17 @@ impl Notes {
         let choice = frame.choose(|| Kind::Pick { at: 0, options, each });
         match frame.choices[choice].kind {
             Kind::Pick { at, .. } => at.min(options - 1),
-            // A `Deserialize` that does not do the same twice.
+            // The `Deserialize` makes other calls than in its previous run.
             Kind::Fields { .. } => 0,
         }
     }
 
-    /// The first of `options` that makes a value.
+    /// Picks the first of `options` that makes a value.
     pub(super) fn first<T: Copy>(&mut self, options: &[T]) -> T {
         options[self.pick(options.len(), false)]
     }
 
-    /// The choice at hand has no alternative after all.
+    /// Drops the remaining alternatives of the current choice.
     pub(super) fn settle(&mut self) {
         if let Some(frame) = self.frames.last_mut()
             && let Some(last) = frame.made.checked_sub(1)
@@ -164,7 +164,7 @@ impl Notes {
         }
     }
 
-    /// A call that leads nowhere. Who makes too many of them cannot be told by an error.
+    /// Counts a call without progress. A loop that ignores errors can only be ended by a panic.
     pub(super) fn idle(&mut self) {
         match self.idle.checked_sub(1) {
             Some(left) => self.idle = left,
@@ -177,8 +177,8 @@ impl Notes {
         self.nested(|notes| explore(notes).ok_or(Refused))
     }
 
-    /// One level deeper, with or without a type of its own: `struct List(Option<Box<List>>)` goes
-    /// on for ever without.
+    /// Runs one level deeper. Levels without a type of their own count too: `struct List(Option<Box<List>>)`
+    /// would never end otherwise.
     pub(super) fn nested<R>(&mut self, run: impl FnOnce(&mut Notes) -> Result<R, Refused>) -> Result<R, Refused> {
         if self.level == DEPTH || self.root.is_spent() {
             self.partial();

@@ -10,7 +10,7 @@ use serde::de::{
 
 use super::{Kind, Notes};
 
-/// No dummy fits.
+/// The error of a dummy that the type does not accept, or that cannot be made.
 #[derive(Debug)]
 pub(super) struct Refused;
 
@@ -28,7 +28,7 @@ impl de::Error for Refused {
     }
 }
 
-/// Texts that types with a syntax may accept.
+/// Texts that types with a syntax of their own may accept.
 const TEXTS: &[&str] = &[
     "a",
     "1",
@@ -52,8 +52,7 @@ const ZEROES: &[u8; 64] = &[0; 64];
 /// Lengths that types of a fixed size may accept: UUIDs, digests, keys.
 const SIZES: &[usize] = &[16, 0, 1, 4, 8, 12, 20, 24, 32, 48, 64];
 
-/// The deserializer: of the type at hand, and of everything in it that is handed on without a
-/// type of its own.
+/// The deserializer of the current type, and of each part of it that has no type of its own.
 pub(super) struct Recorder<'a> {
     pub(super) notes: &'a mut Notes,
 }
@@ -122,7 +121,7 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
     }
 
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
-        // The names of a struct's fields and of variants do not come here.
+        // The names of a struct's fields and of variants have deserializers of their own.
         self.notes.needs_self_describing = true;
         self.notes.identifier = true;
         self.notes.note(b'i');
@@ -242,7 +241,7 @@ impl Recorder<'_> {
     }
 }
 
-/// Elements of a sequence or, if `fixed`, of a tuple.
+/// The elements of a sequence or, if `fixed`, of a tuple.
 struct Elements<'a> {
     notes: &'a mut Notes,
     left: usize,
@@ -250,7 +249,7 @@ struct Elements<'a> {
 }
 
 impl Elements<'_> {
-    /// Whether there is one more.
+    /// Takes one element. Returns false if none is left.
     fn take(&mut self) -> bool {
         if self.left == 0 {
             self.notes.idle();
@@ -260,7 +259,7 @@ impl Elements<'_> {
         true
     }
 
-    /// No dummy: what is behind it in a tuple cannot be reached.
+    /// Notes that an element accepted no dummy, so that the rest of a tuple cannot be reached.
     fn refused(&mut self) {
         if self.fixed && self.left > 0 {
             self.notes.partial();
@@ -291,15 +290,15 @@ impl<'de> SeqAccess<'de> for Elements<'_> {
     }
 }
 
-/// Entries of a map.
+/// The entries of a map.
 struct Entries<'a> {
     notes: &'a mut Notes,
     left: usize,
 }
 
 impl Entries<'_> {
-    /// Without a key the value stays unseen; and a map with identifiers for keys is a struct with
-    /// `#[serde(flatten)]`, whose fields nobody tells.
+    /// Marks the type as partial if there is no key, because the value stays unseen then, or if the key is an
+    /// identifier: the map is a struct with `#[serde(flatten)]` then, and its fields stay unseen.
     fn key(&mut self, made: bool) {
         if !made || self.notes.identifier {
             self.notes.partial();
@@ -347,7 +346,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
         self.notes.nested(|notes| seed.deserialize(Recorder { notes }))
     }
 
-    // Both, even if there is no dummy of the key.
+    // The value is explored even if there is no dummy of the key.
     fn next_entry<K: Deserialize<'de>, V: Deserialize<'de>>(&mut self) -> Result<Option<(K, V)>, Refused> {
         if !self.take() {
             return Ok(None);
@@ -361,7 +360,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     }
 }
 
-/// Fields of a struct, by name.
+/// The fields of a struct, by name.
 struct Fields<'a> {
     notes: &'a mut Notes,
     names: &'static [&'static str],
@@ -371,8 +370,8 @@ struct Fields<'a> {
 }
 
 impl Fields<'_> {
-    /// The slot to offer next. Until its value has been made it counts as refused: an alias is
-    /// refused for its name, as a duplicate.
+    /// The field to offer next. It counts as refused until its value has been made, because a type
+    /// refuses the name of an alias as a duplicate.
     fn next(&mut self) -> Option<usize> {
         let frame = self.notes.frames.last_mut()?;
         let Kind::Fields { refused, pending, asked, .. } = &mut frame.choices[self.choice].kind else {
@@ -441,7 +440,7 @@ impl<'de, 'a> EnumAccess<'de> for Variant<'a> {
         let variant = if self.notes.pick(2, false) == 0 {
             seed.deserialize(BorrowedStrDeserializer::new(self.name))?
         } else {
-            // Not every hand-written `Deserialize` takes names.
+            // A hand-written `Deserialize` may accept numbers only.
             let index = u32::try_from(self.index).map_err(|_| Refused)?;
             let index: U32Deserializer<Refused> = index.into_deserializer();
             seed.deserialize(index)?

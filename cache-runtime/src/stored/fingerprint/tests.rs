@@ -116,7 +116,7 @@ fn names_of_modules_and_parameters_are_no_part_of_it() {
 
 #[test]
 fn nothing_of_it_depends_on_the_process() {
-    // Stored values outlive processes: a change here makes every cache cold.
+    // Stored values outlive processes. If these numbers change, every cache becomes cold.
     assert_eq!(shape::<base::User>(), 0xcc95_b35a_981f_857d);
     assert_eq!(shape::<first_order::Kind>(), 0x34dd_9e00_d2e2_7861);
     assert_eq!(shape::<list::Node>(), 0xdf09_4c23_93dd_ab62);
@@ -154,7 +154,7 @@ fn recursive_types_end() {
     let _ = shape::<Vec<(bare::List, endless::Node)>>();
 }
 
-/// Takes no dummy at all.
+/// Accepts no dummy.
 struct Picky;
 
 impl<'de> Deserialize<'de> for Picky {
@@ -183,7 +183,7 @@ fn what_is_behind_a_picky_field_is_seen() {
     assert_ne!(shape::<HashMap<NonZeroU32, Option<u8>>>(), shape::<HashMap<NonZeroU32, Option<u16>>>());
 }
 
-/// Only the type's name tells these apart.
+/// Only the names of these types distinguish them.
 mod tail {
     use super::*;
     pub(super) type A = (Picky, u8);
@@ -200,7 +200,7 @@ struct Panicking;
 impl<'de> Deserialize<'de> for Panicking {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let _ = u8::deserialize(deserializer)?;
-        // As a panic, but without the hook's message in the tests' output.
+        // This unwinds like a panic, without the hook's message in the tests' output.
         panic::resume_unwind(Box::new("no dummy is good enough"))
     }
 }

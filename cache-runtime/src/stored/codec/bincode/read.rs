@@ -1,4 +1,4 @@
-//! The walk over bytes that are decoded.
+//! Decodes a value from bytes.
 
 use std::fmt;
 
@@ -15,10 +15,10 @@ use super::{CONFIG, Counts, EMPTY_ELEMENTS};
 use crate::poll::stack::Stack;
 use crate::stored::codec::{CodecError, DEPTH, SELF_DESCRIBING_ADVICE, depth};
 
-/// In bytes; below it the standard library checks text as fast.
+/// The length in bytes below which the standard library checks text as fast as `simdutf8`.
 const SHORT_TEXT: usize = 128;
 
-/// Reads a value and its [`Counts`], and nothing behind them.
+/// Reads a value and its [`Counts`]. Bytes after them are an error.
 pub(super) fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError> {
     let Some((bytes, counts)) = bytes.split_last_chunk::<{ Counts::LEN }>() else {
         return Err(CodecError::new("the bytes end too early"));
@@ -35,7 +35,7 @@ pub(super) fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError>
     }
     if input.counts.to_bytes() != *counts {
         return Err(CodecError::new(format_args!(
-            "a struct was written with another number of fields, or an enum with another variant, than is read; {SELF_DESCRIBING_ADVICE}"
+            "the number of a struct's fields or the variant of an enum differs between writing and reading; {SELF_DESCRIBING_ADVICE}"
         )));
     }
     Ok(value)
@@ -77,7 +77,7 @@ impl<'de> BorrowReader<'de> for Rest<'de> {
 struct Input<'de> {
     decoder: DecoderImpl<Rest<'de>, bincode::config::Configuration, ()>,
     counts: Counts,
-    /// How many more elements may take no byte.
+    /// The number of further elements that may take no byte.
     empty: usize,
     root: Stack,
 }
@@ -93,7 +93,7 @@ impl<'de> Input<'de> {
         T::borrow_decode(&mut self.decoder).map_err(refuse)
     }
 
-    /// Text as it lies there.
+    /// Borrows text from the bytes.
     #[inline]
     fn text(&mut self) -> Result<&'de str, Refused> {
         let bytes: &'de [u8] = self.borrow()?;
@@ -107,7 +107,7 @@ impl<'de> Input<'de> {
     }
 }
 
-/// Not inlined, so that it is in a program once.
+/// Kept out of line, so that a program contains it once.
 #[inline(never)]
 fn long_text(bytes: &[u8]) -> Option<&str> {
     simdutf8::basic::from_utf8(bytes).ok()
@@ -160,7 +160,7 @@ impl<'a, 'de> Walk<'a, 'de> {
     fn elements(self) -> Result<Elements<'a, 'de>, Refused> {
         let Walk { input, depth } = self.deeper()?;
         let left = input.get()?;
-        // No more than the bytes could fill.
+        // Reserve no more elements than there are bytes.
         let reserved = usize::try_from(left).map_or(input.len(), |left| left.min(input.len()));
         Ok(Elements { input, depth, left, reserved })
     }
@@ -187,7 +187,7 @@ macro_rules! primitives {
 impl<'de> Deserializer<'de> for Walk<'_, 'de> {
     type Error = Refused;
 
-    // Text and bytes are borrowed, so that their length is checked before anything is allocated.
+    // Text and bytes are borrowed, so that their length is checked before any allocation.
     primitives! {
         deserialize_bool visit_bool get
         deserialize_i8 visit_i8 get
@@ -225,7 +225,7 @@ impl<'de> Deserializer<'de> for Walk<'_, 'de> {
         match self.input.get::<u8>()? {
             0 => visitor.visit_none(),
             1 => visitor.visit_some(self.deeper()?),
-            other => Err(de::Error::custom(format_args!("{other} in the place of an option"))),
+            other => Err(de::Error::custom(format_args!("{other} is not the tag of an option"))),
         }
     }
 
@@ -293,7 +293,7 @@ impl<'de> Deserializer<'de> for Walk<'_, 'de> {
     }
 }
 
-/// An enum, and the names of its variants that can be read.
+/// An enum, and the names of the variants that its `Deserialize` lists.
 struct Variants<'a, 'de> {
     walk: Walk<'a, 'de>,
     names: &'static [&'static str],
@@ -332,12 +332,12 @@ impl<'de> VariantAccess<'de> for Walk<'_, 'de> {
     }
 }
 
-/// Of a sequence or a map, as many as the bytes say.
+/// The elements of a sequence or a map. The bytes contain their number.
 struct Elements<'a, 'de> {
     input: &'a mut Input<'de>,
     depth: usize,
     left: u64,
-    /// What a container may reserve room for.
+    /// The most elements for which a container may reserve room.
     reserved: usize,
 }
 
@@ -402,7 +402,7 @@ impl<'de> MapAccess<'de> for &mut Elements<'_, 'de> {
     }
 }
 
-/// Of a tuple or, if `COUNTED`, of a struct or a variant, as many as the type says.
+/// The elements of a tuple or, if `COUNTED`, the fields of a struct or a variant. The type determines their number.
 struct Fields<'a, 'de, const COUNTED: bool> {
     input: &'a mut Input<'de>,
     depth: usize,

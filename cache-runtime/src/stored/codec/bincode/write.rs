@@ -1,4 +1,4 @@
-//! The walk over a value that is encoded.
+//! Encodes a value into bytes.
 
 use std::fmt;
 
@@ -30,8 +30,8 @@ pub(super) fn encode<V: Serialize + ?Sized>(value: &V, buffer: &mut Vec<u8>) -> 
 
 struct Appended<'a>(&'a mut Vec<u8>);
 
-/// A text or bytes of this length may be most of the value: with room for what follows, a buffer that
-/// is exactly as long does not have to double.
+/// Text or bytes of this length are likely to be most of the value. The buffer reserves [`TAIL`] more bytes for the
+/// rest, so that it need not double.
 const LARGE: usize = 4096;
 const TAIL: usize = 64;
 
@@ -49,7 +49,7 @@ impl Writer for Appended<'_> {
 struct Output<'a> {
     encoder: EncoderImpl<Appended<'a>, bincode::config::Configuration>,
     counts: Counts,
-    /// Elements so far that took no byte.
+    /// The number of elements so far that took no byte.
     empty: usize,
     root: Stack,
 }
@@ -233,7 +233,7 @@ impl<'a, 'b> Serializer for Walk<'a, 'b> {
     }
 }
 
-/// Of a sequence or a map, whose length stands in front.
+/// The elements of a sequence or a map, after their number.
 struct Elements<'a, 'b> {
     output: &'a mut Output<'b>,
     depth: usize,
@@ -254,7 +254,7 @@ impl Elements<'_, '_> {
 
 #[cold]
 fn wrong_length() -> Refused {
-    ser::Error::custom("a sequence or map of another length than it said")
+    ser::Error::custom("a sequence or map has another length than it announced")
 }
 
 impl ser::SerializeSeq for Elements<'_, '_> {
@@ -308,7 +308,7 @@ impl ser::SerializeTuple for Walk<'_, '_> {
     }
 }
 
-/// Of a struct or variant, whose number the reader knows, or believes to know.
+/// The fields of a struct or variant. Their number is not written, because the reader's type determines it.
 struct Fields<'a, 'b> {
     output: &'a mut Output<'b>,
     depth: usize,
