@@ -1,14 +1,14 @@
-//! Plain functions and plain threads: the attribute needs no async runtime.
+//! Caches plain functions on plain threads: the attribute needs no async runtime.
 //!
 //! ```sh
 //! cargo run --example blocking
 //! REDIS_URL=redis://127.0.0.1:6379 cargo run --example blocking
 //! ```
 //!
-//! Four threads compute one number each, then four others ask for the same numbers, then four ask
-//! for one new number at the same time: one computes it, and three wait. Without `REDIS_URL` the
-//! threads share them through the memory of this process. With it they are in Redis for a minute:
-//! a second run computes none of them.
+//! Four threads compute one number each. Then four others ask for the same numbers, and then four ask
+//! for one new number at the same time: one computes it, and three wait. Without `REDIS_URL`, the
+//! threads share the numbers in the memory of this process. With it, Redis stores them for a minute,
+//! and a second run computes none of them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -47,11 +47,11 @@ fn main() -> Result<(), redis_cached::Error> {
         println!("  runs of the body: {}", RUNS.load(Ordering::Relaxed) - before);
     }
 
-    // The entry of a plain function has plain verbs. The key of another argument is another
-    // entry: this forgets one number of the four.
+    // The entry of a plain function has blocking methods. Each argument has its own entry: this
+    // invalidates one number of the four.
     let entry = primes_below_entry(400_000);
     if let Some(left) = entry.ttl()? {
-        println!("{} would live for another {left:.0?}; now it is forgotten", entry.key()?);
+        println!("{} would live for another {left:.0?}; now it is invalidated", entry.key()?);
     }
     entry.invalidate()?;
     count(400_000);

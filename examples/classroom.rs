@@ -1,4 +1,4 @@
-//! Many entries at once: a batch, a group, a tag, and what a transaction makes stale.
+//! Works on many entries at once: a batch, a group, a tag, and the invalidations of a transaction.
 //!
 //! ```sh
 //! cargo run --example classroom
@@ -12,14 +12,14 @@ use std::sync::Mutex;
 
 use redis_cached::{Cache, Error, Invalidation, redis_cached};
 
-/// The school's books. They tell when somebody opens them.
+/// The school's books, which stand for a database. Each query is printed.
 #[derive(Default)]
 struct Books {
     names: Mutex<BTreeMap<u64, String>>,
     grades: Mutex<BTreeMap<(u64, u64), u8>>,
 }
 
-/// The students of a page: one query for those that no entry is there for.
+/// The students of a page. One query asks for all that have no entry.
 #[redis_cached(batch(id in ids), name = "student", tags = ["school"], none_ttl = "10s", skip(books))]
 async fn students(books: &Books, ids: &[u64]) -> HashMap<u64, String> {
     println!("    SELECT … WHERE id IN {ids:?}");
@@ -27,7 +27,7 @@ async fn students(books: &Books, ids: &[u64]) -> HashMap<u64, String> {
     ids.iter().filter_map(|id| Some((*id, names.get(id)?.clone()))).collect()
 }
 
-/// One of them, in the same entry.
+/// A single student, in the same entry as in a batch.
 #[redis_cached(name = "student", tags = ["school"], none_ttl = "10s", skip(books))]
 async fn student(books: &Books, id: u64) -> Option<String> {
     println!("    SELECT … WHERE id = {id}");
@@ -45,7 +45,7 @@ async fn grade(books: &Books, class_id: u64, student_id: u64) -> Option<u8> {
 async fn main() -> Result<(), Error> {
     let cache = Cache::from_env()?.build();
     cache.install()?;
-    // What an earlier run has left.
+    // An earlier run may have left entries.
     cache.invalidate_tag("school").await?;
     let books = Books::default();
     for (id, name) in [(1, "Ada"), (2, "Grace"), (3, "Barbara")] {
@@ -53,11 +53,11 @@ async fn main() -> Result<(), Error> {
         books.grades.lock().expect("no panic under the lock").insert((1, id), 1);
     }
 
-    println!("A page with students 1, 2 and 9, of whom one does not exist:");
+    println!("A page with students 1, 2 and 9. Student 9 does not exist:");
     println!("    {:?}", sorted(students(&books, &[1, 2, 9]).await));
-    println!("The next page has them and one more:");
+    println!("The next page has one more student:");
     println!("    {:?}", sorted(students(&books, &[1, 2, 3, 9]).await));
-    println!("One of them alone is there already:");
+    println!("A single student is already cached:");
     println!("    {:?}", student(&books, 2).await);
 
     println!("The grades of class 1:");
@@ -65,24 +65,24 @@ async fn main() -> Result<(), Error> {
         grade(&books, 1, id).await;
     }
     println!("    {} entries in {}", grade_group(1).len().await?, grade_group(1).key()?);
-    println!("All of them are corrected, and one command drops what was cached:");
+    println!("All grades are corrected, and one command invalidates the group:");
     books.grades.lock().expect("no panic under the lock").values_mut().for_each(|grade| *grade += 1);
     grade_group(1).invalidate().await?;
     println!("    {:?}", grade(&books, 1, 2).await);
 
-    println!("A transaction renames a student, and collects what that makes stale:");
+    println!("A transaction renames a student, and collects the entries that become stale:");
     let stale: Vec<Invalidation> = vec![students_entry(2).into()];
-    println!("    rolled back, so the collection is dropped: {:?}", student(&books, 2).await);
+    println!("    rolled back, so nothing is invalidated: {:?}", student(&books, 2).await);
     drop(stale);
     let mut stale: Vec<Invalidation> = Vec::new();
     books.names.lock().expect("no panic under the lock").insert(2, "Rear Admiral Grace".to_owned());
     stale.push(students_entry(2).into());
     stale.push(grade_group(1).into());
     let dropped = cache.invalidate_all(stale).await?;
-    println!("    committed, and {dropped} dropped in one round trip:");
+    println!("    committed, and {dropped} invalidated in one round trip:");
     println!("    {:?}", student(&books, 2).await);
 
-    println!("The school closes, and all that is known of it goes with its tag:");
+    println!("The school closes, and its tag invalidates all of its entries:");
     cache.invalidate_tag("school").await?;
     let entries = [1, 2, 3].map(students_entry);
     println!("    {:?}", cache.get_all(&entries).await?);

@@ -1,19 +1,19 @@
-//! A slow function becomes a fast one: one attribute, and no call site changes.
+//! Makes a slow function fast with one attribute. No call site changes.
 //!
 //! ```sh
 //! cargo run --example quickstart
 //! REDIS_URL=redis://127.0.0.1:6379 cargo run --example quickstart
 //! ```
 //!
-//! Without `REDIS_URL` the results are kept in the memory of this process. With it they are in
-//! Redis: run the second line twice, and already the first call of the second run is a hit.
+//! Without `REDIS_URL`, the results are stored in the memory of this process. With it, they are in
+//! Redis: run the second line twice, and the first call of the second run is already a hit.
 
 use std::time::{Duration, Instant};
 
 use redis_cached::redis_cached;
 use serde::{Deserialize, Serialize};
 
-/// Whatever serde can write and read back can be cached.
+/// Every type that serde can write and read back can be cached.
 #[derive(Serialize, Deserialize)]
 struct Report {
     year: u32,
@@ -38,10 +38,10 @@ async fn main() -> Result<(), redis_cached::Error> {
     call("first call").await;
     call("second call").await;
 
-    // Beside `report`, the attribute made `report_entry`: what the cache holds for the same
-    // arguments. Ask it to forget when the data changes.
+    // The attribute also generated `report_entry`, which returns the cache entry of the same
+    // arguments. Invalidate it when the data changes.
     let entry = report_entry(2026);
-    println!("forget {}: {}", entry.key()?, if entry.invalidate().await? { "done" } else { "nothing was there" });
+    println!("invalidate {}: {}", entry.key()?, if entry.invalidate().await? { "done" } else { "nothing was there" });
     call("third call").await;
 
     if std::env::var("REDIS_URL").is_ok_and(|url| !url.is_empty()) {

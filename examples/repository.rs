@@ -1,13 +1,13 @@
-//! A repository: the methods of a struct that holds its database and its cache.
+//! Caches the methods of a repository: a struct that contains its database and its cache.
 //!
 //! ```sh
 //! cargo run --example repository
 //! REDIS_URL=redis://127.0.0.1:6379 cargo run --example repository
 //! ```
 //!
-//! Shows how reads are cached, how each kind of write keeps them right, what is done about ids
-//! that do not exist and searches that find nothing, and that a read which an update overtakes
-//! leaves nothing stale behind.
+//! It shows how reads are cached, how each kind of write keeps them correct, and how ids that do not
+//! exist and searches without a result are treated. It also shows that a read which an update
+//! overtakes stores nothing stale.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -33,33 +33,33 @@ struct Users {
 }
 
 impl Users {
-    /// All repositories read one database, so `self` is no part of the key. With a database for
-    /// each tenant, `key = "{self.tenant}:{id}"` would stand in the place of `skip(self)`.
+    /// All repositories read one database, so `self` is not a part of the key. With a database for
+    /// each tenant, `key = "{self.tenant}:{id}"` would replace `skip(self)`.
     ///
-    /// An unknown id is remembered too, but not for long: somebody may be about to add it.
+    /// An unknown id is cached too, but not for long, because it may soon be added.
     #[redis_cached(cache = self.cache, skip(self), ttl = "10m", none_ttl = "30s")]
     async fn find(&self, id: u64) -> Result<Option<User>, DbError> {
         self.db.select(id).await
     }
 
-    /// No `key`: all parameters but the skipped ones make it. A search that found nothing is
-    /// not worth keeping. Nobody can say which searches an update touches, so a short lifetime
-    /// bounds how long one may lag behind.
+    /// Without `key`, all parameters except the skipped ones make up the key. A search without a
+    /// result is not stored. It is unknown which searches an update changes, so a short lifetime
+    /// bounds how long a result may be stale.
     #[redis_cached(cache = self.cache, skip(self), ttl = "1m", cache_if = |found| !found.is_empty())]
     async fn search(&self, name: &str) -> Result<Vec<User>, DbError> {
         self.db.select_by_name(name).await
     }
 
-    /// The usual update: write, then invalidate. Not the other way round, for then a read in
-    /// between would store the old row again.
+    /// The usual update: write, then invalidate. In the other order, a read between the two would
+    /// store the old row again.
     async fn set_email(&self, id: u64, email: &str) -> Result<(), Box<dyn Error>> {
         self.db.update_email(id, email).await?;
         self.find_entry(id).invalidate().await?;
         Ok(())
     }
 
-    /// Where the new row is at hand, it can be stored at once: the next read is a hit. The
-    /// result is the database's own, whatever the cache does.
+    /// If the new row is known, it can be stored immediately, and the next read is a hit. The
+    /// result is the database's own, even if the cache fails.
     async fn save(&self, user: User) -> Result<(), DbError> {
         let entry = self.find_entry(user.id);
         let user = Some(user);
@@ -71,7 +71,7 @@ impl Users {
 async fn main() -> Result<(), Box<dyn Error>> {
     let users = Users { db: Db::new(), cache: Cache::from_env()?.namespace("example").build() };
 
-    // The database is new in each run; what an earlier run left in Redis describes another one.
+    // The database is new in each run, so entries of an earlier run in Redis are stale.
     for id in [1, 2, 99] {
         users.find_entry(id).invalidate().await?;
     }
@@ -94,13 +94,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     users.show("save 2", users.save(grace)).await?;
     users.show("find 2", users.find(2)).await?;
 
-    println!("A search that finds nothing is asked again, one that finds something is not (cache_if)");
+    println!("A search without a result runs again, a search with a result does not (cache_if)");
     users.show("search Zoe", users.search("Zoe")).await?;
     users.show("search Zoe again", users.search("Zoe")).await?;
     users.show("search Ada", users.search("Ada")).await?;
     users.show("search Ada again", users.search("Ada")).await?;
 
-    println!("An update overtakes a read: the read has fetched the old row, and is on its way to store it");
+    println!("An update overtakes a read: the read has fetched the old row, and is about to store it");
     users.find_entry(1).invalidate().await?;
     let update = async {
         sleep(Db::LATENCY / 4).await;
@@ -116,7 +116,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 impl Users {
-    /// Runs one call, and tells how long it took and what it asked of the database.
+    /// Runs one call, and prints its time and its number of queries.
     async fn show<T: fmt::Debug, E>(&self, title: &str, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         let (start, before) = (Instant::now(), self.db.queries());
         let value = call.await?;
@@ -126,7 +126,7 @@ impl Users {
     }
 }
 
-/// Stands for a database a network away. It answers with what was true when the query arrived.
+/// Stands for a database across a network. A query returns the data of the time at which it arrived.
 struct Db {
     rows: Mutex<BTreeMap<u64, User>>,
     queries: AtomicUsize,

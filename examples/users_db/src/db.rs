@@ -1,13 +1,13 @@
-//! The database: which one, its table, and the rows in it. Nothing here knows of a cache.
+//! The database, its table, and its rows. Nothing in this module uses the cache.
 
 use sqlx::any::{AnyPoolOptions, install_default_drivers};
 use sqlx::{AnyPool, AssertSqlSafe, Connection};
 use tempfile::TempDir;
 
-/// How many users the table has.
+/// The number of users in the table.
 pub(crate) const USERS: i64 = 100_000;
 
-/// A pool, and the directory that its SQLite file lives in, if it is one.
+/// A connection pool, and the directory of its temporary SQLite file, if it has one.
 pub(crate) struct Database {
     pub(crate) pool: AnyPool,
     pub(crate) kind: String,
@@ -15,7 +15,7 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Connects to `url`, or to a new SQLite file, and makes sure that the table is there.
+    /// Connects to `url`, or to a new SQLite file, and creates the table if it is missing.
     pub(crate) async fn open(url: Option<String>) -> Result<Database, Box<dyn std::error::Error>> {
         install_default_drivers();
         let (url, directory) = match url {
@@ -32,16 +32,16 @@ impl Database {
         Ok(Database { pool, kind, directory })
     }
 
-    /// Closes the pool, and removes the file if it was ours. A table on a server stays, so that
-    /// the next run does not have to fill it.
+    /// Closes the pool, and removes the temporary SQLite file. A table on a server stays, so that the
+    /// next run need not fill it.
     pub(crate) async fn close(self) -> Result<(), std::io::Error> {
         self.pool.close().await;
         self.directory.map_or(Ok(()), TempDir::close)
     }
 }
 
-/// Creates and fills the table, unless an earlier run did. The SQL is what all three dialects
-/// have in common, and so is one transaction: no run finds the table half full.
+/// Creates and fills the table, unless an earlier run did. The SQL is common to all three dialects.
+/// It is one transaction, so that no run finds the table half full.
 async fn fill(pool: &AnyPool) -> Result<(), sqlx::Error> {
     let mut connection = pool.acquire().await?;
     sqlx::query(
@@ -61,7 +61,7 @@ async fn fill(pool: &AnyPool) -> Result<(), sqlx::Error> {
         let rows: Vec<String> =
             some.iter().map(|id| format!("({id}, '{}', 'user{id}@example.com')", name(*id))).collect();
         let insert = format!("INSERT INTO redis_cached_users (id, name, email) VALUES {}", rows.join(", "));
-        // Nothing in this text comes from outside.
+        // This SQL contains no input from outside.
         sqlx::query(AssertSqlSafe(insert)).execute(&mut *transaction).await?;
     }
     transaction.commit().await

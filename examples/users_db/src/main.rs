@@ -1,4 +1,4 @@
-//! The classic case: a table of 100,000 users, read from the database and from the cache.
+//! Reads a table of 100,000 users from the database and from the cache, and compares the times.
 //!
 //! ```sh
 //! cargo run --release -p users_db
@@ -7,13 +7,13 @@
 //! cargo run --release -p users_db -- postgres://user:password@127.0.0.1/shop
 //! ```
 //!
-//! The database is the one that the argument or `DATABASE_URL` names; its table
-//! `redis_cached_users` is created and filled if it is missing. Without either, a SQLite file
-//! in a temporary directory serves, and is removed at the end. Add `--features tls` for a server
-//! that wants encrypted connections, as MySQL 8 does by default for passwords.
+//! The argument or `DATABASE_URL` names the database. Its table `redis_cached_users` is created and
+//! filled if it is missing. Without either, the example uses a SQLite file in a temporary directory,
+//! and removes it at the end. Add `--features tls` for a server that requires encrypted connections,
+//! like MySQL 8 does by default for passwords.
 //!
-//! Measure in release mode: a hit is almost all decoding, which a debug build does many times
-//! slower.
+//! Measure in release mode: a hit consists almost entirely of decoding, which is many times slower in
+//! a debug build.
 
 mod db;
 
@@ -26,7 +26,7 @@ use sqlx::{AnyPool, AssertSqlSafe};
 
 use crate::db::{Database, USERS};
 
-/// A connection pool says nothing about the result: it is left out of the key.
+/// The connection pool does not influence the result, so it is not a part of the key.
 #[redis_cached(ttl = "10m", skip(pool))]
 async fn all_users(pool: &AnyPool) -> Result<Vec<(i64, String, String)>, sqlx::Error> {
     sqlx::query_as("SELECT id, name, email FROM redis_cached_users ORDER BY id").fetch_all(pool).await
@@ -42,12 +42,12 @@ async fn user(pool: &AnyPool, id: i64) -> Result<Option<(String, String)>, sqlx:
     sqlx::query_as(sql).bind(id).fetch_optional(&mut *connection).await
 }
 
-/// A page's users: one query for those that are missing, in the entries of [`user`].
+/// The users of a page, in the entries of [`user`]. One query asks for all that are missing.
 #[redis_cached(ttl = "10m", batch(id in ids), name = "user", skip(pool))]
 async fn users(pool: &AnyPool, ids: &[i64]) -> Result<HashMap<i64, (String, String)>, sqlx::Error> {
     let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
     let sql = format!("SELECT id, name, email FROM redis_cached_users WHERE id IN ({})", ids.join(", "));
-    // Nothing but numbers in this text comes from outside.
+    // The only input from outside in this SQL is numbers.
     let rows: Vec<(i64, String, String)> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await?;
     Ok(rows.into_iter().map(|(id, name, email)| (id, (name, email))).collect())
 }
@@ -58,11 +58,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let database = Database::open(url).await?;
     println!("{USERS} users in {}", database.kind);
 
-    // With Redis, an earlier run may have left them there: maybe from another database.
+    // With Redis, an earlier run may have left the users there, even those of another database.
     let start = Instant::now();
     if let Some(users) = all_users_entry().get().await? {
         println!("An earlier run left {} users in the cache: read in {:.1?}", users.len(), start.elapsed());
-        println!("They are invalidated now, to show what reading them from the database takes.");
+        println!("They are invalidated now, to show how long the database takes.");
     }
     all_users_entry().invalidate().await?;
     user_entry(42).invalidate().await?;
@@ -73,15 +73,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(first.value, second.value);
     compare(first.took, second.took);
 
-    // By its primary key one row is found fast anyway: what the cache saves here is less the
-    // time than the query, for a database that is busy or far away.
+    // The database finds a single row fast by its primary key. The cache saves the query rather than
+    // time here, which matters for a database that is busy or far away.
     println!("user(42)");
     let first = timed("first call, from the database", user(&database.pool, 42)).await?;
     let second = timed("second call, from the cache", user(&database.pool, 42)).await?;
     assert_eq!(first.value, second.value);
     compare(first.took, second.took);
 
-    // Of a page's fifty users one is cached by now: the database is asked for the others, at once.
+    // The page has fifty users, and one of them is cached. A single query asks for the others.
     let page: Vec<i64> = (1..=50).collect();
     for id in page.iter().filter(|id| **id != 42) {
         users_entry(*id).invalidate().await?;

@@ -1,14 +1,14 @@
-//! An axum service whose answers come from a slow upstream, and are cached for 30 seconds; then the
-//! old answer is served while a new one is fetched behind, and for an hour if the upstream is down.
+//! An axum service that caches the answers of a slow upstream for 30 seconds. Afterwards it serves the
+//! stale answer while it fetches a new one in the background, and for an hour if the upstream is down.
 //!
 //! ```sh
 //! cargo run -p weather_api
 //! PORT=8080 REDIS_URL=redis://127.0.0.1:6379 cargo run -p weather_api
 //! ```
 //!
-//! It prints the `curl` commands to try. Start two of them on different ports with one
-//! `REDIS_URL`: what one has fetched the other has too, and what one forgets both forget. Stop
-//! Redis while they run: they go on, uncached.
+//! It prints the `curl` commands to try. Start two services on different ports with one `REDIS_URL`:
+//! they share what either of them fetched, and an invalidation in one applies to both. If Redis stops
+//! while they run, they continue without a cache.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -36,11 +36,11 @@ struct Weather {
     wind_kmh: u32,
 }
 
-/// What is cached is this function, not the handler: a handler returns a response, and a
-/// response (`Json<Weather>` too) is not something that can be read back from a store.
+/// The attribute is on this function and not on the handler, because a handler returns a response,
+/// and a response (`Json<Weather>` too) cannot be read back from a store.
 ///
-/// An error is not stored: the next request asks the upstream again. Requests at the same time share
-/// one question to the upstream, and its error, which is `Clone`.
+/// An error is not stored: the next request asks the upstream again. Concurrent requests share one
+/// request to the upstream, and its error, because the error is `Clone`.
 #[redis_cached(
     ttl = "30s",
     stale_while_revalidate = "5m",
@@ -56,8 +56,8 @@ async fn weather(State(state): State<AppState>, Path(city): Path<String>) -> Res
     Ok(Json(forecast(&state, &spelled(&city)).await?))
 }
 
-/// Where `forecast` works without the cache, this does not: who asks to forget has to know
-/// whether it happened.
+/// `forecast` works without the cache, but this handler does not: a client that invalidates an entry
+/// must learn whether it succeeded.
 async fn forget(State(state): State<AppState>, Path(city): Path<String>) -> Result<StatusCode, (StatusCode, String)> {
     match forecast_entry(&state, &spelled(&city)).invalidate().await {
         Ok(true) => Ok(StatusCode::NO_CONTENT),
@@ -66,12 +66,12 @@ async fn forget(State(state): State<AppState>, Path(city): Path<String>) -> Resu
     }
 }
 
-/// One spelling, one entry.
+/// Normalizes the spelling, so that each city has one entry.
 fn spelled(city: &str) -> String {
     city.trim().to_lowercase()
 }
 
-/// Stands for a service that others run, a slow one.
+/// Stands for a slow service of a third party.
 #[derive(Clone)]
 struct Upstream;
 
@@ -115,15 +115,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let port = std::env::var("PORT").map_or(Ok(3000), |port| port.parse().map_err(|_| "PORT is not a port number"))?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let url = format!("http://{}/weather", listener.local_addr()?);
-    println!("Try, and watch the times here:");
-    println!("  curl {url}/oslo             # 300 ms, and at once for the next five and a half minutes");
-    println!("  curl {url}/rome & curl {url}/rome   # twice at once: one question upstream");
-    println!("  curl -X DELETE {url}/oslo   # forgotten: the next one takes 300 ms again");
+    println!("Try these, and watch the times here:");
+    println!("  curl {url}/oslo             # 300 ms, then immediate for five and a half minutes");
+    println!("  curl {url}/rome & curl {url}/rome   # two at the same time: one request to the upstream");
+    println!("  curl -X DELETE {url}/oslo   # invalidated: the next request takes 300 ms again");
     println!("  curl {url}/atlantis         # an error is never cached");
     println!("Ctrl-C stops.");
 
     let stop = async {
-        // Without the handler there is no graceful way to stop, but the service can run.
+        // Without a signal handler the service cannot stop gracefully, but it can run.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
