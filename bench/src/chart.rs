@@ -1,4 +1,4 @@
-//! A chart of some rows, as SVG: one group of bars for each workload.
+//! A chart of some rows as SVG, with one group of bars for each workload.
 
 use std::fmt::Write;
 
@@ -9,10 +9,10 @@ const LEFT: f64 = 150.0;
 const WIDTH: f64 = 560.0;
 const BAR: f64 = 14.0;
 const GAP: f64 = 18.0;
-/// Longer bars end here, with their figure beside them.
+/// The most that a bar shows. Longer bars end here, and their figure is written next to them.
 const LONGEST: f64 = 4.0;
 
-/// Time per call as a multiple of the first subject's; shorter is better.
+/// Draws the time per call as a multiple of the first subject's. Shorter is better.
 pub fn svg(title: &str, caption: &str, rows: &[&Row], columns: usize) -> String {
     let Some(first) = rows.first() else { return String::new() };
     let columns = columns.min(first.cells.len());

@@ -1,4 +1,4 @@
-//! The machine: cores to run on, a server of our own, and what both are.
+//! The machine: the cores to run on, a server, and the versions of both.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -11,14 +11,14 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::subjects::Result;
 
-/// Where client and server run.
+/// The cores of client and server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Pinning {
-    /// Both on one core: what counts is the work of both.
+    /// Client and server on one core: the figures show the work of both.
     Same,
-    /// Each on a core of its own: what counts is the work of the busier one, and waking up.
+    /// A core for each: the figures show the work of the busier one, and the cost of waking up.
     Split,
-    /// Wherever the system puts them; at-once workloads get two client threads.
+    /// The system places them. Concurrent workloads have two client threads.
     Free,
 }
 
@@ -48,7 +48,7 @@ impl Pinning {
         }
     }
 
-    /// Threads of the client's runtime.
+    /// The number of threads of the client's runtime.
     pub fn workers(self) -> usize {
         if self == Pinning::Free { 2 } else { 1 }
     }
@@ -57,7 +57,7 @@ impl Pinning {
         (self != Pinning::Free).then_some(0)
     }
 
-    /// Moves this thread, and with it all that it starts.
+    /// Pins this thread, and all threads and processes that it starts later.
     pub fn pin_client(self) -> Result<()> {
         match self {
             Pinning::Same => run_on(0),
@@ -102,7 +102,7 @@ impl Server {
             std::thread::sleep(Duration::from_millis(10));
         }
         if let Some(core) = pinning.server_core() {
-            // All threads that it has by now.
+            // Pin all threads that the server has started so far.
             for thread in fs::read_dir(format!("/proc/{}/task", server.child.id()))? {
                 let id = thread?.file_name().to_string_lossy().parse().ok().and_then(Pid::from_raw);
                 let mut cores = CpuSet::new();
@@ -128,14 +128,14 @@ impl Server {
         Ok(version.unwrap_or("unknown").to_owned())
     }
 
-    /// It refuses connections from here on.
+    /// Kills the server, so that it refuses connections.
     pub fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
     }
 
-    /// It keeps connections open, and answers nothing from here on.
+    /// Stops the server, so that it keeps connections open and answers nothing.
     pub fn hang(&self) -> Result<()> {
         let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).ok_or("no process")?;
         Ok(kill_process(id, Signal::STOP)?)
@@ -150,7 +150,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may be gone already.
+        // The server may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.directory);
@@ -166,7 +166,7 @@ pub fn processor() -> String {
     format!("{}, {cores} cores", name.unwrap_or_else(|| std::env::consts::ARCH.to_owned()))
 }
 
-/// The version of a crate that this was built with.
+/// The version of a crate in this build.
 pub fn crate_version(name: &str) -> &'static str {
     const LOCK: &str = include_str!("../Cargo.lock");
     let after = LOCK.split_once(&format!("name = \"{name}\"\nversion = \"")).map_or("", |(_, after)| after);

@@ -1,8 +1,8 @@
-//! redis-cached beside what one would use instead, in one table.
+//! Compares redis-cached with its alternatives, in one table.
 //!
-//! `scripts/bench [--pin same|split|free]` starts servers of its own, prints the tables, and writes
-//! them to `bench/results/<pinning>.md`, with a chart beside it. With `--quick` (few rounds) or `--only
-//! hits|stampede|faults|memory` it prints alone.
+//! `scripts/bench [--pin same|split|free]` starts servers of its own, prints the tables, and writes them
+//! to `bench/results/<pinning>.md`, with a chart in the same folder. With `--quick` (few rounds) or
+//! `--only hits|stampede|faults|memory` it only prints them.
 
 mod chart;
 mod data;
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs `$child` for the subject of this name.
+/// Runs `$child` for the subject with this name.
 macro_rules! for_subject {
     ($name:expr, |$subject:ident| $child:expr) => {
         for_subject!($name, [ByHand, ByHandManaged, Ours, Cached, Hitbox, MultiTier], |$subject| $child)
@@ -121,7 +121,7 @@ fn bench(arguments: &[&str]) -> Result<()> {
 }
 
 fn page(server: &Server, pinning: Pinning, tables: &[Table]) -> Result<String> {
-    let mut text = "# redis-cached beside what one would use instead\n\n".to_owned();
+    let mut text = "# redis-cached and its alternatives\n\n".to_owned();
     let versions = ["redis", "cached", "hitbox", "hitbox-redis", "multi-tier-cache", "moka", "quick_cache", "tokio"];
     let versions = versions.map(|name| format!("{name} {}", machine::crate_version(name))).join(", ");
     let _ = writeln!(

@@ -1,4 +1,4 @@
-//! Rounds in which the subjects take turns, and what comes of them.
+//! Rounds in which the subjects take turns, and their figures.
 //!
 //! Absolute times drift with the machine, so the figure of a subject is the median of its ratios to
 //! the first subject, round by round.
@@ -7,30 +7,30 @@ use std::time::Duration;
 
 use crate::subjects::Result;
 
-/// What takes part in a workload: its name, and a turn, which says how long one operation took.
+/// A subject of a workload: its name, and a turn, which returns the time of one operation.
 pub type Turn<'a> = (&'static str, Box<dyn FnMut() -> Result<Duration> + 'a>);
 
-/// A line of a table.
+/// A row of a table.
 pub struct Row {
     pub workload: String,
     pub cells: Vec<(&'static str, Cell)>,
 }
 
 pub enum Cell {
-    /// Of one operation, by round.
+    /// The times of one operation, by round.
     Times(Vec<Duration>),
-    /// What is no time, or why there is none.
+    /// Another figure than a time, or the reason why there is none.
     Text(String),
 }
 
-/// Everybody in turn, in another order in each round: who goes first changes, and who goes after whom.
-/// What a subject leaves behind (a processor that is awake, caches) is its successor's gain or loss.
+/// Runs all subjects in turn. Each round has another first subject, and another predecessor for each
+/// subject, because a predecessor's effects (a processor that is awake, caches) change the figures.
 pub fn rounds(workload: &str, count: usize, mut subjects: Vec<Turn<'_>>) -> Row {
     let mut cells: Vec<Cell> = subjects.iter().map(|_| Cell::Times(Vec::with_capacity(count))).collect();
     eprint!("{workload}: ");
     let many = subjects.len();
     let strides: Vec<usize> = (1..many.max(2)).filter(|stride| is_coprime(*stride, many)).collect();
-    // The first round warms up.
+    // The first round is a warm-up.
     for round in 0..=count {
         let stride = strides[round % strides.len()];
         for turn in 0..many {
@@ -49,12 +49,12 @@ pub fn rounds(workload: &str, count: usize, mut subjects: Vec<Turn<'_>>) -> Row 
     Row { workload: workload.to_owned(), cells: names.zip(cells).collect() }
 }
 
-/// Steps of such a length reach everybody.
+/// Only steps of a coprime length reach all subjects.
 fn is_coprime(stride: usize, many: usize) -> bool {
     (2..=stride).all(|divisor| !stride.is_multiple_of(divisor) || !many.is_multiple_of(divisor))
 }
 
-/// Lower quarter, median, upper quarter.
+/// The lower quartile, the median and the upper quartile.
 pub struct Spread {
     pub low: f64,
     pub median: f64,
@@ -70,7 +70,7 @@ pub fn spread(figures: impl IntoIterator<Item = f64>) -> Option<Spread> {
 }
 
 impl Row {
-    /// Of this subject to the first one.
+    /// The ratio of this subject to the first one.
     pub fn ratio(&self, at: usize) -> Option<Spread> {
         let (Cell::Times(floor), Cell::Times(times)) = (&self.cells.first()?.1, &self.cells.get(at)?.1) else {
             return None;

@@ -34,7 +34,7 @@ fn cell(row: &Row, at: usize) -> String {
 }
 
 impl Table {
-    /// Of its columns, the first row's subjects.
+    /// The Markdown of the table. The subjects of its first row are its columns.
     pub fn markdown(&self) -> String {
         let mut text = format!("## {}\n\n{}\n\n| |", self.title, self.about);
         let Some(first) = self.rows.first() else { return text };

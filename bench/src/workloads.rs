@@ -1,4 +1,4 @@
-//! What the subjects are put through.
+//! The workloads, and the subjects of each.
 
 pub mod faults;
 pub mod hits;
@@ -11,7 +11,7 @@ use crate::subjects::{
     HitboxLocal, MultiTier, MultiTierLocal, Ours, OursBlocking, Result, Subject as _,
 };
 
-/// Everybody who caches `async` functions, connected.
+/// All subjects that cache `async` functions, connected.
 pub struct Async {
     pub by_hand: ByHand,
     pub managed: ByHandManaged,
@@ -34,7 +34,7 @@ impl Async {
     }
 }
 
-/// Those who also keep values in this process, beside two who ask Redis each time.
+/// The subjects that also keep values in this process, and two that ask Redis each time.
 pub struct Local {
     pub by_hand: ByHand,
     pub ours: Ours,
@@ -55,7 +55,7 @@ impl Local {
     }
 }
 
-/// Everybody who caches plain functions.
+/// All subjects that cache plain functions.
 pub struct Plain {
     pub by_hand: ByHandBlocking,
     pub ours: OursBlocking,
@@ -72,11 +72,11 @@ impl Plain {
     }
 }
 
-/// What workloads need.
+/// The server and settings of all workloads.
 pub struct Bench<'a> {
     pub server: &'a Server,
     pub pinning: Pinning,
-    /// Fewer rounds.
+    /// Runs fewer rounds.
     pub quick: bool,
 }
 
@@ -86,7 +86,7 @@ impl Bench<'_> {
     }
 }
 
-/// `$turn` for each subject of [`Async`].
+/// Makes a turn for each subject of [`Async`].
 macro_rules! each_async {
     ($all:expr, |$subject:ident| $turn:expr) => {
         each_async!($all, [by_hand, managed, ours, cached, hitbox, multi_tier], |$subject| $turn)
@@ -99,14 +99,14 @@ macro_rules! each_async {
     };
 }
 
-/// `$turn` for each subject of [`Local`].
+/// Makes a turn for each subject of [`Local`].
 macro_rules! each_local {
     ($all:expr, |$subject:ident| $turn:expr) => {
         each_async!($all, [by_hand, ours, cached, hitbox, multi_tier], |$subject| $turn)
     };
 }
 
-/// `$turn` for each subject of [`Plain`].
+/// Makes a turn for each subject of [`Plain`].
 macro_rules! each_plain {
     ($all:expr, |$subject:ident| $turn:expr) => {
         each_async!($all, [by_hand, ours, cached], |$subject| $turn)

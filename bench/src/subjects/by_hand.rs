@@ -1,4 +1,4 @@
-//! `GET` and decode, and on a miss `SET … EX`: the floor. Nothing is promised but that.
+//! The floor: `GET` and decode, and on a miss `SET … EX`, without any other promise.
 
 use std::sync::{Arc, Mutex};
 
@@ -20,11 +20,11 @@ fn decoded<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     Ok(bincode::serde::decode_from_slice(bytes, bincode::config::standard())?.0)
 }
 
-/// On one multiplexed connection, which is never made anew.
+/// One multiplexed connection, which never reconnects.
 #[derive(Clone)]
 pub struct ByHand(MultiplexedConnection);
 
-/// On the connection that redis-rs makes anew when it breaks.
+/// One connection that redis-rs reopens when it breaks.
 #[derive(Clone)]
 pub struct ByHandManaged(ConnectionManager);
 
@@ -69,7 +69,7 @@ macro_rules! subject {
                 get_or_set(self.0.clone(), format!(concat!($prefix, ":slow:{}"), id), || data::slow(id)).await
             }
 
-            /// One `MGET`. All are hits.
+            /// Sends one `MGET`. All keys are hits.
             async fn items(&self, size: u32, ids: &[u64]) -> Result<Vec<Item>> {
                 let keys: Vec<String> =
                     ids.iter().map(|id| format!(concat!($prefix, ":item:{}:{}"), size, id)).collect();
@@ -83,7 +83,7 @@ macro_rules! subject {
 subject!(ByHand, "by hand", "by_hand", |client| client.get_multiplexed_async_connection().await?);
 subject!(ByHandManaged, "by hand, ConnectionManager", "managed", |client| client.get_connection_manager().await?);
 
-/// On one held connection, for one thread at a time.
+/// One held connection, for one thread at a time.
 #[derive(Clone)]
 pub struct ByHandBlocking(Arc<Mutex<Connection>>);
 

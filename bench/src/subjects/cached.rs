@@ -1,5 +1,5 @@
-//! `cached` with its Redis stores: the functions must return a `Result`, and two arguments need a
-//! key made by hand.
+//! `cached` with its Redis stores. The functions must return a `Result`, and two arguments need a
+//! hand-written key.
 
 use std::sync::OnceLock;
 
@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::{BlockingSubject, Result};
 use crate::data::{self, Item, Users};
 
-/// The stores are statics, made at the first call.
+/// The stores are statics, which the first call initializes.
 static URL: OnceLock<String> = OnceLock::new();
 
 const TTL: Duration = Duration::from_secs(3600);
@@ -32,7 +32,7 @@ fn url() -> &'static str {
     URL.get().map_or("", String::as_str)
 }
 
-/// A subject, and the functions that it calls: each has a store, with these settings.
+/// A subject and its functions. Each function has a store with these settings.
 macro_rules! subject {
     ($module:ident, $subject:ident, $name:literal $(, $setting:ident)?) => {
         pub use self::$module::$subject;
@@ -49,7 +49,7 @@ macro_rules! subject {
             use crate::data::{self, Item, Users};
             use crate::subjects::{Result, Subject};
 
-            /// Stores live on the runtime of the first call: each further runtime needs another store.
+            /// A store belongs to the runtime of its first call, so each further runtime needs another store.
             static IS_AGAIN: AtomicBool = AtomicBool::new(false);
 
             async fn store<K, V>(function: &str) -> AsyncRedisCache<K, V>
@@ -59,7 +59,7 @@ macro_rules! subject {
             {
                 let builder = AsyncRedisCache::builder(format!("{}:{function}", stringify!($module))).ttl(TTL);
                 let builder = builder.connection_string(super::url())$(.$setting(true))?;
-                // As in the examples of `cached`: where a store cannot be had, the first call panics.
+                // If a store cannot be made, the first call panics, like in the examples of `cached`.
                 builder.build().await.expect("a store")
             }
 
@@ -74,7 +74,7 @@ macro_rules! subject {
                 Ok(data::item(size, id))
             }
 
-            /// The same, with a store of its own.
+            /// The same function with another store.
             #[concurrent_cached(
                 map_error = r##"|e| Failed(e.to_string())"##,
                 ty = "AsyncRedisCache<String, Item>",
@@ -134,7 +134,7 @@ macro_rules! subject {
 }
 
 subject!(on_redis, Cached, "cached");
-// Keeps replies in this process until the server says that their keys changed; RESP3.
+// This store keeps replies in this process until the server reports that their keys changed. It needs RESP3.
 subject!(client_side, CachedLocal, "cached, client-side caching", client_side_caching);
 
 fn store<K, V>(function: &str) -> RedisCache<K, V>
@@ -142,7 +142,7 @@ where
     K: std::fmt::Display + Send + Sync,
     V: Serialize + DeserializeOwned + Send + Sync,
 {
-    // As above.
+    // The first call panics here too if the store cannot be made.
     RedisCache::builder(function).ttl(TTL).connection_string(url()).build().expect("a store")
 }
 

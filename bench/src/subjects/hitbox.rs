@@ -1,5 +1,5 @@
-//! `hitbox` with its Redis backend, alone and behind its moka backend, bincode, and the manager that lets
-//! one of several callers compute.
+//! `hitbox` with bincode, its Redis backend (alone and with its moka backend as a first tier), and the
+//! manager that lets one of several callers compute.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ async fn slow(id: u64) -> u64 {
 
 type Of<V, B> = Cache<B, BroadcastConcurrencyManager<V>>;
 
-/// Where values are kept.
+/// The place of the values.
 pub trait Tiers: Clone + Send + Sync + 'static {
     const NAME: &'static str;
     type Backend: CacheBackend + Clone + Send + Sync + 'static;
@@ -54,7 +54,7 @@ impl Tiers for OnRedis {
     }
 }
 
-/// In this process, and on Redis.
+/// Values in this process, and on Redis.
 #[derive(Clone)]
 pub struct InTwoTiers;
 

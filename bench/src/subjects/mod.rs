@@ -1,4 +1,4 @@
-//! The libraries, each with its strongest settings, and the code that one writes without any.
+//! The libraries, each with its strongest settings, and hand-written code.
 
 mod by_hand;
 mod cached;
@@ -29,10 +29,10 @@ pub trait Subject: Clone + Send + Sync + 'static {
     fn large(&self, id: u64) -> impl Future<Output = Result<Item>> + Send {
         self.item(data::LARGE, id)
     }
-    /// Takes as long as [`BODY`](crate::data::BODY) to compute.
+    /// A value that takes [`BODY`](crate::data::BODY) to compute.
     fn slow(&self, id: u64) -> impl Future<Output = Result<u64>> + Send;
 
-    /// Many of these items, the way the subject's users ask for them.
+    /// Many of these items, requested in the way that is usual for the subject.
     fn items(&self, size: u32, ids: &[u64]) -> impl Future<Output = Result<Vec<Item>>> + Send {
         futures_util::future::try_join_all(ids.iter().map(|id| self.item(size, *id)))
     }

@@ -1,5 +1,5 @@
-//! `multi-tier-cache` with its bincode serializer: with Redis as its only tier, so that a hit reaches
-//! Redis as everybody's does, and with its tier in this process before that.
+//! `multi-tier-cache` with its bincode serializer: with Redis as its only tier, so that each hit reaches
+//! Redis, and with its tier in this process as well.
 
 use std::sync::Arc;
 use std::time::Duration;

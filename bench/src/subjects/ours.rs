@@ -1,4 +1,4 @@
-//! redis-cached, as its README has it.
+//! redis-cached, used as its README describes.
 
 use redis_cached::{Cache, redis_cached};
 
@@ -48,7 +48,7 @@ impl Subject for Ours {
         Ok(users(&self.0, count).await)
     }
 
-    /// A function of its own, as large things are.
+    /// Large values have a function of their own.
     async fn large(&self, id: u64) -> Result<Item> {
         Ok(large(&self.0, id).await)
     }

@@ -1,6 +1,6 @@
 //! A hundred calls while Redis refuses connections, and while it hangs.
 //!
-//! Each subject has a process and a server of its own: one that hangs must not keep the others.
+//! Each subject has a process and a server of its own, so that a subject that hangs does not delay the others.
 
 use std::process::Command;
 use std::sync::mpsc;
@@ -19,7 +19,7 @@ use crate::subjects::{
 };
 
 const CALLS: usize = 100;
-/// Who has not answered by then has not answered.
+/// The time after which a call counts as unanswered.
 const LIMIT: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy)]
@@ -45,7 +45,7 @@ pub fn tables(bench: &Bench<'_>) -> Result<Vec<Table>> {
     let of_async = Table {
         title: "Faults",
         about: "100 calls at once of a function that returns at once: how many got no value (an error, a panic, or nothing for 30 s), \
-            and the slowest answer. By hand there is no time limit but redis-rs' own, and an error is the caller's.",
+            and the slowest answer. By hand, only redis-rs' own time limits apply, and the caller gets errors.",
         rows: rows(
             bench,
             "faults-child",
@@ -54,13 +54,13 @@ pub fn tables(bench: &Bench<'_>) -> Result<Vec<Table>> {
     };
     let of_plain = Table {
         title: "Faults, of plain functions",
-        about: "As above, in 100 threads; by hand, they share one connection, which has no time limit.",
+        about: "Like the table above, in 100 threads. By hand, they share one connection, which has no time limit.",
         rows: rows(bench, "faults-child-plain", [ByHandBlocking::NAME, OursBlocking::NAME, CachedBlocking::NAME])?,
     };
     Ok(vec![of_async, of_plain])
 }
 
-/// What `child` says for each of these.
+/// The output of `child` for each of these subjects.
 fn rows<const N: usize>(bench: &Bench<'_>, child: &str, names: [&'static str; N]) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for fault in [Fault::Refuses, Fault::Hangs] {
@@ -90,15 +90,15 @@ impl Fault {
     }
 }
 
-/// What a child says.
+/// Prints the result of a child process.
 fn say(failed: usize, slowest: Duration) {
     let slowest = if slowest >= LIMIT { "over 30 s".to_owned() } else { time(slowest.as_secs_f64()) };
     println!("{failed} without a value, slowest {slowest}");
 }
 
-/// In a process of its own.
+/// Runs in a child process.
 pub fn child<S: Subject>(fault: Fault, is_warm: bool, pinning: Pinning) -> Result<()> {
-    // Panics are counted.
+    // Panics are counted, and need not be printed.
     std::panic::set_hook(Box::new(|_| {}));
     let mut server = Server::start(pinning)?;
     let runtime = Builder::new_multi_thread().worker_threads(pinning.workers()).enable_all().build()?;
@@ -139,7 +139,7 @@ pub fn child<S: Subject>(fault: Fault, is_warm: bool, pinning: Pinning) -> Resul
     Ok(())
 }
 
-/// The same, of a plain function. Threads that wait end with the process.
+/// Runs in a child process, for a plain function. Threads that still wait end with the process.
 pub fn child_plain<S: BlockingSubject>(fault: Fault, is_warm: bool, pinning: Pinning) -> Result<()> {
     std::panic::set_hook(Box::new(|_| {}));
     let mut server = Server::start(pinning)?;
@@ -154,7 +154,7 @@ pub fn child_plain<S: BlockingSubject>(fault: Fault, is_warm: bool, pinning: Pin
         thread::spawn(move || {
             let begun = Instant::now();
             let answer = subject.item(100, 1_000 + id as u64);
-            // Nobody hears of those that come too late, nor of panics.
+            // Answers after the limit are dropped, and a thread that panics sends none.
             let _ = sender.send((answer.is_ok(), begun.elapsed()));
         });
     }

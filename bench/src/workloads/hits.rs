@@ -13,10 +13,10 @@ use crate::measure::{Turn, rounds};
 use crate::report::Table;
 use crate::subjects::{BlockingSubject, Result, Subject};
 
-/// Keys that hits at once are spread over.
+/// The number of keys over which concurrent hits are spread.
 const KEYS: u64 = 1_000;
 
-/// Rounds of calls one after another: with client and server on a core each, a round's ratio moves by a tenth.
+/// The rounds of sequential calls. With client and server on a core each, the ratio of a round varies by a tenth.
 const ONE_BY_ONE: usize = 81;
 
 fn runtime(workers: usize) -> Result<Runtime> {
@@ -62,7 +62,7 @@ fn of_async(bench: &Bench<'_>) -> Result<Table> {
     rows.push(rounds("a hit and a miss in turn, 100 B", bench.rounds(ONE_BY_ONE), turns));
     drop(all);
 
-    // Connections belong to the runtime that made them.
+    // A connection belongs to the runtime that opened it.
     let several = runtime(bench.pinning.workers())?;
     let all = several.block_on(Async::connect(&bench.server.url()))?;
     let spread = |tasks, each| AtOnce { tasks, each, keys: KEYS, size: 100 };
@@ -78,19 +78,19 @@ fn of_async(bench: &Bench<'_>) -> Result<Table> {
     }
     let mut turns = each_async!(all, |subject| beside_large(&several, subject));
     turns.push(none());
-    rows.push(rounds("hit, 100 B, beside four of 5 MB", bench.rounds(9), turns));
+    rows.push(rounds("hit, 100 B, during four of 5 MB", bench.rounds(9), turns));
     several.shutdown_timeout(Duration::from_secs(5));
     Ok(Table {
         title: "Async functions",
-        about: "Time per call: what it is by hand, and for the others the median of the rounds' ratios to that, \
-            with the middle half. `redis-benchmark` counts the server's own limit on one connection, with as many requests \
-            under way. Misses follow misses; in turn: a pair of calls. Together: a batch, where there is one, or as many \
-            calls joined; by hand, `MGET`.",
+        about: "Time per call by hand. For the others: the median of the rounds' ratios to that, with the middle half. \
+            `redis-benchmark` measures the server's own limit on one connection, with the same number of requests in flight. \
+            Misses follow misses. In turn: the time of a pair of calls. Together: a batch, if the subject has one, or as many \
+            concurrent calls; by hand, `MGET`.",
         rows,
     })
 }
 
-/// Hits alone: a tier saves nothing of a miss.
+/// Hits with a tier in this process. A tier does not make misses faster.
 fn of_local(bench: &Bench<'_>) -> Result<Table> {
     bench.server.flush()?;
     let mut rows = Vec::new();
@@ -112,10 +112,10 @@ fn of_local(bench: &Bench<'_>) -> Result<Table> {
     several.shutdown_timeout(Duration::from_secs(5));
     Ok(Table {
         title: "Hits with a tier in this process",
-        about: "Rivals that keep values in the process too, and answer hits from there, beside two that ask Redis each time: \
-            redis-cached has no such tier on Redis. What it saves is the round trip; what it costs is that a hit may be older than \
-            an invalidation by another process: until the server's message arrives (client-side caching), or, as set up here, \
-            until the entry expires (the others).",
+        about: "Libraries that also keep values in the process, and answer hits from there, and two subjects that ask Redis each \
+            time: redis-cached has no such tier on Redis. The tier saves the round trip. Its cost is that a hit may be older than \
+            an invalidation by another process, until the server's message arrives (client-side caching) or, in this setup, until \
+            the entry expires (the others).",
         rows,
     })
 }
@@ -139,10 +139,14 @@ fn of_plain(bench: &Bench<'_>) -> Result<Table> {
         one.item(100, fresh())
     }));
     rows.push(rounds("a hit and a miss in turn, 100 B", bench.rounds(ONE_BY_ONE), turns));
-    Ok(Table { title: "Plain functions", about: "As above; by hand, on one connection that the thread holds.", rows })
+    Ok(Table {
+        title: "Plain functions",
+        about: "Like the first table. By hand, the thread holds one connection.",
+        rows,
+    })
 }
 
-/// So many calls, one after another.
+/// Sequential calls.
 fn repeated<'a, S: Subject, T>(
     runtime: &'a Runtime,
     subject: S,
@@ -161,7 +165,7 @@ fn repeated<'a, S: Subject, T>(
     (S::NAME, Box::new(turn))
 }
 
-/// The same, of a plain function.
+/// Sequential calls of a plain function.
 fn repeated_blocking<'a, S: BlockingSubject, T>(
     subject: S,
     count: u32,
@@ -200,11 +204,11 @@ fn batch<'a, S: Subject>(runtime: &'a Runtime, subject: S) -> Turn<'a> {
     (S::NAME, Box::new(turn))
 }
 
-/// Tasks that ask one thing after another.
+/// Concurrent tasks that make sequential calls.
 #[derive(Clone, Copy)]
 struct AtOnce {
     tasks: u64,
-    /// How much each of them asks for.
+    /// The number of calls of each task.
     each: u64,
     keys: u64,
     size: u32,
@@ -227,7 +231,7 @@ fn at_once<'a, S: Subject>(runtime: &'a Runtime, subject: S, load: AtOnce) -> Tu
                     let subject = subject.clone();
                     tokio::spawn(async move {
                         for hit in 0..each {
-                            // A prime step: neighbours ask for different keys.
+                            // The step is prime, so that neighbouring tasks ask for different keys.
                             black_box(subject.item(size, (task * 331 + hit * 7) % keys).await?);
                         }
                         Result::Ok(())
@@ -244,7 +248,7 @@ fn at_once<'a, S: Subject>(runtime: &'a Runtime, subject: S, load: AtOnce) -> Tu
     (S::NAME, Box::new(turn))
 }
 
-/// One hit after another, while four tasks do nothing but ask for large values.
+/// Sequential hits, while four tasks ask only for large values.
 fn beside_large<'a, S: Subject>(runtime: &'a Runtime, subject: S) -> Turn<'a> {
     const COUNT: u32 = 20;
     let turn = move || {
@@ -252,7 +256,7 @@ fn beside_large<'a, S: Subject>(runtime: &'a Runtime, subject: S) -> Turn<'a> {
             subject.item(100, 0).await?;
             let is_over = Arc::new(AtomicBool::new(false));
             for id in [0, 1, 2, 3, 0] {
-                // Stored, and known to be large.
+                // The value is stored now, and known to be large.
                 subject.large(id).await?;
             }
             let busy: Vec<_> = (0..4)
@@ -283,7 +287,7 @@ fn beside_large<'a, S: Subject>(runtime: &'a Runtime, subject: S) -> Turn<'a> {
 
 const LIMIT: &str = "redis-benchmark";
 
-/// What the server does with nothing but C on the other end: `pipelined` requests at a time.
+/// The server's limit, measured by a client in C with `pipelined` requests at a time.
 fn limit<'a>(bench: &Bench<'a>, size: u32, pipelined: u64, count: u32) -> Result<Turn<'a>> {
     let port = bench.server.port().to_string();
     let run = move |test: &str, count: u32| -> Result<f64> {
@@ -300,7 +304,7 @@ fn limit<'a>(bench: &Bench<'a>, size: u32, pipelined: u64, count: u32) -> Result
     Ok((LIMIT, Box::new(move || Ok(Duration::from_secs_f64(1.0 / run("get", count)?)))))
 }
 
-/// It has no such workload.
+/// The cell of a workload that `redis-benchmark` does not have.
 fn none<'a>() -> Turn<'a> {
     (LIMIT, Box::new(|| Err("–".into())))
 }

@@ -1,5 +1,5 @@
-//! Many calls for one key that nobody has: how often the body runs, and how long everybody waits
-//! longer than the body takes.
+//! Many calls for one missing key. Measures how often the body runs, and how much longer than the
+//! body all calls take together.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -19,7 +19,7 @@ const THREADS: u64 = 64;
 const PROCESSES: usize = 4;
 const TASKS_EACH: u64 = 100;
 
-/// One stampede.
+/// The result of one stampede.
 struct Figure {
     runs: usize,
     took: Duration,
@@ -54,7 +54,7 @@ fn of_plain(bench: &Bench<'_>) -> Result<Table> {
     }
     Ok(Table {
         title: "Stampedes of plain functions",
-        about: "As above; by hand, the threads share one connection.",
+        about: "Like the table above. By hand, the threads share one connection.",
         rows: vec![Row { workload: format!("{THREADS} threads"), cells: threads }],
     })
 }
@@ -92,7 +92,7 @@ fn of_async(bench: &Bench<'_>) -> Result<Table> {
     Ok(Table {
         title: "Stampedes",
         about: "Calls of a function that takes 50 ms, all for one new key: how often it ran, and how much longer than 50 ms \
-            it took until everybody had the result (median of the rounds).",
+            it took until all calls had the result (median of the rounds).",
         rows: vec![
             Row { workload: format!("{TASKS} tasks"), cells: tasks },
             Row { workload: format!("{PROCESSES} processes of {TASKS_EACH} tasks"), cells: processes },
@@ -129,7 +129,7 @@ fn in_process<S: Subject>(
     (S::NAME, figures.collect())
 }
 
-/// In processes of their own, which begin a round when they are told its key.
+/// Runs stampedes in child processes. They begin a round when they receive its key.
 fn across<S: Subject>(_: &S, bench: &Bench<'_>, rounds: u64) -> (&'static str, Result<Vec<Figure>>) {
     (S::NAME, across_rounds(S::NAME, &bench.server.url(), bench.pinning.workers(), rounds))
 }
@@ -146,7 +146,7 @@ fn across_rounds(name: &str, url: &str, workers: usize, rounds: u64) -> Result<V
             Ok(Started { child, input: input.ok_or("a pipe")?, output: BufReader::new(output.ok_or("a pipe")?) })
         })
         .collect::<Result<Vec<_>>>()?;
-    said(&mut children)?; // They are connected.
+    said(&mut children)?; // All children are connected.
     let mut figures = Vec::new();
     for round in 0..rounds {
         let begun = Instant::now();
@@ -171,7 +171,7 @@ struct Started {
     output: BufReader<ChildStdout>,
 }
 
-/// A line of each.
+/// Reads a line from each child.
 fn said(children: &mut [Started]) -> Result<Vec<String>> {
     let lines = children.iter_mut().map(|child| {
         let mut line = String::new();
@@ -181,7 +181,7 @@ fn said(children: &mut [Started]) -> Result<Vec<String>> {
     lines.collect()
 }
 
-/// In such a process.
+/// Runs in a child process.
 pub fn child<S: Subject>(url: &str, workers: usize) -> Result<()> {
     let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     let subject = runtime.block_on(async {
