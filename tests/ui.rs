@@ -1,4 +1,4 @@
-//! What the compiler says where the attribute is used wrongly.
+//! The messages of the compiler for each misuse of the attribute.
 //!
 //! The words of the compiler change between its versions, so that whole messages are compared on one of them alone,
 //! [`EXACT`]. On every other, each case is checked for the project's own sentences, at their lines.
@@ -26,7 +26,7 @@ fn misuse_of_codecs() {
     check("tests/ui/features");
 }
 
-/// Whether a toolchain has the source of the standard library, which it would quote, makes no difference.
+/// The source of the standard library, which some toolchains quote, makes no difference.
 #[test]
 fn no_message_quotes_the_standard_library() {
     for case in cases("tests/ui").iter().chain(&cases("tests/ui/features")) {
@@ -97,7 +97,7 @@ fn expected(stderr: &str) -> Vec<Sentence> {
     sentences
 }
 
-/// Whether the words of an error are the project's: those of the macro have no code, and those of its traits are in
+/// True if the words of an error are the project's: those of the macro have no code, and those of its traits are in
 /// place of the compiler's about a bound.
 fn is_ours(code: &str, text: &str) -> bool {
     match code {

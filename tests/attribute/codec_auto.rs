@@ -86,7 +86,7 @@ struct Skipping {
     age: u8,
 }
 
-/// What bincode writes of it, it reads as something else.
+/// bincode reads its own bytes as something else.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[derive(Default)]

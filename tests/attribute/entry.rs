@@ -1,4 +1,4 @@
-//! The verbs beside a function, on Redis and in memory, async and blocking.
+//! The verbs of an entry, on Redis and in memory, async and blocking.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -151,7 +151,7 @@ async fn a_cancelled_call_leaves_no_lease() {
             _ = never(&cache, &started, true, 5) => unreachable!("it waits for ever"),
             () = started.notified() => {}
         }
-        // The lease is given back behind the caller's back: until then calls compute unstored.
+        // The lease is given back in the background: until then calls compute unstored.
         let given_back = async {
             while never_entry(&cache, 5).get().await.unwrap().is_none() {
                 assert_eq!(never(&cache, &started, false, 5).await, 5);

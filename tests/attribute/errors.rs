@@ -1,4 +1,4 @@
-//! What happens to errors: returned as they are, never stored, and no bound on their type.
+//! Errors are returned unchanged and never stored, and their type needs no bound.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

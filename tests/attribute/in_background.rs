@@ -306,7 +306,7 @@ mod methods {
     }
 }
 
-/// What the values are like that a body fails with, without a refresh in the background.
+/// Errors of all kinds, without a refresh in the background.
 mod shared_errors {
     use super::*;
 

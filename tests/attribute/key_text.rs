@@ -29,7 +29,7 @@ fn keyed(cache: &Cache, a: Option<&str>, b: i64, c: &[String], d: &Page, e: &Sor
     u8::from(a.is_some() || b == 0 || c.is_empty() || d.from == 0 || *e == Sort::Newest || f.is_none())
 }
 
-/// What the real `redis-cli` prints, which escapes and quotes what is not plain text.
+/// The output of the real `redis-cli`, which escapes and quotes what is not plain text.
 fn keys_in_redis_cli(server: &Server) -> BTreeSet<String> {
     let output = Command::new("redis-cli")
         .args(["-p", &server.port().to_string(), "--no-raw", "KEYS", "*"])
@@ -89,7 +89,7 @@ fn different_arguments_have_different_keys_and_all_are_plain_text() {
     result.unwrap();
 }
 
-/// One function for each row of the table in the guide.
+/// Each row of the table in the guide has a function.
 #[test]
 fn redis_cli_shows_what_the_readme_promises() {
     #[redis_cached(prefix = "shop", name = "f", cache = cache, skip(cache))]
@@ -105,7 +105,7 @@ fn redis_cli_shows_what_the_readme_promises() {
             f(&cache, &$value);
             let keys = keys_in_redis_cli(&server);
             let key = keys.first().map(String::as_str).unwrap_or_default();
-            // Behind `shop:f<type>:`, or `shop:f:` if the type were no part of the name.
+            // The text after `shop:f<type>:`, or `shop:f:` if the type were no part of the name.
             let text = key.rsplit_once(':').map_or("", |(_, text)| text);
             assert_eq!((keys.len(), text), (1, $text), "{key}");
         )*};

@@ -10,7 +10,7 @@ fn expires_in(server: &Server, key: &str) -> i64 {
     redis::cmd("PTTL").arg(key).query(&mut server.connection()).unwrap()
 }
 
-/// Whether the lease's time started again since it was `last`.
+/// True if the time of the lease started again since it was `last`.
 fn renewed(server: &Server, key: &str, last: &mut i64) -> bool {
     let left = expires_in(server, key);
     assert!((0..=10_000).contains(&left), "a lease of ten seconds: {left}");
@@ -55,7 +55,7 @@ fn a_running_plain_body_keeps_its_lease() {
     assert_eq!(slow_blocking_entry(&cache, 1).get().unwrap(), Some(1));
 }
 
-/// Whoever empties the slot, in whatever way and language, voids the computation.
+/// Any client that empties the slot, in whatever way and language, voids the computation.
 #[tokio::test]
 async fn any_deletion_during_a_body_voids_its_result() {
     #[redis_cached(prefix = "lease", name = "voided", cache = cache, skip(cache, server, command))]
@@ -157,7 +157,7 @@ async fn a_lease_is_renewed_under_those_who_wait_for_it() {
     }
 }
 
-/// What a process leaves behind that was killed.
+/// The lease of a process that was killed.
 #[tokio::test]
 async fn a_lease_that_nobody_renews_ends_and_the_next_call_takes_over() {
     let server = Server::start();

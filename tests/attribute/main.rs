@@ -1,4 +1,4 @@
-//! What the attribute and its arguments do, one module for each argument or behaviour.
+//! The attribute and its arguments, one module for each argument or behaviour.
 
 // Only a whole crate can deny these: they are a part of `generated_code_is_clean`.
 #![deny(future_incompatible)]

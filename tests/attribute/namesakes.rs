@@ -150,7 +150,7 @@ fn a_name_tells_them_apart() {
     assert_eq!((side(1), side(1), RIGHT.load(Relaxed)), (101, 101, 1));
 }
 
-/// One place makes functions of many paths, or one function for many types: none of them is refused.
+/// A place that makes functions of many paths, or one function for many types: none of them is refused.
 mod of_one_place {
     use super::*;
 

@@ -1,4 +1,4 @@
-//! `refresh_ahead`: close to the end of its lifetime a value is refreshed behind, so that calls that
+//! `refresh_ahead`: close to the end of its lifetime a value is refreshed in the background, so that calls that
 //! come often never wait.
 
 use std::sync::Arc;

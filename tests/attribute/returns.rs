@@ -1,4 +1,4 @@
-//! What of a returned value is stored, and `returns = …` where its spelling misleads.
+//! Which part of a returned value is stored, and `returns = …` for a spelling that misleads.
 
 use std::io;
 
@@ -152,7 +152,7 @@ mod within {
         Ok(vec![PageResult(id)])
     }
 
-    /// What the errors advise to.
+    /// The spellings that the errors advise.
     #[redis_cached]
     pub(super) fn flat(id: u64) -> Result<Option<Vec<u64>>, String> {
         let found: Option<Result<u64, String>> = Some(Ok(id));

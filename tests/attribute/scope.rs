@@ -12,7 +12,7 @@ use std::time::Duration;
 use redis_cached::{Cache, redis_cached};
 use test_support::{PATIENCE, Server, eventually, in_time};
 
-/// What the functions below compute, which a scope of another cache must not see.
+/// The origin of the functions below; a scope of another cache must not see its values.
 type Origin = Arc<AtomicUsize>;
 
 #[redis_cached(prefix = "scope", name = "row", skip(origin))]
@@ -134,7 +134,7 @@ async fn scopes_nest_and_end() {
     };
     assert_eq!(one.scope(inside).await, (("two".to_owned(), "one".to_owned(), "two".to_owned()), "one".to_owned()));
     assert_eq!(here(), outside);
-    // What panics inside, in either face, in a body or around it.
+    // A panic inside, in either face, in a body or around it.
     let failing = async {
         let panic = catch_unwind(|| two.blocking().scope(|| panic!("inside")));
         assert!(panic.is_err());

@@ -1,4 +1,4 @@
-//! `share_errors`: whether those who waited for a body get its error, or run it themselves.
+//! `share_errors`: calls that waited for a body get its error, or run it themselves.
 
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -164,7 +164,7 @@ async fn unreadable_wave(cache: &Cache, waves: &Waves, id: u64) -> Unwritable {
     Unwritable(id)
 }
 
-/// What no codec writes, so that it can neither be stored nor shared.
+/// A value that no codec writes, so that it can neither be stored nor shared.
 #[derive(Deserialize)]
 struct Unwritable(u64);
 
@@ -226,7 +226,7 @@ async fn a_failing_body_gives_its_lease_back_at_once() {
     let gate = Gate::closed();
     gate.open();
     for run in 1..=20 {
-        // As another process would, which waits for nobody.
+        // The lease of another process, which waits for nobody.
         assert_eq!(shared(&caches[run % 2], &gate, 1).await, Err(Failed(run)));
     }
     assert_eq!(caches[0].stats().misses + caches[1].stats().misses, 20);
@@ -267,7 +267,7 @@ fn plain_own(cache: &Cache, gate: &Gate, id: u64) -> Result<u64, Failed> {
     if id == 0 { Ok(id) } else { Err(Failed(run)) }
 }
 
-/// So many threads that wait for one failing body; the runs whose errors they got, sorted.
+/// Starts threads that wait for one failing body; the runs whose errors they got, sorted.
 macro_rules! threads_fail_together {
     ($function:ident, $cache:expr, $id:expr, $count:expr, $time:expr) => {{
         let gate = Gate::closed();

@@ -1,4 +1,4 @@
-//! What stands beside a function, and `siblings = off`, which leaves it alone.
+//! The siblings of a function, and `siblings = off`, which emits the function alone.
 
 #![deny(warnings)]
 
@@ -29,7 +29,7 @@ mod shop {
         PLAIN_RUNS.fetch_add(1, Ordering::SeqCst) as u64 + id
     }
 
-    // Nothing of this name stands beside `alone`.
+    // No sibling of this name is made for `alone`.
     #[expect(dead_code, reason = "it only has to compile")]
     pub(super) fn alone_entry() {}
 

@@ -159,7 +159,7 @@ async fn first_revalidated_behind_then_kept_for_errors() {
         gate.open();
         assert_eq!(both(&cache, gate.clone(), false, 10).await, Ok(11));
         tokio::time::sleep(Duration::from_millis(140)).await;
-        // In the foreground, and in vain.
+        // In the foreground, and without success.
         assert_eq!(both(&cache, gate.clone(), true, 10).await, Ok(11));
         assert_eq!(gate.entered(), 2);
     }

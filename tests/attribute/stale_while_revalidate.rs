@@ -1,4 +1,4 @@
-//! `stale_while_revalidate`: past its lifetime a value is served for a while, and refreshed behind.
+//! `stale_while_revalidate`: past its lifetime a value is served for a while, and refreshed in the background.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -144,7 +144,7 @@ async fn while_another_process_refreshes_the_old_value_is_served_at_once() {
     for _ in 0..20 {
         assert_eq!(count(&other, gate.clone(), 10).await, 11);
     }
-    // Each call has asked for the value and for nothing else: the mark in it says who refreshes.
+    // Each call has asked for the value and for nothing else: the mark in it says that a refresh runs.
     let sent = monitor.commands();
     let asked = sent.iter().filter(|command| command.contains(&"swr:count:10".to_owned()));
     assert!(asked.clone().count() == 20 && asked.clone().all(|command| command[0] == "GET"), "{sent:?}");
@@ -407,7 +407,7 @@ async fn while_redis_is_away_the_body_runs() {
     assert!(flaky(&cache, &runs, true, 10).await.is_err());
 }
 
-/// Whoever comes second leaves the value alone, not the key.
+/// The second refresh leaves the value alone, not the key.
 #[tokio::test]
 async fn who_was_too_late_to_refresh_a_value_refreshes_the_next_one() {
     let server = Server::start();
@@ -425,7 +425,7 @@ async fn who_was_too_late_to_refresh_a_value_refreshes_the_next_one() {
         })
         .await;
     }
-    // Each of them alone goes on at once, whoever was too late before.
+    // Each of them alone refreshes at once, whichever was too late before.
     let begun = Instant::now();
     for cache in &caches {
         in_time("it is stored", async || count_entry(cache, 10).get().await.unwrap().is_some()).await;
@@ -491,7 +491,7 @@ async fn a_plain_body_finds_the_runtime_around_its_caller() {
     }
 }
 
-/// What the refresh learned is not forgotten because the server could not be told.
+/// The result of the refresh is kept although the server could not store it.
 #[tokio::test]
 async fn a_refresh_that_finds_nothing_during_an_outage_removes_the_old_value_afterwards() {
     #[redis_cached(prefix = "swr", name = "gone", ttl = "30ms", stale_while_revalidate = "1h", cache = cache, skip(cache, gate))]

@@ -1,4 +1,4 @@
-//! Tags that a closure makes of the value: who shares what a body has returned, when such a tag is
+//! Tags that a closure makes of the value: which calls share the value of a body when such a tag is
 //! invalidated before the value is in its place.
 
 use std::cell::RefCell;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use test_support::{Server, caches};
 
 thread_local! {
-    /// What happens when this thread encodes a value: its stamps have been read by then.
+    /// A hook that runs when this thread encodes a value: its stamps have been read by then.
     static ENCODING: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
 }
 

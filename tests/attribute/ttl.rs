@@ -143,7 +143,7 @@ fn associated_constants_of_type_parameters() {
 /// A key, a call, and what is left of what it stored.
 type Face<'a> = (&'a str, &'a dyn Fn(), &'a dyn Fn() -> Option<Duration>);
 
-/// What is sent to the server, what the server says is left, and what `ttl` says.
+/// The time that is sent to the server, the time that the server says is left, and the time that `ttl` says.
 #[test]
 fn lifetimes_are_exact_to_the_millisecond() {
     #[redis_cached(ttl = |ms: &u64| Duration::from_millis(*ms), prefix = "ttl", name = "exact", cache = cache, skip(cache))]

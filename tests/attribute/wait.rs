@@ -13,7 +13,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 /// Two views of one server, as two processes have them, and one memory.
 fn pairs(server: &Server) -> [[Cache; 2]; 2] {
     let memory = Cache::builder("memory://").unwrap().build();
-    // What is tested is no outage: a busy machine may be slow.
+    // These tests need no outage, and a busy machine may be slow.
     [[memory.clone(), memory], [0, 1].map(|_| Cache::builder(&server.url()).unwrap().timeout(PATIENCE).build())]
 }
 
@@ -81,7 +81,7 @@ async fn hasty_batch(cache: &Cache, gate: &Gate, ids: &[u64]) -> BTreeMap<u64, u
     ids.iter().map(|id| (*id, id * 1000 + run)).collect()
 }
 
-/// So many calls of each cache at once, of which one leads; how many got each value.
+/// Starts calls of each cache at once, of which one leads; returns how many got each value.
 async fn late(
     caches: [Cache; 2],
     count: usize,
@@ -281,7 +281,7 @@ async fn of_calls_that_wait_for_a_write_that_fails_one_computes() {
         for call in calls {
             assert!([1001, 1002].contains(&call.await.unwrap()));
         }
-        // The entry is invalidated behind the write, which may void the first one's lease.
+        // The entry is invalidated after the write, which may void the lease of the first call.
         assert!(reading.entered() <= 2, "{}", reading.entered());
     }
 }

@@ -12,7 +12,7 @@ use redis_cached::{Cache, redis_cached};
 use serde::{Deserialize, Serialize};
 use test_support::{Gate, Mode, PATIENCE, Proxy, Server, child, eventually, in_time};
 
-/// How long a slot stays leased to somebody who says nothing more.
+/// How long a slot stays leased to a process that does not renew its lease.
 const LEASE: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,7 +23,7 @@ enum Face {
 
 const FACES: [Face; 2] = [Face::Async, Face::Plain];
 
-/// What is cached: a version of something, in so many bytes.
+/// The cached value: a version, and padding to a size.
 #[derive(Serialize, Deserialize)]
 struct Row {
     version: u64,
@@ -40,7 +40,7 @@ impl Row {
     }
 }
 
-/// What the functions read.
+/// The origin that the functions read.
 struct Origin {
     version: AtomicU64,
     size: usize,
@@ -308,7 +308,7 @@ fn a_killed_leader_holds_its_entry_for_no_longer_than_its_lease() {
         let left: i64 = server.cli(&["PTTL", &key(id(face))]).parse().unwrap();
         assert!((1..=LEASE.as_millis() as i64).contains(&left), "{face:?}: {left} ms of a lease are left");
     }
-    // One after the other: the second's lease ends while the first's is waited for.
+    // The calls run one after the other: the second's lease ends while the first call waits.
     for face in FACES {
         let other = party(face, &server);
         other.stores(id(face), 7);
@@ -332,7 +332,7 @@ fn of_twenty_that_wait_for_a_killed_leader_one_computes() {
             let (parties, runs) = (&parties, &runs);
             let waiters: Vec<_> =
                 (0..20).map(|at| scope.spawn(move || parties[at % 2].awaits(runs, id(face)))).collect();
-            // As long as it lives, longer than its lease at first.
+            // It lives longer than its first lease.
             thread::sleep(SHORT_LEASE + Duration::from_millis(500));
             assert_eq!((runs.0.load(SeqCst), slot()), (0, lease), "{face:?}: it is waited for");
             leader.kill();
@@ -419,7 +419,7 @@ fn a_writer_killed_after_its_write_leaves_nothing_old() {
 struct Late {
     server: Server,
     proxy: Proxy,
-    /// Behind the proxy.
+    /// The cache connects through the proxy.
     sender: Party,
     other: Party,
 }
@@ -466,7 +466,7 @@ fn late(send: impl Fn(&Late)) {
                 });
                 assert_eq!(late.proxy.held(), 0);
                 assert_eq!(late.sender.call(ID), 2, "{case}");
-                // A large value that was sent ahead does not stay behind for long.
+                // A large value that was staged does not stay for long.
                 let keys = late.server.cli(&["KEYS", "*:ahead:*"]);
                 for ahead in keys.lines().filter(|key| !key.is_empty()) {
                     let left: i64 = late.server.cli(&["PTTL", ahead]).parse().unwrap();

@@ -15,12 +15,12 @@ use test_support::{Gate, Mode, PATIENCE, Proxy, Server, eventually, given_time, 
 const BODY: Duration = Duration::from_millis(20);
 const TIMEOUT: Duration = Duration::from_millis(200);
 
-/// For a machine that runs a hundred callers on two cores, and compilers beside them.
+/// For a machine that runs a hundred callers on two cores while it compiles.
 const MARGIN: Duration = Duration::from_millis(150);
 
 const CALLERS: u64 = 100;
 
-/// What the cached functions read: a database, so to speak.
+/// The origin that the cached functions read, in place of a database.
 #[derive(Default)]
 struct Source {
     version: AtomicU64,
@@ -93,7 +93,7 @@ impl Rig {
         }
     }
 
-    /// Whether a call was answered from the cache.
+    /// True if a call was answered from the cache.
     fn hits(&self, id: u64) -> bool {
         let before = self.source.runs.load(SeqCst);
         let version = self.source.version.load(SeqCst);
@@ -148,7 +148,7 @@ impl Rig {
     }
 }
 
-/// One way to fail, and its end.
+/// A fault, and how it ends.
 struct Fault {
     name: &'static str,
     arguments: &'static [&'static str],
@@ -158,7 +158,7 @@ struct Fault {
     from_the_start: bool,
     /// Deadlines that a call may lose.
     deadlines: u32,
-    /// Whether calls stop asking after a while.
+    /// True if calls stop asking after a while.
     opens_the_breaker: bool,
 }
 
@@ -319,7 +319,7 @@ faults! {
         ..FAULT
     };
     read_only_replica: Fault {
-        // Of a master that is not there, so that it stays as it is.
+        // It follows a master that does not exist, so that it keeps its data.
         strike: |rig| {
             rig.server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
         },
@@ -777,7 +777,7 @@ fn no_lease_without_the_permission_to_write() {
     }
 }
 
-/// What the log says of each, in a line for a change and not for a call.
+/// The log has one line for each change of state, not one for each call.
 #[test]
 fn the_log_tells_faults_apart() {
     let _alone = alone();

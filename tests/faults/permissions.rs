@@ -96,7 +96,7 @@ async fn sie(cache: &Cache, runs: &Runs, id: u64) -> Result<u64, String> {
     Ok(id)
 }
 
-/// What a function's calls came to: bodies that ran, and the slowest call.
+/// The outcome of a function's calls: bodies that ran, and the slowest call.
 #[derive(Debug)]
 struct Came {
     function: &'static str,
@@ -212,14 +212,14 @@ fn a_user_who_lacks_one_command() {
 #[test]
 fn a_server_without_one_command() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    // What the test itself needs stays.
+    // The rights that the test itself needs stay.
     for (command, without) in COMMANDS.iter().filter(|(command, _)| !matches!(*command, "ping" | "client" | "set")) {
         let server = Server::with(&["--rename-command", command, ""]);
         check("no", command, without, &server, runtime.block_on(calls(&caches(&server.url()))));
     }
 }
 
-/// A permission that is taken while calls are under way leaves no lease behind, and one that is given back is used.
+/// A permission that is taken while calls are under way leaves no lease, and one that is given back is used.
 #[test]
 fn a_permission_taken_and_given_back() {
     let server = Server::start();

@@ -1,7 +1,7 @@
-//! What a hit and a miss cost, counted exactly: allocations of the calling thread, where the
+//! The cost of a hit and a miss, counted exactly: allocations of the calling thread, where the
 //! connection is served too, and commands on the wire.
 //!
-//! Beside each stands what a `GET` and a decode written by hand take on the same kind of connection.
+//! Each is compared with a `GET` and a decode written by hand on the same kind of connection.
 //! The figures belong to the dependencies in `Cargo.lock`: a change of theirs may move both.
 
 use std::hint::black_box;
@@ -86,7 +86,7 @@ fn allocated(mut call: impl FnMut()) -> u64 {
     (0..10).map(|_| allocation_counter::measure(&mut call).bytes_total).min().unwrap()
 }
 
-/// What the server is sent for one call, without what is asked of it now and then.
+/// The commands that the server gets for one call, without those that are sent now and then.
 fn commands(server: &Server, call: impl FnOnce()) -> String {
     let mut monitor = server.monitor();
     call();
@@ -203,7 +203,7 @@ fn allocations_in_memory() {
     }
 }
 
-/// As by hand: a large reply is decoded where it lies. A large value is encoded once, and copied into
+/// A large value costs the same as by hand: a large reply is decoded where it lies. A large value is encoded once, and copied into
 /// the command and with it into what is sent.
 #[test]
 fn copies_of_a_large_value() {
@@ -317,7 +317,7 @@ fn writes_of_hits_at_once() {
             let calls: tokio::task::JoinSet<()> = (0..8).map(calls).collect();
             calls.join_all().await;
         });
-        // One of them is what asks.
+        // The call that reads is one of them.
         reads() - before - 1
     };
     assert_costs! {

@@ -1,5 +1,5 @@
-//! The threads that refresh plain functions, of which a process has so many: alone in a process of its
-//! own, for it takes all of them.
+//! The threads that refresh plain functions: a process has a fixed number of them, and this test takes all, so that it
+//! needs a process without other refreshes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -25,7 +25,7 @@ fn arguments_are_copied_for_a_refresh_that_starts_and_for_no_other() {
     let (gate, copies) = (Arc::new(Gate::closed()), Arc::new(AtomicUsize::new(0)));
     let call = |id| copied(&cache, gate.clone(), Counted(copies.clone()), id);
     gate.open();
-    // So many threads refresh at the same time, and one more entry would need one.
+    // At most 64 threads refresh at the same time, and there is one entry more.
     for id in 0..65 {
         call(id);
     }

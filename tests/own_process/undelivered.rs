@@ -150,7 +150,7 @@ fn flush_delivers_or_tells_what_remains() {
     }
 }
 
-/// What is refused is not served, all else is: without an outage, and after one.
+/// An entry that is refused is not served, all others are: without an outage, and after one.
 #[test]
 fn a_refused_invalidation_is_a_matter_of_its_key() {
     let _alone = alone();

@@ -99,7 +99,7 @@ async fn each_call_gets_its_own_value_on_many_threads() {
     each_call_gets_its_own_value().await;
 }
 
-/// What many ask for at the same moment crosses the wire once for up to 64 of them.
+/// Reads of the same moment share one command, up to 64 of them.
 #[tokio::test]
 async fn calls_for_the_same_entry_share_a_read() {
     let server = Server::start();
@@ -260,7 +260,7 @@ async fn a_hit_that_meets_no_other_is_one_get() {
     }
 }
 
-/// What a server refuses to read at once is read one by one; after the first refusals, without asking again.
+/// Keys that a server refuses to read at once are read one by one; after the first refusals, without asking again.
 async fn each_is_read_by_itself(server: &Server) {
     let (cache, _alone) = filled_with_small(server).await;
     all_small(&cache).await;
@@ -298,7 +298,7 @@ async fn a_cluster_of_one_node_is_asked_for_each() {
     each_is_read_by_itself(&server).await;
 }
 
-/// Something of another type is found out by the one who asks for the lease of what seems to be empty; a verb is
+/// A value of another type is found by the call that asks for the lease of what seems to be empty; a verb is
 /// told at once.
 #[tokio::test]
 async fn a_verb_among_many_calls_hears_of_another_type() {
@@ -352,7 +352,7 @@ async fn a_connection_that_closes_under_misses_is_made_anew() {
     assert_eq!((now.misses - stats.misses, now.bypasses, now.stored - stats.stored), (10 * KEYS, 0, 10 * KEYS));
 }
 
-/// As a stream of buffered futures leaves them while their consumer is busy.
+/// A stream of buffered futures leaves them like this while their consumer is busy.
 #[tokio::test]
 async fn calls_that_are_not_polled_any_more_keep_nobody() {
     let server = Server::start();
@@ -382,7 +382,7 @@ async fn version(cache: &Cache, source: &AtomicU64) -> u64 {
     read
 }
 
-/// A read that many share was sent after each of them had asked: who asks after an invalidation does not share one
+/// A read that many share was sent after each of them had asked: a call that asks after an invalidation does not share one
 /// that was sent before.
 async fn none_shares_a_read_from_before_an_invalidation() {
     let server = Server::start();

@@ -1,7 +1,7 @@
 //! A batch is as good as a call for each of its ids, whatever happens meanwhile: nothing stale, and
 //! nothing that was never there.
 //!
-//! An origin knows the version of each id, and the floor below which versions are stale: who raises a
+//! An origin knows the version of each id, and the floor below which versions are stale: a writer that raises a
 //! version invalidates the id, and raises the floor when that has succeeded. Whatever a call returns is
 //! not below the floor from before it began, and not above the version from after it has ended: it was
 //! current at some moment during the call.
@@ -41,7 +41,7 @@ impl Origin {
     }
 }
 
-/// What is read is under way for a while, so that calls overlap, and invalidations come in between.
+/// A read takes a while, so that calls overlap, and invalidations come in between.
 const BODY: Duration = Duration::from_micros(300);
 
 #[redis_cached(prefix = "property", name = "row", key = "{id}", none_ttl = "1h", batch(id in ids), cache = cache, skip(cache, origin))]
@@ -82,11 +82,11 @@ enum Step {
     One(usize),
     OneBlocking(usize),
     Write(usize),
-    /// One invalidation for all of them.
+    /// A single invalidation for all of them.
     WriteAll(Vec<usize>),
 }
 
-/// What several actors do at the same time, each through one of the caches.
+/// The steps that several actors take at the same time, each through one of the caches.
 type Script = Vec<(usize, Vec<Step>)>;
 
 fn script() -> impl Strategy<Value = Script> {
@@ -106,7 +106,7 @@ fn script() -> impl Strategy<Value = Script> {
     proptest::collection::vec((0usize..3, proptest::collection::vec(step, 1..8)), 1..5)
 }
 
-/// What was promised when a call began.
+/// The floor of each id when a call began.
 fn floors(origin: &Origin) -> [u64; IDS] {
     origin.floors.each_ref().map(|floor| floor.load(SeqCst))
 }
@@ -216,6 +216,6 @@ fn a_batch_is_a_call_for_each_of_its_ids_on_a_server() {
     let server = Server::start();
     let cache = || Cache::builder(&server.url()).unwrap().timeout(PATIENCE).build();
     check_all(&[cache()]);
-    // As of several processes.
+    // The caches of several processes.
     check_all(&[cache(), cache(), cache()]);
 }

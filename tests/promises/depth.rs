@@ -8,7 +8,7 @@ use redis_cached::{Bincode, Cache, Codec, CodecError, redis_cached};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// What a thread has where nobody says otherwise, and a worker of tokio.
+/// The default stack of a thread, and of a worker of tokio.
 const STACK: usize = 2 << 20;
 
 /// A codec of somebody else's, which bounds nothing.
@@ -26,7 +26,7 @@ impl Codec for Foreign {
     }
 }
 
-/// One that takes much of the stack for each level.
+/// A type that takes much of the stack for each level.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Wide {
     a: [u64; 12],

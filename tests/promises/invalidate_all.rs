@@ -50,7 +50,7 @@ fn remote(server: &Server) -> Cache {
     cache(&server.url())
 }
 
-/// One in memory and one on the server: what holds for both.
+/// A cache in memory and one on the server, for tests of what holds for both.
 fn caches(server: &Server) -> [Cache; 2] {
     ["memory://", &server.url()].map(cache)
 }
@@ -66,7 +66,7 @@ async fn fill(cache: &Cache, runs: &AtomicUsize) {
     seat_plain(cache, 2, 1);
 }
 
-/// Of those that [`fill`] stores, which are there.
+/// Those of the entries that [`fill`] stores, which are there.
 async fn stored(cache: &Cache) -> [bool; 8] {
     [
         user_entry(cache, 7, 1).get().await.unwrap().is_some(),
@@ -220,7 +220,7 @@ async fn a_target_without_a_key_is_told_and_the_others_go() {
     }
 }
 
-/// One that has no server does not keep the others from going.
+/// An invalidation without a server does not keep back the others.
 #[tokio::test]
 async fn an_outage_is_told_and_what_was_not_delivered_goes_before_it_is_read() {
     #[redis_cached(prefix = "all", name = "row", tags = "org:{org}", cache = cache, skip(cache, source))]
@@ -307,7 +307,7 @@ async fn computations_in_flight_are_voided() {
     }
 }
 
-/// What a transaction makes stale, collected with it.
+/// The entries that a transaction makes stale, collected with it.
 struct Transaction<'a> {
     cache: &'a Cache,
     stale: Vec<Invalidation>,

@@ -1,4 +1,4 @@
-//! What a call leaves in Redis when it returns something that is not stored, and its runtime or process ends
+//! The keys that a call leaves in Redis when it returns something that is not stored, and its runtime or process ends
 //! with it: no lease, so that the next run does not wait.
 
 use std::process::Stdio;
@@ -143,7 +143,7 @@ fn runs() -> &'static AtomicUsize {
     Box::leak(Box::default())
 }
 
-/// As tests of a program run one after the other, and as a program that makes a runtime for each of its calls.
+/// Tests of a program run like this one after the other, and so does a program that makes a runtime for each call.
 #[test]
 fn the_next_runtime_of_the_process_finds_no_lease() {
     let server = Server::start();
@@ -162,7 +162,7 @@ fn the_next_runtime_of_the_process_finds_no_lease() {
     }
 }
 
-/// What the end of a runtime has left to do is done when a flush has returned.
+/// The work that the end of a runtime has left is done when a flush has returned.
 #[test]
 fn a_flush_gives_back_what_a_runtime_has_left() {
     #[redis_cached(prefix = "ends", name = "many", key = "{id}", lease = "10m", batch(id in ids), cache = cache, skip(cache, runs))]
@@ -219,7 +219,7 @@ fn a_refresh_that_ends_with_its_runtime_starts_again_in_the_next() {
 
 const CHILD: &str = "REDIS_CACHED_LEASES_END_CHILD";
 
-/// As a program that tells of its error, and is run again.
+/// A program that reports its error and is run again.
 #[test]
 fn the_next_process_finds_no_lease() {
     if let Ok(child) = std::env::var(CHILD) {
@@ -234,7 +234,7 @@ fn the_next_process_finds_no_lease() {
         });
     }
     let server = Server::start();
-    // A body that runs when its process ends leaves its lease behind.
+    // A body that runs when its process ends does not give back its lease.
     for way in WAYS.into_iter().filter(|way| !matches!(way, Way::Spawned)) {
         for flavor in ["current", "multi"] {
             let status = child(module_path!(), "the_next_process_finds_no_lease")

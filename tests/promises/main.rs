@@ -1,4 +1,4 @@
-//! What holds for every cached function, whatever its arguments: computed once, nothing stale, no wrong value, no panic.
+//! Promises that hold for every cached function, whatever its arguments: computed once, nothing stale, no wrong value, no panic.
 
 mod at_once;
 mod batch_property;

@@ -37,7 +37,7 @@ impl Node {
     }
 }
 
-/// As large as those of database drivers are.
+/// An error as large as those of database drivers.
 #[derive(Clone, Debug)]
 #[expect(dead_code, reason = "it only has to be large")]
 struct Failure([u64; 12], String);

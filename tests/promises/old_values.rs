@@ -11,7 +11,7 @@ use test_support::{Server, eventually};
 
 type Returned = Result<Option<u64>, String>;
 
-/// What the body reads.
+/// The origin that the body reads.
 struct Source {
     runs: AtomicU64,
     next: Mutex<Returned>,
@@ -143,12 +143,12 @@ subjects! {
     Expired [ttl = "30ms", stale_while_revalidate = "20ms", stale_if_error = "20ms"];
 }
 
-/// What bodies return next.
+/// The results that bodies return next.
 fn nexts() -> [Returned; 4] {
     [Ok(Some(2)), Ok(None), Ok(Some(REFUSED)), Err("it fails".to_owned())]
 }
 
-/// Whether a result is stored.
+/// True if a result is stored.
 fn stores(subject: Subject, returned: &Returned) -> bool {
     match returned {
         Ok(None) => subject.chooses,
@@ -193,7 +193,7 @@ fn a_call_returns_what_the_table_says() {
                 State::Due | State::Stale => {
                     assert_eq!(returned, old, "{case}");
                     eventually(&case, || source.runs() == 2);
-                    // What came of it: the new value, nothing, or the old one still.
+                    // The outcome: the new value, nothing, or still the old value.
                     let after = match &next {
                         Err(_) => old,
                         next => next.clone(),
@@ -278,7 +278,7 @@ fn a_stored_none_is_as_any_value() {
     }
 }
 
-/// A lease that nobody is behind: the calls of `shared` wait for it, the others do not.
+/// A lease without a leader: the calls of `shared` wait for it, the others do not.
 #[test]
 fn a_lease_of_another_process_is_waited_for_once() {
     let server = Server::start();

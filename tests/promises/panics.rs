@@ -283,7 +283,7 @@ async fn an_argument_that_cannot_be_copied_for_a_refresh_is_no_concern_of_the_hi
     assert_told_once(&["uncopied\""]);
 }
 
-/// Of a value that was a hit before: it goes on as a miss for all calls, followers too.
+/// The value was a hit before: from then on it is a miss for all calls, followers too.
 #[tokio::test]
 async fn a_type_that_begins_to_panic() {
     #[redis_cached(cache = cache, skip(cache))]

@@ -1,4 +1,4 @@
-//! One cache, any number of tokio runtimes: after each other, at the same time, and none at all.
+//! A cache and any number of tokio runtimes: after each other, at the same time, and none at all.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, LazyLock, mpsc};
@@ -53,7 +53,7 @@ fn runtimes_at_the_same_time() {
     });
 }
 
-/// Its connection belongs to the runtime in which it began; nothing else of the other one stays behind.
+/// Its connection belongs to the runtime in which it began; nothing else of the other one stays.
 #[test]
 fn a_call_may_begin_in_one_runtime_and_end_in_another() {
     #[redis_cached(cache = cache, skip(cache))]
@@ -109,7 +109,7 @@ fn an_async_function_without_a_tokio_runtime_computes() {
     assert_eq!(error.kind(), ErrorKind::Unsupported);
 }
 
-/// What runs in the background then gives its lease back while the runtime drops it, perhaps after
+/// A task in the background then gives its lease back while the runtime drops it, perhaps after
 /// the connection.
 #[test]
 fn a_runtime_that_ends_during_a_refresh_ends() {

@@ -1,4 +1,4 @@
-//! What a stored value has to be to be served: written by this version of the type and the
+//! A stored value is served only if it is intact: written by this version of the type and the
 //! codec, undamaged, under this key. Anything else is a miss, and overwritten.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -134,7 +134,7 @@ fn store(server: &Server, key: &str, bytes: &[u8]) {
     redis::cmd("SET").arg(key).arg(bytes).arg("EX").arg(60).exec(&mut server.connection()).unwrap();
 }
 
-/// Where a header says who refreshes the value: the only bytes that may change in place.
+/// The bytes of a header that name the refresh: the only ones that may change in place.
 const MUTABLE: std::ops::Range<usize> = 18..50;
 
 #[tokio::test]
@@ -187,7 +187,7 @@ async fn random_bytes_are_a_miss() {
     assert_eq!(runs.load(Ordering::SeqCst), 200);
 }
 
-/// As a lease begins: whoever reads it may take it for one, and waits for no longer than for one.
+/// It begins like a lease: a reader may take it for one, and waits for no longer than for one.
 #[tokio::test]
 async fn bytes_that_look_like_a_lease_hold_up_nobody_for_longer_than_one() {
     #[redis_cached(prefix = "t", name = "brief", lease = "300ms", cache = cache, skip(cache))]

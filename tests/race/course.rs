@@ -1,4 +1,4 @@
-//! What a process of a race shares, and how it judges.
+//! The state that a process of a race shares, and its verdict.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
@@ -10,16 +10,16 @@ use crate::subject::Found;
 use crate::{All, One, Setup, Write, random};
 use test_support::PATIENCE;
 
-/// What each process has to see before it ends, whatever the time.
+/// The number of events that each process has to see before it ends, whatever the time.
 pub(crate) const WRITES: u64 = 120;
 pub(crate) const HITS: u64 = 20;
 
-/// What readers of an id rely on.
+/// The version that readers of an id rely on.
 #[derive(Clone, Copy)]
 pub(crate) struct Floor {
     /// Those below are stale.
     pub(crate) version: u64,
-    /// What bodies up to this one made is stale.
+    /// The values of bodies up to this one are stale.
     pub(crate) number: u64,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Counts {
     stale: AtomicU64,
 }
 
-/// What they count, and what was served out of the cache.
+/// The counters of readers and writers, and of the hits.
 pub(crate) const COLUMNS: [&str; 8] =
     ["reads", "hits", "bodies", "cancelled", "invalidations", "write-throughs", "undelivered", "stale"];
 

@@ -30,7 +30,7 @@ use test_support::PATIENCE;
 /// The ids of a class with a group or a tag.
 const TOGETHER: u64 = 3;
 
-/// Who takes part in a race, and how quick they are.
+/// The readers and writers of a race, and their pace.
 #[derive(Clone, Copy)]
 struct Setup {
     /// Unless the environment says otherwise.
@@ -46,7 +46,7 @@ struct Setup {
     /// The longest that a writer rests.
     rest: Duration,
     writes: &'static [Write],
-    /// What follows from telling the cache of a whole class.
+    /// The promise that holds after the cache was told of a whole class.
     promise: Promise,
     /// Tasks and threads of each process that run the body whatever is stored.
     refreshers: u64,
@@ -213,7 +213,7 @@ enum All {
     Foreign(&'static str),
 }
 
-/// What a reader may rely on once the cache has been told of a class.
+/// The promise that a reader may rely on once the cache has been told of a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Promise {
     /// That nothing is served from before the write at the origin.

@@ -1,4 +1,4 @@
-//! Who knows what is current.
+//! The origin, which knows the current versions.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};

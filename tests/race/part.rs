@@ -1,4 +1,4 @@
-//! What takes part in a race: readers and writers, in tasks and threads.
+//! The readers and writers of a race, in tasks and threads.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -260,7 +260,7 @@ impl Versions {
     }
 }
 
-/// One process's part.
+/// The part of one process.
 pub(crate) fn run<S: Subject>(course: &Arc<Course>) {
     let refreshers = course.setup.refreshers;
     let runtime = |number: u64| {

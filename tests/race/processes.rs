@@ -22,7 +22,7 @@ pub(crate) fn race<S: Subject>(setup: Setup) {
     if let Ok(part) = std::env::var(CHILD) {
         return take_part::<S>(setup, &part);
     }
-    // One at a time: each has more to do than the machine can.
+    // The races run one at a time: each has more to do than the machine can.
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
 

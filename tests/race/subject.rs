@@ -1,4 +1,4 @@
-//! What races: the functions of each, behind one trait.
+//! The subjects of a race: the functions of each, behind one trait.
 
 use std::future::Future;
 
@@ -8,22 +8,22 @@ use serde::{Deserialize, Serialize};
 use crate::origin::{Origin, PlainOrigin};
 use crate::{One, TOGETHER};
 
-/// What the origin hands to a body.
+/// The value that the origin hands to a body.
 #[derive(Clone, Copy)]
 pub(crate) struct Found {
     pub(crate) version: u64,
-    /// Of the body; bodies have ascending ones.
+    /// The number of the body; numbers ascend.
     pub(crate) number: u64,
 }
 
 impl Found {
-    /// What a writer makes current itself.
+    /// A value that a writer makes current itself.
     pub(crate) fn written(version: u64) -> Found {
         Found { version, number: u64::MAX }
     }
 }
 
-/// What a cached function returns here.
+/// The value of a cached function.
 pub(crate) trait Versioned: Send + 'static {
     fn of(id: u64, found: Found) -> Self;
     fn found(&self, id: u64) -> Found;
@@ -97,7 +97,7 @@ pub(crate) trait Subject: Send + Sync + 'static {
     fn call(cache: &Cache, origin: &Origin, id: u64) -> impl Future<Output = Found> + Send;
     fn refresh(cache: &Cache, origin: &Origin, id: u64) -> impl Future<Output = Found> + Send;
     fn get(cache: &Cache, id: u64) -> impl Future<Output = Option<Found>> + Send;
-    /// Whether readers may rely on `version` from now on.
+    /// True if readers may rely on `version` from now on.
     fn write(cache: &Cache, origin: &Origin, id: u64, how: One, version: u64) -> impl Future<Output = bool>;
 
     fn call_plain(cache: &Cache, origin: &PlainOrigin, id: u64) -> Found;
@@ -117,7 +117,7 @@ pub(crate) trait Subject: Send + Sync + 'static {
     /// Makes the entries of a whole class stale; whether the cache was told.
     fn invalidate(cache: &Cache, ids: &[u64]) -> impl Future<Output = bool>;
     fn invalidate_plain(cache: &Cache, ids: &[u64]) -> bool;
-    /// What a client removes to the same end.
+    /// The keys that a client removes to the same end.
     fn keys(cache: &Cache, ids: &[u64]) -> Vec<String>;
 }
 
@@ -332,7 +332,7 @@ macro_rules! call_many {
     ($none:tt) => {};
 }
 
-/// What the entries of a class have in common.
+/// The name that the entries of a class share.
 macro_rules! together {
     ({ in_groups $($batches:ident)? }) => {
         async fn invalidate(cache: &Cache, ids: &[u64]) -> bool {

@@ -1,4 +1,4 @@
-//! What goes over the wire: a hit is one `GET`, a miss at most one round trip more than reading and
+//! The commands on the wire: a hit is one `GET`, a miss at most one round trip more than reading and
 //! writing by hand.
 
 use std::sync::{Arc, Mutex};
@@ -121,7 +121,7 @@ async fn where_every_other_call_misses_the_lease_comes_with_the_first_look_too()
     let sent = monitor.commands();
     assert_eq!(named(&sent, &["GET"]).len(), 0, "{sent:?}");
     assert_eq!(names(&sent).len(), 3 * 10, "one command for each hit, two for each miss: {sent:?}");
-    // Of five, one is too few.
+    // One in five is too few.
     for n in 30..50 {
         for _ in 0..4 {
             half(&cache, 0).await;
@@ -220,7 +220,7 @@ async fn a_call_that_waits_for_another_process_peeks_and_reads_once() {
     assert_eq!(named(&end, &["GET"]), ["GET"], "one for all of them: {end:?}");
 }
 
-/// All of them find the slot empty at first. Who comes second looks at it again, which many do with one command.
+/// All of them find the slot empty at first. The second call looks at it again, which many do with one command.
 #[tokio::test]
 async fn of_many_calls_at_once_for_a_cold_key_one_asks_for_its_lease() {
     #[redis_cached(prefix = "wire", name = "cold", cache = cache, skip(cache, gate))]

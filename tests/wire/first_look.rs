@@ -123,7 +123,7 @@ async fn what_is_no_value_is_displaced() {
     assert_eq!(foreign_entry(&cache, 1).get().await.unwrap(), Some(1));
 }
 
-/// Who comes second finds the first one's lease, and need not ask for another.
+/// The second call finds the lease of the first, and need not ask for another.
 #[tokio::test]
 async fn of_calls_at_once_for_one_key_one_asks_for_a_lease() {
     #[redis_cached(prefix = "first", name = "slow", cache = cache, skip(cache, gate))]
@@ -153,7 +153,7 @@ async fn of_calls_at_once_for_one_key_one_asks_for_a_lease() {
     assert_eq!(leases, usize::from(has_nx), "{sent:?}");
 }
 
-/// Calls that give up leave no lease behind.
+/// Calls that give up leave no lease.
 #[tokio::test]
 async fn a_call_that_is_dropped_gives_the_slot_back() {
     #[redis_cached(prefix = "first", name = "dropped", cache = cache, skip(cache, gate))]

@@ -2,7 +2,7 @@
 
 use super::*;
 
-// What is asked for.
+// The ids that bodies were asked for.
 
 #[tokio::test]
 async fn the_body_gets_what_is_missing_in_the_order_given() {
@@ -221,7 +221,7 @@ async fn a_batch_is_send_where_its_parts_are() {
     }
 }
 
-// What the body returns.
+// The pairs that the body returns.
 
 /// A function whose bodies return these pairs.
 #[redis_cached(prefix = "batch", name = "given", batch(id in ids), cache = cache, skip(cache, source, pairs))]
@@ -239,7 +239,7 @@ async fn what_was_not_asked_for_is_returned_and_not_stored() {
         assert_eq!(found, [(1, 10), (2, 20), (5, 50), (6, 60)]);
         assert_eq!(given_entry(&cache, 5).get().await.unwrap(), None);
         assert_eq!(given_entry(&cache, 2).get().await.unwrap(), Some(20));
-        // Of an id that was found, what is stored counts.
+        // For an id that was found, the stored value counts.
         let found = given(&cache, &source, &[(1, 11), (3, 30)], &[1, 3]).await;
         assert_eq!(found, [(1, 10), (3, 30)]);
         assert_eq!(source.asked(), [vec![1, 2], vec![3]]);
@@ -316,7 +316,7 @@ async fn values_may_be_options() {
         for _ in 0..2 {
             assert_eq!(with(&cache, &source, &[0, 1, 2]).await, expected);
         }
-        // One that is left out is not one that is `None`, and is not remembered.
+        // An id that is left out is not one that is `None`, and is not remembered.
         assert_eq!(source.asked(), [vec![0, 1, 2], vec![0]]);
         assert_eq!(with_entry(&cache, 1).get().await.unwrap(), Some(None));
         assert_eq!(with_entry(&cache, 0).get().await.unwrap(), None);
@@ -391,7 +391,7 @@ async fn what_another_version_stored_is_asked_for_again() {
         assert_eq!(source.asked(), [[3, 4]]);
         assert_eq!(old(&cache, &source, &[1, 2, 3, 4]).await, source.rows(&[1, 2, 3, 4]));
         assert_eq!(source.asked(), [[2, 3, 4]]);
-        // One invalidation for all of them.
+        // A single invalidation for all of them.
         assert!(new_entry(&cache, 1).invalidate().await.unwrap());
         old(&cache, &source, &[1, 2]).await;
         assert_eq!(source.asked(), [[1]]);
@@ -444,7 +444,7 @@ async fn functions_of_one_id_share_the_entries() {
         assert!(many_entry(&cache, 4).invalidate().await.unwrap());
         assert_eq!(one(&cache, &source, 4).await, source.row(4));
         assert_eq!(source.asked(), [[4]]);
-        // What one waits for may be another's.
+        // A call may wait for an id that another call leads.
         assert_eq!(many_entry(&cache, 4).key().unwrap(), one_entry(&cache, 4).key().unwrap());
     }
 }

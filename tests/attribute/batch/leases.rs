@@ -13,7 +13,7 @@ async fn all_leases_of_a_slow_batch_are_renewed() {
     fn slow_blocking(cache: &Cache, source: &Source, ids: &[u64]) -> Rows {
         source.load_blocking(ids)
     }
-    // Of fields, too, whose leases have their ends in them.
+    // The same for fields, whose leases hold their own ends.
     #[redis_cached(prefix = "renewed", group = "all", batch(id in ids), lease = LEASE, cache = cache, skip(cache, source))]
     async fn grouped(cache: &Cache, source: &Source, ids: &[u64]) -> Rows {
         source.load(ids).await
@@ -61,7 +61,7 @@ async fn all_leases_of_a_slow_batch_are_renewed() {
 
 #[tokio::test]
 async fn a_batch_that_computes_for_long_still_waits_for_others() {
-    // What it waits is bounded, however long its own body takes.
+    // The time that it waits is bounded, however long its own body takes.
     #[redis_cached(prefix = "patient", name = "row", key = "{id}", batch(id in ids), wait = "500ms", cache = cache, skip(cache, source))]
     async fn patient(cache: &Cache, source: &Source, ids: &[u64]) -> Rows {
         source.load(ids).await

@@ -25,7 +25,7 @@ use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
 type Rows = HashMap<u64, String>;
 
-/// What the bodies read, and what they were asked for.
+/// The origin that the bodies read, and the ids that they were asked for.
 struct Source {
     gate: Gate,
     asked: Mutex<Vec<Vec<u64>>>,
@@ -72,7 +72,7 @@ impl Source {
     }
 }
 
-// A lease that is left behind does not end before a test's patience. One key for all of these.
+// A lease that is not given back lasts longer than a test waits. One key for all of these.
 #[redis_cached(prefix = "batch", name = "row", key = "{id}", batch(id in ids), lease = "10m", cache = cache, skip(cache, source))]
 async fn rows(cache: &Cache, source: &Source, ids: &[u64]) -> Rows {
     source.load(ids).await
@@ -123,7 +123,7 @@ fn spawn_one(face: Face, cache: &Cache, source: &Arc<Source>, id: u64) -> JoinHa
     }
 }
 
-/// What a call returns that is not to hang.
+/// The output of a call; the test fails if the call hangs.
 async fn finished<T>(call: JoinHandle<T>) -> T {
     tokio::time::timeout(PATIENCE, call).await.expect("a call hangs").unwrap()
 }
@@ -139,7 +139,7 @@ fn caches(server: &Server) -> [Cache; 2] {
     [Cache::builder("memory://").unwrap().build(), other(server)]
 }
 
-/// As another process has one.
+/// The cache of another process.
 fn other(server: &Server) -> Cache {
     Cache::builder(&server.url()).unwrap().timeout(PATIENCE).build()
 }
@@ -149,7 +149,7 @@ fn sorted<T: Ord>(mut values: Vec<T>) -> Vec<T> {
     values
 }
 
-// What goes over the wire.
+// The names of the commands on the wire.
 
 /// By name, those of connecting left out.
 fn names(commands: &[Vec<String>]) -> Vec<String> {
@@ -164,7 +164,7 @@ async fn entered(source: &Source, bodies: usize) {
     source.gate.wait_for(bodies).await;
 }
 
-/// Whether the server's slot of a row holds a lease. In memory, leases are given back at once.
+/// True if the server's slot of a row holds a lease. In memory, leases are given back at once.
 fn is_leased(cache: &Cache, server: &Server, id: u64) -> bool {
     !format!("{cache:?}").contains("memory") && server.cli(&["EXISTS", &format!("batch:row:{id}")]) == "1"
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-// What goes wrong.
+// The fault.
 
 /// Calls for the same ids at the same time, each of which gets what the body returns.
 async fn burst(face: Face, cache: &Cache, source: &Arc<Source>, calls: usize) {
@@ -156,7 +156,7 @@ async fn a_connection_that_closes_between_read_and_lease_is_made_anew() {
         let source = Source::open();
         call(face, &cache, &source, [4]).await; // connects
         source.asked();
-        // What asks for leases says how long they last.
+        // The command that asks for leases says how long they last.
         proxy.set(Mode::HoldFrom("PX"));
         let batch = spawn(face, &cache, &source, [1, 2, 3]);
         in_time("the leases are asked for", async || proxy.held() > 0).await;

@@ -158,7 +158,7 @@ async fn batches_and_single_calls_wait_for_each_other() {
     }
 }
 
-/// What a body calls with the ids that it was given.
+/// The calls that a body makes with the ids that it was given.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Inner {
     Itself,

@@ -141,7 +141,7 @@ mod generic;
 mod patterns {
     use super::*;
 
-    /// As axum's: no `Serialize`.
+    /// The same shape as axum's: no `Serialize`.
     struct Path<T>(T);
     struct State {
         db: Db,
@@ -461,7 +461,7 @@ async fn traits_for_all_types_are_not_in_the_way() {
     assert_eq!(alone("9001".to_owned()), 4);
 }
 
-/// What a formatter would indent.
+/// A spelling that a formatter would indent.
 mod not_formatted {
     use std::sync::Arc;
 

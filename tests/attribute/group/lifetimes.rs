@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Of the hash.
+/// The expiry of the hash.
 fn expires_in(server: &Server) -> i64 {
     number(server, &["PTTL", HASH])
 }
@@ -48,7 +48,7 @@ async fn lifetimes_in_one_group_are_exact_and_the_hash_lives_as_long_as_the_long
     for cache in caches(&server) {
         let is_remote = format!("{cache:?}").contains("redis://");
         let left = async |ms| millis_entry(&cache, 7, ms).ttl().await.unwrap().map(|left| left.as_millis() as u64);
-        // Alone, a short-lived one leaves nothing behind for longer than a lease.
+        // Alone, a short-lived one leaves nothing for longer than a lease.
         millis(&cache, 7, 30).await;
         if is_remote {
             let left = expires_in(&server);
@@ -148,7 +148,7 @@ async fn entries_that_have_expired_do_not_pile_up() {
             assert!(fields < 500, "{fields} fields after {id} entries");
         }
     }
-    // One after the other, the next computations find the rest of them.
+    // The next computations find the rest of them, one after the other.
     let mut id = 3_000;
     in_time("what has expired is gone", async || {
         brief(&cache, 7, id).await;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, ErrorKind, redis_cached};
-use test_support::{Gate, Mode, Monitor, PATIENCE, Server, eventually, expired, in_time};
+use test_support::{Gate, Mode, Monitor, PATIENCE, Server, eventually, expired, in_time, let_run};
 
 #[redis_cached(prefix = "grp", name = "grade", group = "class:{class}", cache = cache, skip(cache, runs))]
 async fn grade(cache: &Cache, runs: &AtomicUsize, class: u64, student: &str) -> u64 {
@@ -54,7 +54,7 @@ fn remote(server: &Server) -> Cache {
     cache(&server.url())
 }
 
-/// One in memory and one on the server: what holds for both.
+/// A cache in memory and one on the server, for tests of what holds for both.
 fn caches(server: &Server) -> [Cache; 2] {
     ["memory://", &server.url()].map(cache)
 }

@@ -34,7 +34,7 @@ async fn an_old_value_is_served_at_once_and_refreshed_once_behind() {
         }
         let sent = asked(&mut monitor);
         if is_remote {
-            // The companion says who refreshes.
+            // The companion names the refresh.
             assert!(names(&sent).iter().all(|name| name == "HMGET"), "{sent:?}");
             let field = field_of(&old_entry(&cache, 7, 10));
             assert_eq!(fields(&server), [field.clone(), format!("{field}\0r")]);
@@ -99,7 +99,7 @@ async fn a_refresh_overtaken_by_an_invalidation_is_not_stored() {
             in_time("the refresh ends", async || cache.stats().refused == refused + 1).await;
             let got = old_entry(&other, 7, 10).get().await.unwrap();
             assert!(got == stored || got.is_none() && stored.is_some(), "way {way}: {got:?}");
-            // What was put is old by now, too.
+            // The value that was put is old by now, too.
             let next = old(&other, gate.clone(), 7, 10).await;
             assert!(next >= 13 || Some(next) == stored, "way {way}: {next}");
             grade_group(&cache, 7).invalidate().await.unwrap();

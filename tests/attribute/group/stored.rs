@@ -1,4 +1,4 @@
-//! What a field has to hold to be served.
+//! A field is served only if its bytes are intact and of this function.
 
 use super::*;
 

@@ -80,7 +80,7 @@ async fn a_hit_by_the_tags_of_its_value_takes_two_round_trips() {
     member(&cache, &runs, &[], 7, 2).await;
     proxy.set(Mode::Delay(DELAY));
     round_trips(2, async |_| assert_eq!(member(&cache, &runs, &[], 7, 1).await.run, 0)).await;
-    // Of a value without.
+    // The hit of a value without tags.
     round_trips(1, async |_| assert_eq!(member(&cache, &runs, &[], 7, 2).await.run, 1)).await;
     proxy.set(Mode::Pass);
     let mut monitor = server.monitor();

@@ -38,7 +38,7 @@ async fn a_tag_drops_what_has_it_in_every_function_group_face_and_process() {
         for org in [77, 8] {
             assert_eq!(stored(org).await, [true; 5]);
         }
-        // What is computed afterwards is valid.
+        // A value that is computed afterwards is valid.
         let before = runs.load(SeqCst);
         assert_eq!(user(&one, &runs, 7, 1).await, user(&other, &runs, 7, 1).await);
         assert_eq!(total(&other, &runs, 7), total(&one, &runs, 7));

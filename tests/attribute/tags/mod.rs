@@ -106,7 +106,7 @@ fn remote(server: &Server) -> Cache {
     cache(&server.url())
 }
 
-/// One in memory and one on the server: what holds for both.
+/// A cache in memory and one on the server, for tests of what holds for both.
 fn caches(server: &Server) -> [Cache; 2] {
     ["memory://", &server.url()].map(cache)
 }

@@ -50,7 +50,7 @@ async fn something_else_in_a_stamps_place_is_left_alone() {
     assert_eq!(user(&cache, &runs, 7, 1).await, 70_103);
 }
 
-/// As one deploy of a function after another.
+/// Like one deploy of a function after another.
 #[tokio::test]
 async fn another_list_of_tags_is_a_miss_and_its_order_is_not() {
     macro_rules! function {

@@ -16,7 +16,7 @@ use redis_cached::{Cache, ErrorKind, redis_cached};
 use test_support::{Gate, Mode, PATIENCE, Server, caches, child, eventually, in_time, polled};
 use tokio::task::JoinSet;
 
-// A lease that is left behind does not end before a test's patience.
+// A lease that is not given back lasts longer than a test waits.
 #[redis_cached(prefix = "once", name = "gated", key = "{id}", lease = "10m", cache = cache, skip(cache, gate))]
 async fn gated(cache: &Cache, gate: &Gate, id: u64) -> u64 {
     id * 1000 + gate.pass().await as u64
@@ -45,7 +45,7 @@ async fn waiting(cache: &Cache, gate: &Arc<Gate>, count: usize) -> Vec<tokio::ta
     calls
 }
 
-/// What the slot holds, if it is a lease.
+/// The bytes of the slot, if they are a lease.
 fn lease(server: &Server, key: &str) -> Option<Vec<u8>> {
     let slot: Option<Vec<u8>> = redis::cmd("GET").arg(key).query(&mut server.connection()).unwrap();
     slot.filter(|slot| slot.starts_with(b"L"))

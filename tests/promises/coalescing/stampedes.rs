@@ -92,7 +92,7 @@ fn processes(test: &str, count: usize, server: &Server) -> (Duration, Vec<String
 
 /// In such a process: makes so many calls at once, and says what they got and how often a body ran.
 async fn be_a_process(url: &str, calls: usize, is_long: bool) {
-    // What is tested is no outage: a machine that is busy with all of them may be slow.
+    // This test needs no outage, and a machine that is busy with all of them may be slow.
     let cache = Cache::builder(url).unwrap().timeout(PATIENCE).build();
     slow(&cache, &AtomicUsize::new(0), u64::from(std::process::id())).await; // connects
     let client = redis::Client::open(url).unwrap();

@@ -1,4 +1,4 @@
-//! A body that goes on when the test says so.
+//! A body that waits until the test lets it pass.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::eventually;
 
 /// Bodies wait here until a test opens it.
 pub struct Gate {
-    /// Of each body that came here, in order: the task that ran it, if one did.
+    /// For each body that arrived, in order: its task, if it ran in one.
     bodies: Mutex<Vec<Option<task::Id>>>,
     open: watch::Sender<bool>,
 }
@@ -31,7 +31,7 @@ impl Gate {
         self.open.send_replace(false);
     }
 
-    /// How many bodies have come here so far.
+    /// How many bodies have arrived so far.
     pub fn entered(&self) -> usize {
         self.bodies.lock().unwrap().len()
     }
@@ -47,21 +47,21 @@ impl Gate {
         bodies.len()
     }
 
-    /// Of an async body: its number, from 1, once the gate is open.
+    /// Called by an async body: returns its number, from 1, once the gate is open.
     pub async fn pass(&self) -> usize {
         let number = self.enter();
         self.open.subscribe().wait_for(|open| *open).await.unwrap();
         number
     }
 
-    /// Of a plain body.
+    /// The same for a plain body.
     pub fn pass_blocking(&self) -> usize {
         let number = self.enter();
         eventually("the gate opens", || *self.open.borrow());
         number
     }
 
-    /// Until so many bodies have come here.
+    /// Waits until so many bodies have arrived.
     pub async fn wait_for(&self, bodies: usize) {
         let waiting = async {
             while self.entered() < bodies {

@@ -1,6 +1,6 @@
 //! Real servers for tests, and ways to make them fail.
 //!
-//! Nothing here sleeps for a guessed time: what is waited for is asked for, up to [`PATIENCE`].
+//! Nothing here sleeps for a guessed time: a test polls for the event that it waits for, up to [`PATIENCE`].
 
 mod gate;
 pub mod log;
@@ -24,7 +24,7 @@ pub use self::{
     proxy::{Mode, Proxy},
 };
 
-/// How long anything may take that a test waits for.
+/// The longest time that a test waits for an event.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs one test of this program in a process of its own. `module` is the `module_path!()` of the test.
@@ -41,7 +41,7 @@ pub fn child(module: &str, test: &str) -> Command {
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
+        assert!(begun.elapsed() < PATIENCE, "this did not happen in {PATIENCE:?}: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -50,20 +50,20 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 pub async fn in_time(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !condition().await {
-        assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
+        assert!(begun.elapsed() < PATIENCE, "this did not happen in {PATIENCE:?}: {what}");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
-/// Tries with more and more time for what cannot be asked for: that threads have come to where they
-/// wait. What `attempt` is handed is how long to leave them.
+/// Repeats `attempt` with longer and longer times, for an event that cannot be polled: threads that have come to the
+/// place where they wait. The argument of `attempt` is the time to leave to them.
 #[track_caller]
 pub fn given_time(what: &str, mut attempt: impl FnMut(Duration) -> bool) {
     let done = [50, 200, 1000, 3000].map(Duration::from_millis).into_iter().any(&mut attempt);
     assert!(done, "not even after seconds: {what}");
 }
 
-/// Lets the tasks that were spawned before come as far as they can, where all share a thread and the
+/// Lets the tasks that were spawned before run as far as they can, if all share a thread and the
 /// connection of one cache: each yield lets the others run, so that they have sent what they send
 /// before the `round_trip` begins, and replies come in order.
 pub async fn settle<F: Future>(round_trip: F) -> F::Output {
@@ -94,13 +94,13 @@ pub async fn polled<F: Future>(times: usize, future: F) -> Option<F::Output> {
     .await
 }
 
-/// One cache in memory and one on the server: what holds for both.
+/// A cache in memory and one on the server, for tests of what holds for both.
 pub fn caches(server: &Server) -> [redis_cached::Cache; 2] {
-    // What they test is no outage, and a busy machine is none either.
+    // These tests need no outage, and a busy machine must not look like one.
     ["memory://", &server.url()].map(|url| redis_cached::Cache::builder(url).unwrap().timeout(PATIENCE).build())
 }
 
-/// Until what is stored is past its lifetime.
+/// Waits until the stored value is past its lifetime.
 pub async fn expired<V>(entry: redis_cached::Entry<V>) {
     in_time("it expires", async || entry.get().await.unwrap().is_none()).await;
 }
@@ -113,20 +113,20 @@ pub struct Server {
     process: Mutex<Option<Process>>,
 }
 
-/// A server, and who kills it where the test's process ends without dropping it: in a `static`,
-/// or by a signal.
+/// A server, and a shell that kills it when the test's process ends without dropping it, because the server is in a
+/// `static` or because of a signal.
 struct Process {
     server: Child,
     undertaker: Child,
 }
 
 impl Server {
-    /// Starts one that answers.
+    /// Starts a server and waits until it answers.
     pub fn start() -> Server {
         Server::with(&[])
     }
 
-    /// With arguments for its command line, such as `--maxmemory 1mb`.
+    /// Starts a server with arguments for its command line, such as `--maxmemory 1mb`.
     pub fn with(arguments: &[&str]) -> Server {
         for _ in 0..10 {
             let server = Server {
@@ -174,7 +174,7 @@ impl Server {
         self.signal("STOP");
     }
 
-    /// Lets it go on.
+    /// Lets a frozen server continue.
     pub fn cont(&self) {
         self.signal("CONT");
     }
@@ -200,13 +200,13 @@ impl Server {
         }
     }
 
-    /// Whether it knows this form of a command, which it runs.
+    /// Runs a command; false if the server does not know this form of it.
     #[track_caller]
     pub fn knows(&self, command: &[&str]) -> bool {
         !self.cli(command).contains("syntax error")
     }
 
-    /// A connection beside all others.
+    /// Opens a connection of its own.
     #[track_caller]
     pub fn connection(&self) -> redis::Connection {
         let client = redis::Client::open(self.url()).unwrap();
@@ -220,7 +220,7 @@ impl Server {
         Monitor::of(self.port)
     }
 
-    /// Which server it is, and its version.
+    /// The name and the version of the server.
     pub fn program(&self) -> String {
         let info = self.cli(&["INFO", "server"]);
         let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
@@ -230,7 +230,7 @@ impl Server {
         }
     }
 
-    /// A way to it that can be disturbed.
+    /// A proxy to it, which can disturb the connection.
     pub fn proxy(&self) -> Proxy {
         Proxy::to(self.port)
     }
@@ -257,7 +257,7 @@ impl Server {
             assert!(begun.elapsed() < PATIENCE, "the server does not answer");
             std::thread::sleep(Duration::from_millis(5));
         }
-        // Somebody else's server may be what answers.
+        // The answer may come from a server of another process.
         if server.try_wait().unwrap().is_some() {
             return false;
         }
@@ -337,7 +337,7 @@ fn find(name: &str, path: &OsString) -> Option<PathBuf> {
     std::env::split_paths(path).map(|directory| directory.join(name)).find(|file| Path::is_file(file))
 }
 
-/// Whether a server answers `PING` there, be it by asking for a password.
+/// True if a server answers `PING` there, also if it asks for a password.
 fn answers(port: u16) -> bool {
     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
     let mut reply = [0; 1];

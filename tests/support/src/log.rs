@@ -1,4 +1,4 @@
-//! What the library says through `tracing`.
+//! The log lines of the library, which it writes with `tracing`.
 
 use std::fmt::Write as _;
 use std::sync::{Mutex, Once};
@@ -7,7 +7,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// A line, with its fields behind its message.
+/// A line: its message, then its fields.
 #[derive(Clone, Debug)]
 pub struct Line {
     /// Its level.
@@ -18,7 +18,7 @@ pub struct Line {
 
 static LINES: Mutex<Vec<Line>> = Mutex::new(Vec::new());
 
-/// Keeps what any task or thread of this process says from now on.
+/// Keeps the lines of all tasks and threads of this process from now on.
 pub fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| tracing::subscriber::set_global_default(Recorder).unwrap());

@@ -1,4 +1,4 @@
-//! What reaches a server.
+//! The commands that reach a server.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpStream};
@@ -96,7 +96,7 @@ fn command(line: &str) -> Option<Vec<String>> {
     Some(words)
 }
 
-/// What stands behind a backslash.
+/// The character that an escape stands for.
 fn escaped(characters: &mut std::str::Chars<'_>) -> Option<char> {
     Some(match characters.next()? {
         'n' => '\n',

@@ -1,4 +1,4 @@
-//! A way to a server that can be disturbed while it is in use.
+//! A proxy to a server, which can disturb connections while they are in use.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::eventually;
 
-/// What happens to bytes on their way.
+/// The treatment of bytes on their way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// They arrive unchanged.
@@ -32,9 +32,9 @@ pub enum Mode {
     Corrupt,
     /// This line is the reply to everything; the server hears nothing.
     Answer(&'static str),
-    /// What clients send is kept, also after they have given up, until [`Proxy::deliver`].
+    /// The proxy keeps the bytes of clients, also after they have given up, until [`Proxy::deliver`].
     Hold,
-    /// As `Pass` until a client sends bytes with this text in them, and from these on `Hold`.
+    /// The same as `Pass` until a client sends bytes with this text in them, and from these on `Hold`.
     HoldFrom(&'static str),
     /// A connection on which a client sends bytes with this text in them swallows these and all that
     /// follows, and stays open; others pass.
@@ -63,7 +63,7 @@ struct Pair {
     server: TcpStream,
     /// For good: a connection that lost bytes never goes on as if nothing had been.
     frozen: AtomicBool,
-    /// What the client sent since it was held.
+    /// The bytes that the client sent since it was held.
     held: Mutex<Vec<u8>>,
     /// The server has closed its side.
     ended: AtomicBool,
@@ -151,7 +151,7 @@ impl Proxy {
                 continue;
             }
             (&pair.server).write_all(&held).unwrap();
-            // The server reads the end behind the commands, and then closes its side.
+            // The server reads the end of the stream after the commands, and then closes its side.
             pair.server.shutdown(Shutdown::Write).unwrap();
             eventually("the server has read it all", || pair.ended.load(SeqCst));
             check();
