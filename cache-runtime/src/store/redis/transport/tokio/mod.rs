@@ -24,13 +24,15 @@ use tokio::time::timeout_at;
 
 use self::lane::{Connection, Lane, Line, Spare, in_runtime};
 use self::open::{End, connect, ended, wait};
-use super::breaker::Epoch;
-use super::fault::{Blame, Fault};
-use super::transport::{Build, Decode, FULL, Load, Reply, Request, Transport, patience};
-use super::{Shared, commands};
 use crate::error::ErrorKind;
 use crate::key::Key;
 use crate::poll::once::step;
+use crate::store::redis::ops::commands;
+use crate::store::redis::request::{Load, Reply, Request};
+use crate::store::redis::server::Server;
+use crate::store::redis::server::breaker::Epoch;
+use crate::store::redis::server::fault::{Blame, Fault};
+use crate::store::redis::transport::{Build, Decode, FULL, Transport, patience};
 
 /// Requests of more than this many bytes take part in [`IN_FLIGHT`].
 const SMALL: usize = 4 * 1024;
@@ -41,7 +43,7 @@ const IN_FLIGHT: usize = 64 << 20;
 
 /// Multiplexed connections in each runtime.
 pub(crate) struct Tokio {
-    shared: Arc<Shared>,
+    server: Arc<Server>,
     links: Arc<Links>,
 }
 
@@ -86,8 +88,8 @@ enum Start {
 }
 
 impl Tokio {
-    pub(crate) fn new(shared: &Arc<Shared>) -> Tokio {
-        Tokio { shared: Arc::clone(shared), links: Arc::default() }
+    pub(crate) fn new(server: &Arc<Server>) -> Tokio {
+        Tokio { server: Arc::clone(server), links: Arc::default() }
     }
 
     /// A lane where the current runtime has a connection, else what it has.
@@ -183,13 +185,13 @@ impl Tokio {
             Slot::Empty | Slot::Full(..) => {}
         }
         let (sender, outcome) = watch::channel(None);
-        let (shared, at) = (Arc::clone(&self.shared), Arc::downgrade(link));
+        let (server, at) = (Arc::clone(&self.server), Arc::downgrade(link));
         let own = outcome.clone();
         let end = End(sender);
         let task = link.handle.spawn(async move {
-            let limit = patience(shared.timeout);
-            let connected = tokio::time::timeout(limit, connect(&shared, line, epoch)).await;
-            let connected = connected.unwrap_or_else(|_| Err(Fault::hung())).map_err(|fault| shared.not_opened(fault));
+            let limit = patience(server.timeout);
+            let connected = tokio::time::timeout(limit, connect(&server, line, epoch)).await;
+            let connected = connected.unwrap_or_else(|_| Err(Fault::hung())).map_err(|fault| server.not_opened(fault));
             if let Some(link) = at.upgrade() {
                 let mut slot = link.slot(line);
                 // Not if another attempt has replaced this one.
@@ -257,7 +259,7 @@ impl Tokio {
         decode: Decode<'_>,
         by: Instant,
     ) -> Result<(), (Fault, Option<Arc<Link>>)> {
-        let request = build(self.shared.allowed(lane.connection().features));
+        let request = build(self.server.allowed(lane.connection().features));
         let reply = lane.carry(&request, by).await;
         let outcome = self.finished(lane, reply, decode);
         match outcome {
@@ -322,7 +324,7 @@ impl Transport for Tokio {
     async fn read(&self, epoch: Epoch, load: Load, key: &Key, decode: Decode<'_>, by: Instant) -> Result<(), Fault> {
         let (start, was_closed) = match self.start(Line::of(load), epoch)? {
             Start::Lane(mut lane) => {
-                let reply = lane.read(key, by, self.shared.timeout).await;
+                let reply = lane.read(key, by, self.server.timeout).await;
                 match self.finished(lane, reply.map(|reply| reply.map(Reply::One)), decode) {
                     Err((fault, Some(link))) if fault.blame == Blame::Closed => (Start::Link(link), true),
                     outcome => return outcome.map_err(|(fault, _)| fault),

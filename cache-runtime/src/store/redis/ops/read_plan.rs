@@ -5,17 +5,20 @@ use std::collections::{BTreeMap, HashMap};
 use ::redis::{Cmd, Pipeline, Value};
 use bytes::Bytes;
 
-use super::commands;
-use super::fault::Fault;
-use super::many::MOST;
-use super::transport::{Features, checked};
 use crate::error::ErrorKind;
 use crate::key::{Address, Key};
 use crate::store::Read;
+use crate::store::redis::ops::commands;
+use crate::store::redis::request::checked;
+use crate::store::redis::server::fault::Fault;
+use crate::store::redis::server::features::Features;
 use crate::stored::envelope::Seal;
 
+/// At most so many slots are in one round trip.
+pub(crate) const MOST: usize = 1024;
+
 /// The commands that read many slots and the stamps of their tags.
-pub(super) struct ReadPlan<'a> {
+pub(crate) struct ReadPlan<'a> {
     keys: &'a [&'a Key],
     /// The positions of those that are keys of their own.
     alone: Vec<usize>,
@@ -25,7 +28,7 @@ pub(super) struct ReadPlan<'a> {
 }
 
 impl<'a> ReadPlan<'a> {
-    pub(super) fn of(keys: &'a [&'a Key]) -> ReadPlan<'a> {
+    pub(crate) fn of(keys: &'a [&'a Key]) -> ReadPlan<'a> {
         let mut plan =
             ReadPlan { keys, alone: Vec::with_capacity(keys.len()), hashes: BTreeMap::new(), tags: Vec::new() };
         let mut tags = BTreeMap::new();
@@ -40,7 +43,7 @@ impl<'a> ReadPlan<'a> {
         plan
     }
 
-    pub(super) fn add_to(&self, features: Features, pipeline: &mut Pipeline) {
+    pub(crate) fn add_to(&self, features: Features, pipeline: &mut Pipeline) {
         if !features.reads_together() {
             for at in &self.alone {
                 pipeline.add_command(commands::read(features, self.keys[*at]));
@@ -69,7 +72,7 @@ impl<'a> ReadPlan<'a> {
         }
     }
 
-    pub(super) fn reads(&self, features: Features, replies: Vec<Value>, now: u64) -> Result<Vec<Read>, Fault> {
+    pub(crate) fn reads(&self, features: Features, replies: Vec<Value>, now: u64) -> Result<Vec<Read>, Fault> {
         let mut found: Vec<Option<Bytes>> = vec![None; self.keys.len()];
         let mut replies = replies.into_iter();
         let mut next = || checked(replies.next().unwrap_or_default());
@@ -114,7 +117,7 @@ fn array(reply: Value) -> Result<Vec<Value>, Fault> {
 }
 
 /// The seal of tags, `None` if one has no stamp.
-pub(super) fn seal(tags: &[String], stamps: &HashMap<&String, Value>) -> Option<Seal> {
+pub(crate) fn seal(tags: &[String], stamps: &HashMap<&String, Value>) -> Option<Seal> {
     if tags.is_empty() {
         return Some(Seal::default());
     }

@@ -8,17 +8,23 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::io::tcp::{TcpSettings, socket2};
-use redis::{ConnectionAddr, ConnectionLike, Parser, Pipeline, Value};
+use redis::io::tcp::TcpSettings;
+use redis::{ConnectionLike, Parser, Pipeline, Value};
 
-use super::fault::{Blame, Fault};
-use super::features::questions;
-use super::sanitize::Sanitizer;
-use super::transport::{Features, Reply, Request, alone, checked, cluster_info, greeted, greeting};
-use super::{Open, Shared};
+use super::connect::{Way, configured, no_address};
+
 use crate::error::ErrorKind;
+use crate::store::redis::request::{Reply, Request, checked};
+use crate::store::redis::server::Open;
+use crate::store::redis::server::Server;
+use crate::store::redis::server::fault::{Blame, Fault};
+use crate::store::redis::server::features::Features;
+use crate::store::redis::server::greeting::{alone, cluster_info, greeted, greeting};
+use crate::store::redis::server::rights::questions;
+use crate::store::redis::server::sanitize::Sanitizer;
 
 /// A connection, greeted.
 pub(crate) struct Wire {
@@ -34,29 +40,26 @@ enum Line {
 }
 
 impl Wire {
-    pub(crate) fn open(shared: &Shared, by: Instant) -> Result<Wire, Fault> {
-        let line = match shared.info.addr() {
-            ConnectionAddr::Tcp(host, port) => {
-                let socket = Socket::Tcp(dial(host, *port, shared.info.tcp_settings(), by)?);
-                Line::plain(socket)
-            }
+    pub(crate) fn open(server: &Arc<Server>, by: Instant) -> Result<Wire, Fault> {
+        let line = match Way::to(server) {
+            Way::Tcp { host, port, settings } => Line::plain(Socket::Tcp(dial(host, port, settings, by)?)),
             #[cfg(unix)]
-            ConnectionAddr::Unix(path) => Line::plain(Socket::Unix(UnixStream::connect(path)?)),
-            _ => {
-                let client = redis::Client::open(shared.info.clone())?;
+            Way::Unix(path) => Line::plain(Socket::Unix(UnixStream::connect(path)?)),
+            Way::RedisRs(endpoint) => {
+                let client = redis::Client::open(endpoint.clone())?;
                 let connection = client.get_connection_with_timeout(left(by)?)?;
                 Line::Tls { connection: Box::new(connection), timeout: Duration::ZERO }
             }
         };
         let mut wire = Wire { line, open: None, features: Features::default() };
-        wire.greet(shared, by)?;
-        wire.open = Some(shared.opened());
+        wire.greet(server, by)?;
+        wire.open = Some(server.opened());
         Ok(wire)
     }
 
-    fn greet(&mut self, shared: &Shared, by: Instant) -> Result<(), Fault> {
+    fn greet(&mut self, server: &Arc<Server>, by: Instant) -> Result<(), Fault> {
         let mut pipeline = Pipeline::new();
-        let settings = shared.info.redis_settings();
+        let settings = server.endpoint().redis_settings();
         let password = settings.password().filter(|_| matches!(self.line, Line::Plain { .. }));
         let db = Some(settings.db()).filter(|db| *db != 0 && matches!(self.line, Line::Plain { .. }));
         if let Some(password) = password {
@@ -81,16 +84,16 @@ impl Wire {
             let selected = checked(values.remove(0));
             selected.map_err(|fault| Fault { blame: Blame::Connection, ..fault })?;
         }
-        let greeted = greeted(values, sent, shared)?;
+        let greeted = greeted(values, sent, server)?;
         if greeted.clustered {
             alone(self.send(&Request::One(cluster_info()), by)?.one().unwrap_or_default())?;
         }
         self.features = greeted.features;
-        shared.note_features(greeted.features);
-        let epoch = shared.health.epoch();
-        if shared.is_to_ask_rights(epoch) {
+        server.note_features(greeted.features);
+        let epoch = server.health.epoch();
+        if server.is_to_ask_rights(epoch) {
             let replies = self.send(&Request::Many(questions()), by)?.all();
-            shared.note_rights(epoch, &replies);
+            server.note_rights(epoch, &replies);
         }
         Ok(())
     }
@@ -185,19 +188,8 @@ fn dial(host: &str, port: u16, settings: &TcpSettings, by: Instant) -> Result<Tc
     }
     Err(match refused {
         Some(error) => error.into(),
-        None => Fault::new(ErrorKind::Unreachable, Blame::Connection, "the host has no address"),
+        None => no_address(),
     })
-}
-
-pub(super) fn configured(stream: TcpStream, settings: &TcpSettings) -> io::Result<TcpStream> {
-    stream.set_nodelay(settings.nodelay())?;
-    let socket = socket2::Socket::from(stream);
-    if let Some(keepalive) = settings.keepalive() {
-        socket.set_tcp_keepalive(keepalive)?;
-    }
-    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-    socket.set_tcp_user_timeout(settings.user_timeout())?;
-    Ok(socket.into())
 }
 
 /// The time until the deadline, which is not over.

@@ -12,13 +12,15 @@ use redis::{RedisResult, Value};
 use tokio::runtime::{Handle, Id};
 use tokio::time::Sleep;
 
-use super::super::Open;
-use super::super::breaker::Epoch;
-use super::super::commands;
-use super::super::transport::{Features, HALF_OPEN, Load, Reply, Request};
 use super::driver::Driver;
 use super::gather::Gather;
 use crate::key::Key;
+use crate::store::redis::ops::commands;
+use crate::store::redis::request::{Load, Reply, Request};
+use crate::store::redis::server::Open;
+use crate::store::redis::server::breaker::Epoch;
+use crate::store::redis::server::features::Features;
+use crate::store::redis::transport::HALF_OPEN;
 
 /// Places for spare lanes, to share the threads among.
 const SHARDS: usize = 16;
@@ -186,7 +188,7 @@ async fn send(connection: &mut MultiplexedConnection, request: &Request) -> Redi
 #[derive(Default)]
 pub(super) struct Spare([Shard; SHARDS]);
 
-/// On a cache line of their own: what every hit touches must not be shared between processors.
+/// On a cache line of their own: what every hit touches must not be server between processors.
 #[derive(Default)]
 #[repr(align(128))]
 struct Shard(Mutex<Vec<Lane>>);

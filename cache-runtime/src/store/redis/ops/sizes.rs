@@ -5,8 +5,8 @@
 
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-use super::transport::Load;
 use crate::key::Key;
+use crate::store::redis::request::Load;
 
 /// A value of more bytes than this is large: on the same connection, small ones would wait for it.
 const LARGE: usize = 16 * 1024;

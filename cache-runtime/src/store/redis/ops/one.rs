@@ -6,16 +6,20 @@ use std::time::{Duration, Instant};
 use ::redis::{Pipeline, Value};
 use bytes::Bytes;
 
-use super::breaker::Epoch;
-use super::commands::{self, Way, truth};
-use super::fault::{Blame, Denied, Fault};
-use super::scripts::Form;
-use super::sizes::Sizes;
-use super::transport::{self, Features, Reply, Request, Transport, checked};
-use super::{RedisStore, Shared};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Extent, Key};
 use crate::plan::ttl::Ttl;
+use crate::store::redis::client::RedisStore;
+use crate::store::redis::ops::commands::{self, Way, truth};
+use crate::store::redis::ops::scripts::Form;
+use crate::store::redis::ops::sizes::Sizes;
+use crate::store::redis::request::{Reply, Request, checked};
+use crate::store::redis::server::Server;
+use crate::store::redis::server::breaker::Epoch;
+use crate::store::redis::server::fault::{Blame, Denied, Fault};
+use crate::store::redis::server::features::Features;
+use crate::store::redis::server::greeting::name_of_role;
+use crate::store::redis::transport::Transport;
 use crate::store::{Acquired, Asked, Ended, Marked, Over, Read, Release, STAMP_MILLIS, Store, own_tags};
 use crate::stored::envelope::{Lease, Place, Seal, Token};
 
@@ -28,7 +32,7 @@ struct Undelivered<'a, T: Transport> {
 impl<T: Transport> Drop for Undelivered<'_, T> {
     fn drop(&mut self) {
         if !self.keys.is_empty() {
-            self.store.shared().keep(self.keys.iter().copied());
+            self.store.client().keep(self.keys.iter().copied());
         }
     }
 }
@@ -74,7 +78,7 @@ impl<T: Transport> Store for RedisStore<T> {
                 Request::ManyOnce(pipeline)
             };
             let read = |reply: Reply| {
-                let replies = reply.all_timed(self.shared()).into_iter();
+                let replies = self.server().all_of(reply).into_iter();
                 let stamps = replies.zip(&new).zip(tags).map(|((held, new), tag)| match checked(held) {
                     Ok(Value::Nil) => Ok(Bytes::copy_from_slice(new.bytes())),
                     Ok(Value::BulkString(held)) => Ok(Bytes::from(held)),
@@ -87,7 +91,7 @@ impl<T: Transport> Store for RedisStore<T> {
             match &outcome {
                 Err(fault) if form == Form::Hash && fault.blame == Blame::Script => form = Form::Text,
                 // Not what the version promised: another server that speaks the protocol.
-                Err(fault) if form == Form::Hash && is_refused(fault) => {
+                Err(fault) if form == Form::Hash && fault.is_of_form() => {
                     self.deny(Features::SET_NX_GET);
                     form = Form::Text;
                 }
@@ -106,32 +110,32 @@ impl<T: Transport> Store for RedisStore<T> {
                 let settled = self.settle(epoch, key.concerned_by().skip(1), by).await;
                 settled.map_err(|fault| self.told(fault))?;
                 // It does away with what was there, as they would.
-                self.shared().pending.find_all([key.as_str()])
+                self.client().pending.find_all([key.as_str()])
             }
             Over::Nothing | Over::Seen(_) => Vec::new(),
         };
         let build = |features, form| commands::take(features, form, key, lease, over);
-        let read = |reply| commands::taken(over, reply, || self.shared().health.clock.now());
-        let mut outcome = self.scripted(epoch, Shared::timed_once, build, read, by).await;
-        if outcome.as_ref().is_err_and(is_refused) && matches!(over, Over::Nothing) {
+        let read = |reply| commands::taken(over, reply, || self.server().health.clock.now());
+        let mut outcome = self.scripted(epoch, Server::timed_once, build, read, by).await;
+        if outcome.as_ref().is_err_and(Fault::is_of_form) && matches!(over, Over::Nothing) {
             // Not what the version promised: another server that speaks the protocol.
             self.deny(Features::SET_NX_GET);
-            outcome = self.scripted(epoch, Shared::timed_once, build, read, by).await;
+            outcome = self.scripted(epoch, Server::timed_once, build, read, by).await;
         }
         if outcome.is_ok() {
-            self.shared().pending.delivered(&settled);
+            self.client().pending.delivered(&settled);
         }
         self.granted(key, lease, outcome)
     }
 
     fn may_take_first(&self, key: &Key) -> bool {
-        let shared = self.shared();
+        let client = self.client();
         // A read brings the stamps along, and undelivered invalidations, and large values have a
         // connection of their own. Without the right to end a lease, none is asked for.
         key.tags().is_empty()
-            && !shared.pending.concerns(key.concerned_by())
-            && !shared.sizes.reading(key).is_large
-            && !shared.lacks_some()
+            && !client.pending.concerns(key.concerned_by())
+            && !client.sizes.reading(key).is_large
+            && !client.server.lacks_some()
     }
 
     fn shares_reads(&self, key: &Key) -> bool {
@@ -148,7 +152,7 @@ impl<T: Transport> Store for RedisStore<T> {
             self.settle(epoch, key.concerned_by(), by).await.map_err(|fault| self.told(fault))?;
         }
         let build = |features, form| commands::mark(features, form, key, id, lease, force);
-        let outcome = self.scripted(epoch, Shared::timed_once, build, commands::marked, by).await;
+        let outcome = self.scripted(epoch, Server::timed_once, build, commands::marked, by).await;
         match outcome {
             // Nothing was written: that says nothing about writes.
             Ok(marked @ (Marked::Until(_) | Marked::Changed)) => Ok(marked),
@@ -176,15 +180,15 @@ impl<T: Transport> Store for RedisStore<T> {
     async fn renew(&self, key: &Key, lease: &Lease, by: Instant) -> Result<bool, Error> {
         let epoch = self.admit()?;
         let build = |features, form| commands::renew(features, form, key, lease);
-        self.scripted(epoch, Shared::timed, build, truth, by).await.map_err(|fault| self.told(fault))
+        self.scripted(epoch, Server::timed, build, truth, by).await.map_err(|fault| self.told(fault))
     }
 
     async fn release(&self, key: &Key, lease: &Lease, release: Release, by: Instant) -> Result<bool, Error> {
         let epoch = self.admit()?;
         // By its text: by its hash a server that does not know it yet would be asked twice, and
         // a retry on the same connection might overtake the second time.
-        let build = |features| self.shared().timed(commands::release(features, Form::Text, key, lease, release));
-        let read = |reply: Reply| truth(reply.timed(self.shared())?);
+        let build = |features| self.server().timed(commands::release(features, Form::Text, key, lease, release));
+        let read = |reply: Reply| truth(self.server().first_of(reply)?);
         self.exchange(epoch, build, read, by).await.map_err(|fault| self.told(fault))
     }
 
@@ -192,15 +196,15 @@ impl<T: Transport> Store for RedisStore<T> {
         if keys.is_empty() {
             return Ok(0);
         }
-        let pending = &self.shared().pending;
+        let pending = &self.client().pending;
         let earlier = pending.find_all(keys.iter().map(Key::as_str));
         // Also where this future is dropped.
         let mut undelivered = Undelivered { store: self, keys: keys.iter().map(Key::as_str).collect() };
-        let epoch = self.shared().health.epoch();
+        let epoch = self.server().health.epoch();
         let removed = self.remove(epoch, &undelivered.keys, by).await.map_err(|fault| self.told(fault))?;
         undelivered.keys.retain(|name| removed.is_refused(name));
         pending.delivered(&removed.confirmed(earlier));
-        if self.shared().health.is_down() {
+        if self.server().health.is_down() {
             self.probe(true);
         }
         drop(undelivered);
@@ -231,7 +235,7 @@ impl<T: Transport> Store for RedisStore<T> {
             Value::Int(count) => Ok(u64::try_from(count).unwrap_or(0)),
             _ => Err(Fault::unexpected("a script")),
         };
-        self.scripted(epoch, Shared::timed, build, read, by).await.map_err(|fault| self.told(fault))
+        self.scripted(epoch, Server::timed, build, read, by).await.map_err(|fault| self.told(fault))
     }
 
     async fn clear(&self, extent: &Extent, each: Duration) -> Result<u64, Error> {
@@ -256,40 +260,35 @@ impl<T: Transport> Store for RedisStore<T> {
     }
 
     fn queue_invalidation(&self, key: &Key) {
-        self.shared().pending.add([key.as_str()]);
+        self.client().pending.add([key.as_str()]);
         self.deliver_aside();
     }
 
     fn at(&self, time: Instant) -> u64 {
-        self.shared().health.clock.at(time)
+        self.server().health.clock.at(time)
     }
 
     fn not_before(&self) -> u64 {
-        self.shared().pending.not_before()
+        self.client().pending.not_before()
     }
-}
-
-/// The server knows no such command, or no such form of it.
-pub(super) fn is_refused(fault: &Fault) -> bool {
-    fault.blame == Blame::Command && fault.error.kind() == ErrorKind::Protocol
 }
 
 impl<T: Transport> RedisStore<T> {
     /// `is_strict`: see [`Store::read_strictly`].
     async fn read_slot(&self, key: &Key, is_strict: bool, by: Instant) -> Result<Read, Error> {
         let epoch = self.admit()?;
-        let shared = self.shared();
-        if shared.pending.any() {
+        let client = self.client();
+        if client.pending.any() {
             Box::pin(self.settle(epoch, key.concerned_by(), by)).await.map_err(|fault| self.told(fault))?;
         }
-        let checks_role = shared.claims_role_check(by);
+        let checks_role = client.server.claims_role_check(by);
         let outcome = if checks_role || !key.tags().is_empty() {
             // Boxed, as all that is rare: each call carries its futures along.
             Box::pin(self.read_and_more(epoch, key, checks_role, by)).await
         } else {
-            let read = |reply| commands::slot(reply, || shared.health.clock.now());
-            let load = shared.sizes.reading(key);
-            let bytes = match is_strict || shared.lacks_some() {
+            let read = |reply| commands::slot(reply, || client.server.health.clock.now());
+            let load = client.sizes.reading(key);
+            let bytes = match is_strict || client.server.lacks_some() {
                 false => self.exchange_read(epoch, load, key, read, by).await,
                 true => {
                     let build = |features| Request::One(commands::read(features, key));
@@ -299,10 +298,10 @@ impl<T: Transport> RedisStore<T> {
             bytes.map(Read::untagged)
         };
         let read = outcome.map_err(|fault| self.told(fault.about(key.as_str())))?;
-        if shared.pending.any() {
-            shared.pending.settle_losses(shared.health.clock.now());
+        if client.pending.any() {
+            client.pending.settle_losses(client.server.health.clock.now());
         }
-        shared.sizes.found(key, read.bytes.as_ref().map_or(0, Bytes::len));
+        client.sizes.found(key, read.bytes.as_ref().map_or(0, Bytes::len));
         let own_tags = own_tags(key, read.bytes.as_deref().unwrap_or_default());
         if own_tags.is_empty() {
             return Ok(read);
@@ -312,28 +311,28 @@ impl<T: Transport> RedisStore<T> {
     }
 
     /// Whether something that concerns the entry is still to be invalidated.
-    pub(super) fn is_voided(&self, key: &Key) -> bool {
-        let pending = &self.shared().pending;
+    pub(crate) fn is_voided(&self, key: &Key) -> bool {
+        let pending = &self.client().pending;
         pending.any() && !pending.find_all(key.concerned_by()).is_empty()
     }
 
     /// [`Store::abandon`] after a failure: the caller has lost its time to the server already, and loses no more.
-    pub(super) fn abandon_behind(&self, key: &Key, lease: &Lease, release: Release) {
+    pub(crate) fn abandon_behind(&self, key: &Key, lease: &Lease, release: Release) {
         self.abandon_all(vec![(key.clone(), *lease, release)], true);
     }
 
     /// A slot that is not given back makes everybody wait for nobody until its lease ends, so it is
     /// emptied like one that was invalidated; so is a value that is known to be out of date. Any
     /// other mark in a value ends by itself.
-    pub(super) fn keep_abandoned(&self, key: &Key, lease: &Lease, release: Release) {
+    pub(crate) fn keep_abandoned(&self, key: &Key, lease: &Lease, release: Release) {
         if lease.place() == Place::Slot || release == Release::Remove {
-            self.shared().keep_if_room(key.as_str());
+            self.client().keep_if_room(key.as_str());
         }
     }
 
     /// A read, and in the same round trip what goes with it: the stamps of the entry's tags, and the server's role.
     async fn read_and_more(&self, epoch: Epoch, key: &Key, checks_role: bool, by: Instant) -> Result<Read, Fault> {
-        let shared = self.shared();
+        let client = self.client();
         let build = |features| {
             let mut pipeline = Pipeline::with_capacity(4);
             pipeline.add_command(commands::read(features, key));
@@ -348,26 +347,27 @@ impl<T: Transport> RedisStore<T> {
         let read = |reply: Reply| {
             let sent = reply.sent();
             let mut replies = reply.all().into_iter();
-            let bytes = commands::slot(checked(replies.next().unwrap_or_default())?, || shared.health.clock.now());
+            let bytes =
+                commands::slot(checked(replies.next().unwrap_or_default())?, || client.server.health.clock.now());
             let role_at = replies.len().saturating_sub(if checks_role { 2 } else { 0 });
             let seal = commands::seal(key.tags(), replies.by_ref().take(role_at))?;
             if checks_role {
-                if transport::name_of_role(&replies.next().unwrap_or_default()) == Some("slave") {
+                if name_of_role(&replies.next().unwrap_or_default()) == Some("slave") {
                     return Err(Fault::replica());
                 }
                 if let (Some(time), Some(sent)) = (replies.next(), sent) {
-                    shared.note_time(&time, sent);
+                    client.server.note_time(&time, sent);
                 }
             }
             Ok(Read { seal, ..Read::untagged(bytes?) })
         };
-        self.exchange_of(epoch, shared.sizes.reading(key), build, read, by).await
+        self.exchange_of(epoch, client.sizes.reading(key), build, read, by).await
     }
 
     /// The seal of tags that a value has of its own. One whose invalidation is still to be delivered
     /// has none.
     async fn seal_of(&self, epoch: Epoch, tags: &[String], by: Instant) -> Result<Option<Seal>, Fault> {
-        if !self.shared().pending.find_all(tags.iter().map(String::as_str)).is_empty() {
+        if !self.client().pending.find_all(tags.iter().map(String::as_str)).is_empty() {
             return Ok(None);
         }
         let build = |features| {
@@ -378,7 +378,7 @@ impl<T: Transport> RedisStore<T> {
         self.exchange(epoch, build, |reply: Reply| commands::seal(tags, reply.all().into_iter()), by).await
     }
 
-    pub(super) async fn fill_by_size(
+    pub(crate) async fn fill_by_size(
         &self,
         epoch: Epoch,
         key: &Key,
@@ -389,7 +389,7 @@ impl<T: Transport> RedisStore<T> {
     ) -> Result<bool, Fault> {
         let mut tags = own_tags(key, value);
         tags.extend_from_slice(key.tags());
-        let now = self.shared().health.clock.now();
+        let now = self.server().health.clock.now();
         // As the server's features have it, unless that was tried.
         let attempt = async |way: Option<Way>, form: Form| {
             let build = |features: Features| {
@@ -412,11 +412,11 @@ impl<T: Transport> RedisStore<T> {
         let Err(fault) = &outcome else { return outcome };
         // A guess that holds unless the connection was made anew meanwhile: then nothing was sent
         // ahead, which the script notices.
-        let large = Way::of(self.shared().allowed(Features::default()), key, lease, value) == Way::Ahead;
+        let large = Way::of(self.server().allowed(Features::default()), key, lease, value) == Way::Ahead;
         match (fault.blame, fault.error.kind()) {
             (Blame::Script, _) if large => {
-                let build = |_| self.shared().timed(commands::move_ahead(Form::Text, key, lease, ttl));
-                let read = |reply: Reply| commands::filled(reply.timed(self.shared())?);
+                let build = |_| self.server().timed(commands::move_ahead(Form::Text, key, lease, ttl));
+                let read = |reply: Reply| commands::filled(self.server().first_of(reply)?);
                 return self.exchange(epoch, build, read, by).await;
             }
             (Blame::Script, _) => {}

@@ -3,12 +3,13 @@
 use ::redis::{Cmd, Pipeline, Value};
 use bytes::Bytes;
 
-use super::fault::{Blame, Fault};
-use super::scripts::{self, Form};
-use super::transport::{Features, Request, checked};
 use crate::error::ErrorKind;
 use crate::key::{Address, Key};
 use crate::plan::ttl::Ttl;
+use crate::store::redis::ops::scripts::{self, Form};
+use crate::store::redis::request::{Request, checked};
+use crate::store::redis::server::fault::{Blame, Fault};
+use crate::store::redis::server::features::Features;
 use crate::store::{Acquired, Marked, Over, Release};
 use crate::stored::envelope::{self, HEAD_LEN, Lease, Place, Seal, Token, value_front};
 
@@ -23,7 +24,7 @@ const LONGEST_MILLIS: u64 = 1_000_000_000_000_000;
 const STAMP_MARGIN_MILLIS: u64 = 60_000;
 
 /// Reads a slot.
-pub(super) fn get(key: &Key) -> Cmd {
+pub(crate) fn get(key: &Key) -> Cmd {
     match key.address() {
         Address::Key(key) => {
             let mut command = Cmd::with_capacity(2, key.len() + 3);
@@ -40,7 +41,7 @@ pub(super) fn get(key: &Key) -> Cmd {
 }
 
 /// Reads a slot. Where `GET` is refused, as one of many.
-pub(super) fn read(features: Features, key: &Key) -> Cmd {
+pub(crate) fn read(features: Features, key: &Key) -> Cmd {
     match key.address() {
         Address::Key(name) if !features.has(Features::GET) => {
             let mut command = Cmd::with_capacity(2, name.len() + 4);
@@ -52,7 +53,7 @@ pub(super) fn read(features: Features, key: &Key) -> Cmd {
 }
 
 /// A field of a hash, and the companion with its mark.
-pub(super) fn add_field(command: &mut Cmd, field: &str) {
+pub(crate) fn add_field(command: &mut Cmd, field: &str) {
     command.arg(field).arg(companion(field));
 }
 
@@ -61,7 +62,7 @@ fn companion(field: &str) -> Vec<u8> {
 }
 
 /// The bytes of a slot. `now` is the time of the server, which a key of its own does not ask for.
-pub(super) fn slot(reply: Value, now: impl FnOnce() -> u64) -> Result<Option<Bytes>, Fault> {
+pub(crate) fn slot(reply: Value, now: impl FnOnce() -> u64) -> Result<Option<Bytes>, Fault> {
     match reply {
         Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
         Value::Nil => Ok(None),
@@ -75,7 +76,7 @@ pub(super) fn slot(reply: Value, now: impl FnOnce() -> u64) -> Result<Option<Byt
 }
 
 /// The bytes of a slot that is a field, from what it and its companion hold.
-pub(super) fn field(bytes: Value, mark: Value, now: u64) -> Result<Option<Bytes>, Fault> {
+pub(crate) fn field(bytes: Value, mark: Value, now: u64) -> Result<Option<Bytes>, Fault> {
     let bytes = match bytes {
         Value::BulkString(bytes) => bytes,
         Value::Nil => return Ok(None),
@@ -89,7 +90,7 @@ pub(super) fn field(bytes: Value, mark: Value, now: u64) -> Result<Option<Bytes>
 }
 
 /// Reads the front of a slot.
-pub(super) fn peek(features: Features, form: Form, key: &Key) -> Cmd {
+pub(crate) fn peek(features: Features, form: Form, key: &Key) -> Cmd {
     match key.address() {
         Address::Key(_) if !features.has(Features::GETRANGE) => read(features, key),
         Address::Key(key) => {
@@ -101,7 +102,7 @@ pub(super) fn peek(features: Features, form: Form, key: &Key) -> Cmd {
     }
 }
 
-pub(super) fn set(key: &str, value: &[u8], millis: &str) -> Cmd {
+pub(crate) fn set(key: &str, value: &[u8], millis: &str) -> Cmd {
     let mut command = Cmd::with_capacity(5, key.len() + value.len() + 32);
     command.arg("SET").arg(key).arg(value).arg("PX").arg(millis);
     command
@@ -109,7 +110,7 @@ pub(super) fn set(key: &str, value: &[u8], millis: &str) -> Cmd {
 
 /// Empties slots: each command, and whether it counts the entries that it removes rather than the
 /// fields.
-pub(super) fn removals<'a>(features: Features, names: impl IntoIterator<Item = &'a str>) -> (Pipeline, Vec<bool>) {
+pub(crate) fn removals<'a>(features: Features, names: impl IntoIterator<Item = &'a str>) -> (Pipeline, Vec<bool>) {
     /// Keys in one `UNLINK`.
     const CHUNK: usize = 1024;
     let chunk = if features.has(Features::MANY_KEYS) { CHUNK } else { 1 };
@@ -147,12 +148,12 @@ pub(super) fn removals<'a>(features: Features, names: impl IntoIterator<Item = &
 }
 
 /// How many entries the commands of [`removals`] have removed.
-pub(super) fn removed(replies: Vec<Value>, counts: &[bool]) -> Result<u64, Fault> {
+pub(crate) fn removed(replies: Vec<Value>, counts: &[bool]) -> Result<u64, Fault> {
     replies.into_iter().zip(counts).try_fold(0, |sum, (reply, counts)| Ok(sum + removed_by(reply, *counts)?))
 }
 
 /// How many one of them has removed.
-pub(super) fn removed_by(reply: Value, counts: bool) -> Result<u64, Fault> {
+pub(crate) fn removed_by(reply: Value, counts: bool) -> Result<u64, Fault> {
     match checked(reply) {
         Ok(Value::Int(count)) if counts => Ok(u64::try_from(count).unwrap_or(0)),
         Ok(Value::Int(count)) => Ok(u64::from(count > 0)),
@@ -163,12 +164,12 @@ pub(super) fn removed_by(reply: Value, counts: bool) -> Result<u64, Fault> {
     }
 }
 
-pub(super) fn names(batch: &[(Box<str>, u64)]) -> impl Iterator<Item = &str> {
+pub(crate) fn names(batch: &[(Box<str>, u64)]) -> impl Iterator<Item = &str> {
     batch.iter().map(|(key, _)| &**key)
 }
 
 /// Several commands that may be sent as one.
-pub(super) fn request(pipeline: Pipeline) -> Request {
+pub(crate) fn request(pipeline: Pipeline) -> Request {
     if pipeline.len() == 1
         && let Some(command) = pipeline.cmd_iter().next()
     {
@@ -178,7 +179,7 @@ pub(super) fn request(pipeline: Pipeline) -> Request {
 }
 
 /// The same, of commands that may be large.
-pub(super) fn request_of(mut commands: Vec<Cmd>) -> Request {
+pub(crate) fn request_of(mut commands: Vec<Cmd>) -> Request {
     match (commands.pop(), commands.is_empty()) {
         (Some(command), true) => Request::One(command),
         (last, _) => {
@@ -192,12 +193,12 @@ pub(super) fn request_of(mut commands: Vec<Cmd>) -> Request {
 }
 
 /// A lifetime as the server takes it: neither none nor past its clock's end.
-pub(super) fn bounded(millis: u64) -> String {
+pub(crate) fn bounded(millis: u64) -> String {
     millis.clamp(1, LONGEST_MILLIS).to_string()
 }
 
 /// A lifetime; 0 is for ever.
-pub(super) fn lifetime(ttl: Ttl) -> String {
+pub(crate) fn lifetime(ttl: Ttl) -> String {
     match ttl {
         Ttl::Millis(millis) => bounded(millis),
         Ttl::Forever => "0".to_owned(),
@@ -205,7 +206,7 @@ pub(super) fn lifetime(ttl: Ttl) -> String {
 }
 
 /// Runs the script of slots that are fields.
-pub(super) fn in_hash(features: Features, form: Form, key: &Key, verb: &str, arguments: &[&[u8]]) -> Cmd {
+pub(crate) fn in_hash(features: Features, form: Form, key: &Key, verb: &str, arguments: &[&[u8]]) -> Cmd {
     let (hash, field) = match key.address() {
         Address::Field { hash, field } => (hash, field),
         Address::Key(hash) => (hash, ""),
@@ -217,7 +218,7 @@ pub(super) fn in_hash(features: Features, form: Form, key: &Key, verb: &str, arg
 }
 
 /// Takes a slot.
-pub(super) fn take(features: Features, form: Form, key: &Key, lease: &Lease, over: &Over) -> Cmd {
+pub(crate) fn take(features: Features, form: Form, key: &Key, lease: &Lease, over: &Over) -> Cmd {
     let millis = bounded(lease.millis);
     let compared = |seen: &Bytes| (seen.slice(..seen.len().min(envelope::COMPARED)), seen.len().to_string());
     let Address::Key(name) = key.address() else {
@@ -259,7 +260,7 @@ fn replace(key: &str, held: &[u8], new: &[u8], millis: &str) -> Cmd {
 }
 
 /// The reply to [`take`]. `now` is the time of the server.
-pub(super) fn taken(over: &Over, reply: Value, now: impl FnOnce() -> u64) -> Result<Acquired, Fault> {
+pub(crate) fn taken(over: &Over, reply: Value, now: impl FnOnce() -> u64) -> Result<Acquired, Fault> {
     match reply {
         // What was seen is not there any more.
         Value::Nil if matches!(over, Over::Seen(_)) => Ok(Acquired::Changed),
@@ -272,7 +273,7 @@ pub(super) fn taken(over: &Over, reply: Value, now: impl FnOnce() -> u64) -> Res
 }
 
 /// Takes the stamp of a tag, unless it has one.
-pub(super) fn stamp(features: Features, form: Form, tag: &str, new: Token, millis: u64) -> Cmd {
+pub(crate) fn stamp(features: Features, form: Form, tag: &str, new: Token, millis: u64) -> Cmd {
     let millis = bounded(millis);
     if features.has(Features::SET_NX_GET) {
         let mut command = Cmd::with_capacity(7, tag.len() + 64);
@@ -283,7 +284,7 @@ pub(super) fn stamp(features: Features, form: Form, tag: &str, new: Token, milli
 }
 
 /// Lets a stamp live as long as an entry under it.
-pub(super) fn keep_stamp(features: Features, tag: &str, ttl: Ttl) -> Cmd {
+pub(crate) fn keep_stamp(features: Features, tag: &str, ttl: Ttl) -> Cmd {
     let Ttl::Millis(millis) = ttl else {
         let mut command = ::redis::cmd("PERSIST");
         command.arg(tag);
@@ -300,7 +301,7 @@ pub(super) fn keep_stamp(features: Features, tag: &str, ttl: Ttl) -> Cmd {
 }
 
 /// Reads the stamps of tags: in one command, where the server takes them together.
-pub(super) fn add_stamps<'a>(features: Features, tags: impl IntoIterator<Item = &'a String>, pipeline: &mut Pipeline) {
+pub(crate) fn add_stamps<'a>(features: Features, tags: impl IntoIterator<Item = &'a String>, pipeline: &mut Pipeline) {
     let mut tags = tags.into_iter().peekable();
     if features.reads_together() && tags.peek().is_some() {
         let mut command = ::redis::cmd("MGET");
@@ -317,7 +318,7 @@ pub(super) fn add_stamps<'a>(features: Features, tags: impl IntoIterator<Item = 
 }
 
 /// The replies to [`add_stamps`].
-pub(super) fn stamps<'a>(
+pub(crate) fn stamps<'a>(
     tags: impl IntoIterator<Item = &'a String>,
     replies: impl IntoIterator<Item = Value>,
 ) -> Result<Vec<Value>, Fault> {
@@ -333,7 +334,7 @@ pub(super) fn stamps<'a>(
 }
 
 /// The same, as a seal; `None` if a tag has no stamp.
-pub(super) fn seal(tags: &[String], mut replies: impl Iterator<Item = Value>) -> Result<Option<Seal>, Fault> {
+pub(crate) fn seal(tags: &[String], mut replies: impl Iterator<Item = Value>) -> Result<Option<Seal>, Fault> {
     let [first, ..] = tags else { return Ok(Some(Seal::default())) };
     let stamps = match checked(replies.next().unwrap_or_default()).map_err(|fault| fault.about(first))? {
         Value::Array(together) if together.len() == tags.len() => together,
@@ -347,7 +348,7 @@ pub(super) fn seal(tags: &[String], mut replies: impl Iterator<Item = Value>) ->
 }
 
 /// A tag with its stamp, if it has one.
-pub(super) fn sealed<'a>(tag: &'a str, stamp: &'a Value) -> Option<(&'a str, &'a [u8])> {
+pub(crate) fn sealed<'a>(tag: &'a str, stamp: &'a Value) -> Option<(&'a str, &'a [u8])> {
     match stamp {
         Value::BulkString(stamp) => Some((tag, stamp)),
         _ => None,
@@ -355,7 +356,7 @@ pub(super) fn sealed<'a>(tag: &'a str, stamp: &'a Value) -> Option<(&'a str, &'a
 }
 
 /// Marks a value.
-pub(super) fn mark(features: Features, form: Form, key: &Key, id: Token, lease: &Lease, force: bool) -> Cmd {
+pub(crate) fn mark(features: Features, form: Form, key: &Key, id: Token, lease: &Lease, force: bool) -> Cmd {
     let (millis, front) = (bounded(lease.millis), value_front(id));
     let force: &[u8] = if force { b"1" } else { b"0" };
     let arguments = [lease.proof(), millis.as_bytes(), &front, force];
@@ -366,7 +367,7 @@ pub(super) fn mark(features: Features, form: Form, key: &Key, id: Token, lease: 
 }
 
 /// The reply to [`mark`].
-pub(super) fn marked(value: Value) -> Result<Marked, Fault> {
+pub(crate) fn marked(value: Value) -> Result<Marked, Fault> {
     match value {
         Value::Int(0) => Ok(Marked::Taken),
         Value::Int(until) => Ok(u64::try_from(until).map_or(Marked::Changed, Marked::Until)),
@@ -375,7 +376,7 @@ pub(super) fn marked(value: Value) -> Result<Marked, Fault> {
 }
 
 /// Starts a lease's time again.
-pub(super) fn renew(features: Features, form: Form, key: &Key, lease: &Lease) -> Cmd {
+pub(crate) fn renew(features: Features, form: Form, key: &Key, lease: &Lease) -> Cmd {
     let millis = bounded(lease.millis);
     let arguments = [lease.proof(), millis.as_bytes()];
     match key.address() {
@@ -386,7 +387,7 @@ pub(super) fn renew(features: Features, form: Form, key: &Key, lease: &Lease) ->
 }
 
 /// Gives a lease back.
-pub(super) fn release(features: Features, form: Form, key: &Key, lease: &Lease, release: Release) -> Cmd {
+pub(crate) fn release(features: Features, form: Form, key: &Key, lease: &Lease, release: Release) -> Cmd {
     let release = match release {
         Release::Pause(millis) => millis.min(LONGEST_MILLIS).to_string(),
         Release::Remove => "remove".to_owned(),
@@ -402,7 +403,7 @@ pub(super) fn release(features: Features, form: Form, key: &Key, lease: &Lease, 
 
 /// How a value gets into the place of a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(crate) enum Way {
     /// By `SET … IFEQ`, which compares the whole slot, of which a lease in a value's header is a
     /// part.
     Compared,
@@ -413,7 +414,7 @@ pub(super) enum Way {
 }
 
 impl Way {
-    pub(super) fn of(features: Features, key: &Key, lease: &Lease, value: &[u8]) -> Way {
+    pub(crate) fn of(features: Features, key: &Key, lease: &Lease, value: &[u8]) -> Way {
         match key.address() {
             // A script's argument is copied twice, and still there is no other way into a hash.
             Address::Field { .. } => Way::Inline,
@@ -425,7 +426,7 @@ impl Way {
 }
 
 /// Fills a slot: one command, or two. `now` is the time of the server.
-pub(super) fn fill(
+pub(crate) fn fill(
     features: Features,
     form: Form,
     way: Way,
@@ -466,7 +467,7 @@ pub(super) fn fill(
 }
 
 /// Moves a value that was sent ahead.
-pub(super) fn move_ahead(form: Form, key: &Key, lease: &Lease, ttl: Ttl) -> Cmd {
+pub(crate) fn move_ahead(form: Form, key: &Key, lease: &Lease, ttl: Ttl) -> Cmd {
     let ahead = ahead_of(key.as_str(), lease);
     let keys = [key.as_str().as_bytes(), ahead.as_bytes()];
     scripts::MOVE.command(form, &keys, &[lease.proof(), lifetime(ttl).as_bytes()])
@@ -484,7 +485,7 @@ fn ahead_of(key: &str, lease: &Lease) -> String {
     ahead
 }
 
-pub(super) fn truth(value: Value) -> Result<bool, Fault> {
+pub(crate) fn truth(value: Value) -> Result<bool, Fault> {
     match value {
         // In place of a script.
         Value::Okay => Ok(true),
@@ -495,7 +496,7 @@ pub(super) fn truth(value: Value) -> Result<bool, Fault> {
 }
 
 /// The reply to the last command of [`fill`].
-pub(super) fn filled(value: Value) -> Result<bool, Fault> {
+pub(crate) fn filled(value: Value) -> Result<bool, Fault> {
     match checked(value)? {
         Value::Okay => Ok(true),
         Value::Nil => Ok(false),

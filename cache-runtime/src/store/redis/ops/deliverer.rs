@@ -3,18 +3,15 @@
 //! Async and plain functions share it: a runtime may end, or sleep, while the process lives. It starts with the first
 //! invalidation that fails, and ends when all are delivered or the cache is dropped.
 
-use std::future::Future;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::breaker::Epoch;
-use super::delivery::LONGEST;
-use super::fault::Fault;
-use super::transport::{Build, Decode, Load, Transport, patience};
-use super::wire::Wire;
-use super::{RedisStore, Shared};
 use crate::poll::once::once;
+use crate::store::redis::client::Client;
+use crate::store::redis::client::RedisStore;
+use crate::store::redis::ops::delivery::LONGEST;
+use crate::store::redis::transport::Lone;
 
 /// The pause before the first attempt, which doubles with each that fails.
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -25,7 +22,7 @@ const REFUSED: Duration = Duration::from_secs(30);
 
 /// Whether the thread runs, and what it is told.
 #[derive(Debug, Default)]
-pub(super) struct Deliverer {
+pub(crate) struct Deliverer {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -42,16 +39,16 @@ struct State {
 
 impl Deliverer {
     /// Something is undelivered, and an attempt at it has failed.
-    pub(super) fn wake(self: &Arc<Self>, shared: &Weak<Shared>) {
-        self.wake_if(false, shared);
+    pub(crate) fn wake(self: &Arc<Self>, client: &Weak<Client>) {
+        self.wake_if(false, client);
     }
 
     /// Something is undelivered, and is to be sent at once.
-    pub(super) fn wake_at_once(self: &Arc<Self>, shared: &Weak<Shared>) {
-        self.wake_if(true, shared);
+    pub(crate) fn wake_at_once(self: &Arc<Self>, client: &Weak<Client>) {
+        self.wake_if(true, client);
     }
 
-    fn wake_if(self: &Arc<Self>, is_urgent: bool, shared: &Weak<Shared>) {
+    fn wake_if(self: &Arc<Self>, is_urgent: bool, client: &Weak<Client>) {
         let mut state = self.lock();
         state.has_more = true;
         state.is_urgent |= is_urgent;
@@ -59,27 +56,27 @@ impl Deliverer {
             self.changed.notify_one();
             return;
         }
-        let (deliverer, shared) = (Arc::clone(self), Weak::clone(shared));
+        let (deliverer, client) = (Arc::clone(self), Weak::clone(client));
         let thread = thread::Builder::new().name("redis-cached deliver".to_owned());
         // Where no thread can be had, the next read of a key delivers it, and the next failure tries again.
-        state.is_running = thread.spawn(move || deliverer.run(&shared)).is_ok();
+        state.is_running = thread.spawn(move || deliverer.run(&client)).is_ok();
     }
 
     /// The cache is dropped.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.lock().is_over = true;
         self.changed.notify_one();
     }
 
-    fn run(&self, shared: &Weak<Shared>) {
+    fn run(&self, client: &Weak<Client>) {
         let mut pause = SHORTEST;
         while let Some(has_more) = self.pause(pause) {
-            let Some(shared) = shared.upgrade() else { break };
-            let store = RedisStore::new(&shared, Lone::new(&shared));
+            let Some(client) = client.upgrade() else { break };
+            let store = RedisStore::new(&client, Lone::new(&client.server));
             once(store.release_orphans());
-            let delivered = once(store.deliver(shared.health.epoch(), Instant::now() + LONGEST));
-            // Before the last reference to what is shared may go: its end takes the same lock.
-            let is_done = self.ends_if(|| !shared.pending.any() && !shared.abandoned.has_orphans());
+            let delivered = once(store.deliver(client.server.health.epoch(), Instant::now() + LONGEST));
+            // Before the last reference to what is client may go: its end takes the same lock.
+            let is_done = self.ends_if(|| !client.pending.any() && !client.abandoned.has_orphans());
             drop(store);
             if is_done {
                 return;
@@ -118,51 +115,5 @@ impl Deliverer {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One connection for one thread.
-struct Lone {
-    shared: Arc<Shared>,
-    wire: Mutex<Option<Wire>>,
-}
-
-impl Lone {
-    fn new(shared: &Arc<Shared>) -> Lone {
-        Lone { shared: Arc::clone(shared), wire: Mutex::new(None) }
-    }
-}
-
-impl Transport for Lone {
-    async fn exchange(
-        &self,
-        _epoch: Epoch,
-        _load: Load,
-        build: Build<'_>,
-        decode: Decode<'_>,
-        by: Instant,
-    ) -> Result<(), Fault> {
-        let mut held = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut wire = match held.take() {
-            Some(wire) => wire,
-            None => Wire::open(&self.shared, by.min(Instant::now() + patience(self.shared.timeout)))?,
-        };
-        let request = build(self.shared.allowed(wire.features));
-        let outcome = wire.send(&request, by).and_then(decode);
-        if !outcome.as_ref().is_err_and(Fault::spoils_connection) {
-            *held = Some(wire);
-        }
-        outcome
-    }
-
-    async fn reconnect(&self, _epoch: Epoch, _by: Instant) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    /// What the other faces need in the background, they start.
-    fn background(&self, _task: impl Future<Output = ()> + Send + 'static) {}
-
-    async fn pause(duration: Duration) {
-        thread::sleep(duration);
     }
 }

@@ -1,12 +1,4 @@
-//! What a server can do, and what it lets the user do.
-//!
-//! The version tells the one. The other is asked for once for each server that is connected to, by commands that have
-//! no effect: a user's permissions are not readable for the user, and a renamed command is unknown.
-
-use redis::{Cmd, Pipeline, Value};
-
-use super::fault::{Blame, Denied, Fault};
-use crate::stored::envelope::Token;
+//! What a server can do, which its version tells, and which commands it lets the user run, which `rights` finds out.
 
 /// What goes beyond Redis 6.0, and the commands that are not refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,61 +174,6 @@ fn version(info: &str, name: &str) -> (u32, u32) {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
-/// Commands in a form without effect on a key that does not exist. `HSET` has none: where it is refused, no lease is
-/// taken in the first place.
-const QUESTIONS: &[(Features, &[&str])] = &[
-    (Features::GET, &["GET", "k"]),
-    (Features::MGET, &["MGET", "k"]),
-    (Features::GETRANGE, &["GETRANGE", "k", "0", "0"]),
-    (Features::STRLEN, &["STRLEN", "k"]),
-    (Features::SET, &["SET", "k", "", "XX", "PX", "1"]),
-    (Features::EVAL, &["EVAL", "return 1", "0"]),
-    (Features::EVALSHA, &["EVALSHA", "0000000000000000000000000000000000000000", "0"]),
-    (Features::UNLINK, &["UNLINK", "k"]),
-    (Features::DEL, &["DEL", "k"]),
-    (Features::PEXPIRE, &["PEXPIRE", "k", "1"]),
-    (Features::PTTL, &["PTTL", "k"]),
-    (Features::SETRANGE, &["SETRANGE", "k", "0", ""]),
-    (Features::TIME, &["TIME"]),
-    (Features::EXISTS, &["EXISTS", "k"]),
-    (Features::RENAME, &["RENAME", "k", "k"]),
-    (Features::HGET, &["HGET", "k", "f"]),
-    (Features::HMGET, &["HMGET", "k", "f"]),
-    (Features::HDEL, &["HDEL", "k", "f"]),
-    (Features::HEXISTS, &["HEXISTS", "k", "f"]),
-    (Features::HSTRLEN, &["HSTRLEN", "k", "f"]),
-];
-
-/// Asks which commands are refused.
-pub(crate) fn questions() -> Pipeline {
-    let random = Token::random().map_or(0, |token| token.as_random());
-    let key = format!("redis-cached:permissions:{random:016x}");
-    let mut pipeline = Pipeline::with_capacity(QUESTIONS.len());
-    for (_, words) in QUESTIONS {
-        let mut command = Cmd::new();
-        for word in *words {
-            command.arg(if *word == "k" { key.as_str() } else { *word });
-        }
-        pipeline.add_command(command);
-    }
-    pipeline
-}
-
-/// The commands that the replies to [`questions`] refuse. Where a key is refused, its command is not.
-pub(crate) fn refused(replies: &[Value]) -> u32 {
-    let is_refused = |command: Features, reply: &Value| {
-        let Value::ServerError(error) = reply else { return false };
-        match Fault::from(error).blame {
-            Blame::Denied(Denied::Command(_)) => true,
-            // A server without scripts may have other words for it.
-            Blame::Command => command == Features::EVAL,
-            _ => false,
-        }
-    };
-    let refused = QUESTIONS.iter().zip(replies).filter(|((command, _), reply)| is_refused(*command, reply));
-    refused.fold(0, |all, ((command, _), _)| all | command.bits())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,22 +211,7 @@ mod tests {
             assert_eq!((command.name(), Features::of_command(&name.to_lowercase())), (*name, Some(*command)));
         }
         assert_eq!(Features::of_command("FLUSHALL"), None);
-        let asked = QUESTIONS.iter().fold(0, |all, (command, _)| all | command.bits());
-        assert_eq!(bits & !asked, Features::HSET.bits());
-    }
-
-    #[test]
-    fn a_refused_key_is_no_refused_command() {
-        let replies = |text: &str| {
-            let value = redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).unwrap();
-            vec![value; QUESTIONS.len()]
-        };
-        assert_eq!(refused(&replies("NOPERM No permissions to access a key")), 0);
-        assert_eq!(refused(&replies("OOM command not allowed")), 0);
-        let all = Features::default().without(Features::MANY_KEYS.bits() | Features::HSET.bits());
-        assert_eq!(refused(&replies("NOPERM User u has no permissions to run the 'x' command")), all.bits());
-        assert_eq!(refused(&replies("ERR unknown command 'x', with args beginning with: ")), all.bits());
-        assert_eq!(refused(&replies("ERR scripting is switched off")), Features::EVAL.bits());
+        assert_eq!(bits, Features::ALL_COMMANDS.bits());
     }
 
     #[test]

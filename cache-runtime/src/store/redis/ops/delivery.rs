@@ -8,35 +8,37 @@ use std::time::{Duration, Instant};
 
 use ::redis::{Pipeline, Value};
 
-use super::breaker::Epoch;
-use super::commands;
-use super::fault::{Blame, Fault};
-use super::pending::Batch;
-use super::transport::{Reply, Request, Transport, patience};
-use super::{RedisStore, Shared};
 use crate::error::{Error, ErrorKind};
+use crate::store::redis::client::Client;
+use crate::store::redis::client::RedisStore;
+use crate::store::redis::ops::commands;
+use crate::store::redis::ops::pending::Batch;
+use crate::store::redis::request::{Reply, Request};
+use crate::store::redis::server::breaker::Epoch;
+use crate::store::redis::server::fault::{Blame, Fault};
+use crate::store::redis::transport::{Transport, patience};
 
 /// Undelivered invalidations that are sent together.
 const CHUNK: usize = 1024;
 
 /// So long all of them may take.
-pub(super) const LONGEST: Duration = Duration::from_secs(60);
+pub(crate) const LONGEST: Duration = Duration::from_secs(60);
 
 /// What came of some invalidations.
 #[derive(Debug, Default)]
-pub(super) struct Removed {
+pub(crate) struct Removed {
     /// How many held something.
     count: u64,
     refused: Vec<(String, Fault)>,
 }
 
 impl Removed {
-    pub(super) fn is_refused(&self, name: &str) -> bool {
+    pub(crate) fn is_refused(&self, name: &str) -> bool {
         self.refused.iter().any(|(refused, _)| refused == name)
     }
 
     /// Those that the server confirmed.
-    pub(super) fn confirmed(&self, mut batch: Batch) -> Batch {
+    pub(crate) fn confirmed(&self, mut batch: Batch) -> Batch {
         if !self.refused.is_empty() {
             batch.retain(|(name, _)| !self.is_refused(name));
         }
@@ -51,7 +53,7 @@ impl Removed {
     }
 
     /// How many held something, unless one was refused.
-    pub(super) fn outcome(self) -> Result<u64, Fault> {
+    pub(crate) fn outcome(self) -> Result<u64, Fault> {
         match self.refused.into_iter().next() {
             Some((_, fault)) => Err(fault),
             None => Ok(self.count),
@@ -60,15 +62,16 @@ impl Removed {
 }
 
 /// Whether the server is well, and refuses this: others may pass.
-pub(super) fn is_of_some(fault: &Fault) -> bool {
+pub(crate) fn is_of_some(fault: &Fault) -> bool {
     matches!(fault.blame, Blame::Command | Blame::Denied(_) | Blame::Writes)
 }
 
 impl<T: Transport> RedisStore<T> {
     /// Empties slots by their names: together, and where the server refuses that, each alone.
-    pub(super) async fn remove(&self, epoch: Epoch, names: &[&str], by: Instant) -> Result<Removed, Fault> {
-        let shared = self.shared();
-        let (removals, counts) = commands::removals(shared.allowed(shared.known_features()), names.iter().copied());
+    pub(crate) async fn remove(&self, epoch: Epoch, names: &[&str], by: Instant) -> Result<Removed, Fault> {
+        let client = self.client();
+        let (removals, counts) =
+            commands::removals(client.server.allowed(client.server.known_features()), names.iter().copied());
         let build = |_| commands::request(removals.clone());
         let outcome = self.exchange(epoch, build, |reply: Reply| commands::removed(reply.all(), &counts), by).await;
         match outcome {
@@ -80,8 +83,8 @@ impl<T: Transport> RedisStore<T> {
 
     /// By what is known to be refused by now.
     async fn remove_each(&self, epoch: Epoch, names: &[&str], by: Instant) -> Result<Removed, Fault> {
-        let shared = self.shared();
-        let features = shared.allowed(shared.known_features());
+        let client = self.client();
+        let features = client.server.allowed(client.server.known_features());
         let (mut pipeline, mut counts) = (Pipeline::with_capacity(names.len()), Vec::with_capacity(names.len()));
         for name in names {
             let (removal, count) = commands::removals(features, [*name]);
@@ -104,13 +107,13 @@ impl<T: Transport> RedisStore<T> {
 
     /// Sends those of the undelivered invalidations first, by their names: what is read behind them, or stored, would
     /// be out of date, or refused on their account.
-    pub(super) async fn settle<'a>(
+    pub(crate) async fn settle<'a>(
         &self,
         epoch: Epoch,
         names: impl Iterator<Item = &'a str> + Send,
         by: Instant,
     ) -> Result<(), Fault> {
-        let pending = &self.shared().pending;
+        let pending = &self.client().pending;
         let batch = pending.find_all(names);
         if batch.is_empty() {
             return Ok(());
@@ -126,13 +129,13 @@ impl<T: Transport> RedisStore<T> {
     }
 
     /// Sends all undelivered invalidations. What the server refuses of them stays; one of the reasons.
-    pub(super) async fn deliver(&self, epoch: Epoch, by: Instant) -> Result<Option<Fault>, Fault> {
-        let shared = self.shared();
+    pub(crate) async fn deliver(&self, epoch: Epoch, by: Instant) -> Result<Option<Fault>, Fault> {
+        let client = self.client();
         let mut refused = None;
-        let all = shared.pending.all();
-        if all.is_empty() && shared.pending.any() {
+        let all = client.pending.all();
+        if all.is_empty() && client.pending.any() {
             // Some were lost: what counts is that the server answers.
-            let by = by.min(Instant::now() + patience(shared.timeout));
+            let by = by.min(Instant::now() + patience(client.server.timeout));
             self.command(epoch, || ::redis::cmd("PING"), Ok, by).await.or_else(|fault| match is_of_some(&fault) {
                 true => Ok(Value::Nil),
                 false => Err(fault),
@@ -140,32 +143,32 @@ impl<T: Transport> RedisStore<T> {
         }
         for batch in all.chunks(CHUNK) {
             let names: Vec<&str> = commands::names(batch).collect();
-            let by = by.min(Instant::now() + patience(shared.timeout));
+            let by = by.min(Instant::now() + patience(client.server.timeout));
             let removed = self.remove(epoch, &names, by).await?;
-            shared.pending.delivered(&removed.confirmed(batch.to_vec()));
+            client.pending.delivered(&removed.confirmed(batch.to_vec()));
             // Writes are refused for a while, all else for good.
             if !matches!(&refused, Some(Fault { blame: Blame::Writes, .. })) {
                 refused = removed.reason().or(refused);
             }
         }
-        shared.pending.settle_losses(shared.health.clock.now());
+        client.pending.settle_losses(client.server.health.clock.now());
         if let Some(fault) = &refused {
-            shared.health.tell_once(&fault.error);
+            client.server.health.tell_once(&fault.error);
         }
         Ok(refused)
     }
 
     /// The same, in the background: at once, and on its own thread where that fails.
-    pub(super) fn deliver_aside(&self) {
-        let later = Later(Arc::clone(&self.core.shared));
-        if self.shared().health.is_down() {
+    pub(crate) fn deliver_aside(&self) {
+        let later = Later(Arc::clone(&self.core.client));
+        if self.server().health.is_down() {
             return;
         }
         let store = self.clone();
         self.core.transport.aside(async move {
-            let (_later, shared) = (later, store.shared());
+            let (_later, client) = (later, store.client());
             // Where it fails, the keys stay.
-            let _ = store.deliver(shared.health.epoch(), Instant::now() + shared.timeout).await;
+            let _ = store.deliver(client.server.health.epoch(), Instant::now() + client.server.timeout).await;
         });
     }
 
@@ -173,12 +176,12 @@ impl<T: Transport> RedisStore<T> {
     pub(crate) async fn flush(&self, by: Instant) -> Result<(), Error> {
         /// Between attempts.
         const PAUSE: Duration = Duration::from_millis(50);
-        let shared = self.shared();
+        let client = self.client();
         self.flush_abandoned(by).await;
         let mut earlier = None;
-        while shared.pending.any() {
-            let outcome = self.deliver(shared.health.epoch(), by).await;
-            if outcome.is_ok() && shared.health.is_down() {
+        while client.pending.any() {
+            let outcome = self.deliver(client.server.health.epoch(), by).await;
+            if outcome.is_ok() && client.server.health.is_down() {
                 self.probe(true);
             }
             let (fault, is_final) = match outcome {
@@ -191,7 +194,7 @@ impl<T: Transport> RedisStore<T> {
                 // The last attempt may have had no time to find out why.
                 let is_late = fault.error.kind() == ErrorKind::Timeout;
                 let fault = earlier.filter(|_| is_late).unwrap_or(fault);
-                let count = shared.pending.len();
+                let count = client.pending.len();
                 return Err(fault
                     .error
                     .with_detail(|detail| format!("{count} keys are still to be invalidated: {detail}")));
@@ -204,7 +207,7 @@ impl<T: Transport> RedisStore<T> {
 }
 
 /// Dropped, it sees to what is undelivered still.
-struct Later(Arc<Shared>);
+struct Later(Arc<Client>);
 
 impl Drop for Later {
     fn drop(&mut self) {

@@ -8,23 +8,25 @@ use std::time::Instant;
 use ::redis::{Cmd, Pipeline, Value};
 use bytes::Bytes;
 
-use super::breaker::Epoch;
-use super::commands::{self, Way};
-use super::fault::{Blame, Fault};
-use super::read_plan::{ReadPlan, seal};
-use super::scripts::Form;
-use super::sizes::Sizes;
-use super::slots::is_refused;
-use super::transport::{self, Features, Load, Reply, Request, Transport, checked};
-use super::{RedisStore, delivery};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Address, Key};
 use crate::plan::ttl::Ttl;
+use crate::store::redis::client::RedisStore;
+use crate::store::redis::ops::commands::{self, Way};
+use crate::store::redis::ops::delivery;
+use crate::store::redis::ops::read_plan::{MOST, ReadPlan, seal};
+use crate::store::redis::ops::scripts::Form;
+use crate::store::redis::ops::sizes::Sizes;
+use crate::store::redis::request::{Load, Reply, Request, checked};
+use crate::store::redis::server::breaker::Epoch;
+use crate::store::redis::server::fault::{Blame, Fault};
+use crate::store::redis::server::features::Features;
+use crate::store::redis::server::greeting::name_of_role;
+use crate::store::redis::transport::Transport;
 use crate::store::{Acquired, Asked, End, Ended, Over, Read, Release, Store, own_tags};
 use crate::stored::envelope::{self, Lease};
 
-/// So many slots in one round trip, and about so many bytes.
-pub(super) const MOST: usize = 1024;
+/// About so many bytes are sent in one round trip.
 const MOST_BYTES: usize = 1 << 20;
 
 /// The scripts of one pipeline: each is named by its text once, and is known then.
@@ -62,10 +64,10 @@ fn fill_up<R>(results: &mut Vec<Result<R, Error>>, count: usize, error: &Error) 
 
 impl<T: Transport> RedisStore<T> {
     fn part_deadline(&self) -> Instant {
-        Instant::now() + self.shared().timeout
+        Instant::now() + self.server().timeout
     }
 
-    pub(super) async fn read_all(&self, keys: &[&Key]) -> Vec<Result<Read, Error>> {
+    pub(crate) async fn read_all(&self, keys: &[&Key]) -> Vec<Result<Read, Error>> {
         let mut reads = Vec::new();
         for part in keys.chunks(MOST) {
             match self.read_part(part).await {
@@ -84,7 +86,7 @@ impl<T: Transport> RedisStore<T> {
     async fn read_part(&self, keys: &[&Key]) -> Result<Vec<Result<Read, Error>>, Error> {
         let epoch = self.admit()?;
         let by = self.part_deadline();
-        let pending = &self.shared().pending;
+        let pending = &self.client().pending;
         if !pending.any() {
             return Ok(self.read_settled(epoch, keys, by).await?.into_iter().map(Ok).collect());
         }
@@ -102,7 +104,7 @@ impl<T: Transport> RedisStore<T> {
         }
         .into_iter();
         if pending.any() {
-            pending.settle_losses(self.shared().health.clock.now());
+            pending.settle_losses(self.server().health.clock.now());
         }
         let error = refused.unwrap_or_else(|| Error::new(ErrorKind::Protocol, ""));
         let mut voided = voided.into_iter().peekable();
@@ -114,8 +116,8 @@ impl<T: Transport> RedisStore<T> {
     }
 
     async fn read_settled(&self, epoch: Epoch, keys: &[&Key], by: Instant) -> Result<Vec<Read>, Error> {
-        let shared = self.shared();
-        let checks_role = shared.claims_role_check(by);
+        let client = self.client();
+        let checks_role = client.server.claims_role_check(by);
         let plan = ReadPlan::of(keys);
         // How many commands that is goes by what the server takes.
         let sent_with = AtomicU32::new(0);
@@ -132,20 +134,21 @@ impl<T: Transport> RedisStore<T> {
             let sent = reply.sent();
             let mut replies = reply.all();
             let last = replies.split_off(replies.len().saturating_sub(if checks_role { 2 } else { 0 }));
-            let reads = plan.reads(Features::from_bits(sent_with.load(Relaxed)), replies, shared.health.clock.now())?;
+            let reads =
+                plan.reads(Features::from_bits(sent_with.load(Relaxed)), replies, client.server.health.clock.now())?;
             if checks_role {
                 let mut last = last.into_iter();
-                if transport::name_of_role(&last.next().unwrap_or_default()) == Some("slave") {
+                if name_of_role(&last.next().unwrap_or_default()) == Some("slave") {
                     return Err(Fault::replica());
                 }
                 if let (Some(time), Some(sent)) = (last.next(), sent) {
-                    shared.note_time(&time, sent);
+                    client.server.note_time(&time, sent);
                 }
             }
             Ok(reads)
         };
         // Mostly all of them are of one function, which the first tells.
-        let load = keys.first().map_or(Load::default(), |key| shared.sizes.reading(key));
+        let load = keys.first().map_or(Load::default(), |key| client.sizes.reading(key));
         let outcome = self.exchange_of(epoch, load, build, read, by).await;
         let outcome = match outcome {
             // What is known to be refused by now is asked for otherwise.
@@ -154,7 +157,7 @@ impl<T: Transport> RedisStore<T> {
         };
         let mut reads = outcome.map_err(|fault| self.told(fault))?;
         let size = |read: &Read| read.bytes.as_ref().map_or(0, Bytes::len);
-        shared.sizes.found_all(keys.iter().copied().zip(reads.iter().map(size)));
+        client.sizes.found_all(keys.iter().copied().zip(reads.iter().map(size)));
         let is_untagged = |read: &Read| read.bytes.as_deref().is_none_or(|bytes| envelope::own_tags(bytes).is_empty());
         if !reads.iter().all(is_untagged) {
             self.read_own_tags(epoch, keys, &mut reads, by).await?;
@@ -164,7 +167,7 @@ impl<T: Transport> RedisStore<T> {
 
     /// Whether the tags that values have of their own are what they were.
     async fn read_own_tags(&self, epoch: Epoch, keys: &[&Key], reads: &mut [Read], by: Instant) -> Result<(), Error> {
-        let shared = self.shared();
+        let client = self.client();
         let own: Vec<Vec<String>> = keys
             .iter()
             .zip(&*reads)
@@ -184,7 +187,7 @@ impl<T: Transport> RedisStore<T> {
             stamps.extend(part.iter().copied().zip(found.map_err(|fault| self.told(fault))?));
         }
         // One whose invalidation is still to be delivered counts for nothing.
-        for (tag, _) in shared.pending.find_all(tags.iter().map(|tag| tag.as_str())) {
+        for (tag, _) in client.pending.find_all(tags.iter().map(|tag| tag.as_str())) {
             stamps.remove(&String::from(tag));
         }
         for (read, own) in reads.iter_mut().zip(&own) {
@@ -193,7 +196,7 @@ impl<T: Transport> RedisStore<T> {
         Ok(())
     }
 
-    pub(super) async fn take_all(&self, slots: &[Asked<'_>]) -> Vec<Result<Acquired, Error>> {
+    pub(crate) async fn take_all(&self, slots: &[Asked<'_>]) -> Vec<Result<Acquired, Error>> {
         let mut taken = Vec::with_capacity(slots.len());
         for part in slots.chunks(MOST) {
             match self.take_part(part).await {
@@ -218,7 +221,7 @@ impl<T: Transport> RedisStore<T> {
         self.settle(epoch, anything.clone().flat_map(|slot| slot.key.concerned_by().skip(1)), by)
             .await
             .map_err(|fault| self.told(fault))?;
-        let settled = self.shared().pending.find_all(anything.map(|slot| slot.key.as_str()));
+        let settled = self.client().pending.find_all(anything.map(|slot| slot.key.as_str()));
         let build = |features| {
             let (mut forms, mut pipeline) = (Forms::default(), Pipeline::with_capacity(slots.len() + 1));
             for Asked { key, lease, over } in slots {
@@ -229,7 +232,7 @@ impl<T: Transport> RedisStore<T> {
         };
         let is_partly_granted = AtomicBool::new(false);
         let read = |reply: Reply| {
-            let replies = reply.all_timed(self.shared());
+            let replies = self.server().all_of(reply);
             let is_grant = |reply: &Value| matches!(reply, Value::Okay | Value::Nil | Value::Int(1..));
             is_partly_granted.store(replies.iter().any(is_grant), Relaxed);
             sound(replies)
@@ -241,13 +244,13 @@ impl<T: Transport> RedisStore<T> {
             self.abandon_all(asked.collect(), true);
         }
         let replies = self.part_written(outcome)?;
-        let now = self.shared().health.clock.now();
+        let now = self.server().health.clock.now();
         let mut refused = false;
         let taken = slots.iter().zip(replies).map(|(slot, reply)| {
             let taken = checked(reply).and_then(|reply| commands::taken(&slot.over, reply, || now));
             taken.map_err(|fault| {
                 // Not what the version promised: another server that speaks the protocol.
-                if is_refused(&fault) && matches!(slot.over, Over::Nothing) {
+                if fault.is_of_form() && matches!(slot.over, Over::Nothing) {
                     self.deny(Features::SET_NX_GET);
                 }
                 self.refused_write(fault.about(slot.key.as_str()), &mut refused)
@@ -255,7 +258,7 @@ impl<T: Transport> RedisStore<T> {
         });
         let taken: Vec<_> = taken.collect();
         self.wrote_unless(refused);
-        self.shared().pending.delivered(&settled);
+        self.client().pending.delivered(&settled);
         Ok(taken)
     }
 
@@ -270,18 +273,18 @@ impl<T: Transport> RedisStore<T> {
             self.note_denied(denied);
         }
         if fault.blame == Blame::Writes && !std::mem::replace(refused, true) {
-            self.shared().health.write_failed(&fault);
+            self.server().health.write_failed(&fault);
         }
         self.told(fault)
     }
 
     fn wrote_unless(&self, refused: bool) {
         if !refused {
-            self.shared().health.wrote();
+            self.server().health.wrote();
         }
     }
 
-    pub(super) async fn end_all(&self, slots: &[Ended<'_>]) -> Vec<Result<bool, Error>> {
+    pub(crate) async fn end_all(&self, slots: &[Ended<'_>]) -> Vec<Result<bool, Error>> {
         let mut ended = Vec::with_capacity(slots.len());
         let mut rest = slots;
         while !rest.is_empty() {
@@ -311,7 +314,7 @@ impl<T: Transport> RedisStore<T> {
         let epoch = self.admit_write()?;
         let by = self.part_deadline();
         let size = slots.iter().map(|slot| slot.size()).sum();
-        let now = self.shared().health.clock.now();
+        let now = self.server().health.clock.now();
         // An invalidation that did not arrive still voids what was computed before it.
         let voided: Vec<bool> = slots.iter().map(|slot| self.is_voided(slot.key)).collect();
         let tags = longest_lived(slots);
@@ -374,7 +377,7 @@ impl<T: Transport> RedisStore<T> {
             End::Fill(value, ttl) => (value, ttl),
             End::Release(how) => return Err(self.not_released((slot.key, &slot.lease, *how), fault)),
         };
-        if is_refused(&fault) || fault.is_denied() {
+        if fault.is_of_form() || fault.is_denied() {
             // Which knows what to do about it.
             return self.fill(slot.key, &slot.lease, value.clone(), *ttl, by).await;
         }
@@ -394,7 +397,7 @@ impl<T: Transport> RedisStore<T> {
         self.told(fault)
     }
 
-    pub(super) async fn renew_all(&self, leases: &[(Key, Lease)]) -> Vec<Result<bool, Error>> {
+    pub(crate) async fn renew_all(&self, leases: &[(Key, Lease)]) -> Vec<Result<bool, Error>> {
         let mut renewed = Vec::with_capacity(leases.len());
         for part in leases.chunks(MOST) {
             let build = |features| {
@@ -428,7 +431,7 @@ impl<T: Transport> RedisStore<T> {
     }
 
     /// Gives many leases back. Returns those that the server could not be asked about.
-    pub(super) async fn release_all(&self, leases: &[(Key, Lease, Release)]) -> Vec<(Key, Lease, Release)> {
+    pub(crate) async fn release_all(&self, leases: &[(Key, Lease, Release)]) -> Vec<(Key, Lease, Release)> {
         let mut unanswered = Vec::new();
         for part in leases.chunks(MOST) {
             let build = |features| {

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 use redis::{Cmd, Script as Source};
 
-use super::features::Features;
+use crate::store::redis::server::features::Features;
 use crate::stored::envelope::{COMPARED, HEAD_LEN};
 
 /// A script, run by its hash.

@@ -75,6 +75,11 @@ impl Fault {
         self
     }
 
+    /// Whether the server knows no such command, or no such form of it.
+    pub(crate) fn is_of_form(&self) -> bool {
+        self.blame == Blame::Command && self.error.kind() == ErrorKind::Protocol
+    }
+
     /// Whether the server refuses this for good, and nothing else.
     pub(crate) fn is_denied(&self) -> bool {
         matches!(self.blame, Blame::Denied(_))
@@ -171,7 +176,7 @@ impl From<&ServerError> for Fault {
 
 /// A reply that says what the server refuses for good, in the words of Redis 6 to 8 and Valkey, on their own or
 /// for a command in a script.
-pub(super) fn denied(text: &str) -> Option<(ErrorKind, Blame)> {
+pub(crate) fn denied(text: &str) -> Option<(ErrorKind, Blame)> {
     let has = |words: &str| text.contains(words);
     if has("permissions to access") && has("key") || has("can't access at least one of the keys") {
         return Some((ErrorKind::Auth, Blame::Denied(Denied::Key)));

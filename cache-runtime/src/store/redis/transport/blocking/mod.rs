@@ -9,13 +9,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Shared;
-use super::breaker::Epoch;
-use super::fault::{Blame, Fault};
-use super::transport::{Build, Decode, FULL, HALF_OPEN, Load, Transport, patience};
-use super::wire::Wire;
 use crate::error::ErrorKind;
 use crate::poll::once::once;
+use crate::store::redis::request::Load;
+use crate::store::redis::server::Server;
+use crate::store::redis::server::breaker::Epoch;
+use crate::store::redis::server::fault::{Blame, Fault};
+use crate::store::redis::transport::wire::Wire;
+use crate::store::redis::transport::{Build, Decode, FULL, HALF_OPEN, Transport, patience};
 
 /// So many connections at most.
 const MOST: usize = 16;
@@ -25,7 +26,7 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// A pool of connections, the last one used first.
 pub(crate) struct Blocking {
-    shared: Arc<Shared>,
+    server: Arc<Server>,
     pool: Arc<Pool>,
 }
 
@@ -67,8 +68,8 @@ struct Pooled {
 }
 
 impl Blocking {
-    pub(crate) fn new(shared: &Arc<Shared>) -> Blocking {
-        Blocking { shared: Arc::clone(shared), pool: Arc::default() }
+    pub(crate) fn new(server: &Arc<Server>) -> Blocking {
+        Blocking { server: Arc::clone(server), pool: Arc::default() }
     }
 
     fn exchange_now(&self, epoch: Epoch, build: Build<'_>, decode: Decode<'_>, by: Instant) -> Result<(), Fault> {
@@ -76,7 +77,7 @@ impl Blocking {
         loop {
             let mut lent = self.checkout(epoch, by)?;
             let Some(pooled) = lent.pooled.as_mut() else { return Err(Fault::hung()) };
-            let request = build(self.shared.allowed(pooled.wire.features));
+            let request = build(self.server.allowed(pooled.wire.features));
             let outcome = pooled.wire.send(&request, by).and_then(&mut *decode);
             match outcome {
                 Err(fault) if fault.error.kind() == ErrorKind::Timeout && self.is_late(&pooled.wire, by) => {
@@ -108,7 +109,7 @@ impl Blocking {
     /// Whether the last exchange began when most of the caller's time was over: it had waited for a connection, now or
     /// before.
     fn is_late(&self, wire: &Wire, by: Instant) -> bool {
-        wire.began().is_some_and(|began| by.saturating_duration_since(began) < self.shared.timeout / 2)
+        wire.began().is_some_and(|began| by.saturating_duration_since(began) < self.server.timeout / 2)
     }
 
     fn checkout(&self, epoch: Epoch, by: Instant) -> Result<Lent<'_>, Fault> {
@@ -141,7 +142,7 @@ impl Blocking {
             if left.is_zero() {
                 // Whether the server is well, those that are in use tell, or one that has been opened for as long.
                 let since = state.opening_since.filter(|_| state.open == state.opening);
-                let is_hung = since.is_some_and(|since| now - since >= self.shared.timeout * 3 / 4);
+                let is_hung = since.is_some_and(|since| now - since >= self.server.timeout * 3 / 4);
                 return Err(match is_hung {
                     true => Fault::hung(),
                     false => Fault::new(ErrorKind::Timeout, Blame::Wait, "all connections are busy"),
@@ -155,13 +156,13 @@ impl Blocking {
 
     /// Starts a thread that opens a connection.
     fn open(&self, state: &mut State, epoch: Epoch) -> Result<(), Fault> {
-        let (shared, pool, generation) = (Arc::clone(&self.shared), Arc::clone(&self.pool), state.generation);
+        let (server, pool, generation) = (Arc::clone(&self.server), Arc::clone(&self.pool), state.generation);
         let thread = thread::Builder::new().name("redis-cached connect".to_owned());
         let started = thread.spawn(move || {
             // Made here: a thread that cannot be had drops this closure under the pool's lock.
-            let mut opening = Opening { shared: Arc::clone(&shared), pool, outcome: None };
-            let by = Instant::now() + patience(shared.timeout);
-            opening.outcome = Some(connect(&shared, epoch, generation, by));
+            let mut opening = Opening { server: Arc::clone(&server), pool, outcome: None };
+            let by = Instant::now() + patience(server.timeout);
+            opening.outcome = Some(connect(&server, epoch, generation, by));
         });
         match started {
             Ok(_) => {
@@ -189,7 +190,7 @@ impl Transport for Blocking {
 
     async fn reconnect(&self, epoch: Epoch, by: Instant) -> Result<(), Fault> {
         let generation = self.pool.lock().generation;
-        let pooled = connect(&self.shared, epoch, generation, by)?;
+        let pooled = connect(&self.server, epoch, generation, by)?;
         self.pool.lock().open += 1;
         Lent { pool: &self.pool, pooled: Some(pooled) }.give_back();
         Ok(())
@@ -215,8 +216,8 @@ impl Transport for Blocking {
     }
 }
 
-fn connect(shared: &Shared, epoch: Epoch, generation: u64, by: Instant) -> Result<Pooled, Fault> {
-    let wire = Box::new(Wire::open(shared, by)?);
+fn connect(server: &Arc<Server>, epoch: Epoch, generation: u64, by: Instant) -> Result<Pooled, Fault> {
+    let wire = Box::new(Wire::open(server, by)?);
     Ok(Pooled { wire, epoch, generation, used: false, since: by })
 }
 
@@ -290,7 +291,7 @@ impl Drop for Lent<'_> {
 
 /// A connection being opened: its end is told whatever happens to the thread.
 struct Opening {
-    shared: Arc<Shared>,
+    server: Arc<Server>,
     pool: Arc<Pool>,
     outcome: Option<Result<Pooled, Fault>>,
 }
@@ -320,13 +321,13 @@ impl Drop for Opening {
                         Blame::Full => state.open > 0,
                         _ => state.open > state.opening,
                     };
-                    let fault = if has_others { fault } else { self.shared.not_opened(fault) };
+                    let fault = if has_others { fault } else { self.server.not_opened(fault) };
                     let is_one_too_many = has_others || fault.blame == Blame::Wait;
                     state.full_until = is_one_too_many.then(|| Instant::now() + FULL);
                     if !is_one_too_many {
                         state.failures += 1;
                     } else if fault.blame == Blame::Full {
-                        self.shared.health.tell_full(&fault.error);
+                        self.server.health.tell_full(&fault.error);
                     }
                     state.failure = Some(fault);
                 }

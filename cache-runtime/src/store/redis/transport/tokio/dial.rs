@@ -7,49 +7,48 @@ use std::task::{Context, Poll};
 
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr};
+use redis::{AsyncConnectionConfig, Client};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 
-use super::super::Shared;
-use super::super::fault::{Blame, Fault};
-use super::super::sanitize::Sanitizer;
-use super::super::transport::checked;
-use super::super::wire;
+use super::super::connect::{Way, configured, no_address};
 use super::driver::Driver;
-use crate::error::ErrorKind;
+use crate::store::redis::request::checked;
+use crate::store::redis::server::Server;
+use crate::store::redis::server::fault::Fault;
+use crate::store::redis::server::sanitize::Sanitizer;
 
 /// A connection in this runtime, and what drives it if redis-rs does not see to that. TLS stays with redis-rs, and
 /// its replies are not looked at. `refusal`: what the server says before it closes the connection.
-pub(super) async fn dial(shared: &Shared, refusal: &Refusal) -> Result<(MultiplexedConnection, Option<Driver>), Fault> {
+pub(super) async fn dial(server: &Server, refusal: &Refusal) -> Result<(MultiplexedConnection, Option<Driver>), Fault> {
     // Each exchange has its own deadline; a second timer beside it would only cost.
     let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-    match shared.info.addr() {
-        ConnectionAddr::Tcp(host, port) => {
-            let stream = connect(host, *port, shared.info.tcp_settings()).await?;
-            driven(shared, Clean::of(stream, refusal), config).await
+    match Way::to(server) {
+        Way::Tcp { host, port, settings } => {
+            let stream = connect(host, port, settings).await?;
+            driven(server, Clean::of(stream, refusal), config).await
         }
         #[cfg(unix)]
-        ConnectionAddr::Unix(path) => {
+        Way::Unix(path) => {
             let stream = UnixStream::connect(path).await?;
-            driven(shared, Clean::of(stream, refusal), config).await
+            driven(server, Clean::of(stream, refusal), config).await
         }
-        _ => {
-            let client = Client::open(shared.info.clone())?;
+        Way::RedisRs(endpoint) => {
+            let client = Client::open(endpoint.clone())?;
             Ok((client.get_multiplexed_async_connection_with_config(&config).await?, None))
         }
     }
 }
 
 async fn driven<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    shared: &Shared,
+    server: &Server,
     stream: Clean<S>,
     config: AsyncConnectionConfig,
 ) -> Result<(MultiplexedConnection, Option<Driver>), Fault> {
-    let settings = shared.info.redis_settings();
+    let settings = server.endpoint().redis_settings();
     let (connection, driver) = MultiplexedConnection::new_with_config(settings, stream, config).await?;
     Ok((connection, Some(Driver::spawn(driver))))
 }
@@ -64,7 +63,7 @@ async fn connect(host: &str, port: u16, settings: &TcpSettings) -> Result<TcpStr
             for address in addresses {
                 attempts.spawn(TcpStream::connect(address));
             }
-            let mut outcome = Err(Fault::new(ErrorKind::Unreachable, Blame::Connection, "the host has no address"));
+            let mut outcome = Err(no_address());
             while let Some(attempt) = attempts.join_next().await {
                 outcome = attempt.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(Fault::from);
                 if outcome.is_ok() {
@@ -74,7 +73,7 @@ async fn connect(host: &str, port: u16, settings: &TcpSettings) -> Result<TcpStr
             outcome?
         }
     };
-    Ok(TcpStream::from_std(wire::configured(stream.into_std()?, settings)?)?)
+    Ok(TcpStream::from_std(configured(stream.into_std()?, settings)?)?)
 }
 
 /// A stream whose replies are text where they have to be.

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisResult, Value};
 
-use super::super::super::commands;
-use super::super::super::fault::{Blame, Fault};
 use super::MOST;
 use crate::error::ErrorKind;
 use crate::hash::hash;
 use crate::key::{Address, Key};
+use crate::store::redis::ops::commands;
+use crate::store::redis::server::fault::{Blame, Fault};
 
 /// Twice as many as there are entries, so that most are where their hash says.
 const INDEX: usize = 2 * MOST;

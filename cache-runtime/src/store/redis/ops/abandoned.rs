@@ -8,19 +8,19 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::RedisStore;
-use super::transport::Transport;
 use crate::error::ErrorKind;
 use crate::key::Key;
+use crate::store::redis::client::RedisStore;
+use crate::store::redis::transport::Transport;
 use crate::store::{Release, Store};
 use crate::stored::envelope::Lease;
 
 /// One of them.
-pub(super) type Abandoned = (Key, Lease, Release);
+pub(crate) type Abandoned = (Key, Lease, Release);
 
 /// The leases whose tasks were dropped, and how many tasks there are.
 #[derive(Debug, Default)]
-pub(super) struct AbandonedLeases {
+pub(crate) struct AbandonedLeases {
     orphans: Mutex<Vec<Abandoned>>,
     tasks: AtomicUsize,
 }
@@ -29,7 +29,7 @@ pub(super) struct AbandonedLeases {
 const MOST: usize = 65_536;
 
 impl AbandonedLeases {
-    pub(super) fn has_orphans(&self) -> bool {
+    pub(crate) fn has_orphans(&self) -> bool {
         !self.orphans().is_empty()
     }
 
@@ -56,12 +56,12 @@ struct Task<T: Transport> {
 
 impl<T: Transport> Task<T> {
     fn new(store: &RedisStore<T>, leases: Vec<Abandoned>) -> Task<T> {
-        store.shared().abandoned.tasks.fetch_add(1, Relaxed);
+        store.client().abandoned.tasks.fetch_add(1, Relaxed);
         Task { store: store.clone(), leases }
     }
 
     async fn run(mut self) {
-        let by = Instant::now() + self.store.shared().timeout;
+        let by = Instant::now() + self.store.server().timeout;
         let unanswered = match self.leases.as_slice() {
             [(key, lease, release)] => match self.store.release(key, lease, *release, by).await {
                 // Something else is in its place, which is left alone.
@@ -83,23 +83,23 @@ impl<T: Transport> Task<T> {
 
 impl<T: Transport> Drop for Task<T> {
     fn drop(&mut self) {
-        let shared = self.store.shared();
+        let client = self.store.client();
         if !self.leases.is_empty() {
-            shared.abandoned.add(std::mem::take(&mut self.leases));
-            shared.deliverer.wake_at_once(&shared.itself);
+            client.abandoned.add(std::mem::take(&mut self.leases));
+            client.deliverer.wake_at_once(&client.itself);
         }
-        shared.abandoned.tasks.fetch_sub(1, Relaxed);
+        client.abandoned.tasks.fetch_sub(1, Relaxed);
     }
 }
 
 impl<T: Transport> RedisStore<T> {
     /// Gives leases back that no call waits for. `is_behind`: after a failure, for which the caller has lost its time
     /// to the server already, and loses no more.
-    pub(super) fn abandon_all(&self, leases: Vec<Abandoned>, is_behind: bool) {
+    pub(crate) fn abandon_all(&self, leases: Vec<Abandoned>, is_behind: bool) {
         if leases.is_empty() {
             return;
         }
-        if self.shared().health.is_down() {
+        if self.server().health.is_down() {
             return leases.iter().for_each(|(key, lease, release)| self.keep_abandoned(key, lease, *release));
         }
         let task = Task::new(self, leases).run();
@@ -110,10 +110,10 @@ impl<T: Transport> RedisStore<T> {
     }
 
     /// Gives back the leases whose tasks were dropped.
-    pub(super) async fn release_orphans(&self) {
+    pub(crate) async fn release_orphans(&self) {
         // Before they are taken: a flush finds either the orphans or the task.
         let mut task = Task::new(self, Vec::new());
-        task.leases = self.shared().abandoned.take_orphans();
+        task.leases = self.client().abandoned.take_orphans();
         if !task.leases.is_empty() {
             task.run().await;
         }
@@ -121,15 +121,15 @@ impl<T: Transport> RedisStore<T> {
 
     /// Waits until all tasks have ended, and does what they have left. Each ends within the time-out, or keeps its keys
     /// to be invalidated.
-    pub(super) async fn flush_abandoned(&self, by: Instant) {
+    pub(crate) async fn flush_abandoned(&self, by: Instant) {
         /// Between looks.
         const PAUSE: Duration = Duration::from_millis(1);
-        let shared = self.shared();
-        let by = by.min(Instant::now() + shared.timeout);
+        let client = self.client();
+        let by = by.min(Instant::now() + client.server.timeout);
         loop {
             self.release_orphans().await;
             let left = by.saturating_duration_since(Instant::now());
-            let is_done = shared.abandoned.tasks.load(Relaxed) == 0 && !shared.abandoned.has_orphans();
+            let is_done = client.abandoned.tasks.load(Relaxed) == 0 && !client.abandoned.has_orphans();
             if is_done || left.is_zero() {
                 return;
             }

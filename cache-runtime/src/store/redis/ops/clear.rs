@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use ::redis::{Cmd, Pipeline, Value};
 
-use super::RedisStore;
-use super::breaker::Epoch;
-use super::fault::Fault;
-use super::transport::{Reply, Request, Transport, checked};
 use crate::error::{Error, ErrorKind};
 use crate::key::Extent;
+use crate::store::redis::client::RedisStore;
+use crate::store::redis::request::{Reply, Request, checked};
+use crate::store::redis::server::breaker::Epoch;
+use crate::store::redis::server::fault::Fault;
+use crate::store::redis::transport::Transport;
 
 /// How many keys the server looks at in one step, and about how many are removed together.
 const STEP: usize = 1000;
@@ -27,11 +28,11 @@ const GROUPS: usize = 64;
 const START: &str = "0";
 
 impl<T: Transport> RedisStore<T> {
-    pub(super) async fn clear_extent(&self, extent: &Extent, each: Duration) -> Result<u64, Error> {
+    pub(crate) async fn clear_extent(&self, extent: &Extent, each: Duration) -> Result<u64, Error> {
         // Always tried, as an invalidation is.
-        let epoch = self.shared().health.epoch();
+        let epoch = self.server().health.epoch();
         let cleared = self.clear_by_steps(epoch, extent, each).await;
-        if self.shared().health.is_down() {
+        if self.server().health.is_down() {
             self.probe(true);
         }
         cleared.map_err(|fault| self.told(fault))

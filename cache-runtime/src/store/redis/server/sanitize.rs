@@ -6,7 +6,7 @@
 
 /// Follows the replies of one connection.
 #[derive(Debug, Default)]
-pub(super) struct Sanitizer {
+pub(crate) struct Sanitizer {
     state: State,
 }
 
@@ -25,7 +25,7 @@ enum State {
 
 impl Sanitizer {
     /// Looks at the next bytes.
-    pub(super) fn pass(&mut self, bytes: &mut [u8]) {
+    pub(crate) fn pass(&mut self, bytes: &mut [u8]) {
         let mut rest = bytes;
         while let Some(first) = rest.first_mut() {
             let taken = match self.state {

@@ -5,15 +5,15 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use super::super::Shared;
-use super::super::breaker::Epoch;
-use super::super::fault::{Blame, Fault};
-use super::super::features::questions;
-use super::super::transport::{alone, cluster_info, greeted, greeting};
 use super::dial::{self, Refusal};
 use super::lane::{Connection, Line};
 use super::{Outcome, current, unsupported};
 use crate::error::ErrorKind;
+use crate::store::redis::server::Server;
+use crate::store::redis::server::breaker::Epoch;
+use crate::store::redis::server::fault::{Blame, Fault};
+use crate::store::redis::server::greeting::{alone, cluster_info, greeted, greeting};
+use crate::store::redis::server::rights::questions;
 
 /// Held by the task that connects: those that wait for it hear what happened where it ends early.
 pub(super) struct End(pub(super) watch::Sender<Option<Result<Arc<Connection>, Fault>>>);
@@ -46,26 +46,26 @@ pub(super) async fn wait(outcome: &mut Outcome) -> Result<Arc<Connection>, Fault
     }
 }
 
-pub(super) async fn connect(shared: &Shared, line: Line, epoch: Epoch) -> Result<Arc<Connection>, Fault> {
+pub(super) async fn connect(server: &Arc<Server>, line: Line, epoch: Epoch) -> Result<Arc<Connection>, Fault> {
     let refusal = Refusal::default();
-    let connected = greet(shared, line, epoch, &refusal).await;
+    let connected = greet(server, line, epoch, &refusal).await;
     connected.map_err(|fault| dial::refused(&refusal).unwrap_or(fault))
 }
 
-async fn greet(shared: &Shared, line: Line, epoch: Epoch, refusal: &Refusal) -> Result<Arc<Connection>, Fault> {
-    let (mut multiplexed, driver) = dial::dial(shared, refusal).await?;
+async fn greet(server: &Arc<Server>, line: Line, epoch: Epoch, refusal: &Refusal) -> Result<Arc<Connection>, Fault> {
+    let (mut multiplexed, driver) = dial::dial(server, refusal).await?;
     let greeting = greeting();
     let sent = Instant::now();
     let answers = multiplexed.send_packed_commands(&greeting, 0, greeting.len()).await?;
-    let greeted = greeted(answers, sent, shared)?;
+    let greeted = greeted(answers, sent, server)?;
     if greeted.clustered {
         alone(multiplexed.send_packed_command(&cluster_info()).await?)?;
     }
-    shared.note_features(greeted.features);
-    if shared.is_to_ask_rights(epoch) {
+    server.note_features(greeted.features);
+    if server.is_to_ask_rights(epoch) {
         let questions = questions();
         let replies = multiplexed.send_packed_commands(&questions, 0, questions.len()).await?;
-        shared.note_rights(epoch, &replies);
+        server.note_rights(epoch, &replies);
     }
-    Ok(Arc::new(Connection::new(line, (multiplexed, driver), greeted.features, epoch, current()?, shared.opened())))
+    Ok(Arc::new(Connection::new(line, (multiplexed, driver), greeted.features, epoch, current()?, server.opened())))
 }

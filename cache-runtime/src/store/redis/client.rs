@@ -1,0 +1,303 @@
+//! One cache's view of a server, and how an operation passes through it: the breaker's gate, the exchange, and the
+//! conclusions about the server's health.
+
+use std::future::Future;
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use ::redis::{Cmd, Value};
+
+use super::ops::abandoned::AbandonedLeases;
+use super::ops::deliverer::Deliverer;
+use super::ops::pending::Pending;
+use super::ops::scripts::Form;
+use super::ops::sizes::Sizes;
+use super::request::{Load, Reply, Request};
+use super::server::Server;
+use super::server::breaker::Epoch;
+use super::server::fault::{Blame, Fault};
+use super::server::features::Features;
+use super::transport::{Build, Decode, Transport};
+use crate::error::{Error, ErrorKind};
+use crate::key::Key;
+use crate::store::Release;
+use crate::stored::envelope::Lease;
+
+/// What a cache keeps, for both faces.
+pub(crate) struct Client {
+    pub(crate) itself: Weak<Client>,
+    pub(crate) server: Arc<Server>,
+    pub(crate) pending: Pending,
+    pub(crate) sizes: Sizes,
+    pub(crate) abandoned: AbandonedLeases,
+    pub(crate) deliverer: Arc<Deliverer>,
+}
+
+impl Client {
+    pub(crate) fn new(server: Server) -> Arc<Client> {
+        Arc::new_cyclic(|itself| Client {
+            itself: Weak::clone(itself),
+            server: Arc::new(server),
+            pending: Pending::default(),
+            sizes: Sizes::default(),
+            abandoned: AbandonedLeases::default(),
+            deliverer: Arc::default(),
+        })
+    }
+
+    /// Keeps keys to be invalidated.
+    pub(crate) fn keep<'a>(&self, keys: impl IntoIterator<Item = &'a str>) {
+        self.pending.add(keys);
+        self.deliverer.wake(&self.itself);
+    }
+
+    /// The same, of one of which nothing is wrong if it is never delivered.
+    pub(crate) fn keep_if_room(&self, key: &str) {
+        self.pending.add_if_room(key);
+        self.deliverer.wake(&self.itself);
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Client").field(&self.server.health.server).finish()
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.deliverer.end();
+    }
+}
+
+/// One face of a server.
+pub(crate) struct RedisStore<T> {
+    pub(crate) core: Arc<Core<T>>,
+}
+
+pub(crate) struct Core<T> {
+    pub(crate) client: Arc<Client>,
+    pub(crate) transport: T,
+}
+
+impl<T> Clone for RedisStore<T> {
+    fn clone(&self) -> Self {
+        RedisStore { core: Arc::clone(&self.core) }
+    }
+}
+
+impl<T> std::fmt::Debug for RedisStore<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Redis").field(&self.core.client.server.health.server).finish()
+    }
+}
+
+impl<T: Transport> RedisStore<T> {
+    pub(crate) fn new(client: &Arc<Client>, transport: T) -> RedisStore<T> {
+        RedisStore { core: Arc::new(Core { client: Arc::clone(client), transport }) }
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.core.client
+    }
+
+    pub(crate) fn server(&self) -> &Server {
+        &self.core.client.server
+    }
+
+    /// Passes the breaker's gate.
+    pub(crate) fn admit(&self) -> Result<Epoch, Error> {
+        self.server().health.admit().ok_or_else(|| {
+            self.probe(false);
+            Error::new(ErrorKind::CircuitOpen, "")
+        })
+    }
+
+    /// Passes the gate of writes, too.
+    pub(crate) fn admit_write(&self) -> Result<Epoch, Error> {
+        let epoch = self.admit()?;
+        self.server().health.admit_write()?;
+        Ok(epoch)
+    }
+
+    pub(crate) fn exchange<R: Send>(
+        &self,
+        epoch: Epoch,
+        build: impl Fn(Features) -> Request + Send + Sync,
+        read: impl Fn(Reply) -> Result<R, Fault> + Send + Sync,
+        by: Instant,
+    ) -> impl Future<Output = Result<R, Fault>> + Send {
+        self.exchange_of(epoch, Load::default(), build, read, by)
+    }
+
+    /// Sends, reads the reply, and draws the conclusions about the server's health.
+    pub(crate) async fn exchange_of<R: Send>(
+        &self,
+        epoch: Epoch,
+        load: Load,
+        build: impl Fn(Features) -> Request + Send + Sync,
+        read: impl Fn(Reply) -> Result<R, Fault> + Send + Sync,
+        by: Instant,
+    ) -> Result<R, Fault> {
+        let mut decoded = None;
+        let mut decode = |reply| {
+            decoded = Some(read(reply)?);
+            Ok(())
+        };
+        self.watched(epoch, load, &build, &mut decode, by).await?;
+        decoded.ok_or_else(Fault::hung)
+    }
+
+    /// The part of an exchange that does not depend on its types, which is compiled once.
+    async fn watched(
+        &self,
+        epoch: Epoch,
+        load: Load,
+        build: Build<'_>,
+        decode: Decode<'_>,
+        by: Instant,
+    ) -> Result<(), Fault> {
+        let watch = self.watch(epoch, by);
+        let outcome = self.core.transport.exchange(epoch, load, build, decode, by).await;
+        watch.saw(&outcome);
+        outcome
+    }
+
+    /// The same, of what a slot holds.
+    pub(crate) async fn exchange_read<R: Send>(
+        &self,
+        epoch: Epoch,
+        load: Load,
+        key: &Key,
+        read: impl Fn(Value) -> Result<R, Fault> + Send + Sync,
+        by: Instant,
+    ) -> Result<R, Fault> {
+        let mut decoded = None;
+        let mut decode = |reply: Reply| {
+            decoded = Some(read(reply.one()?)?);
+            Ok(())
+        };
+        let watch = self.watch(epoch, by);
+        let outcome = self.core.transport.read(epoch, load, key, &mut decode, by).await;
+        watch.saw(&outcome);
+        outcome.and_then(|()| decoded.ok_or_else(Fault::hung))
+    }
+
+    fn watch(&self, epoch: Epoch, by: Instant) -> Unanswered<'_, T> {
+        Unanswered { store: self, epoch, by, armed: true }
+    }
+
+    pub(crate) fn failed(&self, epoch: Epoch, fault: &Fault) {
+        if let Blame::Denied(denied) = fault.blame {
+            self.note_denied(denied);
+        }
+        if self.server().health.failed(epoch, fault) {
+            self.probe(false);
+        }
+    }
+
+    /// What the caller of a verb hears; the log hears of misuse, too. What is refused for good, functions tell.
+    pub(crate) fn told(&self, fault: Fault) -> Error {
+        if matches!(fault.blame, Blame::Command | Blame::Server) {
+            self.server().health.tell_once(&fault.error);
+        }
+        fault.error
+    }
+
+    /// A single command whose reply `read` understands.
+    pub(crate) async fn command<R: Send>(
+        &self,
+        epoch: Epoch,
+        build: impl Fn() -> Cmd + Send + Sync,
+        read: impl Fn(Value) -> Result<R, Fault> + Send + Sync,
+        by: Instant,
+    ) -> Result<R, Fault> {
+        self.exchange(epoch, |_| Request::One(build()), |reply| read(reply.one()?), by).await
+    }
+
+    /// A command that may be a script, and perhaps the server's time behind it: `request` is `timed` or
+    /// `timed_once`. Where the server does not know the script, by its text.
+    pub(crate) async fn scripted<R: Send>(
+        &self,
+        epoch: Epoch,
+        request: fn(&Server, Cmd) -> Request,
+        build: impl Fn(Features, Form) -> Cmd + Send + Sync,
+        read: impl Fn(Value) -> Result<R, Fault> + Send + Sync,
+        by: Instant,
+    ) -> Result<R, Fault> {
+        let (build, read) = (&build, &read);
+        let by_hash = |features| request(self.server(), build(features, Form::Hash));
+        match self.exchange(epoch, by_hash, |reply| read(self.server().first_of(reply)?), by).await {
+            Err(fault) if fault.blame == Blame::Script => {
+                self.exchange(
+                    epoch,
+                    |features| request(self.server(), build(features, Form::Text)),
+                    |reply| read(self.server().first_of(reply)?),
+                    by,
+                )
+                .await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Draws the conclusions about the server's readiness to write.
+    pub(crate) fn written<R>(&self, outcome: Result<R, Fault>) -> Result<R, Error> {
+        match outcome {
+            Ok(result) => {
+                self.server().health.wrote();
+                Ok(result)
+            }
+            Err(fault) => {
+                self.server().health.write_failed(&fault);
+                Err(self.told(fault))
+            }
+        }
+    }
+
+    /// As [`written`](Self::written), of a request for a lease: one that may have arrived, or may
+    /// still, is given back.
+    pub(crate) fn granted<R>(&self, key: &Key, lease: &Lease, outcome: Result<R, Fault>) -> Result<R, Error> {
+        if outcome.as_ref().is_err_and(Fault::may_have_arrived) {
+            self.abandon_behind(key, lease, Release::Pause(0));
+        }
+        self.written(outcome)
+    }
+}
+
+/// Counts an operation that its caller gave up: a caller whose patience is shorter than the
+/// deadline must not keep a hung server from being noticed.
+struct Unanswered<'a, T: Transport> {
+    store: &'a RedisStore<T>,
+    epoch: Epoch,
+    by: Instant,
+    armed: bool,
+}
+
+impl<T: Transport> Unanswered<'_, T> {
+    /// It had an answer, or none in its time.
+    fn saw(mut self, outcome: &Result<(), Fault>) {
+        self.armed = false;
+        match outcome {
+            Ok(()) => self.store.server().health.succeeded(self.epoch),
+            Err(fault) => self.store.failed(self.epoch, fault),
+        }
+    }
+}
+
+impl<T: Transport> Drop for Unanswered<'_, T> {
+    fn drop(&mut self) {
+        if !self.armed {
+            return;
+        }
+        // Not where its runtime ends, and drops its tasks.
+        if T::is_ending() {
+            return;
+        }
+        let timeout = self.store.server().timeout;
+        let waited = timeout.saturating_sub(self.by.saturating_duration_since(Instant::now()));
+        if waited > timeout / 4 {
+            self.store.failed(self.epoch, &Fault::hung());
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What travels to a server, and back.
+
+use std::time::Instant;
+
+use ::redis::{Cmd, Pipeline, Value};
+
+use super::server::fault::Fault;
+
+/// How much an exchange carries.
+#[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "blocking calls have a connection for themselves"))]
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Load {
+    /// About how many bytes are sent, if they are many.
+    pub(crate) sent: usize,
+    /// Small ones would wait for it, there or back.
+    pub(crate) is_large: bool,
+}
+
+/// Commands that travel together.
+pub(crate) enum Request {
+    One(Cmd),
+    Many(Pipeline),
+    /// As `One`, but never sent a second time: it grants a lease. A first copy that was held up on
+    /// its way would grant it again, after an invalidation that took it away.
+    OneOnce(Cmd),
+    /// As `Many`, but never sent a second time.
+    ManyOnce(Pipeline),
+}
+
+impl Request {
+    pub(crate) fn may_be_repeated(&self) -> bool {
+        !matches!(self, Request::OneOnce(_) | Request::ManyOnce(_))
+    }
+}
+
+/// The replies to a [`Request`], errors among them.
+pub(crate) enum Reply {
+    One(Value),
+    Many { values: Vec<Value>, sent: Instant },
+}
+
+impl Reply {
+    /// The reply to a single command.
+    pub(crate) fn one(self) -> Result<Value, Fault> {
+        let value = match self {
+            Reply::One(value) => Some(value),
+            Reply::Many { values, .. } => values.into_iter().next(),
+        };
+        checked(value.unwrap_or_default())
+    }
+
+    /// When several commands were sent.
+    pub(crate) fn sent(&self) -> Option<Instant> {
+        match self {
+            Reply::One(_) => None,
+            Reply::Many { sent, .. } => Some(*sent),
+        }
+    }
+
+    pub(crate) fn all(self) -> Vec<Value> {
+        match self {
+            Reply::One(value) => vec![value],
+            Reply::Many { values, .. } => values,
+        }
+    }
+}
+
+/// The value, unless it is an error.
+pub(crate) fn checked(value: Value) -> Result<Value, Fault> {
+    match value {
+        Value::ServerError(error) => Err(Fault::from(&error)),
+        value => Ok(value),
+    }
+}

@@ -1,0 +1,19 @@
+//! One server: what is known of it, whichever cache, face or runtime found it out.
+//!
+//! Everything here belongs to the server alone. In a cluster each node has a [`Server`] of its own, so that a shard that
+//! is away opens its own breaker only, and its clock, features and rights are not mixed with those of the others. What
+//! belongs to the cache (undelivered invalidations, abandoned leases, sizes of values) is in `client`.
+
+pub(crate) mod breaker;
+pub(crate) mod clock;
+pub(crate) mod fault;
+pub(crate) mod features;
+pub(crate) mod greeting;
+pub(crate) mod health;
+pub(crate) mod rights;
+pub(crate) mod sanitize;
+mod state;
+#[cfg(feature = "tls-rustls")]
+pub(crate) mod tls;
+
+pub(crate) use self::state::{Open, Server};

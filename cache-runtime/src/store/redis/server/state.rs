@@ -1,0 +1,208 @@
+//! What is known of one server, for both faces and all runtimes.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use ::redis::{Cmd, ConnectionInfo, Pipeline, Value};
+
+use super::fault::{Blame, Fault};
+use super::features::Features;
+use super::health::Health;
+use crate::store::redis::request::{Reply, Request, checked};
+
+/// How often a connection that only reads asks whether its server is still a master.
+const ROLE_CHECKED: Duration = Duration::from_secs(5);
+
+/// How long the server's time is known well enough: two clocks part by a fraction of a millisecond in
+/// it, and one that was set anew is noticed.
+const TIME_KNOWN: Duration = Duration::from_secs(1);
+
+/// One server.
+pub(crate) struct Server {
+    pub(crate) health: Arc<Health>,
+    /// How long an operation may take, connecting included.
+    pub(crate) timeout: Duration,
+    endpoint: ConnectionInfo,
+    /// Features that the server seems to have by its version, but refused, and commands that it refuses.
+    pub(super) denied: AtomicU32,
+    /// Of the last server that was connected to.
+    pub(super) features: AtomicU32,
+    /// The epoch, from 1, in which the server was asked which commands it refuses.
+    pub(super) rights_asked: AtomicU64,
+    /// When to ask again, in the clock's ticks.
+    pub(super) rights_due: AtomicU64,
+    /// When to ask for the role again, in the clock's ticks.
+    role_due: AtomicU64,
+    /// When to ask for the time again, in the clock's ticks.
+    time_due: AtomicU64,
+    /// Those that the server has greeted and that are still open, as far as this process knows.
+    connections: AtomicUsize,
+}
+
+/// One connection among [`Server::connections`].
+pub(crate) struct Open(Weak<Server>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(server) = self.0.upgrade() {
+            server.connections.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Server").field(&self.health.server).finish()
+    }
+}
+
+impl Server {
+    /// Neither connects nor blocks. `name` is shown in the log.
+    pub(crate) fn new(name: String, endpoint: ConnectionInfo, timeout: Duration) -> Server {
+        Server {
+            health: Arc::new(Health::new(name)),
+            timeout,
+            endpoint: tuned(endpoint),
+            denied: AtomicU32::new(0),
+            features: AtomicU32::new(Features::default().bits()),
+            rights_asked: AtomicU64::new(0),
+            rights_due: AtomicU64::new(0),
+            role_due: AtomicU64::new(0),
+            time_due: AtomicU64::new(0),
+            connections: AtomicUsize::new(0),
+        }
+    }
+
+    /// Where the server is, as of now: it is asked for each connection that is made.
+    pub(crate) fn endpoint(&self) -> &ConnectionInfo {
+        &self.endpoint
+    }
+
+    pub(crate) fn allowed(&self, features: Features) -> Features {
+        features.without(self.denied.load(Relaxed))
+    }
+
+    /// The reply to a `TIME` that was sent then. A missing permission leaves the clock as it is.
+    pub(crate) fn note_time(&self, time: &Value, sent: Instant) {
+        let now = Instant::now();
+        if let Some(micros) = micros(time) {
+            self.health.clock.sample(micros, sent, now);
+        }
+        self.time_due.store(self.health.clock.ticks_at(now) + TIME_KNOWN.as_millis() as u64, Relaxed);
+    }
+
+    /// A command, and if it is due the server's time in the same round trip.
+    pub(crate) fn timed(&self, command: Cmd) -> Request {
+        match self.with_time(command) {
+            Ok(pipeline) => Request::Many(pipeline),
+            Err(command) => Request::One(command),
+        }
+    }
+
+    /// The same, for a command that grants a lease.
+    pub(crate) fn timed_once(&self, command: Cmd) -> Request {
+        match self.with_time(command) {
+            Ok(pipeline) => Request::ManyOnce(pipeline),
+            Err(command) => Request::OneOnce(command),
+        }
+    }
+
+    /// The first reply, where the last one may be the server's time.
+    pub(crate) fn first_of(&self, reply: Reply) -> Result<Value, Fault> {
+        let Reply::Many { mut values, sent } = reply else { return reply.one() };
+        if values.len() > 1
+            && let Some(time) = values.pop()
+        {
+            self.note_time(&time, sent);
+        }
+        checked(values.into_iter().next().unwrap_or_default())
+    }
+
+    /// All replies but the last one, which is the server's time.
+    pub(crate) fn all_of(&self, reply: Reply) -> Vec<Value> {
+        let Reply::Many { mut values, sent } = reply else { return reply.all() };
+        if let Some(time) = values.pop() {
+            self.note_time(&time, sent);
+        }
+        values
+    }
+
+    fn with_time(&self, command: Cmd) -> Result<Pipeline, Cmd> {
+        if self.health.clock.ticks() < self.time_due.load(Relaxed) {
+            return Err(command);
+        }
+        let mut pipeline = Pipeline::with_capacity(2);
+        pipeline.add_command(command).cmd("TIME");
+        Ok(pipeline)
+    }
+
+    pub(crate) fn role_is_known(&self) {
+        let due = self.health.clock.ticks() + ROLE_CHECKED.as_millis() as u64;
+        self.role_due.store(due, Relaxed);
+    }
+
+    /// Whether this read is the one that asks for the role. Its deadline is as good as the time.
+    pub(crate) fn claims_role_check(&self, by: Instant) -> bool {
+        let now = self.health.clock.ticks_at(by);
+        let due = self.role_due.load(Relaxed);
+        // 0 until a first connection, which asks for the role itself.
+        due != 0
+            && now >= due
+            && self.role_due.compare_exchange(due, now + ROLE_CHECKED.as_millis() as u64, Relaxed, Relaxed).is_ok()
+    }
+
+    /// One more connection, until what is returned is dropped.
+    pub(crate) fn opened(self: &Arc<Self>) -> Open {
+        self.connections.fetch_add(1, Relaxed);
+        Open(Arc::downgrade(self))
+    }
+
+    /// Why one more connection could not be had. That the server has no room for it is no failure where others are
+    /// open: those carry all calls.
+    pub(crate) fn not_opened(&self, fault: Fault) -> Fault {
+        if fault.blame != Blame::Full || self.connections.load(Relaxed) == 0 {
+            return fault;
+        }
+        self.health.tell_full(&fault.error);
+        Fault { blame: Blame::Wait, ..fault }
+    }
+}
+
+/// Settings that redis-rs leaves off.
+fn tuned(info: ConnectionInfo) -> ConnectionInfo {
+    use ::redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
+    // A peer that vanished is noticed within 30 s even where nobody calls.
+    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(15)).with_interval(Duration::from_secs(5));
+    let settings = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    let settings = settings.set_user_timeout(Duration::from_secs(30));
+    let redis = info.redis_settings().clone().set_skip_set_lib_name();
+    info.set_tcp_settings(settings).set_redis_settings(redis)
+}
+
+/// The microseconds of a reply to `TIME`.
+fn micros(time: &Value) -> Option<i64> {
+    let Value::Array(parts) = time else { return None };
+    let number = |part: &Value| match part {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?.parse::<i64>().ok(),
+        Value::Int(number) => Some(*number),
+        _ => None,
+    };
+    let (seconds, micros) = (number(parts.first()?)?, number(parts.get(1)?)?);
+    seconds.checked_mul(1_000_000)?.checked_add(micros)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_microseconds() {
+        let text = |text: &str| Value::BulkString(text.into());
+        assert_eq!(micros(&Value::Array(vec![text("12"), text("34")])), Some(12_000_034));
+        assert_eq!(micros(&Value::Array(vec![text("x"), text("34")])), None);
+        assert_eq!(micros(&Value::Array(vec![text("9999999999999999"), text("34")])), None);
+        assert_eq!(micros(&Value::Nil), None);
+    }
+}

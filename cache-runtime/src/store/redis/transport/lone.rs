@@ -1,0 +1,59 @@
+//! For the thread that delivers: one connection.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::wire::Wire;
+use super::{Build, Decode, Transport, patience};
+use crate::store::redis::request::Load;
+use crate::store::redis::server::Server;
+use crate::store::redis::server::breaker::Epoch;
+use crate::store::redis::server::fault::Fault;
+
+/// One connection for one thread.
+pub(crate) struct Lone {
+    server: Arc<Server>,
+    wire: Mutex<Option<Wire>>,
+}
+
+impl Lone {
+    pub(crate) fn new(server: &Arc<Server>) -> Lone {
+        Lone { server: Arc::clone(server), wire: Mutex::new(None) }
+    }
+}
+
+impl Transport for Lone {
+    async fn exchange(
+        &self,
+        _epoch: Epoch,
+        _load: Load,
+        build: Build<'_>,
+        decode: Decode<'_>,
+        by: Instant,
+    ) -> Result<(), Fault> {
+        let mut held = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wire = match held.take() {
+            Some(wire) => wire,
+            None => Wire::open(&self.server, by.min(Instant::now() + patience(self.server.timeout)))?,
+        };
+        let request = build(self.server.allowed(wire.features));
+        let outcome = wire.send(&request, by).and_then(decode);
+        if !outcome.as_ref().is_err_and(Fault::spoils_connection) {
+            *held = Some(wire);
+        }
+        outcome
+    }
+
+    async fn reconnect(&self, _epoch: Epoch, _by: Instant) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// What the other faces need in the background, they start.
+    fn background(&self, _task: impl Future<Output = ()> + Send + 'static) {}
+
+    async fn pause(duration: Duration) {
+        thread::sleep(duration);
+    }
+}

@@ -1,0 +1,91 @@
+//! What carries requests to a server and replies back.
+
+#[cfg(feature = "blocking")]
+pub(crate) mod blocking;
+mod connect;
+mod lone;
+#[cfg(feature = "tokio")]
+pub(crate) mod tokio;
+mod wire;
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use crate::key::Key;
+use crate::store::redis::ops::commands;
+use crate::store::redis::request::{Load, Reply, Request};
+use crate::store::redis::server::breaker::Epoch;
+use crate::store::redis::server::fault::Fault;
+use crate::store::redis::server::features::Features;
+
+pub(crate) use self::lone::Lone;
+
+/// How long connecting may take, and a probe's exchange, when no caller waits for it.
+pub(crate) fn patience(timeout: Duration) -> Duration {
+    timeout.max(Duration::from_secs(1))
+}
+
+/// So many time-outs in a row are taken for a connection whose other end is gone.
+const HALF_OPEN: u32 = 3;
+
+/// How long a server is not asked for one more connection after it had no room for it.
+const FULL: Duration = Duration::from_secs(2);
+
+/// Makes the request, for a server with these features. It is called once for each attempt.
+pub(crate) type Build<'a> = &'a (dyn Fn(Features) -> Request + Send + Sync);
+
+/// Takes the replies of the attempt that was answered, or says what is wrong with them, which decides whether the
+/// connection is used again.
+///
+/// This is a trait object because a transport is most of an operation's code: generic over the reader of a reply, all of
+/// it would be compiled once for each operation, and again in each crate with cached functions.
+pub(crate) type Decode<'a> = &'a mut (dyn FnMut(Reply) -> Result<(), Fault> + Send);
+
+/// Carries requests, for callers of one kind.
+pub(crate) trait Transport: Send + Sync + Sized + 'static {
+    /// Whether [reads](Transport::read) at the same moment travel together.
+    const SHARES_READS: bool = false;
+
+    /// Sends what `build` makes and decodes the replies, over a connection made in `epoch`. Where a connection in use
+    /// turns out to have been closed, it sends a second time over a new one, unless the request
+    /// [may not be repeated](Request::may_be_repeated): every other operation of a store may be applied twice.
+    fn exchange(
+        &self,
+        epoch: Epoch,
+        load: Load,
+        build: Build<'_>,
+        decode: Decode<'_>,
+        by: Instant,
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// An exchange that reads a slot, perhaps together with other reads. The reply is that to one command.
+    fn read(
+        &self,
+        epoch: Epoch,
+        load: Load,
+        key: &Key,
+        decode: Decode<'_>,
+        by: Instant,
+    ) -> impl Future<Output = Result<(), Fault>> + Send {
+        async move { self.exchange(epoch, load, &|_| Request::One(commands::get(key)), decode, by).await }
+    }
+
+    /// Connects anew, whatever is there.
+    fn reconnect(&self, epoch: Epoch, by: Instant) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Runs a task that nobody waits for. Drops it where that is impossible.
+    fn background(&self, task: impl Future<Output = ()> + Send + 'static);
+
+    /// Runs a short task that nobody waits for, perhaps at once.
+    fn aside(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.background(task);
+    }
+
+    /// Waits, inside a [`Transport::background`] task.
+    fn pause(duration: Duration) -> impl Future<Output = ()> + Send;
+
+    /// Whether what runs the caller is ending, and gives its tasks up.
+    fn is_ending() -> bool {
+        false
+    }
+}
