@@ -4,6 +4,14 @@ use std::fmt;
 
 /// Why a verb of `Entry` or `Cache` failed.
 ///
+/// ```
+/// use redis_cached::{Cache, ErrorKind};
+///
+/// let error = Cache::builder("redis://localhost/not-a-number").map(|_| ()).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Config);
+/// println!("{error}"); // says what to write
+/// ```
+///
 /// A call of a cached function never returns this type. If the cache fails there, the function's
 /// body runs instead.
 #[derive(Clone)]

@@ -66,6 +66,15 @@ impl Counts {
 ///   or `alias` on an earlier variant).
 ///
 /// The default, `codec = auto`, stores those in MessagePack.
+///
+/// ```
+/// use redis_cached::redis_cached;
+///
+/// #[redis_cached(codec = bincode)]
+/// async fn names(group: u64) -> Vec<String> {
+///     vec![format!("of group {group}")]
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Bincode;
 

@@ -11,6 +11,15 @@ use super::{Codec, CodecError};
 ///
 /// It refuses values that JSON would read back as another value: a float that is not finite,
 /// `Some(None)` and `Some(())`.
+///
+/// ```
+/// use redis_cached::redis_cached;
+///
+/// #[redis_cached(codec = json)]
+/// async fn names(group: u64) -> Vec<String> {
+///     vec![format!("of group {group}")]
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Json;
 

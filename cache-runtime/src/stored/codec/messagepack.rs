@@ -11,6 +11,15 @@ use super::{Codec, CodecError, DEPTH};
 /// and a binary one, such as UUIDs, are written in the former.
 ///
 /// It refuses values that MessagePack would read back as another value: `Some(None)` and `Some(())`.
+///
+/// ```
+/// use redis_cached::redis_cached;
+///
+/// #[redis_cached(codec = messagepack)]
+/// async fn names(group: u64) -> Vec<String> {
+///     vec![format!("of group {group}")]
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct MessagePack;
 
