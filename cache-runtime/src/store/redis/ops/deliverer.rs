@@ -75,7 +75,7 @@ impl Deliverer {
             let store = RedisStore::new(&client, Lone::new(&client.server));
             once(store.release_orphans());
             let delivered = once(store.deliver(client.server.health.epoch(), Instant::now() + LONGEST));
-            // Before the last reference to what is client may go: its end takes the same lock.
+            // Before the last reference to the client may go, because its end takes the same lock.
             let is_done = self.ends_if(|| !client.pending.any() && !client.abandoned.has_orphans());
             drop(store);
             if is_done {

@@ -12,8 +12,8 @@ use redis::{RedisResult, Value};
 use tokio::runtime::{Handle, Id};
 use tokio::time::Sleep;
 
+use super::coalesce::Coalescer;
 use super::driver::Driver;
-use super::gather::Gather;
 use crate::key::Key;
 use crate::store::redis::ops::commands;
 use crate::store::redis::request::{Load, Reply, Request};
@@ -54,7 +54,7 @@ pub(super) struct Connection {
     timeouts: AtomicU32,
     /// Not to be used any more.
     spoilt: AtomicBool,
-    gather: Arc<Gather>,
+    coalescer: Arc<Coalescer>,
     /// `None` where redis-rs has spawned it.
     driver: Option<Driver>,
     _open: Open,
@@ -69,8 +69,8 @@ impl Connection {
         runtime: Handle,
         open: Open,
     ) -> Connection {
-        let (timeouts, spoilt, gather) = (AtomicU32::new(0), AtomicBool::new(false), Arc::default());
-        Connection { line, multiplexed, features, epoch, runtime, timeouts, spoilt, gather, driver, _open: open }
+        let (timeouts, spoilt, coalescer) = (AtomicU32::new(0), AtomicBool::new(false), Arc::default());
+        Connection { line, multiplexed, features, epoch, runtime, timeouts, spoilt, coalescer, driver, _open: open }
     }
 
     /// Nobody is to use it any more.
@@ -129,12 +129,12 @@ impl Lane {
     /// are given up after `patience`.
     pub(super) async fn read(&mut self, key: &Key, by: Instant, patience: Duration) -> Option<RedisResult<Value>> {
         let Share { connection, multiplexed, timer } = &mut *self.0;
-        let Connection { line, gather, runtime, .. } = &**connection;
+        let Connection { line, coalescer, runtime, .. } = &**connection;
         let mut under_way = None;
         if *line == Line::Small {
-            under_way = gather.enter();
+            under_way = coalescer.enter();
             if under_way.is_none() {
-                let together = pin!(gather.together(key, multiplexed, runtime, patience));
+                let together = pin!(coalescer.together(key, multiplexed, runtime, patience));
                 if let Some(reply) = within(timer, by, together).await? {
                     return Some(reply);
                 }
@@ -188,7 +188,7 @@ async fn send(connection: &mut MultiplexedConnection, request: &Request) -> Redi
 #[derive(Default)]
 pub(super) struct Spare([Shard; SHARDS]);
 
-/// On a cache line of their own: what every hit touches must not be server between processors.
+/// Each shard has a cache line of its own, because processors must not share what every hit writes.
 #[derive(Default)]
 #[repr(align(128))]
 struct Shard(Mutex<Vec<Lane>>);

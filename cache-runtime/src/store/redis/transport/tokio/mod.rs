@@ -4,9 +4,9 @@
 //! A connection is driven by the runtime that opened it, so each runtime has its own; runtimes
 //! come and go, and may exist at the same time.
 
+mod coalesce;
 mod dial;
 mod driver;
-mod gather;
 mod lane;
 mod open;
 

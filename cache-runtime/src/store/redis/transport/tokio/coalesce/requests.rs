@@ -1,4 +1,4 @@
-//! What those who travel together ask for: each entry once, however many ask for it.
+//! The entries of a batch: each is read once, for however many reads.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -12,15 +12,16 @@ use crate::key::{Address, Key};
 use crate::store::redis::ops::commands;
 use crate::store::redis::server::fault::{Blame, Fault};
 
-/// Twice as many as there are entries, so that most are where their hash says.
+/// Twice as many places as there are entries, so that most entries are where their hash says.
 const INDEX: usize = 2 * MOST;
 
 /// The entries, at most [`MOST`].
-pub(super) struct Asked {
+pub(super) struct Requests {
     /// Their keys, one after another.
     text: String,
     entries: Vec<Entry>,
-    /// Where an entry is found among all: its number and one more, at the first free index from that of its hash on.
+    /// A hash table with linear probing: the number of an entry plus one, and zero for a free place. It is a part of the
+    /// batch, where a map of its own would cost each batch an allocation and each read a hash of keys with `SipHash`.
     index: [u8; INDEX],
     /// How many are read with the one command for all keys.
     keys: usize,
@@ -32,8 +33,8 @@ struct Entry {
     /// Where its key ends in the text.
     end: usize,
     place: Place,
-    /// How many have not taken its reply.
-    askers: usize,
+    /// How many reads have not taken its reply.
+    readers: usize,
 }
 
 /// Where a reply is.
@@ -43,22 +44,22 @@ enum Place {
     Other(usize),
 }
 
-impl Default for Asked {
+impl Default for Requests {
     fn default() -> Self {
         let (text, entries) = (String::with_capacity(64 * MOST), Vec::with_capacity(MOST));
-        Asked { text, entries, index: [0; INDEX], keys: 0, others: Pipeline::new() }
+        Requests { text, entries, index: [0; INDEX], keys: 0, others: Pipeline::new() }
     }
 }
 
-impl Asked {
-    /// One more who asks. The entry's number.
+impl Requests {
+    /// Adds a read, and returns the number of its entry.
     pub(super) fn add(&mut self, key: &Key, is_refused: bool) -> usize {
         let text = key.as_str();
         let mut index = hash(0, text.as_bytes()) as usize % INDEX;
         while let Some(number) = usize::from(self.index[index]).checked_sub(1) {
-            // Of two entries in one hash, too, the texts differ.
+            // The texts of two entries in one hash differ, too.
             if self.text_of(number) == text {
-                self.entries[number].askers += 1;
+                self.entries[number].readers += 1;
                 return number;
             }
             index = (index + 1) % INDEX;
@@ -68,14 +69,14 @@ impl Asked {
                 self.keys += 1;
                 Place::Key(self.keys - 1)
             }
-            // Whatever takes a command of its own.
+            // It takes a command of its own.
             _ => {
                 self.others.add_command(commands::get(key));
                 Place::Other(self.others.len() - 1)
             }
         };
         self.text.push_str(text);
-        self.entries.push(Entry { end: self.text.len(), place, askers: 1 });
+        self.entries.push(Entry { end: self.text.len(), place, readers: 1 });
         // There are no more than `MOST`.
         self.index[index] = self.entries.len() as u8;
         self.entries.len() - 1
@@ -86,9 +87,9 @@ impl Asked {
         &self.text[begin..self.entries[number].end]
     }
 
-    /// How many ask.
-    pub(super) fn askers(&self) -> usize {
-        self.entries.iter().map(|entry| entry.askers).sum()
+    /// The number of reads.
+    pub(super) fn readers(&self) -> usize {
+        self.entries.iter().map(|entry| entry.readers).sum()
     }
 
     /// Reads the keys.
@@ -108,7 +109,7 @@ impl Asked {
         Some(command)
     }
 
-    /// Sends it all at once, and notes whether the server refuses to read many keys.
+    /// Sends all commands at once, and notes whether the server refuses to read many keys.
     pub(super) async fn send(
         mut self,
         connection: &mut MultiplexedConnection,
@@ -145,14 +146,14 @@ pub(super) struct Replies {
 }
 
 impl Replies {
-    /// That of an entry, for one of those who ask for it. `None`: there is none.
+    /// The reply for one of the reads of an entry. `None`: there is none.
     pub(super) fn take(&mut self, number: usize) -> Option<Value> {
         let entry = self.entries.get_mut(number)?;
         let reply = match entry.place {
             Place::Key(at) => self.keys.as_mut()?.get_mut(at)?,
             Place::Other(at) => self.others.get_mut(at)?,
         };
-        entry.askers = entry.askers.saturating_sub(1);
-        Some(if entry.askers == 0 { std::mem::take(reply) } else { reply.clone() })
+        entry.readers = entry.readers.saturating_sub(1);
+        Some(if entry.readers == 0 { std::mem::take(reply) } else { reply.clone() })
     }
 }
