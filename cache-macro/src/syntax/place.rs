@@ -1,12 +1,13 @@
 //! Where a function stands: by itself, or in an `impl` block.
 //!
-//! A method reaches a sibling as `Self::sibling`, a free function as `sibling`, and an attribute
-//! sees no more than the function. A receiver or a `Self` gives a method away. What is left is
-//! `fn parse(text: &str) -> u64`, which looks the same in both places: its source file tells them
-//! apart. The file is read, not parsed: all it takes is to know the header of the innermost block
-//! around one position, also within `macro_rules!`.
+//! A method reaches a sibling as `Self::sibling`, a free function as `sibling`, and an attribute sees only the function.
+//! A receiver or a `Self` shows that it is a method. Without them, `fn parse(text: &str) -> u64` looks the same in both
+//! places, and its source file tells them apart. The compiler splits the file into tokens; all that matters is the header
+//! of the innermost block around a position, also within `macro_rules!`.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -76,22 +77,22 @@ fn mentions_self(tokens: TokenStream) -> bool {
     false
 }
 
-/// The place according to the source file; `None` where there is none to be read, as in an editor.
+/// The place according to the source file; `None` if the file cannot be read, as in an editor.
 fn in_file(keyword: Span) -> Option<Place> {
     if !proc_macro::is_available() {
         return None;
     }
-    // No `Option`'s: it is the compiler's own span, which is there, as asked above.
+    // This is no `Option`: it gives the compiler's own span, which exists, as asked above.
     let span = keyword.unwrap();
     let path = span.local_file()?;
     let modified = std::fs::metadata(&path).and_then(|metadata| metadata.modified()).ok()?;
     READ.with_borrow_mut(|read| {
         // Attributes of one file are expanded one after another.
         if read.as_ref().is_none_or(|read| read.path != path || read.modified != modified) {
-            let blocks = blocks(&std::fs::read_to_string(&path).ok()?)?;
-            *read = Some(Read { path, modified, blocks });
+            let places = places(&std::fs::read_to_string(&path).ok()?)?;
+            *read = Some(Read { path, modified, places });
         }
-        Some(place_among(&read.as_ref()?.blocks, (span.line(), span.column())))
+        read.as_ref()?.places.get(&(span.line(), span.column())).copied()
     })
 }
 
@@ -103,54 +104,84 @@ thread_local! {
 struct Read {
     path: PathBuf,
     modified: SystemTime,
-    blocks: Vec<Block>,
+    places: HashMap<Position, Place>,
 }
 
 /// A line and a column, both counted from one.
 type Position = (usize, usize);
 
-/// What is between two delimiters.
-struct Block {
-    place: Place,
-    from: Position,
-    to: Position,
+/// A word that stands for the `fn` at an index, in front of it.
+const MARKER: &str = "__redis_cached_fn_";
+
+// Input:
+//     impl Users { fn parse(text: &str) -> u64 { BODY } }
+//
+// Output:
+//     impl Users { __redis_cached_fn_0 fn parse(text: &str) -> u64 { BODY } }
+//
+/// The place of each `fn` of a source text; `None` if the text is not Rust.
+///
+/// The tokens of a text have no positions, so a marker in front of each `fn` says which one it is. Markers inside of texts
+/// and comments do no harm.
+fn places(source: &str) -> Option<HashMap<Position, Place>> {
+    let source = source.strip_prefix('\u{feff}').unwrap_or(source);
+    let is_script = source.starts_with("#!") && !source[2..].trim_start().starts_with('[');
+    let (mut marked, mut positions) = (String::with_capacity(source.len()), Vec::new());
+    for (index, line) in source.split_inclusive('\n').enumerate() {
+        if index == 0 && is_script {
+            marked.push('\n');
+            continue;
+        }
+        let mut rest = 0;
+        for (at, _) in line.match_indices("fn").filter(|(at, _)| is_word(line, *at..at + 2)) {
+            marked.push_str(&line[rest..at]);
+            marked.push_str(&format!("{MARKER}{} ", positions.len()));
+            positions.push((index + 1, line[..at].chars().count() + 1));
+            rest = at;
+        }
+        marked.push_str(&line[rest..]);
+    }
+    let mut places = HashMap::new();
+    visit(marked.parse().ok()?, Place::Free, Header::Empty, &mut |marker, place| {
+        if let Some(position) = marker.parse::<usize>().ok().and_then(|index| positions.get(index)) {
+            places.insert(*position, place);
+        }
+    });
+    Some(places)
 }
 
-/// The place of a position: what the innermost block around it is.
-fn place_among(blocks: &[Block], at: Position) -> Place {
-    let around = blocks.iter().filter(|block| block.from < at && at < block.to);
-    around.max_by_key(|block| block.from).map_or(Place::Free, |block| block.place)
+fn is_word(line: &str, at: Range<usize>) -> bool {
+    let is_part = |c: char| c == '_' || c == '#' || c.is_alphanumeric();
+    !line[..at.start].ends_with(is_part) && !line[at.end..].starts_with(is_part)
 }
 
-/// All blocks of a file; `None` if its delimiters do not match.
-fn blocks(source: &str) -> Option<Vec<Block>> {
-    let mut scanner = Scanner::new(source);
-    let mut blocks = Vec::new();
-    let mut open: Vec<(Place, Position, Header)> = Vec::new();
-    let mut header = Header::Empty;
-    while let Some((token, line, column)) = scanner.next() {
+/// Tells the place of each marker: the innermost block around it.
+fn visit(tokens: TokenStream, place: Place, start: Header, tell: &mut dyn FnMut(&str, Place)) {
+    let mut header = start;
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        let mut is_next = |c: char| matches!(tokens.peek(), Some(TokenTree::Punct(next)) if next.as_char() == c);
         match token {
-            Token::Word(word) => header = header.read(word, scanner.peek_visible()),
-            Token::Open(delimiter) => {
-                let place = if delimiter == '{' { header.place() } else { Place::Free };
-                open.push((place, (line, column), header));
-                header = if delimiter == '{' { Header::Empty } else { Header::Ignored };
+            TokenTree::Ident(word) => {
+                let word = word.to_string();
+                match word.strip_prefix(MARKER) {
+                    Some(marker) => tell(marker, place),
+                    None => header = header.read(&word, is_next('<')),
+                }
             }
-            Token::Close(delimiter) => {
-                let (place, from, before) = open.pop()?;
-                blocks.push(Block { place, from, to: (line, column) });
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
                 // The `{ N }` of `impl Find for Array<{ N }>` ends nothing.
-                let goes_on = delimiter != '}' || matches!(scanner.peek_visible(), Some('>' | ','));
-                header = if goes_on || before == Header::Ignored { before } else { Header::Empty };
-            }
-            Token::Semicolon => {
-                if header != Header::Ignored {
+                let goes_on = is_next('>') || is_next(',');
+                visit(group.stream(), header.place(), Header::Empty, tell);
+                if !goes_on && header != Header::Ignored {
                     header = Header::Empty;
                 }
             }
+            TokenTree::Group(group) => visit(group.stream(), Place::Free, Header::Ignored, tell),
+            TokenTree::Punct(punct) if punct.as_char() == ';' && header != Header::Ignored => header = Header::Empty,
+            TokenTree::Punct(_) | TokenTree::Literal(_) => {}
         }
     }
-    open.is_empty().then_some(blocks)
 }
 
 /// What has been read since the last item ended.
@@ -162,19 +193,19 @@ enum Header {
     ImplFor,
     Trait,
     Other,
-    /// Within parentheses or brackets.
+    /// Parentheses or brackets are around.
     Ignored,
 }
 
 impl Header {
-    fn read(self, word: &str, next: Option<char>) -> Header {
+    fn read(self, word: &str, is_generic: bool) -> Header {
         match (self, word) {
             (Header::Empty, "pub" | "unsafe" | "default" | "const" | "async" | "auto") => Header::Empty,
             (Header::Empty, "impl") => Header::Impl,
             (Header::Empty, "trait") => Header::Trait,
             (Header::Empty, _) => Header::Other,
             // Not the `for` of `for<'a> Fn(&'a u8)`.
-            (Header::Impl, "for") if next != Some('<') => Header::ImplFor,
+            (Header::Impl, "for") if !is_generic => Header::ImplFor,
             _ => self,
         }
     }
@@ -189,149 +220,6 @@ impl Header {
     }
 }
 
-enum Token<'a> {
-    Word(&'a str),
-    Open(char),
-    Close(char),
-    Semicolon,
-}
-
-/// As much of a lexer as it takes not to mistake the inside of a text or a comment for code.
-struct Scanner<'a> {
-    rest: &'a str,
-    line: usize,
-    column: usize,
-}
-
-impl<'a> Scanner<'a> {
-    fn new(source: &'a str) -> Scanner<'a> {
-        Scanner { rest: source.strip_prefix('\u{feff}').unwrap_or(source), line: 1, column: 1 }
-    }
-
-    /// The next token that matters, with its line and column.
-    fn next(&mut self) -> Option<(Token<'a>, usize, usize)> {
-        loop {
-            let at = (self.line, self.column);
-            let first = self.rest.chars().next()?;
-            let token = match first {
-                '/' if self.rest.starts_with("//") => {
-                    self.skip(self.rest.find('\n').unwrap_or(self.rest.len()));
-                    continue;
-                }
-                '/' if self.rest.starts_with("/*") => {
-                    self.skip(comment_len(self.rest));
-                    continue;
-                }
-                '"' => {
-                    self.skip(string_len(self.rest));
-                    continue;
-                }
-                '\'' => {
-                    self.skip(quote_len(self.rest));
-                    continue;
-                }
-                '{' | '(' | '[' => Token::Open(first),
-                '}' | ')' | ']' => Token::Close(first),
-                ';' => Token::Semicolon,
-                _ if first == '_' || first.is_alphanumeric() => {
-                    let end = self.rest.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(self.rest.len());
-                    let (word, after) = self.rest.split_at(end);
-                    if let Some(len) = raw_string_len(word, after) {
-                        self.skip(end + len);
-                        continue;
-                    }
-                    self.skip(end);
-                    return Some((Token::Word(word), at.0, at.1));
-                }
-                _ => {
-                    self.skip(first.len_utf8());
-                    continue;
-                }
-            };
-            self.skip(1);
-            return Some((token, at.0, at.1));
-        }
-    }
-
-    fn peek_visible(&self) -> Option<char> {
-        self.rest.chars().find(|c| !c.is_whitespace())
-    }
-
-    fn skip(&mut self, bytes: usize) {
-        let (skipped, rest) = self.rest.split_at(bytes);
-        for c in skipped.chars() {
-            if c == '\n' {
-                self.line += 1;
-                self.column = 1;
-            } else {
-                self.column += 1;
-            }
-        }
-        self.rest = rest;
-    }
-}
-
-/// The bytes of the `/* … */` in front, which nests.
-fn comment_len(text: &str) -> usize {
-    let bytes = text.as_bytes();
-    let (mut at, mut depth) = (0, 0_usize);
-    while at < bytes.len() {
-        match (bytes[at], bytes.get(at + 1)) {
-            (b'/', Some(b'*')) => {
-                depth += 1;
-                at += 2;
-            }
-            (b'*', Some(b'/')) => {
-                depth -= 1;
-                at += 2;
-                if depth == 0 {
-                    return at;
-                }
-            }
-            _ => at += 1,
-        }
-    }
-    bytes.len()
-}
-
-/// The bytes of the `"…"` in front.
-fn string_len(text: &str) -> usize {
-    let mut escaped = false;
-    for (at, byte) in text.bytes().enumerate().skip(1) {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => return at + 1,
-            _ => {}
-        }
-    }
-    text.len()
-}
-
-/// The bytes of the `'c'` in front, or of the `'` of a lifetime.
-fn quote_len(text: &str) -> usize {
-    let mut chars = text.char_indices().skip(1);
-    match chars.next() {
-        Some((_, '\\')) => {
-            chars.next();
-            chars.find(|&(_, c)| c == '\'').map_or(text.len(), |(at, _)| at + 1)
-        }
-        Some(_) => chars.next().filter(|&(_, c)| c == '\'').map_or(1, |(at, _)| at + 1),
-        None => 1,
-    }
-}
-
-/// The bytes of `#"…"#` behind an `r`.
-fn raw_string_len(word: &str, after: &str) -> Option<usize> {
-    if !["r", "br", "cr"].contains(&word) {
-        return None;
-    }
-    let hashes = after.bytes().take_while(|&byte| byte == b'#').count();
-    let body = after[hashes..].strip_prefix('"')?;
-    let end = format!("\"{}", &after[..hashes]);
-    Some(hashes + 1 + body.find(&end).map_or(body.len(), |at| at + end.len()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -341,7 +229,7 @@ mod tests {
         let at = source.find("fn target").expect("a target");
         let line = source[..at].matches('\n').count() + 1;
         let column = source[..at].chars().rev().take_while(|&c| c != '\n').count() + 1;
-        blocks(source).map(|blocks| place_among(&blocks, (line, column)))
+        places(source).map(|places| places[&(line, column)])
     }
 
     #[test]
@@ -371,15 +259,21 @@ mod tests {
             ("impl Größe { fn target() {} }", Place::Inherent),
             ("impl A {\nfn target() {}\n}", Place::Inherent),
             ("impl A for B {\n}\nfn target() {}\nimpl C {\n}", Place::Free),
+            ("#!/usr/bin/env run-cargo-script\nimpl A { fn target() {} }", Place::Inherent),
+            (
+                "#![allow(x)] // fn\nimpl A { const T: &str = \"fn x() {\"; fn r#fn() {} fn target() {} }",
+                Place::Inherent,
+            ),
+            ("impl A { /* é */ fn target() {} }", Place::Inherent),
         ] {
             assert_eq!(place_of_target(source), Some(expected), "{source}");
         }
     }
 
     #[test]
-    fn what_is_no_rust_has_no_places() {
-        assert!(blocks("}").is_none());
-        assert!(blocks("impl A {").is_none());
+    fn text_that_is_not_rust_has_no_places() {
+        assert!(places("}").is_none());
+        assert!(places("impl A {").is_none());
     }
 
     #[test]
