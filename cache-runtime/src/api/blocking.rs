@@ -8,8 +8,9 @@ pub use crate::api::entry::blocking::Entry;
 pub use crate::api::group::blocking::Group;
 use crate::api::group::blocking::group;
 use crate::api::invalidation::{self, Invalidation};
-use crate::api::scope::within;
 use crate::engine::Engine;
+use crate::engine::context::Context;
+use crate::engine::scope::within;
 use crate::error::Error;
 use crate::key::Key;
 use crate::poll::once::once;
@@ -28,7 +29,7 @@ use crate::poll::once::once;
 /// It is another handle of the same cache. Its verbs have the names, results and errors of the async ones; they block
 /// the thread for at most as long as those take, so async code uses the async ones.
 #[derive(Clone, Debug)]
-pub struct Cache(crate::api::cache::Cache);
+pub struct Cache(Context);
 
 impl crate::api::cache::Cache {
     /// The blocking verbs of this cache, for code that is not async. Costs an increment of a reference count.
@@ -39,7 +40,7 @@ impl crate::api::cache::Cache {
     /// # Ok::<(), redis_cached::Error>(())
     /// ```
     pub fn blocking(&self) -> Cache {
-        Cache(self.clone())
+        Cache(self.0.clone())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The verbs of a cache about several entries.
 
+#[cfg(feature = "tokio")]
 use crate::api::cache::Cache;
 #[cfg(feature = "tokio")]
 use crate::api::entry::Entry;
@@ -9,6 +10,7 @@ use crate::api::group::{Group, group};
 use crate::api::invalidation::{self, Invalidation};
 #[cfg(feature = "tokio")]
 use crate::engine::Engine;
+use crate::engine::context::Context;
 use crate::error::Error;
 use crate::key::Key;
 use crate::plan::function::Plan;
@@ -38,7 +40,7 @@ impl Cache {
     /// The store could not be asked within its time-out, or refused. The cache then keeps the invalidation: it delivers
     /// it before this process reads an entry under the tag again.
     pub async fn invalidate_tag(&self, tag: &str) -> Result<bool, Error> {
-        Ok(Engine::tokio(self).invalidate_all(&[Key::of_tag(self.namespace(), tag)]).await? > 0)
+        Ok(Engine::tokio(&self.0).invalidate_all(&[Key::of_tag(self.0.namespace(), tag)]).await? > 0)
     }
 
     /// Invalidates entries of any functions, groups and tags in one round trip, and returns how many of them held
@@ -53,7 +55,7 @@ impl Cache {
         &self,
         invalidations: impl IntoIterator<Item = impl Into<Invalidation>>,
     ) -> Result<u64, Error> {
-        let (caches, mut outcome) = invalidation::by_cache(self, invalidations);
+        let (caches, mut outcome) = invalidation::by_cache(&self.0, invalidations);
         let mut sum = 0;
         for (cache, keys) in caches {
             match Engine::tokio(&cache).invalidate_all(&keys).await {
@@ -91,7 +93,7 @@ impl Cache {
     ///
     /// The first error of any entry: [`ErrorKind::Key`](crate::ErrorKind::Key), or the failure of a read.
     pub async fn get_all<V>(&self, entries: &[Entry<V>]) -> Result<Vec<Option<V>>, Error> {
-        let (mut found, parts) = by_cache(self, entries.iter().map(Entry::parts))?;
+        let (mut found, parts) = by_cache(&self.0, entries.iter().map(Entry::parts))?;
         for (cache, places, entries) in parts {
             let values = Engine::tokio(cache).get_all(&entries).await?;
             places.into_iter().zip(values).for_each(|(place, value)| found[place] = value);
@@ -110,18 +112,18 @@ impl Cache {
     /// # Ok::<(), redis_cached::Error>(())
     /// ```
     pub fn group(&self, name: &str) -> Group {
-        group(self, Key::of_group(self.namespace(), name))
+        group(&self.0, Key::of_group(self.0.namespace(), name))
     }
 }
 
 /// The entries of one cache: their positions in the caller's list, and what a read needs.
-type Part<'a, V> = (&'a Cache, Vec<usize>, Vec<(&'a Plan<V>, &'a Key)>);
+type Part<'a, V> = (&'a Context, Vec<usize>, Vec<(&'a Plan<V>, &'a Key)>);
 
 /// A list for the values of entries, and the entries by their caches. `asked` comes first.
 #[expect(clippy::type_complexity, reason = "two results, each used at once")]
 pub(crate) fn by_cache<'a, V>(
-    asked: &'a Cache,
-    entries: impl Iterator<Item = Result<(&'a Cache, &'a Plan<V>, &'a Key), Error>>,
+    asked: &'a Context,
+    entries: impl Iterator<Item = Result<(&'a Context, &'a Plan<V>, &'a Key), Error>>,
 ) -> Result<(Vec<Option<V>>, Vec<Part<'a, V>>), Error> {
     let mut parts: Vec<Part<'a, V>> = vec![(asked, Vec::new(), Vec::new())];
     let mut found = Vec::new();

@@ -1,19 +1,14 @@
 //! A configured store.
 
 use std::fmt;
-use std::sync::Arc;
-#[cfg(feature = "blocking")]
-use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+#[cfg(feature = "tokio")]
+use crate::engine::Engine;
+use crate::engine::context::{Backend, Context};
 use crate::engine::events::Counters;
-use crate::engine::flight::{Flights, Refreshing};
-#[cfg(feature = "blocking")]
-use crate::engine::renewer::Renewer;
 use crate::error::{Error, ErrorKind};
-use crate::store::Store;
-use crate::store::face::Face;
 use crate::store::memory::MemoryStore;
 use crate::store::redis::Redis;
 use crate::store::url::{self, Target};
@@ -36,29 +31,7 @@ use crate::store::url::{self, Target};
 /// undelivered invalidations are shared. It serves any number of tokio runtimes and threads at
 /// the same time; each runtime has its own connection, opened by its first call.
 #[derive(Clone)]
-pub struct Cache(Arc<Inner>);
-
-struct Inner {
-    backend: Backend,
-    namespace: String,
-    timeout: Duration,
-    display: String,
-    counters: Counters,
-    flights: Arc<Flights>,
-    refreshing: Arc<Refreshing>,
-    #[cfg(feature = "blocking")]
-    renewer: Renewer,
-}
-
-enum Backend {
-    Memory(Box<MemoryStore>),
-    Redis(Redis),
-    /// `REDIS_URL` cannot be used: functions run uncached. Falling back to memory would keep
-    /// results that other processes cannot invalidate.
-    Unusable(Error),
-    /// `off://`: functions run uncached, and this is what `ping` says.
-    Off(Error),
-}
+pub struct Cache(pub(crate) Context);
 
 /// The settings of a [`Cache`], from [`Cache::builder`].
 #[derive(Debug)]
@@ -99,27 +72,13 @@ impl Builder {
             }
             Target::Off => ("off://".to_owned(), Backend::Off(Error::new(ErrorKind::Off, "its URL is off://"))),
         };
-        Cache::new(backend, namespace, timeout, display)
+        Cache(Context::new(backend, namespace, timeout, display))
     }
 }
 
 impl Cache {
     /// The time-out of caches that set none.
     const DEFAULT_TIMEOUT: Duration = Duration::from_millis(250);
-
-    fn new(backend: Backend, namespace: String, timeout: Duration, display: String) -> Cache {
-        Cache(Arc::new(Inner {
-            backend,
-            namespace,
-            timeout,
-            display,
-            counters: Counters::default(),
-            flights: Arc::default(),
-            refreshing: Arc::default(),
-            #[cfg(feature = "blocking")]
-            renewer: Renewer::default(),
-        }))
-    }
 
     /// Starts a cache on `url`.
     ///
@@ -184,7 +143,8 @@ impl Cache {
         Cache::from_env().map_or_else(
             |error| {
                 tracing::error!(%error, "functions run uncached");
-                Cache::new(Backend::Unusable(error), String::new(), Cache::DEFAULT_TIMEOUT, "unusable".to_owned())
+                let backend = Backend::Unusable(error);
+                Cache(Context::new(backend, String::new(), Cache::DEFAULT_TIMEOUT, "unusable".to_owned()))
             },
             Builder::build,
         )
@@ -193,7 +153,7 @@ impl Cache {
     /// What this cache has done in this process since it was built. Costs a few loads.
     pub fn stats(&self) -> Stats {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let Counters { hits, stale, shared, misses, bypasses, refreshes, stored, refused } = &self.0.counters;
+        let Counters { hits, stale, shared, misses, bypasses, refreshes, stored, refused } = self.0.counters();
         Stats {
             hits: load(hits),
             stale: load(stale),
@@ -210,7 +170,7 @@ impl Cache {
     /// answer slows no call down, so this is no reason to take a program out of service.
     #[cfg(feature = "tokio")]
     pub async fn ping(&self) -> Result<(), Error> {
-        self.tokio_store().ping(self.deadline()).await
+        Engine::tokio(&self.0).ping().await
     }
 
     /// How many keys are still to be invalidated because Redis was away, or refuses it. They are delivered in the
@@ -223,10 +183,7 @@ impl Cache {
     /// # Ok::<(), redis_cached::Error>(())
     /// ```
     pub fn undelivered(&self) -> usize {
-        match &self.0.backend {
-            Backend::Redis(redis) => redis.undelivered(),
-            Backend::Memory(_) | Backend::Unusable(_) | Backend::Off(_) => 0,
-        }
+        self.0.undelivered()
     }
 
     /// Delivers the invalidations that could not be delivered before, and tries again until `deadline` is over: for the
@@ -253,117 +210,13 @@ impl Cache {
     /// is told at once.
     #[cfg(feature = "tokio")]
     pub async fn flush(&self, deadline: Duration) -> Result<(), Error> {
-        match &self.0.backend {
-            Backend::Redis(redis) => redis.tokio().flush(end_of(deadline)).await,
-            Backend::Memory(_) | Backend::Unusable(_) | Backend::Off(_) => Ok(()),
-        }
-    }
-
-    /// [`flush`](Self::flush), for [`blocking::Cache`](crate::api::blocking::Cache).
-    #[cfg(feature = "blocking")]
-    pub(crate) fn flush_blocking(&self, deadline: Duration) -> Result<(), Error> {
-        match &self.0.backend {
-            Backend::Redis(redis) => crate::poll::once::once(redis.blocking().flush(end_of(deadline))),
-            Backend::Memory(_) | Backend::Unusable(_) | Backend::Off(_) => Ok(()),
-        }
-    }
-
-    /// Whether both are one.
-    pub(crate) fn is_same(&self, other: &Cache) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
-    /// Whether functions run as they do without the attribute.
-    pub(crate) fn is_off(&self) -> bool {
-        matches!(self.0.backend, Backend::Off(_))
-    }
-
-    /// Whether other programs may store something in the same place.
-    pub(crate) fn may_hold_foreign_keys(&self) -> bool {
-        matches!(self.0.backend, Backend::Redis(_))
-    }
-
-    pub(crate) fn namespace(&self) -> &str {
-        &self.0.namespace
-    }
-
-    pub(crate) fn counters(&self) -> &Counters {
-        &self.0.counters
-    }
-
-    /// What runs in this process, and who waits for it.
-    pub(crate) fn flights(&self) -> &Arc<Flights> {
-        &self.0.flights
-    }
-
-    /// What this process refreshes in the background.
-    pub(crate) fn refreshing(&self) -> &Arc<Refreshing> {
-        &self.0.refreshing
-    }
-
-    /// How long one operation may take.
-    pub(crate) fn timeout(&self) -> Duration {
-        self.0.timeout
-    }
-
-    /// When an operation that starts now has to end.
-    pub(crate) fn deadline(&self) -> Instant {
-        Instant::now() + self.0.timeout
-    }
-
-    /// The thread that keeps the leases of blocking bodies.
-    #[cfg(feature = "blocking")]
-    pub(crate) fn renewer(&self) -> &Renewer {
-        &self.0.renewer
-    }
-
-    #[cfg(feature = "blocking")]
-    pub(crate) fn downgrade(&self) -> WeakCache {
-        WeakCache(Arc::downgrade(&self.0))
-    }
-
-    #[cfg(feature = "tokio")]
-    pub(crate) fn tokio_store(&self) -> Face<'_, crate::store::redis::TokioStore> {
-        match &self.0.backend {
-            Backend::Memory(memory) => Face::Memory(memory),
-            Backend::Redis(redis) => Face::Redis(redis.tokio()),
-            Backend::Unusable(error) | Backend::Off(error) => Face::Unusable(error),
-        }
-    }
-
-    #[cfg(feature = "blocking")]
-    pub(crate) fn blocking_store(&self) -> Face<'_, crate::store::redis::BlockingStore> {
-        match &self.0.backend {
-            Backend::Memory(memory) => Face::Memory(memory),
-            Backend::Redis(redis) => Face::Redis(redis.blocking()),
-            Backend::Unusable(error) | Backend::Off(error) => Face::Unusable(error),
-        }
-    }
-}
-
-/// When that long is over: a moment, which ends somewhere.
-fn end_of(deadline: Duration) -> Instant {
-    Instant::now() + deadline.min(Duration::from_secs(24 * 60 * 60))
-}
-
-/// A cache that may be gone.
-#[cfg(feature = "blocking")]
-pub(crate) struct WeakCache(Weak<Inner>);
-
-#[cfg(feature = "blocking")]
-impl WeakCache {
-    pub(crate) fn upgrade(&self) -> Option<Cache> {
-        self.0.upgrade().map(Cache)
+        self.0.flush(deadline).await
     }
 }
 
 impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache")
-            .field("url", &self.0.display)
-            .field("namespace", &self.0.namespace)
-            .field("timeout", &self.0.timeout)
-            .finish_non_exhaustive()
+        self.0.fmt(f)
     }
 }
 

@@ -3,8 +3,10 @@
 #[cfg(feature = "tokio")]
 use std::future::Future;
 
+#[cfg(feature = "tokio")]
 use crate::api::cache::Cache;
 use crate::engine::Engine;
+use crate::engine::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::key::Extent;
 use crate::plan::function::Function;
@@ -58,12 +60,12 @@ impl Cache {
     /// it again. The same goes for a future that is dropped half-way, and for a server that was replaced by another one
     /// meanwhile.
     pub async fn clear(&self) -> Result<u64, Error> {
-        Engine::tokio(self).clear(&extent_of(self)?).await
+        Engine::tokio(&self.0).clear(&extent_of(&self.0)?).await
     }
 }
 
 /// What is cleared of a cache.
-pub(crate) fn extent_of(cache: &Cache) -> Result<Extent, Error> {
+pub(crate) fn extent_of(cache: &Context) -> Result<Extent, Error> {
     let extent = Extent::of_cache(cache.namespace());
     if extent == Extent::Everything && cache.may_hold_foreign_keys() {
         let detail = "without a namespace `clear` cannot tell its keys from others; set one with `Builder::namespace`, or \
@@ -73,14 +75,14 @@ pub(crate) fn extent_of(cache: &Cache) -> Result<Extent, Error> {
     Ok(extent)
 }
 
-fn extent_of_function(cache: &Cache, function: &Function, in_group: bool) -> Extent {
+fn extent_of_function(cache: &Context, function: &Function, in_group: bool) -> Extent {
     Extent::of_function(cache.namespace(), function.prefix(), function.name(), in_group)
 }
 
 /// For the `…_clear` of an async function.
 #[cfg(feature = "tokio")]
 pub fn clear<'a>(
-    cache: &'a Cache,
+    cache: &'a Context,
     function: &Function,
     in_group: bool,
 ) -> impl Future<Output = Result<u64, Error>> + Send + use<'a> {
@@ -90,6 +92,6 @@ pub fn clear<'a>(
 
 /// For the `…_clear` of a plain function.
 #[cfg(feature = "blocking")]
-pub fn clear_blocking(cache: &Cache, function: &Function, in_group: bool) -> Result<u64, Error> {
+pub fn clear_blocking(cache: &Context, function: &Function, in_group: bool) -> Result<u64, Error> {
     once(Engine::blocking(cache).clear(&extent_of_function(cache, function, in_group)))
 }

@@ -1,10 +1,10 @@
 //! What entries, groups and tags have in common: they can be invalidated, also together.
 
-use crate::api::cache::Cache;
+use crate::engine::context::Context;
 use crate::error::Error;
 use crate::key::Key;
 
-/// One item for [`Cache::invalidate_all`]: the entry of any function, a group, or a tag.
+/// One item for [`Cache::invalidate_all`](crate::Cache::invalidate_all): the entry of any function, a group, or a tag.
 ///
 /// A transaction collects what it makes stale, and the collection is dropped with the transaction if that is
 /// rolled back:
@@ -44,12 +44,12 @@ pub struct Invalidation(Item);
 #[derive(Clone, Debug)]
 enum Item {
     /// An entry or a group of this cache.
-    Key(Cache, Result<Key, Error>),
+    Key(Context, Result<Key, Error>),
     Tag(String),
 }
 
 impl Invalidation {
-    /// All entries under a tag, as [`Cache::invalidate_tag`] invalidates them. The tag is looked for in the cache
+    /// All entries under a tag, as [`Cache::invalidate_tag`](crate::Cache::invalidate_tag) invalidates them. The tag is looked for in the cache
     /// whose `invalidate_all` is called.
     ///
     /// ```
@@ -66,7 +66,7 @@ impl Invalidation {
         Invalidation(Item::Tag(tag.into()))
     }
 
-    pub(crate) fn new(cache: &Cache, key: Result<Key, Error>) -> Invalidation {
+    pub(crate) fn new(cache: &Context, key: Result<Key, Error>) -> Invalidation {
         Invalidation(Item::Key(cache.clone(), key))
     }
 }
@@ -78,12 +78,12 @@ impl From<&Invalidation> for Invalidation {
 }
 
 /// The keys to invalidate, by the cache that they are in.
-pub(crate) type ByCache = Vec<(Cache, Vec<Key>)>;
+pub(crate) type ByCache = Vec<(Context, Vec<Key>)>;
 
 /// The keys to invalidate in each cache, and the error of the first item that has no key. Entries and groups are in
 /// their own cache, tags in `asked`.
 pub(crate) fn by_cache(
-    asked: &Cache,
+    asked: &Context,
     invalidations: impl IntoIterator<Item = impl Into<Invalidation>>,
 ) -> (ByCache, Result<(), Error>) {
     let mut caches = ByCache::new();

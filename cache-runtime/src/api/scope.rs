@@ -1,39 +1,33 @@
 //! The cache of functions without `cache = …`: the one that is installed, or that of the scope around the call.
 
-use std::cell::{Cell, RefCell};
+#[cfg(feature = "tokio")]
 use std::future::Future;
 use std::ops::Deref;
-use std::pin::Pin;
 use std::sync::OnceLock;
-use std::task::{Context, Poll};
 
 use crate::api::cache::Cache;
+use crate::engine::context::Context;
+#[cfg(feature = "tokio")]
+use crate::engine::scope::in_scope;
+use crate::engine::scope::scoped;
 use crate::error::{Error, ErrorKind};
 
-static INSTALLED: OnceLock<Cache> = OnceLock::new();
-
-thread_local! {
-    /// The cache of the innermost scope that this thread is in.
-    static SCOPE: RefCell<Option<Cache>> = const { RefCell::new(None) };
-
-    /// Whether there is one: for calls without a scope this is cheaper to read, having no destructor.
-    static IS_SCOPED: Cell<bool> = const { Cell::new(false) };
-}
+static INSTALLED: OnceLock<Context> = OnceLock::new();
 
 /// The default cache at one moment. A call holds it: with a scope's cache as an owned handle, which may be the last one.
 #[derive(Debug)]
 pub enum DefaultCache {
     /// The one for the whole process.
-    Installed(&'static Cache),
+    Installed(&'static Context),
     /// The one of a scope.
-    Scoped(Cache),
+    Scoped(Context),
 }
 
 impl Deref for DefaultCache {
-    type Target = Cache;
+    type Target = Context;
 
     #[inline]
-    fn deref(&self) -> &Cache {
+    fn deref(&self) -> &Context {
         match self {
             DefaultCache::Installed(cache) => cache,
             DefaultCache::Scoped(cache) => cache,
@@ -46,27 +40,8 @@ impl Deref for DefaultCache {
 pub fn installed() -> DefaultCache {
     match scoped() {
         Some(cache) => DefaultCache::Scoped(cache),
-        None => DefaultCache::Installed(INSTALLED.get_or_init(Cache::from_env_or_unusable)),
+        None => DefaultCache::Installed(INSTALLED.get_or_init(|| Cache::from_env_or_unusable().0)),
     }
-}
-
-#[inline]
-fn scoped() -> Option<Cache> {
-    if IS_SCOPED.get() { innermost() } else { None }
-}
-
-#[cold]
-fn innermost() -> Option<Cache> {
-    // A thread that is ending is in no scope.
-    SCOPE.try_with(|scope| scope.borrow().clone()).ok().flatten()
-}
-
-/// Exchanges the innermost scope of this thread.
-fn exchange(cache: Option<Cache>) -> Option<Cache> {
-    let is_scoped = cache.is_some();
-    let before = SCOPE.try_with(|scope| scope.replace(cache));
-    IS_SCOPED.set(is_scoped && before.is_ok());
-    before.ok().flatten()
 }
 
 impl Cache {
@@ -84,8 +59,8 @@ impl Cache {
     /// If there is neither, this decides on the cache of [`Cache::from_env`], as the first call of such a function would.
     pub fn installed() -> Cache {
         match installed() {
-            DefaultCache::Installed(cache) => cache.clone(),
-            DefaultCache::Scoped(cache) => cache,
+            DefaultCache::Installed(context) => Cache(context.clone()),
+            DefaultCache::Scoped(context) => Cache(context),
         }
     }
 
@@ -105,7 +80,7 @@ impl Cache {
     /// [`ErrorKind::Installed`] if there is one: by an earlier `install`, or because such a function ran before (it then
     /// chose the cache of [`Cache::from_env`]).
     pub fn install(&self) -> Result<(), Error> {
-        INSTALLED.set(self.clone()).map_err(|_| {
+        INSTALLED.set(self.0.clone()).map_err(|_| {
             let detail = "install one cache, before the first call of a cached function";
             Error::new(ErrorKind::Installed, detail)
         })
@@ -159,81 +134,6 @@ impl Cache {
     /// more reference to the cache; calls without a scope read the variable.
     #[cfg(feature = "tokio")]
     pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
-        Scoped { cache: Some(self.clone()), future: Some(Box::pin(future)) }
-    }
-}
-
-/// Runs a closure inside of the scope of a cache.
-#[cfg(feature = "blocking")]
-pub(crate) fn within<R>(cache: &Cache, closure: impl FnOnce() -> R) -> R {
-    let _entered = Entered::new(Some(cache.clone()));
-    closure()
-}
-
-/// What of this moment's scope a background task takes along.
-#[derive(Debug)]
-pub(crate) struct Carried(Option<Cache>);
-
-impl Carried {
-    pub(crate) fn here() -> Carried {
-        Carried(scoped())
-    }
-
-    /// The task, in the scope that was around the call that started it, or outside of any.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn into_task<F: Future>(self, task: F) -> impl Future<Output = F::Output> + use<F> {
-        Scoped { cache: self.0, future: Some(Box::pin(task)) }
-    }
-
-    #[cfg(feature = "blocking")]
-    pub(crate) fn run<R>(self, task: impl FnOnce() -> R) -> R {
-        let _entered = Entered::new(self.0);
-        task()
-    }
-}
-
-/// A future that is polled and dropped inside of a scope, or outside of any.
-#[cfg(feature = "tokio")]
-struct Scoped<F> {
-    cache: Option<Cache>,
-    /// Always there until the drop.
-    future: Option<Pin<Box<F>>>,
-}
-
-#[cfg(feature = "tokio")]
-impl<F: Future> Future for Scoped<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let _entered = Entered::new(self.cache.clone());
-        match &mut self.future {
-            Some(future) => future.as_mut().poll(context),
-            None => Poll::Pending,
-        }
-    }
-}
-
-#[cfg(feature = "tokio")]
-impl<F> Drop for Scoped<F> {
-    fn drop(&mut self) {
-        // Destructors inside may call functions, too.
-        let _entered = Entered::new(self.cache.take());
-        self.future = None;
-    }
-}
-
-/// The thread is in a scope, or in none, until this is dropped.
-struct Entered(Option<Cache>);
-
-impl Entered {
-    fn new(inner: Option<Cache>) -> Entered {
-        Entered(exchange(inner))
-    }
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        // The inner cache, of which this may be the last handle, is dropped when the variable is free.
-        drop(exchange(self.0.take()));
+        in_scope(self.0.clone(), future)
     }
 }

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use super::timer::OnThreads;
 use super::work::{Behind, Body};
 use super::{Engine, infallible};
-use crate::api::cache::Cache;
-use crate::api::scope::Carried;
+use crate::engine::context::Context;
 use crate::engine::flight::Ticket;
 use crate::engine::ids::{BatchMap, Ids};
+use crate::engine::scope::Carried;
 use crate::engine::sharing::Errors;
 use crate::error::Error;
 use crate::expansion::ResultLike;
@@ -25,14 +25,14 @@ use crate::store::redis::BlockingStore;
 use crate::stored::envelope::Token;
 
 impl<'a> Engine<'a, Face<'a, BlockingStore>, OnThreads<'a>> {
-    pub(crate) fn blocking(cache: &'a Cache) -> Self {
+    pub(crate) fn blocking(cache: &'a Context) -> Self {
         Engine { cache, store: cache.blocking_store(), timer: OnThreads(cache) }
     }
 }
 
 /// A call of a function whose value is stored as it is.
 #[inline(always)]
-pub fn call_value<V>(cache: &Cache, plan: Plan<V>, key: Result<Key, Error>, body: impl FnOnce() -> V) -> V {
+pub fn call_value<V>(cache: &Context, plan: Plan<V>, key: Result<Key, Error>, body: impl FnOnce() -> V) -> V {
     let work = Body(|| ready(Ok::<V, Infallible>(with_room(body))));
     once(Engine::blocking(cache).call(plan, key, Errors::never(), work, infallible))
 }
@@ -40,7 +40,7 @@ pub fn call_value<V>(cache: &Cache, plan: Plan<V>, key: Result<Key, Error>, body
 /// A call of a function of whose `Result` the `Ok` is stored.
 #[inline(always)]
 pub fn call_result<R: ResultLike>(
-    cache: &Cache,
+    cache: &Context,
     plan: Plan<R::Ok>,
     key: Result<Key, Error>,
     errors: Errors<R::Err>,
@@ -54,7 +54,7 @@ pub fn call_result<R: ResultLike>(
 /// arguments, `own` makes of them what a thread of its own needs to run it.
 #[inline(always)]
 pub fn call_value_behind<V, A, Bg>(
-    cache: &Cache,
+    cache: &Context,
     plan: Plan<V>,
     key: Result<Key, Error>,
     args: A,
@@ -66,7 +66,7 @@ where
     Bg: FnOnce() -> V + Send + 'static,
 {
     let body = |args| ready(Ok::<V, Infallible>(with_room(|| body(args))));
-    let start = |args: &A, cache: &Cache, plan: &Plan<V>, ticket: Ticket, id: Token| {
+    let start = |args: &A, cache: &Context, plan: &Plan<V>, ticket: Ticket, id: Token| {
         refresh_behind(cache, plan, ticket, id, Errors::never(), || {
             let body = own(args);
             || Ok::<V, Infallible>(body())
@@ -79,7 +79,7 @@ where
 /// As [`call_result`], of a function that is refreshed in the background.
 #[inline(always)]
 pub fn call_result_behind<R, A, Bg>(
-    cache: &Cache,
+    cache: &Context,
     plan: Plan<R::Ok>,
     key: Result<Key, Error>,
     errors: Errors<R::Err>,
@@ -94,7 +94,7 @@ where
     Bg: FnOnce() -> R + Send + 'static,
 {
     let body = |args| ready(with_room(|| body(args)).into_result());
-    let start = |args: &A, cache: &Cache, plan: &Plan<R::Ok>, ticket: Ticket, id: Token| {
+    let start = |args: &A, cache: &Context, plan: &Plan<R::Ok>, ticket: Ticket, id: Token| {
         refresh_behind(cache, plan, ticket, id, errors, || {
             let body = own(args);
             || body().into_result()
@@ -106,7 +106,7 @@ where
 
 /// Starts a thread that refreshes, if it may, with what `own` makes of the arguments.
 fn refresh_behind<V, E, Bg>(
-    cache: &Cache,
+    cache: &Context,
     plan: &Plan<V>,
     ticket: Ticket,
     id: Token,
@@ -158,14 +158,14 @@ impl Drop for Running {
 }
 
 /// As [`call_value`], whatever is stored.
-pub fn refresh_value<V>(cache: &Cache, plan: Plan<V>, key: Result<Key, Error>, body: impl FnOnce() -> V) -> V {
+pub fn refresh_value<V>(cache: &Context, plan: Plan<V>, key: Result<Key, Error>, body: impl FnOnce() -> V) -> V {
     let work = Body(|| ready(Ok::<V, Infallible>(with_room(body))));
     once(Engine::blocking(cache).refresh(plan, key, Errors::never(), work, infallible))
 }
 
 /// As [`call_result`], whatever is stored.
 pub fn refresh_result<R: ResultLike>(
-    cache: &Cache,
+    cache: &Context,
     plan: Plan<R::Ok>,
     key: Result<Key, Error>,
     errors: Errors<R::Err>,
@@ -176,7 +176,7 @@ pub fn refresh_result<R: ResultLike>(
 }
 
 /// A call for many ids, of a function whose map is stored as it is.
-pub fn batch_value<M>(cache: &Cache, plan: Plan<M::Value>, ids: Ids<M::Id>, body: impl Fn(Vec<M::Id>) -> M) -> M
+pub fn batch_value<M>(cache: &Context, plan: Plan<M::Value>, ids: Ids<M::Id>, body: impl Fn(Vec<M::Id>) -> M) -> M
 where
     M: BatchMap,
     M::Id: Clone + Eq + Hash,
@@ -186,7 +186,7 @@ where
 
 /// A call for many ids, of a function of whose `Result` the `Ok` is stored.
 pub fn batch_result<R>(
-    cache: &Cache,
+    cache: &Context,
     plan: Plan<<R::Ok as BatchMap>::Value>,
     ids: Ids<<R::Ok as BatchMap>::Id>,
     body: impl Fn(Vec<<R::Ok as BatchMap>::Id>) -> R,
@@ -198,7 +198,12 @@ where
 }
 
 /// As [`batch_value`], whatever is stored.
-pub fn refresh_batch_value<M>(cache: &Cache, plan: Plan<M::Value>, ids: Ids<M::Id>, body: impl Fn(Vec<M::Id>) -> M) -> M
+pub fn refresh_batch_value<M>(
+    cache: &Context,
+    plan: Plan<M::Value>,
+    ids: Ids<M::Id>,
+    body: impl Fn(Vec<M::Id>) -> M,
+) -> M
 where
     M: BatchMap,
     M::Id: Clone + Eq + Hash,
@@ -208,7 +213,7 @@ where
 
 /// As [`batch_result`], whatever is stored.
 pub fn refresh_batch_result<R>(
-    cache: &Cache,
+    cache: &Context,
     plan: Plan<<R::Ok as BatchMap>::Value>,
     ids: Ids<<R::Ok as BatchMap>::Id>,
     body: impl Fn(Vec<<R::Ok as BatchMap>::Id>) -> R,
@@ -220,7 +225,7 @@ where
 }
 
 fn value_of_batch<M>(
-    cache: &Cache,
+    cache: &Context,
     plan: &Plan<M::Value>,
     ids: Ids<M::Id>,
     anew: bool,
@@ -240,7 +245,7 @@ where
 }
 
 fn result_of_batch<R>(
-    cache: &Cache,
+    cache: &Context,
     plan: &Plan<<R::Ok as BatchMap>::Value>,
     ids: Ids<<R::Ok as BatchMap>::Id>,
     anew: bool,

@@ -13,6 +13,7 @@ mod batch;
 #[cfg(feature = "blocking")]
 pub(crate) mod blocking;
 mod compute;
+pub(crate) mod context;
 pub(crate) mod events;
 pub(crate) mod flight;
 mod follow;
@@ -23,6 +24,7 @@ mod miss;
 mod refresh;
 #[cfg(feature = "blocking")]
 pub(crate) mod renewer;
+pub(crate) mod scope;
 pub(crate) mod sharing;
 mod timer;
 #[cfg(feature = "tokio")]
@@ -43,7 +45,7 @@ use self::look::{Look, Old};
 use self::miss::{MissOutcome, Start};
 use self::timer::Timer;
 use self::work::Work;
-use crate::api::cache::Cache;
+use crate::engine::context::Context;
 use crate::engine::sharing::Errors;
 use crate::error::Error;
 use crate::key::Key;
@@ -57,7 +59,7 @@ use crate::stored::envelope::Seal;
 
 /// A cache, through one of its faces.
 pub(crate) struct Engine<'a, S, T> {
-    cache: &'a Cache,
+    cache: &'a Context,
     store: S,
     timer: T,
 }
@@ -179,7 +181,7 @@ fn sealed(tags: &[String], stamps: &[Bytes]) -> Seal {
 }
 
 /// The key, if this function's values can be stored under it.
-fn usable(cache: &Cache, function: &Function, key: Result<Key, Error>) -> Option<Key> {
+fn usable(cache: &Context, function: &Function, key: Result<Key, Error>) -> Option<Key> {
     if cache.is_off() {
         return None;
     }

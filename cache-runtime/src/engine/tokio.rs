@@ -7,10 +7,10 @@ use std::hash::Hash;
 use super::timer::InTasks;
 use super::work::{Behind, Body};
 use super::{Engine, infallible};
-use crate::api::cache::Cache;
-use crate::api::scope::Carried;
+use crate::engine::context::Context;
 use crate::engine::flight::Ticket;
 use crate::engine::ids::{BatchMap, Ids};
+use crate::engine::scope::Carried;
 use crate::engine::sharing::Errors;
 use crate::error::Error;
 use crate::expansion::ResultLike;
@@ -22,14 +22,19 @@ use crate::store::redis::TokioStore;
 use crate::stored::envelope::Token;
 
 impl<'a> Engine<'a, Face<'a, TokioStore>, InTasks<'a>> {
-    pub(crate) fn tokio(cache: &'a Cache) -> Self {
+    pub(crate) fn tokio(cache: &'a Context) -> Self {
         Engine { cache, store: cache.tokio_store(), timer: InTasks(cache) }
     }
 }
 
 /// A call of a function whose value is stored as it is.
 #[inline(always)]
-pub fn call_value<V, F, Fut>(cache: &Cache, plan: Plan<V>, key: Result<Key, Error>, body: F) -> impl Future<Output = V>
+pub fn call_value<V, F, Fut>(
+    cache: &Context,
+    plan: Plan<V>,
+    key: Result<Key, Error>,
+    body: F,
+) -> impl Future<Output = V>
 where
     F: FnOnce() -> Fut,
     Fut: Future<Output = V>,
@@ -41,7 +46,7 @@ where
 /// A call of a function of whose `Result` the `Ok` is stored.
 #[inline(always)]
 pub fn call_result<R, F, Fut>(
-    cache: &Cache,
+    cache: &Context,
     plan: Plan<R::Ok>,
     key: Result<Key, Error>,
     errors: Errors<R::Err>,
@@ -60,7 +65,7 @@ where
 /// arguments, `own` makes of them what a task of its own needs to run it.
 #[inline(always)]
 pub fn call_value_behind<V, A, F, Fut, O, Bg>(
-    cache: &Cache,
+    cache: &Context,
     plan: Plan<V>,
     key: Result<Key, Error>,
     args: A,
@@ -75,7 +80,7 @@ where
     Bg: Future<Output = V> + Send + 'static,
 {
     let body = move |args| nested(move || async move { Ok(body(args).await) });
-    let start = move |args: &A, cache: &Cache, plan: &Plan<V>, ticket: Ticket, id: Token| {
+    let start = move |args: &A, cache: &Context, plan: &Plan<V>, ticket: Ticket, id: Token| {
         let body = own(args);
         refresh_behind(cache, plan, ticket, id, Errors::never(), async { Ok::<V, Infallible>(body.await) });
     };
@@ -85,7 +90,7 @@ where
 /// As [`call_result`], of a function that is refreshed in the background.
 #[inline(always)]
 pub fn call_result_behind<R, A, F, Fut, O, Bg>(
-    cache: &Cache,
+    cache: &Context,
     plan: Plan<R::Ok>,
     key: Result<Key, Error>,
     errors: Errors<R::Err>,
@@ -103,7 +108,7 @@ where
     Bg: Future<Output = R> + Send + 'static,
 {
     let body = move |args| nested(move || async move { body(args).await.into_result() });
-    let start = move |args: &A, cache: &Cache, plan: &Plan<R::Ok>, ticket: Ticket, id: Token| {
+    let start = move |args: &A, cache: &Context, plan: &Plan<R::Ok>, ticket: Ticket, id: Token| {
         let body = own(args);
         refresh_behind(cache, plan, ticket, id, errors, async { body.await.into_result() });
     };
@@ -111,7 +116,7 @@ where
 }
 
 fn refresh_behind<V, E>(
-    cache: &Cache,
+    cache: &Context,
     plan: &Plan<V>,
     ticket: Ticket,
     id: Token,
@@ -141,7 +146,7 @@ fn spawn(task: impl Future<Output = ()> + Send + 'static) {
 
 /// As [`call_value`], whatever is stored.
 pub fn refresh_value<V, F, Fut>(
-    cache: &Cache,
+    cache: &Context,
     plan: Plan<V>,
     key: Result<Key, Error>,
     body: F,
@@ -156,7 +161,7 @@ where
 
 /// As [`call_result`], whatever is stored.
 pub fn refresh_result<R, F, Fut>(
-    cache: &Cache,
+    cache: &Context,
     plan: Plan<R::Ok>,
     key: Result<Key, Error>,
     errors: Errors<R::Err>,
@@ -172,7 +177,7 @@ where
 }
 
 /// A call for many ids, of a function whose map is stored as it is.
-pub async fn batch_value<M, F, Fut>(cache: &Cache, plan: Plan<M::Value>, ids: Ids<M::Id>, body: F) -> M
+pub async fn batch_value<M, F, Fut>(cache: &Context, plan: Plan<M::Value>, ids: Ids<M::Id>, body: F) -> M
 where
     M: BatchMap,
     M::Id: Clone + Eq + Hash,
@@ -186,7 +191,7 @@ where
 
 /// A call for many ids, of a function of whose `Result` the `Ok` is stored.
 pub async fn batch_result<R, F, Fut>(
-    cache: &Cache,
+    cache: &Context,
     plan: Plan<<R::Ok as BatchMap>::Value>,
     ids: Ids<<R::Ok as BatchMap>::Id>,
     body: F,
@@ -201,7 +206,7 @@ where
 }
 
 /// As [`batch_value`], whatever is stored.
-pub async fn refresh_batch_value<M, F, Fut>(cache: &Cache, plan: Plan<M::Value>, ids: Ids<M::Id>, body: F) -> M
+pub async fn refresh_batch_value<M, F, Fut>(cache: &Context, plan: Plan<M::Value>, ids: Ids<M::Id>, body: F) -> M
 where
     M: BatchMap,
     M::Id: Clone + Eq + Hash,
@@ -215,7 +220,7 @@ where
 
 /// As [`batch_result`], whatever is stored.
 pub async fn refresh_batch_result<R, F, Fut>(
-    cache: &Cache,
+    cache: &Context,
     plan: Plan<<R::Ok as BatchMap>::Value>,
     ids: Ids<<R::Ok as BatchMap>::Id>,
     body: F,

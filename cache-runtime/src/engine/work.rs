@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use crate::api::cache::Cache;
+use crate::engine::context::Context;
 use crate::engine::flight::Ticket;
 use crate::plan::function::Plan;
 use crate::stored::envelope::Token;
@@ -14,7 +14,7 @@ pub(crate) trait Work<V, E>: Sized {
 
     /// Runs it for nobody, in the background, to replace the value `id`: with copies of the
     /// arguments. Does nothing for functions that ask for no such thing.
-    fn run_behind(&self, cache: &Cache, plan: &Plan<V>, ticket: Ticket, id: Token) {
+    fn run_behind(&self, cache: &Context, plan: &Plan<V>, ticket: Ticket, id: Token) {
         let _ = (cache, plan, ticket, id);
     }
 }
@@ -47,13 +47,13 @@ impl<V, E, A, F, Fut, O> Work<V, E> for Behind<A, F, O>
 where
     F: FnOnce(A) -> Fut,
     Fut: Future<Output = Result<V, E>>,
-    O: Fn(&A, &Cache, &Plan<V>, Ticket, Token),
+    O: Fn(&A, &Context, &Plan<V>, Ticket, Token),
 {
     fn run(self) -> impl Future<Output = Result<V, E>> {
         (self.body)(self.args)
     }
 
-    fn run_behind(&self, cache: &Cache, plan: &Plan<V>, ticket: Ticket, id: Token) {
+    fn run_behind(&self, cache: &Context, plan: &Plan<V>, ticket: Ticket, id: Token) {
         (self.start)(&self.args, cache, plan, ticket, id);
     }
 }

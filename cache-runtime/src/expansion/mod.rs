@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use serde::Serialize;
 
-pub use crate::api::cache::Cache;
+use crate::api::cache::Cache;
 #[cfg(feature = "tokio")]
 pub use crate::api::clear::clear;
 #[cfg(feature = "blocking")]
@@ -29,6 +29,7 @@ pub use crate::engine::blocking::{
     refresh_batch_value as blocking_refresh_batch_value, refresh_result as blocking_refresh_result,
     refresh_value as blocking_refresh_value,
 };
+use crate::engine::context::Context;
 pub use crate::engine::ids::{BatchIds, BatchMap, IdOfMap, batch_ids, collect_ids};
 pub use crate::engine::sharing::{ErrorProbe, Errors, Unshared};
 #[cfg(feature = "tokio")]
@@ -57,23 +58,23 @@ pub use crate::stored::codec::MessagePack;
 pub use crate::stored::codec::{Codec, Codecs};
 
 /// A handle of the cache that the attribute names.
-pub fn own_cache(cache: &Cache) -> Cache {
-    cache.clone()
+pub fn own_cache(cache: &Cache) -> Context {
+    cache.0.clone()
 }
 
 /// Starts a key: text goes on with `.literal(":")`, parameters with [`part`], and `.finish()` ends it.
-pub fn key(cache: &Cache, function: &'static Function) -> KeyWriter {
+pub fn key(cache: &Context, function: &'static Function) -> KeyWriter {
     KeyWriter::new(cache.namespace(), function.head())
 }
 
 /// Starts the key of an entry in a group, whose name comes first: text and parameters as in [`key`],
 /// then `.field(function.name())`.
-pub fn key_in_group(cache: &Cache, function: &'static Function) -> KeyWriter {
+pub fn key_in_group(cache: &Context, function: &'static Function) -> KeyWriter {
     KeyWriter::of_group(cache.namespace(), function.prefix())
 }
 
 /// Starts the name of a group, as [`key_in_group`] does.
-pub fn group_key(cache: &Cache, prefix: &str) -> KeyWriter {
+pub fn group_key(cache: &Context, prefix: &str) -> KeyWriter {
     KeyWriter::of_group(cache.namespace(), &escape_part(prefix))
 }
 

@@ -2,20 +2,20 @@
 
 use std::fmt;
 
-use crate::api::cache::Cache;
 use crate::api::invalidation::Invalidation;
+use crate::engine::context::Context;
 use crate::error::Error;
 use crate::key::Key;
 use crate::plan::function::Plan;
 
 pub(super) struct Base<V> {
-    pub(super) cache: Cache,
+    pub(super) cache: Context,
     pub(super) plan: Plan<V>,
     key: Result<Key, Error>,
 }
 
 impl<V> Base<V> {
-    pub(super) fn new(cache: &Cache, plan: Plan<V>, key: Result<Key, Error>) -> Base<V> {
+    pub(super) fn new(cache: &Context, plan: Plan<V>, key: Result<Key, Error>) -> Base<V> {
         Base { cache: cache.clone(), plan, key }
     }
 
@@ -24,7 +24,7 @@ impl<V> Base<V> {
     }
 
     /// What it takes to read it among others.
-    pub(super) fn parts(&self) -> Result<(&Cache, &Plan<V>, &Key), Error> {
+    pub(super) fn parts(&self) -> Result<(&Context, &Plan<V>, &Key), Error> {
         Ok((&self.cache, &self.plan, self.key()?))
     }
 

@@ -4,9 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use super::base::Base;
-use crate::api::cache::Cache;
 use crate::api::invalidation::Invalidation;
 use crate::engine::Engine;
+use crate::engine::context::Context;
 use crate::error::Error;
 use crate::key::Key;
 use crate::plan::function::Plan;
@@ -132,7 +132,7 @@ impl<V> Entry<V> {
 }
 
 impl<V> Entry<V> {
-    pub(crate) fn parts(&self) -> Result<(&Cache, &Plan<V>, &Key), Error> {
+    pub(crate) fn parts(&self) -> Result<(&Context, &Plan<V>, &Key), Error> {
         self.0.parts()
     }
 }
@@ -163,6 +163,6 @@ impl<V> From<&Entry<V>> for Invalidation {
 
 /// For generated code.
 #[doc(hidden)]
-pub fn entry<V>(cache: &Cache, plan: Plan<V>, key: Result<Key, Error>) -> Entry<V> {
+pub fn entry<V>(cache: &Context, plan: Plan<V>, key: Result<Key, Error>) -> Entry<V> {
     Entry(Base::new(cache, plan, key))
 }

@@ -9,20 +9,20 @@ use std::fmt;
 
 #[cfg(feature = "tokio")]
 pub use self::tokio::{Group, group};
-use crate::api::cache::Cache;
 use crate::api::invalidation::Invalidation;
+use crate::engine::context::Context;
 use crate::error::Error;
 use crate::key::Key;
 
 /// What a group is, in both faces.
 #[derive(Clone)]
 struct Base {
-    cache: Cache,
+    cache: Context,
     key: Result<Key, Error>,
 }
 
 impl Base {
-    fn new(cache: &Cache, key: Result<Key, Error>) -> Base {
+    fn new(cache: &Context, key: Result<Key, Error>) -> Base {
         Base { cache: cache.clone(), key }
     }
 

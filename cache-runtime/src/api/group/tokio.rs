@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::Base;
-use crate::api::cache::Cache;
 use crate::api::invalidation::Invalidation;
 use crate::engine::Engine;
+use crate::engine::context::Context;
 use crate::error::Error;
 use crate::key::Key;
 
@@ -89,6 +89,6 @@ impl From<&Group> for Invalidation {
 
 /// For generated code.
 #[doc(hidden)]
-pub fn group(cache: &Cache, key: Result<Key, Error>) -> Group {
+pub fn group(cache: &Context, key: Result<Key, Error>) -> Group {
     Group(Base::new(cache, key))
 }

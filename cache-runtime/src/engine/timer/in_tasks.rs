@@ -11,7 +11,7 @@ use tokio::runtime::{Handle, Id};
 use tokio::time::{Sleep, sleep_until};
 
 use super::{Timer, keep};
-use crate::api::cache::Cache;
+use crate::engine::context::Context;
 use crate::engine::flight::{Event, Follower};
 use crate::engine::lease::Leased;
 use crate::plan::policy::Pace;
@@ -19,7 +19,7 @@ use crate::poll::once::yield_now;
 use crate::poll::outlined::outlined;
 use crate::store::Store;
 
-pub(crate) struct InTasks<'a>(pub(crate) &'a Cache);
+pub(crate) struct InTasks<'a>(pub(crate) &'a Context);
 
 impl Timer for InTasks<'_> {
     async fn during<S: Store, T>(&self, pace: Pace, leases: &[&Leased<'_, S>], body: impl Future<Output = T>) -> T {
@@ -60,7 +60,7 @@ impl Timer for InTasks<'_> {
     }
 }
 
-async fn renew<S: Store>(pace: Pace, leases: &[&Leased<'_, S>], cache: &Cache) {
+async fn renew<S: Store>(pace: Pace, leases: &[&Leased<'_, S>], cache: &Context) {
     let Some(store) = leases.first().map(|leased| leased.store()) else { return };
     let started = Instant::now();
     let mut standing = Vec::new();

@@ -4,14 +4,14 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use super::{Timer, keep};
-use crate::api::cache::Cache;
+use crate::engine::context::Context;
 use crate::engine::flight::{Event, Follower};
 use crate::engine::lease::Leased;
 use crate::plan::policy::Pace;
 use crate::poll::once::once;
 use crate::store::Store;
 
-pub(crate) struct OnThreads<'a>(pub(crate) &'a Cache);
+pub(crate) struct OnThreads<'a>(pub(crate) &'a Context);
 
 impl Timer for OnThreads<'_> {
     async fn during<S: Store, T>(&self, pace: Pace, leases: &[&Leased<'_, S>], body: impl Future<Output = T>) -> T {

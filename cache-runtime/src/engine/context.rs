@@ -1,0 +1,184 @@
+//! What the engine knows of a cache: its store, its time-out, and what runs in this process.
+
+use std::fmt;
+use std::sync::Arc;
+#[cfg(feature = "blocking")]
+use std::sync::Weak;
+use std::time::{Duration, Instant};
+
+use super::events::Counters;
+use super::flight::{Flights, Refreshing};
+#[cfg(feature = "blocking")]
+use super::renewer::Renewer;
+use crate::error::Error;
+use crate::store::face::Face;
+use crate::store::memory::MemoryStore;
+use crate::store::redis::Redis;
+
+/// A handle of a cache. Clones are the same cache.
+#[derive(Clone)]
+pub struct Context(Arc<Inner>);
+
+struct Inner {
+    backend: Backend,
+    namespace: String,
+    timeout: Duration,
+    display: String,
+    counters: Counters,
+    flights: Arc<Flights>,
+    refreshing: Arc<Refreshing>,
+    #[cfg(feature = "blocking")]
+    renewer: Renewer,
+}
+
+/// What serves a cache.
+pub(crate) enum Backend {
+    Memory(Box<MemoryStore>),
+    Redis(Redis),
+    /// `REDIS_URL` cannot be used: functions run uncached. Falling back to memory would keep
+    /// results that other processes cannot invalidate.
+    Unusable(Error),
+    /// `off://`: functions run uncached, and this is what `ping` says.
+    Off(Error),
+}
+
+impl Context {
+    pub(crate) fn new(backend: Backend, namespace: String, timeout: Duration, display: String) -> Context {
+        Context(Arc::new(Inner {
+            backend,
+            namespace,
+            timeout,
+            display,
+            counters: Counters::default(),
+            flights: Arc::default(),
+            refreshing: Arc::default(),
+            #[cfg(feature = "blocking")]
+            renewer: Renewer::default(),
+        }))
+    }
+
+    /// Whether both are one.
+    pub(crate) fn is_same(&self, other: &Context) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Whether functions run as they do without the attribute.
+    pub(crate) fn is_off(&self) -> bool {
+        matches!(self.0.backend, Backend::Off(_))
+    }
+
+    /// Whether other programs may store something in the same place.
+    pub(crate) fn may_hold_foreign_keys(&self) -> bool {
+        matches!(self.0.backend, Backend::Redis(_))
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        &self.0.namespace
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    /// What runs in this process, and who waits for it.
+    pub(crate) fn flights(&self) -> &Arc<Flights> {
+        &self.0.flights
+    }
+
+    /// What this process refreshes in the background.
+    pub(crate) fn refreshing(&self) -> &Arc<Refreshing> {
+        &self.0.refreshing
+    }
+
+    /// How long one operation may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.0.timeout
+    }
+
+    /// When an operation that starts now has to end.
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + self.0.timeout
+    }
+
+    /// The thread that keeps the leases of blocking bodies.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn renewer(&self) -> &Renewer {
+        &self.0.renewer
+    }
+
+    #[cfg(feature = "blocking")]
+    pub(crate) fn downgrade(&self) -> WeakContext {
+        WeakContext(Arc::downgrade(&self.0))
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn tokio_store(&self) -> Face<'_, crate::store::redis::TokioStore> {
+        match &self.0.backend {
+            Backend::Memory(memory) => Face::Memory(memory),
+            Backend::Redis(redis) => Face::Redis(redis.tokio()),
+            Backend::Unusable(error) | Backend::Off(error) => Face::Unusable(error),
+        }
+    }
+
+    #[cfg(feature = "blocking")]
+    pub(crate) fn blocking_store(&self) -> Face<'_, crate::store::redis::BlockingStore> {
+        match &self.0.backend {
+            Backend::Memory(memory) => Face::Memory(memory),
+            Backend::Redis(redis) => Face::Redis(redis.blocking()),
+            Backend::Unusable(error) | Backend::Off(error) => Face::Unusable(error),
+        }
+    }
+
+    /// How many keys are still to be invalidated.
+    pub(crate) fn undelivered(&self) -> usize {
+        match &self.0.backend {
+            Backend::Redis(redis) => redis.undelivered(),
+            Backend::Memory(_) | Backend::Unusable(_) | Backend::Off(_) => 0,
+        }
+    }
+
+    /// Delivers what is undelivered, and tries again until the deadline.
+    #[cfg(feature = "tokio")]
+    pub(crate) async fn flush(&self, deadline: Duration) -> Result<(), Error> {
+        match &self.0.backend {
+            Backend::Redis(redis) => redis.tokio().flush(end_of(deadline)).await,
+            Backend::Memory(_) | Backend::Unusable(_) | Backend::Off(_) => Ok(()),
+        }
+    }
+
+    /// [`flush`](Self::flush), blocking.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn flush_blocking(&self, deadline: Duration) -> Result<(), Error> {
+        match &self.0.backend {
+            Backend::Redis(redis) => crate::poll::once::once(redis.blocking().flush(end_of(deadline))),
+            Backend::Memory(_) | Backend::Unusable(_) | Backend::Off(_) => Ok(()),
+        }
+    }
+}
+
+/// The moment when a duration that starts now ends. Moments have an end; a duration may be longer.
+fn end_of(deadline: Duration) -> Instant {
+    Instant::now() + deadline.min(Duration::from_secs(24 * 60 * 60))
+}
+
+/// A cache that may be gone.
+#[cfg(feature = "blocking")]
+pub(crate) struct WeakContext(Weak<Inner>);
+
+#[cfg(feature = "blocking")]
+impl WeakContext {
+    pub(crate) fn upgrade(&self) -> Option<Context> {
+        self.0.upgrade().map(Context)
+    }
+}
+
+/// As its users see it: a `Cache`.
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("url", &self.0.display)
+            .field("namespace", &self.0.namespace)
+            .field("timeout", &self.0.timeout)
+            .finish_non_exhaustive()
+    }
+}
