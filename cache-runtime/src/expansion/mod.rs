@@ -44,7 +44,9 @@ pub use crate::expansion::own::{
 };
 use crate::key::escape_part;
 pub use crate::key::{Key, KeyWriter};
-pub use crate::plan::function::{CodecFns, Function, Name, Nones, Plan, SingleFlight, Site, Slot, default_prefix};
+pub use crate::plan::codec::{CodecFns, Nones};
+pub use crate::plan::function::{Function, Name, Plan, SingleFlight, Site, Slot, default_prefix};
+pub use crate::plan::result::ResultLike;
 pub use crate::plan::ttl::{AnyConst, Const, IntoTtl, Ttl, check_lease, check_stale, check_ttl, check_wait};
 pub use crate::plan::value::*;
 #[cfg(any(feature = "bincode", feature = "messagepack"))]
@@ -112,24 +114,6 @@ pub fn of_value<V, R>(closure: fn(&V) -> R, value: &V) -> R {
     closure(value)
 }
 
-/// The `Result` behind a function's return type, whatever it is called.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is no `Result`",
-    label = "no `Result`",
-    note = "a type whose name ends in `Result` is taken for one: write `returns = value` to store it as it is",
-    note = "where `returns = result` says that it is one, remove that"
-)]
-pub trait ResultLike {
-    /// What is stored.
-    type Ok;
-    /// What is not.
-    type Err;
-    /// The identity, to the compiler's eye.
-    fn into_result(self) -> Result<Self::Ok, Self::Err>;
-    /// And back.
-    fn from_result(result: Result<Self::Ok, Self::Err>) -> Self;
-}
-
 /// What a function returns.
 pub type Returned<R> = R;
 /// What is stored of `R`. By another name, so that all of a projection has one place, where an error is shown once.
@@ -140,18 +124,6 @@ pub type ErrOf<R> = <R as ResultLike>::Err;
 pub type IdOf<M> = <M as BatchMap>::Id;
 /// Its values.
 pub type ValueOf<M> = <M as BatchMap>::Value;
-
-#[diagnostic::do_not_recommend]
-impl<T, E> ResultLike for Result<T, E> {
-    type Ok = T;
-    type Err = E;
-    fn into_result(self) -> Result<T, E> {
-        self
-    }
-    fn from_result(result: Result<T, E>) -> Self {
-        result
-    }
-}
 
 /// For `returns = option`.
 #[diagnostic::on_unimplemented(

@@ -5,17 +5,14 @@ use std::fmt::Display;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use crate::error::{Error, ErrorKind};
 use crate::key::{escape_part, function_name, given_name, shown_path};
+use crate::plan::codec::{CodecFns, Nones, TypeFormats};
 use crate::plan::names::{self, Stored};
 use crate::plan::ttl::Ttl;
 use crate::poll::caught::caught;
-use crate::stored::codec::{self, Codec as _, CodecError, Codecs, Rank, Root};
+use crate::stored::codec::{self, CodecError, Rank};
 use crate::stored::envelope::Identity;
-use crate::stored::fingerprint;
 
 /// The attribute's words about one function.
 #[derive(Debug)]
@@ -81,7 +78,7 @@ pub(crate) enum Once {
 }
 
 impl Function {
-    fn new(site: &Site, path: &str, slot: usize, generics: &[&dyn Display], found: Found) -> Function {
+    fn new(site: &Site, path: &str, slot: usize, generics: &[&dyn Display], found: TypeFormats) -> Function {
         let prefix = escape_part(site.prefix);
         let prefix_len = prefix.len();
         let name = match site.name {
@@ -235,32 +232,6 @@ impl Function {
     }
 }
 
-/// What the value's type and the codecs contribute.
-#[derive(Debug)]
-pub(crate) struct Found {
-    /// The codec and the fingerprint, by the codec's rank.
-    formats: [(u32, u64); 2],
-    codec_name: &'static str,
-    /// The first codec cannot store the type, and the second can.
-    needs_second: bool,
-    /// No codec can.
-    lacks_self_describing: bool,
-}
-
-fn find<V: DeserializeOwned, C: Codecs>() -> Found {
-    let shape = fingerprint::of::<V>(C::First::HUMAN_READABLE);
-    // A type that does not ask whether the format is human-readable has one shape.
-    let is_same = C::Second::HUMAN_READABLE == C::First::HUMAN_READABLE || !shape.asks_readable;
-    let second = if is_same { shape.value } else { fingerprint::of::<V>(C::Second::HUMAN_READABLE).value };
-    let first_cannot = shape.needs_self_describing && !C::First::SELF_DESCRIBING;
-    Found {
-        formats: [(codec::codec_id(C::First::NAME), shape.value), (codec::codec_id(C::Second::NAME), second)],
-        codec_name: C::First::NAME,
-        needs_second: first_cannot && C::Second::SELF_DESCRIBING,
-        lacks_self_describing: first_cannot && !C::Second::SELF_DESCRIBING,
-    }
-}
-
 /// A function's place for its [`Function`]s: one static per function, which all instantiations
 /// share, so an append-only list.
 #[derive(Debug, Default)]
@@ -269,7 +240,7 @@ pub struct Slot(OnceLock<Box<Node>>);
 #[derive(Debug)]
 struct Node {
     path: &'static str,
-    find: fn() -> Found,
+    find: fn() -> TypeFormats,
     function: Function,
     next: Slot,
 }
@@ -307,68 +278,6 @@ impl Slot {
             }
             slot = &node.next;
         }
-    }
-}
-
-/// The codecs of a function, applied to one type.
-pub struct CodecFns<V> {
-    encode: fn(&V, &mut Vec<u8>, Rank) -> Result<(), CodecError>,
-    decode: fn(&[u8], Rank) -> Result<V, CodecError>,
-    pub(crate) root: fn(&V) -> Root,
-    find: fn() -> Found,
-}
-
-impl<V> CodecFns<V> {
-    /// Of codec `C`, or those of `Auto`.
-    pub fn of<C: Codecs>() -> CodecFns<V>
-    where
-        V: Serialize + DeserializeOwned,
-    {
-        CodecFns {
-            encode: codec::encode::<V, C>,
-            decode: codec::decode::<V, C>,
-            root: codec::root_of::<V>,
-            find: find::<V, C>,
-        }
-    }
-}
-
-impl<T> CodecFns<Option<T>> {
-    /// As [`of`](CodecFns::of), for a type of which `None` is never encoded: what is stored of `Some(x)` is what
-    /// a function stores that returns `x`, so that the two can share an entry.
-    pub fn of_some<C: Codecs>() -> CodecFns<Option<T>>
-    where
-        T: Serialize + DeserializeOwned,
-    {
-        CodecFns {
-            encode: |value, buffer, rank| match value {
-                Some(value) => codec::encode::<T, C>(value, buffer, rank),
-                None => Err(CodecError::new("`None` is no value")),
-            },
-            decode: |bytes, rank| codec::decode::<T, C>(bytes, rank).map(Some),
-            root: |value| if value.is_some() { Root::Other } else { Root::None },
-            find: find::<T, C>,
-        }
-    }
-}
-
-/// How `None` is told and made, for a type that has one.
-pub struct Nones<V> {
-    pub(crate) is_none: fn(&V) -> bool,
-    pub(crate) none: fn() -> Option<V>,
-}
-
-impl<V> Nones<V> {
-    /// The type is no `Option`.
-    pub fn never() -> Nones<V> {
-        Nones { is_none: |_| false, none: || None }
-    }
-}
-
-impl<T> Nones<Option<T>> {
-    /// The type is `Option<T>`.
-    pub fn option() -> Nones<Option<T>> {
-        Nones { is_none: Option::is_none, none: || Some(None) }
     }
 }
 

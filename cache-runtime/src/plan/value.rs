@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::plan::function::{CodecFns, Nones};
+use crate::plan::codec::{CodecFns, Nones};
 use crate::stored::codec::Codecs;
 
 /// Finds what a stored type really is: `Kind::<V>::new().rc_option().rc_found()`. Each step has one

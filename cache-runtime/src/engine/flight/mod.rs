@@ -9,6 +9,7 @@
 //!
 //! Followers of both faces wait here: tasks with a waker, threads at a condition variable.
 
+mod follower;
 mod nested;
 mod patience;
 mod refreshing;
@@ -17,14 +18,13 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-#[cfg(feature = "tokio")]
-use std::task::Poll;
 use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+pub(crate) use self::follower::{Asking, Event, Follower};
 pub(crate) use self::nested::{Edge, within};
 pub(crate) use self::patience::{Any, Patience};
 pub(crate) use self::refreshing::{Refreshing, Ticket};
@@ -381,155 +381,6 @@ impl Drop for Leader {
         }
         self.flights.remove(&self.flight);
         self.flight.end(if is_panicking { Outcome::Panicked } else { Outcome::Abandoned });
-    }
-}
-
-/// A call that waits for a flight.
-#[derive(Debug)]
-pub(crate) struct Follower {
-    flights: Arc<Flights>,
-    flight: Arc<Flight>,
-    waker: u64,
-    /// How many reads had been sent when it joined.
-    reads: u64,
-}
-
-/// What a follower waits for.
-#[derive(Debug)]
-pub(crate) enum Event {
-    Ended(Outcome),
-    /// Nobody asks the store for this flight of another process: it is on this follower.
-    Ask(Asking),
-    TimeUp,
-}
-
-impl Follower {
-    pub(crate) fn flight(&self) -> &Arc<Flight> {
-        &self.flight
-    }
-
-    /// Whether the lease that it waits for is this process'.
-    pub(crate) fn may_take_over(&self) -> bool {
-        matches!(self.flight.id, Id::Leased(_))
-    }
-
-    /// When to look again, at the latest: whoever asks the store may have fallen silent, which wakes
-    /// nobody.
-    pub(crate) fn check_by(&self, until: Instant) -> Instant {
-        let slice = Instant::now() + SILENCE;
-        if self.flight.is_foreign() && slice < until { slice } else { until }
-    }
-
-    /// Whether a read of this number was sent after this follower joined.
-    pub(crate) fn precedes(&self, number: u64) -> bool {
-        number > self.reads
-    }
-
-    fn event(&self, state: &mut State) -> Option<Event> {
-        if let Some(outcome) = &state.outcome {
-            return Some(Event::Ended(outcome.clone()));
-        }
-        let is_asked = state.asking.as_ref().is_some_and(|turn| turn.heard.elapsed() < SILENCE);
-        if !self.flight.is_foreign() || is_asked {
-            return None;
-        }
-        state.turns += 1;
-        let turn = state.turns;
-        state.asking = Some(Turn { number: turn, heard: Instant::now() });
-        let (flights, flight) = (Arc::clone(&self.flights), Arc::clone(&self.flight));
-        Some(Event::Ask(Asking { flights, flight, turn }))
-    }
-
-    /// For a task.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn poll(&self, waker: &Waker) -> Poll<Event> {
-        let mut state = self.flight.lock();
-        match self.event(&mut state) {
-            Some(event) => Poll::Ready(event),
-            None => {
-                state
-                    .wakers
-                    .entry(self.waker)
-                    .and_modify(|known| known.clone_from(waker))
-                    .or_insert_with(|| waker.clone());
-                Poll::Pending
-            }
-        }
-    }
-
-    /// For a thread.
-    #[cfg(feature = "blocking")]
-    pub(crate) fn block(&self, until: Instant) -> Event {
-        let mut state = self.flight.lock();
-        loop {
-            if let Some(event) = self.event(&mut state) {
-                return event;
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Event::TimeUp;
-            }
-            state.threads += 1;
-            state = self.flight.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-            state.threads -= 1;
-        }
-    }
-}
-
-impl Drop for Follower {
-    fn drop(&mut self) {
-        let mut state = self.flight.lock();
-        state.wakers.remove(&self.waker);
-        state.followers -= 1;
-        let unwatched = state.followers == 0 && self.flight.is_foreign();
-        drop(state);
-        if unwatched {
-            // Somebody may have joined meanwhile, and goes on without being found: no harm done.
-            self.flights.remove(&self.flight);
-        }
-    }
-}
-
-/// The turn to ask the store whether another process has ended its flight. Dropped, or silent for
-/// too long, the turn goes to another follower.
-#[derive(Debug)]
-pub(crate) struct Asking {
-    flights: Arc<Flights>,
-    flight: Arc<Flight>,
-    turn: u64,
-}
-
-impl Asking {
-    /// A question is about to be sent, which takes no longer than `patience`.
-    pub(crate) fn asks(&self, patience: Duration) {
-        if let Some(turn) = &mut self.flight.lock().asking
-            && turn.number == self.turn
-        {
-            turn.heard = Instant::now() + patience;
-        }
-    }
-
-    /// A read is about to be sent: its number.
-    pub(crate) fn number(&self) -> u64 {
-        let mut state = self.flight.lock();
-        state.reads += 1;
-        state.reads
-    }
-
-    /// It has ended, or cannot be told any more.
-    pub(crate) fn ended(self, outcome: Outcome) {
-        self.flights.remove(&self.flight);
-        self.flight.end(outcome);
-    }
-}
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        let mut state = self.flight.lock();
-        if state.asking.as_ref().is_some_and(|turn| turn.number == self.turn) {
-            state.asking = None;
-            self.flight.tell(state);
-        }
     }
 }
 

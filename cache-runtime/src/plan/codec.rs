@@ -1,0 +1,96 @@
+//! How the values of one function become bytes: its codecs, applied to one type, and what they and the type contribute to
+//! the function's identity.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::stored::codec::{self, Codec as _, CodecError, Codecs, Rank, Root};
+use crate::stored::fingerprint;
+
+/// What the value's type and the codecs contribute.
+#[derive(Debug)]
+pub(crate) struct TypeFormats {
+    /// The codec and the fingerprint, by the codec's rank.
+    pub(super) formats: [(u32, u64); 2],
+    pub(super) codec_name: &'static str,
+    /// The first codec cannot store the type, and the second can.
+    pub(super) needs_second: bool,
+    /// No codec can.
+    pub(super) lacks_self_describing: bool,
+}
+
+fn find<V: DeserializeOwned, C: Codecs>() -> TypeFormats {
+    let shape = fingerprint::of::<V>(C::First::HUMAN_READABLE);
+    // A type that does not ask whether the format is human-readable has one shape.
+    let is_same = C::Second::HUMAN_READABLE == C::First::HUMAN_READABLE || !shape.asks_readable;
+    let second = if is_same { shape.value } else { fingerprint::of::<V>(C::Second::HUMAN_READABLE).value };
+    let first_cannot = shape.needs_self_describing && !C::First::SELF_DESCRIBING;
+    TypeFormats {
+        formats: [(codec::codec_id(C::First::NAME), shape.value), (codec::codec_id(C::Second::NAME), second)],
+        codec_name: C::First::NAME,
+        needs_second: first_cannot && C::Second::SELF_DESCRIBING,
+        lacks_self_describing: first_cannot && !C::Second::SELF_DESCRIBING,
+    }
+}
+
+/// The codecs of a function, applied to one type.
+pub struct CodecFns<V> {
+    pub(super) encode: fn(&V, &mut Vec<u8>, Rank) -> Result<(), CodecError>,
+    pub(super) decode: fn(&[u8], Rank) -> Result<V, CodecError>,
+    pub(crate) root: fn(&V) -> Root,
+    pub(super) find: fn() -> TypeFormats,
+}
+
+impl<V> CodecFns<V> {
+    /// Of codec `C`, or those of `Auto`.
+    pub fn of<C: Codecs>() -> CodecFns<V>
+    where
+        V: Serialize + DeserializeOwned,
+    {
+        CodecFns {
+            encode: codec::encode::<V, C>,
+            decode: codec::decode::<V, C>,
+            root: codec::root_of::<V>,
+            find: find::<V, C>,
+        }
+    }
+}
+
+impl<T> CodecFns<Option<T>> {
+    /// As [`of`](CodecFns::of), for a type of which `None` is never encoded: what is stored of `Some(x)` is what
+    /// a function stores that returns `x`, so that the two can share an entry.
+    pub fn of_some<C: Codecs>() -> CodecFns<Option<T>>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        CodecFns {
+            encode: |value, buffer, rank| match value {
+                Some(value) => codec::encode::<T, C>(value, buffer, rank),
+                None => Err(CodecError::new("`None` is no value")),
+            },
+            decode: |bytes, rank| codec::decode::<T, C>(bytes, rank).map(Some),
+            root: |value| if value.is_some() { Root::Other } else { Root::None },
+            find: find::<T, C>,
+        }
+    }
+}
+
+/// How `None` is told and made, for a type that has one.
+pub struct Nones<V> {
+    pub(crate) is_none: fn(&V) -> bool,
+    pub(crate) none: fn() -> Option<V>,
+}
+
+impl<V> Nones<V> {
+    /// The type is no `Option`.
+    pub fn never() -> Nones<V> {
+        Nones { is_none: |_| false, none: || None }
+    }
+}
+
+impl<T> Nones<Option<T>> {
+    /// The type is `Option<T>`.
+    pub fn option() -> Nones<Option<T>> {
+        Nones { is_none: Option::is_none, none: || Some(None) }
+    }
+}
