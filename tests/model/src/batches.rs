@@ -1,20 +1,20 @@
-//! Calls for many ids: two slots, and what a batch adds to the protocol of one.
+//! Calls for many ids: a model with two slots, for the rules that a batch adds to the protocol.
 //!
-//! A call reads the slots of its ids, takes those that are empty, runs one body for all that it
-//! owns, and stores what comes of it, each time in the order in which it was given the ids, with
-//! others in between. Then it waits for what others have leased. A call for one id does the same.
-//! What is in a slot, how a lease is lost, and who may share a flight, is as in
-//! [`protocol`](crate::protocol); what that checks is left out here: timeouts, refreshes, writes,
-//! tags.
+//! A call reads the slots of its ids, takes the empty ones, runs one body for all ids that it owns,
+//! and stores the results. It does each of these in the order of its ids, and other actors may act in
+//! between. Then it waits for the ids that other calls have leased. A call for one id does the same.
+//! The contents of a slot, the loss of leases, and the sharing of flights are those of
+//! [`protocol`](crate::protocol). Parts that `protocol` checks are left out here: timeouts, refreshes,
+//! writes, tags.
 
 use crate::check::Model;
 use crate::protocol::Property;
 
-/// How many slots there are.
+/// The number of slots.
 const IDS: usize = 2;
 const ACTORS: usize = 4;
 
-/// What batches keep to. Each rule can be switched off alone.
+/// The rules of batches. Each rule can be switched off alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// A call computes and stores what it owns before it waits for others. Without: it waits first,
@@ -33,7 +33,7 @@ impl Default for Rules {
     }
 }
 
-/// What an actor does, once.
+/// The role of an actor, which acts once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Calls the function for these ids, in this order.
@@ -45,18 +45,18 @@ pub enum Role {
 /// One actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spec {
-    /// What it does.
+    /// Its role.
     pub role: Role,
-    /// The process it is part of.
+    /// Its process.
     pub process: u8,
 }
 
-/// How often each misfortune happens at most.
+/// The limit on the number of each kind of mishap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mishaps {
     /// A lease expires while its holder is at work, or a value does.
     pub expiries: u8,
-    /// A process vanishes.
+    /// A process dies.
     pub crashes: u8,
     /// A call is cancelled, once.
     pub cancels: u8,
@@ -67,9 +67,9 @@ pub struct Mishaps {
 pub struct Batches {
     /// The rules in force.
     pub rules: Rules,
-    /// Who takes part.
+    /// The actors.
     pub actors: Vec<Spec>,
-    /// What goes wrong.
+    /// The mishaps.
     pub mishaps: Mishaps,
 }
 
@@ -81,7 +81,7 @@ impl Batches {
     }
 }
 
-/// What a slot holds. A call has no more than one lease of an id, which its number tells.
+/// The content of a slot. A call has at most one lease of an id, so its number identifies the lease.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Slot {
     /// Nothing.
@@ -89,39 +89,39 @@ pub enum Slot {
     Empty,
     /// The lease of this actor.
     Lease(u8),
-    /// What was computed from this version.
+    /// A value that was computed from this version.
     Value(u8),
 }
 
-/// What an id is to a call.
+/// The state of an id in a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Id {
     /// Nothing is known yet.
     #[default]
     Open,
-    /// What the server has said, which is not received yet.
+    /// The server's reply, which is not received yet.
     Told(Slot),
     /// The call leads it.
     Owned,
-    /// Somebody else leads it: this actor.
+    /// This other actor leads it.
     Awaited(u8),
     /// There is a value of this version.
     Found(u8),
 }
 
-/// Where an actor is.
+/// The phase of an actor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum At {
-    /// Not begun.
+    /// It has not begun.
     #[default]
     Idle,
-    /// It reads what is open.
+    /// It reads the slots of its open ids.
     Reading,
-    /// It takes what it has read to be empty.
+    /// It takes the slots that it has read as empty.
     Taking,
     /// Its body runs.
     Body,
-    /// It stores what it owns; so many fills were applied.
+    /// It stores the values of the ids that it owns; this number of fills was applied.
     Filling(usize),
     /// It waits.
     Waiting,
@@ -129,33 +129,33 @@ pub enum At {
     Unlinking,
     /// The invalidation is applied.
     Unlinked,
-    /// Returned.
+    /// It has returned.
     Done,
-    /// Cancelled, or its process died.
+    /// It was cancelled, or its process died.
     Gone,
 }
 
 /// An actor's own state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Actor {
-    /// Where it is.
+    /// Its phase.
     pub at: At,
-    /// What it knows of each id.
+    /// Its knowledge of each id.
     pub ids: [Id; IDS],
-    /// What its body saw, or its write made.
+    /// The version that its body saw or its write made.
     pub version: Option<u8>,
-    /// What was invalidated of each id when it began.
+    /// The invalidated version of each id when it began.
     need: [u8; IDS],
 }
 
-/// Everything that decides what happens next, and what the properties ask about.
+/// A state: all data that determines the next steps, and that the properties inspect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     /// The version the origin holds.
     pub origin: u8,
     /// The slots.
     pub slots: [Slot; IDS],
-    /// In the order of [`Batches::actors`].
+    /// The states of the actors, in the order of [`Batches::actors`].
     pub actors: [Actor; ACTORS],
     /// The leases that are being given back, by their owners.
     late: [Option<u8>; IDS],
@@ -171,7 +171,7 @@ const EXPIRY: usize = 0;
 const CRASH: usize = 1;
 const CANCEL: usize = 2;
 
-/// One thing that happens.
+/// A step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// An actor begins.
@@ -184,9 +184,9 @@ pub enum Step {
     Sample(usize),
     /// A body ends.
     End(usize),
-    /// What a call waited for is over, and it reads again.
+    /// The wait of a call is over, and it reads again.
     Again(usize),
-    /// What is in a slot expires.
+    /// The content of a slot expires.
     Expire(usize),
     /// A lease is given back.
     Release(usize),
@@ -303,7 +303,7 @@ impl Model for Batches {
     }
 }
 
-/// What happens.
+/// The effects of the steps.
 impl Batches {
     fn take(&self, state: &mut State, step: Step) {
         match step {
@@ -440,7 +440,7 @@ impl Batches {
         let leader = state.actors[usize::from(owner)];
         let is_here = self.actors[usize::from(owner)].process == self.actors[number].process;
         match leader.version {
-            // It is stored now, and told already.
+            // The value is stored now, and the followers already have it.
             Some(version) if is_here && matches!(leader.at, At::Filling(_)) && leader.ids[id] == Id::Owned => {
                 self.find(state, number, id, version);
             }
@@ -463,7 +463,7 @@ impl Batches {
         }
     }
 
-    /// Gives a result to those of the process who wait for it, now or later.
+    /// Gives a result to the calls of the process that wait for it now or later.
     fn publish(&self, state: &mut State, leader: usize) {
         let Actor { ids, version, .. } = state.actors[leader];
         let version = version.expect("a body has ended");
@@ -500,7 +500,7 @@ impl Batches {
         }
     }
 
-    /// Whether nobody computes any more what a call waits for.
+    /// Tells whether no other call still computes the ids that a call waits for.
     fn is_over(&self, state: &State, number: usize) -> bool {
         (0..IDS).all(|id| {
             let Id::Awaited(owner) = state.actors[number].ids[id] else { return true };
@@ -564,7 +564,7 @@ impl Actor {
         self.ids.contains(&Id::Owned)
     }
 
-    /// What a call returns that is told of its last command.
+    /// The result of a call that receives the reply to its last command.
     fn result(&self) -> String {
         let version = |id: Id| match id {
             Id::Found(version) | Id::Told(Slot::Value(version)) => Some(version),

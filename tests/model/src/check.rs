@@ -1,61 +1,60 @@
-//! An explicit-state checker: breadth first, so that the first trace found is a shortest one.
+//! An explicit-state checker. It searches breadth first, so that the first trace found is a shortest one.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::time::{Duration, Instant};
 
-/// What the checker explores.
+/// A model that the checker explores.
 pub trait Model {
-    /// Everything that decides what can happen next.
+    /// All data that determines the next steps.
     type State: Clone + Eq + Hash;
-    /// One thing that can happen.
+    /// A possible step.
     type Step: Copy;
-    /// What must hold.
+    /// A property that must hold.
     type Property: Copy + PartialEq + fmt::Display;
 
-    /// The property that from every state a finished one can be reached. It is not asked of a
-    /// state, as the others are, but of the whole graph.
+    /// The property that a finished state can be reached from every state. It is checked on the whole
+    /// graph, and not on single states.
     const PROGRESS: Self::Property;
 
-    /// Where it begins.
+    /// The initial state.
     fn start(&self) -> Self::State;
-    /// What can happen in a state.
+    /// The possible steps in a state.
     fn steps(&self, state: &Self::State, steps: &mut Vec<Self::Step>);
-    /// What happens.
+    /// The state after a step.
     fn next(&self, state: &Self::State, step: Self::Step) -> Self::State;
-    /// One representative for all states that differ only in names.
+    /// The representative of all states that differ only in names.
     fn canonical(&self, state: Self::State) -> Self::State;
-    /// Whether a state has the property.
+    /// Tells whether a state has the property.
     fn holds(&self, property: Self::Property, state: &Self::State) -> bool;
-    /// Whether everything that was begun has come to its end.
+    /// Tells whether all actors that have begun have ended.
     fn finished(&self, state: &Self::State) -> bool;
-    /// A step in words, with the states before and after it.
+    /// Describes a step, given the states before and after it.
     fn describe(&self, before: &Self::State, step: Self::Step, after: &Self::State) -> String;
 }
 
-/// What a run of the checker found.
+/// The result of a run of the checker.
 #[derive(Clone, Debug)]
 pub struct Report<P> {
-    /// Different states reached.
+    /// The number of different states.
     pub states: usize,
-    /// Transitions between them.
+    /// The number of transitions between them.
     pub transitions: usize,
-    /// Steps to the farthest state.
+    /// The number of steps to the farthest state.
     pub depth: usize,
-    /// How long it took.
+    /// The time of the run.
     pub elapsed: Duration,
-    /// The nearest state without one of the properties. Where there is one, the exploration
-    /// stopped at it.
+    /// The nearest state that violates a property. The exploration stops there.
     pub violation: Option<Violation<P>>,
 }
 
-/// A property that does not hold, and why.
+/// A property that does not hold, and the trace that shows it.
 #[derive(Clone, Debug)]
 pub struct Violation<P> {
     /// The property.
     pub property: P,
-    /// The shortest way there, in words.
+    /// The shortest trace, in words.
     pub trace: Vec<String>,
 }
 
@@ -111,7 +110,7 @@ pub fn check<M: Model>(model: &M, properties: &[M::Property]) -> Report<M::Prope
     }
 }
 
-/// Walks to a state once more, this time with names that stay the same from step to step.
+/// Repeats the trace to a state, with names that stay the same from step to step.
 fn trace<M: Model>(model: &M, graph: &Graph<M::State>, to: usize) -> Vec<String> {
     let mut path = vec![to];
     while let Some(&first) = path.last().filter(|&&first| first != 0) {
@@ -138,11 +137,11 @@ fn trace<M: Model>(model: &M, graph: &Graph<M::State>, to: usize) -> Vec<String>
 struct Graph<S> {
     states: Vec<S>,
     origins: Vec<Origin>,
-    /// Where each state's transitions end in `targets`.
+    /// The end of each state's transitions in `targets`.
     ends: Vec<usize>,
     targets: Vec<u32>,
-    /// By hash. States are compared in full; one whose hash is taken by another goes to the next
-    /// free number.
+    /// The states by hash. States are compared in full. If the hash of a state is taken by another, the
+    /// state gets the next free number.
     index: HashMap<u64, u32, BuildHasherDefault<Mixer>>,
 }
 
@@ -185,7 +184,7 @@ impl<S: Eq + Hash> Graph<S> {
     /// The nearest state from which no finished one can be reached.
     fn nearest_dead_end(&self, finished: impl Fn(&S) -> bool) -> Option<usize> {
         let mut live: Vec<bool> = self.states.iter().map(finished).collect();
-        // Transitions lead mostly to later states, so few passes from the end suffice.
+        // Most transitions lead to later states, so few passes from the end suffice.
         let mut changed = true;
         while changed {
             changed = false;
@@ -202,7 +201,7 @@ impl<S: Eq + Hash> Graph<S> {
     }
 }
 
-/// States are small and come from no adversary; the standard hash would be half of the work.
+/// A fast hash: states are small and come from no adversary, and the standard hash would be half of the work.
 #[derive(Default)]
 struct Mixer(u64);
 
@@ -232,7 +231,7 @@ impl Hasher for Mixer {
 mod tests {
     use super::*;
 
-    /// Two counters up to three; `trap` is a pair from which nothing happens any more.
+    /// Two counters up to three. No step leads out of the pair `trap`.
     struct Counters {
         trap: Option<(u8, u8)>,
     }
@@ -308,7 +307,7 @@ mod tests {
         let report = check(&Counters { trap: Some((1, 2)) }, &[Property::Progress]);
         let violation = report.violation.expect("(1, 2) is a dead end");
         assert_eq!(violation.property, Property::Progress);
-        // All ways from (1, 1) lead into the trap.
+        // All traces from (1, 1) lead into the trap.
         assert_eq!(violation.trace.len(), 2);
     }
 }

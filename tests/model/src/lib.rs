@@ -5,7 +5,7 @@
 //! use protocol_model::protocol::{Property, Protocol, Rules};
 //! use protocol_model::scenarios::{ELSEWHERE, INVALIDATOR, READER};
 //!
-//! // Two calls in different processes, and an invalidation: nothing stale, ever.
+//! // Two calls in different processes, and an invalidation: nothing is ever stale.
 //! let model = Protocol::new([READER, ELSEWHERE, INVALIDATOR]);
 //! assert!(check(&model, &Property::ALL).violation.is_none());
 //!
@@ -22,76 +22,75 @@
 //! |---|---|---|
 //! | `cargo test -p protocol-model` | 35 scenarios with two to four actors, 3.5 million states; one broken rule at a time, with traces (`-- --nocapture` prints them) | 25 s |
 //! | `cargo run -p protocol-model --release` | the same scenarios, states and depth of each printed | 15 s |
-//! | `cargo run -p protocol-model --release -- --tagged` | of these, the 13 with a tag | 3 s |
-//! | `cargo run -p protocol-model --release -- --actors 4` | seven scenarios, 1.2 million states; two to five actors can be asked for | 5 s |
+//! | `cargo run -p protocol-model --release -- --tagged` | the 13 of these scenarios that have a tag | 3 s |
+//! | `cargo run -p protocol-model --release -- --actors 4` | seven scenarios, 1.2 million states; the number of actors may be two to five | 5 s |
 //! | `cargo run -p protocol-model --release -- --actors 5` | the same with five, 42 million states | 3 min, 3.5 GB of memory |
 //!
 //! # What is modelled
 //!
-//! One slot, an origin with a version number, and actors in two processes, each of which does one
-//! thing at a time of its own choosing:
+//! One slot, an origin with a version number, and actors in two processes. Each actor acts once, at any
+//! time:
 //!
-//! - a **reader** calls: reads; returns a hit; joins the flight of its process whose token it has
-//!   read, or waits for a lease and reads again; acquires what is empty; displaces a value of
-//!   another version of the type. Then its body runs and reads the origin at some moment between
-//!   begin and end, the result goes to the followers, and a conditional fill stores it.
-//! - a **refresher** calls, returns the value it finds, and then refreshes it behind the caller's
-//!   back, under a mark in the value's header or in the companion of a hash field.
+//! - a **reader** calls: it reads; returns a hit; joins the flight of its process whose token it has
+//!   read, or waits for a lease and reads again; acquires an empty slot; displaces a value of another
+//!   version of the type. Then its body runs and reads the origin at some moment between begin and
+//!   end, the followers get the result, and a conditional fill stores it.
+//! - a **refresher** calls, returns the value that it finds, and then refreshes it in the background,
+//!   under a mark in the value's header or in the companion of a hash field.
 //! - an **invalidator** changes the origin, invalidates, and returns.
 //! - a **writer** writes through: takes the slot, changes the origin, fills or else erases.
 //!
-//! A request, its effect at the server, and the receipt of the reply are separate steps, between
-//! which everybody else may do anything. A lease may expire while its holder works (a paused
-//! process), a value may expire, a reply or a request may be lost or come late, a process may die,
-//! and a leader may be cancelled, or panic, with or without followers to take over. [`protocol::Mishaps`]
-//! says how often. A lease that nobody holds may always expire.
+//! A request, its effect at the server, and the receipt of the reply are separate steps, and other
+//! actors may act between them. A lease may expire while its holder works (a paused process), a value
+//! may expire, a reply or a request may be lost or late, a process may die, and a leader may be
+//! cancelled, or panic, with or without followers that take over. [`protocol::Mishaps`] limits their
+//! numbers. A lease without a holder may always expire.
 //!
-//! # Calls that wait no longer
+//! # Calls that stop waiting
 //!
-//! At the end of `wait`, or after two leases, a call waits no longer for those that lease the slot. It
-//! shares a body that runs in its process and began after the call did, under a lease or not. Where there
-//! is none it runs its own, unstored, for the others of its process. The flight that it has waited for is
-//! none of those that it shares.
+//! At the end of `wait`, or after two leases, a call stops waiting for the holders of leases. It shares
+//! a body that runs in its process and began after the call did, under a lease or not. If there is none,
+//! it runs its own body for the other calls of its process, and stores nothing. It never shares the
+//! flight that it has waited for.
 //!
 //! # Tags
 //!
-//! In [`scenarios::tagged`] the entry has a tag. Its stamp is absent, or random; everybody may make
-//! one where there is none, an **invalidator of the tag** changes the origin and removes it, and the
-//! server may evict it.
+//! In [`scenarios::tagged`] the entry has a tag. Its stamp is absent, or random. Every actor may make a
+//! stamp if there is none, an **invalidator of the tag** changes the origin and removes the stamp, and
+//! the server may evict it.
 //!
-//! - A read has two commands, of the slot and of the stamp, and others come in between. A value or a
-//!   lease of another stamp than the one that was read, or that finds none, is a miss, and gives way
-//!   to a lease by comparison. One that an attempt to take the slot finds is judged by the stamp that
-//!   was read before; if it has another one, the call reads again.
-//! - Whoever finds no stamp makes one before it asks for the lease. The lease has that stamp, and so
-//!   does the value: the body, or the write, starts when both are acknowledged.
+//! - A read has two commands, for the slot and for the stamp, and others may come between them. A value
+//!   or a lease is a miss if its stamp is not the one that was read, or if there is no stamp, and gives
+//!   way to a lease by comparison. Content that an attempt to take the slot finds is judged by the stamp
+//!   that was read before; if its stamp is another one, the call reads again.
+//! - A call that finds no stamp makes one before it asks for the lease. The lease and the value have
+//!   that stamp: the body, or the write, starts when both are acknowledged.
 //! - A refresh in the background gives the new value the stamp of the old one.
-//! - The stamp of a tag that is made of the value is read, or made, when the body has ended. Such
-//!   leases have none. An invalidation promises nothing about values whose stamp was read after it:
-//!   the model counts them as being of its version.
+//! - The stamp of a tag that is made of the value is read, or made, when the body has ended, and such
+//!   leases have no stamp. An invalidation promises nothing about values whose stamp was read after it:
+//!   the model counts them as values of its version.
 //!
 //! # Batches
 //!
-//! In [`scenarios::batches`] there are two slots, and calls for one id or for both, in the one order
-//! or the other: [`batches`] is a model of its own. A call reads the slots of its ids, takes those
-//! that are empty, runs one body for all that it owns, and fills them, one command after the other
-//! with others in between. Only then does it wait for what others own, in its process for their
-//! results, elsewhere for the end of their leases, and for all of it before it reads again. Each slot
-//! is filled if its own lease stands. A call that is cancelled gives back all its leases. So two calls
-//! that each own what the other wants both end, in whatever order they were given the ids.
+//! In [`scenarios::batches`] there are two slots, and calls for one id or for both, in either order:
+//! [`batches`] is a model of its own. A call reads the slots of its ids, takes the empty ones, runs one
+//! body for all ids that it owns, and fills their slots. Other commands may come between its own. Only
+//! then does it wait for the ids that others own: for results in its own process, and for the end of
+//! leases elsewhere. It waits for all of them before it reads again. Each slot is filled if its own
+//! lease is valid. A cancelled call gives back all its leases. Two calls that each own an id that the
+//! other needs therefore both end, in whatever order they have their ids.
 //!
 //! # What must hold
 //!
-//! [`protocol::Property`]: nothing stale is returned or stored; a token has one leader and one
-//! accepted fill; bodies run one at a time and, if all goes well, once; of the calls of a process that
-//! wait no longer for a lease, one computes for the others; from every state all calls
-//! can still come to their end, which means too that nothing ends in a deadlock.
+//! [`protocol::Property`] lists the properties. Nothing stale is returned or stored; a token has one
+//! leader and one accepted fill; bodies run one at a time and, without mishaps, once; if calls of a
+//! process stop waiting for a lease, one computes for the others; and from every state all calls can
+//! still end, so there is no deadlock.
 //!
 //! # Each rule is needed
 //!
 //! With a rule of [`protocol::Rules`] or [`batches::Rules`] switched off, the checker finds the
-//! shortest way to harm.
-//! All tests are in `tests/each_rule_is_needed.rs`.
+//! shortest trace to a violation. All tests are in `tests/each_rule_is_needed.rs`.
 //!
 //! | rule | test | without it |
 //! |---|---|---|
@@ -129,46 +128,45 @@
 //! | `each_by_its_lease` | `each_value_of_a_batch_is_stored_by_its_own_lease` | stale return |
 //! | `all_are_given_back` | `a_batch_gives_back_all_its_leases` | a call that never ends |
 //!
-//! The two rules about displacement, and the one about cleaning up, protect single-flight alone:
-//! what they forbid erases leases and values, and erasing never makes anything stale. In no
-//! scenario that was tried does their absence lead to a stale value.
+//! The two rules about displacement, and the one about cleaning up, protect only single-flight: they
+//! forbid erasing leases and values, and erasing never makes anything stale. Their absence leads to a
+//! stale value in none of the scenarios.
 //!
 //! # What is left out, and why that is sound
 //!
 //! - **Time.** Leases, values and marks expire at any moment, so renewal, every lease length and
-//!   every clock are covered. What is promised about durations is not checked here.
-//! - **How long a call waits.** A call that waits may stop at any moment, in the scenarios that say
-//!   so; the real bound, two leases or so much time, is one case of it. In all others it never does, so
-//!   that progress does not lean on it.
-//! - **Results that cannot be shared**, and how often a call waits for such.
+//!   every clock are covered. Promises about durations are not checked here.
+//! - **The time that a call waits.** In the scenarios with `impatient`, a call that waits may stop at any
+//!   moment, and the real bound, two leases or `wait`, is one case of it. In all others it never stops,
+//!   so that progress does not depend on it.
+//! - **Results that cannot be shared**, and the number of times that a call waits for one.
 //! - **Reads that fail.** Such a call computes unstored too.
-//! - **Repeated calls.** An actor acts once, at any moment; two calls of one task are two actors of
-//!   which one begins after the other.
-//! - **Several tags, and several entries under one.** A seal of several stamps changes if one of them
-//!   does, and the stamp is all that two entries have in common.
-//! - **Names.** States that differ only in the numbering of tokens, or in which of two like actors
-//!   is which, count as one. Value ids are the tokens of the fills that stored them.
-//! - **Waiters that read the same lease again.** They would be where they were.
+//! - **Repeated calls.** An actor acts once, at any moment. Two calls of one task are two actors, and
+//!   one of them begins after the other.
+//! - **Several tags, and several entries under one.** The seal of several stamps changes if one of them
+//!   does, and two entries share nothing but the stamp.
+//! - **Names.** States that differ only in the numbering of tokens, or in the order of two equal actors,
+//!   count as one. Value ids are the tokens of the fills that stored them.
+//! - **Waiters that read the same lease again.** Their state would not change.
 //!
-//! These are outside of the model, and it says nothing about them: a server that loses
-//! acknowledged writes; a server that is away, undelivered invalidations, and the voiding of local
-//! flights, which matters only then (here invalidations void nothing in the process and nothing is
-//! stale); a write through whose write fails; the local tier; writes through with a tag that is made
-//! of the value; the deadline inside a field's lease; nested calls, and so wait cycles by way of
-//! bodies; what the body of a batch leaves out or returns beside; large payloads that go by way of a
-//! temporary key; forced refreshes; the bytes of envelopes, and what makes them a miss other than
-//! the version of the type and the stamp.
+//! The following is outside of the model, which says nothing about it: a server that loses acknowledged
+//! writes; a server that is away, undelivered invalidations, and the voiding of local flights, which
+//! matters only then (here invalidations void nothing in the process, and nothing is stale); a write
+//! through whose write fails; the local tier; writes through with a tag that is made of the value; the
+//! deadline inside a field's lease; nested calls, and therefore wait cycles through bodies; ids that the
+//! body of a batch omits or adds; large payloads that pass through a temporary key; forced refreshes;
+//! the bytes of envelopes, and the causes of a miss other than the version of the type and the stamp.
 //!
-//! And a model is small: five actors, and few mishaps. A flaw that takes more would not be found.
+//! The model is also small: five actors, and few mishaps. It cannot find a flaw that needs more.
 //!
-//! # Why a checker of its own
+//! # Why the model has its own checker
 //!
-//! That every call can still come to its end is a question about what can be reached from every
-//! state ([`check`] answers it with a pass over the finished graph). `stateright`, the usual
-//! choice in Rust, asks instead whether all ways lead to something, and by its own documentation
-//! does so reliably only where there are no cycles; calls that wait and read again are cycles. It
-//! also brings forty packages, an HTTP server among them. The checker here is under 200 lines of
-//! code, needs nothing, and compares states in full, where `stateright` trusts 64-bit hashes.
+//! The property that every call can still end is about reachability from every state, and [`check`]
+//! checks it with a pass over the finished graph. `stateright`, the usual choice in Rust, checks instead
+//! that all paths lead to a condition. Its documentation calls this reliable only without cycles, and
+//! calls that wait and read again are cycles. `stateright` also brings forty packages, among them an
+//! HTTP server. The checker here has fewer than 200 lines of code, has no dependency, and compares
+//! states in full, while `stateright` trusts 64-bit hashes.
 
 pub mod batches;
 pub mod check;

@@ -1,4 +1,4 @@
-//! Who takes part, and what goes wrong, in the runs with all rules.
+//! The actors and mishaps of the runs with all rules.
 
 use crate::batches::{self, Batches};
 use crate::protocol::{Initial, Mishaps, Protocol, Role, Spec, Tag};
@@ -23,7 +23,7 @@ pub const WRITER: Spec = Spec { role: Role::Writer, process: 1, shape: 0 };
 
 const NOTHING: Mishaps = Mishaps { expiries: 0, timeouts: 0, crashes: 0, cancels: 0, evictions: 0 };
 
-/// What the tests run: up to four actors.
+/// The scenarios of the tests, with up to four actors.
 #[must_use]
 pub fn small() -> Vec<Scenario> {
     let expiry = Mishaps { expiries: 1, ..NOTHING };
@@ -136,7 +136,7 @@ pub fn small() -> Vec<Scenario> {
     ]
 }
 
-/// What the tests run where the entry has a tag: up to four actors.
+/// The scenarios of the tests in which the entry has a tag, with up to four actors.
 #[must_use]
 pub fn tagged() -> Vec<Scenario> {
     let eviction = Mishaps { evictions: 1, ..NOTHING };
@@ -208,16 +208,16 @@ pub fn tagged() -> Vec<Scenario> {
 
 /// A call for both ids in the first process.
 pub const BATCH: batches::Spec = batches::Spec { role: batches::Role::Caller(&[0, 1]), process: 0 };
-/// The same, with the ids the other way round.
+/// A call for both ids in the first process, in reverse order.
 pub const TURNED: batches::Spec = batches::Spec { role: batches::Role::Caller(&[1, 0]), process: 0 };
-/// That in the second process.
+/// A call for both ids in the second process, in reverse order.
 pub const TURNED_ELSEWHERE: batches::Spec = batches::Spec { process: 1, ..TURNED };
 /// A call for the first id in the first process.
 pub const SINGLE: batches::Spec = batches::Spec { role: batches::Role::Caller(&[0]), process: 0 };
 /// An invalidator of the first id in the second process.
 pub const INVALIDATOR_OF_FIRST: batches::Spec = batches::Spec { role: batches::Role::Invalidator(0), process: 1 };
 
-/// What the tests run of batches.
+/// The scenarios of the tests for batches.
 #[must_use]
 pub fn batches() -> Vec<(&'static str, Batches)> {
     let nothing = batches::Mishaps { expiries: 0, crashes: 0, cancels: 0 };
@@ -250,7 +250,7 @@ pub fn batches() -> Vec<(&'static str, Batches)> {
     ]
 }
 
-/// Larger runs, with this many actors, two to five.
+/// Larger scenarios, with two to five actors.
 #[must_use]
 pub fn large(actors: usize) -> Vec<Scenario> {
     let refresher_elsewhere = Spec { process: 1, ..REFRESHER };
@@ -260,7 +260,7 @@ pub fn large(actors: usize) -> Vec<Scenario> {
         Protocol::new(crew)
     };
     let once = Mishaps { expiries: 1, ..NOTHING };
-    // Each mishap more makes a run with five actors several times as large.
+    // Each additional mishap makes a run with five actors several times as large.
     let mishaps =
         if actors < 4 { Mishaps { expiries: 2, timeouts: 2, crashes: 1, cancels: 1, ..NOTHING } } else { once };
     let value = Initial::Value(0);

@@ -1,9 +1,9 @@
-//! Traces in words.
+//! Describes traces in words.
 
 use crate::check::Model;
 use crate::protocol::{At, Data, Initial, Lease, Protocol, Reply, Request, Role, Slot, State, Step, Tag, Token, Value};
 
-/// A step, and what it leads to.
+/// A step, and its effect.
 pub(crate) fn describe(model: &Protocol, before: &State, step: Step, after: &State) -> String {
     let what = happening(model, before, step, after);
     let seen = |state: &State| (state.origin, state.slot, state.stamp, state.acknowledged);
@@ -118,7 +118,7 @@ fn happening(model: &Protocol, before: &State, step: Step, after: &State) -> Str
     }
 }
 
-/// What an actor does at the end of a step.
+/// The activity of an actor after a step.
 fn next_move(model: &Protocol, before: &State, number: usize, after: &State) -> String {
     let is_stored = after.actors[number].lease.is_some();
     match after.actors[number].at {
@@ -147,7 +147,7 @@ fn next_move(model: &Protocol, before: &State, number: usize, after: &State) -> 
     }
 }
 
-/// Roles are counted apart: "reader 1", "reader 2", "invalidator".
+/// Names an actor. Each role has its own numbers: "reader 1", "reader 2", "invalidator".
 fn name(model: &Protocol, number: usize) -> String {
     let role = model.actors[number].role;
     let word = match role {

@@ -1,4 +1,4 @@
-//! Each test takes one rule away, and the checker shows what happens then: `cargo test -p
+//! Each test removes one rule, and the checker shows the harm. The command `cargo test -p
 //! protocol-model --test each_rule_is_needed -- --nocapture` prints the traces.
 
 use protocol_model::batches::{self, Batches};
@@ -10,8 +10,8 @@ use protocol_model::scenarios::{
     TURNED, TURNED_ELSEWHERE, WRITER,
 };
 
-/// With all rules `model` has every property; with `rules` it lacks this one. The trace contains
-/// these steps in this order, so that it shows what it is meant to show.
+/// Checks that `model` has every property with all rules, and lacks this one with `rules`. The trace
+/// must contain these steps in this order, so that it shows the intended harm.
 #[track_caller]
 fn without(rules: Rules, model: Protocol, property: Property, steps: &[&str]) {
     assert_ne!(rules, Rules::default(), "a rule is missing");
@@ -24,7 +24,7 @@ fn without(rules: Rules, model: Protocol, property: Property, steps: &[&str]) {
     shows(report, steps);
 }
 
-/// The same of batches.
+/// Checks the same for batches.
 #[track_caller]
 fn batches_without(rules: batches::Rules, model: Batches, property: Property, steps: &[&str]) {
     assert_ne!(rules, batches::Rules::default(), "a rule is missing");
@@ -174,7 +174,7 @@ fn a_plain_set_of_a_value_outlives_its_clean_up() {
     let rules = Rules { write_takes_the_slot: false, ..Rules::default() };
     let model = Protocol {
         mishaps: Mishaps { timeouts: 1, ..Mishaps::default() },
-        // The write is long over when somebody invalidates.
+        // The invalidation comes long after the write has ended.
         invalidate_last: true,
         ..Protocol::new([WRITER, INVALIDATOR, READER])
     };

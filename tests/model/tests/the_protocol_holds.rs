@@ -1,4 +1,4 @@
-//! All rules, and every property in every state.
+//! Checks every property in every state, with all rules.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -41,10 +41,10 @@ fn every_property_holds_in_every_state_of_batches() {
     assert_eq!(happened.into_iter().collect::<Vec<_>>(), expected);
 }
 
-/// So many states of each scenario are enough to see all that happens.
+/// The number of states of each scenario that suffices to see all kinds of steps.
 const ENOUGH: usize = 20_000;
 
-/// Tells what happens in some states, with the state before.
+/// Passes the steps of some states to a function, with the state before.
 fn explore<M: Model>(model: &M, mut tell: impl FnMut(&M::State, M::Step)) {
     let mut open = vec![model.canonical(model.start())];
     let mut seen: HashSet<_> = open.iter().cloned().collect();
@@ -62,7 +62,7 @@ fn explore<M: Model>(model: &M, mut tell: impl FnMut(&M::State, M::Step)) {
     }
 }
 
-/// A model in which little happens has every property.
+/// Checks that all kinds of steps happen, because a model in which little happens has every property.
 #[test]
 fn everything_that_is_modelled_happens() {
     let mut happened = BTreeSet::new();

@@ -1,7 +1,7 @@
-//! The protocol: what can happen to one slot and the stamp of its tag, and what must never.
+//! The protocol for one slot and the stamp of its tag.
 //!
-//! This module has the configurations and the properties; the states are in `state`, what can
-//! happen in them in `steps`, what the server makes of requests in `server`, and what the actors do
+//! This module contains the configurations and the properties. The states are in `state`, the possible
+//! steps in `steps`, the effects of requests on the server in `server`, and the actions of the actors
 //! in `moves`.
 
 mod moves;
@@ -14,21 +14,21 @@ use std::fmt;
 pub use self::state::{Actor, At, Data, Lease, Mark, Reply, Request, Slot, State, Token, Value};
 pub use self::steps::Step;
 
-/// What the callers, the writers and the server keep to. Each rule can be switched off alone.
+/// The rules of the callers, the writers and the server. Each rule can be switched off alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// A call joins a flight only if its own read saw the flight's token. Without: it joins
     /// whatever flight of the key runs in its process.
     pub join_only_what_was_read: bool,
-    /// That a fill was accepted says nothing about who may have the result. Without: a call joins
-    /// whatever flight of the key runs, and takes the result if the fill is accepted.
+    /// An accepted fill gives other calls no right to the result. Without: a call joins whatever flight
+    /// of the key runs, and takes the result if the fill is accepted.
     pub acceptance_is_no_licence: bool,
     /// A call reads for itself. Without: it shares a read that another call has sent.
     pub no_shared_reads: bool,
     /// Bytes that are a miss give way to a lease in one step. Without: `UNLINK`, then acquire.
     pub displace_in_one_step: bool,
-    /// They give way only if they are still the ones that were read. Without: the lease is set
-    /// whatever the slot holds.
+    /// They give way by comparison, only if the slot still holds the bytes that were read. Without: the
+    /// lease is set whatever the slot holds.
     pub displace_by_comparison: bool,
     /// A fill is accepted only while the slot holds its token. Without: a plain `SET`.
     pub conditional_fill: bool,
@@ -37,55 +37,55 @@ pub struct Rules {
     /// A body starts once its lease, and the stamp of its tag, are acknowledged. Without: it may
     /// start once they are asked for.
     pub body_after_acknowledgement: bool,
-    /// Whoever was not told that it has the lease stores nothing. Without: it fills all the same.
+    /// A call stores nothing unless its lease was acknowledged. Without: it fills all the same.
     pub no_lease_no_store: bool,
     /// A write takes the slot, then fills on condition. Without: write, then a plain `SET`.
     pub write_takes_the_slot: bool,
-    /// A write whose fill is refused erases what is in the slot. Without: it leaves it there.
+    /// A write whose fill is refused erases the slot. Without: it leaves the content there.
     pub refused_write_erases: bool,
     /// After a fill of unknown fate, only the own lease is deleted. Without: `UNLINK`.
     pub clean_up_by_comparison: bool,
     /// A refresh marks the header of the value itself, or the companion of the value's field.
-    /// Without: a key beside it, which is left alone by everybody else.
+    /// Without: it sets a separate key, which no other operation touches.
     pub mark_in_the_value: bool,
-    /// Whoever writes a field erases its companion. Without: only refreshes touch it.
+    /// Every write of a field erases its companion. Without: only refreshes touch it.
     pub writes_erase_the_companion: bool,
-    /// A refresh is stored only where there still is a value. Without: its mark suffices.
+    /// A refresh is stored only if the slot still holds a value. Without: its mark suffices.
     pub refill_needs_a_value: bool,
     /// The followers of a cancelled leader go on. Without: they wait for it.
     pub hand_over: bool,
     /// Leases expire. Without: they stay.
     pub leases_expire: bool,
-    /// What is computed has the stamp that was read before the body, or the write, started.
-    /// Without: the one that is there when it has ended.
+    /// A computed value has the stamp that was read before the body, or the write, started.
+    /// Without: it has the stamp that is current when the body has ended.
     pub stamp_before_the_body: bool,
-    /// The successor of a value has the stamp of the value. Without: the one that is there when the
-    /// refresh's body has ended.
+    /// A refreshed value has the stamp of the old one. Without: it has the stamp that is current when
+    /// the refresh's body has ended.
     pub refresh_keeps_the_stamp: bool,
     /// A value is a hit only under the stamp that was read with it. Without: whatever its stamp.
     pub hits_compare_the_stamp: bool,
     /// A lease is waited for only under the stamp that was read with it. Without: whatever its
     /// stamp.
     pub followers_compare_the_stamp: bool,
-    /// Where there is no stamp, nothing counts, and whoever computes makes one. Without: no stamp is
-    /// a stamp like any other.
+    /// If there is no stamp, no value is valid, and a call that computes makes a stamp. Without: the
+    /// absence counts as a stamp like any other.
     pub absent_is_no_stamp: bool,
-    /// Every stamp is new. Without: they start anew once they are gone, like a counter would.
+    /// Every stamp is new. Without: stamps start anew after their removal, like a counter.
     pub fresh_stamps: bool,
     /// A request to make a stamp is sent once. Without: once more if its reply does not come.
     pub stamps_are_sent_once: bool,
     /// The slot is read before the stamp. Without: the stamp is read first.
     pub slot_before_stamp: bool,
-    /// Whoever gets a value from a flight reads the stamp of the tag that was made of the value.
+    /// A call that gets a value from a flight reads the stamp of the tag that was made of the value.
     /// Without: it takes the value.
     pub shared_values_are_compared: bool,
-    /// Of the calls of a process that have waited enough, one computes for its others. Without: each for
+    /// When calls of a process have waited enough, one computes for the others. Without: each computes for
     /// itself.
     pub one_computes_for_its_others: bool,
     /// They share a body that began after they did. Without: whatever body runs in their process.
     pub share_what_began_later: bool,
-    /// When the lease of a dead leader has ended, those that waited for it ask for another, which one of them
-    /// gets. Without: each computes.
+    /// When the lease of a dead leader has ended, the calls that waited for it ask for another lease, and one of
+    /// them gets it. Without: each computes.
     pub one_replaces_the_dead: bool,
 }
 
@@ -125,12 +125,12 @@ impl Default for Rules {
     }
 }
 
-/// What an actor does, once.
+/// The role of an actor, which acts once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// Calls the function.
     Reader,
-    /// Calls the function, is content with a value that is there, and refreshes it thereafter.
+    /// Calls the function, returns a value that is stored, and refreshes it afterwards.
     Refresher,
     /// Changes the origin, then invalidates the entry.
     Invalidator,
@@ -143,9 +143,9 @@ pub enum Role {
 /// One actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Spec {
-    /// What it does.
+    /// Its role.
     pub role: Role,
-    /// The process it is part of: flights are shared within one.
+    /// Its process. Flights are shared within a process.
     pub process: u8,
     /// Its version of the type: a value of another shape is a miss.
     pub shape: u8,
@@ -156,13 +156,13 @@ pub struct Spec {
 pub enum Tag {
     /// It has none.
     None,
-    /// It follows from the arguments, so that everybody knows it.
+    /// It follows from the arguments, so that all actors know it.
     OfArguments,
-    /// It is made of the value, so that it is known where there is a value.
+    /// It is made of the value, so that only actors with a value know it.
     OfTheValue,
 }
 
-/// What is in the slot at first.
+/// The initial content of the slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Initial {
     /// Nothing.
@@ -171,7 +171,7 @@ pub enum Initial {
     Value(u8),
 }
 
-/// How often each misfortune happens at most.
+/// The limit on the number of each kind of mishap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mishaps {
     /// A lease expires while its holder is at work, or a value does. (A lease that nobody holds
@@ -179,7 +179,7 @@ pub struct Mishaps {
     pub expiries: u8,
     /// A client stops waiting for a reply; a request that was not applied yet is applied later.
     pub timeouts: u8,
-    /// A process vanishes, with all its calls.
+    /// A process dies, with all its calls.
     pub crashes: u8,
     /// A leader's future is dropped.
     pub cancels: u8,
@@ -192,22 +192,21 @@ pub struct Mishaps {
 pub struct Protocol {
     /// The rules in force.
     pub rules: Rules,
-    /// Who takes part. Actors that are alike stand side by side: they are interchangeable, which
-    /// saves states.
+    /// The actors. Equal actors are adjacent, because they are interchangeable, which saves states.
     pub actors: Vec<Spec>,
-    /// What is in the slot at first.
+    /// The initial content of the slot.
     pub initial: Initial,
-    /// Whether the slot is a field of a hash. Then refresh marks are in a companion field, and
-    /// invalidations leave that alone, as `HDEL` from a tool that knows nothing of it would.
+    /// The slot is a field of a hash. Refresh marks are then in a companion field, and invalidations do
+    /// not touch it, like an `HDEL` from another tool.
     pub field: bool,
-    /// The tag of the entry. One: several have no other effect than their hash has.
+    /// The tag of the entry. One suffices, because several tags act only through the hash of their stamps.
     pub tag: Tag,
-    /// What goes wrong.
+    /// The mishaps.
     pub mishaps: Mishaps,
-    /// Whether a call that waits for a lease may stop waiting: at the end of `wait`, or after two leases. Then
-    /// it shares a body of its process, or computes, unstored.
+    /// A call that waits for a lease may stop waiting: at the end of `wait`, or after two leases. It then shares a
+    /// body of its process, or computes without storing.
     pub impatient: bool,
-    /// Whether invalidators wait for all writers, to show what happens long after a write.
+    /// Invalidators wait for all writers, to show the effects long after a write.
     pub invalidate_last: bool,
 }
 
@@ -235,24 +234,24 @@ impl Protocol {
     }
 }
 
-/// What must hold.
+/// The properties that must hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Property {
     /// A call that started after an invalidation or a write through returned never returns a value
     /// computed from an older version. (An invalidation of a tag that is made of the value counts if
     /// it came after the value's stamp was read.)
     NoStaleReturn,
-    /// Nor is such a value in the slot under the current stamp, where a later call would find it.
+    /// Such a value is not in the slot under the current stamp either, where a later call would find it.
     NoStaleStored,
     /// A token has one leader, and one fill with it is accepted.
     OneFillPerToken,
-    /// Unless a lease expired, a stamp was evicted, a process died or somebody wrote, no two bodies
-    /// run at once under leases, and no two refreshes.
+    /// No two bodies run at once under leases, and no two refreshes, unless a lease expired, a stamp was
+    /// evicted, a process died or an actor wrote.
     OneBodyAtOnce,
-    /// If moreover nothing timed out, was cancelled or expired, and all agree on the type, the
-    /// body runs once.
+    /// The body runs once if, in addition, nothing timed out, was cancelled or expired, and all actors have
+    /// the same version of the type.
     OneRun,
-    /// No call computes while one of its process computes for it: not in a herd.
+    /// No call computes while another call of its process computes for it, so there is no herd.
     OneForItsOthers,
     /// From every state, every call can still come to its end.
     Progress,
@@ -279,7 +278,7 @@ impl fmt::Display for Property {
             Self::OneFillPerToken => "a token has one leader and one accepted fill",
             Self::OneBodyAtOnce => "no two bodies run at once",
             Self::OneRun => "the body runs once",
-            Self::OneForItsOthers => "of the calls of a process that wait no longer, one computes for the others",
+            Self::OneForItsOthers => "if calls of a process stop waiting, one computes for the others",
             Self::Progress => "every call can still come to its end",
         })
     }

@@ -1,4 +1,4 @@
-//! What the actors do, and what befalls them.
+//! The actions of the actors, and the mishaps that they suffer.
 
 use super::state::{
     Actor, At, CANCEL, CRASH, Data, EVICTION, EXPIRY, Lease, Reply, Request, Slot, State, TIMEOUT, Token, Value,
@@ -106,7 +106,7 @@ impl Protocol {
                 let sharers = self.sharers(state, number);
                 match at {
                     At::Body => lease.into_iter().for_each(|lease| state.add_late(Request::Release(lease))),
-                    // What is sent is sent. Whoever waits for the fill's fate reads for itself.
+                    // A sent request cannot be recalled. Calls that wait for the fill's result read for themselves.
                     _ => {
                         state.leave_behind(at);
                         self.turn_away(state, number);
@@ -149,9 +149,9 @@ impl Protocol {
                     self.ask(state, number, Request::Unlink);
                 }
             }
-            // The write began too early and is done.
+            // The write began too early and has ended already.
             (Role::Writer, ..) if state.actors[number].version.is_some() => self.fill(state, number),
-            // Where it is of another stamp than the one that was read, that may be out of date.
+            // If its stamp differs from the one that was read, the read stamp may be out of date.
             (_, Request::Acquire(lease), Reply::Found(slot, _)) if !self.is_under(slot, lease.stamp) => {
                 self.read_again(state, number);
             }
@@ -165,7 +165,7 @@ impl Protocol {
                 self.turn_away(state, number);
                 self.read_again(state, number);
             }
-            // The first half of a displacement without comparison.
+            // This is the first half of a displacement without comparison.
             (_, Request::Unlink, _) if state.actors[number].version.is_none() => {
                 let lease = Lease { token: self.new_token(state, number), stamp: None };
                 self.ask(state, number, Request::Acquire(lease));
@@ -192,7 +192,7 @@ impl Protocol {
         }
     }
 
-    /// What a call does about what it has read.
+    /// The next step of a call after its read.
     fn look(&self, state: &mut State, number: usize, slot: Slot, stamp: Option<Token>) {
         let Spec { role, shape, .. } = self.actors[number];
         state.actors[number] = state.actors[number].anew();
@@ -212,7 +212,7 @@ impl Protocol {
                     && (!self.rules.hits_compare_the_stamp || self.counts(value.data.stamp, stamp)) =>
             {
                 state.actors[number].version = Some(value.data.version);
-                // One that is apart is met when the mark is set.
+                // A mark outside of the value is found when the new mark is set.
                 let busy = value.mark.is_some_and(|mark| !mark.lapsed);
                 state.finish(number);
                 if role == Role::Refresher && !busy {
@@ -226,7 +226,7 @@ impl Protocol {
         }
     }
 
-    /// Asks for a lease in the place of what was read, or first for the stamp that it is to have.
+    /// Asks for a lease that replaces the content that was read, or first for the stamp of the lease.
     fn take_slot(&self, state: &mut State, number: usize, seen: Slot, stamp: Option<Token>) {
         if self.stamps_leases() && stamp.is_none() && self.rules.absent_is_no_stamp {
             let stamp = self.new_stamp_in(state);
@@ -246,7 +246,7 @@ impl Protocol {
         self.ask(state, number, request);
     }
 
-    /// Asks for a lease in the place of whatever there is.
+    /// Asks for a lease that replaces any content.
     fn take_any(&self, state: &mut State, number: usize, stamp: Option<Token>) {
         let lease = Lease { token: self.new_token(state, number), stamp };
         self.ask(state, number, Request::Take(lease));
@@ -260,7 +260,7 @@ impl Protocol {
         self.tell_of_body(state, number);
     }
 
-    /// A body begins: the calls of its process that began before may share it by the key alone.
+    /// A body begins. The calls of its process that began earlier may share it by the key alone.
     fn tell_of_body(&self, state: &mut State, number: usize) {
         if !self.impatient || !self.calls(number) || state.actors[number].background {
             return;
@@ -278,10 +278,10 @@ impl Protocol {
         }
     }
 
-    /// A call waits no longer for those that lease the slot: one of its process computes for its others.
+    /// A call stops waiting for the holders of leases. One call of its process then computes for the others.
     fn give_up(&self, state: &mut State, number: usize) {
         let actor = &mut state.actors[number];
-        // For that one it has waited long enough.
+        // It has already waited long enough for that flight.
         actor.body = actor.body.filter(|body| actor.lease.is_none_or(|lease| lease.token != *body));
         match self.body_here(state, number) {
             Some(body) if self.rules.one_computes_for_its_others => {
@@ -292,7 +292,7 @@ impl Protocol {
         }
     }
 
-    /// A call computes, unstored.
+    /// A call computes a result that is not stored.
     fn compute(&self, state: &mut State, number: usize) {
         state.herd |= self.body_here(state, number).is_some();
         state.actors[number] = state.actors[number].anew();
@@ -312,7 +312,7 @@ impl Protocol {
         self.fill(state, number);
     }
 
-    /// Stores what was computed, or first asks for the stamp that it is to have.
+    /// Stores the computed value, or first asks for its stamp.
     fn fill(&self, state: &mut State, number: usize) {
         let Actor { lease, background, .. } = state.actors[number];
         let stamp_comes_last = match self.tag {
@@ -349,7 +349,7 @@ impl Protocol {
         let role = self.actors[number].role;
         let actor = &mut state.actors[number];
         if role != Role::Writer && actor.version.is_some() {
-            // What others have written since counts too: `invalidate` is called only now.
+            // Versions that others have written since count too, because `invalidate` is called only now.
             actor.version = Some(state.origin);
             let of_tag = role == Role::TagInvalidator;
             self.ask(state, number, if of_tag { Request::UnlinkStamp } else { Request::Unlink });
@@ -407,15 +407,15 @@ impl Protocol {
                 let compared = self.rules.clean_up_by_comparison;
                 self.ask(state, number, if compared { Request::Release(lease) } else { Request::Unlink });
             }
-            // The invalidator is told that it failed, and has no promise.
+            // The invalidator gets an error, and therefore no promise.
             Request::Unlink | Request::UnlinkStamp if !self.calls(number) => state.actors[number] = Actor::done(),
             Request::Unlink if version.is_none() => self.begin_body(state, number),
             _ => state.finish(number),
         }
     }
 
-    /// What came before the stamp of a tag made of the value was read is nothing that the value
-    /// promises: its version counts as the one of the last such invalidation.
+    /// A value promises nothing about invalidations before the stamp of a tag made of the value was
+    /// read. Its version counts as that of the last such invalidation.
     fn excuse(&self, state: &mut State, number: usize, request: Request) {
         match request {
             Request::UnlinkStamp => state.unlinked = state.unlinked.max(state.actors[number].version.unwrap_or(0)),
@@ -427,7 +427,7 @@ impl Protocol {
         }
     }
 
-    /// What a leader has for those who find its flight.
+    /// The result that a leader has for calls that find its flight.
     fn published(&self, state: &State, leader: usize) -> Option<Data> {
         let (At::Asked(request) | At::Answered(request, _)) = state.actors[leader].at else { return None };
         match request {
@@ -436,7 +436,7 @@ impl Protocol {
         }
     }
 
-    /// Gives a leader's result to those who follow it.
+    /// Gives a leader's result to its followers.
     fn publish(&self, state: &mut State, leader: usize) {
         let (At::Asked(request) | At::Answered(request, _)) = state.actors[leader].at else { return };
         let (Request::Fill(Lease { token, .. }, data) | Request::Set(token, data)) = request else { return };
@@ -457,7 +457,7 @@ impl Protocol {
         }
     }
 
-    /// Sends those who follow a flight that has come to nothing back to the server.
+    /// Sends the followers of a flight without a result back to the server.
     fn turn_away(&self, state: &mut State, leader: usize) {
         for follower in self.followers(state, leader).collect::<Vec<_>>() {
             self.read_again(state, follower);

@@ -1,15 +1,15 @@
-//! What the server does with requests.
+//! The effects of requests on the server.
 
 use super::state::{Data, Lease, Mark, Reply, Request, Slot, State, Token, Value};
 use super::{Protocol, Tag};
 
 impl Protocol {
-    /// The command behind this one, whose sender waits for both; between the two others come.
+    /// The command that follows this one in a pipeline. Other commands may come between the two.
     pub(super) fn behind(&self, state: &State, request: Request) -> Option<Request> {
         let is_tagged = match self.tag {
             Tag::None => false,
             Tag::OfArguments => true,
-            // The client sends it, once it knows the tag: nothing but time is between.
+            // The client sends it when it knows the tag. Only time lies between.
             Tag::OfTheValue => matches!(state.slot, Slot::Value(_)),
         };
         match request {
@@ -31,7 +31,7 @@ impl Protocol {
             Request::UnlinkStamp => state.stamp = None,
             Request::Acquire(lease) => {
                 if state.slot != Slot::Empty {
-                    // It is looked at under the stamp that its reader knows.
+                    // The content is judged by the stamp that its reader knows.
                     return Reply::Found(state.slot, lease.stamp);
                 }
                 self.put(state, Slot::Lease(lease));
@@ -92,7 +92,7 @@ impl Protocol {
     }
 }
 
-/// Whether the bytes are the same: a mark that has lapsed since is the same bytes.
+/// Tells whether the bytes are equal. A mark whose time is over has the same bytes as before.
 fn is_same(held: Slot, seen: Slot) -> bool {
     match (held, seen) {
         (Slot::Value(held), Slot::Value(seen)) => {

@@ -1,8 +1,8 @@
-//! What a state is made of, and which states differ in names alone.
+//! The parts of a state, and the states that differ only in names.
 
 use std::num::NonZeroU8;
 
-/// What tells leases, marks, values and stamps apart.
+/// The identity of a lease, mark, value or stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Token(pub(crate) NonZeroU8);
 
@@ -10,7 +10,7 @@ pub struct Token(pub(crate) NonZeroU8);
 const TOKENS: u8 = 31;
 
 impl Token {
-    /// What all stamps are where they are not new. It keeps its name.
+    /// The value of all stamps if stamps are not fresh. Renaming does not change it.
     pub(super) const SAME: Self = Self(NonZeroU8::new(TOKENS).unwrap());
 
     pub(super) fn new(number: u8) -> Self {
@@ -25,14 +25,14 @@ impl Token {
 /// The right to fill the slot, byte for byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Lease {
-    /// Which one it is.
+    /// Its identity.
     pub token: Token,
-    /// The stamp that what is computed under it has. (The seal is a hash over the stamps; of one tag
-    /// it is as good as the stamp.)
+    /// The stamp of the values computed under it. (The real seal is a hash over the stamps. For one
+    /// tag, the stamp is equivalent.)
     pub stamp: Option<Token>,
 }
 
-/// What a body made of what the origin held.
+/// The result of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Data {
     /// The origin's version that the body saw.
@@ -48,7 +48,7 @@ pub struct Data {
 pub struct Value {
     /// Its content.
     pub data: Data,
-    /// Which value it is: the token of the fill that stored it, which is as unique as an id.
+    /// Its identity: the token of the fill that stored it, which is unique.
     pub id: Token,
     /// The refresh that has marked it.
     pub mark: Option<Mark>,
@@ -57,13 +57,13 @@ pub struct Value {
 /// The mark of a refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mark {
-    /// Whose it is.
+    /// The token of its refresh.
     pub token: Token,
-    /// Whether its time is over, so that another refresh may replace it. Until then it counts.
+    /// Its time is over, so that another refresh may replace it. It counts until it is replaced.
     pub lapsed: bool,
 }
 
-/// What the slot holds.
+/// The content of the slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Slot {
     /// Nothing.
@@ -79,76 +79,76 @@ pub enum Slot {
 pub enum Request {
     /// `GET`
     Read,
-    /// `GET` of the stamp, behind that of the slot, which held this.
+    /// `GET` of the stamp, after that of the slot, which held this.
     ReadStamp(Slot),
-    /// `GET` of the slot behind that of the stamp, which was this. Only broken rules.
+    /// `GET` of the slot after that of the stamp, which was this. Only broken rules use it.
     ReadSlot(Option<Token>),
-    /// `SET … NX GET` of the stamp: this one if there is none, else the one that is there. The slot
-    /// is what its sender has read before.
+    /// `SET … NX GET` of the stamp: sets this stamp if there is none, and returns the current one. The
+    /// slot is the content that its sender has read before.
     Stamp(Token, Slot),
     /// `UNLINK` of the stamp.
     UnlinkStamp,
-    /// `SET … NX GET PX`: the lease if the slot is empty, else what it holds.
+    /// `SET … NX GET PX`: sets the lease if the slot is empty, and returns the content otherwise.
     Acquire(Lease),
-    /// The lease if the slot holds just this, or nothing.
+    /// Sets the lease if the slot holds exactly this, or nothing.
     Displace(Lease, Slot),
-    /// The lease whatever the slot holds.
+    /// Sets the lease unconditionally.
     Take(Lease),
     /// `UNLINK`
     Unlink,
-    /// The value if the slot holds the lease.
+    /// Sets the value if the slot holds the lease.
     Fill(Lease, Data),
-    /// The value whatever the slot holds; the token is the new value's id. Only broken rules.
+    /// Sets the value unconditionally. The token is the new value's id. Only broken rules use it.
     Set(Token, Data),
-    /// Delete if the slot holds the lease.
+    /// Deletes the slot if it holds the lease.
     Release(Lease),
-    /// Mark the value with this id, unless another mark stands.
+    /// Marks the value with this id, unless another mark is valid.
     Mark(Lease, Token),
-    /// The value if the slot holds one with this mark.
+    /// Sets the value if the slot holds a value with this mark.
     Refill(Lease, Data),
 }
 
-/// What the server says.
+/// A reply of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reply {
-    /// What the slot held, and the stamp to judge it by.
+    /// The content of the slot, and the stamp to judge it by.
     Found(Slot, Option<Token>),
-    /// The stamp that was there.
+    /// The current stamp.
     Stamped(Token),
-    /// It was done.
+    /// The command was executed.
     Yes,
     /// The condition did not hold.
     No,
 }
 
-/// Where an actor is.
+/// The phase of an actor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum At {
-    /// Not begun.
+    /// It has not begun.
     #[default]
     Idle,
     /// It has sent a request, which is not applied yet.
     Asked(Request),
-    /// The request is applied, and the reply on its way.
+    /// The request is applied, and the reply is in flight.
     Answered(Request, Reply),
-    /// It waits for somebody else's lease, and reads again now and then.
+    /// It waits for the lease of another process, and polls the slot.
     Polling,
     /// It waits for a flight in its own process.
     Following,
-    /// It has waited enough for those that lease the slot, and waits for a body of its own process.
+    /// It no longer waits for the holders of leases, and waits for a body of its own process.
     Sharing,
     /// Its body, or its write, runs.
     Body,
-    /// Returned.
+    /// It has returned.
     Done,
-    /// Cancelled, or its process died.
+    /// It was cancelled, or its process died.
     Gone,
 }
 
 /// An actor's own state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Actor {
-    /// Where it is.
+    /// Its phase.
     pub at: At,
     /// The lease it computes under or waits for.
     pub lease: Option<Lease>,
@@ -156,46 +156,46 @@ pub struct Actor {
     pub version: Option<u8>,
     /// The last version whose invalidation had returned when the call started.
     pub need: u8,
-    /// Whether the call has returned and the refresh runs behind it.
+    /// The call has returned, and its refresh runs in the background.
     pub background: bool,
-    /// Of a body that runs: what tells it from others of its process. Of a call that may share one by the
-    /// key alone, because that body began after the call did: the last such body.
+    /// The identity, within its process, of the body that runs. For a call that may share a body by the key alone,
+    /// because the body began after the call: the last such body.
     pub body: Option<Token>,
 }
 
 pub(super) const ACTORS: usize = 6;
 pub(super) const LATE: usize = 4;
 
-/// Everything that decides what happens next, and what the properties ask about.
+/// A state: all data that determines the next steps, and that the properties inspect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     /// The version the origin holds.
     pub origin: u8,
     /// The slot.
     pub slot: Slot,
-    /// The refresh mark, where it is not in the value itself.
+    /// The refresh mark, if it is not in the value itself.
     pub side: Option<Mark>,
     /// The stamp of the tag.
     pub stamp: Option<Token>,
-    /// Requests nobody waits for any more, which will be applied some time.
+    /// Requests whose senders no longer wait. They are applied later.
     pub late: [Option<Request>; LATE],
-    /// In the order of [`Protocol::actors`](super::Protocol::actors).
+    /// The states of the actors, in the order of [`Protocol::actors`](super::Protocol::actors).
     pub actors: [Actor; ACTORS],
-    /// What can still go wrong.
+    /// The mishaps that can still happen.
     pub(super) left: [u8; 5],
     pub(super) next_token: u8,
     /// The last version whose invalidation, or write through, has returned.
     pub acknowledged: u8,
     /// The last version whose invalidation of a tag made of the value was applied.
     pub(super) unlinked: u8,
-    /// Something has happened after which two bodies may run at once.
+    /// A mishap has happened after which two bodies may run at once.
     pub(super) disturbed: bool,
     /// Bodies begun under leases, up to two.
     pub(super) runs: u8,
     /// The tokens with which a fill was accepted, a bit for each.
     pub(super) accepted: u32,
     pub(super) stale_return: bool,
-    /// A call computed though one of its process did so for it.
+    /// A call computed although another call of its process did so for it.
     pub(super) herd: bool,
     pub(super) accepted_twice: bool,
 }
@@ -211,18 +211,18 @@ impl Actor {
         Self { at: At::Done, ..Self::default() }
     }
 
-    /// A call that starts anew: what it may return stays as it is.
+    /// Restarts a call. The set of results that it may return does not change.
     pub(super) fn anew(self) -> Self {
         Self { need: self.need, body: self.body, ..Self::default() }
     }
 
-    /// Whether it waits, or asks the server, and has no result yet.
+    /// Tells whether the call waits or asks the server, and has no result yet.
     pub(super) fn searches(&self) -> bool {
         let is_on_its_way = matches!(self.at, At::Asked(_) | At::Answered(..) | At::Polling | At::Following);
         is_on_its_way && self.version.is_none() && !self.background
     }
 
-    /// Whether its token, if it has one, is its own.
+    /// Tells whether its token, if it has one, is its own.
     pub(super) fn is_at_work(&self) -> bool {
         matches!(self.at, At::Asked(_) | At::Answered(..) | At::Body)
     }
@@ -276,11 +276,11 @@ impl State {
         self.actors[number] = Actor::done();
     }
 
-    /// Nobody waits any more for what is under way.
+    /// The sender stops waiting for its request in flight.
     pub(super) fn leave_behind(&mut self, at: At) {
         match at {
             At::Asked(request) if request.reads() => {}
-            // What its sender has read goes with its sender.
+            // The content that its sender has read is lost with the sender.
             At::Asked(Request::Stamp(stamp, _)) => self.add_late(Request::Stamp(stamp, Slot::Empty)),
             At::Asked(request) => self.add_late(request),
             _ => {}

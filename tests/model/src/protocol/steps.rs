@@ -1,4 +1,4 @@
-//! What can happen in a state, and what must hold in it.
+//! The possible steps of a state, and its properties.
 
 use super::state::{
     ACTORS, Actor, At, CANCEL, CRASH, Data, EVICTION, EXPIRY, LATE, Request, Slot, State, TIMEOUT, Token, Value,
@@ -7,14 +7,14 @@ use super::{Initial, Mishaps, Property, Protocol, Role, Spec, Tag};
 use crate::check::Model;
 use crate::words;
 
-/// One thing that happens. Actors are numbered as in [`Protocol::actors`].
+/// A step. Actors are numbered as in [`Protocol::actors`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// An actor begins.
     Start(usize),
-    /// A call begins by joining another's flight, unread. Only broken rules.
+    /// A call begins by joining another's flight without a read. Only broken rules allow it.
     StartInFlight(usize, usize),
-    /// A call begins by sharing another's read. Only broken rules.
+    /// A call begins by sharing another's read. Only broken rules allow it.
     StartOnRead(usize, usize),
     /// The server applies an actor's request.
     Apply(usize),
@@ -28,13 +28,13 @@ pub enum Step {
     Write(usize),
     /// A call that waits reads again.
     Poll(usize),
-    /// A call stops waiting for those that lease the slot.
+    /// A call stops waiting for the holders of leases.
     GiveUp(usize),
     /// An actor stops waiting for a reply.
     TimeOut(usize),
     /// A late request is applied.
     ApplyLate(usize),
-    /// What is in the slot expires.
+    /// The content of the slot expires.
     Expire,
     /// The time of a refresh mark is over.
     Lapse,
@@ -42,7 +42,7 @@ pub enum Step {
     Evict,
     /// A process dies.
     Crash(u8),
-    /// A leader is cancelled, or panics, and nobody follows it.
+    /// A leader without followers is cancelled, or panics.
     Cancel(usize),
     /// A leader is cancelled, or panics, and a follower goes on with its lease.
     HandOver(usize, usize),
@@ -117,7 +117,7 @@ impl Model for Protocol {
         }
         if state.left[CRASH] > 0 {
             let processes = self.actors.iter().map(|spec| spec.process).max().unwrap_or(0);
-            // A process in which all calls wait for others leaves nothing behind when it dies.
+            // The death of a process in which all calls wait for others has no effect.
             let at_work = |p| self.each(state).any(|(n, a)| self.actors[n].process == p && a.is_at_work());
             steps.extend((0..=processes).filter(|&p| at_work(p)).map(Step::Crash));
         }
@@ -185,7 +185,7 @@ impl Model for Protocol {
     }
 }
 
-/// What can happen.
+/// The possible steps.
 impl Protocol {
     fn steps_of(&self, state: &State, number: usize, actor: &Actor, steps: &mut Vec<Step>) {
         match actor.at {
@@ -199,7 +199,7 @@ impl Protocol {
             }
             At::Answered(..) => steps.push(Step::Receive(number)),
             At::Polling => {
-                // To read the same lease again changes nothing.
+                // Another read of the same lease changes nothing.
                 if !matches!(state.slot, Slot::Lease(lease)
                     if actor.has(lease.token) && self.waits_for(lease.stamp, state.stamp))
                 {
@@ -268,10 +268,9 @@ impl Protocol {
 
     fn may_time_out(&self, number: usize, request: Request) -> bool {
         match (self.actors[number].role, request) {
-            // A call whose read fails runs the body and stores nothing: what a call does that
-            // gives up waiting.
+            // A call whose read fails runs the body and stores nothing, like a call that stops waiting.
             (_, request) if request.reads() => false,
-            // The last word of a write through is repeated until it is heard.
+            // The last request of a write through is repeated until it is acknowledged.
             (Role::Writer, Request::Unlink) => false,
             _ => true,
         }
@@ -299,22 +298,22 @@ impl Protocol {
         shapes.all(|shape| Some(shape) == first)
     }
 
-    /// Whether what has this stamp counts under that.
+    /// Tells whether content with one stamp is valid under the other.
     pub(super) fn counts(&self, stamp: Option<Token>, current: Option<Token>) -> bool {
         self.tag == Tag::None || (stamp == current && (current.is_some() || !self.rules.absent_is_no_stamp))
     }
 
-    /// Whether a lease is waited for.
+    /// Tells whether calls wait for a lease.
     pub(super) fn waits_for(&self, stamp: Option<Token>, current: Option<Token>) -> bool {
         !self.stamps_leases() || !self.rules.followers_compare_the_stamp || self.counts(stamp, current)
     }
 
-    /// Whether the stamp is known before the body starts.
+    /// Tells whether the stamp is known before the body starts.
     pub(super) fn stamps_leases(&self) -> bool {
         self.tag == Tag::OfArguments && self.rules.stamp_before_the_body
     }
 
-    /// Who leads the flight with this token in the process of an actor.
+    /// The leader of the flight with this token in the process of an actor.
     pub(super) fn flight(&self, state: &State, number: usize, token: Token) -> Option<usize> {
         let leads = |(other, actor): &(usize, &Actor)| {
             *other != number
@@ -322,7 +321,7 @@ impl Protocol {
                 && self.calls(*other)
                 && !actor.background
                 && actor.has(token)
-                // What is given back is no flight any more.
+                // A lease that is given back has no flight any more.
                 && !matches!(actor.at, At::Asked(Request::Release(_)) | At::Answered(Request::Release(_), _))
                 && actor.is_at_work()
         };
@@ -339,7 +338,7 @@ impl Protocol {
             .map(|(n, _)| n)
     }
 
-    /// The body of its process that a call may share without a look at the slot.
+    /// The body of its process that a call may share without a read of the slot.
     pub(super) fn body_here(&self, state: &State, number: usize) -> Option<Token> {
         let Spec { process, .. } = self.actors[number];
         let known = state.actors[number].body;
@@ -354,14 +353,14 @@ impl Protocol {
         self.each(state).find(runs).and_then(|(_, actor)| actor.body)
     }
 
-    /// The calls that share a body without a look at the slot.
+    /// The calls that share a body without a read of the slot.
     pub(super) fn sharers(&self, state: &State, leader: usize) -> Vec<usize> {
         let Actor { body, .. } = state.actors[leader];
         let shares = |(_, actor): &(usize, &Actor)| actor.at == At::Sharing && body.is_some() && actor.body == body;
         self.each(state).filter(shares).map(|(number, _)| number).collect()
     }
 
-    /// Whether somebody is at work under a token.
+    /// Tells whether an actor works under a token.
     pub(super) fn is_held(&self, state: &State, token: Token) -> bool {
         self.each(state).any(|(_, actor)| actor.has(token) && actor.is_at_work())
     }
