@@ -20,11 +20,11 @@ fn decoded<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     Ok(bincode::serde::decode_from_slice(bytes, bincode::config::standard())?.0)
 }
 
-/// One multiplexed connection, which never reconnects.
+/// A multiplexed connection, which never reconnects.
 #[derive(Clone)]
 pub struct ByHand(MultiplexedConnection);
 
-/// One connection that redis-rs reopens when it breaks.
+/// A connection that redis-rs reopens when it breaks.
 #[derive(Clone)]
 pub struct ByHandManaged(ConnectionManager);
 
@@ -83,7 +83,7 @@ macro_rules! subject {
 subject!(ByHand, "by hand", "by_hand", |client| client.get_multiplexed_async_connection().await?);
 subject!(ByHandManaged, "by hand, ConnectionManager", "managed", |client| client.get_connection_manager().await?);
 
-/// One held connection, for one thread at a time.
+/// A held connection, for one thread at a time.
 #[derive(Clone)]
 pub struct ByHandBlocking(Arc<Mutex<Connection>>);
 

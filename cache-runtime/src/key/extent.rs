@@ -1,27 +1,27 @@
-//! Which keys a `clear` empties, told by their text.
+//! The set of keys that a `clear` empties, determined by their text.
 
 use super::{Address, GROUP, escape_part};
 
 /// A set of slots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Extent {
-    /// All that a store holds.
+    /// All slots of a store.
     Everything,
-    /// What begins with this text: a namespace, with its `:`.
+    /// The slots whose keys begin with this text: a namespace, with its `:`.
     Namespace(String),
-    /// The entries of one function: what precedes their arguments.
+    /// The entries of one function, by the text before their arguments.
     Entries(String),
     /// The entries of one function in a group.
     Fields {
-        /// What the keys of the hashes begin with.
+        /// The start of the keys of the hashes.
         hashes: String,
-        /// What precedes the arguments in a field.
+        /// The text before the arguments in a field.
         name: String,
     },
 }
 
 impl Extent {
-    /// All keys of a cache. Without a namespace nothing in a key tells that it is this library's.
+    /// All keys of a cache. Without a namespace, keys of this library cannot be distinguished from others.
     pub(crate) fn of_cache(namespace: &str) -> Extent {
         match namespace {
             "" => Extent::Everything,
@@ -29,7 +29,7 @@ impl Extent {
         }
     }
 
-    /// The entries of a function; `prefix` and `name` are escaped already.
+    /// The entries of a function. `prefix` and `name` are already escaped.
     pub(crate) fn of_function(namespace: &str, prefix: &str, name: &str, in_group: bool) -> Extent {
         let mut text = escape_part(namespace).into_owned();
         if !text.is_empty() {
@@ -46,7 +46,7 @@ impl Extent {
         Extent::Entries(text)
     }
 
-    /// Whether a slot is in it.
+    /// Tells whether the set contains a slot.
     pub(crate) fn covers(&self, text: &str) -> bool {
         match self {
             Extent::Everything => true,
@@ -59,7 +59,8 @@ impl Extent {
         }
     }
 
-    /// A pattern in the server's syntax that matches at least the keys that this covers, or that hold what it covers.
+    /// A pattern in the server's syntax. It matches all keys that the set covers, and the hashes of covered fields, but
+    /// may match others too.
     pub(crate) fn pattern(&self) -> String {
         let literal = match self {
             Extent::Everything => "",
@@ -67,7 +68,7 @@ impl Extent {
         };
         let mut pattern = String::with_capacity(literal.len() + 8);
         for character in literal.chars() {
-            // The names of generic functions have brackets in them, for example.
+            // The names of generic functions contain brackets, for example.
             if matches!(character, '*' | '?' | '[' | ']' | '^' | '-' | '\\') {
                 pattern.push('\\');
             }
@@ -78,7 +79,7 @@ impl Extent {
     }
 }
 
-/// Whether `text` is `head` alone, or with arguments.
+/// Tells whether `text` is `head`, alone or followed by arguments.
 fn precedes(head: &str, text: &str) -> bool {
     text.strip_prefix(head).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
 }

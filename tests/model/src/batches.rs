@@ -42,7 +42,7 @@ pub enum Role {
     Invalidator(usize),
 }
 
-/// One actor.
+/// An actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spec {
     /// Its role.
@@ -348,22 +348,26 @@ impl Batches {
                     state.slots[id] = Slot::Empty;
                 }
             }
-            Step::Cancel(number) => {
-                state.left[CANCEL] -= 1;
-                let owned = (0..IDS).filter(|&id| state.actors[number].ids[id] == Id::Owned);
-                for id in owned.take(if self.rules.all_are_given_back { IDS } else { 1 }) {
-                    state.late[id] = Some(number as u8);
-                }
+            Step::Cancel(number) => self.cancel(state, number),
+            Step::Crash(process) => self.crash(state, process),
+        }
+    }
+
+    fn cancel(&self, state: &mut State, number: usize) {
+        state.left[CANCEL] -= 1;
+        let owned = (0..IDS).filter(|&id| state.actors[number].ids[id] == Id::Owned);
+        for id in owned.take(if self.rules.all_are_given_back { IDS } else { 1 }) {
+            state.late[id] = Some(number as u8);
+        }
+        state.actors[number] = Actor { at: At::Gone, ..Actor::default() };
+    }
+
+    fn crash(&self, state: &mut State, process: u8) {
+        state.left[CRASH] -= 1;
+        state.disturbed = true;
+        for (number, spec) in self.actors.iter().enumerate() {
+            if spec.process == process && !matches!(state.actors[number].at, At::Idle | At::Done | At::Gone) {
                 state.actors[number] = Actor { at: At::Gone, ..Actor::default() };
-            }
-            Step::Crash(process) => {
-                state.left[CRASH] -= 1;
-                state.disturbed = true;
-                for (number, spec) in self.actors.iter().enumerate() {
-                    if spec.process == process && !matches!(state.actors[number].at, At::Idle | At::Done | At::Gone) {
-                        state.actors[number] = Actor { at: At::Gone, ..Actor::default() };
-                    }
-                }
             }
         }
     }

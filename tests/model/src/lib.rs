@@ -26,9 +26,9 @@
 //! | `cargo run -p protocol-model --release -- --actors 4` | seven scenarios, 1.2 million states; the number of actors may be two to five | 5 s |
 //! | `cargo run -p protocol-model --release -- --actors 5` | the same with five, 42 million states | 3 min, 3.5 GB of memory |
 //!
-//! # What is modelled
+//! # The model
 //!
-//! One slot, an origin with a version number, and actors in two processes. Each actor acts once, at any
+//! The model has one slot, an origin with a version number, and actors in two processes. Each actor acts once, at any
 //! time:
 //!
 //! - a **reader** calls: it reads; returns a hit; joins the flight of its process whose token it has
@@ -80,7 +80,7 @@
 //! lease is valid. A cancelled call gives back all its leases. Two calls that each own an id that the
 //! other needs therefore both end, in whatever order they have their ids.
 //!
-//! # What must hold
+//! # Properties
 //!
 //! [`protocol::Property`] lists the properties. Nothing stale is returned or stored; a token has one
 //! leader and one accepted fill; bodies run one at a time and, without mishaps, once; if calls of a
@@ -132,7 +132,7 @@
 //! forbid erasing leases and values, and erasing never makes anything stale. Their absence leads to a
 //! stale value in none of the scenarios.
 //!
-//! # What is left out, and why that is sound
+//! # Parts left out, and why that is sound
 //!
 //! - **Time.** Leases, values and marks expire at any moment, so renewal, every lease length and
 //!   every clock are covered. Promises about durations are not checked here.

@@ -60,31 +60,8 @@ fn happening(model: &Protocol, before: &State, step: Step, after: &State) -> Str
             before.acknowledged,
             who(other)
         ),
-        Step::Apply(number) => {
-            let At::Asked(asked) = before.actors[number].at else { return String::new() };
-            let answer = match after.actors[number].at {
-                At::Answered(_, answer) => answer,
-                At::Asked(Request::ReadStamp(held)) => Reply::Found(held, None),
-                At::Asked(Request::ReadSlot(held)) => {
-                    return format!("the server tells {} the stamp: {}", who(number), stamp(held));
-                }
-                _ => return String::new(),
-            };
-            format!("the server applies {} of {}: {}", request(asked), who(number), reply(asked, answer))
-        }
-        Step::Receive(number) => {
-            let At::Answered(asked, answer) = before.actors[number].at else { return String::new() };
-            match (asked, answer) {
-                (Request::ReadStamp(_) | Request::ReadSlot(_), Reply::Found(held, judged_by)) => {
-                    let (held, judged_by) = (slot(held), stamp(judged_by));
-                    format!("{} is told of its GET: {held}; and {judged_by}; {}", who(number), then(number))
-                }
-                _ => {
-                    let (asked, answer) = (request(asked), reply(asked, answer));
-                    format!("{} is told of its {asked}: {answer}; {}", who(number), then(number))
-                }
-            }
-        }
+        Step::Apply(number) => application(model, before, after, number),
+        Step::Receive(number) => receipt(model, before, after, number),
         Step::Sample(number) => format!("the body of {} reads v{} from the origin", who(number), before.origin),
         Step::End(number) => format!("the body of {} ends; {}", who(number), then(number)),
         Step::Write(number) if before.origin == after.origin => {
@@ -95,14 +72,7 @@ fn happening(model: &Protocol, before: &State, step: Step, after: &State) -> Str
         }
         Step::Poll(number) => format!("{} looks again; {}", who(number), then(number)),
         Step::GiveUp(number) => format!("{} waits no longer; {}", who(number), then(number)),
-        Step::TimeOut(number) => {
-            let asked = match before.actors[number].at {
-                At::Asked(asked) | At::Answered(asked, _) => request(asked),
-                _ => String::new(),
-            };
-            let fate = if before.late == after.late { "the reply is lost" } else { "still under way" };
-            format!("{} waits no longer for {asked} ({fate}); {}", who(number), then(number))
-        }
+        Step::TimeOut(number) => time_out(model, before, after, number),
         Step::ApplyLate(number) => {
             let late = before.late[number].map_or_else(String::new, request);
             format!("the server applies, late, {late}")
@@ -116,6 +86,50 @@ fn happening(model: &Protocol, before: &State, step: Step, after: &State) -> Str
             format!("{} is cancelled; {} goes on with its lease and starts a body", who(number), who(heir))
         }
     }
+}
+
+fn application(model: &Protocol, before: &State, after: &State, number: usize) -> String {
+    let At::Asked(asked) = before.actors[number].at else { return String::new() };
+    let answer = match after.actors[number].at {
+        At::Answered(_, answer) => answer,
+        At::Asked(Request::ReadStamp(held)) => Reply::Found(held, None),
+        At::Asked(Request::ReadSlot(held)) => {
+            return format!("the server tells {} the stamp: {}", name(model, number), stamp(held));
+        }
+        _ => return String::new(),
+    };
+    format!("the server applies {} of {}: {}", request(asked), name(model, number), reply(asked, answer))
+}
+
+fn receipt(model: &Protocol, before: &State, after: &State, number: usize) -> String {
+    let At::Answered(asked, answer) = before.actors[number].at else { return String::new() };
+    match (asked, answer) {
+        (Request::ReadStamp(_) | Request::ReadSlot(_), Reply::Found(held, judged_by)) => {
+            let (held, judged_by) = (slot(held), stamp(judged_by));
+            format!(
+                "{} is told of its GET: {held}; and {judged_by}; {}",
+                name(model, number),
+                next_move(model, before, number, after)
+            )
+        }
+        _ => {
+            let (asked, answer) = (request(asked), reply(asked, answer));
+            format!(
+                "{} is told of its {asked}: {answer}; {}",
+                name(model, number),
+                next_move(model, before, number, after)
+            )
+        }
+    }
+}
+
+fn time_out(model: &Protocol, before: &State, after: &State, number: usize) -> String {
+    let asked = match before.actors[number].at {
+        At::Asked(asked) | At::Answered(asked, _) => request(asked),
+        _ => String::new(),
+    };
+    let fate = if before.late == after.late { "the reply is lost" } else { "still under way" };
+    format!("{} waits no longer for {asked} ({fate}); {}", name(model, number), next_move(model, before, number, after))
 }
 
 /// The activity of an actor after a step.

@@ -1,9 +1,10 @@
 //! The protocol for one slot and the stamp of its tag.
 //!
 //! This module contains the configurations and the properties. The states are in `state`, the possible
-//! steps in `steps`, the effects of requests on the server in `server`, and the actions of the actors
-//! in `moves`.
+//! steps in `steps`, the effects of requests on the server in `server`, the actions of the actors in
+//! `moves`, and the effects of mishaps in `mishaps`.
 
+mod mishaps;
 mod moves;
 mod server;
 mod state;
@@ -140,7 +141,7 @@ pub enum Role {
     Writer,
 }
 
-/// One actor.
+/// An actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Spec {
     /// Its role.

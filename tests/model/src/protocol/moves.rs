@@ -1,26 +1,12 @@
-//! The actions of the actors, and the mishaps that they suffer.
+//! The actions of the actors.
 
-use super::state::{
-    Actor, At, CANCEL, CRASH, Data, EVICTION, EXPIRY, Lease, Reply, Request, Slot, State, TIMEOUT, Token, Value,
-};
+use super::state::{Actor, At, Data, EVICTION, Lease, Reply, Request, Slot, State, Token, Value};
 use super::{Protocol, Role, Spec, Step, Tag};
 
 impl Protocol {
     pub(super) fn take(&self, state: &mut State, step: Step) {
         match step {
-            Step::Start(number) => {
-                state.actors[number].need = state.acknowledged;
-                state.disturbed |= !self.calls(number);
-                match self.actors[number].role {
-                    Role::Reader | Role::Refresher => self.ask(state, number, Request::Read),
-                    Role::Writer if self.rules.write_takes_the_slot && self.stamps_leases() => {
-                        let stamp = self.new_stamp_in(state);
-                        self.ask(state, number, Request::Stamp(stamp, Slot::Empty));
-                    }
-                    Role::Writer if self.rules.write_takes_the_slot => self.take_any(state, number, None),
-                    Role::Writer | Role::Invalidator | Role::TagInvalidator => state.actors[number].at = At::Body,
-                }
-            }
+            Step::Start(number) => self.begin(state, number),
             Step::StartInFlight(number, leader) => {
                 let lease = state.actors[leader].lease;
                 state.actors[number] = Actor { at: At::Following, lease, need: state.acknowledged, ..Actor::default() };
@@ -29,17 +15,7 @@ impl Protocol {
                 let at = state.actors[other].at;
                 state.actors[number] = Actor { at, need: state.acknowledged, ..Actor::default() };
             }
-            Step::Apply(number) => {
-                if let At::Asked(request) = state.actors[number].at {
-                    state.actors[number].at = match self.behind(state, request) {
-                        Some(behind) => At::Asked(behind),
-                        None => At::Answered(request, self.serve(state, request)),
-                    };
-                    if self.tag == Tag::OfTheValue {
-                        self.excuse(state, number, request);
-                    }
-                }
-            }
+            Step::Apply(number) => self.apply(state, number),
             Step::Receive(number) => {
                 if let At::Answered(request, reply) = state.actors[number].at {
                     self.receive(state, number, request, reply);
@@ -62,66 +38,41 @@ impl Protocol {
                     self.serve(state, request);
                 }
             }
-            Step::Expire => {
-                if let Slot::Lease(lease) = state.slot {
-                    if self.is_held(state, lease.token) {
-                        state.left[EXPIRY] -= 1;
-                        state.disturbed = true;
-                    }
-                } else {
-                    state.left[EXPIRY] -= 1;
-                    state.disturbed |= state.mark().is_some();
-                }
-                state.slot = Slot::Empty;
-            }
-            Step::Lapse => {
-                if state.mark().is_some_and(|mark| self.is_held(state, mark.token)) {
-                    state.left[EXPIRY] -= 1;
-                    state.disturbed = true;
-                }
-                if let Some(mark) = state.mark_mut() {
-                    mark.lapsed = true;
-                }
-            }
+            Step::Expire => self.expire(state),
+            Step::Lapse => self.lapse(state),
             Step::Evict => {
                 state.left[EVICTION] -= 1;
                 state.disturbed = true;
                 state.stamp = None;
             }
-            Step::Crash(process) => {
-                state.left[CRASH] -= 1;
-                state.disturbed = true;
-                for (number, spec) in self.actors.iter().enumerate() {
-                    let actor = state.actors[number];
-                    if spec.process != process || matches!(actor.at, At::Idle | At::Done | At::Gone) {
-                        continue;
-                    }
-                    state.leave_behind(actor.at);
-                    state.actors[number] = Actor { at: At::Gone, ..Actor::default() };
-                }
+            Step::Crash(process) => self.crash(state, process),
+            Step::Cancel(number) => self.cancel(state, number),
+            Step::HandOver(number, heir) => self.hand_over(state, number, heir),
+        }
+    }
+
+    fn begin(&self, state: &mut State, number: usize) {
+        state.actors[number].need = state.acknowledged;
+        state.disturbed |= !self.calls(number);
+        match self.actors[number].role {
+            Role::Reader | Role::Refresher => self.ask(state, number, Request::Read),
+            Role::Writer if self.rules.write_takes_the_slot && self.stamps_leases() => {
+                let stamp = self.new_stamp_in(state);
+                self.ask(state, number, Request::Stamp(stamp, Slot::Empty));
             }
-            Step::Cancel(number) => {
-                state.left[CANCEL] -= 1;
-                let Actor { at, lease, .. } = state.actors[number];
-                let sharers = self.sharers(state, number);
-                match at {
-                    At::Body => lease.into_iter().for_each(|lease| state.add_late(Request::Release(lease))),
-                    // A sent request cannot be recalled. Calls that wait for the fill's result read for themselves.
-                    _ => {
-                        state.leave_behind(at);
-                        self.turn_away(state, number);
-                    }
-                }
-                state.actors[number] = Actor { at: At::Gone, ..Actor::default() };
-                sharers.into_iter().for_each(|sharer| self.give_up(state, sharer));
-            }
-            Step::HandOver(number, heir) => {
-                state.left[CANCEL] -= 1;
-                let sharers = self.sharers(state, number);
-                state.actors[number] = Actor { at: At::Gone, ..Actor::default() };
-                state.actors[heir].at = At::Body;
-                self.tell_of_body(state, heir);
-                sharers.into_iter().for_each(|sharer| self.give_up(state, sharer));
+            Role::Writer if self.rules.write_takes_the_slot => self.take_any(state, number, None),
+            Role::Writer | Role::Invalidator | Role::TagInvalidator => state.actors[number].at = At::Body,
+        }
+    }
+
+    fn apply(&self, state: &mut State, number: usize) {
+        if let At::Asked(request) = state.actors[number].at {
+            state.actors[number].at = match self.next_command(state, request) {
+                Some(next) => At::Asked(next),
+                None => At::Answered(request, self.serve(state, request)),
+            };
+            if self.tag == Tag::OfTheValue {
+                self.excuse(state, number, request);
             }
         }
     }
@@ -252,7 +203,7 @@ impl Protocol {
         self.ask(state, number, Request::Take(lease));
     }
 
-    fn begin_body(&self, state: &mut State, number: usize) {
+    pub(super) fn begin_body(&self, state: &mut State, number: usize) {
         state.actors[number].at = At::Body;
         if self.calls(number) && state.actors[number].lease.is_some() {
             state.runs = (state.runs + 1).min(2);
@@ -261,7 +212,7 @@ impl Protocol {
     }
 
     /// A body begins. The calls of its process that began earlier may share it by the key alone.
-    fn tell_of_body(&self, state: &mut State, number: usize) {
+    pub(super) fn tell_of_body(&self, state: &mut State, number: usize) {
         if !self.impatient || !self.calls(number) || state.actors[number].background {
             return;
         }
@@ -279,7 +230,7 @@ impl Protocol {
     }
 
     /// A call stops waiting for the holders of leases. One call of its process then computes for the others.
-    fn give_up(&self, state: &mut State, number: usize) {
+    pub(super) fn give_up(&self, state: &mut State, number: usize) {
         let actor = &mut state.actors[number];
         // It has already waited long enough for that flight.
         actor.body = actor.body.filter(|body| actor.lease.is_none_or(|lease| lease.token != *body));
@@ -369,51 +320,6 @@ impl Protocol {
         }
     }
 
-    fn time_out(&self, state: &mut State, number: usize) {
-        state.left[TIMEOUT] -= 1;
-        let Actor { at, lease, background, version, .. } = state.actors[number];
-        let (At::Asked(request) | At::Answered(request, _)) = at else { return };
-        state.leave_behind(at);
-        let role = self.actors[number].role;
-        match request {
-            Request::Stamp(..) if !self.rules.stamps_are_sent_once => state.actors[number].at = At::Asked(request),
-            Request::Stamp(..) if role == Role::Writer && version.is_some() => {
-                self.ask(state, number, Request::Unlink);
-            }
-            // The body has ended, and its value is not stored.
-            Request::Stamp(..) if background => state.finish(number),
-            Request::Stamp(..) => match lease {
-                Some(lease) => {
-                    self.turn_away(state, number);
-                    self.ask(state, number, Request::Release(lease));
-                }
-                None => self.begin_body(state, number),
-            },
-            Request::Acquire(_) | Request::Displace(..) | Request::Take(_) => {
-                if self.rules.no_lease_no_store || !self.calls(number) {
-                    self.turn_away(state, number);
-                    state.actors[number].lease = None;
-                }
-                self.begin_body(state, number);
-                if role == Role::Writer && version.is_some() {
-                    self.ask(state, number, Request::Unlink);
-                }
-            }
-            Request::Fill(..) | Request::Set(..) if role == Role::Writer => {
-                self.ask(state, number, Request::Unlink);
-            }
-            Request::Fill(lease, _) => {
-                self.turn_away(state, number);
-                let compared = self.rules.clean_up_by_comparison;
-                self.ask(state, number, if compared { Request::Release(lease) } else { Request::Unlink });
-            }
-            // The invalidator gets an error, and therefore no promise.
-            Request::Unlink | Request::UnlinkStamp if !self.calls(number) => state.actors[number] = Actor::done(),
-            Request::Unlink if version.is_none() => self.begin_body(state, number),
-            _ => state.finish(number),
-        }
-    }
-
     /// A value promises nothing about invalidations before the stamp of a tag made of the value was
     /// read. Its version counts as that of the last such invalidation.
     fn excuse(&self, state: &mut State, number: usize, request: Request) {
@@ -458,7 +364,7 @@ impl Protocol {
     }
 
     /// Sends the followers of a flight without a result back to the server.
-    fn turn_away(&self, state: &mut State, leader: usize) {
+    pub(super) fn turn_away(&self, state: &mut State, leader: usize) {
         for follower in self.followers(state, leader).collect::<Vec<_>>() {
             self.read_again(state, follower);
         }
@@ -472,7 +378,7 @@ impl Protocol {
         self.ask(state, number, Request::Read);
     }
 
-    fn ask(&self, state: &mut State, number: usize, request: Request) {
+    pub(super) fn ask(&self, state: &mut State, number: usize, request: Request) {
         let actor = &mut state.actors[number];
         actor.at = At::Asked(request);
         if let Some(lease) = request.lease() {

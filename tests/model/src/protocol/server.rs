@@ -5,7 +5,7 @@ use super::{Protocol, Tag};
 
 impl Protocol {
     /// The command that follows this one in a pipeline. Other commands may come between the two.
-    pub(super) fn behind(&self, state: &State, request: Request) -> Option<Request> {
+    pub(super) fn next_command(&self, state: &State, request: Request) -> Option<Request> {
         let is_tagged = match self.tag {
             Tag::None => false,
             Tag::OfArguments => true,
