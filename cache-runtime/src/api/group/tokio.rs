@@ -34,7 +34,7 @@ use crate::key::Key;
 /// # }
 /// ```
 ///
-/// Made by the `…_group` function beside a cached one, or by [`Cache::group`]; making one asks nobody.
+/// Made by the `…_group` function of a cached function, or by [`Cache::group`](crate::Cache::group). Making one sends nothing.
 /// Every verb takes at most one time-out of its cache.
 #[derive(Clone)]
 pub struct Group(Base);
