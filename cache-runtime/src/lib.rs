@@ -1,7 +1,7 @@
 //! The runtime of `redis-cached`. Programs depend on the facade package `redis-cached`, whose
 //! documentation covers everything that is public here.
 //!
-//! Modules depend one way, from the bottom of this list to the top:
+//! Modules depend one way: each uses only modules of its own row and of the rows above it. `scripts/modules` checks it.
 //!
 //! | modules | concern |
 //! |---|---|
