@@ -1,6 +1,8 @@
 //! The calls that wait for a flight, and the one among them that asks the store.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
+#[cfg(feature = "blocking")]
+use std::sync::PoisonError;
 #[cfg(feature = "tokio")]
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
