@@ -1,4 +1,4 @@
-//! What the engine knows of a cache: its store, its time-out, and what runs in this process.
+//! The engine's view of a cache: its store, its time-out, and the flights and refreshes of this process.
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ struct Inner {
     renewer: Renewer,
 }
 
-/// What serves a cache.
+/// The backend of a cache.
 pub(crate) enum Backend {
     Memory(Box<MemoryStore>),
     Redis(Redis),
@@ -57,17 +57,17 @@ impl Context {
         }))
     }
 
-    /// Whether both are one.
+    /// Returns true if both handles are one cache.
     pub(crate) fn is_same(&self, other: &Context) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Whether functions run as they do without the attribute.
+    /// Returns true if functions run as they do without the attribute.
     pub(crate) fn is_off(&self) -> bool {
         matches!(self.0.backend, Backend::Off(_))
     }
 
-    /// Whether other programs may store something in the same place.
+    /// Returns true if other programs may store something in the same place.
     pub(crate) fn may_hold_foreign_keys(&self) -> bool {
         matches!(self.0.backend, Backend::Redis(_))
     }
@@ -80,12 +80,12 @@ impl Context {
         &self.0.counters
     }
 
-    /// What runs in this process, and who waits for it.
+    /// The computations that run in this process, and the calls that wait for them.
     pub(crate) fn flights(&self) -> &Arc<Flights> {
         &self.0.flights
     }
 
-    /// What this process refreshes in the background.
+    /// The entries that this process refreshes in the background.
     pub(crate) fn refreshing(&self) -> &Arc<Refreshing> {
         &self.0.refreshing
     }
@@ -172,7 +172,7 @@ impl WeakContext {
     }
 }
 
-/// As its users see it: a `Cache`.
+/// The debug output says `Cache`, which is the name that users know.
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")

@@ -1,13 +1,11 @@
-//! The protocol of one call: look, take the slot, run the body, fill; or wait for whoever does.
+//! The protocol of one call: look at the slot, lease it, run the body and fill it; or wait for the call that does.
 //!
-//! Written once as async code over a [`Store`] and a [`Timer`]. Those of plain functions block, and
-//! their futures are ready when they are first polled, and so is a call over them: [`blocking`]
-//! polls it once.
+//! The protocol is written once, as async code over a [`Store`] and a [`Timer`]. Those of plain functions block, so
+//! their futures are ready when they are first polled. A call over them is ready then, too: [`blocking`] polls it once.
 //!
-//! What a value has to pass to be stored: the body began after the slot was leased, and the slot
-//! still holds that lease at the fill. An invalidation in between, by anyone, empties the slot,
-//! and the fill is refused. What a call has to pass to get the value of another's body: its own
-//! read, sent after it started, saw that body's lease.
+//! A value is stored only if its body began after the slot was leased, and the slot still holds that lease at the fill.
+//! An invalidation in between, by any process, empties the slot, and the fill is refused. A call gets the value of
+//! another call's body only if its own read, sent after it started, saw that body's lease.
 
 mod batch;
 #[cfg(feature = "blocking")]
@@ -65,11 +63,11 @@ pub(crate) struct Engine<'a, S, T> {
 }
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
-    /// One call of a cached function; `into` makes what it returns of the result.
+    /// Makes a call of a cached function; `into` turns the result into the function's return type.
     ///
-    /// Not an `async fn`, whose future would hold its arguments twice. The first look is over, and its frame has
-    /// returned, when a body runs.
-    // Inlined, it makes the future where that is awaited; else all of it is copied, twice.
+    /// This is not an `async fn`, whose future would hold its arguments twice. When a body runs, the first look is
+    /// over, and its frame has returned.
+    // If it is inlined, the future is made where it is awaited; otherwise all of it is copied twice.
     #[inline(always)]
     pub(crate) fn call<V, E, W: Work<V, E>, O>(
         self,
@@ -111,7 +109,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
     }
 
-    /// What the slot holds, before anything else is tried.
+    /// Reads the slot, before anything else is tried.
     async fn first_look<V>(&self, plan: &Plan<V>, key: &Key, by: Instant) -> FirstLook<V> {
         if plan.function.expects_nothing() && self.may_take_first(&plan.terms(), key) {
             return FirstLook::Missed(Start::Skipped);
@@ -135,19 +133,19 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
     }
 
-    /// Whether to ask for the lease at once, which tells what the slot holds if it is not empty:
-    /// where the function's last calls often found nothing, this saves each miss a round trip. To look and to
-    /// take in one step is to do one after the other with nothing in between.
+    /// Returns true if the call is to request the lease at once; the reply shows the slot if it is not empty. Where the
+    /// function's last calls often found nothing, this saves each miss a round trip. To look and to take in one step is
+    /// the same as to do one after the other with nothing in between.
     fn may_take_first(&self, terms: &Terms, key: &Key) -> bool {
-        // Who finds an old value this way would not refresh it.
+        // A call that finds an old value this way would not refresh it.
         terms.refresh_ahead.is_none()
             && terms.stale_while_revalidate == Ttl::Millis(0)
             && self.store.may_take_first(key)
-            // Of many calls for one key, all but the first find its lease: they read, which is cheaper.
+            // When many calls miss one key, only the first takes the lease; the others read it, which is cheaper.
             && !self.cache.flights().concern(key)
     }
 
-    /// What is computed under the claim has the stamps of `seal`.
+    /// The claim to a slot. A value that is computed under it has the stamps of `seal`.
     fn claim<'a>(&'a self, lease: Ttl, key: &'a Key, seal: Seal) -> Claim<'a, S> {
         Claim { store: &self.store, flights: self.cache.flights(), key, seal, length: policy::lease(lease) }
     }
@@ -167,10 +165,10 @@ fn infallible<V>(result: Result<V, Infallible>) -> V {
     value
 }
 
-/// What came of a call's first look.
+/// The result of a call's first look.
 enum FirstLook<V> {
     Fresh(V),
-    /// To be served, and refreshed.
+    /// The value is to be served, and refreshed.
     Old(Old, V),
     Missed(Start),
 }

@@ -1,5 +1,5 @@
-//! What is known about one cached function: the static description that the attribute wrote,
-//! and what has to be found out once per instantiation.
+//! The description of one cached function: the static part that the attribute wrote, and the part that has to be found
+//! out once per instantiation.
 
 use std::fmt::Display;
 use std::sync::OnceLock;
@@ -23,7 +23,7 @@ pub struct Site {
     pub prefix: &'static str,
     /// How the key goes on.
     pub name: Name,
-    /// What follows, with `{}` for each argument: the same for functions that share entries.
+    /// The rest of the key, with `{}` for each argument. It is the same for functions that share entries.
     pub shape: &'static str,
     /// Abandons what was stored under another number.
     pub version: u32,
@@ -42,12 +42,12 @@ pub enum Name {
     GivenInTrait(&'static str),
 }
 
-/// One function in one instantiation.
+/// A function in one instantiation.
 #[derive(Debug)]
 pub struct Function {
     head: String,
     prefix_len: usize,
-    /// By the rank of the codec; the same where there is one codec.
+    /// The identities by the rank of the codec; both are the same if there is only one codec.
     identities: [Identity; 2],
     /// The first codec cannot read its values back.
     needs_second: AtomicBool,
@@ -61,7 +61,7 @@ pub struct Function {
     unstored: AtomicU8,
 }
 
-/// What a function says at most once in a process.
+/// The messages that a function logs at most once in a process.
 #[derive(Clone, Copy)]
 pub(crate) enum Once {
     Refusal = 1,
@@ -127,7 +127,7 @@ impl Function {
         &self.head
     }
 
-    /// Its part that the crate, or the attribute, gave all of them.
+    /// The part of the head that the crate, or the attribute, gave all of its functions.
     pub(crate) fn prefix(&self) -> &str {
         &self.head[..self.prefix_len]
     }
@@ -137,17 +137,17 @@ impl Function {
         &self.head[self.prefix_len + 1..]
     }
 
-    /// What its values agree on, by the rank of the codec that wrote them.
+    /// The identities that its values must agree on, by the rank of the codec that wrote them.
     pub(crate) fn identities(&self) -> &[Identity; 2] {
         &self.identities
     }
 
-    /// Of values that a codec of this rank writes.
+    /// The identity of values that a codec of this rank writes.
     pub(crate) fn identity(&self, rank: Rank) -> Identity {
         self.identities[rank as usize]
     }
 
-    /// Whether its codecs are two.
+    /// Returns true if the function has two codecs.
     fn has_second(&self) -> bool {
         let [first, second] = &self.identities;
         first != second
@@ -158,8 +158,8 @@ impl Function {
         if self.needs_second.load(Ordering::Relaxed) { Rank::Second } else { Rank::First }
     }
 
-    /// A codec of this rank could not read back what it had written; true if another one is left, which the next values
-    /// are written in.
+    /// A codec of this rank could not read back its own output. Returns true if another codec is left, in which the
+    /// next values are written.
     pub(crate) fn gives_up(&self, rank: Rank) -> bool {
         let has_other = rank == Rank::First && self.has_second();
         if has_other {
@@ -181,21 +181,21 @@ impl Function {
         }
     }
 
-    /// What an empty slot adds to [`empty`](Self::empty), where anything else takes one away: the next slot is expected
-    /// to be empty where more than a third of the last ones were. A lease that is asked for in vain costs little beside
-    /// the round trip that it saves otherwise.
+    /// The weight that an empty slot adds to [`empty`](Self::empty); every other slot takes one away. The next slot is
+    /// expected to be empty if more than a third of the last ones were. A useless lease request costs little compared
+    /// with the round trip that a useful one saves.
     const WEIGHT: u8 = 2;
-    /// From here on an empty slot is expected.
+    /// From this value on, an empty slot is expected.
     const EXPECTED: u8 = 8;
-    /// The most: after so many calls that find something, less is expected.
+    /// The upper limit: it bounds how many calls have to find something before the expectation ends.
     const CERTAIN: u8 = 12;
 
-    /// Whether the next call is likely to find nothing.
+    /// Returns true if the next call is likely to find nothing.
     pub(crate) fn expects_nothing(&self) -> bool {
         self.empty.load(Ordering::Relaxed) >= Self::EXPECTED
     }
 
-    /// A call found an empty slot. Calls that tell this at the same time may lose one of them.
+    /// A call found an empty slot. If calls report this at the same time, one report may be lost.
     pub(crate) fn found_nothing(&self) {
         let empty = self.empty.load(Ordering::Relaxed);
         if empty < Self::CERTAIN {
@@ -203,7 +203,7 @@ impl Function {
         }
     }
 
-    /// A call found a value, or a lease. Where all do, they only read here: processors do not contend for it.
+    /// A call found a value, or a lease. If all calls do, they only read here, and processors do not contend for it.
     pub(crate) fn found_something(&self) {
         let empty = self.empty.load(Ordering::Relaxed);
         if empty != 0 {
@@ -213,13 +213,14 @@ impl Function {
 
     /// A value got into the store.
     pub(crate) fn stored(&self) {
-        // Where all do, processors do not contend for it.
+        // If all values are stored, processors do not contend for it.
         if self.unstored.load(Ordering::Relaxed) != 0 {
             self.unstored.store(0, Ordering::Relaxed);
         }
     }
 
-    /// A value did not get in; how many in a row. Calls that tell this at the same time may lose one of them.
+    /// A value did not get into the store; returns how many did not in a row. If calls report this at the same time,
+    /// one report may be lost.
     pub(crate) fn unstored(&self) -> u8 {
         let unstored = self.unstored.load(Ordering::Relaxed).saturating_add(1);
         self.unstored.store(unstored, Ordering::Relaxed);
@@ -232,8 +233,8 @@ impl Function {
     }
 }
 
-/// A function's place for its [`Function`]s: one static per function, which all instantiations
-/// share, so an append-only list.
+/// A function's place for its [`Function`]s: one static per function, which all instantiations share. It is therefore
+/// an append-only list.
 #[derive(Debug, Default)]
 pub struct Slot(OnceLock<Box<Node>>);
 
@@ -309,12 +310,12 @@ pub struct Plan<V> {
     pub stale_while_revalidate: Ttl,
     /// How long after its lifetime a value is served where the body fails.
     pub stale_if_error: Ttl,
-    /// Tags that a value has beside those that follow from the arguments.
+    /// Tags that a value has in addition to those that follow from the arguments.
     pub tags: Option<fn(&V) -> Vec<String>>,
 }
 
-/// What of a [`Plan`] does not depend on the type of values. Whatever needs no more than this is
-/// compiled once, not for each function.
+/// The part of a [`Plan`] that does not depend on the type of values. Code that needs no more than this is compiled
+/// once, not for each function.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     pub(crate) function: &'static Function,
@@ -328,19 +329,19 @@ pub(crate) struct Terms {
     pub(crate) has_own_tags: bool,
 }
 
-/// Among which calls one runs the body for all.
+/// The calls among which one runs the body for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SingleFlight {
-    /// Those of all processes.
+    /// The calls of all processes.
     Shared,
-    /// Those of one process.
+    /// The calls of one process.
     Process,
-    /// Each call for itself.
+    /// Each call runs the body for itself.
     Off,
 }
 
 impl<V> Plan<V> {
-    /// Of a function whose attribute says no more: every value is stored, except for `None`.
+    /// The plan of a function whose attribute says no more: every value is stored, except for `None`.
     pub fn new(function: &'static Function, codec: CodecFns<V>, nones: Nones<V>, ttl: fn(&V) -> Ttl) -> Plan<V> {
         Plan {
             function,
@@ -360,7 +361,7 @@ impl<V> Plan<V> {
         }
     }
 
-    /// Appends `value` in the first codec that can say it; its rank.
+    /// Appends `value` in the first codec that can encode it, and returns that codec's rank.
     pub(crate) fn encode(&self, value: &V, buffer: &mut Vec<u8>) -> Result<Rank, CodecError> {
         let start = buffer.len();
         let rank = self.function.rank();
@@ -381,7 +382,7 @@ impl<V> Plan<V> {
         }
     }
 
-    /// Reads what [`encode`](Plan::encode) appended.
+    /// Decodes the bytes that [`encode`](Plan::encode) appended.
     pub(crate) fn decode(&self, bytes: &[u8], rank: Rank) -> Result<V, CodecError> {
         caught(|| (self.codec.decode)(bytes, rank))
             .unwrap_or_else(|panicked| Err(CodecError::new(format_args!("its `Deserialize`: {panicked}"))))
@@ -419,7 +420,7 @@ macro_rules! copy_without_bounds {
 }
 copy_without_bounds!(CodecFns Nones Plan);
 
-/// The crate's name, of a `module_path!()`: the prefix of crates that say nothing.
+/// The crate's name, from a `module_path!()`: the default prefix of a crate.
 const fn crate_name(module_path: &'static str) -> &'static str {
     let bytes = module_path.as_bytes();
     let mut at = 0;

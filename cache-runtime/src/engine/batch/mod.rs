@@ -1,15 +1,13 @@
-//! One call for many ids, each of which has an entry of its own.
+//! A call for many ids, each of which has an entry of its own.
 //!
-//! What is stored is read in one round trip, and the body runs for the ids that are missing. Those
-//! are leased, filled and given back as single entries are, many in a round trip. An id that
-//! another call computes is waited for, but only when all ids that this call owns are settled: of
-//! two calls that wait for each other's ids, both end.
+//! Stored values are read in one round trip, and the body runs for the ids that are missing. Those are leased, filled
+//! and given back as single entries are, many in a round trip. A call waits for an id that another call computes only
+//! when all ids that it owns itself are settled: of two calls that wait for each other's ids, both end.
 //!
 //! A call goes in rounds. [`round`] reads, leases and sorts the ids that are open, [`run`] runs the body for those that
 //! this call computes, and [`wait`] waits for the others.
 //!
-//! The error of a body goes to its own caller alone: it may be that of an id which a follower did not
-//! ask for.
+//! The error of a body goes to its own caller alone: it may be the error of an id which a follower did not ask for.
 
 mod leases;
 mod round;
@@ -35,18 +33,18 @@ use crate::poll::outlined::outlined;
 use crate::store::Store;
 use crate::stored::envelope::{Token, Value};
 
-/// How often a call looks for what is missing: twice it waits for those that have leased an id, then it
-/// computes what is left, for its process. When one that it waited for was cancelled, it looks once more.
+/// How often a call looks for the missing ids. It waits twice for the calls that have leased an id, then it computes
+/// the rest for its process. If a call that it waited for was cancelled, it looks once more.
 const ROUNDS: usize = 3;
 
-/// What a call knows of its ids.
+/// The state of a call for many ids.
 struct Call<'c, K, V> {
-    /// Each once.
+    /// The ids, each of them once.
     ids: &'c [K],
     positions: &'c HashMap<K, usize>,
-    /// By position. `Some(None)` is an id that has no value.
+    /// The results by position. `Some(None)` is an id that has no value.
     found: Vec<Option<Option<V>>>,
-    /// What bodies returned in addition to what they were asked for.
+    /// The pairs that bodies returned in addition to the requested ids.
     extra: Vec<(K, V)>,
     open: Open<'c>,
 }
@@ -60,16 +58,16 @@ impl<K, V> Call<'_, K, V> {
     }
 }
 
-/// What does not depend on the types of ids and values.
+/// The part of the state that does not depend on the types of ids and values.
 struct Open<'c> {
-    /// By position. `None`: the id cannot be cached.
+    /// The keys by position. `None`: the id cannot be cached.
     keys: &'c [Option<Key>],
     began: Instant,
     /// How long the call waits for other calls.
     longest: Duration,
-    /// How long it still waits for those that have leased an id.
+    /// How long it still waits for the calls that have leased an id.
     patience: Duration,
-    /// Of the ids whose bodies failed, or took too long.
+    /// The patience left for ids whose bodies failed, or took too long.
     troubled: HashMap<usize, Patience>,
 }
 
@@ -78,17 +76,17 @@ impl Open<'_> {
         self.troubled.entry(at).or_insert_with(|| Patience::new(self.began, self.longest))
     }
 
-    /// Whether this call computes an id whatever other calls do.
+    /// Returns true if this call computes an id whatever other calls do.
     fn is_alone(&self, at: usize) -> bool {
         self.troubled.get(&at).is_some_and(Patience::is_alone)
     }
 
-    /// Whether the call waits for no lease of an id any more, because of failures.
+    /// Returns true if the call waits for no lease of an id any more, because of failures.
     fn has_enough(&self, at: usize) -> bool {
         self.troubled.get(&at).is_some_and(Patience::has_enough)
     }
 
-    /// Which bodies of this process compute an id for this call, too, without a look at its slot.
+    /// The bodies of this process that compute an id for this call, too, without a look at its slot.
     fn any(&self, at: usize, is_away: bool) -> Any {
         let patience = self.troubled.get(&at).map(|patience| patience.any(is_away));
         patience.unwrap_or(Any { since: self.began, is_away, most: 1 })
@@ -99,13 +97,13 @@ impl Open<'_> {
 struct Waiter<'a> {
     at: usize,
     key: &'a Key,
-    /// `None` where the store could not be asked.
+    /// The token is `None` if the store could not be asked.
     token: Option<Token>,
     follower: Follower,
 }
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
-    /// A call: the pairs of what is stored and of what `body` returns for the other ids, in the order
+    /// Makes a call: it returns the pairs that are stored and those that `body` returns for the other ids, in the order
     /// of the ids. With `anew` the body runs for all of them.
     pub(crate) async fn batch<K, V, E, F, Fut>(
         &self,
@@ -148,13 +146,13 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 outlined(|| self.round(plan, &mut call, &open, is_last)).await
             };
             if !assignments.is_empty() {
-                // In the order in which they were given.
+                // The body gets the ids in the order in which they were given.
                 assignments.sort_by_key(Assignment::at);
-                // A reference to the body across an await would ask for a body that is `Sync`.
+                // A reference to the body across an await would require a body that is `Sync`.
                 let ids = assignments.iter().map(|assignment| ids[assignment.at()].clone()).collect();
                 self.compute_all(plan, &mut call, assignments, Instant::now(), body(ids)).await?;
             }
-            // A body may have returned more than it was asked for.
+            // A body may have returned more ids than it was asked for.
             waiters.retain(|waiter| call.found[waiter.at].is_none());
             if waiters.is_empty() {
                 number += 1;

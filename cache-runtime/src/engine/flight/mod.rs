@@ -1,13 +1,12 @@
 //! Computations under way, and the calls of this process that wait for them.
 //!
-//! A *flight* is known by its key and the token of the lease that it computes under, or that
-//! another process computes under. A call may share what a flight ends with because its own read,
-//! sent after it started, saw that token in the slot: no invalidation came between the two. A
-//! key alone would not do. A call that cannot ask the store, or that has waited enough for those that
-//! have leased the slot, shares a body that began after itself; and once the store is known to be away,
-//! one that has not returned yet, unless it was invalidated in this process.
+//! A *flight* is known by its key and the token of the lease that it computes under, or that another process computes
+//! under. A call may share the outcome of a flight because its own read, sent after the call started, saw that token in
+//! the slot: no invalidation came between the two. A key alone would not do. A call that cannot ask the store, or that
+//! has waited enough for the calls that have leased the slot, shares a body that began after the call; once the store
+//! is known to be away, it also shares one that has not returned yet, unless that one was invalidated in this process.
 //!
-//! Followers of both faces wait here: tasks with a waker, threads at a condition variable.
+//! Followers of both faces wait here: tasks with a waker, threads on a condition variable.
 
 mod follower;
 mod nested;
@@ -34,13 +33,13 @@ use crate::key::{Extent, Key};
 use crate::store::Read;
 use crate::stored::envelope::Token;
 
-/// What a flight ends with.
+/// The outcome of a flight.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
     /// A value, sealed as in a slot, whether or not it could be stored.
     Value(Bytes),
-    /// A value that has to be looked for in the slot: it has tags of its own, which may have been
-    /// invalidated since its body returned.
+    /// The value has to be looked for in the slot, because it has tags of its own, which may have been invalidated
+    /// since its body returned.
     Stored,
     /// The body's error.
     Error(Arc<Mutex<Shared>>),
@@ -50,39 +49,39 @@ pub(crate) enum Outcome {
     Panicked,
     /// A value that cannot be shared.
     Unshared,
-    /// Its leader was cancelled.
+    /// The leader was cancelled.
     Abandoned,
-    /// What the slot held when another process had ended it. The read's number tells whether it
-    /// was sent after a follower joined.
+    /// The content of the slot after another process had ended the flight. The read's number tells if it was sent after
+    /// a follower joined.
     Read { number: u64, found: Read },
     /// The store cannot be asked any more.
     Away(Error),
 }
 
-/// Which computation of a key.
+/// Identifies a computation of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Id {
-    /// Under this lease of this process: it goes to the followers if its leader is gone.
+    /// This process computes under this lease; the flight goes to the followers if its leader is gone.
     Leased(Token),
-    /// Of another process, under this lease.
+    /// Another process computes under this lease.
     Watched(Token),
-    /// Of this process, while another one has this lease.
+    /// This process computes while another one has this lease.
     Beside(Token),
-    /// Without a right to the slot: the store cannot be asked, or others had it for too long.
+    /// The computation has no right to the slot: the store cannot be asked, or other calls had the slot for too long.
     Unasked(u64),
 }
 
-/// One computation.
+/// A computation.
 #[derive(Debug)]
 pub(crate) struct Flight {
     key: Arc<Key>,
     id: Id,
-    /// Its body begins later.
+    /// When the flight was created. Its body begins later.
     born: Instant,
     state: Mutex<State>,
-    /// For the threads among the followers.
+    /// Wakes the threads among the followers.
     changed: Condvar,
-    /// What calls inside of its body lead or wait for.
+    /// The flights that calls inside its body lead or wait for.
     awaits: nested::Awaits,
 }
 
@@ -90,16 +89,17 @@ pub(crate) struct Flight {
 struct State {
     outcome: Option<Outcome>,
     followers: usize,
-    /// Of the tasks among the followers.
+    /// The wakers of the tasks among the followers.
     wakers: BTreeMap<u64, Waker>,
     next_waker: u64,
     /// How many threads wait.
     threads: usize,
-    /// Invalidated in this process: later calls do not share it by the key alone.
+    /// The flight was invalidated in this process: later calls do not share it by the key alone.
     voided: bool,
-    /// Its body has returned, likewise: what is left is to encode and to store.
+    /// The body has returned, and later calls do not share it by the key alone either: only encoding and storing are
+    /// left.
     returned: bool,
-    /// Of a flight of another process: one follower at a time asks the store.
+    /// In a flight of another process, one follower at a time asks the store.
     asking: Option<Turn>,
     /// How many turns there were.
     turns: u64,
@@ -107,7 +107,7 @@ struct State {
     reads: u64,
 }
 
-/// Who asks the store.
+/// The follower that asks the store.
 #[derive(Debug)]
 struct Turn {
     number: u64,
@@ -115,7 +115,7 @@ struct Turn {
     heard: Instant,
 }
 
-/// A follower that is not polled any more keeps its turn for so long, and past what a question may
+/// A follower that is not polled any more keeps its turn for this long, in addition to the time that a question may
 /// take.
 const SILENCE: Duration = Duration::from_secs(1);
 
@@ -124,16 +124,16 @@ const SILENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Flights {
     // Held for a look-up each. Hits do not come here.
     all: Mutex<All>,
-    /// Leases of this process whose leaders ended last without an outcome: cancelled, for which the
-    /// slot may show them a moment longer than the flight lasts, or never granted.
+    /// Leases of this process whose leaders ended last without an outcome. A leader was cancelled, and the slot may
+    /// show its lease a moment longer than the flight lasts; or the lease was never granted.
     abandoned: Mutex<VecDeque<Token>>,
     unasked: AtomicU64,
 }
 
-/// How many of those are known.
+/// The most leases of that kind that are remembered.
 const ABANDONED: usize = 256;
 
-/// Whether a call follows or leads.
+/// The role of a call: it follows or leads.
 #[derive(Debug)]
 pub(crate) enum Role {
     Follower(Follower),
@@ -141,14 +141,14 @@ pub(crate) enum Role {
 }
 
 impl Flights {
-    /// Starts a flight under a lease that is about to be asked for: whoever sees the token
-    /// finds it.
+    /// Starts a flight under a lease that is about to be requested, so that every call that sees the token finds the
+    /// flight.
     pub(crate) fn lead(self: &Arc<Self>, key: &Key, token: Token) -> Leader {
         self.leader(&mut self.all(), key, Id::Leased(token))
     }
 
-    /// Joins the flight of this token, which the caller's own read saw; where there is none in
-    /// this process, one of another that this process watches.
+    /// Joins the flight of this token, which the caller's own read saw. If this process has no such flight, it joins
+    /// one of another process that this process watches.
     pub(crate) fn follow(self: &Arc<Self>, key: &Key, token: Token) -> Follower {
         let mut all = self.all();
         let flight = known(&all, key, token).unwrap_or_else(|| {
@@ -182,12 +182,12 @@ impl Flights {
         }
     }
 
-    /// Whether the key is computed in this process, or waited for.
+    /// Returns true if a call of this process computes the key, or waits for it.
     pub(crate) fn concern(&self, key: &Key) -> bool {
         self.all().contains_key(key)
     }
 
-    /// Whether a leader of this process was cancelled under this lease.
+    /// Returns true if a leader of this process was cancelled under this lease.
     pub(crate) fn was_abandoned(&self, token: Token) -> bool {
         self.abandoned.lock().unwrap_or_else(PoisonError::into_inner).contains(&token)
     }
@@ -207,7 +207,7 @@ impl Flights {
         }
     }
 
-    /// Entries, groups and tags are invalidated in this process. Looks at all that is under way.
+    /// Entries, groups and tags are invalidated in this process. This looks at every flight under way.
     pub(crate) fn void_covered(&self, extent: &Extent) {
         for flight in self.all().values().flatten().filter(|flight| extent.covers(flight.key.as_str())) {
             flight.lock().voided = true;
@@ -216,7 +216,7 @@ impl Flights {
 
     pub(crate) fn void_all(&self, keys: &[Key]) {
         let names: HashSet<&str> = keys.iter().map(Key::as_str).collect();
-        // By the key of each: another function's key of the same text may have other tags.
+        // The flight's own key decides: another function's key with the same text may have other tags.
         let is_concerned = |flight: &&Arc<Flight>| flight.key.concerned_by().any(|name| names.contains(name));
         for flight in self.all().values().flatten().filter(is_concerned) {
             flight.lock().voided = true;
@@ -258,15 +258,15 @@ impl Flights {
     }
 }
 
-/// By key; most have one.
+/// The flights by key; most keys have one.
 type All = HashMap<Arc<Key>, Vec<Arc<Flight>>>;
 
 fn find<'a>(all: &'a All, key: &Key, id: Id) -> Option<&'a Arc<Flight>> {
     all.get(key)?.iter().find(|flight| flight.id == id)
 }
 
-/// This process' flight under this lease. One that was invalidated in it is watched like another
-/// process': what it ends with is out of date.
+/// This process' flight under this lease. A flight that was invalidated in this process is watched like another
+/// process' flight, because its outcome is out of date.
 fn known(all: &All, key: &Key, token: Token) -> Option<Arc<Flight>> {
     let flight = find(all, key, Id::Leased(token))?;
     (!flight.lock().voided).then(|| Arc::clone(flight))
@@ -295,7 +295,7 @@ impl Flight {
         &self.key
     }
 
-    /// Its body has returned.
+    /// The body has returned.
     pub(crate) fn returned(&self) {
         self.lock().returned = true;
     }
@@ -313,7 +313,7 @@ impl Flight {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends it, unless it has ended, and tells everybody.
+    /// Ends the flight, unless it has ended, and wakes all followers.
     fn end(&self, outcome: Outcome) {
         let mut state = self.lock();
         if state.outcome.is_none() {
@@ -327,7 +327,7 @@ impl Flight {
         let wakers = std::mem::take(&mut state.wakers);
         let has_threads = state.threads > 0;
         drop(state);
-        // A system call even where nobody waits.
+        // The notification is a system call even if no thread waits.
         if has_threads {
             self.changed.notify_all();
         }
@@ -335,14 +335,14 @@ impl Flight {
     }
 }
 
-/// The right to end a flight. Dropped before, it leaves the flight to the followers.
+/// The right to end a flight. If it is dropped before that, the flight is left to the followers.
 #[derive(Debug)]
 #[must_use = "dropped, it abandons its followers"]
 pub(crate) struct Leader {
     flights: Arc<Flights>,
     flight: Arc<Flight>,
     _edge: Option<Edge>,
-    /// To the flight whose body is also this one's.
+    /// The edge to the flight whose body is also this one's.
     _within: Option<Edge>,
 }
 
@@ -351,20 +351,20 @@ impl Leader {
         &self.flight
     }
 
-    /// Its body is that of another flight, too.
+    /// The body of this flight is that of another flight, too.
     pub(crate) fn runs_within(&mut self, flight: &Arc<Flight>) {
         if !Arc::ptr_eq(&self.flight, flight) {
             self._within = Some(Edge::within(&self.flight, flight));
         }
     }
 
-    /// Whether anybody waits.
+    /// Returns true if any call waits.
     pub(crate) fn is_followed(&self) -> bool {
         self.flight.followers() > 0
     }
 
-    /// Gives followers the outcome. The flight can still be joined until `self` is dropped: the
-    /// slot may show its token until then.
+    /// Gives followers the outcome. The flight can still be joined until `self` is dropped, because the slot may show
+    /// its token until then.
     pub(crate) fn publish(&self, outcome: Outcome) {
         self.flight.end(outcome);
     }
