@@ -1,5 +1,4 @@
-//! The blocking face of the engine: the same futures, over stores and timers that never make them
-//! wait.
+//! The blocking face of the engine: the same futures, over stores and timers that never return pending.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -37,7 +36,7 @@ pub fn call_value<V>(cache: &Context, plan: Plan<V>, key: Result<Key, Error>, bo
     once(Engine::blocking(cache).call(plan, key, Errors::never(), work, infallible))
 }
 
-/// A call of a function of whose `Result` the `Ok` is stored.
+/// A call of a function that returns a `Result`, of which the `Ok` is stored.
 #[inline(always)]
 pub fn call_result<R: ResultLike>(
     cache: &Context,
@@ -50,8 +49,8 @@ pub fn call_result<R: ResultLike>(
     once(Engine::blocking(cache).call(plan, key, errors, work, R::from_result))
 }
 
-/// As [`call_value`], of a function that is refreshed in the background: `body` runs with the
-/// arguments, `own` makes of them what a thread of its own needs to run it.
+/// This is [`call_value`] for a function that is refreshed in the background: `body` runs with the arguments, and `own`
+/// turns them into the values that a thread of its own needs to run it.
 #[inline(always)]
 pub fn call_value_behind<V, A, Bg>(
     cache: &Context,
@@ -76,7 +75,7 @@ where
     once(Engine::blocking(cache).call(plan, key, Errors::never(), work, infallible))
 }
 
-/// As [`call_result`], of a function that is refreshed in the background.
+/// This is [`call_result`] for a function that is refreshed in the background.
 #[inline(always)]
 pub fn call_result_behind<R, A, Bg>(
     cache: &Context,
@@ -104,7 +103,7 @@ where
     once(Engine::blocking(cache).call(plan, key, errors, work, R::from_result))
 }
 
-/// Starts a thread that refreshes, if it may, with what `own` makes of the arguments.
+/// Starts a thread that refreshes, if it may, with the values that `own` makes of the arguments.
 fn refresh_behind<V, E, Bg>(
     cache: &Context,
     plan: &Plan<V>,
@@ -119,7 +118,7 @@ fn refresh_behind<V, E, Bg>(
 {
     let Some(running) = Running::one_more() else { return };
     let (cache, plan, body) = (cache.clone(), *plan, own());
-    // A body that relies on the runtime around its caller finds it there, too.
+    // A body that relies on the runtime of its caller finds it there, too.
     #[cfg(feature = "tokio")]
     let runtime = tokio::runtime::Handle::try_current().ok();
     let scope = Carried::here();
@@ -129,11 +128,11 @@ fn refresh_behind<V, E, Bg>(
         let _entered = runtime.as_ref().map(tokio::runtime::Handle::enter);
         scope.run(|| once(Engine::blocking(&cache).refresh_now(&plan, ticket, id, errors, Body(|| ready(body())))));
     };
-    // Where no thread can be had, the value stays old for now.
+    // If no thread can be started, the value stays old for now.
     let _ = std::thread::Builder::new().name("redis-cached refresh".to_owned()).spawn(task);
 }
 
-/// So many threads refresh at the same time; past them, old values wait for their turn.
+/// The most threads that refresh at the same time. If all are busy, old values wait for their turn.
 const MOST_THREADS: usize = 64;
 
 /// A place among these threads.
@@ -157,13 +156,13 @@ impl Drop for Running {
     }
 }
 
-/// As [`call_value`], whatever is stored.
+/// This is [`call_value`], but the body runs whatever is stored.
 pub fn refresh_value<V>(cache: &Context, plan: Plan<V>, key: Result<Key, Error>, body: impl FnOnce() -> V) -> V {
     let work = Body(|| ready(Ok::<V, Infallible>(with_room(body))));
     once(Engine::blocking(cache).refresh(plan, key, Errors::never(), work, infallible))
 }
 
-/// As [`call_result`], whatever is stored.
+/// This is [`call_result`], but the body runs whatever is stored.
 pub fn refresh_result<R: ResultLike>(
     cache: &Context,
     plan: Plan<R::Ok>,
@@ -184,7 +183,7 @@ where
     value_of_batch(cache, &plan, ids, false, body)
 }
 
-/// A call for many ids, of a function of whose `Result` the `Ok` is stored.
+/// A call for many ids, of a function that returns a `Result`, of which the `Ok` is stored.
 pub fn batch_result<R>(
     cache: &Context,
     plan: Plan<<R::Ok as BatchMap>::Value>,
@@ -197,7 +196,7 @@ where
     result_of_batch(cache, &plan, ids, false, body)
 }
 
-/// As [`batch_value`], whatever is stored.
+/// This is [`batch_value`], but the body runs whatever is stored.
 pub fn refresh_batch_value<M>(
     cache: &Context,
     plan: Plan<M::Value>,
@@ -211,7 +210,7 @@ where
     value_of_batch(cache, &plan, ids, true, body)
 }
 
-/// As [`batch_result`], whatever is stored.
+/// This is [`batch_result`], but the body runs whatever is stored.
 pub fn refresh_batch_result<R>(
     cache: &Context,
     plan: Plan<<R::Ok as BatchMap>::Value>,
@@ -235,7 +234,7 @@ where
     M: BatchMap,
     M::Id: Clone + Eq + Hash,
 {
-    // Within the future, so that it runs where the calls in it are known to be in it.
+    // The body runs within the future, where the calls in it are known to be in it.
     let body = |ids| {
         let run = || Ok::<_, Infallible>(with_room(|| body(ids)).into_pairs());
         async { run() }
@@ -254,7 +253,7 @@ fn result_of_batch<R>(
 where
     R: ResultLike<Ok: BatchMap<Id: Clone + Eq + Hash>>,
 {
-    // Within the future, so that it runs where the calls in it are known to be in it.
+    // The body runs within the future, where the calls in it are known to be in it.
     let body = |ids| {
         let run = || with_room(|| body(ids)).into_result().map(BatchMap::into_pairs);
         async { run() }

@@ -7,20 +7,20 @@ use std::hash::Hash;
 use crate::error::Error;
 use crate::key::Key;
 
-/// What a function of many ids returns, or the `Ok` of it.
+/// The return type of a function of many ids, or the `Ok` of it.
 #[diagnostic::on_unimplemented(
     message = "a batch returns a map from ids to values, and `{Self}` is none",
     label = "not a `HashMap<K, V>`, a `BTreeMap<K, V>` or a `Vec<(K, V)>`",
     note = "each id that the body has nothing for is left out of the map"
 )]
 pub trait BatchMap {
-    /// Of which there are many.
+    /// The type of the ids.
     type Id;
-    /// What is stored of each.
+    /// The type that is stored for each id.
     type Value;
-    /// What it is made of.
+    /// Splits the map into pairs.
     fn into_pairs(self) -> Vec<(Self::Id, Self::Value)>;
-    /// And back.
+    /// Collects pairs into the map.
     fn from_pairs(pairs: Vec<(Self::Id, Self::Value)>) -> Self;
 }
 
@@ -31,13 +31,13 @@ pub trait BatchMap {
     note = "if an alias hides a `Result` of a map, write `returns = result`"
 )]
 pub trait PairOf<M>: Sized {
-    /// Which it is.
+    /// The type of the id.
     type Id;
-    /// What it stands for.
+    /// The type of the id's value.
     type Value;
-    /// The identity, to the compiler's eye.
+    /// The identity, as the compiler sees it.
     fn into_pair(self) -> (Self::Id, Self::Value);
-    /// And back.
+    /// Collects pairs into the map.
     fn collect(pairs: Vec<(Self::Id, Self::Value)>) -> M;
 }
 
@@ -71,16 +71,16 @@ pub struct Ids<K> {
     pub(crate) keys: Vec<Result<Key, Error>>,
 }
 
-/// What is given of many ids is what the map has.
+/// The type of the given ids is that of the map's ids.
 #[diagnostic::on_unimplemented(
     message = "the ids of a batch and of the map that it returns have one type, but `{Self}` is not `{Id}`",
     label = "ids of type `{Self}`",
     note = "take a collection of `{Id}`, or return a map of `{Self}`"
 )]
 pub trait IdOfMap<Id>: Sized {
-    /// The identity, to the compiler's eye.
+    /// The identity, as the compiler sees it.
     fn into_ids(ids: Vec<Self>) -> Vec<Id>;
-    /// And back.
+    /// The inverse of `into_ids`.
     fn from_ids(ids: Vec<Id>) -> Vec<Self>;
 }
 
@@ -94,7 +94,8 @@ impl<K> IdOfMap<K> for K {
     }
 }
 
-/// The ids of a call of a function that returns `M`, and what makes some of them those that its body takes.
+/// The ids of a call of a function that returns `M`, and a function that turns some of them into the ids that its body
+/// takes.
 pub type BatchIds<M, K> = (Ids<<M as BatchMap>::Id>, fn(Vec<<M as BatchMap>::Id>) -> Vec<K>);
 
 /// Finds the key of each id.
@@ -107,7 +108,7 @@ pub fn batch_ids<'a, M: BatchMap, K: Clone + IdOfMap<M::Id> + 'a>(
 }
 
 impl<K: Clone + Eq + Hash> Ids<K> {
-    /// Leaves each id once, where it was first. The place of each among those that are left.
+    /// Keeps the first occurrence of each id. Returns the place of each among those that are left.
     pub(crate) fn once_each(&mut self) -> HashMap<K, usize> {
         let mut places = HashMap::with_capacity(self.ids.len());
         let mut repeated = Vec::new();
@@ -123,7 +124,7 @@ impl<K: Clone + Eq + Hash> Ids<K> {
     }
 }
 
-/// What is at these positions, which are in order, goes.
+/// Removes the elements at these positions, which are in order.
 fn remove<T>(all: &mut Vec<T>, positions: &[usize]) {
     if positions.is_empty() {
         return;

@@ -1,4 +1,4 @@
-//! A slot that this call may fill, and gives back when it cannot.
+//! A slot that this call may fill. The call gives it back if it cannot.
 
 use std::sync::Arc;
 use std::thread;
@@ -17,8 +17,8 @@ use crate::stored::envelope::{self, Lease, Seal, Token};
 pub(crate) const PAUSE: Duration = Duration::from_millis(PAUSE_MILLIS);
 pub(crate) const PAUSE_MILLIS: u64 = 1_000;
 
-/// Asks for a lease, and once more for another one if the connection turns out to be closed: a
-/// request for the same one might still arrive, and grant it after an invalidation.
+/// Requests a lease, and once more another one if the connection turns out to be closed: a request for the same one
+/// might still arrive, and grant it after an invalidation.
 macro_rules! ask {
     ($claim:expr, $kind:expr, |$lease:ident| $ask:expr) => {{
         let mut leased = $claim.request($kind)?;
@@ -44,21 +44,20 @@ macro_rules! ask {
     }};
 }
 
-/// What it takes to lease one slot.
+/// Everything that is needed to lease one slot.
 pub(crate) struct Claim<'a, S: Store> {
     pub(super) store: &'a S,
     pub(super) flights: &'a Arc<Flights>,
     pub(super) key: &'a Key,
-    /// Of what is computed under it.
+    /// The seal of the value that is computed under the lease.
     pub(super) seal: Seal,
-    /// For how long at a time.
+    /// How long the lease lasts at a time.
     pub(super) length: Duration,
 }
 
 impl<'a, S: Store> Claim<'a, S> {
-    /// A lease that the server may have granted: from before the request, so that dropping the
-    /// request half-way gives the slot back too, and so that whoever sees the token finds its
-    /// flight.
+    /// A lease that the server may have granted. It exists from before the request, so that dropping the request
+    /// half-way gives the slot back too, and so that every call that sees the token finds its flight.
     pub(super) fn request(&self, lease: impl FnOnce(Token, Seal, u64) -> Lease) -> Result<Leased<'a, S>, Error> {
         let (token, id) = Token::two().ok_or_else(Token::none)?;
         let millis = u64::try_from(self.length.as_millis()).unwrap_or(u64::MAX);
@@ -82,8 +81,8 @@ impl<'a, S: Store> Claim<'a, S> {
         Ok((acquired, leased))
     }
 
-    /// Takes the right to replace the value `id`, which stays readable. The lease is to be used
-    /// only with [`Marked::Taken`].
+    /// Takes the right to replace the value `id`, which stays readable. The lease is to be used only with
+    /// [`Marked::Taken`].
     pub(crate) async fn mark(&self, id: Token, force: bool, by: Instant) -> Result<(Marked, Leased<'a, S>), Error> {
         let (marked, mut leased) = ask!(self, Lease::in_value, |lease| self.store.mark(self.key, id, lease, force, by));
         leased.standing = matches!(marked, Marked::Taken);
@@ -91,15 +90,15 @@ impl<'a, S: Store> Claim<'a, S> {
     }
 }
 
-/// A lease that stands, as far as this process knows, and the flight under it. Dropped without
-/// `fill` or `give_back`, it hands the slot back without waiting, so that a cancelled or panicking
-/// body leaves nothing; its followers go on without it.
+/// A lease that stands, as far as this process knows, and the flight under it. If it is dropped without `fill` or
+/// `give_back`, it gives the slot back without waiting for the reply. A cancelled or panicking body therefore leaves
+/// nothing, and its followers go on without it.
 #[must_use = "dropped, it gives the slot back"]
 pub(crate) struct Leased<'a, S: Store> {
     store: &'a S,
     key: &'a Key,
     lease: Lease,
-    /// Of the value that is to be stored under it.
+    /// The id of the value that is to be stored under the lease.
     id: Token,
     since: u64,
     standing: bool,
@@ -120,12 +119,12 @@ impl<'a, S: Store> Leased<'a, S> {
         self.id
     }
 
-    /// When it was asked for, in the store's clock.
+    /// When the lease was requested, in the store's clock.
     pub(crate) fn since(&self) -> u64 {
         self.since
     }
 
-    /// The stamps of what is computed under it.
+    /// The seal of the value that is computed under the lease.
     pub(crate) fn seal(&self) -> Seal {
         self.lease.seal()
     }
@@ -134,29 +133,29 @@ impl<'a, S: Store> Leased<'a, S> {
         &self.lease
     }
 
-    /// Whether other calls wait for this one.
+    /// Returns true if other calls wait for this one.
     pub(crate) fn is_followed(&self) -> bool {
         self.leader.is_followed()
     }
 
-    /// Tells them what came of it. They saw the lease in the slot: whether the value can be
-    /// stored does not matter to them.
+    /// Gives the followers the outcome. They saw the lease in the slot, so it does not matter to them if the value can
+    /// be stored.
     pub(crate) fn publish(&self, outcome: Outcome) {
         self.leader.publish(outcome);
     }
 
-    /// Gives followers a value that is about to be stored, if they need not look whether its own
-    /// tags are what they were.
+    /// Gives followers a value that is about to be stored, unless they have to check first that its own tags are
+    /// unchanged.
     pub(crate) fn share(&self, value: &Bytes) {
         if envelope::own_tags(value).is_empty() {
             self.publish(Outcome::Value(value.clone()));
         }
     }
 
-    /// Stores `value` if the lease still stands; false if it was voided. Followers that got nothing
-    /// yet look for it then.
+    /// Stores `value` if the lease still stands, and returns false if it was voided. Followers without an outcome look
+    /// for the value then.
     pub(crate) async fn fill(mut self, value: Bytes, ttl: Ttl, by: Instant) -> Result<bool, Error> {
-        // Dropped here, half-way: whatever was applied, giving back compares the lease.
+        // If this is dropped half-way, giving back compares the lease, whatever was applied.
         let filled = self.store.fill(self.key, &self.lease, value, ttl, by).await;
         // The store cleans up after a fill that failed.
         self.standing = false;
@@ -173,31 +172,31 @@ impl<'a, S: Store> Leased<'a, S> {
         &mut self.leader
     }
 
-    /// Whether there is a lease to give back, from here on; whether there was one.
+    /// Sets if there is a lease to give back from here on, and returns if there was one.
     pub(crate) fn stands(&mut self, stands: bool) -> bool {
         std::mem::replace(&mut self.standing, stands)
     }
 
-    /// Leaves the slot to whoever empties it next; followers look for themselves.
+    /// Leaves the slot to the next call that empties it; followers look for themselves.
     pub(crate) fn leave(mut self) {
         self.standing = false;
         self.publish(Outcome::Unshared);
     }
 
-    /// Gives the slot back, without waiting for it, because the body failed: what this task asks
-    /// next finds it empty, or the old value left alone for a while.
+    /// Gives the slot back, without waiting for the reply, because the body failed. The next request of this task finds
+    /// it empty, or finds the old value, which is left alone for a while.
     pub(crate) fn failed(self, outcome: Outcome) {
         self.give_back(Release::Pause(PAUSE_MILLIS), outcome);
     }
 
-    /// Gives the slot back, without waiting for it, because the value is not stored. What was
-    /// there before is out of date.
+    /// Gives the slot back, without waiting for the reply, because the value is not stored. The value that was there
+    /// before is out of date.
     pub(crate) fn unstored(self, outcome: Outcome) {
         self.give_back(Release::Remove, outcome);
     }
 
     fn give_back(mut self, release: Release, outcome: Outcome) {
-        // First: followers that get nothing from this find the slot free.
+        // The slot is given back first, so that followers that get nothing from this find it free.
         self.abandon(release);
         self.publish(outcome);
     }
@@ -211,7 +210,7 @@ impl<'a, S: Store> Leased<'a, S> {
 
 impl<S: Store> Drop for Leased<'_, S> {
     fn drop(&mut self) {
-        // Before the followers are told, who look at the slot then.
+        // The slot is given back before the followers are told, because they look at it then.
         self.abandon(Release::Pause(if thread::panicking() { PAUSE_MILLIS } else { 0 }));
     }
 }

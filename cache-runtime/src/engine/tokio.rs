@@ -43,7 +43,7 @@ where
     Engine::tokio(cache).call(plan, key, Errors::never(), work, infallible)
 }
 
-/// A call of a function of whose `Result` the `Ok` is stored.
+/// A call of a function that returns a `Result`, of which the `Ok` is stored.
 #[inline(always)]
 pub fn call_result<R, F, Fut>(
     cache: &Context,
@@ -61,8 +61,8 @@ where
     Engine::tokio(cache).call(plan, key, errors, work, R::from_result)
 }
 
-/// As [`call_value`], of a function that is refreshed in the background: `body` runs with the
-/// arguments, `own` makes of them what a task of its own needs to run it.
+/// This is [`call_value`] for a function that is refreshed in the background: `body` runs with the arguments, and `own`
+/// turns them into the values that a task of its own needs to run it.
 #[inline(always)]
 pub fn call_value_behind<V, A, F, Fut, O, Bg>(
     cache: &Context,
@@ -87,7 +87,7 @@ where
     Engine::tokio(cache).call(plan, key, Errors::never(), Behind { args, body, start }, infallible)
 }
 
-/// As [`call_result`], of a function that is refreshed in the background.
+/// This is [`call_result`] for a function that is refreshed in the background.
 #[inline(always)]
 pub fn call_result_behind<R, A, F, Fut, O, Bg>(
     cache: &Context,
@@ -130,21 +130,21 @@ fn refresh_behind<V, E>(
     spawn(async move { Engine::tokio(&cache).refresh_now(&plan, ticket, id, errors, Body(|| body)).await });
 }
 
-/// Runs a task that nobody waits for.
+/// Runs a task that no other task waits for.
 fn spawn(task: impl Future<Output = ()> + Send + 'static) {
     let task = Carried::here().into_task(task);
     match tokio::runtime::Handle::try_current() {
         Ok(runtime) => drop(runtime.spawn(task)),
-        // Another executor, which has no name for this; with it goes the memory store.
+        // Another executor has no common way to spawn; only the memory store works with it.
         Err(_) => {
             let thread = std::thread::Builder::new().name("redis-cached refresh".to_owned());
-            // Where no thread can be had, the value stays old for now.
+            // If no thread can be started, the value stays old for now.
             let _ = thread.spawn(|| crate::poll::once::once(task));
         }
     }
 }
 
-/// As [`call_value`], whatever is stored.
+/// This is [`call_value`], but the body runs whatever is stored.
 pub fn refresh_value<V, F, Fut>(
     cache: &Context,
     plan: Plan<V>,
@@ -159,7 +159,7 @@ where
     Engine::tokio(cache).refresh(plan, key, Errors::never(), work, infallible)
 }
 
-/// As [`call_result`], whatever is stored.
+/// This is [`call_result`], but the body runs whatever is stored.
 pub fn refresh_result<R, F, Fut>(
     cache: &Context,
     plan: Plan<R::Ok>,
@@ -189,7 +189,7 @@ where
     M::from_pairs(pairs)
 }
 
-/// A call for many ids, of a function of whose `Result` the `Ok` is stored.
+/// A call for many ids, of a function that returns a `Result`, of which the `Ok` is stored.
 pub async fn batch_result<R, F, Fut>(
     cache: &Context,
     plan: Plan<<R::Ok as BatchMap>::Value>,
@@ -205,7 +205,7 @@ where
     R::from_result(Engine::tokio(cache).batch(&plan, ids, false, body).await.map(BatchMap::from_pairs))
 }
 
-/// As [`batch_value`], whatever is stored.
+/// This is [`batch_value`], but the body runs whatever is stored.
 pub async fn refresh_batch_value<M, F, Fut>(cache: &Context, plan: Plan<M::Value>, ids: Ids<M::Id>, body: F) -> M
 where
     M: BatchMap,
@@ -218,7 +218,7 @@ where
     M::from_pairs(pairs)
 }
 
-/// As [`batch_result`], whatever is stored.
+/// This is [`batch_result`], but the body runs whatever is stored.
 pub async fn refresh_batch_result<R, F, Fut>(
     cache: &Context,
     plan: Plan<<R::Ok as BatchMap>::Value>,

@@ -1,4 +1,4 @@
-//! What the caller asks the cache itself, about one entry. Here failures are told.
+//! The verbs of the cache itself, about one entry. They report failures.
 
 use std::borrow::Borrow;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         Ok(self.fresh(plan, key).await?.map(|(_, value)| value))
     }
 
-    /// [`get`](Self::get), of many.
+    /// [`get`](Self::get) for many entries.
     pub(crate) async fn get_all<V>(&self, entries: &[(&Plan<V>, &Key)]) -> Result<Vec<Option<V>>, Error> {
         if self.cache.is_off() {
             return Ok(entries.iter().map(|_| None).collect());
@@ -39,7 +39,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         found.map(|found| found.map(|found| found.map(|(_, value)| value))).collect()
     }
 
-    /// What is left of the fresh lifetime; `Duration::MAX` for ever.
+    /// The rest of the fresh lifetime; `Duration::MAX` if the value lives for ever.
     pub(crate) async fn ttl<V>(&self, plan: &Plan<V>, key: &Key) -> Result<Option<Duration>, Error> {
         let found = self.fresh(plan, key).await?;
         Ok(found.map(|(value, _)| match policy::remaining(&value, self.store.now()) {
@@ -65,8 +65,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
     }
 
-    /// Takes the slot, then fills it if nothing came in between: a value that was invalidated
-    /// while it was on its way is not stored.
+    /// Takes the slot, then fills it if nothing came in between: a value that was invalidated while it was on its way
+    /// is not stored.
     pub(crate) async fn put<V>(&self, plan: &Plan<V>, key: &Key, value: &V) -> Result<bool, Error> {
         if self.cache.is_off() {
             return Ok(false);
@@ -75,7 +75,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let leased = self.take(plan.function, plan.lease, key).await?;
         let by = self.cache.deadline();
         let own = self.stamp_own(plan.terms(), key, own_tags(plan, key, value), by).await;
-        // Of the one deadline for both; a value is encoded in its own time.
+        // Both round trips share one deadline; a value is encoded in its own time.
         let left = by.saturating_duration_since(Instant::now());
         let own = own.ok_or_else(|| Error::new(ErrorKind::Codec, "its own tags cannot be stored"));
         match own.and_then(|own| self.encode(plan, &leased, &own, value, Instant::now())) {
@@ -135,7 +135,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         self.store.clear(extent, self.cache.timeout()).await
     }
 
-    /// Whether the store answers.
+    /// Checks that the store answers.
     pub(crate) async fn ping(&self) -> Result<(), Error> {
         self.store.ping(self.cache.deadline()).await
     }
@@ -201,15 +201,15 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             let by = self.cache.deadline();
             let names = own_tags(plan, key, written.1.borrow());
             let own = self.stamp_own(plan.terms(), key, names, by).await;
-            // One deadline for both round trips; a value is encoded in its own time.
+            // Both round trips share one deadline; a value is encoded in its own time.
             let left = by.saturating_duration_since(Instant::now());
             // No reference to the value is held over an await: it need not be `Sync`.
             let sealed = own.and_then(|own| self.seal(plan, &leased, &own, written.1.borrow(), started));
             doubt.settled = self.store_written(plan.terms(), leased, sealed, started, left).await;
         }
         if !doubt.settled {
-            // What a third party put there may be older than the write. A failure is kept by the
-            // store and delivered later.
+            // A value that a third party put there may be older than the write. If the invalidation fails, the store
+            // keeps it and delivers it later.
             let emptied = self.invalidate(key).await;
             doubt.settled = true;
             if let Err(error) = emptied {
@@ -250,7 +250,7 @@ struct Doubt<'a, S: Store> {
 
 impl<S: Store> Drop for Doubt<'_, S> {
     fn drop(&mut self) {
-        // What began while it was written may have read what was there before.
+        // A computation that began during the write may have read the data from before it.
         self.flights.void(self.key);
         if !self.settled {
             self.store.queue_invalidation(self.key);

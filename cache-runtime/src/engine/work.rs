@@ -1,4 +1,4 @@
-//! What a call runs.
+//! The work that a call runs.
 
 use std::future::Future;
 

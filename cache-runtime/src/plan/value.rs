@@ -1,10 +1,9 @@
-//! What the value of a function is, and whether it can be stored: found out by the compiler, so that
-//! a type that cannot be is refused in words that say what to write.
+//! The kind of a function's value, and if it can be stored. The compiler finds out, so that a type that cannot be
+//! stored is refused in words that say what to write.
 //!
-//! Generated code asks in two steps: [`Kind`] tells an `Option` and a `Result` from other types, and
-//! what it finds tells whether the type is `Serialize` and `DeserializeOwned`. In both, an inherent
-//! method wins over that of a trait wherever the type is known. The methods have names that no
-//! trait of a user's is likely to give to all types.
+//! Generated code asks in two steps: [`Kind`] tells an `Option` and a `Result` from other types, and its result tells
+//! if the type is `Serialize` and `DeserializeOwned`. In both, an inherent method wins over that of a trait wherever
+//! the type is known. The methods have names that no trait of a user is likely to give to all types.
 
 use std::marker::PhantomData;
 
@@ -36,7 +35,7 @@ pub struct FoundOption<T>(PhantomData<fn() -> T>);
 /// The type is a `Result` that the spelling hid.
 #[derive(Debug)]
 pub struct HiddenResult;
-/// The type is neither, as far as one can see.
+/// The type is neither, as far as the compiler can see.
 #[derive(Debug)]
 pub struct FoundValue<T>(PhantomData<fn() -> T>);
 
@@ -100,7 +99,7 @@ impl<T> AnyFound<T> for NoOption<T> {
 /// The verdict on a type that can be stored.
 #[derive(Debug)]
 pub struct Storable;
-/// The verdict on one that cannot, because of `T`, which is the type or a part of it.
+/// The verdict on a type that cannot be stored, because of `T`, which is the type or a part of it.
 #[derive(Debug)]
 pub struct Unstorable<T>(PhantomData<fn() -> T>);
 
@@ -119,7 +118,7 @@ impl<T: Serialize + DeserializeOwned> FoundValue<T> {
 }
 
 impl HiddenResult {
-    /// Nothing is said of its type: that it is a `Result` is reported already.
+    /// Nothing is said of the type, because it is reported already that it is a `Result`.
     pub fn rc_verdict(self) -> HiddenResult {
         self
     }
@@ -191,7 +190,7 @@ pub fn blame<V: Blame<P>, P>(verdict: V, part: P) -> V::Verdict {
     verdict.blame(part)
 }
 
-/// What a verdict says of values of type `V`.
+/// The meaning of a verdict for values of type `V`.
 pub trait Verdict<V> {
     /// A type that is [`Stores`] only where values can be stored.
     type Type;
@@ -246,7 +245,7 @@ where
     (found, verdict).codec::<C>()
 }
 
-/// As [`Stores`], of types with a type parameter.
+/// This is [`Stores`] for types with a type parameter.
 #[diagnostic::on_unimplemented(
     message = "the value type `{Self}` cannot be cached: it is not both `Serialize` and `Deserialize`",
     label = "cannot be stored",
@@ -257,7 +256,7 @@ pub trait StoresParameter {}
 #[diagnostic::do_not_recommend]
 impl StoresParameter for Storable {}
 
-/// As [`codec`].
+/// This is [`codec`] for such types.
 pub fn codec_of_parameter<V, C: Codecs, F, W>(found: F, verdict: W) -> CodecFns<V>
 where
     (F, W): Verdict<V, Type: StoresParameter>,
@@ -265,7 +264,7 @@ where
     (found, verdict).codec::<C>()
 }
 
-/// As [`Stores`], of types with an `Arc` or `Rc`.
+/// This is [`Stores`] for types with an `Arc` or `Rc`.
 #[diagnostic::on_unimplemented(
     message = "the value type `{Self}` cannot be cached: it is not both `Serialize` and `Deserialize`",
     label = "cannot be stored",
@@ -276,7 +275,7 @@ pub trait StoresPointer {}
 #[diagnostic::do_not_recommend]
 impl StoresPointer for Storable {}
 
-/// As [`codec`].
+/// This is [`codec`] for such types.
 pub fn codec_of_pointer<V, C: Codecs, F, W>(found: F, verdict: W) -> CodecFns<V>
 where
     (F, W): Verdict<V, Type: StoresPointer>,
@@ -284,7 +283,7 @@ where
     (found, verdict).codec::<C>()
 }
 
-/// As [`Stores`], of types with a `Json`.
+/// This is [`Stores`] for types with a `Json`.
 #[diagnostic::on_unimplemented(
     message = "the value type `{Self}` cannot be cached: it is not both `Serialize` and `Deserialize`",
     label = "cannot be stored",
@@ -295,7 +294,7 @@ pub trait StoresJson {}
 #[diagnostic::do_not_recommend]
 impl StoresJson for Storable {}
 
-/// As [`codec`].
+/// This is [`codec`] for such types.
 pub fn codec_of_json<V, C: Codecs, F, W>(found: F, verdict: W) -> CodecFns<V>
 where
     (F, W): Verdict<V, Type: StoresJson>,

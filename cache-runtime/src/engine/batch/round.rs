@@ -1,5 +1,5 @@
-//! One round of a call: what is stored is read, what is missing is leased, and for the rest it is known which call
-//! computes it.
+//! A round of a call: stored values are read, missing ids are leased, and for each of the others the round finds the
+//! call that computes it.
 //!
 //! Each step sorts the ids that are still open: a value is found, or the call computes the id, or waits for the call that
 //! does. An id that no step settles is left to the next round.
@@ -22,7 +22,7 @@ use crate::plan::function::{Function, Plan, SingleFlight, Terms};
 use crate::store::{Acquired, Asked, Over, Read, Store};
 use crate::stored::envelope::{self, Lease, Seal, Token};
 
-/// What becomes of the ids that are missing. Some may be left to the next round.
+/// The assignment of the missing ids. Some may be left to the next round.
 pub(super) struct Round<'a, S: Store> {
     pub(super) assignments: Vec<Assignment<'a, S>>,
     pub(super) waiters: Vec<Waiter<'a>>,
@@ -30,16 +30,16 @@ pub(super) struct Round<'a, S: Store> {
     is_last: bool,
 }
 
-/// A slot to take.
+/// A slot to lease.
 struct Vacancy<'a> {
     at: usize,
     key: &'a Key,
     over: Over,
-    /// Of its tags, as they were read.
+    /// The seal of its tags, as they were read.
     seal: Option<Seal>,
 }
 
-/// What came of asking for a slot. A lease that was not granted is not to be used.
+/// The reply to a lease request. A lease that was not granted is not to be used.
 struct TakeReply<'a, S: Store> {
     at: usize,
     taken: Result<Acquired, Error>,
@@ -64,7 +64,7 @@ impl<'a, S: Store> Round<'a, S> {
 }
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
-    /// Reads what is stored, and finds out which call computes the rest.
+    /// Reads the stored values, and finds out which call computes the rest.
     pub(super) async fn round<'a, K, V>(
         &'a self,
         plan: &Plan<V>,
@@ -99,7 +99,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let alone = positions.iter().filter(|at| keys[**at].is_none()).map(|at| Assignment::Alone(*at));
         round.assignments.extend(alone);
         for (_, key) in &usable {
-            // Before its own flight is one of them, which the calls inside of the body are to find.
+            // The key's flights are voided before its own flight is among them, because the calls inside the body are
+            // to find that one.
             self.cache.flights().void(key);
         }
         let vacancies = usable.into_iter().map(|(at, key)| Vacancy { at, key, over: Over::Anything, seal: None });
@@ -144,7 +145,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         (places, keyed)
     }
 
-    /// Sorts the ids by what their slots hold; those to be taken are left.
+    /// Sorts the ids by the content of their slots; those to be leased are left.
     fn sort_reads<'a, K, V>(
         &self,
         plan: &Plan<V>,
@@ -183,7 +184,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         vacancies
     }
 
-    /// Asks for slots, in one round trip; before it, for the stamps of tags that have none.
+    /// Requests leases of slots in one round trip; before that, it requests the stamps of tags that have none.
     async fn take_vacant<'a>(
         &'a self,
         terms: &Terms,
@@ -201,7 +202,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         self.take_all(requests).await
     }
 
-    /// Sorts the ids by what came of asking for their slots.
+    /// Sorts the ids by the replies to their lease requests.
     fn sort_replies<'a, K, V>(
         &self,
         plan: &Plan<V>,
@@ -218,7 +219,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                     round.assignments.push(Assignment::Leased(at, leased));
                     continue;
                 }
-                // Of a value with tags of its own, the request did not read the stamps.
+                // The request did not read the stamps of a value with tags of its own.
                 Ok(Acquired::Held(bytes)) if envelope::own_tags(&bytes).is_empty() => {
                     let read = Read { seal: Some(leased.seal()), ..Read::untagged(Some(bytes)) };
                     match self.look_for(plan, key, read, self.store.now()) {
@@ -235,7 +236,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                     }
                 }
                 Ok(Acquired::Held(_) | Acquired::Changed) => {}
-                // The connection turned out to be closed, and is made anew.
+                // The connection turned out to be closed, and is opened again.
                 Err(error) if error.kind() == ErrorKind::Unreachable && !round.is_last => continue,
                 Err(error) => {
                     failures.push((at, key, error));
@@ -248,22 +249,21 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
     }
 
-    /// The seals of entries, as they were read; the tags of those that have none get their stamps,
-    /// all in one round trip.
+    /// The seals of entries, as they were read. Tags without a stamp get one, all in one round trip.
     async fn seals<'k>(&self, entries: impl Iterator<Item = (&'k Key, Option<Seal>)>) -> Vec<Result<Seal, Error>> {
         let entries: Vec<_> = entries.collect();
         let new = entries.iter().filter(|(_, seal)| seal.is_none()).flat_map(|(key, _)| key.tags());
         let stamps = self.stamps(new.collect()).await;
         let seal_of = |key: &Key| {
             let stamps = stamps.as_ref().map_err(Error::clone)?;
-            // Each was asked for.
+            // The stamp of each tag was requested.
             Ok(Seal::of(key.tags().iter().filter_map(|tag| Some((tag.as_str(), &**stamps.get(tag)?)))))
         };
         entries.iter().map(|(key, seal)| seal.map_or_else(|| seal_of(key), Ok)).collect()
     }
 
     pub(super) async fn stamps(&self, tags: BTreeSet<&String>) -> Result<HashMap<String, Bytes>, Error> {
-        /// So many in one round trip.
+        /// The most stamps that are requested in one round trip.
         const MOST: usize = 1024;
         let tags: Vec<String> = tags.into_iter().cloned().collect();
         let mut stamps = HashMap::with_capacity(tags.len());
@@ -321,8 +321,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         round.add(at, key, Some(token), role);
     }
 
-    /// Waits for what runs in this process, without a look at the slot: of the calls that wait no longer for
-    /// those that have leased it, or that cannot ask, one computes for the others.
+    /// Waits for a computation of this process, without a look at the slot. Among the calls that no longer wait for the
+    /// calls that have leased the slot, or that cannot ask the store, one computes for the others.
     fn join_local<'a>(
         &self,
         terms: &Terms,
@@ -345,7 +345,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         round.add(at, key, None, role);
     }
 
-    /// What a slot is to a call for many ids: a value, or that there is none.
+    /// The meaning of a slot to a call for many ids: a value, or that there is none.
     pub(super) fn look_for<V>(&self, plan: &Plan<V>, key: &Key, read: Read, now: u64) -> Look<Option<V>> {
         match self.inspect(&plan.terms(), key, read, Clock::Now(now)) {
             Inspection::Usable(candidate) => candidate.decoded(plan, key, decode_id),
