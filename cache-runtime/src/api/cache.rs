@@ -50,17 +50,16 @@ impl Builder {
         self
     }
 
-    /// How long one operation may take, connecting included; 250 ms unless set. What a call can
-    /// lose to a Redis that does not answer is this once before its body and once after it. At most
-    /// a day.
+    /// How long one operation may take, connecting included; 250 ms unless set. If Redis does not answer, a call
+    /// loses this at most once before its body and once after it. The limit is a day.
     pub fn timeout(mut self, timeout: Duration) -> Builder {
-        // Deadlines are moments, which end somewhere.
+        // Deadlines are moments, and a moment has an upper bound.
         self.timeout = timeout.min(Duration::from_secs(24 * 60 * 60));
         self
     }
 
-    /// The cache. Never connects, never blocks, and never fails because Redis is away: the first
-    /// call connects.
+    /// Builds the cache. This never connects, never blocks, and never fails because Redis is away: the first call
+    /// connects.
     pub fn build(self) -> Cache {
         let Builder { target, namespace, timeout } = self;
         let (display, backend) = match target {
@@ -124,7 +123,7 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// As [`Cache::builder`].
+    /// The same as [`Cache::builder`].
     pub fn from_env() -> Result<Builder, Error> {
         match std::env::var("REDIS_URL") {
             Ok(url) if !url.is_empty() => Cache::builder(&url),
@@ -150,7 +149,7 @@ impl Cache {
         )
     }
 
-    /// What this cache has done in this process since it was built. Costs a few loads.
+    /// The counts of this cache in this process since it was built. This costs a few loads.
     pub fn stats(&self) -> Stats {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let Counters { hits, stale, shared, misses, bypasses, refreshes, stored, refused } = self.0.counters();
@@ -166,8 +165,8 @@ impl Cache {
         }
     }
 
-    /// Whether the store answers, within the time-out: for a health check. A cache that does not
-    /// answer slows no call down, so this is no reason to take a program out of service.
+    /// Checks that the store answers within the time-out, for example in a health check. A cache that does not answer
+    /// slows no call down, so this is no reason to take a program out of service.
     #[cfg(feature = "tokio")]
     pub async fn ping(&self) -> Result<(), Error> {
         Engine::tokio(&self.0).ping().await
@@ -186,8 +185,8 @@ impl Cache {
         self.0.undelivered()
     }
 
-    /// Delivers the invalidations that could not be delivered before, and tries again until `deadline` is over: for the
-    /// end of a program, after which nobody would.
+    /// Delivers the invalidations that could not be delivered before, and tries again until `deadline` is over. It is
+    /// meant for the end of a program, after which nothing delivers them.
     ///
     /// ```
     /// use std::time::Duration;
@@ -220,7 +219,7 @@ impl fmt::Debug for Cache {
     }
 }
 
-/// What a [`Cache`] has done in this process, from [`Cache::stats`]. All numbers only grow.
+/// The counts of a [`Cache`] in this process, from [`Cache::stats`]. All numbers only grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

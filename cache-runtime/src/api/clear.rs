@@ -37,34 +37,35 @@ impl Cache {
     /// # }
     /// ```
     ///
-    /// It is an invalidation of everything that was stored, or was being computed, when it began: no call that starts after
-    /// it has returned gets a value that was computed from data read before it began. What is computed and stored while it
-    /// runs may stay.
+    /// It is an invalidation of everything that was stored, or was being computed, when it began: no call that starts
+    /// after it has returned gets a value that was computed from data read before it began. Values that are computed
+    /// and stored while it runs may stay.
     ///
-    /// # What it removes
+    /// # Which keys it removes
     ///
-    /// On Redis, every key that begins with the cache's [namespace](crate::Builder::namespace) and a `:`, whichever program
-    /// wrote it; so a namespace belongs to this library alone. Without a namespace nothing in a key tells that it is this
-    /// library's, and to guess could delete what is not: `clear` then refuses to run. Clear single functions by their
-    /// `…_clear`, or set a namespace. In memory nothing else is stored, and `clear` empties all of it.
+    /// On Redis, it removes every key that begins with the cache's [namespace](crate::Builder::namespace) and a `:`,
+    /// whichever program wrote it. A namespace therefore belongs to this library alone. Without a namespace nothing in
+    /// a key tells that it is this library's, and a guess could delete keys of others: `clear` then refuses to run.
+    /// Clear single functions by their `…_clear`, or set a namespace. In memory nothing else is stored, and `clear`
+    /// empties all of it.
     ///
     /// # Cost
     ///
-    /// `SCAN` goes through all keys of the database, others' too, a thousand in each round trip, and `UNLINK` removes what
-    /// it finds. Each round trip may take the cache's time-out; the whole has no bound.
+    /// `SCAN` goes through all keys of the database, including those of other programs, a thousand in each round trip,
+    /// and `UNLINK` removes those that match. Each round trip may take the cache's time-out; the whole has no bound.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] without a namespace on Redis. Else the first round trip that failed, or was refused (`SCAN`
-    /// needs a permission of its own). What it had not reached stays, and is not kept for later as an invalidation is: call
-    /// it again. The same goes for a future that is dropped half-way, and for a server that was replaced by another one
-    /// meanwhile.
+    /// [`ErrorKind::Config`] without a namespace on Redis. Otherwise the first round trip that failed, or was refused
+    /// (`SCAN` needs a permission of its own). The keys that it had not reached stay, and are not kept for later as an
+    /// invalidation is: call it again. The same holds for a future that is dropped half-way, and for a server that was
+    /// replaced by another one meanwhile.
     pub async fn clear(&self) -> Result<u64, Error> {
         Engine::tokio(&self.0).clear(&extent_of(&self.0)?).await
     }
 }
 
-/// What is cleared of a cache.
+/// The extent that is cleared of a cache.
 pub(crate) fn extent_of(cache: &Context) -> Result<Extent, Error> {
     let extent = Extent::of_cache(cache.namespace());
     if extent == Extent::Everything && cache.may_hold_foreign_keys() {
@@ -79,7 +80,7 @@ fn extent_of_function(cache: &Context, function: &Function, in_group: bool) -> E
     Extent::of_function(cache.namespace(), function.prefix(), function.name(), in_group)
 }
 
-/// For the `…_clear` of an async function.
+/// The function is called by the `…_clear` of an async function.
 #[cfg(feature = "tokio")]
 pub fn clear<'a>(
     cache: &'a Context,
@@ -90,7 +91,7 @@ pub fn clear<'a>(
     async move { Engine::tokio(cache).clear(&extent).await }
 }
 
-/// For the `…_clear` of a plain function.
+/// The function is called by the `…_clear` of a plain function.
 #[cfg(feature = "blocking")]
 pub fn clear_blocking(cache: &Context, function: &Function, in_group: bool) -> Result<u64, Error> {
     once(Engine::blocking(cache).clear(&extent_of_function(cache, function, in_group)))

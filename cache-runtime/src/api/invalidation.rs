@@ -1,10 +1,10 @@
-//! What entries, groups and tags have in common: they can be invalidated, also together.
+//! The items that can be invalidated, also together: entries, groups and tags.
 
 use crate::engine::context::Context;
 use crate::error::Error;
 use crate::key::Key;
 
-/// One item for [`Cache::invalidate_all`](crate::Cache::invalidate_all): the entry of any function, a group, or a tag.
+/// An item for [`Cache::invalidate_all`](crate::Cache::invalidate_all): the entry of any function, a group, or a tag.
 ///
 /// A transaction collects what it makes stale, and the collection is dropped with the transaction if that is
 /// rolled back:

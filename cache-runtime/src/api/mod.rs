@@ -1,4 +1,4 @@
-//! What a program calls by name: the cache, and the entries, groups and tags of its functions.
+//! The types that a program calls by name: the cache, and the entries, groups and tags of its functions.
 
 // First, because rustdoc shows the methods of `Cache` in the order of the modules: constructors before verbs.
 pub(crate) mod cache;

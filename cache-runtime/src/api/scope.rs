@@ -1,4 +1,4 @@
-//! The cache of functions without `cache = …`: the one that is installed, or that of the scope around the call.
+//! The cache of functions without `cache = …`: the installed one, or that of the scope around the call.
 
 #[cfg(feature = "tokio")]
 use std::future::Future;
@@ -17,9 +17,9 @@ static INSTALLED: OnceLock<Context> = OnceLock::new();
 /// The default cache at one moment. A call holds it: with a scope's cache as an owned handle, which may be the last one.
 #[derive(Debug)]
 pub enum DefaultCache {
-    /// The one for the whole process.
+    /// The cache of the whole process.
     Installed(&'static Context),
-    /// The one of a scope.
+    /// The cache of a scope.
     Scoped(Context),
 }
 
@@ -117,9 +117,9 @@ impl Cache {
     ///
     /// # What it reaches
     ///
-    /// - Calls, and the functions beside them (`…_entry`, `…_refresh`, `…_group`, `…_clear`), while the future is polled
-    ///   or dropped, on whatever thread. A future that is made inside and polled outside belongs to the outside, an entry
-    ///   that is made inside keeps its cache.
+    /// - Calls, and the functions that come with them (`…_entry`, `…_refresh`, `…_group`, `…_clear`), while the future
+    ///   is polled or dropped, on any thread. A future that is made inside and polled outside belongs to the outside;
+    ///   an entry that is made inside keeps its cache.
     /// - Bodies that such a call runs, and refreshes that it starts in the background.
     /// - Not tasks and threads that you spawn inside: pass the scope on, `tokio::spawn(cache.scope(…))`, for which
     ///   [`Cache::installed`] finds the cache. (Tasks on a runtime that is driven inside of a *blocking* scope, by the
@@ -130,8 +130,8 @@ impl Cache {
     ///
     /// # Cost
     ///
-    /// One allocation, for the future, and two writes to a thread-local variable for each poll. Calls inside count one
-    /// more reference to the cache; calls without a scope read the variable.
+    /// A scope costs one allocation, for the future, and two writes to a thread-local variable for each poll. Calls
+    /// inside count one more reference to the cache; calls without a scope read the variable.
     #[cfg(feature = "tokio")]
     pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
         in_scope(self.0.clone(), future)

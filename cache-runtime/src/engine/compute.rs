@@ -1,4 +1,4 @@
-//! Running the body for others too, and storing what it returns.
+//! Running the body for other calls too, and storing its result.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -53,8 +53,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     ) -> Result<V, E> {
         let started = Instant::now();
         let pace = Pace::of(&plan.terms());
-        // Dropped here, by cancellation or a panic, `leased` gives the slot back. The result lives
-        // in this `match` alone: no await is in it, so the error need not be `Send`.
+        // If this is dropped here, by cancellation or a panic, `leased` gives the slot back. The result lives in this
+        // `match` alone: no await is in it, so the error need not be `Send`.
         let value = match self.timer.during(pace, &[&leased], within(leased.flight(), async { work.run().await })).await
         {
             Ok(value) => value,
@@ -66,7 +66,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         };
         let names = own_tags(plan, leased.key(), &value);
         let has_tags = names.as_ref().is_none_or(|names| !names.is_empty());
-        // Of the one deadline for all that follows; a value is encoded in its own time.
+        // All that follows shares one deadline; a value is encoded in its own time.
         let mut left = self.cache.timeout();
         let own = if has_tags {
             let (terms, key) = (plan.terms(), leased.key());
@@ -85,7 +85,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 let filled = outlined(|| leased.fill(bytes, ttl, by)).await;
                 self.filled(&plan.terms(), attempt, &filled);
             }
-            // Its tags may have been invalidated by now, and nobody could tell.
+            // The value's tags may have been invalidated by now, and no call could tell.
             None if has_tags => leased.unstored(Outcome::Unshared),
             None => {
                 let outcome = unstored(plan, leased.key(), leased.is_followed(), &value);
@@ -134,8 +134,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
     }
 
-    /// The tags that a value has of its own, with their stamps; `None` if they cannot be had, and
-    /// the value not be stored. No value is looked at here: it need not be `Sync`.
+    /// The tags that a value has of its own, with their stamps. `None` means that they cannot be had, and that the
+    /// value must not be stored. This does not look at the value, which therefore need not be `Sync`.
     pub(super) async fn stamp_own(
         &self,
         terms: Terms,
@@ -160,7 +160,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
     }
 
-    /// As [`seal`](Self::seal), with the reason where a value cannot be encoded.
+    /// This is [`seal`](Self::seal), but it returns the reason if a value cannot be encoded.
     pub(super) fn encode<V>(
         &self,
         plan: &Plan<V>,
@@ -220,7 +220,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 }
 
-/// What followers get of a value that is not stored. Nobody else sees these bytes.
+/// The outcome for followers of a value that is not stored. No other process sees these bytes.
 pub(super) fn unstored<V>(plan: &Plan<V>, key: &Key, is_followed: bool, value: &V) -> Outcome {
     if !is_followed {
         return Outcome::Unshared;
@@ -231,7 +231,7 @@ pub(super) fn unstored<V>(plan: &Plan<V>, key: &Key, is_followed: bool, value: &
     }
 }
 
-/// The same, of an id that has no value.
+/// The same for an id that has no value.
 pub(super) fn unstored_none<V>(plan: &Plan<V>, key: &Key) -> Outcome {
     unstored_bytes(plan.function, key, envelope::buffer(&OwnTags::default()), Payload::None)
 }
@@ -251,7 +251,7 @@ fn unstored_bytes(function: &Function, key: &Key, mut buffer: Vec<u8>, kind: Pay
     Outcome::Value(buffer.into())
 }
 
-/// What follows the header.
+/// The part of the bytes that follows the header.
 #[derive(Clone, Copy)]
 enum Payload {
     /// A value, which the codec of this rank wrote.
@@ -269,8 +269,8 @@ impl Payload {
     }
 }
 
-/// The encoded value behind room for its header. `None` for what a generic function hides from the attribute: a `None`
-/// or an `Err` in its type parameter.
+/// The encoded value, after room for its header. `None` is returned for a `None` or an `Err` that a generic function
+/// hides from the attribute in its type parameter.
 fn payload<V>(plan: &Plan<V>, own: &OwnTags, value: &V) -> Result<Option<(Vec<u8>, Payload)>, Error> {
     let mut buffer = envelope::buffer(own);
     if (plan.nones.is_none)(value) {

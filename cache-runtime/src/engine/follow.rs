@@ -19,10 +19,10 @@ use crate::stored::envelope::{self, Head, Token};
 /// bytes. Pauses double up to [`LONGEST`].
 const FIRST: Duration = Duration::from_micros(500);
 
-/// A waiting call returns at most this, a turn of the timer, and a round trip after the value was stored.
+/// A waiting call returns at most this long, a turn of the timer, and a round trip after the value was stored.
 const LONGEST: Duration = Duration::from_millis(2);
 
-/// What came of waiting for the flight of a lease.
+/// The result of waiting for the flight of a lease.
 pub(super) enum WaitOutcome {
     Settled(Settlement),
     /// The body's error cannot be shared with this call.
@@ -33,31 +33,31 @@ pub(super) enum WaitOutcome {
     Unshared,
     /// The leader is gone, and its lease is left in the slot.
     HandedOver,
-    /// What the slot holds now.
+    /// The present content of the slot.
     Found(Read),
     /// The slot is to be looked at again.
     Changed,
-    /// The call has waited enough for those that lease the slot.
+    /// The call has waited enough for the calls that lease the slot.
     Enough,
     Away(Error),
 }
 
-/// What a call does without another look at the slot.
+/// The action of a call that does not look at the slot again.
 pub(super) enum Settlement {
     /// It returns this value, sealed as in a slot.
     Value(Bytes),
     /// It returns the body's error, which can be copied.
     Error(Arc<Mutex<Shared>>),
-    /// No call computes it in this process: this one does.
+    /// No call of this process computes the key, so this one does.
     Lead(Leader),
     /// It runs its body, whatever other calls do.
     Alone,
 }
 
-/// Why a flight that a call waited for came to no end.
+/// The reason why waiting for a flight did not end with an outcome.
 pub(super) enum Unended {
     TooLong,
-    /// It would have waited for this very call.
+    /// The flight would have waited for this very call.
     Cycle,
 }
 
@@ -114,7 +114,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 if follower.may_take_over() { WaitOutcome::HandedOver } else { WaitOutcome::Changed }
             }
             Outcome::Read { number, found } => {
-                // Its lease had not been given back yet when this call saw it.
+                // The lease had not been given back yet when this call saw it.
                 if flights.was_abandoned(token) {
                     patience.forgive(token);
                 }
@@ -124,8 +124,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
     }
 
-    /// Waits for what runs in this process, without a look at the slot: of the calls that wait no longer
-    /// for those that have leased it, or that cannot ask, one computes for the others.
+    /// Waits for a computation of this process, without a look at the slot. Among the calls that no longer wait for the
+    /// calls that have leased the slot, or that cannot ask the store, one computes for the others.
     pub(super) async fn follow_local(
         &self,
         key: &Key,
@@ -150,7 +150,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         Settlement::Alone
     }
 
-    /// What the flight ends with.
+    /// Waits for the outcome of the flight.
     pub(super) async fn wait(
         &self,
         key: &Key,

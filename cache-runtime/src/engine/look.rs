@@ -1,4 +1,4 @@
-//! What a slot is to a function: a value to serve, or a miss of one kind or another.
+//! The meaning of a slot to a function: a value to serve, or a miss of one kind or another.
 
 use std::time::Instant;
 
@@ -13,14 +13,14 @@ use crate::plan::policy::{self, State};
 use crate::store::{Read, Store};
 use crate::stored::envelope::{self, Head, Seal, Slot, Token, Value};
 
-/// What bytes from a slot are to a function.
+/// The meaning of a slot's bytes to a function.
 pub(super) enum Look<V> {
     Fresh(Value, V),
     Old(Old, V),
     Miss(Miss),
 }
 
-/// A value that is served, and to be refreshed.
+/// A value that is served, and is to be refreshed.
 pub(super) struct Old {
     pub(super) refresh: Refresh,
     pub(super) is_stale: bool,
@@ -32,7 +32,7 @@ pub(super) enum Miss {
     Empty,
     /// A call computes the value under this token.
     Leased(Token),
-    /// The bytes are to be displaced, by comparison.
+    /// The bytes are to be displaced by a compare-and-set.
     Unusable(Bytes),
     /// The value is too old to be served, except where the body fails.
     Fallback(Fallback),
@@ -54,7 +54,7 @@ impl Fallback {
 /// The state of a value's refresh.
 #[derive(Clone, Copy)]
 pub(super) struct Refresh {
-    /// The value's.
+    /// The id of the value.
     pub(super) id: Token,
     /// The token of the call that refreshes it.
     pub(super) by: Option<Token>,
@@ -70,16 +70,16 @@ impl Refresh {
     }
 }
 
-/// When a slot is looked at.
+/// The time for which a slot is inspected.
 #[derive(Clone, Copy)]
 pub(super) enum Clock {
-    /// Now, which is not after this.
+    /// The present, which is not after this moment.
     By(Instant),
-    /// The store's milliseconds.
+    /// A time of the store's clock, in milliseconds.
     Now(u64),
 }
 
-/// What bytes from a slot are, before a value is decoded.
+/// The meaning of a slot's bytes, before a value is decoded.
 pub(super) enum Inspection {
     Usable(Candidate),
     Miss(Miss),
@@ -89,7 +89,7 @@ pub(super) enum Inspection {
 pub(super) struct Candidate {
     value: Value,
     bytes: Bytes,
-    /// It is to be refreshed; and whether it is past its lifetime.
+    /// The value is to be refreshed; the second part is true if it is past its lifetime.
     old: Option<(Refresh, bool)>,
 }
 
@@ -97,7 +97,7 @@ impl Candidate {
     pub(super) fn decoded<V, F>(self, plan: &Plan<V>, key: &Key, decode: Decode<V, F>) -> Look<F> {
         let Candidate { value, bytes, old } = self;
         match decode(plan, &value, &bytes) {
-            // A `None` of another function with this key.
+            // Another function with this key stored a `None`.
             Ok(None) => Look::Miss(Miss::Unusable(bytes)),
             Ok(Some(decoded)) => match old {
                 None => Look::Fresh(value, decoded),
@@ -112,7 +112,7 @@ impl Candidate {
 }
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
-    /// What a slot is to this function, now; it was read before `by`.
+    /// The present meaning of a slot to this function; the slot was read before `by`.
     pub(super) fn look<V>(&self, plan: &Plan<V>, key: &Key, read: Read, by: Instant) -> Look<V> {
         match self.inspect(&plan.terms(), key, read, Clock::By(by)) {
             Inspection::Usable(candidate) => candidate.decoded(plan, key, decode),
@@ -120,7 +120,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
     }
 
-    /// What a slot is, before its value is decoded.
+    /// The meaning of a slot, before its value is decoded.
     pub(super) fn inspect(&self, terms: &Terms, key: &Key, read: Read, clock: Clock) -> Inspection {
         let Read { bytes, seal, own_seal } = read;
         let Some(bytes) = bytes else { return Inspection::Miss(Miss::Empty) };
@@ -135,7 +135,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             Clock::By(by) => (self.store.at(by), None),
             Clock::Now(now) => (now, Some(now)),
         };
-        // A value that is fresh then is fresh now, so that a hit mostly does not read the clock.
+        // A value that is fresh then is fresh now, so that most hits do not read the clock.
         if policy::state(terms, &value, soon, not_before) == State::Fresh {
             return Inspection::Usable(Candidate { value, bytes, old: None });
         }
@@ -146,24 +146,24 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             (State::Due, Some(refresh)) => Inspection::Usable(Candidate { value, bytes, old: Some((refresh, false)) }),
             (State::Stale, Some(refresh)) => Inspection::Usable(Candidate { value, bytes, old: Some((refresh, true)) }),
             (State::Fallback, Some(refresh)) => Inspection::Miss(Miss::Fallback(Fallback { refresh, value, bytes })),
-            // Its refresh began before it went out of date.
+            // The refresh began before the value went out of date.
             (State::Expired, Some(Refresh { by: Some(token), .. })) => Inspection::Miss(Miss::Leased(token)),
             _ => Inspection::Miss(Miss::Unusable(bytes)),
         }
     }
 }
 
-/// How a value is read: `Ok(None)` if it is not one that the function has.
+/// How a value is read. `Ok(None)` means that the function has no such value.
 pub(super) type Decode<V, F> = fn(&Plan<V>, &Value, &[u8]) -> Result<Option<F>, Undecodable>;
 
-/// A value that is intact, and cannot be decoded.
+/// A value that is intact, but cannot be decoded.
 pub(super) struct Undecodable {
     pub(super) error: String,
-    /// No other codec is left to write it in.
+    /// No other codec is left to write the value in.
     pub(super) is_final: bool,
 }
 
-/// `Ok(None)`: a stored `None`, of a type without.
+/// Decodes a value. `Ok(None)` is a stored `None` where the type has none.
 pub(super) fn decode<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<Option<V>, Undecodable> {
     if value.negative {
         return Ok((plan.nones.none)());
@@ -174,7 +174,7 @@ pub(super) fn decode<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<O
     }
 }
 
-/// Whether a value's own tags are those that the function asks for, and as they were.
+/// Returns true if a value's own tags are those that the function asks for, and are unchanged.
 fn is_own(terms: &Terms, value: &Value, read: Option<Seal>) -> bool {
     match value.own_seal {
         Some(seal) => terms.has_own_tags && read == Some(seal),

@@ -1,5 +1,5 @@
-//! Running the body although there is a value: because the caller says so, or in the background
-//! because the value is old. The old one stays readable meanwhile.
+//! Running the body although there is a value, because the caller says so, or in the background because the value is
+//! old. The old value stays readable meanwhile.
 
 use std::future::Future;
 use std::time::Duration;
@@ -21,11 +21,11 @@ use crate::poll::outlined::outlined;
 use crate::store::{Acquired, Marked, Over, Store};
 use crate::stored::envelope::{self, Head, Seal, Token};
 
-/// How often a value may be replaced under the hands of a refresh before it takes the slot itself.
+/// How often a value may be replaced during a refresh before the refresh takes the slot itself.
 const LOOKS: usize = 3;
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
-    /// Runs the body whatever is stored, and stores what it returns; `into` makes what is returned of the result.
+    /// Runs the body whatever is stored, and stores its value; `into` turns the result into the function's return type.
     pub(crate) fn refresh<V, E, W: Work<V, E>, O>(
         self,
         plan: Plan<V>,
@@ -50,7 +50,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
     }
 
-    /// The right to replace what is there, taken from whoever has it.
+    /// The right to replace the content of the slot, taken from the call that has it.
     async fn take_over<'a>(&'a self, lease: Ttl, key: &'a Key) -> Result<Leased<'a, S>, Error> {
         let by = self.cache.deadline();
         let claim = self.claim(lease, key, self.stamp(key, by).await?);
@@ -82,7 +82,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
     }
 
-    /// What runs in the background then.
+    /// The refresh that runs in the background.
     pub(super) async fn refresh_now<V, E, W: Work<V, E>>(
         &self,
         plan: &Plan<V>,
@@ -103,7 +103,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             Ok((Marked::Until(until), _)) => {
                 ticket.pause(Duration::from_millis(until.saturating_sub(self.store.now())));
             }
-            // Gone, or replaced: whoever meets the new one decides.
+            // The value is gone, or replaced: the call that meets the new one decides.
             Ok((Marked::Changed, _)) => {}
             Err(error) => {
                 events::uncached(plan.function, &key, &error);
@@ -111,7 +111,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             }
         }
     }
-    /// The right to refresh the value `id`: its mark, or its slot where the server refuses what a mark takes.
+    /// The right to refresh the value `id`: its mark, or its slot if the server refuses the commands of a mark.
     async fn right_to_refresh<'a>(
         &'a self,
         terms: Terms,
@@ -127,7 +127,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         };
         events::unmarked(terms.function, key, &error);
         let found = self.store.read(key, by).await?.bytes.unwrap_or_default();
-        // Without this value in it, the slot is left to the next call that reads it.
+        // If the slot does not hold this value, it is left to the next call that reads it.
         let is_the_same = matches!(envelope::head(&found), Head::Value(mark) if mark.id == id);
         let over = if is_the_same { Over::Seen(found) } else { return Err(error) };
         let (acquired, leased) = claim.take(&over, by).await?;

@@ -1,4 +1,4 @@
-//! The thread that renews the leases of bodies that block theirs.
+//! The thread that renews the leases of blocking bodies.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -24,13 +24,13 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By when they are due.
+    /// The leases by the time when they are due.
     due: BTreeMap<(Instant, u64), Held>,
     next_id: u64,
     running: bool,
     /// Until when the thread sleeps, while it does. It may find nothing due then.
     sleeps_until: Option<Instant>,
-    /// The last one that came, and the shortest time until one was due since the thread started.
+    /// When the last lease came, and the shortest time until one was due since the thread started.
     last: Option<(Instant, Duration)>,
 }
 
@@ -45,8 +45,7 @@ struct Held {
 const IDLE: Duration = Duration::from_secs(30);
 
 impl Renewer {
-    /// Renews the leases of one body until the guard is dropped, as `renew` says how, which removes
-    /// those that are lost.
+    /// Renews the leases of one body with `renew`, which removes those that are lost, until the guard is dropped.
     pub(crate) fn hold(
         &self,
         leases: Vec<(Key, Lease)>,
@@ -65,7 +64,7 @@ impl Renewer {
         if !state.running {
             let shared = Arc::clone(&self.shared);
             let thread = thread::Builder::new().name("redis-cached renew".to_owned());
-            // Where no thread can be had, the lease ends in its own time.
+            // If no thread can be started, the lease ends in its own time.
             state.running = thread.spawn(move || shared.run(renew)).is_ok();
         }
         // Most bodies end long before that: waking the thread for each would cost more than all else.
@@ -100,7 +99,8 @@ impl Shared {
                     (state.running, state.last) = (false, None);
                     return;
                 };
-                // No longer: the next body would have to wake it, and the one after that again.
+                // The thread sleeps no longer than this, or the next body would have to wake it, and the one after that
+                // again.
                 state = self.sleep(state, shortest.min(IDLE));
                 continue;
             };
@@ -112,7 +112,7 @@ impl Shared {
             drop(state);
             renew(&mut leases);
             state = self.lock();
-            // Gone if the body ended meanwhile.
+            // The lease is gone if the body ended meanwhile.
             if let Some(held) = state.due.remove(&(at, id))
                 && !leases.is_empty()
                 && Instant::now() < held.until
@@ -168,7 +168,7 @@ mod tests {
         assert!(renewer.shared.lock().due.is_empty());
     }
 
-    /// Else each body that ends at once would wake it, and find it asleep for long again.
+    /// Otherwise each body that ends at once would wake the thread, and find it asleep for long again.
     #[test]
     fn with_nothing_to_do_it_sleeps_no_longer_than_until_the_next_may_be_due() {
         let renewer = Renewer::default();

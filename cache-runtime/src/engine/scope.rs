@@ -15,7 +15,8 @@ thread_local! {
     /// The cache of the innermost scope that this thread is in.
     static SCOPE: RefCell<Option<Context>> = const { RefCell::new(None) };
 
-    /// Whether there is one: for calls without a scope this is cheaper to read, having no destructor.
+    /// True if the thread is in a scope. Calls without a scope read this, which is cheaper because it has no
+    /// destructor.
     static IS_SCOPED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -52,7 +53,7 @@ pub(crate) fn within<R>(cache: &Context, closure: impl FnOnce() -> R) -> R {
     closure()
 }
 
-/// What of this moment's scope a background task takes along.
+/// The part of the present scope that a background task takes along.
 #[derive(Debug)]
 pub(crate) struct Carried(Option<Context>);
 
@@ -78,7 +79,7 @@ impl Carried {
 #[cfg(feature = "tokio")]
 struct Scoped<F> {
     cache: Option<Context>,
-    /// Always there until the drop.
+    /// The future is present until the drop.
     future: Option<Pin<Box<F>>>,
 }
 

@@ -6,14 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::poll::caught::caught;
 
-/// Whether and how errors of type `E` are given to followers.
+/// How errors of type `E` are given to followers, if at all.
 pub struct Errors<E> {
     share: Option<fn(&E) -> Shared>,
     accepts: fn(&Shared) -> bool,
     take: fn(&Shared) -> Option<E>,
 }
 
-/// Whether a copy is one of a function's errors: another function with its key has others.
+/// Tells if a copy is an error of this function: another function with its key has other errors.
 #[derive(Clone, Copy)]
 pub(crate) struct Accepts(fn(&Shared) -> bool);
 
@@ -37,7 +37,7 @@ impl<E> Errors<E> {
         Errors { share: None, accepts: |_| false, take: |_| None }
     }
 
-    /// A copy for the followers; `None` too if its `clone` panics.
+    /// A copy for the followers. It is `None` too if the error's `clone` panics.
     pub(crate) fn share(&self, error: &E) -> Option<Shared> {
         caught(|| self.share.map(|share| share(error))).ok().flatten()
     }
@@ -66,9 +66,8 @@ impl<E> std::fmt::Debug for Errors<E> {
     }
 }
 
-/// Finds out whether an error can be shared: `ErrorProbe::<E>::new().errors()`. The inherent
-/// method wins over the trait's where its bounds hold. A lifetime in `E` is out of its sight, so
-/// it is asked only of types that show none.
+/// Finds out if an error can be shared: `ErrorProbe::<E>::new().errors()`. The inherent method wins over the trait's
+/// where its bounds hold. It cannot see a lifetime in `E`, so only types that show none are probed.
 #[derive(Debug)]
 pub struct ErrorProbe<E>(PhantomData<fn() -> E>);
 
@@ -81,7 +80,7 @@ impl<E> ErrorProbe<E> {
 }
 
 impl<E: Clone + Send + 'static> ErrorProbe<E> {
-    /// They are shared.
+    /// The errors are shared.
     pub fn rc_errors(self) -> Errors<E> {
         Errors {
             share: Some(|error| Box::new(error.clone())),
@@ -93,7 +92,7 @@ impl<E: Clone + Send + 'static> ErrorProbe<E> {
 
 /// The fallback of [`ErrorProbe`].
 pub trait Unshared<E> {
-    /// They are not.
+    /// The errors are not shared.
     fn rc_errors(self) -> Errors<E>;
 }
 

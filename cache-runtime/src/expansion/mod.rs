@@ -1,5 +1,5 @@
-//! What generated code names. Not an interface for people: it changes with any release, which is
-//! why the facade pins the macro's version.
+//! The names that generated code uses. They are no interface for people and change with any release, which is why the
+//! facade pins the macro's version.
 
 mod own;
 
@@ -80,7 +80,7 @@ pub fn group_key(cache: &Context, prefix: &str) -> KeyWriter {
     KeyWriter::of_group(cache.namespace(), &escape_part(prefix))
 }
 
-/// What a closure of the attribute may return as tags.
+/// The types that a closure of the attribute may return as tags.
 #[diagnostic::on_unimplemented(
     message = "tags of a value are a collection of texts, and `{Self}` is none",
     label = "not a collection of `String`s",
@@ -108,21 +108,22 @@ pub fn path_of<F>(_: &F) -> &'static str {
     std::any::type_name::<F>()
 }
 
-/// Applies a closure of the attribute: by this signature it needs no annotations, may be a path
-/// to a function, and sees nothing but the value.
+/// Applies a closure of the attribute. With this signature it needs no annotations, may be a path to a function, and
+/// sees nothing but the value.
 pub fn of_value<V, R>(closure: fn(&V) -> R, value: &V) -> R {
     closure(value)
 }
 
-/// What a function returns.
+/// The return type of a function.
 pub type Returned<R> = R;
-/// What is stored of `R`. By another name, so that all of a projection has one place, where an error is shown once.
+/// The type that is stored of `R`. It goes by another name, so that every part of a projection has the same place,
+/// where an error is shown once.
 pub type OkOf<R> = <R as ResultLike>::Ok;
-/// And what is not.
+/// The error type, which is not stored.
 pub type ErrOf<R> = <R as ResultLike>::Err;
-/// The ids of a map.
+/// The type of the ids of a map.
 pub type IdOf<M> = <M as BatchMap>::Id;
-/// Its values.
+/// The type of the values of a map.
 pub type ValueOf<M> = <M as BatchMap>::Value;
 
 /// For `returns = option`.
@@ -131,7 +132,7 @@ pub type ValueOf<M> = <M as BatchMap>::Value;
     note = "remove `returns = option`"
 )]
 pub trait OptionLike: Sized {
-    /// The way to tell and make its `None`.
+    /// The functions that recognize and make its `None`.
     fn nones() -> Nones<Self>;
 }
 
@@ -141,15 +142,15 @@ impl<T> OptionLike for Option<T> {
     }
 }
 
-/// Whether a parameter can be part of a key: `part(writer, "id", &id, probe(&id).rc_key_part())` gets
-/// [`Yes`] where the type is `Serialize`, and otherwise fails with our words at the parameter.
+/// The probe for parameters that can be part of a key: `part(writer, "id", &id, probe(&id).rc_key_part())` gets [`Yes`]
+/// where the type is `Serialize`, and otherwise fails with our words at the parameter.
 #[derive(Debug)]
 pub struct Probe<'a, T: ?Sized>(&'a T);
 
-/// Its type is `Serialize`.
+/// The type of the parameter is `Serialize`.
 #[derive(Debug)]
 pub struct Yes;
-/// Its type is not.
+/// The type of the parameter is not `Serialize`.
 #[derive(Debug)]
 pub struct No<T: ?Sized>(pub(crate) PhantomData<T>);
 
@@ -159,7 +160,7 @@ pub fn probe<T: ?Sized>(parameter: &T) -> Probe<'_, T> {
 }
 
 impl<T: ?Sized + Serialize> Probe<'_, T> {
-    /// It can.
+    /// The parameter can be part of a key.
     pub fn rc_key_part(&self) -> Yes {
         Yes
     }
@@ -167,7 +168,7 @@ impl<T: ?Sized + Serialize> Probe<'_, T> {
 
 /// The fallback of [`Probe`].
 pub trait NoKeyPart<T: ?Sized> {
-    /// It cannot.
+    /// The parameter cannot be part of a key.
     fn rc_key_part(&self) -> No<T>;
 }
 
@@ -185,7 +186,7 @@ impl<T: ?Sized> NoKeyPart<T> for Probe<'_, T> {
     note = "or derive `Serialize` for it; `Arc` and `Rc` have it with serde's feature `rc`, and of a wrapper such as `Json(id)` the pattern takes what is inside"
 )]
 pub trait KeyPart<T: ?Sized> {
-    /// Appends it.
+    /// Appends the parameter.
     fn append(self, writer: &mut KeyWriter, parameter: &'static str, value: &T);
 }
 
@@ -195,7 +196,8 @@ impl<T: ?Sized + Serialize> KeyPart<T> for Yes {
     }
 }
 
-/// What a pattern calls `Name`, as the key sees it: a reference if it is a name, and a unit struct itself if it is one.
+/// The value of a pattern's `Name`, as the key sees it: a reference if it is a name, and a unit struct itself if it is
+/// one.
 #[derive(Debug)]
 pub struct NameProbe<'a, T>(PhantomData<&'a T>);
 
@@ -210,7 +212,7 @@ pub fn name<T>(_: &T) -> NameProbe<'_, T> {
 }
 
 impl<T: ?Sized + Serialize> NameProbe<'_, &T> {
-    /// It can.
+    /// The name can be part of a key.
     pub fn rc_key_part(&self) -> Yes {
         Yes
     }
@@ -256,12 +258,12 @@ impl<T> NamePart<T> for UnitStruct {
     fn append_name(self, _: &mut KeyWriter, _: &'static str, _: &T) {}
 }
 
-/// Appends what a pattern calls by a name, unless that is a unit struct.
+/// Appends the value that a pattern calls by a name, unless that is a unit struct.
 pub fn name_part<T, K: NamePart<T>>(writer: &mut KeyWriter, parameter: &'static str, value: &T, verdict: K) {
     verdict.append_name(writer, parameter, value);
 }
 
-/// What a pattern names is a unit struct, and no parameter.
+/// The name in a pattern is a unit struct, and no parameter.
 #[diagnostic::on_unimplemented(
     message = "this parameter is spelled like its type `{T}`, as the pattern of a unit struct is, which is no part of a key",
     label = "it is not in the key",
@@ -282,7 +284,7 @@ pub fn unit_struct<T, V: IsUnitStruct<T>>(_: &V) {}
 pub trait SelfPart<T: ?Sized>: KeyPart<T> {}
 impl<T: ?Sized + Serialize> SelfPart<T> for Yes {}
 
-/// Appends a parameter to a key, or what a template makes of some.
+/// Appends a parameter to a key, or the text that a template makes of some parameters.
 pub fn part<T: ?Sized, K: KeyPart<T>>(writer: &mut KeyWriter, parameter: &'static str, value: &T, verdict: K) {
     verdict.append(writer, parameter, value);
 }

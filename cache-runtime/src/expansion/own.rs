@@ -1,16 +1,14 @@
-//! What a refresh in the background keeps of a call's arguments: copies of its own, and how they
-//! are lent to the body.
+//! Copies of a call's arguments that a refresh in the background keeps, and how they are lent to the body.
 //!
-//! A copy is made as the parameter is spelled: by `Clone`, or, of what stands behind a reference,
-//! by `ToOwned`. Whether that works is probed, so that a parameter of which there is no copy fails
-//! with our words at the parameter.
+//! A copy is made as the parameter is spelled: by `Clone`, or by `ToOwned` from its referent. A probe
+//! finds out if that works, so that a parameter that cannot be copied fails with our words at the parameter.
 
 use std::borrow::{Borrow, Cow};
 use std::marker::PhantomData;
 
 use crate::expansion::{No, Yes};
 
-/// A copy `O` of the `T` behind a reference.
+/// A copy `O` of the `T` that a reference points to.
 pub struct Referent<T: ?Sized, O>(O, PhantomData<fn(&T)>);
 
 impl<T: ?Sized, O> std::fmt::Debug for Referent<T, O> {
@@ -48,31 +46,31 @@ macro_rules! probes {
     )*};
 }
 probes! {
-    /// Whether a parameter can be kept by `Clone`: `keep(id, cloned(id).kept())` gets [`Yes`] where
-    /// it can, and otherwise fails.
+    /// The probe for parameters that can be kept by `Clone`: `keep(id, cloned(id).kept())` gets [`Yes`] where it can,
+    /// and otherwise fails.
     Cloned;
-    /// The same of what stands behind a reference, for a task, which may lend it from any thread.
+    /// The probe for the referent of a parameter, for a task, which may lend it from any thread.
     Lent;
-    /// As [`Lent`], for a thread, which does not move.
+    /// This is [`Lent`] for a thread, which does not move.
     LentByThread;
 }
 
 impl<T: Clone + Send> Cloned<T> {
-    /// It can.
+    /// The parameter can be kept.
     pub fn rc_kept(&self) -> Yes {
         Yes
     }
 }
 
 impl<T: ?Sized + ToOwned<Owned: Send> + Sync> Lent<T> {
-    /// It can.
+    /// The referent can be kept.
     pub fn rc_kept(&self) -> Yes {
         Yes
     }
 }
 
 impl<T: ?Sized + ToOwned<Owned: Send>> LentByThread<T> {
-    /// It can.
+    /// The referent can be kept.
     pub fn rc_kept(&self) -> Yes {
         Yes
     }
@@ -80,7 +78,7 @@ impl<T: ?Sized + ToOwned<Owned: Send>> LentByThread<T> {
 
 /// The fallback of the probes.
 pub trait NotKept<T: ?Sized> {
-    /// It cannot.
+    /// It cannot be kept.
     fn rc_kept(&self) -> No<T>;
 }
 
@@ -89,9 +87,9 @@ pub fn cloned<T>(_: &T) -> Cloned<T> {
     Cloned(PhantomData)
 }
 
-/// The type behind a parameter: the `T` of `&T`, `Option<&T>` and `Cow<'_, T>`.
+/// The referent of a parameter: the `T` of `&T`, `Option<&T>` and `Cow<'_, T>`.
 pub trait Lender {
-    /// It.
+    /// The type `T`.
     type Referent: ?Sized;
 }
 
@@ -105,12 +103,12 @@ impl<T: ?Sized + ToOwned> Lender for Cow<'_, T> {
     type Referent = T;
 }
 
-/// Starts the probe of a parameter that lends, of an `async fn`.
+/// Starts the probe of a parameter that lends, for an `async fn`.
 pub fn lent<L: Lender>(_: &L) -> Lent<L::Referent> {
     Lent(PhantomData)
 }
 
-/// Starts the probe of a parameter that lends, of a plain function.
+/// Starts the probe of a parameter that lends, for a plain function.
 pub fn lent_by_thread<L: Lender>(_: &L) -> LentByThread<L::Referent> {
     LentByThread(PhantomData)
 }
@@ -148,9 +146,9 @@ impl<T: Clone + Send> KeptSelf<T> for Yes {}
     note = "make it `Clone + Send + Sync`, such as by an `Arc`, or leave `refresh_ahead` and `stale_while_revalidate` out"
 )]
 pub trait KeptReferent<T: ?Sized> {
-    /// The copy.
+    /// The type of the copy.
     type Kept;
-    /// Makes it.
+    /// Makes the copy.
     fn keep(self, referent: &T) -> Self::Kept;
 }
 
@@ -180,22 +178,22 @@ pub fn keep_self<T, K: KeptSelf<T>>(argument: &T, verdict: K) -> T {
     verdict.keep(argument)
 }
 
-/// Keeps what a `&T` lends.
+/// Keeps the referent of a `&T`.
 pub fn keep_referent<T: ?Sized, K: KeptReferent<T>>(argument: &&T, verdict: K) -> Referent<T, K::Kept> {
     Referent(verdict.keep(argument), PhantomData)
 }
 
-/// Keeps what `&self` lends.
+/// Keeps the referent of `&self`.
 pub fn keep_self_referent<T: ?Sized, K: KeptSelfReferent<T>>(argument: &&T, verdict: K) -> Referent<T, K::Kept> {
     Referent(verdict.keep(argument), PhantomData)
 }
 
-/// Keeps what an `Option<&T>` lends.
+/// Keeps the referent of an `Option<&T>`.
 pub fn keep_option<T: ?Sized, K: KeptReferent<T>>(argument: &Option<&T>, verdict: K) -> Option<Referent<T, K::Kept>> {
     argument.map(|referent| Referent(verdict.keep(referent), PhantomData))
 }
 
-/// Keeps what a `Cow<'_, T>` lends.
+/// Keeps the referent of a `Cow<'_, T>`.
 #[expect(clippy::ptr_arg, reason = "that is how the parameter is spelled")]
 pub fn keep_cow<T: ?Sized + ToOwned, K: KeptReferent<T>>(argument: &Cow<'_, T>, verdict: K) -> Referent<T, K::Kept> {
     Referent(verdict.keep(argument), PhantomData)

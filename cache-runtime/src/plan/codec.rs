@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::stored::codec::{self, Codec as _, CodecError, Codecs, Rank, Root};
 use crate::stored::fingerprint;
 
-/// What the value's type and the codecs contribute.
+/// The part of a function's identity that comes from its value's type and its codecs.
 #[derive(Debug)]
 pub(crate) struct TypeFormats {
     /// The codec and the fingerprint, by the codec's rank.
@@ -42,7 +42,7 @@ pub struct CodecFns<V> {
 }
 
 impl<V> CodecFns<V> {
-    /// Of codec `C`, or those of `Auto`.
+    /// The functions of codec `C`, or of both codecs of `Auto`.
     pub fn of<C: Codecs>() -> CodecFns<V>
     where
         V: Serialize + DeserializeOwned,
@@ -57,8 +57,8 @@ impl<V> CodecFns<V> {
 }
 
 impl<T> CodecFns<Option<T>> {
-    /// As [`of`](CodecFns::of), for a type of which `None` is never encoded: what is stored of `Some(x)` is what
-    /// a function stores that returns `x`, so that the two can share an entry.
+    /// This is [`of`](CodecFns::of) for a type whose `None` is never encoded. The bytes for `Some(x)` are those of a
+    /// function that returns `x`, so that the two can share an entry.
     pub fn of_some<C: Codecs>() -> CodecFns<Option<T>>
     where
         T: Serialize + DeserializeOwned,
@@ -75,7 +75,7 @@ impl<T> CodecFns<Option<T>> {
     }
 }
 
-/// How `None` is told and made, for a type that has one.
+/// How `None` is recognized and made, for a type that has one.
 pub struct Nones<V> {
     pub(crate) is_none: fn(&V) -> bool,
     pub(crate) none: fn() -> Option<V>,

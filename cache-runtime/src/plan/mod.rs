@@ -1,4 +1,4 @@
-//! One cached function: what its attribute said, and what is found out once per instantiation.
+//! A cached function: the words of its attribute, and the facts that are found out once per instantiation.
 
 pub(crate) mod codec;
 pub(crate) mod function;

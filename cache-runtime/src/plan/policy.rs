@@ -1,5 +1,5 @@
-//! What is stored, for how long, what is fresh, and how long calls wait: pure functions that take the
-//! clock.
+//! The policy as pure functions that take the clock: which values are stored, for how long, which are fresh, and how
+//! long calls wait.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::plan::function::{Plan, Terms};
 use crate::plan::ttl::Ttl;
 use crate::stored::envelope::Value;
 
-/// How long this value is to live; `None`: it is not stored.
+/// How long this value is to live; `None` means that it is not stored.
 pub(crate) fn lifetime<V>(plan: &Plan<V>, value: &V, random: u64) -> Option<Ttl> {
     if !(plan.cache_if)(value) {
         return None;
@@ -16,7 +16,7 @@ pub(crate) fn lifetime<V>(plan: &Plan<V>, value: &V, random: u64) -> Option<Ttl>
     some(shorten(ttl, plan.jitter, random))
 }
 
-/// How long it is to be known that an id has no value; `None`: that is not stored.
+/// How long it is to be known that an id has no value; `None` means that this is not stored.
 pub(crate) fn lifetime_of_none<V>(plan: &Plan<V>, random: u64) -> Option<Ttl> {
     some(shorten(plan.none_ttl?, plan.jitter, random))
 }
@@ -56,23 +56,23 @@ pub(crate) fn kept(terms: &Terms, ttl: Ttl) -> Ttl {
     }
 }
 
-/// What a value is good for.
+/// The use that a value still has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// It is served.
+    /// The value is served.
     Fresh,
-    /// It is served, and refreshed behind: it is close to its end.
+    /// The value is served and refreshed in the background, because it is close to its end.
     Due,
-    /// It is served past its end, and refreshed behind.
+    /// The value is served past its end, and refreshed in the background.
     Stale,
-    /// It is served where the body fails.
+    /// The value is served only if the body fails.
     Fallback,
-    /// Nothing.
+    /// The value is not served.
     Expired,
 }
 
-/// What a value is good for at `now`. `not_before` is the store's: values leased earlier may have
-/// outlived an invalidation that was lost.
+/// The state of a value at `now`. `not_before` is the store's: values leased earlier may have outlived an invalidation
+/// that was lost.
 pub(crate) fn state(terms: &Terms, value: &Value, now: u64, not_before: u64) -> State {
     if value.leased_at < not_before {
         return State::Expired;
@@ -97,7 +97,7 @@ pub(crate) fn state(terms: &Terms, value: &Value, now: u64, not_before: u64) -> 
     }
 }
 
-/// When `part` of a value's lifetime is over; never for one that lives for ever.
+/// When `part` of a value's lifetime is over. It is never over for a value that lives for ever.
 fn due(value: &Value, part: f64) -> u64 {
     if value.fresh_until == u64::MAX {
         return u64::MAX;
@@ -106,7 +106,7 @@ fn due(value: &Value, part: f64) -> u64 {
     value.filled_at.saturating_add((lifetime as f64 * part) as u64)
 }
 
-/// What is left of the fresh lifetime.
+/// The rest of the fresh lifetime.
 pub(crate) fn remaining(value: &Value, now: u64) -> Ttl {
     match value.fresh_until {
         u64::MAX => Ttl::Forever,
@@ -121,7 +121,7 @@ pub(crate) fn lease(lease: Ttl) -> Duration {
 
 /// How long a call waits for another's computation.
 pub(crate) fn wait(terms: &Terms) -> Duration {
-    /// In leases.
+    /// The number of leases.
     const DEFAULT: u32 = 6;
     match terms.wait {
         Some(wait) => span(wait, 1, 3_600_000),
@@ -129,7 +129,7 @@ pub(crate) fn wait(terms: &Terms) -> Duration {
     }
 }
 
-/// As the attribute says, which cannot check a constant.
+/// Clamps a span to the range that the attribute names, because the attribute cannot check a constant.
 fn span(span: Ttl, shortest: u64, longest: u64) -> Duration {
     Duration::from_millis(match span {
         Ttl::Millis(millis) => millis.clamp(shortest, longest),
@@ -140,9 +140,9 @@ fn span(span: Ttl, shortest: u64, longest: u64) -> Duration {
 /// How the lease of a body that runs is renewed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
-    /// How often: two renewals may be lost.
+    /// How often it is renewed: two renewals may be lost.
     pub(crate) every: Duration,
-    /// For how long: a body that hangs must not hold its slot for ever.
+    /// How long it is renewed: a body that hangs must not hold its slot for ever.
     pub(crate) longest: Duration,
 }
 

@@ -1,6 +1,6 @@
 //! Functions that return a `Result`, of which the `Ok` is stored.
 
-/// The `Result` behind a function's return type, whatever it is called.
+/// The `Result` that a function's return type stands for, whatever it is called.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no `Result`",
     label = "no `Result`",
@@ -8,13 +8,13 @@
     note = "where `returns = result` says that it is one, remove that"
 )]
 pub trait ResultLike {
-    /// What is stored.
+    /// The type that is stored.
     type Ok;
-    /// What is not.
+    /// The type that is not stored.
     type Err;
-    /// The identity, to the compiler's eye.
+    /// The identity, as the compiler sees it.
     fn into_result(self) -> Result<Self::Ok, Self::Err>;
-    /// And back.
+    /// The inverse of `into_result`.
     fn from_result(result: Result<Self::Ok, Self::Err>) -> Self;
 }
 

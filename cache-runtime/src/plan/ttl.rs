@@ -12,7 +12,7 @@ pub enum Ttl {
 }
 
 impl Ttl {
-    /// Of the crates that say nothing: ten minutes.
+    /// The lifetime in crates that set none: ten minutes.
     pub const DEFAULT: Ttl = Ttl::Millis(600_000);
 
     /// A lifetime of whole seconds.
@@ -105,8 +105,8 @@ impl Ttl {
     }
 }
 
-/// What a `ttl` constant or closure may yield: a `Duration`, or whole seconds in any integer
-/// type (a negative number counts as zero).
+/// The types that a `ttl` constant or closure may yield: a `Duration`, or whole seconds in any integer type (a negative
+/// number counts as zero).
 #[diagnostic::on_unimplemented(
     message = "a lifetime is a `Duration` or an integer number of seconds, not `{Self}`",
     label = "no span of time",
@@ -177,7 +177,8 @@ seconds!(u8 u16 u32 u64 usize i8 i16 i32 i64 isize);
 ///
 /// # Panics
 ///
-/// Evaluated in a constant of generated code, as the other checks here: its message is the compile error.
+/// The check is evaluated in a constant of generated code, like the other checks here: its message is the compile
+/// error.
 #[track_caller]
 pub const fn check_ttl(ttl: Ttl) {
     assert!(!matches!(ttl, Ttl::Millis(0)), "a lifetime of zero or less stores nothing");
@@ -187,7 +188,7 @@ pub const fn check_ttl(ttl: Ttl) {
 ///
 /// # Panics
 ///
-/// As [`check_ttl`].
+/// Like [`check_ttl`].
 #[track_caller]
 pub const fn check_stale(ttl: Ttl) {
     assert!(!matches!(ttl, Ttl::Millis(0)), "zero or less: for no stale values leave the argument out");
@@ -197,7 +198,7 @@ pub const fn check_stale(ttl: Ttl) {
 ///
 /// # Panics
 ///
-/// As [`check_ttl`].
+/// Like [`check_ttl`].
 #[track_caller]
 pub const fn check_lease(ttl: Ttl) {
     let Ttl::Millis(millis) = ttl else { return };
@@ -209,7 +210,7 @@ pub const fn check_lease(ttl: Ttl) {
 ///
 /// # Panics
 ///
-/// As [`check_ttl`].
+/// Like [`check_ttl`].
 #[track_caller]
 pub const fn check_wait(ttl: Ttl) {
     let Ttl::Millis(millis) = ttl else { return };

@@ -1,4 +1,4 @@
-//! What an entry is, in both faces.
+//! The part of an entry that both faces share.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ impl<V> Base<V> {
         self.key.as_ref().map_err(Error::clone)
     }
 
-    /// What it takes to read it among others.
+    /// The parts that are needed to read the entry among others.
     pub(super) fn parts(&self) -> Result<(&Context, &Plan<V>, &Key), Error> {
         Ok((&self.cache, &self.plan, self.key()?))
     }

@@ -1,4 +1,4 @@
-//! The entry behind one call's arguments: what generated `…_entry` functions return.
+//! The entry of one call's arguments, which generated `…_entry` functions return.
 
 #[cfg(any(feature = "tokio", feature = "blocking"))]
 mod base;

@@ -35,14 +35,13 @@ use crate::plan::function::Plan;
 /// # }
 /// ```
 ///
-/// Here the cache itself is asked, so failures are told: every verb returns the crate's own
-/// [`Error`], [`ErrorKind::Key`](crate::ErrorKind::Key) among them where the arguments cannot be
-/// made into a key. Each verb takes at most one time-out of its cache, `put` and `write_through` two. None runs the body.
+/// These verbs ask the cache itself, so failures are reported: every verb returns the crate's own [`Error`], which is
+/// [`ErrorKind::Key`](crate::ErrorKind::Key) if the arguments cannot be made into a key. Each verb takes at most one
+/// time-out of its cache, `put` and `write_through` two. None runs the body.
 ///
-/// Dropping a verb's future half-way leaves it open whether the verb took effect; nothing stale
-/// can come of it.
+/// Dropping a verb's future half-way leaves it open if the verb took effect; nothing stale can come of it.
 ///
-/// An entry holds its key and a handle to its cache; making one asks nobody.
+/// An entry holds its key and a handle to its cache; making one sends nothing.
 pub struct Entry<V>(Base<V>);
 
 impl<V> Entry<V> {
@@ -56,10 +55,9 @@ impl<V> Entry<V> {
         Engine::tokio(&self.0.cache).get(&self.0.plan, self.0.key()?).await
     }
 
-    /// Stores `value` with the lifetime that the function's attribute gives it. False if it was
-    /// not stored: the attribute says so of this value (`cache_if`, a `None` without `none_ttl`,
-    /// a `ttl` of zero), or the entry was invalidated on the way; what was there before is gone
-    /// in either case.
+    /// Stores `value` with the lifetime that the function's attribute gives it. Returns false if it was not stored: the
+    /// attribute excludes this value (`cache_if`, a `None` without `none_ttl`, a `ttl` of zero), or the entry was
+    /// invalidated on the way. The value that was there before is gone in either case.
     ///
     /// This asserts that `value` is current. After a write to the origin, prefer
     /// [`write_through`](Self::write_through) or [`invalidate`](Self::invalidate).
@@ -67,8 +65,8 @@ impl<V> Entry<V> {
         Engine::tokio(&self.0.cache).put(&self.0.plan, self.0.key()?, value).await
     }
 
-    /// Forgets the value; true if something was there. Also voids computations in flight: their
-    /// callers get their result, nobody else does, and it is not stored.
+    /// Forgets the value; true if something was there. Also voids computations in flight: their callers get their
+    /// result, no other call does, and it is not stored.
     ///
     /// Where this fails, the entry is kept: it is invalidated in the background once the server takes it
     /// ([`Cache::flush`](crate::Cache::flush) waits for that), and before this process reads it again.
@@ -76,8 +74,7 @@ impl<V> Entry<V> {
         Engine::tokio(&self.0.cache).invalidate(self.0.key()?).await
     }
 
-    /// What is left of the value's fresh lifetime: `None` if there is no value,
-    /// [`Duration::MAX`] if it lives for ever.
+    /// The rest of the value's fresh lifetime: `None` if there is no value, [`Duration::MAX`] if it lives for ever.
     pub async fn ttl(&self) -> Result<Option<Duration>, Error> {
         Engine::tokio(&self.0.cache).ttl(&self.0.plan, self.0.key()?).await
     }

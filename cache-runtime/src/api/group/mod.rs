@@ -14,7 +14,7 @@ use crate::engine::context::Context;
 use crate::error::Error;
 use crate::key::Key;
 
-/// What a group is, in both faces.
+/// The part of a group that both faces share.
 #[derive(Clone)]
 struct Base {
     cache: Context,

@@ -45,12 +45,11 @@ impl Group {
         Ok(self.0.key()?.as_str())
     }
 
-    /// Forgets all entries of the group; true if something was there. Also voids the computations
-    /// in flight: their callers get their result, nobody else does, and it is not stored.
+    /// Forgets all entries of the group; true if something was there. Also voids the computations in flight: their
+    /// callers get their result, no other call does, and it is not stored.
     ///
-    /// One command, at the same cost for the server's other clients whatever the number of entries.
-    /// Where this fails, the group is kept in mind and invalidated before this process reads any
-    /// entry of it again.
+    /// This is a single command, at the same cost for the server's other clients whatever the number of entries. Where
+    /// it fails, the group is kept in mind and invalidated before this process reads any entry of it again.
     pub async fn invalidate(&self) -> Result<bool, Error> {
         let keys = std::slice::from_ref(self.0.key()?);
         Ok(Engine::tokio(&self.0.cache).invalidate_all(keys).await? > 0)
@@ -63,7 +62,7 @@ impl Group {
         Engine::tokio(&self.0.cache).count(self.0.key()?).await
     }
 
-    /// Whether the group holds no value, as [`len`](Self::len) counts.
+    /// Returns true if the group holds no value, counted like [`len`](Self::len).
     pub async fn is_empty(&self) -> Result<bool, Error> {
         Ok(self.len().await? == 0)
     }

@@ -7,13 +7,13 @@ use crate::engine::flight::{Flight, Leader};
 use crate::engine::lease::{Leased, PAUSE_MILLIS};
 use crate::store::{Over, Release, Store};
 
-/// For which calls this call computes an id, which is told by its position.
+/// The calls for which this call computes an id, which is identified by its position.
 pub(super) enum Assignment<'a, S: Store> {
-    /// All calls: what is computed may be stored.
+    /// The id is computed for all calls: its value may be stored.
     Leased(usize, Leased<'a, S>),
-    /// Those of this process.
+    /// The id is computed for the calls of this process.
     Process(usize, Leader),
-    /// This call.
+    /// The id is computed for this call alone.
     Alone(usize),
 }
 
@@ -32,7 +32,7 @@ impl<S: Store> Assignment<'_, S> {
     }
 }
 
-/// What may hold a lease.
+/// A type that may hold a lease.
 pub(super) trait HoldsLease<'a, S: Store> {
     fn leased(&mut self) -> Option<&mut Leased<'a, S>>;
 }
@@ -46,7 +46,7 @@ impl<'a, S: Store> HoldsLease<'a, S> for Assignment<'a, S> {
     }
 }
 
-/// A slot that is asked for.
+/// A slot whose lease is requested.
 pub(super) struct LeaseRequest<'a, S: Store> {
     pub(super) at: usize,
     pub(super) over: Over,
@@ -59,8 +59,7 @@ impl<'a, S: Store> HoldsLease<'a, S> for LeaseRequest<'a, S> {
     }
 }
 
-/// Leases of one call. Those that stand when this is dropped, by cancellation or a panic, are given
-/// back together.
+/// The leases of one call. Those that stand when this is dropped, by cancellation or a panic, are given back together.
 pub(super) struct LeaseSet<'a, S: Store, L: HoldsLease<'a, S>> {
     pub(super) store: &'a S,
     pub(super) all: Vec<L>,
@@ -82,7 +81,7 @@ impl<'a, S: Store, L: HoldsLease<'a, S>> LeaseSet<'a, S, L> {
 
 impl<'a, S: Store, L: HoldsLease<'a, S>> Drop for LeaseSet<'a, S, L> {
     fn drop(&mut self) {
-        // Before the followers hear of it, which look at the slots then.
+        // The leases are given back before the followers are told, because they look at the slots then.
         self.give_back(Release::Pause(if thread::panicking() { PAUSE_MILLIS } else { 0 }));
     }
 }

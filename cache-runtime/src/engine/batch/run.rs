@@ -1,4 +1,4 @@
-//! Running the body for the ids that one call computes, and storing what it returns.
+//! Running the body for the ids that one call computes, and storing the values that it returns.
 
 use std::future::Future;
 use std::hash::Hash;
@@ -21,8 +21,8 @@ use crate::store::{End, Ended, Release, Store};
 use crate::stored::envelope::{OwnTags, Seal};
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
-    /// Runs the body for the ids that this call computes, and stores what it reassignments. No value is
-    /// borrowed across an await: it need not be `Sync`.
+    /// Runs the body for the ids that this call computes, and stores the values that it returns. No value is borrowed
+    /// across an await: it need not be `Sync`.
     pub(super) async fn compute_all<'a, K, V, E>(
         &'a self,
         plan: &Plan<V>,
@@ -50,7 +50,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         };
         let ended = self.seal_all(plan, &assignments.all, &values, &own, started);
         if !ended.is_empty() {
-            // Dropped here, half-way, the leases give their slots back: whatever was applied.
+            // If this is dropped half-way, the leases give their slots back, whatever was applied.
             let done = outlined(|| self.store.end_many(&ended)).await;
             for (ended, done) in ended.iter().zip(&done) {
                 if let End::Fill(bytes, _) = &ended.end {
@@ -98,7 +98,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// The body failed.
     fn fail_all<'a>(&self, mut assignments: LeaseSet<'a, S, Assignment<'a, S>>) {
-        // First: followers that get nothing from this find the slots free.
+        // The slots are given back first, so that followers that get nothing from this find them free.
         assignments.give_back(Release::Pause(PAUSE_MILLIS));
         for assignment in &assignments.all {
             match assignment {
@@ -109,8 +109,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
     }
 
-    /// Gives followers what was computed, and finds out how each lease ends: a value is stored, or
-    /// the slot is given back.
+    /// Gives followers the computed values, and finds out how each lease ends: a value is stored, or the slot is given
+    /// back.
     fn seal_all<'a, V>(
         &self,
         plan: &Plan<V>,
@@ -121,7 +121,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     ) -> Vec<Ended<'a>> {
         let mut ended = Vec::with_capacity(assignments.len());
         for ((assignment, (value, is_whole)), own) in assignments.iter().zip(values).zip(own) {
-            // Whose tags may have been invalidated by now, and nobody could tell.
+            // The tags of the value may have been invalidated by now, and no call could tell.
             let is_tagged = own.as_ref().is_none_or(|own| !own.is_empty());
             let share = |key: &Key, is_followed| match value {
                 Some(value) if *is_whole && !is_tagged => unstored(plan, key, is_followed, value),
@@ -157,7 +157,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         ended
     }
 
-    /// The tags that values have of their own, with their stamps: `None` where they cannot be had.
+    /// The tags that values have of their own, with their stamps; `None` if they cannot be had.
     async fn own_of_all<V>(&self, plan: &Plan<V>, names: Vec<OwnNames<'_>>) -> Vec<Option<OwnTags>> {
         let stamps = self.stamps(names.iter().flat_map(|(_, _, keys)| keys).collect()).await;
         let told = names.iter().find_map(|(key, ..)| *key);
@@ -184,10 +184,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 }
 
-/// What the body returned for an id, and whether that is all of it.
+/// The value that the body returned for an id. The second part is true if that is all of it.
 type Computed<V> = (Option<V>, bool);
 
-/// Finds out which value is that of which assignment. The others are returned as they are.
+/// Finds the assignment of each value. The others are returned as they are.
 fn sorted<K: Eq + Hash, V, S: Store>(
     call: &mut Call<'_, K, V>,
     assignments: &[Assignment<'_, S>],
@@ -207,7 +207,7 @@ fn sorted<K: Eq + Hash, V, S: Store>(
                     call.extra.push((id, value));
                 }
             },
-            // Somebody else computes it, or it was found: either is as good.
+            // Another call computes it, or it was found: either is as good.
             Some((at, None)) => drop(call.found[at].get_or_insert(Some(value))),
             None => call.extra.push((id, value)),
         }
@@ -215,8 +215,8 @@ fn sorted<K: Eq + Hash, V, S: Store>(
     values
 }
 
-/// The tags that a value has of its own: their names, if they can be had, and the keys of their stamps. With the value's
-/// key, if it is to be stored.
+/// The tags that a value has of its own: their names, if they can be had, and the keys of their stamps. The value's key
+/// is included if it is to be stored.
 type OwnNames<'a> = (Option<&'a Key>, Option<Vec<String>>, Vec<String>);
 
 fn own_names<'a, V, S: Store>(
@@ -235,7 +235,7 @@ fn own_names<'a, V, S: Store>(
     names.collect()
 }
 
-/// What followers get of an id without a value that is not stored. Nobody else sees these bytes.
+/// The outcome for followers of an id without a value that is not stored. No other process sees these bytes.
 fn absent<V>(plan: &Plan<V>, key: &Key, is_followed: bool) -> Outcome {
     if !is_followed || (plan.nones.none)().is_some() {
         return Outcome::Unshared;

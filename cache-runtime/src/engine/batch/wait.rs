@@ -17,8 +17,8 @@ use crate::store::Store;
 use crate::stored::envelope::{self, Slot};
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
-    /// Waits for what others compute; whether one of them was cancelled. What cannot be had from them
-    /// stays open.
+    /// Waits for the ids that other calls compute, and returns true if one of those calls was cancelled. The ids that
+    /// cannot be had from them stay open.
     pub(super) async fn wait_for_all<K, V>(
         &self,
         plan: &Plan<V>,
@@ -40,7 +40,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         was_cancelled
     }
 
-    /// Waits for what another call of this process computes; whether that was cancelled.
+    /// Waits for an id that another call of this process computes, and returns true if that call was cancelled.
     async fn wait_here<K, V>(
         &self,
         plan: &Plan<V>,
@@ -56,9 +56,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 }
                 None => call.open.trouble(at).fail(),
             },
-            // Without a token it may be one that was never granted.
+            // Without a token the lease may be one that was never granted.
             Ok(Outcome::Abandoned) => return token.is_some(),
-            // It is in the slot.
+            // The value is in the slot.
             Ok(Outcome::Stored) if token.is_some() => {}
             Ok(_) => call.open.trouble(at).fail(),
             Err(Unended::TooLong) if token.is_none() => call.open.trouble(at).give_up(follower.flight()),
@@ -68,8 +68,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         false
     }
 
-    /// Waits for what other processes compute; whether one that was cancelled in this process was among
-    /// them.
+    /// Waits for the ids that other processes compute, and returns true if one that was cancelled in this process was
+    /// among them.
     async fn wait_for_foreign<K, V>(
         &self,
         plan: &Plan<V>,
@@ -82,9 +82,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             if self.wait(first.key, first.token, &first.follower, until).await.is_err() {
                 break;
             }
-            // Its lease had not been given back yet when this call saw it.
+            // The lease had not been given back yet when this call saw it.
             was_cancelled |= first.token.is_some_and(|token| self.cache.flights().was_abandoned(token));
-            // Who has ended one has ended others of them, too: one look tells.
+            // A process that has ended one flight has probably ended others of them, too: one look tells.
             let ended = first.at;
             let reads = self.store.read_many(&foreign.iter().map(|waiting| waiting.key).collect::<Vec<_>>()).await;
             let mut left = Vec::new();
@@ -106,11 +106,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         was_cancelled
     }
 
-    /// What another call computed for its followers.
+    /// The value that another call computed for its followers.
     fn shared_for<V>(&self, plan: &Plan<V>, key: &Key, bytes: &Bytes) -> Option<Option<V>> {
         match envelope::parse(key, plan.function.identities(), bytes) {
             Slot::Value(value) => decode_id(plan, &value, bytes).ok().flatten(),
-            // Another function with this key, whose values are others.
+            // Another function has this key, and other values.
             _ => None,
         }
     }

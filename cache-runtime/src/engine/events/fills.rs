@@ -1,7 +1,7 @@
-//! What came of storing a value, and the warning about a function whose values do not get into the store.
+//! The results of storing values, and the warning about a function whose values do not get into the store.
 //!
-//! One value that is refused is no news: it was invalidated, or Redis is away, which the store logs. A function whose values
-//! never get in runs its body each time. It is logged once, with the reason.
+//! A single refused value is not logged here: it was invalidated, or Redis is away, which the store logs. A function
+//! whose values never get into the store runs its body each time. This is logged once, with the reason.
 
 use std::time::{Duration, Instant};
 
@@ -14,11 +14,11 @@ use crate::plan::function::Terms;
 use crate::plan::policy::{self, Pace};
 use crate::store::Store;
 
-/// The largest value that Redis takes, unless its configuration says otherwise (`proto-max-bulk-len`): a larger one costs
-/// the connection.
+/// The largest value that Redis takes, unless its configuration says otherwise (`proto-max-bulk-len`). A larger value
+/// costs the connection.
 pub(in super::super) const MOST_BYTES: usize = 512 << 20;
 
-/// A value of as many bytes may itself be why Redis does not answer, or closes the connection.
+/// A value of this size may itself be the reason why Redis does not answer, or closes the connection.
 const LARGE: usize = 64 << 10;
 
 /// A value that was to be stored.
@@ -31,7 +31,7 @@ pub(in super::super) struct Attempt<'k> {
 }
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
-    /// Counts what came of it, and logs what keeps happening.
+    /// Counts the result of a fill, and logs a failure that keeps happening.
     pub(in super::super) fn filled(&self, terms: &Terms, attempt: Attempt<'_>, filled: &Result<bool, Error>) {
         if matches!(filled, Ok(true)) {
             self.record(terms.function, Event::Stored);
@@ -49,13 +49,13 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 }
 
-/// Some of these may be a coincidence.
+/// Fewer failures of a kind than this may be a coincidence.
 const FEW: u8 = 3;
-/// And as many of those that are nothing unusual one at a time.
+/// The same for failures that are not unusual one at a time.
 const MANY: u8 = 16;
 
-/// Why a value was not stored, and after how many in a row that is worth a line; `None` where the store logs it. `lease`
-/// is how long a lease stands at a time, and `longest` how long it is renewed.
+/// The reason why a value was not stored, and after how many in a row it is worth a log line. The result is `None` if
+/// the store logs it. `lease` is how long a lease stands at a time, and `longest` how long it is renewed.
 fn reason(
     (lease, longest): (Duration, Duration),
     bytes: usize,
@@ -80,7 +80,7 @@ fn reason(
     }
 }
 
-/// Whether the error says nothing of the value.
+/// Returns true if the error says nothing about the value.
 fn is_away(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::CircuitOpen | ErrorKind::Loading)
 }

@@ -1,15 +1,15 @@
 //! Everything that the engine counts or logs.
 //!
-//! [`Engine::record`] counts what happened in a call, and the functions below log what a function is told once in a process:
-//! a warning per call would fill the log. The store logs its own changes of state (the breaker, undelivered invalidations),
-//! once for all functions.
+//! [`Engine::record`] counts what happened in a call. The functions below log messages that are logged once per
+//! function in a process, because a warning per call would fill the log. The store logs its own changes of state (the
+//! breaker, undelivered invalidations), once for all functions.
 //!
-//! Each event names its function. What is still to come hangs in here:
+//! Each event names its function. Planned features belong here:
 //!
-//! - Statistics per function: counters in the function's node ([`Function`]), to which `record` adds beside those of the
-//!   cache, and histograms of the body's duration and of waits, for which `record` gets the duration.
-//! - Spans: `compute::lead` and `follow::wait` open them around the body's future and around a wait; what ends them is an
-//!   [`Event`].
+//! - Statistics per function: counters in the function's node ([`Function`]), which `record` updates in addition to
+//!   those of the cache, and histograms of the body's duration and of waits, for which `record` gets the duration.
+//! - Spans: `compute::lead` and `follow::wait` open them around the body's future and around a wait; an [`Event`] ends
+//!   them.
 //! - Prometheus: a text of the counters, which needs no event of its own.
 
 mod fills;
@@ -26,12 +26,12 @@ use crate::key::Key;
 use crate::plan::function::{Function, Once};
 use crate::store::Store;
 
-/// What happened in a call.
+/// An event in a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event {
     /// A value of the store was served.
     Hit,
-    /// One past its lifetime was served.
+    /// A value past its lifetime was served.
     StaleHit,
     /// The result of another call of this process was served.
     Shared,
@@ -42,11 +42,11 @@ pub(crate) enum Event {
     /// The body runs although there is a value.
     Refresh,
     Stored,
-    /// A value was to be stored, and was not.
+    /// A value was to be stored, but was not.
     Refused,
 }
 
-/// How often each happened in one cache.
+/// How often each event happened in one cache.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) hits: AtomicU64,
@@ -91,7 +91,7 @@ pub(super) fn refused_type(function: &Function, reason: &str) {
     }
 }
 
-/// A call's arguments make no key.
+/// The arguments of a call make no key.
 pub(super) fn unusable_key(function: &Function, error: &Error) {
     if function.first(Once::Key) {
         tracing::warn!(function = function.head(), %error, "a call runs uncached; further ones are not told");

@@ -15,15 +15,15 @@ pub(crate) struct Follower {
     pub(super) flights: Arc<Flights>,
     pub(super) flight: Arc<Flight>,
     pub(super) waker: u64,
-    /// How many reads had been sent when it joined.
+    /// How many reads had been sent when the call joined.
     pub(super) reads: u64,
 }
 
-/// What a follower waits for.
+/// The next action of a follower.
 #[derive(Debug)]
 pub(crate) enum Event {
     Ended(Outcome),
-    /// Nobody asks the store for this flight of another process: it is on this follower.
+    /// No follower asks the store for this flight of another process, so this follower has to.
     Ask(Asking),
     TimeUp,
 }
@@ -33,19 +33,19 @@ impl Follower {
         &self.flight
     }
 
-    /// Whether the lease that it waits for is this process'.
+    /// Returns true if the lease that it waits for is this process'.
     pub(crate) fn may_take_over(&self) -> bool {
         matches!(self.flight.id, Id::Leased(_))
     }
 
-    /// When to look again, at the latest: whoever asks the store may have fallen silent, which wakes
-    /// nobody.
+    /// When to look again, at the latest: the follower that asks the store may have fallen silent, which wakes no other
+    /// follower.
     pub(crate) fn check_by(&self, until: Instant) -> Instant {
         let slice = Instant::now() + SILENCE;
         if self.flight.is_foreign() && slice < until { slice } else { until }
     }
 
-    /// Whether a read of this number was sent after this follower joined.
+    /// Returns true if a read of this number was sent after this follower joined.
     pub(crate) fn precedes(&self, number: u64) -> bool {
         number > self.reads
     }
@@ -65,7 +65,7 @@ impl Follower {
         Some(Event::Ask(Asking { flights, flight, turn }))
     }
 
-    /// For a task.
+    /// Waits in a task.
     #[cfg(feature = "tokio")]
     pub(crate) fn poll(&self, waker: &Waker) -> Poll<Event> {
         let mut state = self.flight.lock();
@@ -82,7 +82,7 @@ impl Follower {
         }
     }
 
-    /// For a thread.
+    /// Waits in a thread.
     #[cfg(feature = "blocking")]
     pub(crate) fn block(&self, until: Instant) -> Event {
         let mut state = self.flight.lock();
@@ -109,14 +109,14 @@ impl Drop for Follower {
         let unwatched = state.followers == 0 && self.flight.is_foreign();
         drop(state);
         if unwatched {
-            // Somebody may have joined meanwhile, and goes on without being found: no harm done.
+            // A call that joined meanwhile goes on although the flight cannot be found any more, which does no harm.
             self.flights.remove(&self.flight);
         }
     }
 }
 
-/// The turn to ask the store whether another process has ended its flight. Dropped, or silent for
-/// too long, the turn goes to another follower.
+/// The turn to ask the store if another process has ended its flight. If it is dropped, or silent for too long, it goes
+/// to another follower.
 #[derive(Debug)]
 pub(crate) struct Asking {
     flights: Arc<Flights>,
@@ -134,14 +134,14 @@ impl Asking {
         }
     }
 
-    /// A read is about to be sent: its number.
+    /// A read is about to be sent; returns its number.
     pub(crate) fn number(&self) -> u64 {
         let mut state = self.flight.lock();
         state.reads += 1;
         state.reads
     }
 
-    /// It has ended, or cannot be told any more.
+    /// The flight has ended, or cannot be watched any more.
     pub(crate) fn ended(self, outcome: Outcome) {
         self.flights.remove(&self.flight);
         self.flight.end(outcome);

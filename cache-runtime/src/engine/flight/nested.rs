@@ -1,8 +1,8 @@
-//! Calls inside of bodies: who waits for whom.
+//! Calls inside bodies, and the waits between them.
 //!
-//! A call that waits for a flight which, through whatever chain, waits for the body around the call
-//! would wait for itself. It is found here and computes instead. What a body hands to another task
-//! or thread is out of sight; there the bound on waiting ends it.
+//! A call would wait for itself if it waited for a flight that waits, through any chain, for the body around the call.
+//! This module detects that, and the call computes instead. A call that a body hands to another task or thread is not
+//! detected; there the bound on waiting ends the wait.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -16,14 +16,14 @@ thread_local! {
     static CURRENT: RefCell<Option<Arc<Flight>>> = const { RefCell::new(None) };
 }
 
-/// Held while edges are looked at and added, of all caches: they may wait for each other.
+/// Held while the edges of all caches are read and added, because their flights may wait for each other.
 static GRAPH: Mutex<()> = Mutex::new(());
 
 /// The flights that one waits for.
 pub(super) type Awaits = Mutex<Vec<Arc<Flight>>>;
 
 fn current() -> Option<Arc<Flight>> {
-    // A thread that is ending has none.
+    // A thread that is ending has no current flight.
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
@@ -57,7 +57,7 @@ impl Drop for Entered {
     }
 }
 
-/// That one flight waits for another, for as long as this lives.
+/// An edge: one flight waits for another, for as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Edge {
     from: Arc<Flight>,
@@ -70,12 +70,12 @@ impl Edge {
         current().map(|from| Edge::new(from, flight))
     }
 
-    /// The body of `outer` runs for `flight`, too: whoever waits for this waits for that.
+    /// The body of `outer` runs for `flight`, too: every call that waits for `flight` waits for `outer`.
     pub(super) fn within(flight: &Arc<Flight>, outer: &Arc<Flight>) -> Edge {
         Edge::new(Arc::clone(flight), outer)
     }
 
-    /// The call is about to wait for `flight`. `Err` if that waits for the body around the call,
+    /// The call is about to wait for `flight`. Returns `Err` if that flight waits for the body around the call, and
     /// `Ok(None)` if there is no such body.
     pub(crate) fn waiting(flight: &Arc<Flight>) -> Result<Option<Edge>, Cycle> {
         let Some(from) = current() else { return Ok(None) };
@@ -108,7 +108,7 @@ impl Flight {
     }
 }
 
-/// Whether `from` waits for `to`, or is it.
+/// Returns true if `from` waits for `to`, or is `to`.
 fn reaches(from: &Arc<Flight>, to: &Arc<Flight>) -> bool {
     let (mut seen, mut open) = (Vec::new(), vec![Arc::clone(from)]);
     while let Some(flight) = open.pop() {

@@ -1,29 +1,30 @@
-//! How long a call waits for others, for how many, and what it shares when it has waited enough.
+//! How long a call waits for other calls, for how many, and which bodies it shares after that.
 
 use std::time::{Duration, Instant};
 
 use super::Flight;
 use crate::stored::envelope::Token;
 
-/// How long a call may still wait for others, and for how many.
+/// How long a call may still wait for other calls, and for how many.
 #[derive(Debug)]
 pub(crate) struct Patience {
-    /// For those that have leased the slot.
+    /// When it stops waiting for the calls that have leased the slot.
     pub(crate) until: Instant,
-    /// For each body of this process that it shares without a look at the slot.
+    /// How long it waits for each body of this process that it shares without a look at the slot.
     longest: Duration,
-    /// The leases it waited for. Results that are not stored must not make callers run one after
-    /// another, so these are few.
+    /// The leases it waited for. They are few, because results that are not stored must not make callers run one after
+    /// another.
     tokens: [Option<Token>; 2],
-    /// How often it may still look at a slot that changes under its hands.
+    /// How often it may still look at a slot that keeps changing.
     looks: usize,
-    /// It may look once more at a slot that was empty, where another call of this process may have taken it since.
+    /// The call may look once more at a slot that was empty, because another call of this process may have taken it
+    /// since.
     may_be_late: bool,
-    /// How many bodies it waited for that ended with what cannot be shared.
+    /// How many bodies it waited for ended with an outcome that cannot be shared.
     failures: usize,
-    /// It runs its body whatever other calls do.
+    /// The call runs its body whatever other calls do.
     is_alone: bool,
-    /// Which bodies it shares by the key alone.
+    /// It shares bodies that began after this moment by the key alone.
     since: Instant,
     most: usize,
 }
@@ -35,12 +36,12 @@ fn end(span: Duration) -> Instant {
     now.checked_add(span).unwrap_or(now)
 }
 
-/// After so many bodies that ended with what cannot be shared, a call waits for no lease any more. From then on each
+/// After this many bodies whose outcomes cannot be shared, a call waits for no lease any more. From then on each
 /// further failure lets twice as many calls run their bodies.
 const FAILURES: usize = 2;
 
 impl Patience {
-    /// Of a call that began at this time.
+    /// The patience of a call that began at this time.
     pub(crate) fn new(began: Instant, longest: Duration) -> Patience {
         let until = end(longest);
         Patience {
@@ -56,25 +57,25 @@ impl Patience {
         }
     }
 
-    /// Until when it waits for a body of this process that it joins now, without a look at the slot.
+    /// When the call stops waiting for a body of this process that it joins now, without a look at the slot.
     pub(crate) fn anew(&self) -> Instant {
         end(self.longest)
     }
 
-    /// Counts a look at the slot; false if there is none left, and the call computes unstored.
+    /// Counts a look at the slot. Returns false if there is none left; the call then computes without storing.
     pub(crate) fn take_look(&mut self) -> bool {
         let left = self.looks.checked_sub(1);
         self.looks = left.unwrap_or(0);
         left.is_some()
     }
 
-    /// Counts the one further look at a slot that was empty, where another call of this process may have taken it since;
-    /// false if it was taken already.
+    /// Counts the one further look at a slot that was empty, which another call of this process may have taken since.
+    /// Returns false if that look was used already.
     pub(crate) fn take_late_look(&mut self) -> bool {
         std::mem::take(&mut self.may_be_late)
     }
 
-    /// Whether the call may wait for this flight.
+    /// Returns true if the call may wait for this flight.
     pub(crate) fn allows(&mut self, token: Token) -> bool {
         if self.has_enough() || Instant::now() >= self.until {
             return false;
@@ -86,8 +87,8 @@ impl Patience {
         place.map(|place| *place = Some(token)).is_some()
     }
 
-    /// The flight's leader was cancelled: waiting for it does not count. Of many callers that give
-    /// up, each may have led for a moment.
+    /// The flight's leader was cancelled, so waiting for it does not count. When many callers give up, each may have
+    /// led for a moment.
     pub(crate) fn forgive(&mut self, token: Token) {
         self.looks = LOOKS;
         self.tokens.iter_mut().filter(|known| **known == Some(token)).for_each(|known| *known = None);
@@ -101,33 +102,34 @@ impl Patience {
         }
     }
 
-    /// Whether the call waits for no lease any more, because of failures.
+    /// Returns true if the call waits for no lease any more, because of failures.
     pub(crate) fn has_enough(&self) -> bool {
         self.is_alone || self.failures >= FAILURES
     }
 
-    /// The flight that it would wait for waits for the call itself.
+    /// The flight that the call would wait for waits for the call itself.
     pub(crate) fn go_alone(&mut self) {
         self.is_alone = true;
     }
 
-    /// Whether the call runs its body whatever other calls do.
+    /// Returns true if the call runs its body whatever other calls do.
     pub(crate) fn is_alone(&self) -> bool {
         self.is_alone
     }
 
-    /// Twice as many calls run a body next: not all do at the same moment, and none waits for all others in turn.
+    /// Twice as many calls run a body next, so that not all do at the same moment, and none waits for all others in
+    /// turn.
     fn let_more_run(&mut self) {
         self.most = self.most.saturating_mul(2);
     }
 
-    /// Which bodies of this process the call may share without a look at the slot.
+    /// The bodies of this process that the call may share without a look at the slot.
     pub(crate) fn any(&self, is_away: bool) -> Any {
-        // What took too long still runs.
+        // The body that took too long still runs.
         Any { since: self.since, is_away: is_away && self.most == 1, most: self.most }
     }
 
-    /// The call has waited enough for this flight, and shares what began later.
+    /// The call has waited enough for this flight, and shares a body that began later.
     pub(crate) fn leave(&mut self, flight: &Flight) {
         self.since = self.since.max(flight.born);
     }
@@ -139,14 +141,14 @@ impl Patience {
     }
 }
 
-/// Which bodies of this process a call may share by the key alone.
+/// The bodies of this process that a call may share by the key alone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Any {
-    /// Those that began later.
+    /// The call shares bodies that began after this moment.
     pub(crate) since: Instant,
-    /// The store is away: those that run, too, unless they were invalidated in this process.
+    /// The store is away: the call also shares bodies that run, unless they were invalidated in this process.
     pub(crate) is_away: bool,
-    /// Where there are fewer, the call starts another one.
+    /// If fewer bodies than this run, the call starts another one.
     pub(crate) most: usize,
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::key::Key;
 use crate::stored::envelope::{Seal, Token};
 
-/// Below so many, those whose pause is over are not looked for.
+/// If there are fewer entries than this, those whose pause is over are not looked for.
 const FEW: usize = 1024;
 
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ pub(crate) struct Refreshing(Mutex<All>);
 #[derive(Debug, Default)]
 struct All {
     entries: HashMap<Key, State>,
-    /// At how many entries to look for those whose pause is over: twice as many as were left.
+    /// The number of entries at which to look for those whose pause is over: twice as many as were left.
     sweep_at: usize,
 }
 
@@ -43,7 +43,7 @@ impl State {
 }
 
 impl Refreshing {
-    /// The turn to refresh this value, unless somebody has it, or it is to be left alone.
+    /// The turn to refresh this value, unless another call has it, or the value is to be left alone.
     pub(crate) fn claim(self: &Arc<Self>, key: Key, id: Token, seal: Seal) -> Option<Ticket> {
         let now = Instant::now();
         let mut all = self.lock();
@@ -69,7 +69,7 @@ pub(crate) struct Ticket {
     all: Arc<Refreshing>,
     key: Key,
     id: Token,
-    /// The value's, which is that of its successor unless a tag is invalidated meanwhile.
+    /// The seal of the value, which is that of its successor unless a tag is invalidated meanwhile.
     seal: Seal,
     pause: Duration,
 }
@@ -83,7 +83,7 @@ impl Ticket {
         self.seal
     }
 
-    /// For how long nobody of this process is to ask again.
+    /// Sets how long no call of this process is to ask again.
     pub(crate) fn pause(&mut self, pause: Duration) {
         self.pause = pause;
     }

@@ -177,7 +177,7 @@ fn a_call_inside_of_a_body_does_not_wait_for_it() {
         });
         drop(to_b);
     });
-    // What a body leads, it waits for, too.
+    // A body waits for every flight that it leads, too.
     inside(&a, &|| {
         let inner = flights.lead(&keys[1], token());
         inside(&inner, &|| assert!(Edge::waiting(a.flight()).is_err(), "a waits for what it leads"));

@@ -1,9 +1,9 @@
-//! A call that found nothing usable: it takes the slot, waits for the call that has it, or runs its body without storing
-//! what that returns.
+//! A call that found nothing usable. It takes the slot, waits for the call that has it, or runs its body without
+//! storing the result.
 //!
-//! [`step`] is the state machine that finds out which, over the bytes of slots alone: that code is compiled once for all
-//! functions. It ends in a [`Resolution`]. Where the call cannot use that, because a value cannot be decoded, the machine
-//! goes on from another state.
+//! [`step`] is the state machine that decides between these, over the bytes of slots alone: that code is compiled once
+//! for all functions. It ends in a [`Resolution`]. If the call cannot use that, because a value cannot be decoded, the
+//! machine goes on from another state.
 //!
 //! ```text
 //!                        first look skipped        first look failed
@@ -46,24 +46,24 @@ use crate::plan::function::Plan;
 use crate::store::Store;
 use crate::stored::envelope::{self, Seal};
 
-/// What came of a call's first look at the slot.
+/// The result of a call's first look at the slot.
 pub(super) enum Start {
-    /// No hit; the seal is that of the tags then.
+    /// There was no hit; the seal is that of the tags then.
     Miss(Miss, Option<Seal>),
-    /// It did not look: it asks for the lease at once.
+    /// The call did not look: it requests the lease at once.
     Skipped,
     Failed(Error),
 }
 
 /// How a call that missed goes on.
 pub(super) enum Resolution<'a, S: Store> {
-    /// A value of the store, after all. One that cannot be decoded is to be displaced.
+    /// A value of the store, after all. A value that cannot be decoded is to be displaced.
     Candidate(Candidate),
-    /// The old value, because a refresh failed a moment ago. The same.
+    /// The old value, because a refresh failed a moment ago. It is displaced, too, if it cannot be decoded.
     Paused(Fallback),
     /// The old value, because the refresh that the call waited for failed.
     Failed(Fallback),
-    /// What another call computed.
+    /// The value that another call computed.
     Shared(Bytes),
     /// Another call's error.
     Error(Arc<Mutex<Shared>>),
@@ -81,17 +81,17 @@ impl<S: Store> Resolution<'_, S> {
     }
 }
 
-/// For which calls a body runs.
+/// The calls for which a body runs.
 pub(super) enum Mandate<'a, S: Store> {
-    /// All calls: what it returns may be stored.
+    /// The body runs for all calls: its value may be stored.
     Leased(Leased<'a, S>),
-    /// Those of this process.
+    /// The body runs for the calls of this process.
     Process(Leader),
-    /// The call itself.
+    /// The body runs for the call itself.
     Alone,
 }
 
-/// Why a body runs.
+/// The reason why a body runs.
 #[derive(Clone, Copy)]
 pub(super) enum Cause {
     Miss,
@@ -108,11 +108,11 @@ impl From<Cause> for Event {
     }
 }
 
-/// What came of a miss.
+/// The result of a miss.
 #[allow(clippy::large_enum_variant, reason = "it is moved once, and a box would cost each miss an allocation")]
 pub(super) enum MissOutcome<'a, S: Store, V, E> {
     Ended(Result<V, E>),
-    /// The body runs; with an old value for the case that it fails.
+    /// The body runs; the fallback is an old value in case it fails.
     Compute(Mandate<'a, S>, Option<Fallback>),
 }
 
@@ -166,7 +166,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
     }
 
-    /// The old value instead of an error.
+    /// Returns the old value instead of an error.
     pub(super) fn or_stale<V, E>(&self, plan: &Plan<V>, fallback: Option<Fallback>, error: E) -> Result<V, E> {
         let value = fallback.and_then(|old| old.decoded(plan)).ok_or(error)?;
         self.record(plan.function, Event::StaleHit);
@@ -177,7 +177,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     fn shared<V>(&self, plan: &Plan<V>, key: &Key, bytes: &Bytes) -> Option<V> {
         match envelope::parse(key, plan.function.identities(), bytes) {
             envelope::Slot::Value(value) => decode(plan, &value, bytes).ok().flatten(),
-            // It is of another function with this key, whose values are others.
+            // The value belongs to another function with this key, which has other values.
             _ => None,
         }
     }

@@ -19,7 +19,7 @@ use crate::plan::policy;
 use crate::store::{Acquired, Marked, Over, Read, Store};
 use crate::stored::envelope::{self, Lease, Seal, Token};
 
-/// Where a miss stands.
+/// The state of a miss.
 pub(super) enum Step<'a, S: Store> {
     /// The call asks for the lease without a look: the request also reads the slot.
     TakeUnseen,
@@ -49,21 +49,21 @@ pub(super) enum Reason {
     Away,
 }
 
-/// What a miss knows beside its step.
+/// The data of a miss in addition to its step.
 pub(super) struct Progress<'a> {
     terms: Terms,
     key: &'a Key,
-    /// Which errors of other calls it can use.
+    /// The errors of other calls that the call can use.
     accepts: Accepts,
     by: Instant,
-    /// Of the tags, as of the last look.
+    /// The seal of the tags at the last look.
     seal: Option<Seal>,
     patience: Patience,
     /// The lease that the call waited for last.
     awaited: Option<Token>,
-    /// An old value for the case that the body fails.
+    /// An old value, in case the body fails.
     pub(super) fallback: Option<Fallback>,
-    /// The function, until it knows what the call found first.
+    /// The function, until it is known what the call found first.
     predictor: Option<&'static Function>,
 }
 
@@ -74,12 +74,12 @@ impl Progress<'_> {
         }
     }
 
-    /// A look has ended in a miss. A slot that changes all the time is left alone after a few.
+    /// A look has ended in a miss. After a few looks, a slot that changes all the time is left alone.
     pub(super) fn looked<'a, S: Store>(&mut self, miss: Miss) -> Step<'a, S> {
         if self.patience.take_look() { Step::Miss(miss) } else { Step::Local(Reason::Enough) }
     }
 
-    /// The call waited for the value or the error of another function with this key, whose types are others.
+    /// The call waited for the value or the error of another function with this key, which has other types.
     pub(super) fn not_ours<'a, S: Store>(&mut self) -> Step<'a, S> {
         if self.awaited.is_none() {
             self.patience.fail();
@@ -88,7 +88,7 @@ impl Progress<'_> {
         self.looked(miss)
     }
 
-    /// The lease of a call that is gone, to be displaced in case that it is still in the slot.
+    /// The lease of a call that is gone, which is to be displaced if it is still in the slot.
     fn left_behind(&self) -> Miss {
         let seal = self.seal.unwrap_or_default();
         self.awaited
@@ -105,7 +105,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         by: Instant,
         accepts: Accepts,
     ) -> (Progress<'a>, Step<'a, S>) {
-        // The call asked for its deadline first of all.
+        // The first thing that the call did was to set its deadline.
         let began = by.checked_sub(self.cache.timeout()).unwrap_or(by);
         let patience = Patience::new(began, policy::wait(&terms));
         let (seal, awaited, fallback, predictor) = (None, None, None, Some(terms.function));
@@ -143,7 +143,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         progress.seal = Some(Seal::default());
         progress.patience.take_late_look();
         match self.take_slot(progress, Over::Nothing).await {
-            // There may be a value nevertheless.
+            // The slot may hold a value nevertheless.
             Err(error) if refuses_writes(&error) => Ok(Step::Look),
             taken => taken,
         }
@@ -152,7 +152,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// State `Miss`.
     async fn go_on_from<'a>(&'a self, progress: &mut Progress<'a>, miss: Miss) -> Result<Step<'a, S>, Error> {
         match miss {
-            // Another call of this process came first: its lease is in the slot by now.
+            // Another call of this process came first, and its lease is in the slot by now.
             Miss::Empty if progress.patience.take_late_look() && self.is_concerned(progress.key) => Ok(Step::Look),
             Miss::Empty => self.take_slot(progress, Over::Nothing).await,
             Miss::Unusable(seen) => self.take_slot(progress, Over::Seen(seen)).await,
@@ -174,7 +174,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// Takes the slot, unless it changed.
     async fn take_slot<'a>(&'a self, progress: &mut Progress<'a>, over: Over) -> Result<Step<'a, S>, Error> {
         let Progress { terms, key, by, .. } = *progress;
-        // Acknowledged before the body begins, as the lease is.
+        // The stamps are acknowledged before the body begins, as the lease is.
         let seal = match progress.seal {
             Some(seal) => seal,
             None => self.stamp(key, by).await?,
@@ -187,7 +187,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 }
                 Step::Resolved(Resolution::Compute(Mandate::Leased(leased), Cause::Miss))
             }
-            // Bytes that are sealed otherwise may be out of date, or these stamps.
+            // If the bytes have another seal, they may be out of date, or these stamps may.
             (Acquired::Held(bytes), _) if envelope::is_sealed(&bytes, seal) => {
                 Step::Inspect(Read { bytes: Some(bytes), seal: Some(seal), own_seal: Some(Seal::default()) })
             }
@@ -195,7 +195,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         })
     }
 
-    /// Takes the right to replace an old value, which stays for the case that the body fails.
+    /// Takes the right to replace an old value, which stays in case the body fails.
     async fn mark_fallback<'a>(&'a self, progress: &mut Progress<'a>, old: Fallback) -> Result<Step<'a, S>, Error> {
         let claim = self.claim(progress.terms.lease, progress.key, old.value.seal);
         match claim.mark(old.refresh.id, false, progress.by).await {
@@ -219,13 +219,13 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         progress.awaited = Some(token);
         let Progress { terms, key, accepts, .. } = *progress;
         let outcome = self.follow(terms.single_flight, key, token, accepts, &mut progress.patience).await;
-        // It may have waited for long.
+        // The call may have waited for long.
         progress.by = self.cache.deadline();
         Ok(match outcome {
             WaitOutcome::Failed | WaitOutcome::Panicked if progress.fallback.is_some() => {
                 progress.fallback.take().map_or(Step::Look, |old| Step::Resolved(Resolution::Failed(old)))
             }
-            // One of the calls that waited runs its body, and the others wait for that.
+            // Among the calls that waited, one runs its body, and the others wait for that.
             WaitOutcome::Failed | WaitOutcome::Unshared => Step::Miss(Miss::Empty),
             WaitOutcome::Panicked | WaitOutcome::HandedOver => Step::Miss(progress.left_behind()),
             WaitOutcome::Enough => Step::Local(Reason::Enough),
@@ -259,8 +259,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         Resolution::of(settlement, cause)
     }
 
-    /// Whether another call of this process computes the key, and a look at its lease costs less than to ask for
-    /// another one.
+    /// Returns true if another call of this process computes the key, so that a look at its lease costs less than a
+    /// lease request.
     fn is_concerned(&self, key: &Key) -> bool {
         self.store.shares_reads(key) && self.cache.flights().concern(key)
     }
@@ -273,7 +273,7 @@ fn away<'a, S: Store>(progress: &Progress<'_>, error: &Error) -> Step<'a, S> {
     Step::Local(if is_known { Reason::Away } else { Reason::Failed })
 }
 
-/// Whether reads may be answered all the same.
+/// Returns true if reads may be answered all the same.
 fn refuses_writes(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::OutOfMemory | ErrorKind::ReadOnly | ErrorKind::Auth | ErrorKind::Protocol)
 }

@@ -27,7 +27,7 @@ impl Timer for InTasks<'_> {
         let mut renewals = None;
         let mut over = false;
         poll_fn(|context| {
-            // The body first: one that is ready at once costs no timer.
+            // The body is polled first, because one that is ready at once needs no timer.
             if let Poll::Ready(output) = body.as_mut().poll(context) {
                 return Poll::Ready(output);
             }
@@ -81,7 +81,7 @@ async fn renew<S: Store>(pace: Pace, leases: &[&Leased<'_, S>], cache: &Context)
 /// `None` where there are no timers: in other executors than tokio, and in a runtime built without
 /// them. The memory store serves there, too; but waiting has no bound, and no lease is renewed.
 fn timer_at(at: Instant) -> Option<Pin<Box<Sleep>>> {
-    // Asked once of each runtime: the answer is a panic.
+    // Each runtime is asked once, because the answer is a panic.
     static WITHOUT: Mutex<Vec<Id>> = Mutex::new(Vec::new());
     let runtime = Handle::try_current().ok()?.id();
     let without = || WITHOUT.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,5 @@
-//! What takes time beside the store: a body whose lease is kept, a flight of somebody else's, a
-//! pause. Tasks and threads do each in their own way.
+//! The steps that take time outside of the store: a body whose lease is kept, a flight of another call, a pause. Tasks
+//! and threads each wait in their own way.
 
 #[cfg(feature = "tokio")]
 mod in_tasks;
@@ -20,7 +20,7 @@ use crate::plan::policy::Pace;
 use crate::store::Store;
 use crate::stored::envelope::Lease;
 
-/// Renews leases, and forgets those that are lost. A server that cannot be asked may still hold them.
+/// Renews leases, and forgets those that are lost. A server that cannot be asked may still hold its leases.
 async fn keep<S: Store>(store: &S, leases: &mut Vec<(Key, Lease)>, by: Instant) {
     let stand: Vec<bool> = match leases.as_slice() {
         [(key, lease)] => vec![store.renew(key, lease, by).await.unwrap_or(true)],
@@ -30,12 +30,12 @@ async fn keep<S: Store>(store: &S, leases: &mut Vec<(Key, Lease)>, by: Instant) 
     leases.retain(|_| stand.next().unwrap_or(true));
 }
 
-/// Of one face.
+/// The timer of one face.
 pub(crate) trait Timer {
     /// The body's output; its leases are renewed for as long as it runs.
     async fn during<S: Store, T>(&self, pace: Pace, leases: &[&Leased<'_, S>], body: impl Future<Output = T>) -> T;
 
-    /// What happens to the flight, or that the time is up.
+    /// Waits until the flight changes, or the time is up.
     async fn wait(&self, follower: &Follower, until: Instant) -> Event;
 
     async fn pause(&self, pause: Duration);

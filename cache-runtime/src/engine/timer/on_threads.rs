@@ -1,4 +1,4 @@
-//! For plain functions: a thread of the cache keeps leases, and callers wait in theirs.
+//! The timers of plain functions: a thread of the cache keeps leases, and callers wait in their own threads.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
