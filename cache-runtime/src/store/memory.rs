@@ -1,8 +1,8 @@
 //! A store in this process: for programs and tests without a server, with the same rules.
 //!
-//! Bounded by bytes. What makes room is second chance (the CLOCK algorithm): the oldest entry
-//! goes, unless it was read since it was last looked at. Expired entries go when they are met. The
-//! entries of a group are in one shard, which knows them.
+//! The store is bounded by bytes and evicts by second chance (the CLOCK algorithm): the oldest entry goes, unless it
+//! was read since the last look. Expired entries go when an operation meets them. The entries of a group are in one
+//! shard, which knows them.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -21,22 +21,22 @@ use crate::key::{Address, Extent, Key};
 use crate::plan::ttl::Ttl;
 use crate::stored::envelope::{self, COMPARED, HEAD_LEN, Head, Lease, Place, Seal, Token};
 
-/// Locks to share the threads among.
+/// The number of locks that threads share.
 const SHARDS: usize = 16;
 
-/// What an entry costs beside its key and bytes: map and queue slots, reference counts.
+/// The cost of an entry in addition to its key and bytes: map and queue slots, reference counts.
 const OVERHEAD: usize = 160;
 
 #[derive(Debug)]
 pub(crate) struct MemoryStore {
     shards: [Mutex<Shard>; SHARDS],
-    /// Of the hash that shares keys among the shards, random. Who finds keys that share one makes threads wait for a
-    /// lock, no more: the maps have a hash that resists it.
+    /// The random seed of the hash that spreads keys over the shards. An attacker that finds keys in one shard only
+    /// makes threads wait for a lock: the maps have a hash that resists it.
     seed: u64,
     max_bytes: i64,
-    /// Of all shards together, so that one large value can use the room of all.
+    /// The bytes of all shards together, so that one large value can use the room of all.
     used_bytes: AtomicI64,
-    /// Which shard is to make room next.
+    /// The shard that makes room next.
     hand: AtomicUsize,
     started: Instant,
     started_at: u64,
@@ -54,7 +54,7 @@ struct Shard {
 #[derive(Debug)]
 struct Slot {
     bytes: Bytes,
-    /// In the store's clock; `u64::MAX` for never.
+    /// A time of the store's clock; `u64::MAX` means never.
     expires_at: u64,
     read: bool,
 }
@@ -77,7 +77,7 @@ impl MemoryStore {
         self.shard_of(Address::of(key))
     }
 
-    /// Which shard an address is in; all of a group are in one.
+    /// The shard of an address; all slots of a group are in one.
     fn shard_of(&self, address: Address<'_>) -> usize {
         let (Address::Key(whole) | Address::Field { hash: whole, .. }) = address;
         hash(self.seed, whole.as_bytes()) as usize % SHARDS
@@ -88,7 +88,7 @@ impl MemoryStore {
         self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `decide` on the slot's living bytes under its lock, and does as it says.
+    /// Runs `decide` on the slot's living bytes under its lock, and applies the update that it returns.
     fn update<T>(&self, key: &str, decide: impl FnOnce(Option<&mut Slot>) -> (T, Update)) -> T {
         let index = self.shard_index(key);
         let mut shard = self.lock(index);
@@ -116,8 +116,8 @@ impl MemoryStore {
         result
     }
 
-    /// The bytes of a living slot, which count as read. `soon` is a time not long from now: what lives until
-    /// then lives now, and mostly the clock need not be read.
+    /// The bytes of a living slot, which count as read. `soon` is a time shortly after now: a slot that lives until
+    /// then lives now, so the clock is rarely read.
     fn living(&self, key: &str, shard: usize, soon: u64) -> Option<Bytes> {
         let mut shard = self.lock(shard);
         let slot = shard.slots.get_mut(key)?;
@@ -128,7 +128,7 @@ impl MemoryStore {
         Some(slot.bytes.clone())
     }
 
-    /// Of tags by the keys of their stamps.
+    /// The seal of tags, by the keys of their stamps.
     fn seal_of(&self, tags: &[String], soon: u64) -> Option<Seal> {
         if tags.is_empty() {
             return Some(Seal::default());
@@ -138,7 +138,7 @@ impl MemoryStore {
         Some(Seal::of(stamped?.iter().map(|(tag, stamp)| (*tag, &**stamp))))
     }
 
-    /// Sees to it that the stamps live as long as an entry under them.
+    /// Ensures that the stamps live as long as an entry under them.
     fn keep_stamps<'a>(&self, tags: impl Iterator<Item = &'a str>, ttl: Ttl) {
         let until = match ttl {
             Ttl::Millis(millis) => self.now().saturating_add(millis),
@@ -154,7 +154,7 @@ impl MemoryStore {
         }
     }
 
-    /// Empties a slot, or all those of a group; whether there was anything.
+    /// Empties a slot, or all those of a group; returns true if there was anything.
     fn empty(&self, key: &str) -> bool {
         let was_held = self.update(key, |slot| (slot.is_some(), Update::Remove));
         let index = self.shard_index(key);
@@ -169,7 +169,7 @@ impl MemoryStore {
         was_held || any_living
     }
 
-    /// Empties the slots of an extent in one shard; how many held something.
+    /// Empties the slots of an extent in one shard; returns how many held something.
     fn clear_shard(&self, index: usize, extent: &Extent) -> u64 {
         let mut shard = self.lock(index);
         let now = self.now();
@@ -182,7 +182,7 @@ impl MemoryStore {
         living as u64
     }
 
-    /// What is left of the slot's lifetime.
+    /// The rest of the slot's lifetime.
     #[cfg(test)]
     pub(crate) fn expiry(&self, key: &Key) -> Option<Ttl> {
         let now = self.now();
@@ -193,16 +193,15 @@ impl MemoryStore {
         self.update(key.as_str(), |slot| (slot.map(left), Update::Keep))
     }
 
-    /// No slot, no queue that grew without bound, nothing counted.
+    /// Returns true if there is no slot, no queue that grew without bound, and nothing counted.
     #[cfg(test)]
     pub(crate) fn is_empty_inside(&self) -> bool {
         let is_empty = |shard: &Shard| shard.slots.is_empty() && shard.groups.is_empty() && shard.queue.len() <= 64;
         (0..SHARDS).all(|index| is_empty(&self.lock(index))) && self.used_bytes.load(Ordering::Relaxed) == 0
     }
 
-    /// Evicts until the bound holds again: shard after shard, so that an entry gets its second
-    /// chance against those of all shards. The shard that grew comes last: what was just stored
-    /// stays if it can.
+    /// Evicts until the bound holds again, shard after shard, so that an entry gets its second chance against those of
+    /// all shards. The shard that grew comes last: a value just stored stays if it can.
     fn make_room(&self, grown: usize, now: u64) {
         let mut fruitless = 0;
         while self.used_bytes.load(Ordering::Relaxed) > self.max_bytes && fruitless < 4 * SHARDS {
@@ -218,7 +217,7 @@ impl MemoryStore {
 enum Update {
     Keep,
     Remove,
-    /// With whether it counts as read already.
+    /// The flag is true if the value counts as read already.
     Put(Bytes, Ttl, bool),
 }
 
@@ -241,7 +240,7 @@ impl Shard {
                     }
                 }
                 self.queue.push_back(key);
-                // Keys that are gone leave the queue here at the latest: it stays proportional.
+                // Keys that are gone leave the queue here at the latest, so that its length stays proportional.
                 if self.queue.len() > 2 * self.slots.len() + 16 {
                     self.compact();
                 }
@@ -263,14 +262,14 @@ impl Shard {
         cost(&key, &slot)
     }
 
-    /// Drops what is gone from the queue, and what would make a key appear twice.
+    /// Drops dead keys from the queue, and duplicates of a key.
     fn compact(&mut self) {
         let mut kept = std::collections::HashSet::with_capacity(self.slots.len());
         let slots = &self.slots;
         self.queue.retain(|key| slots.contains_key(key) && kept.insert(Arc::clone(key)));
     }
 
-    /// The bytes that this freed; 0 if nothing is here, or all of it was read lately.
+    /// Returns the number of freed bytes; 0 if nothing is here, or all of it was read lately.
     fn evict_one(&mut self, now: u64) -> i64 {
         for _ in 0..self.queue.len() {
             let Some(key) = self.queue.pop_front() else { break };
@@ -300,7 +299,7 @@ impl Slot {
         }
     }
 
-    /// Marks the value: a copy, as readers may have the bytes still. Its length stays.
+    /// Marks a copy of the value, because readers may still have the bytes. Its length stays.
     fn mark(&mut self, token: Option<Token>, until: u64) {
         let mut bytes = self.bytes.to_vec();
         envelope::mark(&mut bytes, token, until);
@@ -314,7 +313,7 @@ impl Slot {
         self.expires_at = self.expires_at.max(until);
     }
 
-    /// Ends the lease that the slot holds; what is to become of the slot.
+    /// Ends the lease that the slot holds; returns the update of the slot.
     fn release(&mut self, lease: &Lease, release: Release, now: u64) -> Update {
         match (lease.place(), release) {
             (Place::Slot, _) | (Place::Value, Release::Remove) => Update::Remove,
@@ -330,7 +329,7 @@ fn lease_update(lease: &Lease) -> Update {
     Update::Put(Bytes::copy_from_slice(lease.bytes()), Ttl::Millis(lease.millis), false)
 }
 
-/// Every operation is done when it returns: its future is ready, as the blocking face needs.
+/// Every operation is done when it returns: its future is ready, which the blocking face needs.
 impl Store for MemoryStore {
     fn read(&self, key: &Key, by: Instant) -> impl Future<Output = Result<Read, Error>> + Send {
         let soon = self.at(by);
@@ -355,7 +354,7 @@ impl Store for MemoryStore {
     }
 
     fn peek(&self, key: &Key, _: Instant) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send {
-        // Not a reader of the value. A copy: a part of the bytes would keep all of them.
+        // This is no read of the value. The head is a copy, because a slice would keep all of the bytes.
         let head = |slot: &mut Slot| Bytes::copy_from_slice(&slot.bytes[..slot.bytes.len().min(HEAD_LEN)]);
         ready(Ok(self.update(key.as_str(), |slot| (slot.map(head).filter(|head| !head.is_empty()), Update::Keep))))
     }
@@ -420,12 +419,12 @@ impl Store for MemoryStore {
         ttl: Ttl,
         _: Instant,
     ) -> impl Future<Output = Result<bool, Error>> + Send {
-        // An entry counts with its key and its place: a value above the bound has none here.
+        // An entry counts with its key and its overhead: a value above the bound is not stored.
         let too_large = i64::try_from(value.len() + OVERHEAD + key.as_str().len()).map_or(true, |n| n > self.max_bytes);
         let mut tags = own_tags(key, &value);
         let filled = self.update(key.as_str(), |slot| match slot.filter(|slot| slot.holds(lease)) {
             Some(slot) if too_large => (false, slot.release(lease, Release::Pause(0), self.now())),
-            // Who read the old value will want the new one.
+            // Readers of the old value will probably read the new value.
             Some(slot) => (true, Update::Put(value, ttl, slot.read && lease.place() == Place::Value)),
             None => (false, Update::Keep),
         });

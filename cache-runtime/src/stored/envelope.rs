@@ -14,12 +14,11 @@
 //! Integers are little-endian. The checksum covers the header without 18..50 and without itself,
 //! the payload and the key, so that bytes copied to another key are a miss.
 //!
-//! A *seal* is a hash over tags and their stamps: one that is equal says that no tag was
-//! invalidated in between, and that the tags are the same. The tags that follow from the arguments
-//! need not be in the value; those that a value has of its own must.
+//! A *seal* is a hash over tags and their stamps. Equal seals mean that the tags are the same and that none of them was
+//! invalidated in between. The tags that follow from the arguments need not be in the value; the value's own tags must.
 //!
-//! A value that stays readable while somebody computes its successor carries that lease in its own
-//! mutable bytes: it goes with the value, whatever empties or overwrites the slot.
+//! A value that stays readable during its refresh carries the refresh lease in its own mutable bytes. The lease goes
+//! with the value when the slot is emptied or overwritten.
 
 use std::ops::Range;
 
@@ -32,27 +31,27 @@ const LEASE: u8 = b'L';
 const VALUE: u8 = b'V';
 const FORMAT: u8 = 1;
 
-/// What the checksum does not cover: who refreshes the value, and until when nobody else may.
+/// The bytes that the checksum does not cover: the refresh token, and the time until which no other caller may refresh.
 const MUTABLE: Range<usize> = 18..50;
 const UNTIL: Range<usize> = 34..50;
 const CHECKSUM: Range<usize> = 104..112;
 
-/// The bytes of a slot that tell whose it is: all that [`head`] looks at.
+/// The bytes of a slot that show its holder: all that [`head`] reads.
 pub(crate) const HEAD_LEN: usize = MUTABLE.end;
 
 /// The bytes before the payload of a value without tags.
 pub(crate) const HEADER_LEN: usize = 112;
 
-/// How many tags of its own a value may have, and the longest name of one.
+/// The most tags of its own that a value may have, and the longest name of a tag.
 pub(crate) const MOST_TAGS: usize = 1_000;
 
-/// How much of a slot `displace` compares.
+/// The number of bytes of a slot that `displace` compares.
 pub(crate) const COMPARED: usize = 64;
 
 const NEGATIVE: u8 = 1;
 const OWN_TAGS: u8 = 2;
 
-/// The last time that 16 digits can tell.
+/// The last time that 16 digits can hold.
 const LATEST: u64 = 9_999_999_999_999_999;
 
 /// Sixteen bytes from the operating system's randomness: a lease's token, a value's id.
@@ -60,14 +59,14 @@ const LATEST: u64 = 9_999_999_999_999_999;
 pub(crate) struct Token([u8; 16]);
 
 impl Token {
-    /// `None` if the operating system has no randomness to give: then nothing can be leased.
+    /// Returns `None` if the operating system has no randomness to give: then nothing can be leased.
     pub(crate) fn random() -> Option<Token> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).ok()?;
         Some(Token(bytes))
     }
 
-    /// Two of them, by one system call.
+    /// Returns two tokens, by one system call.
     pub(crate) fn two() -> Option<(Token, Token)> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).ok()?;
@@ -80,7 +79,7 @@ impl Token {
         Token(token)
     }
 
-    /// The error of whoever gets none.
+    /// The error of a caller that gets no token.
     pub(crate) fn none() -> Error {
         Error::new(ErrorKind::Unsupported, "the operating system has no randomness to give")
     }
@@ -89,7 +88,7 @@ impl Token {
         &self.0
     }
 
-    /// Its first half, where randomness is wanted for something else too.
+    /// The first half of the token, for other uses of randomness.
     pub(crate) fn as_random(&self) -> u64 {
         u64_at(&self.0, 0)
     }
@@ -101,12 +100,12 @@ impl std::fmt::Debug for Token {
     }
 }
 
-/// Where a lease stands.
+/// The place of a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// Alone in the slot.
+    /// The lease is alone in the slot.
     Slot,
-    /// In the header of a value, which stays readable.
+    /// The lease is in the header of a value, which stays readable.
     Value,
 }
 
@@ -115,7 +114,7 @@ pub(crate) enum Place {
 pub(crate) struct Seal(u64);
 
 impl Seal {
-    /// Over the tags of an entry, in their order, with the stamp of each.
+    /// The seal over the tags of an entry, in their order, with the stamp of each.
     pub(crate) fn of<'a>(stamped: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Seal {
         let mut stamped = stamped.into_iter().peekable();
         if stamped.peek().is_none() {
@@ -139,7 +138,7 @@ const LEASE_LEN: usize = 18;
 const SEALED_LEASE_LEN: usize = 26;
 
 impl Lease {
-    /// For a slot that holds nothing to be read. What is computed under it has this seal.
+    /// A lease for a slot that holds nothing readable. A value that is computed under it has this seal.
     pub(crate) fn new(token: Token, seal: Seal, millis: u64) -> Lease {
         let mut bytes = [0; SEALED_LEASE_LEN];
         bytes[..LEASE_LEN].copy_from_slice(&front(LEASE, token));
@@ -147,7 +146,7 @@ impl Lease {
         Lease { bytes, token, place: Place::Slot, seal, millis }
     }
 
-    /// For a value to be refreshed.
+    /// A lease for refreshing a value.
     pub(crate) fn in_value(token: Token, seal: Seal, millis: u64) -> Lease {
         Lease { place: Place::Value, ..Lease::new(token, seal, millis) }
     }
@@ -164,14 +163,14 @@ impl Lease {
         self.place
     }
 
-    /// What the slot holds while a lease of its own stands.
+    /// The content of the slot while a lease in place `Slot` is valid.
     pub(crate) fn bytes(&self) -> &[u8] {
         let len = if self.seal == Seal::default() { LEASE_LEN } else { SEALED_LEASE_LEN };
         &self.bytes[..len]
     }
 
-    /// What a store finds in the lease's place while it stands: the whole slot, or the token in a
-    /// value's header. They differ in length, so that neither is ever taken for the other.
+    /// The bytes that a store compares to find the lease valid: the whole slot, or the token in a value's header. They
+    /// differ in length, so that neither is ever taken for the other.
     pub(crate) fn proof(&self) -> &[u8] {
         match self.place {
             Place::Slot => self.bytes(),
@@ -180,7 +179,7 @@ impl Lease {
     }
 }
 
-/// What a value of this id begins with.
+/// The first bytes of a value with this id.
 pub(crate) fn value_front(id: Token) -> [u8; 18] {
     front(VALUE, id)
 }
@@ -193,8 +192,8 @@ fn front(what: u8, token: Token) -> [u8; 18] {
     bytes
 }
 
-/// What a stored value must agree on to be this function's: everything that changes when the
-/// code that reads it changes.
+/// The properties that a stored value must share with the function that reads it: everything that changes when the code
+/// that reads it changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) version: u32,
@@ -206,21 +205,21 @@ pub(crate) struct Identity {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Header {
     pub(crate) identity: Identity,
-    /// Of the tags that follow from the arguments.
+    /// The seal of the tags that follow from the arguments.
     pub(crate) seal: Seal,
     pub(crate) leased_at: u64,
     pub(crate) filled_at: u64,
-    /// `u64::MAX` for ever.
+    /// `u64::MAX` means for ever.
     pub(crate) fresh_until: u64,
     pub(crate) body_millis: u32,
     /// A stored `None`: the payload is empty.
     pub(crate) negative: bool,
 }
 
-/// What a slot holds.
+/// The content of a slot.
 #[derive(Debug)]
 pub(crate) enum Slot {
-    /// Somebody computes it.
+    /// A caller computes the value.
     Lease(Token, Seal),
     /// A value of this identity, intact.
     Value(Value),
@@ -234,7 +233,7 @@ pub(crate) struct Value {
     /// Which of the expected codecs wrote it.
     pub(crate) rank: Rank,
     pub(crate) seal: Seal,
-    /// Of its own tags, if it was asked for some.
+    /// The seal of its own tags, if it was asked for some.
     pub(crate) own_seal: Option<Seal>,
     pub(crate) leased_at: u64,
     pub(crate) filled_at: u64,
@@ -242,7 +241,7 @@ pub(crate) struct Value {
     pub(crate) negative: bool,
 }
 
-/// What the first bytes of a slot tell, unverified.
+/// The first bytes of a slot, unverified.
 #[derive(Debug)]
 pub(crate) enum Head {
     Lease(Token, Seal),
@@ -250,18 +249,18 @@ pub(crate) enum Head {
     Other,
 }
 
-/// Who refreshes a value.
+/// The refresh lease in a value's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
-    /// The value's.
+    /// The id of the value.
     pub(crate) id: Token,
-    /// `None` for nobody.
+    /// `None` if no refresh runs.
     pub(crate) token: Option<Token>,
-    /// Before this time of the store nobody else is to refresh it.
+    /// No other caller may refresh before this time of the store.
     pub(crate) until: u64,
 }
 
-/// What follows the header of a value, and its own tags.
+/// The bytes after the header of a value and its own tags.
 pub(crate) fn payload(bytes: &[u8]) -> &[u8] {
     let rest = bytes.get(HEADER_LEN..).unwrap_or_default();
     if bytes.get(102).is_none_or(|flags| flags & OWN_TAGS == 0) {
@@ -270,15 +269,14 @@ pub(crate) fn payload(bytes: &[u8]) -> &[u8] {
     split_own_tags(rest).map_or(&[], |(.., payload)| payload)
 }
 
-/// The names of the value's own tags; any bytes at all may come in, and what they tell is
-/// unverified.
+/// The names of the value's own tags. Any bytes at all may come in, and the names are unverified.
 pub(crate) fn own_tags(bytes: &[u8]) -> Vec<&str> {
     let is_tagged = bytes.starts_with(&[VALUE, FORMAT]) && bytes.get(102).is_some_and(|flags| flags & OWN_TAGS != 0);
     let rest = if is_tagged { bytes.get(HEADER_LEN..) } else { None };
     rest.and_then(split_own_tags).map(|(names, ..)| names).unwrap_or_default()
 }
 
-/// The names, their seal, and what is behind them.
+/// The names, their seal, and the bytes after them.
 fn split_own_tags(rest: &[u8]) -> Option<(Vec<&str>, Seal, &[u8])> {
     let (count, mut rest) = rest.split_first_chunk::<2>()?;
     let count = usize::from(u16::from_le_bytes(*count));
@@ -296,14 +294,14 @@ fn split_own_tags(rest: &[u8]) -> Option<(Vec<&str>, Seal, &[u8])> {
     Some((names, Seal(u64::from_le_bytes(*seal)), payload))
 }
 
-/// Where an encoder appends the payload: a buffer with room for the header at its front, and the
-/// value's own tags, if it has any, whose names are no longer than 255 bytes.
+/// The buffer that an encoder appends the payload to, with room for the header at its front, and the value's own tags,
+/// if it has any. Their names are no longer than 255 bytes.
 pub(crate) fn buffer(own: &OwnTags) -> Vec<u8> {
     let mut buffer = Vec::with_capacity(HEADER_LEN + 128);
     buffer.resize(HEADER_LEN, 0);
     if own.is_asked {
         buffer[102] = OWN_TAGS;
-        // As many, and as long, as `OwnTags` lets in.
+        // `OwnTags` limits the number and the length.
         buffer.extend_from_slice(&(own.names.len() as u16).to_le_bytes());
         for name in &own.names {
             buffer.push(name.len() as u8);
@@ -314,7 +312,7 @@ pub(crate) fn buffer(own: &OwnTags) -> Vec<u8> {
     buffer
 }
 
-/// The tags that a value has of its own, beside those that follow from the arguments.
+/// The tags that a value has of its own, in addition to those that follow from the arguments.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OwnTags {
     /// A value that was not asked differs from one that has none.
@@ -324,7 +322,7 @@ pub(crate) struct OwnTags {
 }
 
 impl OwnTags {
-    /// Of a value that has none.
+    /// The tags of a value that has none.
     pub(crate) fn none(is_asked: bool) -> OwnTags {
         OwnTags { is_asked, ..OwnTags::default() }
     }
@@ -333,7 +331,7 @@ impl OwnTags {
         self.names.is_empty()
     }
 
-    /// `None` if they are too many, or a name is too long.
+    /// Returns `None` if there are too many tags, or a name is too long.
     pub(crate) fn new(names: Vec<String>, seal: Seal) -> Option<OwnTags> {
         let fits = names.len() <= MOST_TAGS && names.iter().all(|name| name.len() <= usize::from(u8::MAX));
         fits.then_some(OwnTags { is_asked: true, names, seal })
@@ -360,7 +358,7 @@ pub(crate) fn seal(key: &Key, id: Token, header: &Header, buffer: &mut [u8]) {
     buffer[CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
 }
 
-/// Writes into the header of a value who refreshes it, and until when nobody else may.
+/// Writes the refresh token into the header of a value, and the time until which no other caller may refresh.
 pub(crate) fn mark(value: &mut [u8], token: Option<Token>, until: u64) {
     if value.len() < HEAD_LEN {
         return;
@@ -371,11 +369,11 @@ pub(crate) fn mark(value: &mut [u8], token: Option<Token>, until: u64) {
     value[UNTIL].copy_from_slice(digits.as_bytes());
 }
 
-/// The bytes of a slot, from a field of a hash that holds it and the companion with its mark: `None`
-/// if it is over. A lease has its end behind its token there, and a value in the place of the mark.
+/// The bytes of a slot, from a field of a hash that holds it and the companion with its mark: `None` if it has expired.
+/// In a field, a lease has its end after its token, and a value has its end in the place of the mark.
 pub(crate) fn from_field(mut bytes: Vec<u8>, mark: Option<&[u8]>, now: u64) -> Option<Vec<u8>> {
     let end = match bytes.as_slice() {
-        // One that has no end would be waited for in vain.
+        // Waiting for a lease without an end would never succeed.
         [LEASE, FORMAT, ..] => LEASE_LEN..LEASE_LEN + UNTIL.len(),
         [VALUE, FORMAT, ..] if bytes.len() >= HEAD_LEN => UNTIL,
         _ => return Some(bytes),
@@ -397,7 +395,7 @@ pub(crate) fn from_field(mut bytes: Vec<u8>, mark: Option<&[u8]>, now: u64) -> O
 /// Reads the first [`HEAD_LEN`] bytes of a slot, or more. Any bytes at all may come in.
 pub(crate) fn head(bytes: &[u8]) -> Head {
     match bytes {
-        // Longer ones are damaged, or of a later version: nobody waits for those.
+        // Longer leases are damaged, or of a later version: no caller waits for them.
         [LEASE, FORMAT, ..] if bytes.len() == LEASE_LEN => Head::Lease(Token::at(bytes, 2), Seal::default()),
         [LEASE, FORMAT, ..] if bytes.len() == SEALED_LEASE_LEN => {
             Head::Lease(Token::at(bytes, 2), Seal(u64_at(bytes, LEASE_LEN)))
@@ -411,7 +409,7 @@ pub(crate) fn head(bytes: &[u8]) -> Head {
     }
 }
 
-/// Whether a lease or a value, of which nothing is verified, is of these stamps and no others.
+/// Returns true if a lease or a value, of which nothing is verified, has these stamps and no others.
 pub(crate) fn is_sealed(bytes: &[u8], seal: Seal) -> bool {
     match head(bytes) {
         Head::Lease(_, held) => held == seal,
@@ -420,10 +418,10 @@ pub(crate) fn is_sealed(bytes: &[u8], seal: Seal) -> bool {
     }
 }
 
-/// Reads a slot's bytes. Any bytes at all may come in. A value has one of the two expected identities, by the [`Rank`] of
-/// its codec.
+/// Reads a slot's bytes. Any bytes at all may come in. A value has one of the two expected identities, by the [`Rank`]
+/// of its codec.
 pub(crate) fn parse(key: &Key, expected: &[Identity; 2], bytes: &[u8]) -> Slot {
-    // Not by way of `head`: a hit has no use for the mark.
+    // This does not use `head`, because a hit does not need the mark.
     if !bytes.starts_with(&[VALUE, FORMAT]) || bytes.len() < HEADER_LEN {
         return match head(bytes) {
             Head::Lease(token, seal) => Slot::Lease(token, seal),
@@ -432,7 +430,7 @@ pub(crate) fn parse(key: &Key, expected: &[Identity; 2], bytes: &[u8]) -> Slot {
     }
     let identity = Identity { version: u32_at(bytes, 50), codec: u32_at(bytes, 54), fingerprint: u64_at(bytes, 58) };
     let flags = bytes[102];
-    // More was written by a later version of this library.
+    // A later version of this library wrote other bits.
     let is_known = bytes[103] == 0 && flags & !(NEGATIVE | OWN_TAGS) == 0;
     let rank = match expected {
         [first, _] if identity == *first => Rank::First,
@@ -467,7 +465,7 @@ fn checksum(key: &Key, bytes: &[u8]) -> u64 {
     hash_parts(seed, [key.as_str().as_bytes(), header[0], header[1], &bytes[CHECKSUM.end..]])
 }
 
-/// Of decimal digits, no more than a `u64` has room for.
+/// Parses decimal digits, no more than fit into a `u64`.
 fn number(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u64::from(digit - b'0')))
 }
@@ -482,7 +480,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(array_at(bytes, at))
 }
 
-/// Zeroes where the bytes end too early, which callers have ruled out.
+/// Returns zeroes where the bytes end too early, which callers have ruled out.
 #[inline]
 fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])

@@ -1,4 +1,4 @@
-//! Many slots at once: as one after another, in their order.
+//! Many slots at once give the same results as one after another, in their order.
 
 use bytes::Bytes;
 
@@ -11,7 +11,7 @@ use crate::stored::envelope::{self, HEADER_LEN, Header, Identity, Lease, OwnTags
 
 type Expiry<'a> = &'a (dyn Fn(&Key) -> Option<Ttl> + Sync);
 
-/// More than go in one round trip.
+/// More slots than one round trip carries.
 const MANY: usize = 2_500;
 
 pub(super) async fn suite(store: &impl Store, expiry: Expiry<'_>) {
@@ -27,21 +27,21 @@ pub(super) async fn suite(store: &impl Store, expiry: Expiry<'_>) {
     nothing_is_no_operation(store).await;
 }
 
-/// What a slot holds before.
+/// The content of a slot before the operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Slot {
     Empty,
-    /// Somebody's.
+    /// A lease of another caller.
     Leased,
     Value(usize),
-    /// Nothing of ours.
+    /// Bytes of another program.
     Foreign,
 }
 
 const SLOTS: [Slot; 6] =
     [Slot::Value(300), Slot::Empty, Slot::Leased, Slot::Value(20 << 10), Slot::Foreign, Slot::Value(300 << 10)];
 
-/// What it holds then.
+/// Puts the content into the slot and returns it.
 async fn put(store: &impl Store, key: &Key, slot: Slot) -> Option<Bytes> {
     let held = match slot {
         Slot::Empty => {
@@ -54,7 +54,7 @@ async fn put(store: &impl Store, key: &Key, slot: Slot) -> Option<Bytes> {
             return Some(Bytes::copy_from_slice(lease.bytes()));
         }
         Slot::Value(length) => marks::sealed(key, token(), length, 1),
-        // Too short, and not sealed.
+        // The value is too short, and not sealed.
         Slot::Foreign => value(60, 1),
     };
     marks::put(store, key, &held, MINUTE).await;
@@ -107,7 +107,7 @@ async fn takes_are_those_of_each(store: &impl Store) {
     let cases: Vec<(Slot, &str)> = SLOTS.iter().flat_map(|slot| overs.map(|over| (*slot, over))).collect();
     let over_of = |over: &str, held: Option<&Bytes>| match over {
         "nothing" => Over::Nothing,
-        // Of an empty slot it is what was there a moment ago.
+        // If the slot is empty, these are the bytes of a moment ago.
         "what was seen" => Over::Seen(held.cloned().unwrap_or_else(|| value(300, 9))),
         "something else" => Over::Seen(value(301, 9)),
         _ => Over::Anything,
@@ -134,7 +134,7 @@ async fn takes_are_those_of_each(store: &impl Store) {
         let expected = if one == "taken" { Some(lease.bytes()) } else { bytes.as_deref() };
         assert_eq!(left.as_deref(), expected, "{slot:?} over {over}");
     }
-    // Asked for again, a lease that was granted is not taken from its holder by comparison.
+    // A lease that was granted is not taken from its holder by comparison when it is requested again.
     let seen = asked
         .iter()
         .zip(&held)
@@ -147,15 +147,15 @@ async fn takes_are_those_of_each(store: &impl Store) {
     }
 }
 
-/// Who holds the lease that ends.
+/// The holder of the lease that ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stand {
     Stands,
-    /// Emptied meanwhile.
+    /// The slot was emptied meanwhile.
     Voided,
-    /// Another's is in its place.
+    /// Another lease is in its place.
     Overtaken,
-    /// Emptied, and filled by another.
+    /// The slot was emptied, and filled by another caller.
     Replaced,
 }
 
@@ -253,7 +253,7 @@ async fn renewals_are_those_of_each(store: &impl Store, expiry: Expiry<'_>) {
     for (key, stand) in keys.iter().zip(STANDS) {
         leases.push((key.clone(), leased(store, key, stand).await));
     }
-    // Of which nobody has heard.
+    // This lease was never granted.
     leases.push((key("renew nothing"), lease()));
     let renewed: Vec<bool> = store.renew_many(&leases).await.into_iter().map(Result::unwrap).collect();
     assert_eq!(renewed, [true, false, false, false, false]);
@@ -273,7 +273,7 @@ async fn thousands_stay_in_order(store: &impl Store) {
     let keys = keys("thousands", MANY);
     let values: Vec<Bytes> =
         keys.iter().enumerate().map(|(at, key)| marks::sealed(key, token(), 100 + at % 50, at as u8)).collect();
-    // Every third is somebody's.
+    // Another caller holds every third slot.
     let (mut somebodys, mut asked) = (Vec::new(), Vec::new());
     for (at, key) in keys.iter().enumerate() {
         if at % 3 == 0 {
@@ -417,7 +417,7 @@ async fn stamps_outlive_what_is_filled_under_them(store: &impl Store, expiry: Ex
     assert_eq!(left[1], Some(Ttl::Forever));
     assert!(is(left[2], STAMP_MILLIS - 5_000) && !is(left[2], STAMP_MILLIS + 120_000), "{left:?}");
     assert!(is(left[3], LONG - 5_000), "{left:?}");
-    // Each read has the seals of its own.
+    // Each read has the seals of its own tags.
     let many = store.read_many(&refs(&keys)).await;
     for (key, of_many) in keys.iter().zip(many) {
         let (of_many, each) = (of_many.unwrap(), store.read(key, by()).await.unwrap());
@@ -442,7 +442,7 @@ async fn nothing_is_no_operation(store: &impl Store) {
     store.abandon_many(Vec::new());
 }
 
-/// Of a slot that holds something which is not a string, or whose hash is none: `spoil` puts it there.
+/// Reads a slot that holds no string, or whose hash is not a hash: `spoil` puts the other type there.
 pub(super) async fn another_type_is_told_of_its_slot_alone(store: &impl Store, spoil: impl Fn(&Key)) {
     // In a group all slots are in the same hash.
     let count = if GROUPED.get() { 1 } else { 3 };

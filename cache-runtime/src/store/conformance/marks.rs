@@ -14,7 +14,7 @@ use crate::stored::envelope::{
 
 const IDENTITY: Identity = Identity { version: 1, codec: 2, fingerprint: 3 };
 
-/// Below and above what travels in a script, in a packet, on a connection of its own.
+/// Lengths for a script, for a packet, and for a connection of its own.
 const LENGTHS: [usize; 3] = [200, 300 << 10, 3 << 20];
 
 type Expiry<'a> = &'a (dyn Fn(&Key) -> Option<Ttl> + Sync);
@@ -40,14 +40,14 @@ pub(super) fn sealed(key: &Key, id: Token, length: usize, seed: u8) -> Bytes {
     buffer.into()
 }
 
-/// Stores it, whatever the slot holds.
+/// Stores the value, whatever the slot holds.
 pub(super) async fn put(store: &impl Store, key: &Key, value: &Bytes, ttl: Ttl) {
     let lease = super::lease();
     store.take(key, &lease, &Over::Anything, by()).await.expect("the store answers");
     assert!(store.fill(key, &lease, value.clone(), ttl, by()).await.expect("the store answers"));
 }
 
-/// What the slot holds, which is an intact value.
+/// The mark of the slot's value, which is intact.
 pub(super) async fn read_value(store: &impl Store, key: &Key) -> Mark {
     let bytes = read(store, key).await.expect("a value");
     match (envelope::parse(key, &[IDENTITY; 2], &bytes), envelope::head(&bytes)) {
@@ -64,7 +64,7 @@ pub(super) async fn taken(store: &impl Store, key: &Key, id: Token, lease: &Leas
     matches!(mark(store, key, id, lease, false).await, Marked::Taken)
 }
 
-/// Until when it is somebody's, from now on.
+/// The remaining time of the refresh lease or pause.
 async fn left(store: &impl Store, key: &Key, id: Token) -> Option<i64> {
     match mark(store, key, id, &lease(), false).await {
         Marked::Until(until) => Some(until as i64 - store.now() as i64),
@@ -131,7 +131,7 @@ async fn a_value_is_marked_once(store: &impl Store) {
     assert!(held.until.abs_diff(store.now() + 10_000) < 1_000, "{}", held.until);
     let bytes = read(store, &key).await.unwrap();
     assert_eq!((&bytes[..18], &bytes[50..]), (&old[..18], &old[50..]), "all else is as it was");
-    // The first of two tries, whose reply was lost.
+    // This is the first of two tries, whose reply was lost.
     assert!(taken(store, &key, id, &first).await);
     match store.take(&key, &super::lease(), &Over::Nothing, by()).await.unwrap() {
         Acquired::Held(bytes) => assert!(matches!(envelope::parse(&key, &[IDENTITY; 2], &bytes), Slot::Value(_))),
@@ -180,7 +180,7 @@ async fn only_the_value_seen_is_marked(store: &impl Store) {
     assert_eq!(read(store, &key).await, Some(new));
 }
 
-/// What is no header by its length or digits neither breaks a mark nor is broken by one.
+/// A value whose length or digits make no header neither breaks a mark nor is broken by one.
 async fn headers_are_not_trusted(store: &impl Store) {
     let (key, id) = (key("untrusted"), token());
     let whole = sealed(&key, id, 300, 1);
@@ -193,7 +193,7 @@ async fn headers_are_not_trusted(store: &impl Store) {
     put(store, &key, &whole.slice(..HEADER_LEN), MINUTE).await;
     assert!(taken(store, &key, id, &lease()).await, "an empty payload");
     if GROUPED.get() {
-        // Its mark is elsewhere, and a fill writes over what is in its place.
+        // The mark of a field is elsewhere, and a fill overwrites the bytes in its place.
         return;
     }
     for until in
@@ -249,7 +249,7 @@ async fn a_fill_replaces_the_value(store: &impl Store, expiry: Expiry<'_>) {
             assert!(store.fill(&key, &lease, new.clone(), MINUTE, by()).await.unwrap(), "{case}");
             assert!(read(store, &key).await.unwrap() == new, "{case}");
             assert!(within(expiry(&key), 50_000, 60_000), "{case}: {:?}", expiry(&key));
-            // The first of two tries, whose reply was lost.
+            // This is the first of two tries, whose reply was lost.
             assert!(!store.fill(&key, &lease, new.clone(), Ttl::Forever, by()).await.unwrap(), "{case}: once");
             assert!(read(store, &key).await.unwrap() == new, "{case}");
             assert!(within(expiry(&key), 50_000, 60_000), "{case}: {:?}", expiry(&key));
@@ -383,7 +383,7 @@ async fn releasing_pauses(store: &impl Store, expiry: Expiry<'_>) {
     }
     assert!(left(store, &key, id).await.is_some_and(|left| (50_000..=60_100).contains(&left)));
 
-    // The slot of a lease of its own knows no pause.
+    // A lease in a slot of its own has no pause.
     let computing = super::lease();
     store.take(&key, &computing, &Over::Anything, by()).await.unwrap();
     assert!(store.release(&key, &computing, Release::Pause(60_000), by()).await.unwrap());
@@ -417,7 +417,7 @@ async fn a_marked_value_outlives_its_lease(store: &impl Store, expiry: Expiry<'_
     assert_eq!(expiry(&key), Some(Ttl::Forever));
 }
 
-/// One token, in both places.
+/// The same token in both places.
 async fn places_are_not_confused(store: &impl Store) {
     let (key, id, token) = (key("places"), token(), token());
     let (alone, marked) = (Lease::new(token, Seal::default(), 10_000), Lease::in_value(token, Seal::default(), 10_000));
@@ -437,7 +437,7 @@ async fn places_are_not_confused(store: &impl Store) {
     put(store, &key, &old, MINUTE).await;
     assert!(taken(store, &key, id, &marked).await);
     refused(&alone).await;
-    // The token in its place, and yet no mark.
+    // The token is in its place, but there is no mark.
     let mut foreign = read(store, &key).await.unwrap().to_vec();
     foreign[0] = b'X';
     put(store, &key, &foreign.into(), MINUTE).await;

@@ -1,23 +1,22 @@
 -- One slot that is a field of a hash: an entry in a group.
 --
--- Such a slot has no lifetime of its own on every server, and no part of it can be written. So a
--- lease carries its end behind its token, a value carries its own where another one has the mark
--- of whoever refreshes it, and that mark is in a companion field. Where the server lets fields
--- expire, they do that too; elsewhere each new lease looks at a few fields, and removes what is
--- over. Ends are times of the server.
+-- On some servers, a field has no lifetime of its own, and on none can a part of it be written. Therefore a lease
+-- carries its end after its token, a value carries its end in the place of the mark, and the mark (the refresh token
+-- and its end) is in a companion field. Where the server lets fields expire, they also do that; elsewhere each new
+-- lease samples a few fields, and removes the expired ones. Ends are times of the server.
 --
--- KEYS: the hash. ARGV: a verb, the field, '1' if fields expire here, and what the verb needs.
+-- KEYS: the hash. ARGV: a verb, the field, '1' if fields expire here, and the verb's arguments.
 
 local hash, verb, field, expires = KEYS[1], ARGV[1], ARGV[2], ARGV[3] == '1'
 local companion = field .. '\0r'
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- Without `%d`, which is narrower than that where a `long` has 32 bits.
+-- This does not use `%d`, which is narrower where a `long` has 32 bits.
 local function digits(millis) return string.format('%016.0f', math.min(millis, 9999999999999999)) end
 local function number(text) return tonumber(string.match(text, '^%d+$') or '0') end
 
--- What has another front is of a later version, or not ours: no end is known of it.
+-- Bytes with another front are of a later version, or not ours: their end is unknown.
 local function is_lease(bytes) return string.sub(bytes, 1, 2) == 'L\1' end
 local function is_value(bytes) return #bytes >= 50 and string.sub(bytes, 1, 2) == 'V\1' end
 
@@ -26,21 +25,21 @@ local function is_over(bytes)
   return is_value(bytes) and number(string.sub(bytes, 35, 50)) <= now
 end
 
--- What the field holds.
+-- The content of the field.
 local function held()
   local bytes = redis.call('HGET', hash, field)
   if not bytes or is_over(bytes) then return false end
   return bytes
 end
 
--- Whoever refreshes the value, and until when.
+-- The refresh token of the value, and its end.
 local function mark()
   local bytes = redis.call('HGET', hash, companion)
   if bytes and #bytes == 32 then return bytes end
   return string.rep('\0', 16) .. string.rep('0', 16)
 end
 
--- The first bytes of a key of its own that held the same, and its length.
+-- The first bytes of a key that would hold the same, and its length.
 local function as_key(bytes)
   if is_lease(bytes) then return string.sub(bytes, 1, 18) .. string.sub(bytes, 35), #bytes - 16 end
   if is_value(bytes) then
@@ -51,13 +50,13 @@ end
 
 local function expire(name, millis)
   if not expires then return end
-  -- Servers have a bound that is far away, and refuse what is behind it.
+  -- Servers refuse times beyond a distant bound.
   local done = redis.pcall('HPEXPIRE', hash, math.min(millis, 1000000000000), 'FIELDS', '1', name)
   if type(done) == 'table' and done.err then expires = false end
 end
 
--- The hash lives as long as the longest-lived of its fields. One that is new has no end yet, which
--- is not one that is for ever.
+-- The hash lives as long as the longest-lived of its fields. A new hash has no end yet, which differs from living for
+-- ever.
 local function keep(millis, is_new)
   if millis == 0 then
     redis.call('PERSIST', hash)
@@ -67,7 +66,7 @@ local function keep(millis, is_new)
   if is_new or (left >= 0 and left < millis) then redis.call('PEXPIRE', hash, millis) end
 end
 
--- 0 is for ever. What a script wrote stays where a later command of it is refused: the right to remove comes first,
+-- 0 is for ever. The writes of a script stay when a later command of it is refused: the right to remove comes first,
 -- and without the others the field goes.
 local function put(bytes, millis)
   redis.call('HDEL', hash, companion)
@@ -87,7 +86,7 @@ end
 
 local function set_mark(token, millis)
   redis.call('HSET', hash, companion, token .. digits(now + millis))
-  -- A minute past its end: who is late may fill if nobody came meanwhile.
+  -- The companion expires a minute later: a late holder may fill if no other caller came meanwhile.
   expire(companion, millis + 60000)
 end
 
@@ -100,7 +99,7 @@ local function outlive(bytes, millis)
   keep(millis)
 end
 
--- Whether the lease of this proof stands: alone in the field, or beside a value.
+-- Returns true if the lease of this proof is valid: alone in the field, or in a value.
 local function is_held(proof)
   if #proof == 16 then
     return string.sub(mark(), 1, 16) == proof and redis.call('HEXISTS', hash, field) == 1
@@ -109,7 +108,7 @@ local function is_held(proof)
   return as_key(redis.call('HGET', hash, field)) == proof
 end
 
--- Removes a field that is over; whether it was. `room` is for the bytes that are read.
+-- Removes an expired field; returns true if it did. `room` is for the bytes that are read.
 local function swept(name, room)
   local bytes = redis.call('HGET', hash, name)
   if not bytes then return false, room end
@@ -124,8 +123,8 @@ local function swept(name, room)
   return true, room
 end
 
--- Looks at one field at random, and only if that is over at some more: where a third of the fields
--- is over, about as many go as come.
+-- Samples one field at random, and more only if it has expired: when a third of the fields has expired, about as many
+-- go as come.
 local function sweep()
   if expires then return end
   local names = redis.pcall('HRANDFIELD', hash, '1')
@@ -142,8 +141,8 @@ if verb == 'peek' then
   return bytes and string.sub((as_key(bytes)), 1, 50)
 end
 
--- The lease, its time, and over what: 'empty'; 'seen', with the first bytes and the length; 'any'.
--- 1, or 0 if something else is there than was seen, or what is there.
+-- Arguments: the lease, its time, and the precondition: 'empty'; 'seen', with the first bytes and the length; 'any'.
+-- Returns 1, or 0 if the content differs from what was seen, or the content.
 if verb == 'take' then
   local bytes, over = held(), ARGV[6]
   if bytes and over ~= 'any' then
@@ -158,8 +157,8 @@ if verb == 'take' then
   return 1
 end
 
--- The token, its time, how the value begins, and '1' to take it from others.
--- 0, or until when it is somebody's, or -1.
+-- Arguments: the token, its time, the first bytes of the value, and '1' to take it from others. Returns 0, or the end
+-- of another lease or pause, or -1.
 if verb == 'mark' then
   local bytes = held()
   if not bytes or #bytes < 50 or string.sub(bytes, 1, 18) ~= ARGV[6] then return -1 end
@@ -167,7 +166,7 @@ if verb == 'mark' then
   local taken = number(string.sub(marked, 17, 32))
   if ARGV[7] == '0' and taken > now and string.sub(marked, 1, 16) ~= ARGV[4] then return taken end
   local millis = tonumber(ARGV[5])
-  -- In this order: where it is refused, no mark stays.
+  -- The order matters: if the first is refused, no mark stays.
   outlive(bytes, millis)
   set_mark(ARGV[4], millis)
   return 0
@@ -176,23 +175,23 @@ end
 if verb == 'count' then
   local count = 0
   for _, name in ipairs(redis.call('HKEYS', hash)) do
-    -- A lease is shorter.
+    -- A lease is shorter than this.
     if string.sub(name, -2) ~= '\0r' and redis.call('HSTRLEN', hash, name) >= 112 then count = count + 1 end
   end
   return count
 end
 
--- All others begin with the proof of a lease.
+-- The arguments of all other verbs begin with the proof of a lease.
 if not is_held(ARGV[4]) then return 0 end
 local is_mark = #ARGV[4] == 16
 
--- The value, and its time.
+-- Arguments: the value, and its time.
 if verb == 'fill' then
   put(ARGV[5], tonumber(ARGV[6]))
   return 1
 end
 
--- Its time.
+-- Argument: its time.
 if verb == 'renew' then
   local millis = tonumber(ARGV[5])
   if is_mark then
@@ -204,7 +203,7 @@ if verb == 'renew' then
   return 1
 end
 
--- 'remove', or for how long nobody is to mark the value again.
+-- Argument: 'remove', or the pause during which the value cannot be marked again.
 if verb == 'release' then
   if is_mark and ARGV[5] ~= 'remove' then
     set_mark(string.rep('\0', 16), tonumber(ARGV[5]))

@@ -26,15 +26,15 @@ use crate::store::redis::transport::Transport;
 use crate::store::{Acquired, Asked, End, Ended, Over, Read, Release, Store, own_tags};
 use crate::stored::envelope::{self, Lease};
 
-/// About so many bytes are sent in one round trip.
+/// The approximate number of bytes that one round trip sends.
 const MOST_BYTES: usize = 1 << 20;
 
-/// The scripts of one pipeline: each is named by its text once, and is known then.
+/// The scripts of one pipeline: the first use of each sends its text, and later ones its hash.
 #[derive(Default)]
 struct Forms(HashSet<(bool, Option<Discriminant<Over>>)>);
 
 impl Forms {
-    /// How the script for a slot of this kind is named, of an operation that has one for each.
+    /// The form of a script for a slot of this kind, for an operation that has one for each.
     fn of(&mut self, key: &Key, over: Option<&Over>) -> Form {
         let in_hash = matches!(key.address(), Address::Field { .. });
         let over = over.filter(|_| !in_hash).map(discriminant);
@@ -42,8 +42,8 @@ impl Forms {
     }
 }
 
-/// The replies, unless one of them says that the server is not to be asked now. What is said of one
-/// slot, or of writes, is left to whoever reads them.
+/// Returns the replies, unless one of them says that the server must not be asked now. Errors of one slot, or of
+/// writes, are left to the reader of the replies.
 fn sound(replies: Vec<Value>) -> Result<Vec<Value>, Fault> {
     let fault_of = |reply: &Value| match reply {
         Value::ServerError(error) => Some(Fault::from(error)),
@@ -57,7 +57,7 @@ fn sound(replies: Vec<Value>) -> Result<Vec<Value>, Fault> {
     }
 }
 
-/// The results for those that were not reached, because of what happened before.
+/// Fills in the results of the slots that were not reached, because of an earlier failure.
 fn fill_up<R>(results: &mut Vec<Result<R, Error>>, count: usize, error: &Error) {
     results.resize_with(count, || Err(error.clone()));
 }
@@ -82,7 +82,8 @@ impl<T: Transport> RedisStore<T> {
         reads
     }
 
-    /// What concerns a key may have to be invalidated first; where that is refused, the key alone is not read.
+    /// Invalidations that concern a key may have to be delivered first; where that is refused, the key alone is not
+    /// read.
     async fn read_part(&self, keys: &[&Key]) -> Result<Vec<Result<Read, Error>>, Error> {
         let epoch = self.admit()?;
         let by = self.part_deadline();
@@ -119,7 +120,7 @@ impl<T: Transport> RedisStore<T> {
         let client = self.client();
         let checks_role = client.server.claims_role_check(by);
         let plan = ReadPlan::of(keys);
-        // How many commands that is goes by what the server takes.
+        // The number of commands depends on the server's features.
         let sent_with = AtomicU32::new(0);
         let build = |features: Features| {
             sent_with.store(features.bits(), Relaxed);
@@ -147,11 +148,11 @@ impl<T: Transport> RedisStore<T> {
             }
             Ok(reads)
         };
-        // Mostly all of them are of one function, which the first tells.
+        // Usually all keys are of one function, so the first one decides.
         let load = keys.first().map_or(Load::default(), |key| client.sizes.reading(key));
         let outcome = self.exchange_of(epoch, load, build, read, by).await;
         let outcome = match outcome {
-            // What is known to be refused by now is asked for otherwise.
+            // The retry avoids the features that are now known to be refused.
             Err(fault) if fault.is_denied() => self.exchange_of(epoch, load, build, read, by).await,
             outcome => outcome,
         };
@@ -165,7 +166,7 @@ impl<T: Transport> RedisStore<T> {
         Ok(reads)
     }
 
-    /// Whether the tags that values have of their own are what they were.
+    /// Checks that the tags that values have of their own are unchanged.
     async fn read_own_tags(&self, epoch: Epoch, keys: &[&Key], reads: &mut [Read], by: Instant) -> Result<(), Error> {
         let client = self.client();
         let own: Vec<Vec<String>> = keys
@@ -186,7 +187,7 @@ impl<T: Transport> RedisStore<T> {
             let found = self.exchange(epoch, build, read, by).await;
             stamps.extend(part.iter().copied().zip(found.map_err(|fault| self.told(fault))?));
         }
-        // One whose invalidation is still to be delivered counts for nothing.
+        // A tag whose invalidation is still to be delivered counts for nothing.
         for (tag, _) in client.pending.find_all(tags.iter().map(|tag| tag.as_str())) {
             stamps.remove(&String::from(tag));
         }
@@ -214,7 +215,7 @@ impl<T: Transport> RedisStore<T> {
         let epoch = self.admit_write()?;
         let by = self.part_deadline();
         if let Some(first) = slots.first() {
-            // They are of one function.
+            // All slots are of one function.
             self.may_end(first.key, first.lease.place())?;
         }
         let anything = slots.iter().filter(|slot| matches!(slot.over, Over::Anything));
@@ -239,7 +240,7 @@ impl<T: Transport> RedisStore<T> {
         };
         let outcome = self.exchange(epoch, build, read, by).await;
         if outcome.as_ref().is_err_and(|fault| fault.may_have_arrived() || is_partly_granted.load(Relaxed)) {
-            // One that may have arrived, or may still, is given back.
+            // A lease whose request may have arrived, or may still arrive, is given back.
             let asked = slots.iter().map(|slot| (slot.key.clone(), slot.lease, Release::Pause(0)));
             self.abandon_all(asked.collect(), true);
         }
@@ -249,7 +250,7 @@ impl<T: Transport> RedisStore<T> {
         let taken = slots.iter().zip(replies).map(|(slot, reply)| {
             let taken = checked(reply).and_then(|reply| commands::taken(&slot.over, reply, || now));
             taken.map_err(|fault| {
-                // Not what the version promised: another server that speaks the protocol.
+                // The server does not do what its version promised: it is another one that speaks the protocol.
                 if fault.is_of_form() && matches!(slot.over, Over::Nothing) {
                     self.deny(Features::SET_NX_GET);
                 }
@@ -262,12 +263,12 @@ impl<T: Transport> RedisStore<T> {
         Ok(taken)
     }
 
-    /// As `written`, before the replies are looked at.
+    /// Does what `written` does, before the replies are read.
     fn part_written<R>(&self, outcome: Result<R, Fault>) -> Result<R, Error> {
         outcome.or_else(|fault| self.written(Err(fault)))
     }
 
-    /// As `written`, of one command among others: the server's health hears of the first alone.
+    /// Does what `written` does, for one command among others: only the first counts for the server's health.
     fn refused_write(&self, fault: Fault, refused: &mut bool) -> Error {
         if let Blame::Denied(denied) = fault.blame {
             self.note_denied(denied);
@@ -293,7 +294,7 @@ impl<T: Transport> RedisStore<T> {
             match self.end_part(part).await {
                 Ok(part) => ended.extend(part),
                 Err(error) => {
-                    // Whether or not it arrived, or still does: once a lease is gone it stores nothing.
+                    // The fill may have arrived, or may still arrive: once a lease is gone it stores nothing.
                     let left = slots[ended.len()..].iter().map(|slot| {
                         let release = match slot.end {
                             End::Fill(..) => Release::Pause(0),
@@ -327,7 +328,7 @@ impl<T: Transport> RedisStore<T> {
             End::Fill(..) => vec![release(features, slot, Release::Pause(0), &mut forms[2])],
             End::Release(how) => vec![release(features, slot, *how, &mut forms[2])],
         };
-        // How many commands each slot takes goes by what the server can do.
+        // The number of commands for each slot depends on the server's features.
         let sent_with = AtomicU32::new(0);
         let build = |features: Features| {
             sent_with.store(features.bits(), Relaxed);
@@ -365,7 +366,7 @@ impl<T: Transport> RedisStore<T> {
         Ok(ended)
     }
 
-    /// What can still be done where a part of a pipeline was refused.
+    /// Ends leases another way after a part of a pipeline was refused.
     async fn end_otherwise(
         &self,
         slot: &Ended<'_>,
@@ -378,19 +379,19 @@ impl<T: Transport> RedisStore<T> {
             End::Release(how) => return Err(self.not_released((slot.key, &slot.lease, *how), fault)),
         };
         if fault.is_of_form() || fault.is_denied() {
-            // Which knows what to do about it.
+            // A single fill handles this case.
             return self.fill(slot.key, &slot.lease, value.clone(), *ttl, by).await;
         }
         self.abandon_behind(slot.key, &slot.lease, Release::Pause(0));
         Err(self.refused_write(fault, refused))
     }
 
-    /// Sees to a lease that the server refused to take back.
+    /// Handles a lease that the server refused to take back.
     fn not_released(&self, (key, lease, release): (&Key, &Lease, Release), fault: Fault) -> Error {
         if let Blame::Denied(denied) = fault.blame {
             self.note_denied(denied);
         }
-        // Something else is in its place, which is left alone.
+        // The wrong type means that something else is in its place, which is left alone.
         if fault.error.kind() != ErrorKind::WrongType {
             self.keep_abandoned(key, lease, release);
         }
@@ -473,7 +474,7 @@ impl Ended<'_> {
     }
 }
 
-/// How many of the slots go together.
+/// The number of slots in the next part.
 fn part_len(slots: &[Ended<'_>]) -> usize {
     let mut bytes = 0;
     let fits = |slot: &&Ended<'_>| {
@@ -483,7 +484,7 @@ fn part_len(slots: &[Ended<'_>]) -> usize {
     slots.iter().take(MOST).take_while(fits).count().max(1)
 }
 
-/// The tags of all that is filled, each with the longest lifetime under it.
+/// The tags of all values to fill, each with the longest lifetime under it.
 fn longest_lived(slots: &[Ended<'_>]) -> BTreeMap<String, Ttl> {
     let mut tags = BTreeMap::new();
     for slot in slots {

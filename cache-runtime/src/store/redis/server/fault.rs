@@ -1,4 +1,4 @@
-//! What a failure means: for the caller, for the connection, and for the server's health.
+//! The meaning of a failure: for the caller, for the connection, and for the server's health.
 
 use std::io;
 
@@ -15,7 +15,7 @@ pub(crate) struct Fault {
     pub(crate) blame: Blame,
 }
 
-/// Where a failure points.
+/// The part that a failure points at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Blame {
     /// The command or its key: the server is well.
@@ -30,8 +30,8 @@ pub(crate) enum Blame {
     Server,
     /// The connection was closed by the other side: another one may work at once.
     Closed,
-    /// The same, of one that had worked, under a request that is not sent twice: that happens to
-    /// healthy servers, and whether this is one the next request tells.
+    /// The same for a connection that had worked, under a request that is not sent twice. Healthy servers close
+    /// connections too, and the next request shows if this one is healthy.
     Dropped,
     /// The connection, which must not be used again.
     Connection,
@@ -39,16 +39,16 @@ pub(crate) enum Blame {
     Role,
     /// The server has no room for another connection.
     Full,
-    /// Nobody yet: it had no answer in what the wait for a connection had left of the caller's time.
+    /// Nothing yet: the server did not answer in the time that the wait for a connection had left to the caller.
     #[cfg_attr(not(feature = "blocking"), expect(dead_code, reason = "async callers share connections"))]
     Late,
-    /// Nobody yet: the caller's time ended before anything was sent.
+    /// Nothing yet: the caller's time ended before anything was sent.
     Wait,
-    /// This process: where it called from, or what it has run out of.
+    /// This process: the place of the call, or an exhausted resource.
     Caller,
 }
 
-/// What a server refuses for good.
+/// A permanent refusal of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Denied {
     /// A command, whatever its key. The reply to a script does not always name it.
@@ -60,13 +60,13 @@ pub(crate) enum Denied {
 }
 
 impl Fault {
-    /// Without one of these commands, which the server is known to refuse, an operation is not begun.
+    /// An operation is not begun without one of these commands, which the server is known to refuse.
     pub(crate) fn lacking(command: Features) -> Fault {
         let detail = format!("{}, without which results cannot be stored", lacked(command.name()));
         Fault::new(ErrorKind::Auth, Blame::Denied(Denied::Command(Some(command))), detail)
     }
 
-    /// Names the right that is missing, where that is one to a key.
+    /// Names the missing right, if it is a right to a key.
     pub(crate) fn about(mut self, name: &str) -> Fault {
         if self.blame == Blame::Denied(Denied::Key) {
             let pattern = key_pattern(name);
@@ -75,12 +75,12 @@ impl Fault {
         self
     }
 
-    /// Whether the server knows no such command, or no such form of it.
+    /// Returns true if the server knows no such command, or no such form of it.
     pub(crate) fn is_of_form(&self) -> bool {
         self.blame == Blame::Command && self.error.kind() == ErrorKind::Protocol
     }
 
-    /// Whether the server refuses this for good, and nothing else.
+    /// Returns true if the server refuses this permanently, and nothing else.
     pub(crate) fn is_denied(&self) -> bool {
         matches!(self.blame, Blame::Denied(_))
     }
@@ -95,7 +95,7 @@ impl Fault {
         Fault { error: if is_of_call { error.of_one_call() } else { error }, blame }
     }
 
-    /// No answer to what was sent.
+    /// The server did not answer the request.
     pub(crate) fn hung() -> Fault {
         Fault::new(ErrorKind::Timeout, Blame::Server, "")
     }
@@ -109,18 +109,18 @@ impl Fault {
         Fault::new(ErrorKind::Protocol, Blame::Connection, format!("in reply to {command}"))
     }
 
-    /// Whether the server may have heard what failed, or may still.
+    /// Returns true if the server may have received the failed request, or may still receive it.
     pub(crate) fn may_have_arrived(&self) -> bool {
         match self.blame {
             Blame::Closed | Blame::Dropped | Blame::Late => true,
-            // Not where none could be made.
+            // The request cannot have arrived if no connection could be made.
             Blame::Connection => self.error.kind() != ErrorKind::Unreachable,
             Blame::Server => self.error.kind() == ErrorKind::Timeout,
             _ => false,
         }
     }
 
-    /// Whether the connection must not be used again.
+    /// Returns true if the connection must not be used again.
     pub(crate) fn spoils_connection(&self) -> bool {
         matches!(self.blame, Blame::Closed | Blame::Dropped | Blame::Connection | Blame::Role | Blame::Full)
     }
@@ -141,7 +141,7 @@ impl From<RedisError> for Fault {
             _ if error.is_connection_dropped() && !error.is_connection_refusal() => {
                 (ErrorKind::Unreachable, Blame::Closed)
             }
-            // Refused, no such host, no route, a TLS handshake that failed.
+            // The connection was refused, there is no such host or no route, or a TLS handshake failed.
             _ => (ErrorKind::Unreachable, Blame::Connection),
         };
         Fault::new(kind, blame, error.to_string())
@@ -174,8 +174,8 @@ impl From<&ServerError> for Fault {
     }
 }
 
-/// A reply that says what the server refuses for good, in the words of Redis 6 to 8 and Valkey, on their own or
-/// for a command in a script.
+/// Parses a reply that refuses something permanently, in the words of Redis 6 to 8 and Valkey, on its own or for a
+/// command in a script.
 pub(crate) fn denied(text: &str) -> Option<(ErrorKind, Blame)> {
     let has = |words: &str| text.contains(words);
     if has("permissions to access") && has("key") || has("can't access at least one of the keys") {
@@ -207,7 +207,7 @@ fn quoted(text: &str) -> Option<&str> {
     is_name.then_some(name)
 }
 
-/// The keys that a user has to be allowed for a key like this.
+/// The pattern of keys that a user must be allowed for a key like this.
 fn key_pattern(name: &str) -> String {
     if let Some(at) = name.find(TAG) {
         return format!("{}{TAG}*", &name[..at]);
@@ -223,10 +223,10 @@ fn known(kind: ServerErrorKind) -> Option<(ErrorKind, Blame)> {
         ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::ClusterDown => {
             (ErrorKind::Cluster, Blame::Server)
         }
-        // While a slot is moved.
+        // The server answers this while a slot moves.
         ServerErrorKind::TryAgain => (ErrorKind::Cluster, Blame::Command),
         ServerErrorKind::CrossSlot => (ErrorKind::Cluster, Blame::Denied(Denied::ManyKeys)),
-        // `MASTERDOWN` is what a replica without its master answers.
+        // `MASTERDOWN` is the reply of a replica without its master.
         ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown => (ErrorKind::ReadOnly, Blame::Role),
         ServerErrorKind::NoScript => (ErrorKind::Protocol, Blame::Script),
         ServerErrorKind::ResponseError => return None,
@@ -244,7 +244,7 @@ fn by_code(code: &str) -> Option<(ErrorKind, Blame)> {
         "NOAUTH" | "WRONGPASS" | "DENIED" => (ErrorKind::Auth, Blame::Connection),
         "NOPERM" => (ErrorKind::Auth, Blame::Command),
         "LOADING" => (ErrorKind::Loading, Blame::Server),
-        // Somebody's script occupies the server.
+        // Another client's script occupies the server.
         "BUSY" => (ErrorKind::Timeout, Blame::Server),
         "MOVED" | "ASK" | "CLUSTERDOWN" => (ErrorKind::Cluster, Blame::Server),
         "TRYAGAIN" => (ErrorKind::Cluster, Blame::Command),
@@ -253,8 +253,8 @@ fn by_code(code: &str) -> Option<(ErrorKind, Blame)> {
     })
 }
 
-/// An `ERR` says what it is in its text alone. Redis 6 wraps the errors of a script's commands
-/// into one, with the code inside, some behind a dash.
+/// The kind of an `ERR` is in its text alone. Redis 6 wraps the errors of a script's commands into one, with the code
+/// inside, sometimes after a dash.
 fn untyped(text: &str) -> (ErrorKind, Blame) {
     if text.starts_with("max number of clients") {
         return (ErrorKind::Unreachable, Blame::Full);

@@ -1,6 +1,7 @@
-//! What a server can do, which its version tells, and which commands it lets the user run, which `rights` finds out.
+//! The features of a server: those that its version implies, and the commands that it lets the user run, which `rights`
+//! finds out.
 
-/// What goes beyond Redis 6.0, and the commands that are not refused.
+/// The features beyond Redis 6.0, and the commands that are not refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Features(u32);
 
@@ -42,7 +43,7 @@ commands! {
 }
 
 impl Default for Features {
-    /// Of an old server, with all permissions.
+    /// The features of an old server, with all permissions.
     fn default() -> Self {
         Features(Features::ALL_COMMANDS.0 | Features::MANY_KEYS.0)
     }
@@ -58,12 +59,12 @@ impl Features {
     /// Several keys in one command, whatever their slots.
     pub(crate) const MANY_KEYS: Features = Features(8);
 
-    /// What compares a lease in a script, and ends it.
+    /// The commands that compare a lease in a script, and end it.
     const SCRIPTS: &[Features] = &[Features::EVAL, Features::SET];
-    /// What marks a value, beside these.
+    /// The commands that mark a value, in addition to these.
     const MARKS: &[Features] =
         &[Features::GETRANGE, Features::SETRANGE, Features::TIME, Features::PTTL, Features::PEXPIRE];
-    /// What the script of fields calls.
+    /// The commands that the script of fields calls.
     const HASHES: &[Features] = &[
         Features::EVAL,
         Features::HSET,
@@ -76,7 +77,7 @@ impl Features {
         Features::PTTL,
         Features::PEXPIRE,
     ];
-    /// What moves a value that was sent ahead.
+    /// The commands that move a staged value.
     const MOVES: &[Features] = &[Features::EXISTS, Features::RENAME, Features::UNLINK, Features::PEXPIRE];
 
     pub(crate) fn has(self, feature: Features) -> bool {
@@ -95,12 +96,12 @@ impl Features {
         self.0
     }
 
-    /// The first that is missing.
+    /// The first of the commands that is missing.
     fn lacks(self, commands: &[Features]) -> Option<Features> {
         commands.iter().copied().find(|command| !self.has(*command))
     }
 
-    /// Why a lease in a slot of its own could not be ended, by comparison: what is to be granted for it.
+    /// The right that is missing to end a lease in a slot of its own by comparison, if any.
     pub(crate) fn cannot_lease(self, in_hash: bool) -> Option<Features> {
         if in_hash {
             return self.lacks(Features::HASHES);
@@ -108,12 +109,12 @@ impl Features {
         if self.has(Features::SET_NX_GET) && self.has(Features::SET_IFEQ) {
             return self.lacks(&[Features::SET]);
         }
-        // What compares reads a part, or all.
+        // The comparison reads a part, or all.
         let unread = (!self.has(Features::GETRANGE) && !self.has(Features::GET)).then_some(Features::GETRANGE);
         self.lacks(Features::SCRIPTS).or(unread)
     }
 
-    /// The same, of a lease in a value's header.
+    /// The right that is missing to end a lease in a value's header, if any.
     pub(crate) fn cannot_mark(self, in_hash: bool) -> Option<Features> {
         match in_hash {
             true => self.lacks(Features::HASHES),
@@ -121,7 +122,7 @@ impl Features {
         }
     }
 
-    /// Whether several keys are read by one command.
+    /// Returns true if one command reads several keys.
     pub(crate) fn reads_together(self) -> bool {
         self.has(Features::MGET) && self.has(Features::MANY_KEYS)
     }
@@ -143,7 +144,7 @@ impl Features {
         Features::COMMANDS.iter().find(|(_, command)| *command == self).map_or("", |(name, _)| name)
     }
 
-    /// From the text of `INFO server`. Valkey reports a `redis_version` of 7.2.4.
+    /// Parses the text of `INFO server`. Valkey reports a `redis_version` of 7.2.4.
     pub(crate) fn of(info: &str) -> Features {
         let redis = version(info, "redis_version");
         let valkey = version(info, "valkey_version");
@@ -168,7 +169,7 @@ pub(crate) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
 }
 
-/// Major and minor number, (0, 0) for none.
+/// The major and minor number, (0, 0) for none.
 fn version(info: &str, name: &str) -> (u32, u32) {
     let mut numbers = field(info, name).unwrap_or_default().split('.').map(|part| part.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))

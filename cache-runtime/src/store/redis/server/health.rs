@@ -1,5 +1,4 @@
-//! What is known of a server's health: shared by both faces and all runtimes of a cache, and
-//! told in the log once per change.
+//! The health of a server: shared by both faces and all runtimes of a cache, and logged once per change.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -10,8 +9,7 @@ use super::clock::Clock;
 use super::fault::{Blame, Fault};
 use crate::error::{Error, ErrorKind};
 
-/// A prober that was not heard of for so long, beyond its own pauses, is dead: its runtime ended,
-/// or nobody drives it.
+/// A prober that is silent for this long, beyond its own pauses, is dead: its runtime ended, or nothing drives it.
 const PROBER_DIES: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -22,18 +20,18 @@ pub(crate) struct Health {
     writes: HalfOpen,
     writes_kind: AtomicU8,
     outage: Mutex<Outage>,
-    /// When an operation that finds the breaker open may start a prober, in the clock's ticks.
+    /// The time at which an operation that finds the breaker open may start a prober, in the clock's ticks.
     prober_due: AtomicU64,
-    /// Whether an operation was refused since the last probe: without any, and without anything
-    /// to deliver, there is no need to probe on.
+    /// True if an operation was refused since the last probe. Without one, and without anything to deliver, probing
+    /// stops.
     wanted: AtomicBool,
-    /// What is told once.
+    /// The messages that are logged once.
     told: AtomicU8,
 }
 
 #[derive(Debug, Default)]
 struct Outage {
-    /// Of the clock's ticks; `None` in health.
+    /// The start of the outage in the clock's ticks; `None` in health.
     began: Option<u64>,
     closed: u64,
     told: Option<ErrorKind>,
@@ -57,7 +55,7 @@ impl Health {
         }
     }
 
-    /// Lets an operation begin. `None`: it fails at once, and may find that a probe is due.
+    /// Lets an operation begin. `None` means that it fails at once, and that a probe may be due.
     pub(crate) fn admit(&self) -> Option<Epoch> {
         let epoch = self.breaker.admit();
         if epoch.is_none() && !self.wanted.load(Relaxed) {
@@ -75,7 +73,7 @@ impl Health {
         self.breaker.admit().is_none()
     }
 
-    /// The server answered.
+    /// Notes that the server answered.
     pub(crate) fn succeeded(&self, epoch: Epoch) {
         if !self.breaker.succeeded(epoch) {
             return;
@@ -90,7 +88,7 @@ impl Health {
         }
     }
 
-    /// An operation failed; true if the breaker opened.
+    /// Notes that an operation failed; returns true if the breaker opened.
     pub(crate) fn failed(&self, epoch: Epoch, fault: &Fault) -> bool {
         match fault.blame {
             Blame::Dropped | Blame::Late | Blame::Wait | Blame::Caller => return false,
@@ -112,7 +110,7 @@ impl Health {
         true
     }
 
-    /// Tells why the server is away, once per reason.
+    /// Logs the reason of the outage, once per reason.
     fn tell(&self, outage: &mut Outage, error: &Error) {
         if outage.told.replace(error.kind()) != Some(error.kind()) {
             tracing::warn!(
@@ -123,7 +121,7 @@ impl Health {
         }
     }
 
-    /// Whether a write may begin, else why not.
+    /// Lets a write begin, or returns the reason against it.
     pub(crate) fn admit_write(&self) -> Result<(), Error> {
         if self.writes.admits(|| self.clock.ticks()) {
             return Ok(());
@@ -156,13 +154,13 @@ impl Health {
         }
     }
 
-    /// Tells of commands that the server refuses to understand or to permit, once.
+    /// Logs, once, commands that the server does not know or does not permit.
     pub(crate) fn tell_once(&self, error: &Error) {
         let bit = match error.kind() {
             ErrorKind::Protocol => 1,
             ErrorKind::Auth => 2,
             ErrorKind::Cluster => 4,
-            // A key of another type is its function's to tell.
+            // The function logs a key of the wrong type.
             _ => return,
         };
         if self.told.load(Relaxed) & bit == 0 && self.told.fetch_or(bit, Relaxed) & bit == 0 {
@@ -174,7 +172,7 @@ impl Health {
         }
     }
 
-    /// Tells that the server has no room for one more connection, once.
+    /// Logs, once, that the server has no room for one more connection.
     pub(crate) fn tell_full(&self, error: &Error) {
         const FULL: u8 = 8;
         if self.told.load(Relaxed) & FULL == 0 && self.told.fetch_or(FULL, Relaxed) & FULL == 0 {
@@ -186,7 +184,7 @@ impl Health {
         }
     }
 
-    /// The right to probe, for one prober at a time, when one is due.
+    /// Returns the right to probe when a probe is due, for one prober at a time.
     pub(crate) fn claim_probe(self: &Arc<Self>, at_once: bool) -> Option<Prober> {
         let now = self.clock.ticks();
         if !at_once && now < self.prober_due.load(Relaxed) {
@@ -205,9 +203,9 @@ impl Health {
         Some(Prober { health: Arc::downgrade(self), number: outage.prober, pause })
     }
 
-    /// A prober is at work: another one is due only if it is not heard of.
+    /// Notes that a prober is running: another one is due only if this one falls silent.
     fn expect_prober(&self, now: u64, pause: Duration) {
-        // Its attempt may take as long as connecting is given.
+        // An attempt may take the whole time-out for connecting.
         let silence = pause + PROBER_DIES * 3;
         self.prober_due.store(now + silence.as_millis() as u64, Relaxed);
     }
@@ -217,17 +215,17 @@ impl Health {
     }
 }
 
-/// The right to probe. Dropped, another prober may begin.
+/// The right to probe. Dropping it lets another prober begin.
 #[derive(Debug)]
 pub(crate) struct Prober {
     health: Weak<Health>,
     number: u64,
-    /// Until the first attempt.
+    /// The pause until the first attempt.
     pub(crate) pause: Duration,
 }
 
 impl Prober {
-    /// Whether to make the attempt: another prober may have taken over.
+    /// Returns true if the prober makes the attempt: another prober may have taken over.
     pub(crate) fn proceeds(&self, attempt_takes: Duration) -> bool {
         let Some(health) = self.health.upgrade() else { return false };
         let outage = health.outage();
@@ -239,7 +237,7 @@ impl Prober {
         true
     }
 
-    /// The attempt succeeded: operations pass again.
+    /// Notes that the attempt succeeded: operations pass again.
     pub(crate) fn succeeded(&self, epoch: Epoch) {
         let Some(health) = self.health.upgrade() else { return };
         let mut outage = health.outage();
@@ -247,8 +245,8 @@ impl Prober {
         health.breaker.close(epoch);
     }
 
-    /// The attempt failed: how long to pause until the next one, or `None` to leave it to whoever
-    /// needs the server next.
+    /// Notes that the attempt failed. Returns the pause until the next one, or `None` to leave it to the next operation
+    /// that needs the server.
     pub(crate) fn failed(&mut self, fault: &Fault, undelivered: bool) -> Option<Duration> {
         let health = self.health.upgrade()?;
         let mut outage = health.outage();

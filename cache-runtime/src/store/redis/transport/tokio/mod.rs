@@ -1,5 +1,5 @@
-//! For async callers: a multiplexed connection in each tokio runtime, and another one as soon as
-//! there is something large to carry: replies come in order, and small ones would wait behind it.
+//! The transport of async callers: a multiplexed connection in each tokio runtime, and a second one once there is
+//! something large to carry. Replies come in order, so small ones would wait for large ones.
 //!
 //! A connection is driven by the runtime that opened it, so each runtime has its own; runtimes
 //! come and go, and may exist at the same time.
@@ -34,11 +34,11 @@ use crate::store::redis::server::breaker::Epoch;
 use crate::store::redis::server::fault::{Blame, Fault};
 use crate::store::redis::transport::{Build, Decode, FULL, Transport, patience};
 
-/// Requests of more than this many bytes take part in [`IN_FLIGHT`].
+/// Requests of more than this number of bytes take part in [`IN_FLIGHT`].
 const SMALL: usize = 4 * 1024;
 
-/// How many bytes of large requests one runtime has in flight: a hung server must not collect
-/// them without a bound.
+/// The bytes of large requests that one runtime may have in flight: a hung server must not collect them without a
+/// bound.
 const IN_FLIGHT: usize = 64 << 20;
 
 /// Multiplexed connections in each runtime.
@@ -53,13 +53,13 @@ struct Links {
     spare: Spare,
 }
 
-/// What one runtime has of the server.
+/// The connections of one runtime.
 struct Link {
     runtime: Id,
     handle: Handle,
     /// One for each [`Line`].
     slots: [Mutex<Slot>; 2],
-    /// Kilobytes of large requests.
+    /// The room for large requests, in kilobytes.
     room: Semaphore,
     keeper: AbortHandle,
     /// The runtime has ended.
@@ -68,20 +68,20 @@ struct Link {
 
 enum Slot {
     Empty,
-    /// One task connects; whoever needs the connection waits for it.
+    /// One task connects; every caller that needs the connection waits for it.
     Connecting {
         epoch: Epoch,
         outcome: Outcome,
         task: AbortHandle,
     },
     Ready(Arc<Connection>),
-    /// The server had no room for it, and is not asked again until then.
+    /// The server had no room for the connection, and is not asked again until this time.
     Full(Instant, Fault),
 }
 
 type Outcome = watch::Receiver<Option<Result<Arc<Connection>, Fault>>>;
 
-/// Where an exchange starts from.
+/// The start of an exchange.
 enum Start {
     Lane(Lane),
     Link(Arc<Link>),
@@ -92,7 +92,7 @@ impl Tokio {
         Tokio { server: Arc::clone(server), links: Arc::default() }
     }
 
-    /// A lane where the current runtime has a connection, else what it has.
+    /// Returns a lane if the current runtime has a connection, otherwise the state of its link.
     fn start(&self, line: Line, epoch: Epoch) -> Result<Start, Fault> {
         let handle = current()?;
         if let Some(lane) = self.links.spare.take(handle.id(), line, epoch) {
@@ -110,12 +110,12 @@ impl Tokio {
             return Ok(Arc::clone(link));
         }
         drop(links);
-        // A panic here is that of a runtime without timers.
+        // A panic here means that the runtime has no timers.
         std::panic::catch_unwind(AssertUnwindSafe(|| drop(tokio::time::sleep(Duration::ZERO))))
             .map_err(|_| unsupported("this tokio runtime has no timers: build it with `enable_all`"))?;
         let over = Arc::new(AtomicBool::new(false));
         let leave = Leave { links: Arc::downgrade(&self.links), over: Arc::clone(&over) };
-        // Not under the lock: a runtime that is ending drops the task here and now.
+        // This is not done under the lock, because a runtime that is ending drops the task at once.
         let keeper = handle.spawn(async move {
             let _leave = leave;
             std::future::pending::<()>().await;
@@ -126,7 +126,8 @@ impl Tokio {
             keeper.abort();
             return Ok(Arc::clone(link));
         }
-        // Set before the keeper's end takes the lock: either it finds the link, or this sees it.
+        // The link was set before the keeper's end takes the lock: either the keeper finds the link, or this check sees
+        // the end.
         if over.load(SeqCst) {
             return Err(unsupported("this tokio runtime is ending"));
         }
@@ -137,7 +138,7 @@ impl Tokio {
         Ok(link)
     }
 
-    /// Writes what was handed to a runtime's connection.
+    /// Writes the requests that a runtime's connection has accepted.
     fn write_now(&self, runtime: Id) {
         let links = self.links.all.read().unwrap_or_else(PoisonError::into_inner);
         let link = links.iter().find(|link| link.runtime == runtime).map(Arc::clone);
@@ -150,10 +151,10 @@ impl Tokio {
         connection.write_now();
     }
 
-    /// A new lane in a connection made in `epoch`, and whether that was in use before.
+    /// Returns a new lane in a connection made in `epoch`, and true if the connection was in use before.
     async fn lane(&self, link: &Arc<Link>, line: Line, epoch: Epoch) -> Result<(Lane, bool), Fault> {
         match self.lane_in(link, line, epoch).await {
-            // The server has no room for a second one, it may be.
+            // The server may have no room for a second connection.
             Err(_) if line == Line::Large => self.lane_in(link, Line::Small, epoch).await,
             outcome => outcome,
         }
@@ -174,7 +175,7 @@ impl Tokio {
         wait(&mut outcome).await.map(|connection| (Lane::of(connection), false))
     }
 
-    /// Starts the task that connects, in place of whatever is in the slot.
+    /// Starts the task that connects, and replaces the content of the slot.
     fn connect(&self, link: &Arc<Link>, line: Line, slot: &mut Slot, epoch: Epoch) -> Outcome {
         match slot {
             Slot::Connecting { task, .. } => task.abort(),
@@ -194,7 +195,7 @@ impl Tokio {
             let connected = connected.unwrap_or_else(|_| Err(Fault::hung())).map_err(|fault| server.not_opened(fault));
             if let Some(link) = at.upgrade() {
                 let mut slot = link.slot(line);
-                // Not if another attempt has replaced this one.
+                // Another attempt may have replaced this one.
                 if matches!(&*slot, Slot::Connecting { outcome, .. } if outcome.same_channel(&own)) {
                     *slot = match &connected {
                         Ok(connection) => Slot::Ready(Arc::clone(connection)),
@@ -209,7 +210,7 @@ impl Tokio {
         outcome
     }
 
-    /// An exchange without a lane, or with much to send. `was_closed`: the connection that was used first was.
+    /// An exchange without a lane, or with much to send. `was_closed` is true if the connection used first was closed.
     async fn exchange_at_length(
         &self,
         mut start: Start,
@@ -228,7 +229,7 @@ impl Tokio {
                     lane.unwrap_or_else(|_| Err(Fault::hung()))?
                 }
             };
-            // Before the bytes exist.
+            // The room is taken before the bytes exist.
             let link;
             let room = match load.sent {
                 0..=SMALL => None,
@@ -250,7 +251,7 @@ impl Tokio {
         }
     }
 
-    /// One attempt. Where the connection must not be used again, with what else its runtime has.
+    /// Makes one attempt. If the connection must not be used again, this also returns the runtime's link.
     async fn attempt(
         &self,
         mut lane: Lane,
@@ -270,7 +271,7 @@ impl Tokio {
         }
     }
 
-    /// What an exchange's end means for its lane, and for its connection.
+    /// Applies the end of an exchange to its lane and its connection.
     fn finished(
         &self,
         lane: Lane,
@@ -286,7 +287,7 @@ impl Tokio {
         match reply.map_err(Fault::from).and_then(decode) {
             Err(fault) if fault.spoils_connection() => {
                 let link = self.links.discard(lane.connection());
-                // Without one, the runtime has ended, and its connection with it.
+                // Without a link, the runtime has ended, and its connection with it.
                 let is_over = link.as_ref().is_none_or(|link| link.over.load(SeqCst));
                 Err((if is_over { ended() } else { fault }, link))
             }
@@ -317,7 +318,7 @@ impl Transport for Tokio {
             },
             start => (start, false),
         };
-        // Boxed, as all that is rare: each exchange carries its futures along.
+        // Rare paths are boxed, because each exchange carries its futures along.
         Box::pin(self.exchange_at_length(start, was_closed, (epoch, load), build, decode, by)).await
     }
 
@@ -348,7 +349,7 @@ impl Transport for Tokio {
 
     fn background(&self, task: impl Future<Output = ()> + Send + 'static) {
         let handle = Handle::try_current().ok().or_else(|| {
-            // Dropped outside of its runtime: any one that is left will do.
+            // The request was dropped outside of its runtime: any remaining runtime will do.
             let links = self.links.all.read().unwrap_or_else(PoisonError::into_inner);
             links.first().map(|link| link.handle.clone())
         });
@@ -360,8 +361,8 @@ impl Transport for Tokio {
     fn aside(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut task = Box::pin(task);
         if let Ok(runtime) = Handle::try_current() {
-            // A first step at once: on a connection that is open it sends the command, ahead of whatever the caller
-            // sends next. It is written at once, too: the caller may be the last thing that runs in its runtime.
+            // The first step runs at once: on an open connection it sends the command, before the caller's next
+            // requests. It is also written at once, because the caller may be the last task in its runtime.
             if step(pin!(unconstrained(task.as_mut()))).is_ready() {
                 return;
             }
@@ -385,7 +386,7 @@ impl Transport for Tokio {
 }
 
 impl Links {
-    /// Sees to it that nobody uses the connection again. What its runtime has, unless that ended.
+    /// Ensures that the connection is not used again. Returns the runtime's link, unless the runtime ended.
     fn discard(&self, connection: &Arc<Connection>) -> Option<Arc<Link>> {
         connection.spoil();
         let runtime = connection.runtime.id();
@@ -432,7 +433,7 @@ impl Drop for Tokio {
     }
 }
 
-/// Held by a task that lives as long as its runtime: its end is the runtime's.
+/// A guard in a task that lives as long as its runtime: it is dropped when the runtime ends.
 struct Leave {
     links: Weak<Links>,
     over: Arc<AtomicBool>,
