@@ -1,5 +1,5 @@
-//! What every store has to do, as one suite: run over memory, and over a real server through
-//! both faces, with keys of their own and with fields of hashes.
+//! One suite for all requirements on a store. It runs over memory, and over a real server through both faces, with keys
+//! of their own and with fields of hashes.
 
 mod many;
 mod marks;
@@ -18,7 +18,7 @@ use crate::poll::once::once;
 use crate::stored::envelope::{self, Lease, Seal, Token};
 
 thread_local! {
-    /// Whether the suite's slots are those of a group.
+    /// True if the suite's slots are those of a group.
     static GROUPED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -47,7 +47,7 @@ fn by() -> Instant {
 
 const MINUTE: Ttl = Ttl::Millis(60_000);
 
-/// A value of `length` bytes: as its front an unmarked one, then a pattern.
+/// A value of `length` bytes: the front of an unmarked value, then a pattern.
 fn value(length: usize, seed: u8) -> Bytes {
     let mut bytes: Vec<u8> = (0..length).map(|at| (at as u8).wrapping_mul(31).wrapping_add(seed)).collect();
     bytes[..2].copy_from_slice(b"V\x01");
@@ -63,7 +63,7 @@ async fn acquired(store: &impl Store, key: &Key, lease: &Lease) -> bool {
     matches!(store.take(key, lease, &Over::Nothing, by()).await, Ok(Acquired::Taken))
 }
 
-/// `expiry` tells what is left of a slot's lifetime, by another way than the store.
+/// `expiry` returns the rest of a slot's lifetime, by another way than the store.
 async fn suite(store: &impl Store, expiry: &(dyn Fn(&Key) -> Option<Ttl> + Sync)) {
     an_empty_slot_is_taken_once(store).await;
     a_fill_needs_the_lease(store).await;
@@ -176,7 +176,7 @@ async fn displacing_compares(store: &impl Store) {
     let seen = old;
     assert!(matches!(store.take(&key, &second, &Over::Seen(seen.clone()), by()).await, Ok(Acquired::Taken)));
     assert_eq!(read(store, &key).await.as_deref(), Some(second.bytes()));
-    // Whoever saw the same bytes comes too late, and leaves the newer lease.
+    // A second caller that saw the same bytes comes too late, and leaves the newer lease.
     assert!(!matches!(store.take(&key, &third, &Over::Seen(seen.clone()), by()).await, Ok(Acquired::Taken)));
     assert_eq!(read(store, &key).await.as_deref(), Some(second.bytes()));
 }
@@ -256,7 +256,7 @@ mod on_a_server {
         }
     }
 
-    /// Of a field, as its bytes say and, where fields expire, the server.
+    /// The expiry of a field, by its bytes and, where fields expire, by the server.
     fn field_expiry(server: &Server, key: &Key) -> Option<Ttl> {
         let (hash, field) = key.as_str().split_once(' ').expect("a field");
         let mut connection = server.connection();
@@ -292,13 +292,13 @@ mod on_a_server {
         }
     }
 
-    /// Values that travelled ahead are in their places, or gone.
+    /// Staged values are in their places, or gone.
     fn nothing_ahead(server: &Server) {
         let left: Vec<String> = ::redis::cmd("KEYS").arg("*:ahead:*").query(&mut server.connection()).unwrap();
         assert_eq!(left, [""; 0]);
     }
 
-    /// Whether it was applied or not, the value is free again.
+    /// The value is free again in both cases, whether the fill was applied or not.
     async fn a_fill_that_fails_gives_the_value_back(store: &impl Store, server: &Server) {
         for length in [300, 300 << 10] {
             let (key, id, next) = (key(&format!("failed {length}")), token(), token());
@@ -355,7 +355,7 @@ mod on_a_server {
     }
 }
 
-/// Memory alone: what a server does by itself, or does otherwise.
+/// The cases of memory alone: a server does these by itself, or differently.
 mod in_memory {
     use super::*;
 
@@ -419,7 +419,7 @@ mod in_memory {
             let mut id = token();
             marks::put(&store, &hot, &marks::sealed(&hot, id, 10_000, 1), MINUTE).await;
             for n in 0..1_000 {
-                // Each time around the hand comes by once at most.
+                // Each time around, the hand passes at most once.
                 assert!(read(&store, &hot).await.is_some(), "after {n}");
                 let (lease, next) = (marks::lease(), token());
                 assert!(marks::taken(&store, &hot, id, &lease).await, "after {n}");

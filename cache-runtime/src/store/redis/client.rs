@@ -23,7 +23,7 @@ use crate::key::Key;
 use crate::store::Release;
 use crate::stored::envelope::Lease;
 
-/// What a cache keeps, for both faces.
+/// The state that a cache keeps for both faces.
 pub(crate) struct Client {
     pub(crate) itself: Weak<Client>,
     pub(crate) server: Arc<Server>,
@@ -51,7 +51,7 @@ impl Client {
         self.deliverer.wake(&self.itself);
     }
 
-    /// The same, of one of which nothing is wrong if it is never delivered.
+    /// Does the same for a key that need not be delivered.
     pub(crate) fn keep_if_room(&self, key: &str) {
         self.pending.add_if_room(key);
         self.deliverer.wake(&self.itself);
@@ -130,7 +130,7 @@ impl<T: Transport> RedisStore<T> {
         self.exchange_of(epoch, Load::default(), build, read, by)
     }
 
-    /// Sends, reads the reply, and draws the conclusions about the server's health.
+    /// Sends the request, reads the reply, and draws the conclusions about the server's health.
     pub(crate) async fn exchange_of<R: Send>(
         &self,
         epoch: Epoch,
@@ -163,7 +163,7 @@ impl<T: Transport> RedisStore<T> {
         outcome
     }
 
-    /// The same, of what a slot holds.
+    /// Does the same for the content of a slot.
     pub(crate) async fn exchange_read<R: Send>(
         &self,
         epoch: Epoch,
@@ -196,7 +196,7 @@ impl<T: Transport> RedisStore<T> {
         }
     }
 
-    /// What the caller of a verb hears; the log hears of misuse, too. What is refused for good, functions tell.
+    /// The error that the caller of a verb gets. Misuse is also logged; functions report permanent refusals.
     pub(crate) fn told(&self, fault: Fault) -> Error {
         if matches!(fault.blame, Blame::Command | Blame::Server) {
             self.server().health.tell_once(&fault.error);
@@ -204,7 +204,7 @@ impl<T: Transport> RedisStore<T> {
         fault.error
     }
 
-    /// A single command whose reply `read` understands.
+    /// Runs a single command whose reply `read` understands.
     pub(crate) async fn command<R: Send>(
         &self,
         epoch: Epoch,
@@ -215,8 +215,8 @@ impl<T: Transport> RedisStore<T> {
         self.exchange(epoch, |_| Request::One(build()), |reply| read(reply.one()?), by).await
     }
 
-    /// A command that may be a script, and perhaps the server's time behind it: `request` is `timed` or
-    /// `timed_once`. Where the server does not know the script, by its text.
+    /// Runs a command that may be a script, perhaps followed by a request for the server's time: `request` is `timed`
+    /// or `timed_once`. If the server does not know the script, its text is sent.
     pub(crate) async fn scripted<R: Send>(
         &self,
         epoch: Epoch,
@@ -255,8 +255,8 @@ impl<T: Transport> RedisStore<T> {
         }
     }
 
-    /// As [`written`](Self::written), of a request for a lease: one that may have arrived, or may
-    /// still, is given back.
+    /// Does what [`written`](Self::written) does, for a lease request: a lease whose request may have arrived, or may
+    /// still arrive, is given back.
     pub(crate) fn granted<R>(&self, key: &Key, lease: &Lease, outcome: Result<R, Fault>) -> Result<R, Error> {
         if outcome.as_ref().is_err_and(Fault::may_have_arrived) {
             self.abandon_behind(key, lease, Release::Pause(0));
@@ -275,7 +275,7 @@ struct Unanswered<'a, T: Transport> {
 }
 
 impl<T: Transport> Unanswered<'_, T> {
-    /// It had an answer, or none in its time.
+    /// The operation had an answer, or none in its time.
     fn saw(mut self, outcome: &Result<(), Fault>) {
         self.armed = false;
         match outcome {
@@ -290,7 +290,7 @@ impl<T: Transport> Drop for Unanswered<'_, T> {
         if !self.armed {
             return;
         }
-        // Not where its runtime ends, and drops its tasks.
+        // A runtime that ends drops its tasks, which does not count.
         if T::is_ending() {
             return;
         }

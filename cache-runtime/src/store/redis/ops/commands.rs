@@ -1,4 +1,4 @@
-//! What is sent for each operation on a slot, and what the replies mean.
+//! The requests for each operation on a slot, and the meaning of the replies.
 
 use ::redis::{Cmd, Pipeline, Value};
 use bytes::Bytes;
@@ -13,14 +13,13 @@ use crate::store::redis::server::features::Features;
 use crate::store::{Acquired, Marked, Over, Release};
 use crate::stored::envelope::{self, HEAD_LEN, Lease, Place, Seal, Token, value_front};
 
-/// The largest value that travels as a script's argument: past it, sending it ahead under another
-/// key is quicker.
+/// The largest value that travels as a script's argument: a larger one is quicker as a staged write under another key.
 const INLINE: usize = 4 * 1024;
 
-/// The longest lifetime, far below where the server's clock would overflow: 30,000 years.
+/// The longest lifetime, far below the overflow of the server's clock: 30,000 years.
 const LONGEST_MILLIS: u64 = 1_000_000_000_000_000;
 
-/// How much longer a stamp lives than the entries under it.
+/// The time that a stamp lives longer than the entries under it.
 const STAMP_MARGIN_MILLIS: u64 = 60_000;
 
 /// Reads a slot.
@@ -40,7 +39,7 @@ pub(crate) fn get(key: &Key) -> Cmd {
     }
 }
 
-/// Reads a slot. Where `GET` is refused, as one of many.
+/// Reads a slot. If `GET` is refused, this reads it as one of many.
 pub(crate) fn read(features: Features, key: &Key) -> Cmd {
     match key.address() {
         Address::Key(name) if !features.has(Features::GET) => {
@@ -61,7 +60,7 @@ fn companion(field: &str) -> Vec<u8> {
     [field.as_bytes(), b"\0r"].concat()
 }
 
-/// The bytes of a slot. `now` is the time of the server, which a key of its own does not ask for.
+/// The bytes of a slot. `now` is the time of the server, which a slot with a key of its own does not need.
 pub(crate) fn slot(reply: Value, now: impl FnOnce() -> u64) -> Result<Option<Bytes>, Fault> {
     match reply {
         Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
@@ -75,7 +74,7 @@ pub(crate) fn slot(reply: Value, now: impl FnOnce() -> u64) -> Result<Option<Byt
     }
 }
 
-/// The bytes of a slot that is a field, from what it and its companion hold.
+/// The bytes of a slot that is a field, from its content and that of its companion.
 pub(crate) fn field(bytes: Value, mark: Value, now: u64) -> Result<Option<Bytes>, Fault> {
     let bytes = match bytes {
         Value::BulkString(bytes) => bytes,
@@ -108,8 +107,7 @@ pub(crate) fn set(key: &str, value: &[u8], millis: &str) -> Cmd {
     command
 }
 
-/// Empties slots: each command, and whether it counts the entries that it removes rather than the
-/// fields.
+/// Empties slots. Returns each command, and whether it counts the entries that it removes rather than the fields.
 pub(crate) fn removals<'a>(features: Features, names: impl IntoIterator<Item = &'a str>) -> (Pipeline, Vec<bool>) {
     /// Keys in one `UNLINK`.
     const CHUNK: usize = 1024;
@@ -147,18 +145,18 @@ pub(crate) fn removals<'a>(features: Features, names: impl IntoIterator<Item = &
     (pipeline, counts)
 }
 
-/// How many entries the commands of [`removals`] have removed.
+/// The number of entries that the commands of [`removals`] have removed.
 pub(crate) fn removed(replies: Vec<Value>, counts: &[bool]) -> Result<u64, Fault> {
     replies.into_iter().zip(counts).try_fold(0, |sum, (reply, counts)| Ok(sum + removed_by(reply, *counts)?))
 }
 
-/// How many one of them has removed.
+/// The number of entries that one of the commands has removed.
 pub(crate) fn removed_by(reply: Value, counts: bool) -> Result<u64, Fault> {
     match checked(reply) {
         Ok(Value::Int(count)) if counts => Ok(u64::try_from(count).unwrap_or(0)),
         Ok(Value::Int(count)) => Ok(u64::from(count > 0)),
         Ok(_) => Err(Fault::unexpected("UNLINK")),
-        // Something else is in the hash's place: there is no entry to remove.
+        // Another type is in the hash's place: there is no entry to remove.
         Err(fault) if !counts && fault.error.kind() == ErrorKind::WrongType => Ok(0),
         Err(fault) => Err(fault),
     }
@@ -168,7 +166,7 @@ pub(crate) fn names(batch: &[(Box<str>, u64)]) -> impl Iterator<Item = &str> {
     batch.iter().map(|(key, _)| &**key)
 }
 
-/// Several commands that may be sent as one.
+/// Several commands that may be sent as one request.
 pub(crate) fn request(pipeline: Pipeline) -> Request {
     if pipeline.len() == 1
         && let Some(command) = pipeline.cmd_iter().next()
@@ -178,7 +176,7 @@ pub(crate) fn request(pipeline: Pipeline) -> Request {
     Request::Many(pipeline)
 }
 
-/// The same, of commands that may be large.
+/// Does the same for commands that may be large.
 pub(crate) fn request_of(mut commands: Vec<Cmd>) -> Request {
     match (commands.pop(), commands.is_empty()) {
         (Some(command), true) => Request::One(command),
@@ -192,12 +190,12 @@ pub(crate) fn request_of(mut commands: Vec<Cmd>) -> Request {
     }
 }
 
-/// A lifetime as the server takes it: neither none nor past its clock's end.
+/// A lifetime in the server's range: neither zero nor past its clock's end.
 pub(crate) fn bounded(millis: u64) -> String {
     millis.clamp(1, LONGEST_MILLIS).to_string()
 }
 
-/// A lifetime; 0 is for ever.
+/// A lifetime; 0 means for ever.
 pub(crate) fn lifetime(ttl: Ttl) -> String {
     match ttl {
         Ttl::Millis(millis) => bounded(millis),
@@ -252,7 +250,7 @@ pub(crate) fn take(features: Features, form: Form, key: &Key, lease: &Lease, ove
     }
 }
 
-/// Replaces what is in a slot, if that is still there, by a server that needs no script for it.
+/// Replaces the content of a slot if it is unchanged, on a server that needs no script for it.
 fn replace(key: &str, held: &[u8], new: &[u8], millis: &str) -> Cmd {
     let mut command = Cmd::with_capacity(7, key.len() + held.len() + new.len() + 32);
     command.arg("SET").arg(key).arg(new).arg("IFEQ").arg(held).arg("PX").arg(millis);
@@ -262,11 +260,11 @@ fn replace(key: &str, held: &[u8], new: &[u8], millis: &str) -> Cmd {
 /// The reply to [`take`]. `now` is the time of the server.
 pub(crate) fn taken(over: &Over, reply: Value, now: impl FnOnce() -> u64) -> Result<Acquired, Fault> {
     match reply {
-        // What was seen is not there any more.
+        // The content that was seen is gone.
         Value::Nil if matches!(over, Over::Seen(_)) => Ok(Acquired::Changed),
         Value::Okay => Ok(Acquired::Taken),
         Value::Int(number) => Ok(if number > 0 { Acquired::Taken } else { Acquired::Changed }),
-        // What is over by this clock is not by the server's, yet.
+        // The entry has expired by this clock, but not yet by the server's.
         reply @ Value::Array(_) => Ok(slot(reply, now)?.map_or(Acquired::Changed, Acquired::Held)),
         reply => Ok(slot(reply, now)?.map_or(Acquired::Taken, Acquired::Held)),
     }
@@ -291,7 +289,7 @@ pub(crate) fn keep_stamp(features: Features, tag: &str, ttl: Ttl) -> Cmd {
         return command;
     };
     let millis = bounded(millis.saturating_add(STAMP_MARGIN_MILLIS));
-    // The same version brought both.
+    // The same version introduced both.
     if features.has(Features::SET_NX_GET) {
         let mut command = Cmd::with_capacity(4, tag.len() + 32);
         command.arg("PEXPIRE").arg(tag).arg(millis).arg("GT");
@@ -300,7 +298,7 @@ pub(crate) fn keep_stamp(features: Features, tag: &str, ttl: Ttl) -> Cmd {
     scripts::KEEP_STAMP.command(Form::Text, &[tag.as_bytes()], &[millis.as_bytes()])
 }
 
-/// Reads the stamps of tags: in one command, where the server takes them together.
+/// Reads the stamps of tags, in one command if the server permits it.
 pub(crate) fn add_stamps<'a>(features: Features, tags: impl IntoIterator<Item = &'a String>, pipeline: &mut Pipeline) {
     let mut tags = tags.into_iter().peekable();
     if features.reads_together() && tags.peek().is_some() {
@@ -326,14 +324,14 @@ pub(crate) fn stamps<'a>(
     for (reply, tag) in replies.into_iter().zip(tags) {
         match checked(reply).map_err(|fault| fault.about(tag))? {
             Value::Array(together) => stamps.extend(together),
-            // A stamp is never of another type, but for what somebody else put there.
+            // A stamp has another type only if another program wrote it.
             stamp => stamps.push(stamp),
         }
     }
     Ok(stamps)
 }
 
-/// The same, as a seal; `None` if a tag has no stamp.
+/// Does the same, and returns a seal; `None` if a tag has no stamp.
 pub(crate) fn seal(tags: &[String], mut replies: impl Iterator<Item = Value>) -> Result<Option<Seal>, Fault> {
     let [first, ..] = tags else { return Ok(Some(Seal::default())) };
     let stamps = match checked(replies.next().unwrap_or_default()).map_err(|fault| fault.about(first))? {
@@ -375,7 +373,7 @@ pub(crate) fn marked(value: Value) -> Result<Marked, Fault> {
     }
 }
 
-/// Starts a lease's time again.
+/// Restarts a lease's time.
 pub(crate) fn renew(features: Features, form: Form, key: &Key, lease: &Lease) -> Cmd {
     let millis = bounded(lease.millis);
     let arguments = [lease.proof(), millis.as_bytes()];
@@ -394,29 +392,28 @@ pub(crate) fn release(features: Features, form: Form, key: &Key, lease: &Lease, 
     };
     let arguments = [lease.proof(), release.as_bytes()];
     match key.address() {
-        // Without the right to compare in a script: what holds nothing ends in a millisecond.
+        // Without the right to compare in a script, an empty value takes the slot and ends in a millisecond.
         Address::Key(key) if !features.has_scripts() => replace(key, lease.bytes(), b"", "1"),
         Address::Key(key) => scripts::RELEASE.command(form.of(features), &[key.as_bytes()], &arguments),
         Address::Field { .. } => in_hash(features, form, key, "release", &arguments),
     }
 }
 
-/// How a value gets into the place of a lease.
+/// The way in which a value replaces a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// By `SET … IFEQ`, which compares the whole slot, of which a lease in a value's header is a
-    /// part.
+    /// By `SET … IFEQ`, which compares the whole slot; a lease in a value's header is only a part.
     Compared,
-    /// As the argument of a script.
+    /// In the argument of a script.
     Inline,
-    /// Under another key, from where a script moves it.
+    /// By a staged write under another key, from where a script moves it.
     Ahead,
 }
 
 impl Way {
     pub(crate) fn of(features: Features, key: &Key, lease: &Lease, value: &[u8]) -> Way {
         match key.address() {
-            // A script's argument is copied twice, and still there is no other way into a hash.
+            // A script's argument is copied twice, but there is no other way into a hash.
             Address::Field { .. } => Way::Inline,
             Address::Key(_) if lease.place() == Place::Slot && features.has(Features::SET_IFEQ) => Way::Compared,
             Address::Key(_) if value.len() <= INLINE || !features.moves() => Way::Inline,
@@ -466,14 +463,14 @@ pub(crate) fn fill(
     }
 }
 
-/// Moves a value that was sent ahead.
+/// Moves a staged value.
 pub(crate) fn move_ahead(form: Form, key: &Key, lease: &Lease, ttl: Ttl) -> Cmd {
     let ahead = ahead_of(key.as_str(), lease);
     let keys = [key.as_str().as_bytes(), ahead.as_bytes()];
     scripts::MOVE.command(form, &keys, &[lease.proof(), lifetime(ttl).as_bytes()])
 }
 
-/// The key under which a large value travels ahead: in the same slot of a cluster.
+/// The key of a staged write: in the same slot of a cluster.
 fn ahead_of(key: &str, lease: &Lease) -> String {
     let hash_tag = key.split_once('{').and_then(|(_, tail)| tail.find('}')).is_some_and(|length| length > 0);
     let mut ahead = if hash_tag { key.to_owned() } else { format!("{{{key}}}") };
@@ -487,7 +484,7 @@ fn ahead_of(key: &str, lease: &Lease) -> String {
 
 pub(crate) fn truth(value: Value) -> Result<bool, Fault> {
     match value {
-        // In place of a script.
+        // This is the reply of a command that replaces a script.
         Value::Okay => Ok(true),
         Value::Nil => Ok(false),
         Value::Int(number) => Ok(number > 0),

@@ -1,7 +1,8 @@
-//! Invalidations on their way: at once, and later where that failed.
+//! The delivery of invalidations: at once, and later after a failure.
 //!
-//! The server may refuse one for good, because the user has no right to its key, or to the command. That is a matter of
-//! this key: it stays undelivered, and what it concerns is not read; all others are delivered.
+//! The server may refuse an invalidation permanently, because the user has no right to its key, or to the command. This
+//! concerns only its key: it stays undelivered, and the entries that it concerns are not read; all others are
+//! delivered.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,13 +22,13 @@ use crate::store::redis::transport::{Transport, patience};
 /// Undelivered invalidations that are sent together.
 const CHUNK: usize = 1024;
 
-/// So long all of them may take.
+/// The time that all of them together may take.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60);
 
-/// What came of some invalidations.
+/// The result of some invalidations.
 #[derive(Debug, Default)]
 pub(crate) struct Removed {
-    /// How many held something.
+    /// The number of slots that held something.
     count: u64,
     refused: Vec<(String, Fault)>,
 }
@@ -37,7 +38,7 @@ impl Removed {
         self.refused.iter().any(|(refused, _)| refused == name)
     }
 
-    /// Those that the server confirmed.
+    /// The invalidations that the server confirmed.
     pub(crate) fn confirmed(&self, mut batch: Batch) -> Batch {
         if !self.refused.is_empty() {
             batch.retain(|(name, _)| !self.is_refused(name));
@@ -45,14 +46,14 @@ impl Removed {
         batch
     }
 
-    /// Why some were refused: first of all because no write is taken now.
+    /// The reason why some were refused; a general refusal of writes comes first.
     fn reason(self) -> Option<Fault> {
         let mut faults = self.refused.into_iter().map(|(_, fault)| fault);
         let first = faults.next()?;
         Some(faults.find(|fault| fault.blame == Blame::Writes).unwrap_or(first))
     }
 
-    /// How many held something, unless one was refused.
+    /// The number of slots that held something, unless one was refused.
     pub(crate) fn outcome(self) -> Result<u64, Fault> {
         match self.refused.into_iter().next() {
             Some((_, fault)) => Err(fault),
@@ -61,13 +62,13 @@ impl Removed {
     }
 }
 
-/// Whether the server is well, and refuses this: others may pass.
+/// Returns true if the server is well, and refuses this: others may pass.
 pub(crate) fn is_of_some(fault: &Fault) -> bool {
     matches!(fault.blame, Blame::Command | Blame::Denied(_) | Blame::Writes)
 }
 
 impl<T: Transport> RedisStore<T> {
-    /// Empties slots by their names: together, and where the server refuses that, each alone.
+    /// Empties slots by their names: together, and if the server refuses that, each alone.
     pub(crate) async fn remove(&self, epoch: Epoch, names: &[&str], by: Instant) -> Result<Removed, Fault> {
         let client = self.client();
         let (removals, counts) =
@@ -81,7 +82,7 @@ impl<T: Transport> RedisStore<T> {
         }
     }
 
-    /// By what is known to be refused by now.
+    /// Empties each slot alone, without the features that are now known to be refused.
     async fn remove_each(&self, epoch: Epoch, names: &[&str], by: Instant) -> Result<Removed, Fault> {
         let client = self.client();
         let features = client.server.allowed(client.server.known_features());
@@ -105,8 +106,8 @@ impl<T: Transport> RedisStore<T> {
         self.exchange(epoch, |_| Request::Many(pipeline.clone()), read, by).await
     }
 
-    /// Sends those of the undelivered invalidations first, by their names: what is read behind them, or stored, would
-    /// be out of date, or refused on their account.
+    /// Sends the undelivered invalidations with these names first: a later read or fill would otherwise be out of date,
+    /// or be refused on their account.
     pub(crate) async fn settle<'a>(
         &self,
         epoch: Epoch,
@@ -118,7 +119,7 @@ impl<T: Transport> RedisStore<T> {
         if batch.is_empty() {
             return Ok(());
         }
-        // Boxed, as it is rare.
+        // This is boxed, because it is rare.
         Box::pin(async {
             let names: Vec<&str> = commands::names(&batch).collect();
             let removed = self.remove(epoch, &names, by).await?;
@@ -128,13 +129,13 @@ impl<T: Transport> RedisStore<T> {
         .await
     }
 
-    /// Sends all undelivered invalidations. What the server refuses of them stays; one of the reasons.
+    /// Sends all undelivered invalidations. The refused ones stay; one of the reasons is returned.
     pub(crate) async fn deliver(&self, epoch: Epoch, by: Instant) -> Result<Option<Fault>, Fault> {
         let client = self.client();
         let mut refused = None;
         let all = client.pending.all();
         if all.is_empty() && client.pending.any() {
-            // Some were lost: what counts is that the server answers.
+            // Some invalidations were lost, so it only matters that the server answers.
             let by = by.min(Instant::now() + patience(client.server.timeout));
             self.command(epoch, || ::redis::cmd("PING"), Ok, by).await.or_else(|fault| match is_of_some(&fault) {
                 true => Ok(Value::Nil),
@@ -146,7 +147,7 @@ impl<T: Transport> RedisStore<T> {
             let by = by.min(Instant::now() + patience(client.server.timeout));
             let removed = self.remove(epoch, &names, by).await?;
             client.pending.delivered(&removed.confirmed(batch.to_vec()));
-            // Writes are refused for a while, all else for good.
+            // Writes are refused for a while, everything else permanently.
             if !matches!(&refused, Some(Fault { blame: Blame::Writes, .. })) {
                 refused = removed.reason().or(refused);
             }
@@ -158,7 +159,7 @@ impl<T: Transport> RedisStore<T> {
         Ok(refused)
     }
 
-    /// The same, in the background: at once, and on its own thread where that fails.
+    /// Does the same in the background: at once, and after a failure on its own thread.
     pub(crate) fn deliver_aside(&self) {
         let later = Later(Arc::clone(&self.core.client));
         if self.server().health.is_down() {
@@ -167,14 +168,14 @@ impl<T: Transport> RedisStore<T> {
         let store = self.clone();
         self.core.transport.aside(async move {
             let (_later, client) = (later, store.client());
-            // Where it fails, the keys stay.
+            // After a failure, the keys stay.
             let _ = store.deliver(client.server.health.epoch(), Instant::now() + client.server.timeout).await;
         });
     }
 
-    /// Delivers what is undelivered, and tries again until the deadline while the server is away.
+    /// Delivers the undelivered invalidations, and retries until the deadline while the server is away.
     pub(crate) async fn flush(&self, by: Instant) -> Result<(), Error> {
-        /// Between attempts.
+        /// The pause between attempts.
         const PAUSE: Duration = Duration::from_millis(50);
         let client = self.client();
         self.flush_abandoned(by).await;
@@ -191,7 +192,7 @@ impl<T: Transport> RedisStore<T> {
             };
             let left = by.saturating_duration_since(Instant::now());
             if is_final || left.is_zero() {
-                // The last attempt may have had no time to find out why.
+                // The last attempt may have had no time to find the reason.
                 let is_late = fault.error.kind() == ErrorKind::Timeout;
                 let fault = earlier.filter(|_| is_late).unwrap_or(fault);
                 let count = client.pending.len();
@@ -206,7 +207,7 @@ impl<T: Transport> RedisStore<T> {
     }
 }
 
-/// Dropped, it sees to what is undelivered still.
+/// A guard that handles the remaining undelivered invalidations when it is dropped.
 struct Later(Arc<Client>);
 
 impl Drop for Later {

@@ -1,4 +1,4 @@
-//! The operations of a store, on one slot each.
+//! The operations of a store on one slot each.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -58,7 +58,7 @@ impl<T: Transport> Store for RedisStore<T> {
             .scripted(epoch, |_, command| Request::One(command), build, read, by)
             .await
             .map_err(|fault| self.told(fault.about(key.as_str())))?;
-        // A slot without anything has an empty range.
+        // A slot without content has an empty range.
         Ok(peeked.filter(|bytes| !bytes.is_empty()))
     }
 
@@ -68,7 +68,7 @@ impl<T: Transport> Store for RedisStore<T> {
         let new: Vec<Token> = tags.iter().map(|_| Token::random()).collect::<Option<_>>().ok_or_else(Token::none)?;
         let mut form = Form::Hash;
         let outcome = loop {
-            // Sent once: a first copy that comes late would bring back a stamp that was taken away.
+            // This is sent once: a late first copy would bring back a stamp that was removed.
             let build = |features| {
                 let mut pipeline = Pipeline::with_capacity(tags.len() + 1);
                 for (tag, new) in tags.iter().zip(&new) {
@@ -90,7 +90,7 @@ impl<T: Transport> Store for RedisStore<T> {
             let outcome = self.exchange(epoch, build, read, by).await;
             match &outcome {
                 Err(fault) if form == Form::Hash && fault.blame == Blame::Script => form = Form::Text,
-                // Not what the version promised: another server that speaks the protocol.
+                // The server does not do what its version promised: it is another one that speaks the protocol.
                 Err(fault) if form == Form::Hash && fault.is_of_form() => {
                     self.deny(Features::SET_NX_GET);
                     form = Form::Text;
@@ -106,10 +106,11 @@ impl<T: Transport> Store for RedisStore<T> {
         self.may_end(key, lease.place())?;
         let settled = match over {
             Over::Anything => {
-                // Of its group: nobody may read there before. Of its tags' it was stamped after.
+                // Invalidations of the group are delivered before any read of it. Those of tags were settled when the
+                // tags were stamped.
                 let settled = self.settle(epoch, key.concerned_by().skip(1), by).await;
                 settled.map_err(|fault| self.told(fault))?;
-                // It does away with what was there, as they would.
+                // The take removes the old content, which is the effect of these invalidations.
                 self.client().pending.find_all([key.as_str()])
             }
             Over::Nothing | Over::Seen(_) => Vec::new(),
@@ -118,7 +119,7 @@ impl<T: Transport> Store for RedisStore<T> {
         let read = |reply| commands::taken(over, reply, || self.server().health.clock.now());
         let mut outcome = self.scripted(epoch, Server::timed_once, build, read, by).await;
         if outcome.as_ref().is_err_and(Fault::is_of_form) && matches!(over, Over::Nothing) {
-            // Not what the version promised: another server that speaks the protocol.
+            // The server does not do what its version promised: it is another one that speaks the protocol.
             self.deny(Features::SET_NX_GET);
             outcome = self.scripted(epoch, Server::timed_once, build, read, by).await;
         }
@@ -130,8 +131,8 @@ impl<T: Transport> Store for RedisStore<T> {
 
     fn may_take_first(&self, key: &Key) -> bool {
         let client = self.client();
-        // A read brings the stamps along, and undelivered invalidations, and large values have a
-        // connection of their own. Without the right to end a lease, none is asked for.
+        // A read also fetches stamps and handles undelivered invalidations, and large values have a connection of their
+        // own. Without the right to end a lease, none is requested.
         key.tags().is_empty()
             && !client.pending.concerns(key.concerned_by())
             && !client.sizes.reading(key).is_large
@@ -148,13 +149,13 @@ impl<T: Transport> Store for RedisStore<T> {
         let epoch = self.admit_write()?;
         self.may_end(key, lease.place())?;
         if force {
-            // Nobody may have read it before.
+            // The entry may not have been read before.
             self.settle(epoch, key.concerned_by(), by).await.map_err(|fault| self.told(fault))?;
         }
         let build = |features, form| commands::mark(features, form, key, id, lease, force);
         let outcome = self.scripted(epoch, Server::timed_once, build, commands::marked, by).await;
         match outcome {
-            // Nothing was written: that says nothing about writes.
+            // Nothing was written, so this says nothing about writes.
             Ok(marked @ (Marked::Until(_) | Marked::Changed)) => Ok(marked),
             outcome => self.granted(key, lease, outcome),
         }
@@ -171,7 +172,7 @@ impl<T: Transport> Store for RedisStore<T> {
             Err(error) => Err(error),
         };
         if outcome.is_err() {
-            // Whether or not it arrived, or still does: once the lease is gone it stores nothing.
+            // The fill may have arrived, or may still arrive: once the lease is gone it stores nothing.
             self.abandon_behind(key, lease, Release::Pause(0));
         }
         outcome
@@ -185,8 +186,8 @@ impl<T: Transport> Store for RedisStore<T> {
 
     async fn release(&self, key: &Key, lease: &Lease, release: Release, by: Instant) -> Result<bool, Error> {
         let epoch = self.admit()?;
-        // By its text: by its hash a server that does not know it yet would be asked twice, and
-        // a retry on the same connection might overtake the second time.
+        // This sends the text: a server that does not know the hash yet would be asked twice, and a retry on the same
+        // connection might overtake the second request.
         let build = |features| self.server().timed(commands::release(features, Form::Text, key, lease, release));
         let read = |reply: Reply| truth(self.server().first_of(reply)?);
         self.exchange(epoch, build, read, by).await.map_err(|fault| self.told(fault))
@@ -198,7 +199,7 @@ impl<T: Transport> Store for RedisStore<T> {
         }
         let pending = &self.client().pending;
         let earlier = pending.find_all(keys.iter().map(Key::as_str));
-        // Also where this future is dropped.
+        // This also works if the future is dropped.
         let mut undelivered = Undelivered { store: self, keys: keys.iter().map(Key::as_str).collect() };
         let epoch = self.server().health.epoch();
         let removed = self.remove(epoch, &undelivered.keys, by).await.map_err(|fault| self.told(fault))?;
@@ -283,7 +284,7 @@ impl<T: Transport> RedisStore<T> {
         }
         let checks_role = client.server.claims_role_check(by);
         let outcome = if checks_role || !key.tags().is_empty() {
-            // Boxed, as all that is rare: each call carries its futures along.
+            // Rare paths are boxed, because each call carries its futures along.
             Box::pin(self.read_and_more(epoch, key, checks_role, by)).await
         } else {
             let read = |reply| commands::slot(reply, || client.server.health.clock.now());
@@ -310,34 +311,33 @@ impl<T: Transport> RedisStore<T> {
         Ok(Read { own_seal, ..read })
     }
 
-    /// Whether something that concerns the entry is still to be invalidated.
+    /// Returns true if something that concerns the entry is still to be invalidated.
     pub(crate) fn is_voided(&self, key: &Key) -> bool {
         let pending = &self.client().pending;
         pending.any() && !pending.find_all(key.concerned_by()).is_empty()
     }
 
-    /// [`Store::abandon`] after a failure: the caller has lost its time to the server already, and loses no more.
+    /// Does [`Store::abandon`] after a failure: the caller has already lost its time to the server, and loses no more.
     pub(crate) fn abandon_behind(&self, key: &Key, lease: &Lease, release: Release) {
         self.abandon_all(vec![(key.clone(), *lease, release)], true);
     }
 
-    /// A slot that is not given back makes everybody wait for nobody until its lease ends, so it is
-    /// emptied like one that was invalidated; so is a value that is known to be out of date. Any
-    /// other mark in a value ends by itself.
+    /// A slot that is not given back makes all callers wait until its lease ends, so it is emptied like an invalidated
+    /// one; a value that is known to be out of date is treated alike. Any other mark in a value ends by itself.
     pub(crate) fn keep_abandoned(&self, key: &Key, lease: &Lease, release: Release) {
         if lease.place() == Place::Slot || release == Release::Remove {
             self.client().keep_if_room(key.as_str());
         }
     }
 
-    /// A read, and in the same round trip what goes with it: the stamps of the entry's tags, and the server's role.
+    /// Reads the slot, and in the same round trip the stamps of the entry's tags, and the server's role.
     async fn read_and_more(&self, epoch: Epoch, key: &Key, checks_role: bool, by: Instant) -> Result<Read, Fault> {
         let client = self.client();
         let build = |features| {
             let mut pipeline = Pipeline::with_capacity(4);
             pipeline.add_command(commands::read(features, key));
-            // Behind it: a lease that was granted in between must not look as if it were older than its
-            // stamps, and be displaced.
+            // The stamps follow the read: a lease that was granted in between must not look older than its stamps, and
+            // be displaced.
             commands::add_stamps(features, key.tags(), &mut pipeline);
             if checks_role {
                 pipeline.cmd("ROLE").cmd("TIME");
@@ -364,8 +364,7 @@ impl<T: Transport> RedisStore<T> {
         self.exchange_of(epoch, client.sizes.reading(key), build, read, by).await
     }
 
-    /// The seal of tags that a value has of its own. One whose invalidation is still to be delivered
-    /// has none.
+    /// The seal of tags that a value has of its own. A tag whose invalidation is still to be delivered has none.
     async fn seal_of(&self, epoch: Epoch, tags: &[String], by: Instant) -> Result<Option<Seal>, Fault> {
         if !self.client().pending.find_all(tags.iter().map(String::as_str)).is_empty() {
             return Ok(None);
@@ -390,7 +389,7 @@ impl<T: Transport> RedisStore<T> {
         let mut tags = own_tags(key, value);
         tags.extend_from_slice(key.tags());
         let now = self.server().health.clock.now();
-        // As the server's features have it, unless that was tried.
+        // The server's features decide, unless that was tried.
         let attempt = async |way: Option<Way>, form: Form| {
             let build = |features: Features| {
                 let way = way.unwrap_or_else(|| Way::of(features, key, lease, value));
@@ -401,7 +400,7 @@ impl<T: Transport> RedisStore<T> {
             let read = |reply: Reply| {
                 let mut replies = reply.all();
                 replies.truncate(replies.len().saturating_sub(tags.len()));
-                // Of what was sent ahead, too.
+                // The replies include those to staged writes.
                 let last = replies.pop().unwrap_or_default();
                 replies.into_iter().try_for_each(|reply| checked(reply).map(drop))?;
                 commands::filled(last)
@@ -410,8 +409,8 @@ impl<T: Transport> RedisStore<T> {
         };
         let outcome = attempt(None, Form::Hash).await;
         let Err(fault) = &outcome else { return outcome };
-        // A guess that holds unless the connection was made anew meanwhile: then nothing was sent
-        // ahead, which the script notices.
+        // This guess holds unless the connection was made anew meanwhile: then nothing was staged, and the script
+        // notices that.
         let large = Way::of(self.server().allowed(Features::default()), key, lease, value) == Way::Ahead;
         match (fault.blame, fault.error.kind()) {
             (Blame::Script, _) if large => {
@@ -425,8 +424,7 @@ impl<T: Transport> RedisStore<T> {
                     self.deny(Features::SET_IFEQ);
                 }
             }
-            // A user confined to a pattern of keys, where the one sent ahead has no place, or without the right to
-            // move it.
+            // The user is confined to a pattern of keys that excludes the staged key, or lacks the right to move it.
             (Blame::Denied(_), _) if large => {}
             (Blame::Denied(Denied::Command(Some(Features::EVALSHA))), _) => {}
             _ => return outcome.map_err(|fault| fault.about(key.as_str())),

@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// So many keys are kept.
+/// The number of keys that are kept.
 const MOST: usize = 65_536;
 
-/// How far clocks of processes may be apart: half of a slow round trip on either side, and more.
+/// The largest difference between the clocks of processes: half of a slow round trip on either side, and more.
 const MARGIN_MILLIS: u64 = 2_000;
 
 /// A bounded set of keys to invalidate before anything is read from them again.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    /// Whether there is anything in `kept`, for the path of a hit.
+    /// True if `kept` holds anything, for the path of a hit.
     any: AtomicBool,
     not_before: AtomicU64,
     kept: Mutex<Kept>,
@@ -22,10 +22,10 @@ pub(crate) struct Pending {
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// Each with the number of its latest addition: a delivery that began before it is not one.
+    /// Each key has the number of its latest addition: a delivery that began earlier does not count.
     keys: HashMap<Box<str>, u64>,
     additions: u64,
-    /// Some did not fit: values leased until now are misses once the server is back.
+    /// True if some keys did not fit: values leased until now are misses once the server is back.
     lost: bool,
 }
 
@@ -63,14 +63,14 @@ impl Pending {
         self.note(&kept);
     }
 
-    /// Keeps the key if there is room: nothing is wrong if it is never delivered.
+    /// Keeps the key if there is room: the key need not be delivered.
     pub(crate) fn add_if_room(&self, key: &str) {
         if self.lock().keys.len() < self.most {
             self.add([key]);
         }
     }
 
-    /// Those of the keys that are kept.
+    /// Returns those of the keys that are kept.
     pub(crate) fn find_all<'a>(&self, keys: impl IntoIterator<Item = &'a str>) -> Batch {
         if !self.any() {
             return Batch::new();
@@ -80,7 +80,7 @@ impl Pending {
         keys.into_iter().filter_map(known).collect()
     }
 
-    /// Whether one of the keys is kept, or was lost.
+    /// Returns true if one of the keys is kept, or was lost.
     pub(crate) fn concerns<'a>(&self, keys: impl IntoIterator<Item = &'a str>) -> bool {
         if !self.any() {
             return false;
@@ -89,7 +89,7 @@ impl Pending {
         kept.lost || keys.into_iter().any(|key| kept.keys.contains_key(key))
     }
 
-    /// How many keys are kept.
+    /// The number of kept keys.
     pub(crate) fn len(&self) -> usize {
         if self.any() { self.lock().keys.len() } else { 0 }
     }
@@ -99,7 +99,7 @@ impl Pending {
         self.lock().keys.iter().map(|(key, addition)| (key.clone(), *addition)).collect()
     }
 
-    /// The server confirmed these.
+    /// Removes the keys that the server confirmed.
     pub(crate) fn delivered(&self, batch: &Batch) {
         if batch.is_empty() {
             return;
@@ -111,13 +111,13 @@ impl Pending {
             }
         }
         if kept.keys.is_empty() {
-            // An outage's worth of capacity is not kept for ever.
+            // This frees the capacity that an outage needed.
             kept.keys = HashMap::new();
         }
         self.note(&kept);
     }
 
-    /// The server answers: where keys were lost, all that was leased so far is a miss.
+    /// Notes that the server answers: if keys were lost, everything leased so far is a miss.
     pub(crate) fn settle_losses(&self, now: u64) {
         let mut kept = self.lock();
         if kept.lost {

@@ -1,12 +1,11 @@
-//! Server-side scripts, for what no single command does on every server.
+//! Server-side scripts, for operations that no single command does on every server.
 //!
-//! Each compares before it writes. Those that grant a lease are sent once, all others perhaps
-//! twice: a first run whose reply was lost looks to the second like its own success, or like a
-//! slot that somebody else changed. None reads or copies a payload that is there, but for the one
-//! of fields: what it costs does not grow with the value.
+//! Each script compares before it writes. A script that grants a lease is sent once; all others may be sent twice: to
+//! the second run, a first run whose reply was lost looks like its own success, or like a change by another caller.
+//! Apart from the script of fields, none reads or copies a stored payload, so their cost does not grow with the value.
 //!
-//! Constants are text: what a script hands a command as a number, the server writes out in digits
-//! anew each time, at 0.2 µs each.
+//! Constants are text: the server converts a number that a script passes to a command into digits each time, at 0.2 µs
+//! each.
 
 use std::sync::LazyLock;
 
@@ -18,7 +17,7 @@ use crate::stored::envelope::{COMPARED, HEAD_LEN};
 /// A script, run by its hash.
 pub(crate) struct Script(LazyLock<Source>, &'static str);
 
-/// How a script is named.
+/// The form in which a script is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// By its hash, to a server that may not know it yet.
@@ -28,7 +27,7 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// The other one where this one is refused.
+    /// Returns the other form if this one is refused.
     pub(crate) fn of(self, features: Features) -> Form {
         if features.has(Features::EVALSHA) { self } else { Form::Text }
     }
@@ -63,7 +62,7 @@ macro_rules! script {
 }
 
 script! {
-    /// `SET k lease NX GET PX ms`, for servers that refuse `NX` beside `GET`.
+    /// `SET k lease NX GET PX ms`, for servers that refuse `NX` together with `GET`.
     ACQUIRE = "
 local held = redis.pcall('GET', KEYS[1])
 if type(held) == 'table' then held = redis.call('GETRANGE', KEYS[1], '0', '-1') end
@@ -84,7 +83,7 @@ end"
     };
 }
 
-/// Empties a slot with what the user has the right to.
+/// Empties a slot with the commands that the user may run.
 macro_rules! emptied {
     () => {
         "
@@ -111,8 +110,8 @@ return 1"
     )
 }
 
-/// Whether the lease whose proof is the first argument stands: alone in the slot, or `marked` in
-/// the header of a value.
+/// Checks that the lease whose proof is the first argument is valid: alone in the slot, or `marked` in the header of a
+/// value.
 macro_rules! held {
     () => {
         concat!(
@@ -125,8 +124,8 @@ local held = alone or marked"
     };
 }
 
-/// The server's time, and a time as a value's header has it: without `%d`, which is narrower than
-/// that where a `long` has 32 bits.
+/// The server's time, and a time in the format of a value's header. It does not use `%d`, which is narrower where a
+/// `long` has 32 bits.
 macro_rules! clock {
     () => {
         "
@@ -146,7 +145,8 @@ if left >= 0 and left < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], AR
 }
 
 script! {
-    /// Marks a value that begins with these bytes: 0. Or until when it is somebody's, or -1.
+    /// Marks a value that begins with these bytes and returns 0; otherwise returns the end of another lease or pause,
+    /// or -1.
     MARK = concat!(
         "
 local head = redis.call('GETRANGE', KEYS[1], '0', '49')
@@ -155,7 +155,7 @@ if #head < 50 or string.sub(head, 1, 18) ~= ARGV[3] then return -1 end",
         "
 local taken = tonumber(string.match(string.sub(head, 35, 50), '^%d+$') or '0')
 if ARGV[4] == '0' and taken > now and string.sub(head, 19, 34) ~= ARGV[1] then return taken end",
-        // In this order: where it is refused, no mark stays.
+        // The order matters: if the first is refused, no mark stays.
         outlive!(),
         "
 redis.call('SETRANGE', KEYS[1], '18', ARGV[1] .. digits(now + tonumber(ARGV[2])))
@@ -179,10 +179,10 @@ return 1"
 }
 
 script! {
-    /// Moves a value that was sent ahead under another key into the lease's place.
+    /// Moves a staged value from its key into the lease's place.
     ///
-    /// What it replaces is unlinked first because a rename frees that at once, in the server's
-    /// only thread; a rename carries the other key's lifetime along.
+    /// The replaced value is unlinked first because a rename frees it at once, in the server's only thread; a rename
+    /// carries the other key's lifetime along.
     MOVE = concat!(
         held!(),
         "
@@ -203,7 +203,7 @@ return 1"
 }
 
 script! {
-    /// Starts a lease's time again.
+    /// Restarts a lease's time.
     RENEW = concat!(
         held!(),
         "
@@ -222,8 +222,8 @@ return 1"
 }
 
 script! {
-    /// Empties a slot that holds the lease, or takes the mark off a value, which nobody is to mark
-    /// again for a pause, or removes it.
+    /// Empties a slot that holds the lease; or removes the mark from a value, which cannot be marked again during a
+    /// pause; or removes the value.
     RELEASE = concat!(
         held!(),
         "
@@ -241,7 +241,7 @@ return 1"
 }
 
 script! {
-    /// Lets the stamp of a tag live for so long at least, unless it is gone.
+    /// Extends the life of a tag's stamp to at least this time, unless it is gone.
     KEEP_STAMP = "
 local left = redis.call('PTTL', KEYS[1])
 if left >= 0 and left < tonumber(ARGV[1]) then return redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
@@ -249,9 +249,9 @@ return 0"
 }
 
 script! {
-    /// All that is done with a slot that is a field of a hash.
+    /// All operations on a slot that is a field of a hash.
     FIELD = include_str!("field.lua")
 }
 
-// The texts above say 63 and 49.
+// The texts above contain 63 and 49.
 const _: () = assert!(COMPARED == 64 && HEAD_LEN == 50);

@@ -1,7 +1,7 @@
-//! What is known of the sizes of values: who is to travel apart from small ones.
+//! The sizes of values, as far as they are known: large values travel apart from small ones.
 //!
-//! What is sent says how large it is. A reply does not, before it is there; so each function's keys
-//! are taken to be like those that were read before.
+//! A request shows its size. A reply does not before it arrives, so the keys of each function are assumed to be like
+//! those that were read before.
 
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
@@ -11,15 +11,15 @@ use crate::store::redis::request::Load;
 /// A value of more bytes than this is large: on the same connection, small ones would wait for it.
 const LARGE: usize = 16 * 1024;
 
-/// So many reads without a large value, and a function's values are taken to be small again.
+/// After this number of reads without a large value, a function's values are assumed to be small again.
 const REMEMBERED: u8 = 64;
 
-/// Places that functions are spread over by a hash. Two in one place are taken to be alike.
+/// The number of places that a hash spreads functions over. Functions in the same place are assumed to be alike.
 const PLACES: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct Sizes {
-    /// Reads, until the values are taken to be small.
+    /// The number of reads until the values are assumed to be small.
     left: Box<[AtomicU8]>,
 }
 
@@ -30,22 +30,22 @@ impl Default for Sizes {
 }
 
 impl Sizes {
-    /// Of a value that is written.
+    /// The load of a value that is written.
     pub(crate) fn writing(size: usize) -> Load {
         Load { sent: size, is_large: size > LARGE }
     }
 
-    /// Of the value that is going to be read.
+    /// The load of the value that is going to be read.
     pub(crate) fn reading(&self, key: &Key) -> Load {
         Load { sent: 0, is_large: self.place(key).load(Relaxed) > 0 }
     }
 
-    /// A slot held a value of this many bytes.
+    /// Notes that a slot held a value of this many bytes.
     pub(crate) fn found(&self, key: &Key, size: usize) {
         note(self.place(key), size);
     }
 
-    /// The same, of many slots, most of which have the neighbour's function.
+    /// Does the same for many slots, most of which have the neighbour's function.
     pub(crate) fn found_all<'k>(&self, found: impl IntoIterator<Item = (&'k Key, usize)>) {
         let mut last: Option<(&Key, &AtomicU8)> = None;
         for (key, size) in found {
@@ -63,7 +63,7 @@ impl Sizes {
     }
 }
 
-/// Those that count down at the same time may lose a step.
+/// Simultaneous countdowns may lose a step.
 fn note(place: &AtomicU8, size: usize) {
     match place.load(Relaxed) {
         _ if size > LARGE => place.store(REMEMBERED, Relaxed),

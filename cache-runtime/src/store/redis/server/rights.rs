@@ -1,5 +1,5 @@
-//! The commands that the server refuses: asked for when a connection is made, noted when one is refused, and asked for
-//! again while calls need one of them.
+//! The commands that the server refuses. They are asked for when a connection is made, noted when one is refused, and
+//! asked for again while calls need one of them.
 //!
 //! A user cannot read its own permissions, and a renamed command is unknown, so the questions are commands without an
 //! effect.
@@ -15,11 +15,11 @@ use super::features::Features;
 use super::state::Server;
 use crate::stored::envelope::Token;
 
-/// How often a server is asked again which commands it refuses, while calls need one of them.
+/// The interval at which a server is asked again for the commands that it refuses, while calls need one of them.
 const RIGHTS_ASKED: Duration = Duration::from_secs(2);
 
-/// Commands in a form without effect on a key that does not exist. `HSET` has none: where it is refused, no lease is
-/// taken in the first place.
+/// Commands in a form without effect on a key that does not exist. `HSET` has no such form: if it is refused, no lease
+/// is taken in the first place.
 const QUESTIONS: &[(Features, &[&str])] = &[
     (Features::GET, &["GET", "k"]),
     (Features::MGET, &["MGET", "k"]),
@@ -43,7 +43,7 @@ const QUESTIONS: &[(Features, &[&str])] = &[
     (Features::HSTRLEN, &["HSTRLEN", "k", "f"]),
 ];
 
-/// Asks which commands are refused.
+/// The pipeline that asks for the refused commands.
 pub(crate) fn questions() -> Pipeline {
     let random = Token::random().map_or(0, |token| token.as_random());
     let key = format!("redis-cached:permissions:{random:016x}");
@@ -58,13 +58,13 @@ pub(crate) fn questions() -> Pipeline {
     pipeline
 }
 
-/// The commands that the replies to [`questions`] refuse. Where a key is refused, its command is not.
+/// The commands that the replies to [`questions`] refuse. A refused key does not mean a refused command.
 pub(crate) fn refused(replies: &[Value]) -> u32 {
     let is_refused = |command: Features, reply: &Value| {
         let Value::ServerError(error) = reply else { return false };
         match Fault::from(error).blame {
             Blame::Denied(Denied::Command(_)) => true,
-            // A server without scripts may have other words for it.
+            // A server without scripts may use other words for it.
             Blame::Command => command == Features::EVAL,
             _ => false,
         }
@@ -74,17 +74,17 @@ pub(crate) fn refused(replies: &[Value]) -> u32 {
 }
 
 impl Server {
-    /// What the last server that was connected to can do.
+    /// The features of the last server that was connected to.
     pub(crate) fn known_features(&self) -> Features {
         Features::from_bits(self.features.load(Relaxed))
     }
 
-    /// Whether the server refuses a command.
+    /// Returns true if the server refuses a command.
     pub(crate) fn lacks_some(&self) -> bool {
         Features::ALL_COMMANDS.has(Features::from_bits(self.denied.load(Relaxed)))
     }
 
-    /// Whether a connection that is made in `epoch` is to ask which commands are refused.
+    /// Returns true if a connection made in `epoch` must ask for the refused commands.
     pub(crate) fn is_to_ask_rights(&self, epoch: Epoch) -> bool {
         self.rights_asked.load(Relaxed) != epoch.number() + 1
     }
@@ -93,10 +93,10 @@ impl Server {
         self.features.store(features.bits(), Relaxed);
     }
 
-    /// The replies to the questions which commands are refused.
+    /// Notes the replies to the questions.
     pub(crate) fn note_rights(&self, epoch: Epoch, replies: &[Value]) {
         let refused = refused(replies);
-        // One that was not asked about is found out by its use.
+        // Use shows the state of a command that was not asked about.
         let _ = self
             .denied
             .fetch_update(Relaxed, Relaxed, |denied| Some(denied & !Features::ALL_COMMANDS.bits() | refused));
@@ -108,12 +108,12 @@ impl Server {
         self.denied.fetch_or(feature.bits(), Relaxed);
     }
 
-    /// A command was refused that was not known to be: the questions are due.
+    /// Notes that a command was refused unexpectedly: the questions are due.
     pub(crate) fn ask_rights_soon(&self) {
         self.rights_due.fetch_max(self.health.clock.ticks() + 1, Relaxed);
     }
 
-    /// Whether to ask again which commands are refused.
+    /// Returns true if this caller must ask again for the refused commands.
     pub(crate) fn claims_rights(&self) -> bool {
         let now = self.health.clock.ticks();
         let due = self.rights_due.load(Relaxed);

@@ -1,4 +1,4 @@
-//! What is known of one server, for both faces and all runtimes.
+//! The state of one server, for both faces and all runtimes.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
@@ -11,36 +11,36 @@ use super::features::Features;
 use super::health::Health;
 use crate::store::redis::request::{Reply, Request, checked};
 
-/// How often a connection that only reads asks whether its server is still a master.
+/// The interval at which a connection that only reads asks if its server is still a master.
 const ROLE_CHECKED: Duration = Duration::from_secs(5);
 
-/// How long the server's time is known well enough: two clocks part by a fraction of a millisecond in
-/// it, and one that was set anew is noticed.
+/// The time for which the server's time is known well enough: two clocks part by a fraction of a millisecond in it, and
+/// a clock that was reset is noticed.
 const TIME_KNOWN: Duration = Duration::from_secs(1);
 
-/// One server.
+/// A server.
 pub(crate) struct Server {
     pub(crate) health: Arc<Health>,
-    /// How long an operation may take, connecting included.
+    /// The time that an operation may take, connecting included.
     pub(crate) timeout: Duration,
     endpoint: ConnectionInfo,
-    /// Features that the server seems to have by its version, but refused, and commands that it refuses.
+    /// The features that the server refused although its version has them, and the commands that it refuses.
     pub(super) denied: AtomicU32,
-    /// Of the last server that was connected to.
+    /// The features of the last server that was connected to.
     pub(super) features: AtomicU32,
     /// The epoch, from 1, in which the server was asked which commands it refuses.
     pub(super) rights_asked: AtomicU64,
-    /// When to ask again, in the clock's ticks.
+    /// The time of the next questions, in the clock's ticks.
     pub(super) rights_due: AtomicU64,
-    /// When to ask for the role again, in the clock's ticks.
+    /// The time of the next request for the role, in the clock's ticks.
     role_due: AtomicU64,
-    /// When to ask for the time again, in the clock's ticks.
+    /// The time of the next request for the time, in the clock's ticks.
     time_due: AtomicU64,
-    /// Those that the server has greeted and that are still open, as far as this process knows.
+    /// The number of connections that the server has greeted and that are still open, as far as this process knows.
     connections: AtomicUsize,
 }
 
-/// One connection among [`Server::connections`].
+/// A connection among [`Server::connections`].
 pub(crate) struct Open(Weak<Server>);
 
 impl Drop for Open {
@@ -74,7 +74,7 @@ impl Server {
         }
     }
 
-    /// Where the server is, as of now: it is asked for each connection that is made.
+    /// The current address of the server: each new connection asks for it.
     pub(crate) fn endpoint(&self) -> &ConnectionInfo {
         &self.endpoint
     }
@@ -83,7 +83,7 @@ impl Server {
         features.without(self.denied.load(Relaxed))
     }
 
-    /// The reply to a `TIME` that was sent then. A missing permission leaves the clock as it is.
+    /// Notes the reply to a `TIME` that was sent then. A missing permission leaves the clock unchanged.
     pub(crate) fn note_time(&self, time: &Value, sent: Instant) {
         let now = Instant::now();
         if let Some(micros) = micros(time) {
@@ -92,7 +92,7 @@ impl Server {
         self.time_due.store(self.health.clock.ticks_at(now) + TIME_KNOWN.as_millis() as u64, Relaxed);
     }
 
-    /// A command, and if it is due the server's time in the same round trip.
+    /// A command, followed in the same round trip by a request for the server's time if that is due.
     pub(crate) fn timed(&self, command: Cmd) -> Request {
         match self.with_time(command) {
             Ok(pipeline) => Request::Many(pipeline),
@@ -108,7 +108,7 @@ impl Server {
         }
     }
 
-    /// The first reply, where the last one may be the server's time.
+    /// Returns the first reply. The last one may be the server's time.
     pub(crate) fn first_of(&self, reply: Reply) -> Result<Value, Fault> {
         let Reply::Many { mut values, sent } = reply else { return reply.one() };
         if values.len() > 1
@@ -119,7 +119,7 @@ impl Server {
         checked(values.into_iter().next().unwrap_or_default())
     }
 
-    /// All replies but the last one, which is the server's time.
+    /// Returns all replies but the last one, which is the server's time.
     pub(crate) fn all_of(&self, reply: Reply) -> Vec<Value> {
         let Reply::Many { mut values, sent } = reply else { return reply.all() };
         if let Some(time) = values.pop() {
@@ -142,24 +142,24 @@ impl Server {
         self.role_due.store(due, Relaxed);
     }
 
-    /// Whether this read is the one that asks for the role. Its deadline is as good as the time.
+    /// Returns true if this read is the one that asks for the role. Its deadline serves as the time.
     pub(crate) fn claims_role_check(&self, by: Instant) -> bool {
         let now = self.health.clock.ticks_at(by);
         let due = self.role_due.load(Relaxed);
-        // 0 until a first connection, which asks for the role itself.
+        // This is 0 until a first connection, which asks for the role itself.
         due != 0
             && now >= due
             && self.role_due.compare_exchange(due, now + ROLE_CHECKED.as_millis() as u64, Relaxed, Relaxed).is_ok()
     }
 
-    /// One more connection, until what is returned is dropped.
+    /// Counts one more connection, until the returned value is dropped.
     pub(crate) fn opened(self: &Arc<Self>) -> Open {
         self.connections.fetch_add(1, Relaxed);
         Open(Arc::downgrade(self))
     }
 
-    /// Why one more connection could not be had. That the server has no room for it is no failure where others are
-    /// open: those carry all calls.
+    /// The reason why one more connection could not be opened. If others are open, it is no failure that the server has
+    /// no room for it: those carry all calls.
     pub(crate) fn not_opened(&self, fault: Fault) -> Fault {
         if fault.blame != Blame::Full || self.connections.load(Relaxed) == 0 {
             return fault;
@@ -169,10 +169,10 @@ impl Server {
     }
 }
 
-/// Settings that redis-rs leaves off.
+/// Applies settings that redis-rs leaves off.
 fn tuned(info: ConnectionInfo) -> ConnectionInfo {
     use ::redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
-    // A peer that vanished is noticed within 30 s even where nobody calls.
+    // This detects a vanished peer within 30 s even without calls.
     let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(15)).with_interval(Duration::from_secs(5));
     let settings = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
     #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]

@@ -1,4 +1,4 @@
-//! A connection, and what one exchange has of it.
+//! A connection, and the part of it that one exchange uses.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -22,17 +22,17 @@ use crate::store::redis::server::breaker::Epoch;
 use crate::store::redis::server::features::Features;
 use crate::store::redis::transport::HALF_OPEN;
 
-/// Places for spare lanes, to share the threads among.
+/// The number of places for spare lanes, which threads share.
 const SHARDS: usize = 16;
 
-/// So many spare lanes are kept in each.
+/// The number of spare lanes that each place keeps.
 const SPARE: usize = 128;
 
-/// What a connection carries.
+/// The kind of load that a connection carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Line {
     Small,
-    /// What small ones would wait for.
+    /// Requests and replies that would delay small ones.
     Large,
 }
 
@@ -46,16 +46,16 @@ pub(super) struct Connection {
     pub(super) line: Line,
     pub(super) multiplexed: MultiplexedConnection,
     pub(super) features: Features,
-    /// When it was made.
+    /// The epoch in which the connection was made.
     pub(super) epoch: Epoch,
     /// The runtime that drives it.
     pub(super) runtime: Handle,
-    /// Time-outs in a row.
+    /// The number of consecutive time-outs.
     timeouts: AtomicU32,
-    /// Not to be used any more.
+    /// True if the connection must not be used any more.
     spoilt: AtomicBool,
     coalescer: Arc<Coalescer>,
-    /// `None` where redis-rs has spawned it.
+    /// `None` if redis-rs has spawned it.
     driver: Option<Driver>,
     _open: Open,
 }
@@ -73,19 +73,19 @@ impl Connection {
         Connection { line, multiplexed, features, epoch, runtime, timeouts, spoilt, coalescer, driver, _open: open }
     }
 
-    /// Nobody is to use it any more.
+    /// Ensures that the connection is not used any more.
     pub(super) fn spoil(&self) {
         self.spoilt.store(true, Relaxed);
     }
 
-    /// Writes at once what was handed to it.
+    /// Writes the accepted requests at once.
     pub(super) fn write_now(&self) {
         if let Some(driver) = &self.driver {
             driver.write_now();
         }
     }
 
-    /// An exchange had no reply in time. True if there were so many that the other end must be gone.
+    /// Notes that an exchange had no reply in time. Returns true if there were so many that the other end must be gone.
     pub(super) fn timed_out(&self) -> bool {
         self.timeouts.fetch_add(1, Relaxed) + 1 >= HALF_OPEN
     }
@@ -97,20 +97,20 @@ impl Connection {
     }
 }
 
-/// One exchange's share in a connection. To take a spare one is cheaper than to make one. Boxed, as it
-/// moves from hand to hand.
+/// One exchange's share in a connection. Taking a spare one is cheaper than making one. It is boxed, because it is
+/// moved often.
 pub(super) struct Lane(Box<Share>);
 
 struct Share {
     connection: Arc<Connection>,
     multiplexed: MultiplexedConnection,
-    /// Kept, because to move a timer's time on is cheaper than to enter one and to take it away.
+    /// The timer is kept, because resetting a timer is cheaper than creating and removing one.
     timer: Pin<Box<Sleep>>,
 }
 
 impl Lane {
     pub(super) fn of(connection: Arc<Connection>) -> Lane {
-        // The timer is of the connection's runtime, whatever polls this call.
+        // The timer belongs to the connection's runtime, whatever polls this call.
         let timer = in_runtime(&connection.runtime, || Box::pin(tokio::time::sleep(Duration::ZERO)));
         Lane(Box::new(Share { multiplexed: connection.multiplexed.clone(), connection, timer }))
     }
@@ -119,14 +119,14 @@ impl Lane {
         &self.0.connection
     }
 
-    /// Sends, and waits for the reply. `None`: there was none in time.
+    /// Sends the request, and waits for the reply. `None` means that there was none in time.
     pub(super) async fn carry(&mut self, request: &Request, by: Instant) -> Option<RedisResult<Reply>> {
         let Share { multiplexed, timer, .. } = &mut *self.0;
         within(timer, by, pin!(send(multiplexed, request))).await
     }
 
-    /// As [`carry`](Self::carry), of the command that reads a slot: it may travel with others'. Those
-    /// are given up after `patience`.
+    /// Does what [`carry`](Self::carry) does, for the command that reads a slot: the read may be coalesced with others.
+    /// A coalesced read is given up after `patience`.
     pub(super) async fn read(&mut self, key: &Key, by: Instant, patience: Duration) -> Option<RedisResult<Value>> {
         let Share { connection, multiplexed, timer } = &mut *self.0;
         let Connection { line, coalescer, runtime, .. } = &**connection;
@@ -141,7 +141,7 @@ impl Lane {
             }
         }
         let command = commands::get(key);
-        // Boxed: an allocation costs less than to move a large future through all the layers above.
+        // This is boxed, because an allocation costs less than moving a large future through all the layers above.
         let mut sent = Box::pin(multiplexed.send_packed_command(&command));
         let reply = within(timer, by, sent.as_mut()).await;
         drop(under_way);
@@ -149,13 +149,13 @@ impl Lane {
     }
 }
 
-/// What makes a timer makes it in the runtime that it runs in.
+/// Creates something in the runtime that it runs in, such as a timer.
 pub(super) fn in_runtime<T>(runtime: &Handle, make: impl FnOnce() -> T) -> T {
     let _entered = runtime.enter();
     make()
 }
 
-/// What the future gives, if it does in time.
+/// Returns the output of the future, if it is ready in time.
 async fn within<F: Future>(timer: &mut Pin<Box<Sleep>>, by: Instant, mut future: Pin<&mut F>) -> Option<F::Output> {
     let mut is_set = false;
     poll_fn(|context| {
@@ -171,7 +171,7 @@ async fn within<F: Future>(timer: &mut Pin<Box<Sleep>>, by: Instant, mut future:
 }
 
 async fn send(connection: &mut MultiplexedConnection, request: &Request) -> RedisResult<Reply> {
-    // Boxed, see above.
+    // This is boxed for the same reason as above.
     Ok(match request {
         Request::One(command) | Request::OneOnce(command) => {
             Reply::One(Box::pin(connection.send_packed_command(command)).await?)
@@ -184,7 +184,7 @@ async fn send(connection: &mut MultiplexedConnection, request: &Request) -> Redi
     })
 }
 
-/// Lanes that nobody uses now.
+/// The lanes that are not in use.
 #[derive(Default)]
 pub(super) struct Spare([Shard; SHARDS]);
 
@@ -194,13 +194,13 @@ pub(super) struct Spare([Shard; SHARDS]);
 struct Shard(Mutex<Vec<Lane>>);
 
 impl Spare {
-    /// This thread's share.
+    /// The shard of this thread.
     fn shard(&self) -> &Shard {
         static THREADS: AtomicUsize = AtomicUsize::new(0);
         thread_local! {
             static SHARD: usize = THREADS.fetch_add(1, Relaxed) % SHARDS;
         }
-        // A thread that is ending has none of its own.
+        // A thread that is ending has no shard of its own.
         &self.0[SHARD.try_with(|shard| *shard).unwrap_or(0)]
     }
 
@@ -214,7 +214,7 @@ impl Spare {
 
     pub(super) fn give_back(&self, lane: Lane) {
         let mut lanes = self.shard().lanes();
-        // Under the lock: whoever spoils a connection looks for its lanes afterwards.
+        // This is done under the lock, because spoiling a connection removes its lanes afterwards.
         if lanes.len() < SPARE && !lane.connection().spoilt.load(Relaxed) {
             lanes.push(lane);
         }

@@ -68,7 +68,7 @@ struct Link {
 
 enum Slot {
     Empty,
-    /// One task connects; every caller that needs the connection waits for it.
+    /// A single task connects; every caller that needs the connection waits for it.
     Connecting {
         epoch: Epoch,
         outcome: Outcome,
@@ -126,7 +126,7 @@ impl Tokio {
             keeper.abort();
             return Ok(Arc::clone(link));
         }
-        // The link was set before the keeper's end takes the lock: either the keeper finds the link, or this check sees
+        // `over` is set before the keeper's end takes the lock: either that finds the link, or this check sees
         // the end.
         if over.load(SeqCst) {
             return Err(unsupported("this tokio runtime is ending"));
