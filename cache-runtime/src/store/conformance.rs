@@ -1,4 +1,4 @@
-//! One suite for all requirements on a store. It runs over memory, and over a real server through both faces, with keys
+//! The suite for all requirements on a store. It runs over memory, and over a real server through both faces, with keys
 //! of their own and with fields of hashes.
 
 mod many;

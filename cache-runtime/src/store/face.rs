@@ -1,4 +1,4 @@
-//! One store out of those that a cache may be configured with, in one of its two faces.
+//! The store that a cache is configured with, in one of its two faces.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::key::{Extent, Key};
 use crate::plan::ttl::Ttl;
 use crate::stored::envelope::{Lease, Token};
 
-/// `R` is Redis' store for async or for blocking callers; memory serves both.
+/// `R` is the Redis store for async or for blocking callers; memory serves both.
 #[derive(Debug)]
 pub(crate) enum Face<'a, R> {
     Memory(&'a MemoryStore),
@@ -20,7 +20,7 @@ pub(crate) enum Face<'a, R> {
     Unusable(&'a Error),
 }
 
-/// Hands each operation on to the store behind the face.
+/// Delegates each operation to the store of the face.
 macro_rules! delegate {
     ($($verb:ident($($argument:ident: $type:ty),*) -> $output:ty;)*) => {$(
         fn $verb(&self, $($argument: $type,)* by: Instant) -> impl Future<Output = Result<$output, Error>> + Send {

@@ -1,4 +1,4 @@
-//! What a cache's URL names.
+//! The URL of a cache.
 
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
@@ -10,19 +10,19 @@ const DEFAULT_MB: u64 = 64;
 const KNOWN: &str =
     "redis://, rediss://, redis+unix://, unix://, valkey://, valkeys://, valkey+unix://, memory://, off://";
 
-/// A backend, as a URL names it.
+/// The backend that a URL names.
 #[derive(Debug)]
 pub(crate) enum Target {
     Redis(Box<RedisTarget>),
-    /// The memory of this process, up to so many bytes.
+    /// The memory of this process, up to this number of bytes.
     Memory {
         max_bytes: u64,
     },
-    /// Nothing: functions run uncached.
+    /// No backend: functions run uncached.
     Off,
 }
 
-/// One server.
+/// A server.
 #[derive(Clone)]
 pub(crate) struct RedisTarget {
     pub(crate) info: ConnectionInfo,
@@ -67,7 +67,7 @@ pub(crate) fn parse(url: &str) -> Result<Target, Error> {
 
 fn server(url: &str) -> Result<Target, Error> {
     let info = url.into_connection_info().map_err(|error| {
-        // The text without redis-rs' name for the kind behind it.
+        // This removes redis-rs' name for the kind, which follows the text.
         let text = error.to_string();
         let text = text.split(" - ").next().unwrap_or_default();
         refuse(
@@ -128,7 +128,7 @@ fn check_parts(url: &str) -> Result<(), Error> {
     }
     match parts.fragment() {
         None => Ok(()),
-        // The one that redis-rs knows.
+        // This is the fragment that redis-rs knows.
         Some("insecure") if matches!(parts.scheme(), "rediss" | "valkeys") => Ok(()),
         Some(_) => {
             Err(refuse(url, format_args!("a fragment (`#…`) has no meaning here; in a password write `%23` for `#`")))
@@ -183,7 +183,7 @@ fn without_password(url: &str) -> String {
     parts.to_string()
 }
 
-/// Whether all parameters of a URL may be shown.
+/// Returns true if all parameters of a URL may be shown.
 fn is_harmless(query: &str) -> bool {
     query.split('&').all(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -1,4 +1,4 @@
-//! The bytes in a slot: a lease, or a value behind a fixed header.
+//! The bytes in a slot: a lease, or a value after a fixed header.
 //!
 //! ```text
 //! lease   0 'L'   1 format   2..18 token   18..26 seal u64, if there are tags

@@ -1,5 +1,5 @@
-//! One cache's view of a server, and how an operation passes through it: the breaker's gate, the exchange, and the
-//! conclusions about the server's health.
+//! The view of a server that a cache has, and the path of an operation through it: the breaker's gate, the exchange,
+//! and the conclusions about the server's health.
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
@@ -70,7 +70,7 @@ impl Drop for Client {
     }
 }
 
-/// One face of a server.
+/// A face of a server.
 pub(crate) struct RedisStore<T> {
     pub(crate) core: Arc<Core<T>>,
 }

@@ -2,8 +2,8 @@
 //!
 //! | module | concern |
 //! |---|---|
-//! | `server` | what is known of one server: health, clock, features, rights, faults |
-//! | `request` | what travels to it and back |
+//! | `server` | the state of one server: health, clock, features, rights, faults |
+//! | `request` | the requests to it and the replies |
 //! | `ops::commands`, `ops::scripts` | each operation as commands, and the meaning of the replies |
 //! | `transport` | connections: multiplexed ones in each tokio runtime, a pool for blocking callers |
 //! | `client` | one cache's view of the server, and the path of an exchange |
@@ -12,17 +12,17 @@
 //! # Where the next parts belong
 //!
 //! **Cluster.** A node is a [`Server`] with transports of its own, and a `ClusterStore` implements
-//! [`Store`](super::Store) over a [`RedisStore`] of each node, without the refusal of
-//! `server::greeting::alone`. It routes by the [`Key`](crate::key::Key) that each operation is for: one of a single slot
-//! has its key as an argument, those of many are grouped by node before `ops::many` makes pipelines of them, and stamps
-//! are keys like others. `MOVED`, `ASK` and `TRYAGAIN` become blames of their own in `server::fault`: a redirected
-//! command was not executed, so even a [`Request::OneOnce`](request::Request::OneOnce) is sent again.
+//! [`Store`](super::Store) over a [`RedisStore`] of each node, without the refusal of `server::greeting::alone`. It
+//! routes by the [`Key`](crate::key::Key) of each operation: an operation on a single slot has its key as an argument,
+//! operations on many are grouped by node before `ops::many` makes pipelines of them, and stamps are keys like others.
+//! `MOVED`, `ASK` and `TRYAGAIN` become blames of their own in `server::fault`: a redirected command was not executed,
+//! so even a [`Request::OneOnce`](request::Request::OneOnce) is sent again.
 //!
 //! **Sentinel.** The address comes from [`Server::endpoint`], which is asked for each connection. A switch of the master
 //! replaces it and begins a new epoch of the breaker; connections of an earlier epoch are not used again, by either face.
 //!
-//! **TLS.** Both faces connect as `transport::connect` says; a stream of rustls is one more way there, over which
-//! deadlines and the sanitizer hold as over plain sockets.
+//! **TLS.** Both faces connect through `transport::connect`; a stream of rustls is one more way there, over which
+//! deadlines and the sanitizer hold in the same way as over plain sockets.
 //!
 //! **Local tier.** It hears of invalidations by pushes, on a connection of the async transport that `transport::tokio`
 //! opens for them: the multiplexed connection takes a sender of pushes where it is made, in `transport::tokio::dial`.
@@ -50,7 +50,7 @@ pub(crate) type TokioStore = RedisStore<Tokio>;
 #[cfg(feature = "blocking")]
 pub(crate) type BlockingStore = RedisStore<Blocking>;
 
-/// One server, for both faces.
+/// A server, for both faces.
 #[derive(Debug)]
 pub(crate) struct Redis {
     client: Arc<Client>,
@@ -61,7 +61,7 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    /// Neither connects nor blocks.
+    /// Creates the store. This neither connects nor blocks.
     pub(crate) fn new(target: RedisTarget, timeout: Duration) -> Result<Redis, Error> {
         #[cfg(feature = "tls-rustls")]
         server::tls::install_provider();
@@ -75,7 +75,7 @@ impl Redis {
         })
     }
 
-    /// How many keys are still to be invalidated.
+    /// The number of keys that are still to be invalidated.
     pub(crate) fn undelivered(&self) -> usize {
         self.client.pending.len()
     }
@@ -85,7 +85,7 @@ impl Redis {
         &self.tokio
     }
 
-    /// Its futures are ready at the first poll, after blocking.
+    /// The futures of this face are ready at the first poll, after blocking.
     #[cfg(feature = "blocking")]
     pub(crate) fn blocking(&self) -> &BlockingStore {
         &self.blocking

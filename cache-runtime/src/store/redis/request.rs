@@ -1,4 +1,4 @@
-//! What travels to a server, and back.
+//! The requests to a server, and the replies.
 
 use std::time::Instant;
 
@@ -6,13 +6,13 @@ use ::redis::{Cmd, Pipeline, Value};
 
 use super::server::fault::Fault;
 
-/// How much an exchange carries.
+/// The load of an exchange.
 #[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "blocking calls have a connection for themselves"))]
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Load {
-    /// About how many bytes are sent, if they are many.
+    /// The approximate number of sent bytes, if there are many.
     pub(crate) sent: usize,
-    /// Small ones would wait for it, there or back.
+    /// True if small requests or replies would wait for this one.
     pub(crate) is_large: bool,
 }
 
@@ -20,10 +20,10 @@ pub(crate) struct Load {
 pub(crate) enum Request {
     One(Cmd),
     Many(Pipeline),
-    /// As `One`, but never sent a second time: it grants a lease. A first copy that was held up on
-    /// its way would grant it again, after an invalidation that took it away.
+    /// The same as `One`, but never sent a second time: it grants a lease. A delayed first copy would grant it again,
+    /// after an invalidation that took it away.
     OneOnce(Cmd),
-    /// As `Many`, but never sent a second time.
+    /// The same as `Many`, but never sent a second time.
     ManyOnce(Pipeline),
 }
 
@@ -49,7 +49,7 @@ impl Reply {
         checked(value.unwrap_or_default())
     }
 
-    /// When several commands were sent.
+    /// The time at which several commands were sent.
     pub(crate) fn sent(&self) -> Option<Instant> {
         match self {
             Reply::One(_) => None,

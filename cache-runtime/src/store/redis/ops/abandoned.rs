@@ -15,10 +15,10 @@ use crate::store::redis::transport::Transport;
 use crate::store::{Release, Store};
 use crate::stored::envelope::Lease;
 
-/// One of them.
+/// An abandoned lease.
 pub(crate) type Abandoned = (Key, Lease, Release);
 
-/// The leases whose tasks were dropped, and how many tasks there are.
+/// The leases whose tasks were dropped, and the number of tasks.
 #[derive(Debug, Default)]
 pub(crate) struct AbandonedLeases {
     orphans: Mutex<Vec<Abandoned>>,
@@ -48,7 +48,8 @@ impl AbandonedLeases {
     }
 }
 
-/// What a task gives back. Dropped before that was answered, it leaves the rest to the thread that delivers.
+/// The leases that a task gives back. If it is dropped before the answer, it leaves the rest to the thread that
+/// delivers.
 struct Task<T: Transport> {
     store: RedisStore<T>,
     leases: Vec<Abandoned>,
@@ -64,7 +65,7 @@ impl<T: Transport> Task<T> {
         let by = Instant::now() + self.store.server().timeout;
         let unanswered = match self.leases.as_slice() {
             [(key, lease, release)] => match self.store.release(key, lease, *release, by).await {
-                // Something else is in its place, which is left alone.
+                // The wrong type means that something else is in its place, which is left alone.
                 Err(error) if error.kind() == ErrorKind::WrongType => Vec::new(),
                 Err(_) => std::mem::take(&mut self.leases),
                 Ok(_) => Vec::new(),
@@ -93,8 +94,8 @@ impl<T: Transport> Drop for Task<T> {
 }
 
 impl<T: Transport> RedisStore<T> {
-    /// Gives leases back that no call waits for. `is_behind`: after a failure, for which the caller has lost its time
-    /// to the server already, and loses no more.
+    /// Gives leases back that no call waits for. `is_behind` marks a failure, for which the caller has already lost its
+    /// time to the server, and loses no more.
     pub(crate) fn abandon_all(&self, leases: Vec<Abandoned>, is_behind: bool) {
         if leases.is_empty() {
             return;
@@ -111,7 +112,7 @@ impl<T: Transport> RedisStore<T> {
 
     /// Gives back the leases whose tasks were dropped.
     pub(crate) async fn release_orphans(&self) {
-        // Before they are taken: a flush finds either the orphans or the task.
+        // The task is counted before the orphans are taken: a flush finds either the orphans or the task.
         let mut task = Task::new(self, Vec::new());
         task.leases = self.client().abandoned.take_orphans();
         if !task.leases.is_empty() {
@@ -119,10 +120,10 @@ impl<T: Transport> RedisStore<T> {
         }
     }
 
-    /// Waits until all tasks have ended, and does what they have left. Each ends within the time-out, or keeps its keys
-    /// to be invalidated.
+    /// Waits until all tasks have ended, and gives back the leases that they have left. Each task ends within the
+    /// time-out, or keeps its keys to be invalidated.
     pub(crate) async fn flush_abandoned(&self, by: Instant) {
-        /// Between looks.
+        /// The pause between checks.
         const PAUSE: Duration = Duration::from_millis(1);
         let client = self.client();
         let by = by.min(Instant::now() + client.server.timeout);

@@ -1,10 +1,10 @@
-//! Emptying all slots of a namespace or a function, which `SCAN` finds.
+//! Empties all slots of a namespace or a function, which `SCAN` finds.
 //!
 //! `SCAN` returns every key that is there from the start of the iteration to its end, at least once
 //! (<https://redis.io/docs/latest/commands/scan/>, "Scan guarantees"). A slot that holds a lease or a value when the
-//! iteration starts is therefore found, unless it is empty in between; what it holds afterwards has been leased since, and
-//! computed from data that was read since. A fill does not interrupt the presence of a key: it replaces the lease in one
-//! command or script.
+//! iteration starts is therefore found, unless it is empty in between; a value that it holds afterwards has been leased
+//! since, and computed from data that was read since. A fill does not interrupt the presence of a key: it replaces the
+//! lease in one command or script.
 
 use std::time::{Duration, Instant};
 
@@ -18,18 +18,18 @@ use crate::store::redis::server::breaker::Epoch;
 use crate::store::redis::server::fault::Fault;
 use crate::store::redis::transport::Transport;
 
-/// How many keys the server looks at in one step, and about how many are removed together.
+/// The number of keys that the server scans in one step, and about the number that are removed together.
 const STEP: usize = 1000;
 
-/// So many groups are asked for their fields together.
+/// The number of groups that are asked for their fields together.
 const GROUPS: usize = 64;
 
-/// Where an iteration starts and ends.
+/// The cursor at the start and at the end of an iteration.
 const START: &str = "0";
 
 impl<T: Transport> RedisStore<T> {
     pub(crate) async fn clear_extent(&self, extent: &Extent, each: Duration) -> Result<u64, Error> {
-        // Always tried, as an invalidation is.
+        // This is always tried, like an invalidation.
         let epoch = self.server().health.epoch();
         let cleared = self.clear_by_steps(epoch, extent, each).await;
         if self.server().health.is_down() {
@@ -60,7 +60,8 @@ impl<T: Transport> RedisStore<T> {
         }
     }
 
-    /// One step of the iteration: the cursor of the next one, and keys. What is not text is not this library's.
+    /// Makes one step of the iteration: returns the cursor of the next one, and keys. A key that is not text is not
+    /// this library's.
     async fn scan(
         &self,
         epoch: Epoch,
@@ -96,7 +97,7 @@ impl<T: Transport> RedisStore<T> {
                 for (reply, hash) in reply.all().into_iter().zip(hashes) {
                     match checked(reply) {
                         Ok(fields) => names.extend(texts(fields).into_iter().filter_map(|field| name_of(hash, &field))),
-                        // Not a group.
+                        // This key is not a group.
                         Err(fault) if fault.error.kind() == ErrorKind::WrongType => {}
                         Err(fault) => return Err(fault.about(hash)),
                     }

@@ -1,4 +1,4 @@
-//! The thread that delivers what could not be delivered at once.
+//! The thread that delivers the invalidations that could not be delivered at once.
 //!
 //! Async and plain functions share it: a runtime may end, or sleep, while the process lives. It starts with the first
 //! invalidation that fails, and ends when all are delivered or the cache is dropped.
@@ -15,12 +15,12 @@ use crate::store::redis::transport::Lone;
 
 /// The pause before the first attempt, which doubles with each that fails.
 const SHORTEST: Duration = Duration::from_millis(100);
-/// With the time that an attempt takes, this is how long after the server's return it is delivered at the latest.
+/// With the time that an attempt takes, this is the longest delay of the delivery after the server's return.
 const LONG: Duration = Duration::from_millis(800);
-/// The same, where the server is well and refuses what is left.
+/// The pause when the server is well and refuses the rest.
 const REFUSED: Duration = Duration::from_secs(30);
 
-/// Whether the thread runs, and what it is told.
+/// The state of the thread, and the messages to it.
 #[derive(Debug, Default)]
 pub(crate) struct Deliverer {
     state: Mutex<State>,
@@ -31,19 +31,19 @@ pub(crate) struct Deliverer {
 struct State {
     is_running: bool,
     is_over: bool,
-    /// More is undelivered than before.
+    /// True if more is undelivered than before.
     has_more: bool,
-    /// Something is to be sent without a pause: no attempt at it has failed.
+    /// True if something must be sent without a pause, because no attempt at it has failed.
     is_urgent: bool,
 }
 
 impl Deliverer {
-    /// Something is undelivered, and an attempt at it has failed.
+    /// Notes that something is undelivered, and that an attempt at it has failed.
     pub(crate) fn wake(self: &Arc<Self>, client: &Weak<Client>) {
         self.wake_if(false, client);
     }
 
-    /// Something is undelivered, and is to be sent at once.
+    /// Notes that something is undelivered, and must be sent at once.
     pub(crate) fn wake_at_once(self: &Arc<Self>, client: &Weak<Client>) {
         self.wake_if(true, client);
     }
@@ -58,11 +58,11 @@ impl Deliverer {
         }
         let (deliverer, client) = (Arc::clone(self), Weak::clone(client));
         let thread = thread::Builder::new().name("redis-cached deliver".to_owned());
-        // Where no thread can be had, the next read of a key delivers it, and the next failure tries again.
+        // If no thread can be started, the next read of a key delivers it, and the next failure tries again.
         state.is_running = thread.spawn(move || deliverer.run(&client)).is_ok();
     }
 
-    /// The cache is dropped.
+    /// Notes that the cache is dropped.
     pub(crate) fn end(&self) {
         self.lock().is_over = true;
         self.changed.notify_one();
@@ -75,7 +75,7 @@ impl Deliverer {
             let store = RedisStore::new(&client, Lone::new(&client.server));
             once(store.release_orphans());
             let delivered = once(store.deliver(client.server.health.epoch(), Instant::now() + LONGEST));
-            // Before the last reference to the client may go, because its end takes the same lock.
+            // This comes before the drop of the last reference to the client, because its end takes the same lock.
             let is_done = self.ends_if(|| !client.pending.any() && !client.abandoned.has_orphans());
             drop(store);
             if is_done {
@@ -90,7 +90,7 @@ impl Deliverer {
         self.lock().is_running = false;
     }
 
-    /// Waits; whether more came meanwhile. `None`: the cache is dropped.
+    /// Waits; returns true if more came meanwhile. `None` means that the cache is dropped.
     fn pause(&self, pause: Duration) -> Option<bool> {
         let (state, _) = self
             .changed
@@ -107,7 +107,7 @@ impl Deliverer {
 
     fn ends_if(&self, is_done: impl FnOnce() -> bool) -> bool {
         let mut state = self.lock();
-        // Under the lock: what comes later finds no thread running, and starts one.
+        // This is done under the lock: a later invalidation finds no thread running, and starts one.
         let is_done = is_done();
         state.is_running = !is_done;
         is_done

@@ -1,4 +1,4 @@
--- One slot that is a field of a hash: an entry in a group.
+-- The script of a slot that is a field of a hash: an entry in a group.
 --
 -- On some servers, a field has no lifetime of its own, and on none can a part of it be written. Therefore a lease
 -- carries its end after its token, a value carries its end in the place of the mark, and the mark (the refresh token

@@ -1,4 +1,4 @@
-//! Finding out that a server that was away is back.
+//! The probe that detects that an unreachable server is back.
 
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -17,7 +17,7 @@ impl<T: Transport> RedisStore<T> {
     }
 }
 
-/// Asks a server that is away, until it is back or nobody needs it.
+/// Asks an unreachable server until it is back or no operation needs it.
 async fn probe<T: Transport>(core: Weak<Core<T>>, mut prober: Prober) {
     loop {
         T::pause(prober.pause).await;
@@ -30,7 +30,7 @@ async fn probe<T: Transport>(core: Weak<Core<T>>, mut prober: Prober) {
         let epoch = store.server().health.epoch();
         let connected = store.core.transport.reconnect(epoch, Instant::now() + patience).await;
         let recovered = match connected {
-            // What the server refuses to take stays undelivered, and is all that does.
+            // Invalidations that the server refuses stay undelivered; nothing else does.
             Ok(()) => store.deliver(epoch, Instant::now() + LONGEST).await.map(drop),
             Err(fault) => Err(fault),
         };

@@ -1,4 +1,4 @@
-//! How many slots are read at once, and the stamps of their tags.
+//! The commands that read many slots at once, and the stamps of their tags.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,15 +14,15 @@ use crate::store::redis::server::fault::Fault;
 use crate::store::redis::server::features::Features;
 use crate::stored::envelope::Seal;
 
-/// At most so many slots are in one round trip.
+/// The most slots in one round trip.
 pub(crate) const MOST: usize = 1024;
 
 /// The commands that read many slots and the stamps of their tags.
 pub(crate) struct ReadPlan<'a> {
     keys: &'a [&'a Key],
-    /// The positions of those that are keys of their own.
+    /// The positions of the slots that are keys of their own.
     alone: Vec<usize>,
-    /// Those in each hash.
+    /// The positions of the slots in each hash.
     hashes: BTreeMap<&'a str, Vec<usize>>,
     tags: Vec<&'a String>,
 }
@@ -88,7 +88,7 @@ impl<'a> ReadPlan<'a> {
         for members in self.hashes.values() {
             let values = match next() {
                 Ok(values) => array(values)?,
-                // Something else is in its place: its entries are not there.
+                // The wrong type means that something else is in its place: its entries are not there.
                 Err(fault) if fault.error.kind() == ErrorKind::WrongType => continue,
                 Err(fault) => return Err(fault),
             };

@@ -1,4 +1,4 @@
-//! Noting that a command is refused, and refusing to begin what could not be ended without it.
+//! Notes refused commands, and refuses to begin operations that could not be ended without them.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::store::redis::transport::{Transport, patience};
 use crate::stored::envelope::Place;
 
 impl<T: Transport> RedisStore<T> {
-    /// A command was refused that was not known to be.
+    /// Notes that a command was refused unexpectedly.
     pub(crate) fn note_denied(&self, denied: Denied) {
         let server = self.server();
         match denied {
@@ -29,7 +29,7 @@ impl<T: Transport> RedisStore<T> {
         }
     }
 
-    /// Asks again which commands are refused, in the background.
+    /// Asks again for the refused commands, in the background.
     pub(crate) fn ask_rights_if_due(&self) {
         if !self.server().claims_rights() {
             return;
@@ -43,7 +43,7 @@ impl<T: Transport> RedisStore<T> {
                 store.server().note_rights(epoch, &reply.all());
                 Ok(())
             };
-            // No conclusions about the server's health are drawn: a refusal is an answer.
+            // This says nothing about the server's health: a refusal is an answer.
             let _ = store.core.transport.exchange(epoch, Load::default(), &ask, &mut note, by).await;
         });
     }
@@ -52,7 +52,7 @@ impl<T: Transport> RedisStore<T> {
         self.server().deny(feature);
     }
 
-    /// Whether the user has the right to end a lease: without it, none is taken.
+    /// Checks that the user has the right to end a lease: without it, none is taken.
     pub(crate) fn may_end(&self, key: &Key, place: Place) -> Result<(), Error> {
         let server = self.server();
         if !server.lacks_some() {

@@ -1,15 +1,15 @@
-//! When to stop asking, and when to ask again. No clock of its own, no I/O.
+//! The circuit breaker, and the backoff between attempts. It has no clock of its own, and does no I/O.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// So many failures in a row open a breaker.
+/// The number of consecutive failures that opens a breaker.
 const THRESHOLD: u32 = 5;
 
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// The pauses between attempts: twice as long after each failure, none the same in two processes.
+/// The pauses between attempts: each failure doubles the pause, and jitter makes it differ between processes.
 #[derive(Debug, Default)]
 pub(crate) struct Pauses {
     failures: u32,
@@ -20,7 +20,7 @@ impl Pauses {
     pub(crate) fn next(&mut self, noise: u64) -> Duration {
         let full = SHORTEST.saturating_mul(1 << self.failures.min(8)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
-        // Between three quarters and the whole of it.
+        // The pause is between three quarters and the whole of it.
         let quarter = full.as_micros() as u64 / 4;
         full - Duration::from_micros(noise % (quarter + 1))
     }
@@ -36,12 +36,11 @@ pub(crate) fn noise() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
 }
 
-/// The breaker of a server. Each opening begins a new *epoch*: what was begun or connected in an
-/// earlier one tells nothing about the server any more.
+/// The breaker of a server. Each opening begins a new *epoch*: an operation or connection of an earlier epoch no longer
+/// says anything about the server.
 ///
-/// One word holds it all, so that the gate of every operation is one load:
-/// `epoch << 32 | failures`, with [`OPEN`] for open and [`TRIAL`] set between a successful probe
-/// and the first operation that succeeds.
+/// A single word holds the whole state, so that the gate of every operation is one load: `epoch << 32 | failures`, with
+/// [`OPEN`] for open and [`TRIAL`] set between a successful probe and the first operation that succeeds.
 #[derive(Debug, Default)]
 pub(crate) struct Breaker {
     word: AtomicU64,
@@ -61,7 +60,7 @@ const OPEN: u32 = 1 << 31;
 const TRIAL: u32 = 1 << 30;
 
 impl Breaker {
-    /// `None` while open.
+    /// Returns `None` while open.
     pub(crate) fn admit(&self) -> Option<Epoch> {
         let word = self.word.load(Relaxed);
         (word as u32 & OPEN == 0).then_some(Epoch((word >> 32) as u32))
@@ -100,7 +99,7 @@ impl Breaker {
         changed.is_ok() && opened
     }
 
-    /// A probe succeeded; true if it closed the breaker.
+    /// Notes that a probe succeeded; returns true if it closed the breaker.
     pub(crate) fn close(&self, epoch: Epoch) -> bool {
         self.change(epoch, |state| (state & OPEN != 0).then_some(TRIAL)).is_some()
     }
@@ -118,12 +117,12 @@ impl Breaker {
     }
 }
 
-/// The breaker of something that needs no probe: while open, one attempt passes after each pause.
-/// Times are milliseconds on any clock that does not go back.
+/// A breaker that needs no probe: while open, one attempt passes after each pause. Times are milliseconds on any clock
+/// that does not go back.
 #[derive(Debug, Default)]
 pub(crate) struct HalfOpen {
     failures: AtomicU32,
-    /// 0 while closed.
+    /// The time of the next attempt; 0 while closed.
     next_at: AtomicU64,
 }
 
@@ -134,7 +133,7 @@ impl HalfOpen {
             return true;
         }
         let now = now();
-        // Whoever moves the time is the one attempt.
+        // The caller that moves the time makes the attempt.
         now >= at && self.next_at.compare_exchange(at, now + LONGEST.as_millis() as u64, Relaxed, Relaxed).is_ok()
     }
 

@@ -1,10 +1,10 @@
-//! The server's clock, as far as this process knows it.
+//! The server's clock, in this process' estimate.
 
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// How far two clocks may part in a second.
+/// The most that two clocks may part in a second.
 const DRIFT_PER_MILLION: u128 = 200;
 
 /// Milliseconds of the server, from its `TIME` and a clock that does not go back.
@@ -23,7 +23,7 @@ struct Sample {
 }
 
 impl Sample {
-    /// How wrong this sample may be by now, in either direction.
+    /// The possible error of this sample by now, in either direction.
     fn doubt(&self, now: Instant) -> Duration {
         let age = now.saturating_duration_since(self.at).as_micros();
         self.round_trip / 2 + Duration::from_micros((age * DRIFT_PER_MILLION / 1_000_000) as u64)
@@ -42,7 +42,7 @@ impl Clock {
         self.at(Instant::now())
     }
 
-    /// The same, at a time that somebody read already.
+    /// Does the same for a time that the caller has already read.
     pub(crate) fn at(&self, now: Instant) -> u64 {
         let micros = self.offset.load(Relaxed).saturating_add(self.since_base(now));
         u64::try_from(micros).unwrap_or(0) / 1000
@@ -53,12 +53,12 @@ impl Clock {
         self.base.elapsed().as_millis() as u64
     }
 
-    /// Milliseconds since this clock was made at a time that somebody read already.
+    /// Milliseconds since this clock was made, at a time that the caller has already read.
     pub(crate) fn ticks_at(&self, at: Instant) -> u64 {
         at.saturating_duration_since(self.base).as_millis() as u64
     }
 
-    /// The server said `micros` between two moments.
+    /// Notes that the server reported `micros` between two moments.
     pub(crate) fn sample(&self, micros: i64, sent: Instant, received: Instant) {
         let round_trip = received.saturating_duration_since(sent);
         let middle = sent + round_trip / 2;
@@ -69,7 +69,7 @@ impl Clock {
             let doubt = known.doubt(received);
             let apart = self.offset.load(Relaxed).abs_diff(offset);
             let contradicts = apart > (doubt + round_trip / 2).as_micros() as u64;
-            // A quick reply tells more than a slow one; one that contradicts was set anew.
+            // A quick reply is more exact than a slow one; a contradiction means that the clock was reset.
             if round_trip / 2 > doubt && !contradicts {
                 return;
             }
@@ -105,7 +105,7 @@ mod tests {
     fn a_slow_reply_does_not_replace_a_quick_one() {
         let clock = Clock::new();
         clock.sample(5 * SECOND, after(&clock, 100), after(&clock, 102));
-        // All of the 200 ms were on the way there.
+        // The request took all of the 200 ms.
         clock.sample(5 * SECOND + 220_000, after(&clock, 121), after(&clock, 321));
         assert_eq!(clock.at(after(&clock, 101)), 5_000);
     }

@@ -1,4 +1,4 @@
-//! What the server says of itself when a connection is made.
+//! The questions to a server when a connection is made, and its answers.
 
 use std::time::Instant;
 
@@ -17,11 +17,11 @@ pub(crate) fn greeting() -> Pipeline {
     pipeline
 }
 
-/// What the answers mean.
+/// The meaning of the answers.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Greeted {
     pub(crate) features: Features,
-    /// Ask [`cluster_info`] too.
+    /// True if [`cluster_info`] must be asked too.
     pub(crate) clustered: bool,
 }
 
@@ -57,14 +57,14 @@ pub(crate) fn greeted(values: Vec<Value>, sent: Instant, server: &Server) -> Res
     Ok(Greeted { features: Features::of(&info), clustered: field(&info, "redis_mode") == Some("cluster") })
 }
 
-/// Asks a node of a cluster whether it is alone.
+/// Asks a node of a cluster if it is alone.
 pub(crate) fn cluster_info() -> Cmd {
     let mut command = ::redis::cmd("CLUSTER");
     command.arg("INFO");
     command
 }
 
-/// A node that serves all slots is as good as a server; any other one holds a part of the keys.
+/// Accepts a node that serves all slots, because it acts like a single server; any other node holds a part of the keys.
 pub(crate) fn alone(info: Value) -> Result<(), Fault> {
     let text = match &info {
         Value::BulkString(bytes) => String::from_utf8_lossy(bytes),

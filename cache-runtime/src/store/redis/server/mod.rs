@@ -1,8 +1,8 @@
-//! One server: what is known of it, whichever cache, face or runtime found it out.
+//! The state of one server, shared by all caches, faces and runtimes.
 //!
-//! Everything here belongs to the server alone. In a cluster each node has a [`Server`] of its own, so that a shard that
-//! is away opens its own breaker only, and its clock, features and rights are not mixed with those of the others. What
-//! belongs to the cache (undelivered invalidations, abandoned leases, sizes of values) is in `client`.
+//! Everything here belongs to the server alone. In a cluster each node has a [`Server`] of its own, so that an
+//! unreachable shard opens its own breaker only, and its clock, features and rights are not mixed with those of the
+//! others. The state of the cache (undelivered invalidations, abandoned leases, sizes of values) is in `client`.
 
 pub(crate) mod breaker;
 pub(crate) mod clock;

@@ -1,8 +1,8 @@
 //! Replies whose text is not UTF-8.
 //!
-//! A server quotes arguments in some of its errors: a command that it does not know, with the bytes of a token. redis-rs
-//! takes lines for UTF-8, and gives up a connection, with all requests in flight, for one that is not. So bytes beyond
-//! ASCII in a line are replaced before its parser sees them. Bulk strings, which values are, pass as they are.
+//! A server quotes arguments in some of its errors: an unknown command, with the bytes of a token. redis-rs expects
+//! lines to be UTF-8, and gives up a connection, with all requests in flight, for a line that is not. Therefore bytes
+//! beyond ASCII in a line are replaced before its parser sees them. Bulk strings, which hold values, pass unchanged.
 
 /// Follows the replies of one connection.
 #[derive(Debug, Default)]
@@ -15,16 +15,16 @@ enum State {
     /// The next byte is a reply's type.
     #[default]
     Type,
-    /// In a line of text.
+    /// The next byte is in a line of text.
     Line,
-    /// In the line that tells the length of a bulk string; negative for none.
+    /// The next byte is in the line with the length of a bulk string; negative for none.
     Length { length: usize, is_negative: bool },
-    /// So many bytes of a bulk string are left, its line end included.
+    /// The number of bytes that are left of a bulk string, its line end included.
     Bulk(usize),
 }
 
 impl Sanitizer {
-    /// Looks at the next bytes.
+    /// Processes the next bytes.
     pub(crate) fn pass(&mut self, bytes: &mut [u8]) {
         let mut rest = bytes;
         while let Some(first) = rest.first_mut() {

@@ -1,7 +1,7 @@
-//! How a connection to a server is made: decided once for both faces.
+//! The way in which a connection to a server is made, for both faces.
 //!
-//! Each connection asks [`Server::endpoint`] anew. A stream of rustls becomes a [`Way`] of its own, over which both faces
-//! run their deadlines and the sanitizer as over plain sockets.
+//! Each connection asks [`Server::endpoint`] anew. A stream of rustls becomes a [`Way`] of its own, over which both
+//! faces apply their deadlines and the sanitizer in the same way as over plain sockets.
 
 use std::io;
 use std::net::TcpStream;
@@ -15,7 +15,7 @@ use crate::error::ErrorKind;
 use crate::store::redis::server::Server;
 use crate::store::redis::server::fault::{Blame, Fault};
 
-/// What a face connects to.
+/// The target of a connection.
 pub(super) enum Way<'a> {
     Tcp {
         host: &'a str,
@@ -40,7 +40,7 @@ impl Way<'_> {
     }
 }
 
-/// A host name that resolves to nothing.
+/// The fault for a host name that resolves to nothing.
 pub(super) fn no_address() -> Fault {
     Fault::new(ErrorKind::Unreachable, Blame::Connection, "the host has no address")
 }

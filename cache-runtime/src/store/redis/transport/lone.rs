@@ -1,4 +1,4 @@
-//! For the thread that delivers: one connection.
+//! The transport of the thread that delivers: one connection.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use crate::store::redis::server::Server;
 use crate::store::redis::server::breaker::Epoch;
 use crate::store::redis::server::fault::Fault;
 
-/// One connection for one thread.
+/// A connection for one thread.
 pub(crate) struct Lone {
     server: Arc<Server>,
     wire: Mutex<Option<Wire>>,
@@ -50,7 +50,7 @@ impl Transport for Lone {
         Ok(())
     }
 
-    /// What the other faces need in the background, they start.
+    /// The other faces start their own background tasks.
     fn background(&self, _task: impl Future<Output = ()> + Send + 'static) {}
 
     async fn pause(duration: Duration) {

@@ -1,4 +1,4 @@
-//! What carries requests to a server and replies back.
+//! The traits and limits of the connections that carry requests to a server and replies back.
 
 #[cfg(feature = "blocking")]
 pub(crate) mod blocking;
@@ -20,22 +20,22 @@ use crate::store::redis::server::features::Features;
 
 pub(crate) use self::lone::Lone;
 
-/// How long connecting may take, and a probe's exchange, when no caller waits for it.
+/// The time for connecting, and for a probe's exchange, when no caller waits for it.
 pub(crate) fn patience(timeout: Duration) -> Duration {
     timeout.max(Duration::from_secs(1))
 }
 
-/// So many time-outs in a row are taken for a connection whose other end is gone.
+/// After this number of consecutive time-outs, the other end of a connection is assumed to be gone.
 const HALF_OPEN: u32 = 3;
 
-/// How long a server is not asked for one more connection after it had no room for it.
+/// The time for which a server that had no room for one more connection is not asked again.
 const FULL: Duration = Duration::from_secs(2);
 
 /// Makes the request, for a server with these features. It is called once for each attempt.
 pub(crate) type Build<'a> = &'a (dyn Fn(Features) -> Request + Send + Sync);
 
-/// Takes the replies of the attempt that was answered, or says what is wrong with them, which decides whether the
-/// connection is used again.
+/// Takes the replies of the attempt that was answered, or returns their fault, which decides if the connection is used
+/// again.
 ///
 /// This is a trait object because a transport is most of an operation's code: generic over the reader of a reply, all of
 /// it would be compiled once for each operation, and again in each crate with cached functions.
@@ -43,12 +43,12 @@ pub(crate) type Decode<'a> = &'a mut (dyn FnMut(Reply) -> Result<(), Fault> + Se
 
 /// Carries requests, for callers of one kind.
 pub(crate) trait Transport: Send + Sync + Sized + 'static {
-    /// Whether [reads](Transport::read) at the same moment travel together.
+    /// True if simultaneous [reads](Transport::read) are coalesced.
     const SHARES_READS: bool = false;
 
-    /// Sends what `build` makes and decodes the replies, over a connection made in `epoch`. Where a connection in use
-    /// turns out to have been closed, it sends a second time over a new one, unless the request
-    /// [may not be repeated](Request::may_be_repeated): every other operation of a store may be applied twice.
+    /// Sends the request of `build` and decodes the replies, over a connection made in `epoch`. If a connection in use
+    /// turns out to be closed, it sends a second time over a new one, unless the request [may not be
+    /// repeated](Request::may_be_repeated): every other operation of a store may be applied twice.
     fn exchange(
         &self,
         epoch: Epoch,
@@ -58,7 +58,7 @@ pub(crate) trait Transport: Send + Sync + Sized + 'static {
         by: Instant,
     ) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// An exchange that reads a slot, perhaps together with other reads. The reply is that to one command.
+    /// Does an exchange that reads a slot, perhaps together with other reads. The reply is that to one command.
     fn read(
         &self,
         epoch: Epoch,
@@ -70,13 +70,13 @@ pub(crate) trait Transport: Send + Sync + Sized + 'static {
         async move { self.exchange(epoch, load, &|_| Request::One(commands::get(key)), decode, by).await }
     }
 
-    /// Connects anew, whatever is there.
+    /// Connects anew, even if a connection is open.
     fn reconnect(&self, epoch: Epoch, by: Instant) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// Runs a task that nobody waits for. Drops it where that is impossible.
+    /// Runs a task that no caller waits for. Drops it where that is impossible.
     fn background(&self, task: impl Future<Output = ()> + Send + 'static);
 
-    /// Runs a short task that nobody waits for, perhaps at once.
+    /// Runs a short task that no caller waits for, perhaps at once.
     fn aside(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.background(task);
     }
@@ -84,7 +84,7 @@ pub(crate) trait Transport: Send + Sync + Sized + 'static {
     /// Waits, inside a [`Transport::background`] task.
     fn pause(duration: Duration) -> impl Future<Output = ()> + Send;
 
-    /// Whether what runs the caller is ending, and gives its tasks up.
+    /// Returns true if the caller's runtime is ending, and drops its tasks.
     fn is_ending() -> bool {
         false
     }

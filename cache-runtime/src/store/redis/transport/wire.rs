@@ -1,8 +1,8 @@
-//! One blocking connection that keeps deadlines.
+//! A blocking connection that keeps deadlines.
 //!
-//! redis-rs' own connection knows a time-out for each read of the socket: a reply that trickles
-//! in takes as long as it likes. So plain sockets are read here, with redis-rs' parser; TLS stays
-//! with redis-rs, and each read of the socket has the deadline's rest.
+//! The connection of redis-rs has a time-out for each read of the socket: a reply that trickles in has no limit.
+//! Therefore plain sockets are read here, with redis-rs' parser; TLS stays with redis-rs, and each read of the socket
+//! gets the rest of the deadline.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -26,10 +26,10 @@ use crate::store::redis::server::greeting::{alone, cluster_info, greeted, greeti
 use crate::store::redis::server::rights::questions;
 use crate::store::redis::server::sanitize::Sanitizer;
 
-/// A connection, greeted.
+/// A connection that is greeted.
 pub(crate) struct Wire {
     line: Line,
-    /// Once it is greeted.
+    /// Set once the connection is greeted.
     open: Option<Open>,
     pub(crate) features: Features,
 }
@@ -98,7 +98,7 @@ impl Wire {
         Ok(())
     }
 
-    /// When the last request was sent, where that is known.
+    /// The time of the last request, where that is known.
     #[cfg(feature = "blocking")]
     pub(crate) fn began(&self) -> Option<Instant> {
         match &self.line {
@@ -120,7 +120,7 @@ impl Wire {
                 let written = socket.write_all(&bytes);
                 let mut receive = || parser.parse_value(&mut *socket).map_err(Fault::from);
                 if let Err(error) = written {
-                    // A server that closes the connection may have said why.
+                    // A server that closes the connection may have sent the reason.
                     let words = receive().ok().and_then(last_words);
                     return Err(words.unwrap_or_else(|| error.into()));
                 }
@@ -157,7 +157,7 @@ impl Wire {
     }
 }
 
-/// Why a server closed the connection, if this says so.
+/// The reason why a server closed the connection, if this reply contains it.
 fn last_words(reply: Value) -> Option<Fault> {
     checked(reply).err().filter(|fault| fault.blame == Blame::Full)
 }
@@ -192,7 +192,7 @@ fn dial(host: &str, port: u16, settings: &TcpSettings, by: Instant) -> Result<Tc
     })
 }
 
-/// The time until the deadline, which is not over.
+/// The time until the deadline, which has not passed.
 fn left(by: Instant) -> Result<Duration, Fault> {
     left_at(Instant::now(), by)
 }
@@ -202,12 +202,12 @@ fn left_at(now: Instant, by: Instant) -> Result<Duration, Fault> {
     if left.is_zero() {
         return Err(Fault::new(ErrorKind::Timeout, Blame::Wait, "the deadline passed"));
     }
-    // Some systems round a shorter one down to none at all.
+    // Some systems round a shorter time-out down to none at all.
     Ok(left.max(Duration::from_millis(1)))
 }
 
-/// Whether a socket's time-out is worth a system call to change it: it would pass the deadline
-/// by more than a sixteenth, or wake up several times before it.
+/// Returns true if changing a socket's time-out is worth a system call: it would pass the deadline by more than a
+/// sixteenth, or wake up several times before it.
 fn is_material(timeout: Duration, left: Duration) -> bool {
     timeout > left + left / 16 || timeout < left / 4
 }
@@ -253,17 +253,17 @@ impl Socket {
 /// A socket whose reads and writes all end by one deadline.
 struct Timed {
     socket: Socket,
-    /// As set on the socket.
+    /// The time-out that is set on the socket.
     timeout: Duration,
     by: Instant,
     set_at: Instant,
-    /// Nothing was read or written since the time was looked at.
+    /// True if nothing was read or written since the clock was read.
     fresh: bool,
     sanitizer: Sanitizer,
 }
 
 impl Timed {
-    /// The deadline of what follows.
+    /// Sets the deadline of the next operations.
     fn until(&mut self, by: Instant) -> Result<(), Fault> {
         self.by = by;
         self.set_at = Instant::now();

@@ -1,7 +1,7 @@
-//! For blocking callers: a small pool of connections.
+//! The transport of blocking callers: a small pool of connections.
 //!
-//! Opening a connection resolves a name, and may shake hands over TLS: things that take no
-//! deadline. A short-lived thread does it, and callers wait no longer than theirs.
+//! Opening a connection resolves a name, and may do a TLS handshake: neither takes a deadline. A short-lived thread
+//! does it, and callers wait no longer than their deadlines.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -18,10 +18,10 @@ use crate::store::redis::server::fault::{Blame, Fault};
 use crate::store::redis::transport::wire::Wire;
 use crate::store::redis::transport::{Build, Decode, FULL, HALF_OPEN, Transport, patience};
 
-/// So many connections at most.
+/// The most connections in the pool.
 const MOST: usize = 16;
 
-/// A connection that nobody needed for so long is closed.
+/// A connection that was idle for this time is closed.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// A pool of connections, the last one used first.
@@ -34,36 +34,36 @@ pub(crate) struct Blocking {
 struct Pool {
     state: Mutex<State>,
     changed: Condvar,
-    /// In a row.
+    /// The number of consecutive time-outs.
     timeouts: AtomicU32,
 }
 
 #[derive(Default)]
 struct State {
     idle: Vec<Pooled>,
-    /// Idle, lent, and being opened.
+    /// The number of connections that are idle, lent, or being opened.
     open: usize,
     opening: usize,
-    /// Since when at least one is.
+    /// The time since when at least one is being opened.
     opening_since: Option<Instant>,
     waiting: usize,
-    /// Connections of an earlier one are dropped: they were open when another one was found
-    /// closed.
+    /// Connections of an earlier generation are dropped: they were open when another one was found closed.
     generation: u64,
-    /// How many openings failed, and why the last one did.
+    /// The number of failed openings, and the reason of the last failure.
     failures: u64,
     failure: Option<Fault>,
-    /// Until then, the server is not asked for more than the connections that are open, or elsewhere in this process.
+    /// Until this time, the server is not asked for more than the connections that are open, here or elsewhere in this
+    /// process.
     full_until: Option<Instant>,
 }
 
 struct Pooled {
-    /// Boxed, because it moves from hand to hand.
+    /// This is boxed, because it is moved often.
     wire: Box<Wire>,
     epoch: Epoch,
     generation: u64,
     used: bool,
-    /// The deadline of its last exchange: as good as the time of its return.
+    /// The deadline of its last exchange, which serves as the time of its return.
     since: Instant,
 }
 
@@ -81,7 +81,7 @@ impl Blocking {
             let outcome = pooled.wire.send(&request, by).and_then(&mut *decode);
             match outcome {
                 Err(fault) if fault.error.kind() == ErrorKind::Timeout && self.is_late(&pooled.wire, by) => {
-                    // The connection is lost: its reply may come yet.
+                    // The connection is lost: its reply may still come.
                     drop(lent);
                     return Err(Fault { blame: Blame::Late, ..fault });
                 }
@@ -106,8 +106,8 @@ impl Blocking {
         }
     }
 
-    /// Whether the last exchange began when most of the caller's time was over: it had waited for a connection, now or
-    /// before.
+    /// Returns true if the last exchange began when most of the caller's time was over: it had waited for a connection,
+    /// now or before.
     fn is_late(&self, wire: &Wire, by: Instant) -> bool {
         wire.began().is_some_and(|began| by.saturating_duration_since(began) < self.server.timeout / 2)
     }
@@ -129,7 +129,7 @@ impl Blocking {
             let now = Instant::now();
             let mut is_full = state.full_until.is_some_and(|until| now < until);
             if is_full && state.open == 0 {
-                // Others of this process are open, to async callers; or those that were open are not any more.
+                // Other connections of this process are open, to async callers; or the open ones are closed by now.
                 match &state.failure {
                     Some(fault) if fault.blame == Blame::Wait => return Err(fault.clone()),
                     _ => is_full = false,
@@ -140,7 +140,7 @@ impl Blocking {
             }
             let left = by.saturating_duration_since(now);
             if left.is_zero() {
-                // Whether the server is well, those that are in use tell, or one that has been opened for as long.
+                // Connections in use show if the server is well, and so does one that has been opening for long.
                 let since = state.opening_since.filter(|_| state.open == state.opening);
                 let is_hung = since.is_some_and(|since| now - since >= self.server.timeout * 3 / 4);
                 return Err(match is_hung {
@@ -159,7 +159,7 @@ impl Blocking {
         let (server, pool, generation) = (Arc::clone(&self.server), Arc::clone(&self.pool), state.generation);
         let thread = thread::Builder::new().name("redis-cached connect".to_owned());
         let started = thread.spawn(move || {
-            // Made here: a thread that cannot be had drops this closure under the pool's lock.
+            // This is created here: if no thread can be started, this closure is dropped under the pool's lock.
             let mut opening = Opening { server: Arc::clone(&server), pool, outcome: None };
             let by = Instant::now() + patience(server.timeout);
             opening.outcome = Some(connect(&server, epoch, generation, by));
@@ -198,7 +198,7 @@ impl Transport for Blocking {
 
     fn background(&self, task: impl Future<Output = ()> + Send + 'static) {
         let thread = thread::Builder::new().name("redis-cached".to_owned());
-        // Where no thread can be had, the task is dropped.
+        // If no thread can be started, the task is dropped.
         let _ = thread.spawn(move || once(task));
     }
 
@@ -226,7 +226,7 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Drops a connection, and with it those that will have suffered the same.
+    /// Drops a connection, and with it those that probably have the same fault.
     fn spoilt(&self, mut lent: Lent<'_>, fault: &Fault) {
         let generation = lent.pooled.take().map(|pooled| pooled.generation);
         let timed_out = fault.error.kind() == ErrorKind::Timeout;
@@ -280,7 +280,7 @@ impl Lent<'_> {
 }
 
 impl Drop for Lent<'_> {
-    /// The caller unwinds.
+    /// The caller panicked.
     fn drop(&mut self) {
         if self.pooled.take().is_some() {
             self.pool.lock().open -= 1;
@@ -289,7 +289,7 @@ impl Drop for Lent<'_> {
     }
 }
 
-/// A connection being opened: its end is told whatever happens to the thread.
+/// A connection being opened. Its end is reported even if the thread panics.
 struct Opening {
     server: Arc<Server>,
     pool: Arc<Pool>,
@@ -298,7 +298,7 @@ struct Opening {
 
 impl Drop for Opening {
     fn drop(&mut self) {
-        // `None`: the thread panicked.
+        // `None` means that the thread panicked.
         let outcome = self.outcome.take().unwrap_or_else(|| {
             Err(Fault::new(ErrorKind::Unreachable, Blame::Connection, "the thread that connects ended"))
         });
@@ -316,7 +316,7 @@ impl Drop for Opening {
             outcome => {
                 state.open -= 1;
                 if let Err(fault) = outcome {
-                    // One more than the server has room for, and maybe than those that are being opened.
+                    // For a full server, connections that are being opened count as others, too.
                     let has_others = match fault.blame {
                         Blame::Full => state.open > 0,
                         _ => state.open > state.opening,

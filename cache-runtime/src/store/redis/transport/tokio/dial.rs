@@ -21,10 +21,10 @@ use crate::store::redis::server::Server;
 use crate::store::redis::server::fault::Fault;
 use crate::store::redis::server::sanitize::Sanitizer;
 
-/// A connection in this runtime, and what drives it if redis-rs does not see to that. TLS stays with redis-rs, and
-/// its replies are not looked at. `refusal`: what the server says before it closes the connection.
+/// Opens a connection in this runtime, and returns its driver unless redis-rs drives it. TLS stays with redis-rs, and
+/// its replies are not inspected. `refusal` receives the server's reason for closing the connection.
 pub(super) async fn dial(server: &Server, refusal: &Refusal) -> Result<(MultiplexedConnection, Option<Driver>), Fault> {
-    // Each exchange has its own deadline; a second timer beside it would only cost.
+    // Each exchange has its own deadline; a second timer would only cost.
     let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
     match Way::to(server) {
         Way::Tcp { host, port, settings } => {
@@ -80,7 +80,7 @@ async fn connect(host: &str, port: u16, settings: &TcpSettings) -> Result<TcpStr
 struct Clean<S> {
     stream: S,
     sanitizer: Sanitizer,
-    /// Until something was read.
+    /// This is set until something was read.
     refusal: Option<Refusal>,
 }
 
@@ -90,7 +90,7 @@ impl<S> Clean<S> {
     }
 }
 
-/// The line of a server that has no room for the connection: redis-rs tells of the end of the connection alone.
+/// The line of a server that has no room for the connection: redis-rs reports only that the connection ended.
 pub(super) type Refusal = Arc<OnceLock<String>>;
 
 /// The refusal, if the server began with it.

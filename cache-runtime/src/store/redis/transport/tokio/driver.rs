@@ -22,11 +22,11 @@ struct Shared(Mutex<Option<Running>>);
 
 struct Running {
     future: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// The task's, once it has run.
+    /// The waker of the task, once it has run.
     waker: Option<Waker>,
 }
 
-/// How often a call that wants to write waits for the task, which runs on another thread at the moment.
+/// The number of times that a call that wants to write waits for the task, which runs on another thread at the moment.
 const TRIES: usize = 100;
 
 impl Driver {
@@ -37,11 +37,11 @@ impl Driver {
         Driver { shared, task }
     }
 
-    /// Writes what was handed to the connection, as far as that is possible without waiting.
+    /// Writes the commands that the connection has accepted, while that is possible without waiting.
     pub(super) fn write_now(&self) {
         let Some(mut state) = (0..TRIES).find_map(|_| self.shared.try_lock()) else { return };
         let Some(Running { future, waker: Some(waker) }) = &mut *state else { return };
-        // It wakes the task, which polls on from here.
+        // This waker wakes the task, which polls on from here.
         let waker = waker.clone();
         let polled = pin!(unconstrained(poll_fn(|context| future.as_mut().poll(context))));
         if polled.poll(&mut Context::from_waker(&waker)).is_ready() {
@@ -64,7 +64,7 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Not a wait for the lock: a waker that the task calls may run code that comes here.
+    /// This does not wait for the lock: a waker that the task calls may run code that comes here.
     fn try_lock(&self) -> Option<MutexGuard<'_, Option<Running>>> {
         match self.0.try_lock() {
             Ok(state) => Some(state),
@@ -98,7 +98,7 @@ impl Future for Task {
 }
 
 impl Drop for Task {
-    /// It ended, or its runtime did: the connection is closed with it.
+    /// The task or its runtime ended: the connection is closed with it.
     fn drop(&mut self) {
         self.0.end();
     }

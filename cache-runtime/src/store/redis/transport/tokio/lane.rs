@@ -97,7 +97,7 @@ impl Connection {
     }
 }
 
-/// One exchange's share in a connection. Taking a spare one is cheaper than making one. It is boxed, because it is
+/// The share of one exchange in a connection. Taking a spare one is cheaper than making one. It is boxed, because it is
 /// moved often.
 pub(super) struct Lane(Box<Share>);
 

@@ -57,7 +57,7 @@ struct Links {
 struct Link {
     runtime: Id,
     handle: Handle,
-    /// One for each [`Line`].
+    /// A slot for each [`Line`].
     slots: [Mutex<Slot>; 2],
     /// The room for large requests, in kilobytes.
     room: Semaphore,

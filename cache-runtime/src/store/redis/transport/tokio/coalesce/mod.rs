@@ -1,10 +1,10 @@
 //! Request coalescing: reads that start at the same moment are sent as one command.
 //!
 //! For each request, redis-rs takes a place in a channel, makes another channel for the reply, and wakes the task that
-//! drives the connection, and the server looks up a command: with many reads at once that is more work than the reads
-//! are. So a read that starts while some are under way joins a batch. The first read of a batch starts a task, which
-//! lets the tasks that are ready run once, and sends the batch as one `MGET`. No caller sends it, because a caller that
-//! is not polled any more must not keep the others waiting.
+//! drives the connection, and the server looks up a command: for many simultaneous reads that is more work than the
+//! reads are. Therefore a read that starts while some are under way joins a batch. The first read of a batch starts a
+//! task, which lets the tasks that are ready run once, and sends the batch as one `MGET`. No caller sends it, because a
+//! caller that is not polled any more must not keep the others waiting.
 //!
 //! Reads of the same entry share one read of it, and each gets a copy of the reply.
 //!
@@ -29,25 +29,25 @@ use self::requests::{Replies, Requests};
 use crate::key::Key;
 use crate::poll::once::{step, yield_now};
 
-/// With so many reads under way, the next ones join a batch, and so do all that follow until they are few.
+/// With this number of reads under way, the next ones join a batch, and so do all that follow until they are few.
 const FEW: usize = 4;
 
-/// For so few reads, a batch costs more than it saves, because it takes a task.
+/// For this number of reads, a batch costs more than it saves, because it takes a task.
 const TOO_FEW: usize = 2;
 
 /// The most reads in a batch: the shared costs are small for each of them by then, and no read waits for more replies
 /// than these.
 const MOST: usize = 64;
 
-/// So many batches wake their callers at the same time. If all did, the callers would all run and read again before the
-/// first of their reads is sent; then they would all wait for the server, and the server for them.
+/// The number of batches that wake their callers at the same time. If all did, the callers would all run and read again
+/// before the first of their reads is sent; then they would all wait for the server, and the server for them.
 const WAKING: usize = 2;
 
 /// The reads of one connection.
 pub(super) struct Coalescer {
-    /// Reads that have no reply yet.
+    /// The number of reads that have no reply yet.
     under_way: AtomicUsize,
-    /// Whether the next read joins a batch. The number under way does not decide alone: if the first reads were sent
+    /// True if the next read joins a batch. The number under way does not decide alone: if the first reads were sent
     /// alone each time, the others would always be a second wave.
     is_on: AtomicBool,
     /// The batch that reads may still join.
@@ -79,7 +79,7 @@ struct Ticket {
 enum Outcome {
     Replies(Replies),
     Failed(RedisError),
-    /// It is unknown: the batch took too long, or the runtime is ending.
+    /// The reply is unknown: the batch took too long, or the runtime is ending.
     Lost,
 }
 
@@ -96,7 +96,7 @@ impl Default for Coalescer {
 }
 
 impl Coalescer {
-    /// Counts one more read. `None`: it is to be sent [`together`](Self::together) with others.
+    /// Counts one more read. `None` means that it must be sent [`together`](Self::together) with others.
     pub(super) fn enter(&self) -> Option<UnderWay<'_>> {
         let under_way = self.under_way.fetch_add(1, Relaxed);
         if self.is_on.load(Relaxed) {
@@ -109,14 +109,15 @@ impl Coalescer {
         Some(UnderWay { coalescer: self, reads: 1 })
     }
 
-    /// A batch of so many reads is about to be sent.
+    /// Notes that a batch of this number of reads is about to be sent.
     fn met(&self, reads: usize) {
         if reads <= TOO_FEW && self.under_way.load(Relaxed) <= reads {
             self.is_on.store(false, Relaxed);
         }
     }
 
-    /// The reply to a read that has [entered](Self::enter). `None`: it is to be sent once more, by itself.
+    /// Returns the reply to a read that has [entered](Self::enter). `None` means that it must be sent once more, by
+    /// itself.
     pub(super) fn together<'a>(
         self: &'a Arc<Self>,
         key: &'a Key,
@@ -127,7 +128,7 @@ impl Coalescer {
         CoalescedRead { coalescer: self, key, connection, runtime, patience, ticket: None }
     }
 
-    /// A place in the open batch.
+    /// Takes a place in the open batch.
     fn join(&self, key: &Key, waker: &Waker) -> (Arc<Batch>, Ticket) {
         let mut open = lock(&self.open);
         let batch = Arc::clone(open.get_or_insert_with(|| {
@@ -210,7 +211,7 @@ impl Batch {
     }
 }
 
-/// A batch, and what it takes to send it.
+/// A batch, and the parts that send it.
 struct Sender {
     coalescer: Arc<Coalescer>,
     batch: Arc<Batch>,
@@ -221,7 +222,7 @@ struct Sender {
 impl Sender {
     fn start(self, runtime: &Handle, is_full: bool) {
         if !is_full {
-            // A runtime of many threads runs the task that was woken last first.
+            // A multi-threaded runtime runs the task that was woken last first.
             let is_next = runtime.runtime_flavor() != RuntimeFlavor::CurrentThread;
             runtime.spawn(self.wait_and_send(is_next));
             return;
@@ -257,7 +258,7 @@ impl Sender {
         yield_now().await;
     }
 
-    /// Closes the batch. `None`: it was sent before.
+    /// Closes the batch. `None` means that it was sent before.
     fn close(&self) -> Option<Requests> {
         let mut open = lock(&self.coalescer.open);
         if open.as_ref().is_some_and(|open| Arc::ptr_eq(open, &self.batch)) {
