@@ -106,8 +106,8 @@ impl<T: Transport> Store for RedisStore<T> {
         self.may_end(key, lease.place())?;
         let settled = match over {
             Over::Anything => {
-                // Invalidations of the group are delivered before any read of it. Those of tags were settled when the
-                // tags were stamped.
+                // This settles the invalidations of the group, because possibly no read did so before. The entry was
+                // stamped after those of its tags.
                 let settled = self.settle(epoch, key.concerned_by().skip(1), by).await;
                 settled.map_err(|fault| self.told(fault))?;
                 // The take removes the old content, which is the effect of these invalidations.
@@ -149,7 +149,7 @@ impl<T: Transport> Store for RedisStore<T> {
         let epoch = self.admit_write()?;
         self.may_end(key, lease.place())?;
         if force {
-            // The entry may not have been read before.
+            // Possibly no read settled these before.
             self.settle(epoch, key.concerned_by(), by).await.map_err(|fault| self.told(fault))?;
         }
         let build = |features, form| commands::mark(features, form, key, id, lease, force);
@@ -400,7 +400,7 @@ impl<T: Transport> RedisStore<T> {
             let read = |reply: Reply| {
                 let mut replies = reply.all();
                 replies.truncate(replies.len().saturating_sub(tags.len()));
-                // The replies include those to staged writes.
+                // The reply to a staged write comes first, and may be an error, too.
                 let last = replies.pop().unwrap_or_default();
                 replies.into_iter().try_for_each(|reply| checked(reply).map(drop))?;
                 commands::filled(last)

@@ -57,7 +57,7 @@ pub(crate) fn greeted(values: Vec<Value>, sent: Instant, server: &Server) -> Res
     Ok(Greeted { features: Features::of(&info), clustered: field(&info, "redis_mode") == Some("cluster") })
 }
 
-/// Asks a node of a cluster if it is alone.
+/// Asks a node of a cluster whether it is alone.
 pub(crate) fn cluster_info() -> Cmd {
     let mut command = ::redis::cmd("CLUSTER");
     command.arg("INFO");

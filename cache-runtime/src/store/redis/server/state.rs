@@ -100,7 +100,7 @@ impl Server {
         }
     }
 
-    /// The same, for a command that grants a lease.
+    /// Does the same for a command that grants a lease.
     pub(crate) fn timed_once(&self, command: Cmd) -> Request {
         match self.with_time(command) {
             Ok(pipeline) => Request::ManyOnce(pipeline),

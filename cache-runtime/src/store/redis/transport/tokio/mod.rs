@@ -349,7 +349,7 @@ impl Transport for Tokio {
 
     fn background(&self, task: impl Future<Output = ()> + Send + 'static) {
         let handle = Handle::try_current().ok().or_else(|| {
-            // The request was dropped outside of its runtime: any remaining runtime will do.
+            // The caller was dropped outside of its runtime: any remaining runtime will do.
             let links = self.links.all.read().unwrap_or_else(PoisonError::into_inner);
             links.first().map(|link| link.handle.clone())
         });

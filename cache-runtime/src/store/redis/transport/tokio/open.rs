@@ -1,4 +1,4 @@
-//! The task that connects, and what it tells those that wait for it.
+//! The task that connects, and the outcome that it reports to the waiting callers.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,7 +15,7 @@ use crate::store::redis::server::fault::{Blame, Fault};
 use crate::store::redis::server::greeting::{alone, cluster_info, greeted, greeting};
 use crate::store::redis::server::rights::questions;
 
-/// Held by the task that connects: those that wait for it hear what happened where it ends early.
+/// A guard in the task that connects: if the task ends early, the waiting callers get the reason.
 pub(super) struct End(pub(super) watch::Sender<Option<Result<Arc<Connection>, Fault>>>);
 
 impl Drop for End {
@@ -24,7 +24,7 @@ impl Drop for End {
             let is_early = outcome.is_none();
             if is_early {
                 *outcome = Some(Err(match std::thread::panicking() {
-                    // Where there is no I/O, tokio panics.
+                    // tokio panics if the runtime has no I/O.
                     true => unsupported("connecting panicked; is I/O enabled in this tokio runtime?"),
                     false => ended(),
                 }));
@@ -34,7 +34,7 @@ impl Drop for End {
     }
 }
 
-/// Nobody's fault: the runtime that a connection belongs to is ending, or this attempt was replaced by another one.
+/// The fault of no server: the runtime that a connection belongs to is ending, or another attempt replaced this one.
 pub(super) fn ended() -> Fault {
     Fault::new(ErrorKind::Unreachable, Blame::Caller, "the tokio runtime that the connection belongs to has ended")
 }

@@ -32,7 +32,7 @@ use crate::poll::once::{step, yield_now};
 /// With this number of reads under way, the next ones join a batch, and so do all that follow until they are few.
 const FEW: usize = 4;
 
-/// For this number of reads, a batch costs more than it saves, because it takes a task.
+/// For at most this number of reads, a batch costs more than it saves, because it takes a task.
 const TOO_FEW: usize = 2;
 
 /// The most reads in a batch: the shared costs are small for each of them by then, and no read waits for more replies

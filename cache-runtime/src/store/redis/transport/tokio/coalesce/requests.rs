@@ -1,4 +1,4 @@
-//! The entries of a batch: each is read once, for however many reads.
+//! The entries of a batch: each is read once, for any number of reads.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -12,7 +12,7 @@ use crate::key::{Address, Key};
 use crate::store::redis::ops::commands;
 use crate::store::redis::server::fault::{Blame, Fault};
 
-/// Twice as many places as there are entries, so that most entries are where their hash says.
+/// There are twice as many places as entries, so that most entries are where their hash says.
 const INDEX: usize = 2 * MOST;
 
 /// The entries, at most [`MOST`].
@@ -23,21 +23,21 @@ pub(super) struct Requests {
     /// A hash table with linear probing: the number of an entry plus one, and zero for a free place. It is a part of the
     /// batch, where a map of its own would cost each batch an allocation and each read a hash of keys with `SipHash`.
     index: [u8; INDEX],
-    /// How many are read with the one command for all keys.
+    /// The number of entries that the one command for all keys reads.
     keys: usize,
     /// The commands of all others.
     others: Pipeline,
 }
 
 struct Entry {
-    /// Where its key ends in the text.
+    /// The end of its key in the text.
     end: usize,
     place: Place,
-    /// How many reads have not taken its reply.
+    /// The number of reads that have not taken its reply.
     readers: usize,
 }
 
-/// Where a reply is.
+/// The place of a reply.
 #[derive(Clone, Copy)]
 enum Place {
     Key(usize),
@@ -69,7 +69,7 @@ impl Requests {
                 self.keys += 1;
                 Place::Key(self.keys - 1)
             }
-            // It takes a command of its own.
+            // This entry takes a command of its own.
             _ => {
                 self.others.add_command(commands::get(key));
                 Place::Other(self.others.len() - 1)
@@ -77,7 +77,7 @@ impl Requests {
         };
         self.text.push_str(text);
         self.entries.push(Entry { end: self.text.len(), place, readers: 1 });
-        // There are no more than `MOST`.
+        // The number is at most `MOST`.
         self.index[index] = self.entries.len() as u8;
         self.entries.len() - 1
     }
@@ -109,7 +109,7 @@ impl Requests {
         Some(command)
     }
 
-    /// Sends all commands at once, and notes whether the server refuses to read many keys.
+    /// Sends all commands at once, and notes if the server refuses to read many keys.
     pub(super) async fn send(
         mut self,
         connection: &mut MultiplexedConnection,
@@ -140,13 +140,13 @@ impl Requests {
 /// The replies.
 pub(super) struct Replies {
     entries: Vec<Entry>,
-    /// `None`: the server refused.
+    /// `None` means that the server refused.
     keys: Option<Vec<Value>>,
     others: Vec<Value>,
 }
 
 impl Replies {
-    /// The reply for one of the reads of an entry. `None`: there is none.
+    /// The reply for one of the reads of an entry. `None` means that there is none.
     pub(super) fn take(&mut self, number: usize) -> Option<Value> {
         let entry = self.entries.get_mut(number)?;
         let reply = match entry.place {
