@@ -1,4 +1,4 @@
-//! What many entries cost: batches, groups, tags, and what they take in Redis' memory.
+//! The costs of many entries: batches, groups, tags, and the memory that they take in Redis.
 //!
 //! `cargo bench --bench many` starts a server of its own; `cargo bench --bench many -- --quick` takes
 //! some seconds, and its figures say less. Subjects take turns, round by round; ratios are the
@@ -174,7 +174,7 @@ macro_rules! compare {
 /// How much is done.
 struct Effort {
     rounds: usize,
-    /// Of what takes seconds to set up.
+    /// The rounds over so many entries that they take seconds to set up.
     few: usize,
     /// How many entries are many.
     many: u64,

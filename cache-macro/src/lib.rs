@@ -106,7 +106,7 @@ mod tests;
 ///
 /// # Siblings
 ///
-/// Beside a function `user` the attribute puts, as visible and with the same documentation:
+/// Next to a function `user` the attribute emits, with the same visibility and documentation:
 ///
 /// - `user_entry(id)`: the entry that a call with these arguments reads and fills, an `Entry` or, for
 ///   a plain function, a `blocking::Entry`. It takes the parameters that the key (or `cache = …`)
@@ -199,8 +199,8 @@ mod tests;
 /// }
 /// ```
 ///
-/// Without a template, all parameters are part of the key in their order, `self` first. Of a pattern
-/// these are the names that it binds, in whatever case: `Path(id): Path<u64>` is as good as `id: u64`. A
+/// Without a template, all parameters are part of the key in their order, `self` first. A pattern adds
+/// the names that it binds, in whatever case: `Path(id): Path<u64>` is as good as `id: u64`. A
 /// unit struct in a pattern adds nothing. A parameter that is not `Serialize` is an error that advises to
 /// skip it.
 ///
@@ -211,7 +211,7 @@ mod tests;
 /// comparison takes `*id`.
 ///
 /// With a template, each parameter, `self` included, is mentioned in a placeholder of `key` or of
-/// `group`, or listed in `skip(…)`; of a pattern, each name that it binds. One that is forgotten is an
+/// `group`, or listed in `skip(…)`; so is each name that a pattern binds. A forgotten one is an
 /// error. A mention in `tags` or in `cache = …` does not count: a function that uses `self` for
 /// `self.cache` alone says `skip(self)`.
 ///
@@ -221,7 +221,7 @@ mod tests;
 /// without a name: the type of an argument that the key mentions is part of the function's name, so that
 /// two types that serialize alike share nothing. With `name: impl Into<String>`, a `&str` and a `String`
 /// have an entry each, and an invalidation of one does not reach the other; take one type where that
-/// matters. What is behind `dyn Trait` counts by its serialized form alone.
+/// matters. A value of `dyn Trait` counts by its serialized form alone.
 ///
 /// # Names
 ///
@@ -310,14 +310,14 @@ mod tests;
 /// ```
 ///
 /// A tag is a template over the parameters, like that of a key, with nothing in front of it: the
-/// same text is the same tag in every function. What an entry cannot know is no part of one: the
-/// tag of a skipped parameter is an error. One closure of the value, or the path of a function, may
-/// return more of them, as a collection of `String`. A placeholder stands in a tag as `format!` would
+/// same text is the same tag in every function. A tag cannot contain what an entry does not know: a
+/// skipped parameter in it is an error. One closure of the value, or the path of a function, may
+/// return more tags, as a collection of `String`. A placeholder stands in a tag as `format!` would
 /// write it: `"org:{org_id}"` is `"org:7"` for the number and for the text.
 ///
 /// An invalidation is one command, whatever the number of entries. A hit costs no further round trip,
-/// and the tags of a closure one. An invalidation also voids the computations under way; those under
-/// the tags of a closure it cannot, since the tags are known only when the body has returned.
+/// and the tags of a closure one. An invalidation also voids the computations under way, except under
+/// the tags of a closure, since these are known only when the body has returned.
 ///
 /// # Batches
 ///
@@ -353,8 +353,8 @@ mod tests;
 /// a function with the same `name`, compute each id once. With `name = "user"` on both, a batch of `User`s
 /// and a function of one id that returns `User`, `Option<User>` or a `Result` of one share entries.
 ///
-/// What needs a single value is not for a batch: `refresh_ahead`, `stale_while_revalidate`,
-/// `stale_if_error`, `share_errors`, nor is `siblings = off`.
+/// A batch cannot have `refresh_ahead`, `stale_while_revalidate`, `stale_if_error` or `share_errors`,
+/// which need a single value, nor `siblings = off`.
 ///
 /// # Codecs
 ///
@@ -372,13 +372,13 @@ mod tests;
 ///
 /// # Return types
 ///
-/// Anything that is `Serialize` and `DeserializeOwned`; no `Clone` is needed, nor anything of an
-/// error. Of a `Result` only `Ok` is stored, and no `None` of an `Option` without `none_ttl`.
+/// A value can have any type that is `Serialize` and `DeserializeOwned`; neither `Clone` nor anything of
+/// an error is needed. Only the `Ok` of a `Result` is stored, and `None` only with `none_ttl`.
 ///
 /// A type spelled `Result` or `…Result<…>` is taken for a `Result`, through any alias
-/// (`io::Result<User>`, `QueryResult<User>`). One that is none says `returns = value`; a `Result`
-/// behind another name is found out by its type, and refused until it says `returns = result`. An
-/// `Option` is recognized behind any name.
+/// (`io::Result<User>`, `QueryResult<User>`). If it is none, write `returns = value`. A `Result`
+/// under another name is detected by its type, and refused until you write `returns = result`. An
+/// `Option` is recognized under any name.
 ///
 /// A type that spells a `Result` inside of what is stored, such as `Option<Result<T, E>>` or
 /// `Result<Result<T, E>, F>`, is refused, since its errors would be stored; `returns = value` says that
@@ -399,12 +399,12 @@ mod tests;
 ///
 /// # Refreshes in the background
 ///
-/// With `refresh_ahead` or `stale_while_revalidate` the body also runs behind the back of a caller
-/// who has been answered already, in a task (or, of a plain function, in a thread) of its own. It
-/// needs arguments of its own there, skipped ones included, of which copies are made when, and only
-/// when, a refresh starts:
+/// With `refresh_ahead` or `stale_while_revalidate` the body also runs after its caller has been
+/// answered, in a task (or, for a plain function, in a thread) of its own. It needs arguments of its
+/// own there, skipped ones included. The attribute copies them when, and only when, a refresh
+/// starts:
 ///
-/// - Of `&T`, `Option<&T>` and `Cow<'_, T>`, a `T` is copied by `ToOwned`, and lent: `&str`, `&[T]`,
+/// - For `&T`, `Option<&T>` and `Cow<'_, T>`, a `T` is copied by `ToOwned`, and lent: `&str`, `&[T]`,
 ///   `&Path`, and `&Pool` if it is `Clone`. The same goes for `&self`.
 /// - Everything else is cloned: it must be `Clone + Send + 'static`, as must type parameters and
 ///   `impl Trait`.

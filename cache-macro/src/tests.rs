@@ -1,6 +1,6 @@
-//! Expansions of whole files: `tests/expand/*.rs`, each beside what becomes of it.
+//! Expansions of whole files: `tests/expand/*.rs`, each next to its expansion.
 //!
-//! `REDIS_CACHED_EXPAND=overwrite cargo test --package redis-cached-macro` writes them anew.
+//! `REDIS_CACHED_EXPAND=overwrite cargo test --package redis-cached-macro` rewrites them.
 
 use std::fs;
 use std::path::Path;

@@ -62,7 +62,7 @@ fn an_error_that_is_not_send_leaves_the_future_send() {
     drop(assert_send(entry.write_through(&3, async || Err::<(), Bare>(Bare("".into())))));
     drop(assert_send(entry.write_through_returning(async || Err::<u64, Bare>(Bare("".into())))));
 
-    // What is returned by value need not be `Sync`.
+    // A type that is returned by value need not be `Sync`.
     #[redis_cached(prefix = "errors", name = "cell", cache = cache, skip(cache))]
     async fn cell(cache: &Cache) -> std::cell::Cell<u64> {
         std::cell::Cell::new(1)

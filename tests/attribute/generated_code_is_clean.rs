@@ -111,7 +111,7 @@ async fn grouped(db: &Db, class: &str, org: u64, id: u64) -> Result<User, String
     Result::Ok(User { id })
 }
 
-/// Of many.
+/// A function of many ids.
 #[redis_cached(batch(id in ids), skip(db), none_ttl = "5s", group = "shard:{id % 16}", tags = "all")]
 async fn batch(db: &Arc<Db>, (a, _b): (u8, String), ids: &[u64]) -> Result<BTreeMap<u64, User>, String> {
     let _db = ready(db).await;

@@ -114,7 +114,7 @@ mod asynchronous {
         T::default()
     }
 
-    /// As `#[async_trait]` leaves it.
+    /// The form that `#[async_trait]` leaves.
     #[redis_cached(cache = CACHE, stale_while_revalidate = "30s")]
     fn boxed<'life0, 'async_trait>(
         name: &'life0 str,

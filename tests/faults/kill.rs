@@ -1,5 +1,5 @@
-//! Who computes or writes may die, sleep, lose its server or give up at the worst moment: others go
-//! on, and nothing old comes back.
+//! A process that computes or writes may die, sleep, lose its server or give up at the worst moment:
+//! others go on, and nothing old comes back.
 
 use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};

@@ -55,7 +55,7 @@ enum Face {
     Plain,
 }
 
-/// A server behind a proxy, and a cache on it.
+/// A server with a proxy in front of it, and a cache.
 struct Rig {
     server: Server,
     proxy: Proxy,
@@ -462,7 +462,7 @@ fn invalidations_that_a_replica_refused() {
     }
 }
 
-/// A replica may lag behind an invalidation: it is never read, not even where it answers.
+/// A replica may not have an invalidation yet: it is never read, not even where it answers.
 fn replica(face: Face) {
     let _alone = alone();
     let rig = Rig::new(face, &[]);

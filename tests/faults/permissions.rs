@@ -1,4 +1,4 @@
-//! What if the server refuses exactly one command, for good? A call is bounded and returns what its body returns, and
+//! If the server refuses exactly one command, for good, a call is bounded and returns what its body returns, and
 //! where there is another sound way, it hits.
 
 use std::collections::HashMap;

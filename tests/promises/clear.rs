@@ -24,7 +24,7 @@ fn plain(cache: &Cache, id: u64) -> u64 {
     id
 }
 
-/// What a pattern that is not escaped would reach, too.
+/// A pattern that is not escaped would reach this name, too.
 #[redis_cached(prefix = "clear", name = "plain*", cache = cache, skip(cache))]
 fn plain_other(cache: &Cache, id: u64) -> u64 {
     id
@@ -66,7 +66,7 @@ fn cache(url: &str, namespace: &str) -> Cache {
     Cache::builder(url).unwrap().namespace(namespace).timeout(PATIENCE).build()
 }
 
-/// One in memory without a namespace, and two under one.
+/// A cache in memory without a namespace, and two under one.
 fn caches(server: &Server) -> [Cache; 3] {
     [cache("memory://", ""), cache("memory://", "n[*"), cache(&server.url(), "n[*")]
 }

@@ -35,7 +35,7 @@ impl Source {
 static RUNTIME: LazyLock<tokio::runtime::Runtime> =
     LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
 
-/// What a value is good for some time after it was stored, for ever.
+/// The state that a value has some time after it was stored, for ever.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
     Fresh,
@@ -50,7 +50,7 @@ enum State {
 struct Subject {
     state: State,
     flight: &'static str,
-    /// Whether `None` is stored, and what `cache_if` refuses is not.
+    /// `true` if `None` is stored, and a value that `cache_if` refuses is not.
     chooses: bool,
     face: &'static str,
     call: fn(&Cache, &Arc<Source>, u64) -> Returned,
@@ -64,7 +64,7 @@ impl std::fmt::Debug for Subject {
     }
 }
 
-/// What `cache_if` refuses.
+/// The value that `cache_if` refuses.
 const REFUSED: u64 = 13;
 
 /// Longer than any lifetime below that is not an hour.

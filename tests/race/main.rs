@@ -52,8 +52,8 @@ struct Setup {
     refreshers: u64,
     /// Half of the readers' calls are for up to so many ids, if that is more than none.
     most: u64,
-    /// Whether calls are judged, or what `get` finds alone: a call that cannot ask the cache may
-    /// share a body of its process that runs already, and began before an invalidation elsewhere.
+    /// `true` if calls are judged, `false` if only `get` is. A call that cannot ask the cache may share
+    /// a body of its process that runs already, and began before an invalidation elsewhere.
     judge_calls: bool,
 }
 

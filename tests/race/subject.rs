@@ -1,4 +1,4 @@
-//! The subjects of a race: the functions of each, behind one trait.
+//! The subjects of a race: the functions of each, under one trait.
 
 use std::future::Future;
 

@@ -121,7 +121,7 @@ async fn where_every_other_call_misses_the_lease_comes_with_the_first_look_too()
     let sent = monitor.commands();
     assert_eq!(named(&sent, &["GET"]).len(), 0, "{sent:?}");
     assert_eq!(names(&sent).len(), 3 * 10, "one command for each hit, two for each miss: {sent:?}");
-    // One in five is too few.
+    // A single miss in five calls is too few.
     for n in 30..50 {
         for _ in 0..4 {
             half(&cache, 0).await;

@@ -58,7 +58,7 @@ async fn small_hits(cache: &Cache) {
 }
 
 /// Runs `exchange`, whose connection swallows what has `text` in it and never answers, and small
-/// hits beside it.
+/// hits at the same time.
 async fn small_hits_beside(proxy: &Proxy, cache: &Cache, text: &'static str, exchange: impl Future) {
     proxy.set(Mode::FreezeOn(text));
     let beside = async {

@@ -60,13 +60,13 @@ fn shared_one(attr: &Attribute, is_caller: bool) -> Option<TokenStream> {
     }
 }
 
-/// Whether a lint looks at a function from the outside, and so at the one that has its name.
+/// Returns `true` if a lint looks at a function from the outside, and so at the one that has its name.
 fn is_about_item(lint: &Path) -> bool {
     ["dead_code", "unreachable_pub", "missing_docs"].iter().any(|word| lint.is_ident(word))
         || lint.segments.last().is_some_and(|last| last.ident == "missing_docs_in_private_items")
 }
 
-/// What an `#[expect(…)]` expects.
+/// The content of an `#[expect(…)]`.
 fn expected(attr: &Attribute) -> Option<Punctuated<Meta, Token![,]>> {
     let is_expect = attr.path().is_ident("expect");
     is_expect.then(|| attr.parse_args_with(Punctuated::parse_terminated).ok()).flatten()
@@ -121,7 +121,7 @@ pub(crate) fn of_group(ident: &Ident) -> TokenStream {
     doc(&format!(" The group that the entry of `{ident}` is in, with the arguments that name it."))
 }
 
-/// What generated code may do, whatever the crate around it forbids itself.
+/// The lints that are allowed in generated code, whatever the crate around it says.
 pub(crate) fn allowances() -> TokenStream {
     quote! {
         #[allow(
@@ -149,7 +149,7 @@ pub(crate) fn allowances() -> TokenStream {
             clippy::match_single_binding,
             // `60 * 60` is an `i32`, as good as any.
             clippy::default_numeric_fallback,
-            // What an attribute's expressions look like from within.
+            // These look at an attribute's expressions from within.
             clippy::redundant_closure,
             clippy::redundant_closure_for_method_calls,
             clippy::borrow_deref_ref,
@@ -161,18 +161,18 @@ pub(crate) fn allowances() -> TokenStream {
     }
 }
 
-/// What a sibling may be that has the signature of its function. A function that nobody uses is worth a
-/// warning, its siblings are not.
+/// The lints that are allowed in a sibling with the signature of its function. An unused function is
+/// worth a warning, its siblings are not.
 pub(crate) fn second_allowances() -> TokenStream {
-    // Of `unreachable_pub` once is enough.
+    // The function itself reports `unreachable_pub`.
     quote!(#[allow(dead_code, unreachable_pub)])
 }
 
-/// What a sibling may be that counts as a use of its function, which it would not with `allow(dead_code)`: what
-/// that stands on is used by itself.
+/// The lints of a sibling that uses its function if it is used itself. With `allow(dead_code)` the compiler would
+/// take it, and so the function, as used in any case.
 ///
-/// The compiler shows no `dead_code` of a macro's functions. But methods of one level are reported together, and where
-/// a sibling is among them nothing is shown: so its level is one that few functions have.
+/// The compiler shows no `dead_code` of a macro's functions. But methods of one level are reported together, and if a
+/// sibling is among them, nothing is shown. Therefore, the sibling gets a level that few functions have.
 pub(crate) fn sibling_allowances(attrs: &[Attribute]) -> TokenStream {
     let words = identifiers(&shared(attrs));
     let is_said = ["dead_code", "unused", "warnings"].iter().any(|word| words.contains(*word));
@@ -180,7 +180,7 @@ pub(crate) fn sibling_allowances(attrs: &[Attribute]) -> TokenStream {
     quote!(#[allow(unreachable_pub)] #forbid)
 }
 
-/// What a body may be that it would not be but for the attribute. It marks the function, too.
+/// The lints that a body fulfils only because of the attribute. This marks the function, too.
 pub(crate) fn body_allowances() -> TokenStream {
     quote!(#[allow(clippy::missing_const_for_fn, reason = #MARK)])
 }

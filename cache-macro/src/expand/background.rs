@@ -84,9 +84,9 @@ pub(crate) fn run(model: &Model, background: &Background, callee: &TokenStream) 
 
 /// An argument on its way to a refresh.
 struct Argument {
-    /// What the function calls it.
+    /// Its name in the function.
     given: Ident,
-    /// What the closures call it.
+    /// Its name in the closures.
     name: Ident,
     own: Own,
     is_self: bool,

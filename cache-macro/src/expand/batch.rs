@@ -72,7 +72,7 @@ pub(crate) fn run(model: &Model, batch: &Batch, verb: &str, callee: &TokenStream
     }
 }
 
-/// What the closure calls a parameter.
+/// The name of a parameter in the closure.
 fn in_closure(param: &Param) -> Ident {
     let mut name = param.ident.clone();
     name.set_span(generated(name.span()));

@@ -45,7 +45,7 @@ pub(crate) fn codec(model: &Model, output: &Type, stored: &TokenStream, codec: &
     quote_spanned!(span=> #rc::#function::<#stored, #codec, _, _>(#found, #verdict))
 }
 
-/// What of the return type spells the stored one, or all of it, where its name may be that of no `Result`.
+/// The part of the return type that spells the stored one; all of it where its name may not be that of a `Result`.
 fn spelled<'a>(model: &Model, output: &'a Type) -> &'a Type {
     let is_plain = |path: &TypePath| model.kind != Kind::Result || last(path) == "Result";
     if !matches!(ungrouped(output), Type::Path(path) if is_plain(path)) {
@@ -76,7 +76,7 @@ fn advice(model: &Model, stored: &Type) -> &'static str {
     }
 }
 
-/// The types within a type that may be to blame where it cannot be stored, those further in behind those around them.
+/// The types within a type that may be the reason why it cannot be stored. Inner types follow those around them.
 fn parts(ty: &Type) -> Vec<&Type> {
     struct Parts<'ast>(Vec<&'ast Type>);
     impl<'ast> Visit<'ast> for Parts<'ast> {
@@ -88,7 +88,7 @@ fn parts(ty: &Type) -> Vec<&Type> {
             visit::visit_type(self, ty);
         }
         fn visit_type_path(&mut self, path: &'ast TypePath) {
-            // What these have between their brackets is no part of them.
+            // A `PhantomData` does not store its parameter.
             if last(path) != "PhantomData" {
                 visit::visit_type_path(self, path);
             }
@@ -100,7 +100,7 @@ fn parts(ty: &Type) -> Vec<&Type> {
     parts.0
 }
 
-/// Whether a type is one of a few for which nobody has to ask.
+/// Returns `true` for a few types that can be stored for certain.
 fn is_stored_by_serde(path: &TypePath) -> bool {
     const WORDS: [&str; 16] = [
         "String", "bool", "char", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "isize",

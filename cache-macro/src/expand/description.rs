@@ -1,4 +1,4 @@
-//! What a generated function knows before it asks the cache: which one, its plan, and the key.
+//! The variables of a generated function before it asks the cache: the cache, the plan, and the key.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -64,7 +64,7 @@ pub(crate) fn description_of_batch(model: &Model, batch: &Batch, receiver: Optio
     let cache_and_plan = cache_and_plan(model, &model.output, &TokenStream::new());
     let make_key = make_key(model, receiver);
     let Batch { id, name, .. } = batch;
-    // What cannot be looked through is reported at the parameter.
+    // A type that cannot be iterated over is reported at the parameter.
     let span = generated(name.span());
     let rc = private(span);
     let given = match batch.ids {

@@ -93,7 +93,7 @@ pub(crate) fn inputs(model: &Model, uses: &Uses) -> Punctuated<FnArg, Token![,]>
     receiver.into_iter().chain(params).collect()
 }
 
-/// What makes of an id the reference that it is in a call, so that a template means the same.
+/// Turns an id into the reference that it is in a call, so that a template means the same.
 fn id_behind(model: &Model, uses: &Uses) -> Option<TokenStream> {
     let Batch { id, index, .. } = model.batch.as_ref()?;
     let allow = attrs::rebinding_allowances();

@@ -139,7 +139,7 @@ fn append(pieces: &[Piece], receiver: Option<&Receiver>) -> TokenStream {
 // Output, for `Shard`:
 //     __rc::name_part(writer, "Shard", &Shard, (&__rc::name(&Shard)).rc_key_part());
 //
-// What a pattern binds is a reference here, which tells it from a unit struct.
+// A variable of a pattern is a reference here, which tells it from a unit struct.
 fn append_name(label: &str, name: &Expr) -> TokenStream {
     let writer = &variable("writer");
     let span = generated(name.span());
@@ -162,7 +162,7 @@ pub(crate) fn check_units(model: &Model) -> TokenStream {
     checks.collect()
 }
 
-/// Whether naming an expression twice is as good as once.
+/// Returns `true` if naming an expression twice is as good as once.
 fn is_place(expr: &Expr) -> bool {
     match expr {
         Expr::Path(_) => true,

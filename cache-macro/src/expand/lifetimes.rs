@@ -56,7 +56,7 @@ pub(crate) fn lifetime(expr: &Expr) -> TokenStream {
     if !is_constant(expr) {
         return quote_spanned!(span=> #rc::IntoTtl::into_ttl(#expr));
     }
-    // Of numbers alone the type is any.
+    // An expression of literals alone leaves its type open.
     if paths(expr).is_empty() {
         return quote_spanned!(span=> #rc::Const::<i64>(#expr).rc_ttl());
     }
@@ -70,7 +70,7 @@ fn constant(lifetime: &Lifetime) -> Option<&Expr> {
     }
 }
 
-/// Whether an expression can be evaluated at compile time, as far as its spelling tells.
+/// Returns `true` if an expression can be evaluated at compile time, as far as its spelling tells.
 fn is_constant(expr: &Expr) -> bool {
     match expr {
         Expr::Lit(_) | Expr::Path(_) => true,
@@ -92,7 +92,7 @@ fn is_duration(function: &Expr) -> bool {
     segments.next().is_some_and(|of| of == "Duration") && (name.starts_with("from_") || name == "new")
 }
 
-/// Whether nothing in an expression may be of the block around the function, or be a parameter of one of the two.
+/// Returns `true` if an expression cannot refer to the block around the function, or to a parameter of either.
 fn is_known_to_items(expr: &Expr, model: &Model) -> bool {
     paths(expr).iter().all(|path| {
         let Some(first) = path.path.segments.first().map(|first| first.ident.to_string()) else { return false };

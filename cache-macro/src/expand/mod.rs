@@ -61,15 +61,15 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     quote!(#call #body #refresh #entry #group #clear #plan)
 }
 
-/// What stands in for the siblings where the attribute is wrong, so that their callers are not
-/// wrong too.
+/// The replacement of the siblings where the attribute is wrong, so that their callers cause no
+/// further errors.
 pub(crate) fn fallback(model: &Model) -> TokenStream {
     if !model.args.siblings || model.place == Place::TraitImpl {
         return TokenStream::new();
     }
     let Function { attrs, vis, sig, .. } = &model.function;
     let (attrs, allow, allow_sibling) = (attrs::shared(attrs), attrs::allowances(), attrs::second_allowances());
-    // In code that never runs: a compile error stands beside it.
+    // This code never runs: a compile error accompanies it.
     let unreachable = quote!({ ::core::panic!("its attribute does not compile") });
     let same = ["uncached", "refresh"].map(|suffix| {
         let sig = Signature { ident: sibling(&sig.ident, suffix), ..plain_signature(sig, &model.params) };
@@ -162,7 +162,7 @@ fn body(model: &Model) -> TokenStream {
 //     }
 fn alone(model: &Model) -> TokenStream {
     let Function { attrs, vis, sig, body } = &model.function;
-    // Of the user's own braces the compiler says that one line needs none there.
+    // The compiler would warn that a single line needs none of the user's own braces.
     let body = braced(body.stream(), generated(body.span()));
     let output = &model.output;
     let ret = Ident::new("ret", generated(output.span()));

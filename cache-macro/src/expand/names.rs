@@ -17,7 +17,7 @@ pub(crate) struct Names {
     pub(crate) value: Ident,
     /// The ids of a batch, which have the type that the map has.
     pub(crate) ids: Ident,
-    /// What makes of some ids those that the body takes.
+    /// The function that makes, from some ids, those that the body takes.
     pub(crate) some: Ident,
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn generated(span: Span) -> Span {
     span.resolved_at(Span::mixed_site())
 }
 
-/// What generated code names, and nobody else: `use ::redis_cached::__private as __rc`.
+/// The module that only generated code names: `use ::redis_cached::__private as __rc`.
 ///
 /// An error is shown at `span` only if all tokens of the code in question have it; with one from
 /// elsewhere among them it is shown at the attribute.

@@ -21,9 +21,9 @@ use crate::syntax::generics;
 use crate::syntax::place::Place;
 use crate::syntax::types::{impl_trait, without_lifetimes};
 
-/// Whether the plan has a function of its own. A trait would have it as a provided method, which could be overridden and
-/// would need a receiver for `dyn`. With `siblings = off` nothing stands next to the function. And the types of `impl Trait`
-/// parameters in the key, which tell instances of the function apart, have no names to hand on.
+/// Returns `true` if the plan has a function of its own. In a trait, that would be a provided method, which could be
+/// overridden and would need a receiver for `dyn`. With `siblings = off` nothing stands next to the function. The types
+/// of `impl Trait` parameters in the key, which tell instances of the function apart, have no names to hand on.
 fn is_shared(model: &Model) -> bool {
     let is_place = matches!(model.place, Place::Free | Place::Inherent);
     model.args.siblings && is_place && opaque(model).next().is_none()
@@ -86,7 +86,7 @@ pub(crate) fn plan(model: &Model, output: &Type) -> TokenStream {
 //     }
 fn make_plan(model: &Model, output: &Type) -> TokenStream {
     let Names { codec, value, plan, .. } = &Names::of(&model.output);
-    // What is wrong with the stored type is reported at the return type.
+    // An error about the stored type is shown at the return type.
     let span = generated(output.span());
     let (rc, rc_output) = (private(Span::mixed_site()), private(span));
     let stored = stored(model, output, &rc_output);
@@ -284,7 +284,7 @@ pub(crate) fn opaque(model: &Model) -> impl Iterator<Item = TokenStream> + '_ {
     })
 }
 
-/// What follows the name, without the arguments' values.
+/// The key after the name, without the arguments' values.
 fn shape(model: &Model) -> String {
     let piece = |piece: &Piece| match piece {
         Piece::Text(text) => text.clone(),

@@ -35,7 +35,7 @@ pub(crate) fn plain_param(param: &Param) -> FnArg {
     })
 }
 
-/// Whether the body needs a `let` to see a parameter as its signature says.
+/// Returns `true` if the body needs a `let` to see a parameter as its signature says.
 pub(crate) fn needs_rebinding(param: &Param) -> bool {
     !matches!(&param.pat, Pat::Ident(PatIdent { by_ref: None, mutability: None, subpat: None, .. }))
 }
@@ -64,7 +64,7 @@ pub(crate) fn visibility(model: &Model) -> TokenStream {
     first.into_iter().chain(tokens).collect()
 }
 
-/// What tells the compiler that the function is in use where its sibling is, if that has all of its type parameters.
+/// Tells the compiler that the function is in use where its sibling is, if that has all of its type parameters.
 pub(crate) fn uses_function(model: &Model, dropped: &HashSet<String>) -> Option<TokenStream> {
     let sig = &model.function.sig;
     let has_all = dropped.is_empty() && !identifiers(&sig.inputs).contains("impl");

@@ -172,7 +172,7 @@ mod tests {
             (parse_quote!(Page<'a>), None),
             (parse_quote!(Option<Cow<'_, str>>), None),
             (parse_quote!(Cow<'_, Page<'a>>), None),
-            // Of the block around the function.
+            // `'b` is a lifetime of the block around the function.
             (parse_quote!(&'b str), None),
             (parse_quote!(Cow<'b, str>), None),
             (parse_quote!(impl Iterator<Item = &'a str>), None),

@@ -15,12 +15,12 @@ use crate::syntax::types::{is_of_call, last, spelled, type_args, ungrouped};
 
 /// A function of many ids.
 pub(crate) struct Batch {
-    /// What one of them is called.
+    /// The name of a single id.
     pub(crate) id: Ident,
     /// The type of one, if that of the parameter spells it.
     pub(crate) id_type: Option<Type>,
     pub(crate) ids: Ids,
-    /// What all of them are called, at their parameter.
+    /// The name of the parameter that holds all ids.
     pub(crate) name: Ident,
     /// The position of their parameter.
     pub(crate) index: usize,

@@ -1,4 +1,4 @@
-//! What the runtime beside this macro was compiled with.
+//! The features of the runtime that this macro was compiled with.
 
 /// The features of `redis-cached` that decide what generated code may name.
 #[derive(Clone, Copy)]

@@ -39,7 +39,7 @@ pub(crate) struct Model {
     pub(crate) output: Type,
     pub(crate) kind: Kind,
     pub(crate) background: Option<Background>,
-    /// Of the key, or of the field in the group.
+    /// The pieces of the key, or of the field in the group.
     pub(crate) pieces: Vec<Piece>,
     pub(crate) group: Option<Vec<Piece>>,
     /// Those that are templates.
@@ -133,7 +133,7 @@ fn entry_params(function: &Function, batch: Option<&Batch>) -> Vec<Param> {
     params
 }
 
-/// What the attribute's templates are made of.
+/// The pieces of the attribute's templates.
 struct Templates {
     /// All arguments, if there is no template.
     key: Vec<Piece>,
@@ -167,7 +167,7 @@ impl Templates {
         self.of_key().chain(self.tags.iter().flatten())
     }
 
-    /// Whether the user wrote the template of a piece.
+    /// Returns `true` if the user wrote the template of a piece.
     fn is_written(&self, piece: &Piece, args: &Args) -> bool {
         args.key.is_some() || !self.key.iter().any(|of_key| std::ptr::eq(of_key, piece))
     }

@@ -23,7 +23,7 @@ pub(crate) enum Value {
     PerhapsUnit(Expr),
 }
 
-/// What an expression needs of the function's parameters.
+/// The parameters of the function that an expression needs.
 pub(crate) struct Uses {
     pub(crate) receiver: bool,
     /// By position.

@@ -13,7 +13,7 @@ use crate::parse::function::{Face, Function};
 use crate::syntax::place::Place;
 use crate::syntax::types::{boxed_output, impl_trait, is_future};
 
-/// What a second attribute on the same function knows the first by, whatever it is called.
+/// The text by which a second attribute on the same function recognizes the first, under any name.
 pub(crate) const MARK: &str = "cached by `redis-cached`, which a `const fn` cannot be";
 
 const TWICE: &str = "the function is cached already, and an invalidation would reach one of two entries; \
@@ -150,7 +150,7 @@ fn span(path: &Path) -> Span {
     path.segments.last().map_or_else(Span::call_site, |last| last.ident.span())
 }
 
-/// Whether the attribute is the one that marks what this crate has made of a function.
+/// Returns `true` for the attribute that marks a function as an expansion of this crate.
 fn is_mark(attr: &Attribute) -> bool {
     attr.path().is_ident("allow") && attr.meta.to_token_stream().to_string().contains(MARK)
 }

@@ -1,4 +1,4 @@
-//! What a function returns, and what of it is stored.
+//! The return type of a function, and the part of it that is stored.
 
 use syn::spanned::Spanned;
 use syn::{Generics, Type};
@@ -9,12 +9,12 @@ use crate::syntax::mentions::identifiers;
 use crate::syntax::types::{is_spelled_result, result_within, type_args};
 use crate::syntax::{borrows, generics};
 
-/// What of a returned value is stored.
+/// The part of a returned value that is stored.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// All of it; of an `Option` only `Some`, as its type will tell.
+    /// All of it, but only `Some` if its type turns out to be an `Option`.
     Value,
-    /// As `Value`, on the user's word, without a look at the type.
+    /// Like `Value`, on the user's word, without a look at the type.
     Anything,
     /// `Some`, on the user's word.
     Option,
@@ -107,7 +107,7 @@ fn check_results_within(stored: &Type, kind: Kind, args: &Args, errors: &Errors)
     errors.at(span, message);
 }
 
-/// A return type without the `Result` around it; behind an alias it is out of sight.
+/// A return type without the `Result` around it; `None` if an alias hides it.
 pub(crate) fn without_result(ty: &Type, kind: Kind) -> Option<&Type> {
     match (kind, ty) {
         (Kind::Result, Type::Path(path)) => type_args(path).first().copied(),
@@ -125,12 +125,12 @@ pub(crate) fn pair_of_map(ty: &Type, kind: Kind) -> Option<(&Type, &Type)> {
     }
 }
 
-/// Whether the error of a `Result` may be asked whether it is `Clone + Send`: without a lifetime, of
-/// which the answer would know nothing, and without a type parameter, which may have one. Of a block
-/// around the function no more is known than that parameters often have a single letter.
+/// Returns `true` if the error of a `Result` may be asked whether it is `Clone + Send`. It must have no
+/// lifetime, which the answer would ignore, and no type parameter, which may have one. The parameters of
+/// a block around the function are unknown, but often have a single letter.
 pub(crate) fn is_askable(ty: &Type, generics: &Generics) -> bool {
     let error = match ty {
-        // Behind an alias with fewer arguments the error is out of sight.
+        // An alias with fewer arguments hides the error.
         Type::Path(path) => type_args(path).get(1).copied().unwrap_or(ty),
         _ => ty,
     };

@@ -36,7 +36,7 @@ impl Scope<'_> {
         if name == "self" { self.receiver.is_some() } else { self.params.iter().any(|param| param.binds(name)) }
     }
 
-    /// What to say of a name that is none of a parameter.
+    /// The message for a name that no parameter has.
     pub(super) fn unknown(&self, name: &Ident) -> String {
         if name == "self" {
             return "this function has no `self`".to_owned();
@@ -93,7 +93,7 @@ impl Scope<'_> {
         }
     }
 
-    /// Closures run where only the value is at hand, and constants where not even that is.
+    /// Closures run where only the value is available, and constants where not even that is.
     fn check_closures(&self, args: &Args, errors: &Errors) {
         let given = [&args.none_ttl, &args.stale_while_revalidate, &args.stale_if_error, &args.wait];
         let given = given.into_iter().flatten().map(|(_, lifetime)| lifetime);
@@ -316,7 +316,7 @@ impl Scope<'_> {
             let types = if is_used(index) { &mut used } else { &mut unused };
             types.push(param.ty.to_token_stream());
         }
-        // Of the collection an entry has no more than one id.
+        // An entry has at most a single id of the collection.
         unused.extend(self.batch.map(|batch| batch.ids.ty().to_token_stream()));
         generics::dropped(&function.sig.generics, &used, &unused)
     }
@@ -365,7 +365,7 @@ impl<'a> Mentions<'a> {
         Mentions { args, receiver, in_key, in_tags: of_tags.filter_map(variables_of).collect() }
     }
 
-    /// Whether a name is neither part of the key nor skipped.
+    /// Returns `true` if a name is neither part of the key nor skipped.
     fn leave_out(&self, name: &Ident) -> bool {
         let is_skipped = self.args.skip.iter().any(|skipped| same(skipped, name));
         !is_skipped && !self.in_key.iter().any(|expr| expr.depend_on(name))

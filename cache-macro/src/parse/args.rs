@@ -44,7 +44,7 @@ pub(crate) struct Args {
     pub(crate) returns: Option<(Ident, Returns)>,
     pub(crate) siblings: bool,
     pub(crate) krate: Option<Path>,
-    /// Whether `Self` is mentioned anywhere, as it can be in a block alone.
+    /// `true` if `Self` is mentioned anywhere, which is possible only in a block.
     pub(crate) mention_self: bool,
 }
 

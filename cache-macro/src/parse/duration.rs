@@ -58,7 +58,7 @@ pub(crate) fn whole(text: &str) -> Option<String> {
         _ => return None,
     };
     let milliseconds = number.parse::<f64>().ok()? * factor;
-    // As far as an `f64` is exact.
+    // An `f64` is exact in this range.
     if !(1.0..=9e15).contains(&milliseconds) {
         return None;
     }

@@ -29,7 +29,7 @@ pub(crate) struct Param {
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) pat: Pat,
     pub(crate) ty: Type,
-    /// What it is called where no pattern can stand.
+    /// Its name where no pattern can stand.
     pub(crate) ident: Ident,
     /// The names that its pattern binds: all that the body sees of it. A unit struct in a pattern cannot be told from a
     /// name by its spelling, so it is among them.
@@ -65,7 +65,7 @@ impl Function {
             return Err(syn::Error::new(sig.ident.span(), message));
         }
         let mut body: TokenTree = input.parse()?;
-        // What a `macro_rules!` hands on as `$body:block` has invisible delimiters around it.
+        // A `$body:block` of a `macro_rules!` has invisible delimiters around it.
         while let TokenTree::Group(group) = &body
             && group.delimiter() == Delimiter::None
             && let Some(inner) = only(group.stream())
@@ -136,7 +136,7 @@ fn only(tokens: TokenStream) -> Option<TokenTree> {
     tokens.next().filter(|_| tokens.next().is_none())
 }
 
-/// Whether a `fn` comes next, behind its modifiers.
+/// Returns `true` if a `fn` comes next, after its modifiers.
 fn is_function(input: ParseStream<'_>) -> bool {
     while let Ok(modifier) = input.call(Ident::parse_any) {
         match modifier.to_string().as_str() {
@@ -220,7 +220,7 @@ impl Param {
     }
 }
 
-/// The expression for the `Self` behind a receiver.
+/// The expression for the `Self` that a receiver points to.
 pub(crate) fn behind(receiver: &Receiver) -> TokenStream {
     /// How many pointers stand around `Self`.
     fn depth(ty: &Type) -> usize {

@@ -1,4 +1,4 @@
-//! What was written: the arguments of the attribute, and the function under it.
+//! The input of the macro: the arguments of the attribute, and the function under it.
 
 pub(crate) mod args;
 mod argument;

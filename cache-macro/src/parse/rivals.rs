@@ -1,6 +1,6 @@
-//! What other caches call the arguments, for users who come from one.
+//! The names that other caches give to the arguments, for their users.
 
-/// What to write in the place of an argument that this attribute does not have.
+/// The replacement of an argument that this attribute does not have.
 pub(crate) fn advice(name: &str) -> Option<&'static str> {
     let advice = match name {
         "time" | "expire" | "expires" | "expires_in" | "expiry" | "expiration" | "duration" | "lifetime" | "life"

@@ -1,4 +1,4 @@
-//! What somebody who misspelled a word may have meant.
+//! Suggestions for misspelled words.
 
 /// The candidate nearest to `word`, if one is near enough to be worth asking.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

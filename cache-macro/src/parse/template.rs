@@ -13,13 +13,13 @@ use crate::errors::Errors;
 pub(crate) enum Piece {
     Text(String),
     Placeholder {
-        /// As it is written, for messages.
+        /// The expression as it is written, for messages.
         text: String,
         expr: Expr,
     },
 }
 
-/// What a template makes.
+/// The purpose of a template.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Of {
     Key,
@@ -117,7 +117,7 @@ pub(crate) fn parse(literal: &LitStr, of: Of, errors: &Errors) -> Option<Vec<Pie
     fine.then_some(pieces)
 }
 
-/// What a template may have meant by a placeholder for `name` that is none: a further line of a message.
+/// A further line of a message, about text that looks like a placeholder for `name` and is none.
 pub(crate) fn hint(template: &str, name: &Ident) -> String {
     let plain = name.unraw();
     let doubled = format!("{{{{{plain}}}}}");
@@ -137,7 +137,7 @@ pub(crate) fn hint(template: &str, name: &Ident) -> String {
     written.map_or_else(String::new, |written| format!("\n`{written}` is no placeholder: write `{{{name}}}`"))
 }
 
-/// Whether `part` occurs in `text` with no letter behind it.
+/// Returns `true` if `part` occurs in `text` with no letter after it.
 fn ends_a_word(text: &str, part: &str) -> bool {
     text.match_indices(part)
         .any(|(at, _)| !text[at + part.len()..].starts_with(|c: char| c == '_' || c.is_alphanumeric()))
@@ -175,7 +175,7 @@ fn expression(source: &str, span: Span) -> Result<Expr, &'static str> {
     Ok(expr)
 }
 
-/// Whether an expression does more than yield a value.
+/// Returns `true` if an expression does more than yield a value.
 pub(crate) fn leaves(expr: &Expr) -> bool {
     struct Leaves(bool);
     impl<'ast> Visit<'ast> for Leaves {
@@ -204,7 +204,7 @@ impl<'a> Spans<'a> {
         Spans { literal, is_plain: literal.token().to_string() == format!("\"{value}\"") }
     }
 
-    /// As near as the compiler lets us get.
+    /// The span of a range, as close as the compiler allows.
     fn at(&self, range: std::ops::Range<usize>) -> Span {
         let within = self.literal.token().subspan(range.start + 1..range.end + 1).filter(|_| self.is_plain);
         within.unwrap_or_else(|| self.literal.span())

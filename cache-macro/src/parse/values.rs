@@ -93,7 +93,7 @@ pub(super) fn string(expr: Expr, form: &str) -> syn::Result<LitStr> {
     }
 }
 
-/// One part of a key, as text: it cannot hold the separator.
+/// A part of a key, as text: it cannot hold the separator.
 fn part(text: LitStr, errors: &Errors) -> Option<LitStr> {
     let value = text.value();
     if value.is_empty() {
@@ -255,7 +255,7 @@ pub(super) fn tags(expr: Expr, form: &str, errors: &Errors) -> Tags {
     tags
 }
 
-/// One of the words of `known`.
+/// Parses a word of `known`.
 pub(super) fn word<T: Copy>(input: ParseStream<'_>, known: &[(&str, T)]) -> syn::Result<T> {
     let span = input.span();
     let found = input.call(Ident::parse_any).ok().and_then(|ident| known.iter().find(|(word, _)| ident == word));

@@ -62,7 +62,7 @@ impl<'ast> Visit<'ast> for Find {
         self.bound.truncate(outside);
     }
 
-    // What a function takes is nothing that it holds.
+    // A function pointer does not hold its parameters.
     fn visit_type_fn_ptr(&mut self, _: &'ast TypeFnPtr) {}
     fn visit_parenthesized_generic_arguments(&mut self, _: &'ast ParenthesizedGenericArguments) {}
 }
@@ -79,7 +79,7 @@ pub(crate) fn stored(ty: &Type) -> Option<Span> {
                 self.0.get_or_insert(lifetime.span());
             }
         }
-        // What a function takes is not stored.
+        // The parameters of a function pointer are not stored.
         fn visit_type_fn_ptr(&mut self, _: &'ast syn::TypeFnPtr) {}
     }
     let mut find = Find(None);

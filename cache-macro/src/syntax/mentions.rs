@@ -12,7 +12,7 @@ use syn::{
     Macro, PatIdent, Token,
 };
 
-/// Whether both are one identifier: `r#id` is `id`, but `r#type` is not the keyword.
+/// Returns `true` if both are the same identifier: `r#id` is `id`, but `r#type` is not the keyword.
 pub(crate) fn same(left: &Ident, right: &Ident) -> bool {
     left == right || left.unraw() == right.unraw() && syn::parse_str::<Ident>(&left.unraw().to_string()).is_ok()
 }
@@ -35,13 +35,13 @@ impl Variables {
         variables
     }
 
-    /// Whether `name` occurs. One that is bound again in the expression counts: too much does no
-    /// harm here, too little would.
+    /// Returns `true` if `name` occurs, even where the expression binds it again: a false positive
+    /// does no harm here, a false negative would.
     pub(crate) fn mention(&self, name: &Ident) -> bool {
         self.used.iter().any(|(used, _)| same(used, name)) || self.inside_macros.contains(&name.to_string())
     }
 
-    /// Whether `name` occurs as that of something outside.
+    /// Returns `true` if `name` occurs as that of something outside.
     pub(crate) fn depend_on(&self, name: &Ident) -> bool {
         self.free_names().any(|free| same(free, name)) || self.inside_macros.contains(&name.to_string())
     }
@@ -130,7 +130,7 @@ impl<'ast> Visit<'ast> for Variables {
         });
     }
 
-    // What is bound is in scope behind its own value.
+    // A variable is in scope after its own value.
     fn visit_local(&mut self, local: &'ast Local) {
         if let Some(init) = &local.init {
             self.visit_local_init(init);
@@ -152,7 +152,7 @@ impl<'ast> Visit<'ast> for Variables {
             return;
         }
         let captured = captures(mac.tokens.clone());
-        // Of these it is known what they take.
+        // The arguments of these macros are known to be expressions.
         let is_known = mac.path.segments.last().is_some_and(|last| last.ident == "vec" || last.ident == "format");
         let parser = Punctuated::<Expr, Token![,]>::parse_terminated;
         let Some(args) = is_known.then(|| mac.parse_body_with(parser).ok()).flatten() else {

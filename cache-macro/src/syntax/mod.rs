@@ -1,4 +1,4 @@
-//! What the spelling of Rust tells.
+//! Facts that the spelling of Rust code tells.
 
 pub(crate) mod borrows;
 pub(crate) mod generics;

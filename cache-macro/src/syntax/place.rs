@@ -47,7 +47,7 @@ pub(crate) fn place(vis: &Visibility, sig: &Signature, body: &Group, is_self_in_
     }
 }
 
-/// Whether arguments of the attribute mention `Self`, in a template or outside.
+/// Returns `true` if arguments of the attribute mention `Self`, in a template or outside.
 pub(crate) fn mentioned_in_args(tokens: &TokenStream) -> bool {
     tokens.clone().into_iter().any(|token| match token {
         TokenTree::Literal(literal) => literal.to_string().contains("{Self::"),
@@ -56,7 +56,7 @@ pub(crate) fn mentioned_in_args(tokens: &TokenStream) -> bool {
     })
 }
 
-/// Whether `Self` is mentioned, apart from blocks that have a `Self` of their own.
+/// Returns `true` if `Self` is mentioned, apart from blocks that have a `Self` of their own.
 fn mentions_self(tokens: TokenStream) -> bool {
     let mut tokens = tokens.into_iter();
     while let Some(token) = tokens.next() {
@@ -184,7 +184,7 @@ fn visit(tokens: TokenStream, place: Place, start: Header, tell: &mut dyn FnMut(
     }
 }
 
-/// What has been read since the last item ended.
+/// The header that has been read since the last item ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Header {
     /// Nothing, or modifiers.

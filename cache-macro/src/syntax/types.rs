@@ -1,4 +1,4 @@
-//! What the spelling of a type tells.
+//! Facts that the spelling of a type tells.
 
 use proc_macro2::Span;
 use quote::ToTokens;
@@ -88,7 +88,7 @@ pub(crate) fn result_within(ty: &Type, is_exact: bool) -> Option<Span> {
             }
             visit::visit_type_path(self, path);
         }
-        // What a function takes or returns is not stored.
+        // The parameters and the result of a function pointer are not stored.
         fn visit_type_fn_ptr(&mut self, _: &'ast syn::TypeFnPtr) {}
         fn visit_parenthesized_generic_arguments(&mut self, _: &'ast syn::ParenthesizedGenericArguments) {}
     }
@@ -130,7 +130,7 @@ pub(crate) fn without_lifetimes(ty: &Type) -> Type {
     ty
 }
 
-/// What stands in parentheses, or between the invisible ones of a macro.
+/// The type within parentheses, or within the invisible ones of a macro.
 pub(crate) fn ungrouped(mut ty: &Type) -> &Type {
     loop {
         ty = match ty {
@@ -154,7 +154,7 @@ pub(crate) fn lifetime_of(path: &TypePath) -> Option<&Lifetime> {
     })
 }
 
-/// Whether a lifetime is as long as a call, or as short as one likes.
+/// Returns `true` if a lifetime is elided or one of `generics`, so that it need not outlive a call.
 pub(crate) fn is_of_call(lifetime: &Lifetime, generics: &Generics) -> bool {
     lifetime.ident == "_" || generics.lifetimes().any(|param| param.lifetime == *lifetime)
 }
@@ -162,7 +162,7 @@ pub(crate) fn is_of_call(lifetime: &Lifetime, generics: &Generics) -> bool {
 /// Tokens for a message.
 pub(crate) fn spelled(tokens: &dyn ToTokens) -> String {
     let text = tokens.to_token_stream().to_string();
-    // As people space it, for what types are made of.
+    // The tokens of types get the spaces that people write.
     [("& ", "&"), (" <", "<"), ("< ", "<"), (" >", ">"), (" ,", ","), (" :: ", "::"), ("( ", "("), (" )", ")")]
         .iter()
         .fold(text, |text, (tokens, people)| text.replace(tokens, people))

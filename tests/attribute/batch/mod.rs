@@ -133,8 +133,8 @@ async fn settle(cache: &Cache) {
     test_support::settle(rows_entry(cache, u64::MAX).get()).await.unwrap();
 }
 
-/// One cache in memory and one on the server: what holds for both. Where it is no outage that is
-/// tested, a machine that is busy may be slow.
+/// A cache in memory and one on the server, for what holds for both. Where no outage is tested, a
+/// busy machine may be slow.
 fn caches(server: &Server) -> [Cache; 2] {
     [Cache::builder("memory://").unwrap().build(), other(server)]
 }

@@ -195,7 +195,7 @@ async fn a_server_that_takes_no_writes_is_not_asked_by_every_batch() {
             let commands = names(&monitor.commands());
             let count = |asked: &[&str]| commands.iter().filter(|name| asked.contains(&name.as_str())).count();
             assert_eq!(count(&["MGET"]), if reads { 20 } else { 0 }, "{face:?}: {commands:?}");
-            // Now and then one batch tries: what is refused is not seen here, but for the time behind it.
+            // A batch tries now and then. Only the `TIME` that follows the refused command is seen here.
             assert!(count(&["TIME"]) <= 6, "{face:?}: {commands:?}");
         }
     }

@@ -118,7 +118,7 @@ async fn of_two_batches_that_wait_for_each_other_both_end() {
             blocking.abort();
             let _ = blocking.await;
             in_time("it is given back", async || {
-                // Which the entry of an id does not tell: whoever leases it, does.
+                // An entry without a value may still be leased.
                 let empty = rows_entry(&one, 2).get().await.unwrap().is_none();
                 empty && !is_leased(&one, &server, 2)
             })

@@ -145,7 +145,7 @@ enum Kind {
     Unit,
 }
 
-/// As `uuid::Uuid` and others serialize.
+/// Serializes like `uuid::Uuid` and others.
 struct Uuid(u128);
 
 impl Display for Uuid {
