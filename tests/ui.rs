@@ -3,7 +3,7 @@
 //! The words of the compiler change between its versions, so that whole messages are compared on one of them alone,
 //! [`EXACT`]. On every other, each case is checked for the project's own sentences, at their lines.
 //!
-//! `TRYBUILD=overwrite cargo test --test ui` writes the expected messages anew.
+//! `TRYBUILD=overwrite cargo test --test ui` rewrites the expected messages.
 
 use std::fs;
 use std::path::{Path, PathBuf};

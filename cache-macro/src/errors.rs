@@ -6,8 +6,8 @@ use std::thread;
 
 use proc_macro2::{Span, TokenStream};
 
-/// The errors found so far. Has to be asked for them with [`finish`](Errors::finish): one that is
-/// dropped unasked would swallow them.
+/// The errors found so far. [`finish`](Errors::finish) must be called, because dropping this without
+/// it would swallow them.
 pub(crate) struct Errors(RefCell<Option<Vec<syn::Error>>>);
 
 impl Errors {
@@ -44,7 +44,7 @@ impl Errors {
 impl Drop for Errors {
     fn drop(&mut self) {
         if !thread::panicking() && self.0.borrow().is_some() {
-            // A mistake in this crate, which would compile what has to be refused.
+            // This is a bug in this crate, which would compile code that has to be refused.
             panic!("the errors of an expansion were not reported");
         }
     }

@@ -65,7 +65,7 @@ async fn an_error_that_can_be_copied_reaches_everybody() {
         let errors = fail_together!(shared, cache, gate);
         assert!(errors.iter().all(|error| *error == Failed(1)), "{errors:?}");
         assert_eq!(gate.entered(), 1);
-        // And is not stored: the next call runs.
+        // The error is not stored: the next call runs.
         assert_eq!(shared(cache, &gate, 1).await, Err(Failed(2)));
     }
 }
@@ -226,7 +226,7 @@ async fn a_failing_body_gives_its_lease_back_at_once() {
     let gate = Gate::closed();
     gate.open();
     for run in 1..=20 {
-        // The lease of another process, which waits for nobody.
+        // This is the lease of another process, which waits for no other.
         assert_eq!(shared(&caches[run % 2], &gate, 1).await, Err(Failed(run)));
     }
     assert_eq!(caches[0].stats().misses + caches[1].stats().misses, 20);

@@ -95,7 +95,7 @@ async fn process_goes_on_where_its_leader_is_cancelled() {
     gate.wait_for(1).await;
     // Connected before, so that the first call leads.
     settle(&caches).await;
-    // In this process nobody has the lease, and a cancelled leader does not take it from the other.
+    // In this process no call has the lease, and a cancelled leader does not take it from the other.
     let mut second: Vec<_> = calls!(process, caches[1], gate).collect();
     gate.wait_for(2).await;
     settle(&caches).await;

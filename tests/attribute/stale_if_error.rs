@@ -159,7 +159,7 @@ async fn first_revalidated_behind_then_kept_for_errors() {
         gate.open();
         assert_eq!(both(&cache, gate.clone(), false, 10).await, Ok(11));
         tokio::time::sleep(Duration::from_millis(140)).await;
-        // In the foreground, and without success.
+        // This call runs in the foreground, and fails.
         assert_eq!(both(&cache, gate.clone(), true, 10).await, Ok(11));
         assert_eq!(gate.entered(), 2);
     }
@@ -246,7 +246,7 @@ async fn a_call_cancelled_at_any_point_leaves_the_old_value_and_no_lease() {
             // It fails, and the old value is there; it is not tried again for a second.
             assert_eq!(stepwise(&cache, true, 1).await, Ok(1), "after {polls} polls");
             assert!(begun.elapsed() < PATIENCE / 2, "after {polls} polls: {:?}", begun.elapsed());
-            // Without the pause.
+            // This ends the pause.
             stepwise_entry(&cache, 1).put(&1).await.unwrap();
         }
         assert!(polls >= if is_remote { 6 } else { 4 }, "{polls} polls");

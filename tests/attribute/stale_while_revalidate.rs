@@ -57,7 +57,7 @@ async fn an_old_value_is_served_at_once_and_refreshed_once_behind() {
         assert_eq!(count(&cache, gate.clone(), 10).await, 11);
         expired(count_entry(&cache, 10)).await;
         gate.close();
-        // The body would wait for ever: these return the old value.
+        // The body would never end: these return the old value.
         for _ in 0..100 {
             assert_eq!(count(&cache, gate.clone(), 10).await, 11);
         }
@@ -176,7 +176,7 @@ fn ends_blocking(cache: &Cache, runs: &Arc<AtomicUsize>, end: End, id: u64) -> R
 }
 
 /// The lease, which would last for ten minutes, is given back: the old value stays, is left alone for
-/// a second, and then somebody tries again.
+/// a second, and then a call tries again.
 #[test]
 fn a_failure_in_the_background_leaves_no_lease_and_no_error_in_the_log() {
     log::listen();
@@ -285,7 +285,7 @@ async fn a_refresh_overtaken_by_an_invalidation_is_not_stored() {
         count(&cache, gate.clone(), 10).await;
         gate.wait_for(2).await;
         assert!(count_entry(&cache, 10).invalidate().await.unwrap());
-        // Neither the old value nor the one under way: a new body.
+        // The call gets neither the old value nor the one under way: it runs a new body.
         let call = {
             let (cache, gate) = (cache.clone(), gate.clone());
             tokio::spawn(async move { count(&cache, gate, 10).await })
@@ -512,7 +512,7 @@ async fn a_refresh_that_finds_nothing_during_an_outage_removes_the_old_value_aft
     let is_away = |error: redis_cached::Error| error.kind() == ErrorKind::CircuitOpen;
     in_time("the breaker opens", async || cache.ping().await.is_err_and(is_away)).await;
     gate.open();
-    // The body has ended when a call finds nobody to wait for, and runs its own.
+    // The body has ended when a call finds no other to wait for, and runs its own.
     in_time("the refresh ends", async || gone(&cache, gate.clone(), 1).await.is_none() && gate.entered() > 2).await;
     proxy.set(Mode::Pass);
     in_time("it is back", async || cache.ping().await.is_ok()).await;

@@ -108,7 +108,7 @@ fn no_connection_at_all_is_an_outage() {
     });
 }
 
-/// A call that had no turn on a connection in its time blames nobody.
+/// A call that had no turn on a connection in its time is no failure.
 #[test]
 fn waiting_for_a_connection_is_no_failure_of_the_server() {
     let _alone = alone();

@@ -60,7 +60,7 @@ impl Origin {
 
 #[redis_cached(prefix = "kill", name = "user", key = "{id}", cache = cache, skip(cache, origin))]
 async fn user(cache: &Cache, origin: &Origin, id: u64) -> Row {
-    // Not on the runtime's thread, which renews the lease.
+    // The body is not on the runtime's thread, which renews the lease.
     if is_child() {
         let version = tokio::task::spawn_blocking(ask).await.unwrap();
         return Row::of(version, origin.size);
@@ -179,7 +179,7 @@ impl Party {
     }
 }
 
-/// In a child: the part it plays.
+/// The variable that tells a child its part.
 const CHILD: &str = "REDIS_CACHED_KILL_CHILD";
 
 fn is_child() -> bool {
@@ -389,7 +389,7 @@ fn a_server_restarted_empty_under_a_body() {
         assert_eq!(leader.says(), "returned 1, stored 0", "{face:?}");
         assert_eq!(other.get(id(face)), somebody_else_computes.then_some(2), "{face:?}");
         other.stores(id(face), 2);
-        // For the next round.
+        // This empties the entry for the next round.
         other.invalidate(id(face));
     }
 }
@@ -409,7 +409,7 @@ fn a_writer_killed_after_its_write_leaves_nothing_old() {
         other.origin.version.store(2, SeqCst);
         writer.kill();
         assert_eq!(other.get(id(face)), None, "{face:?}");
-        // And somebody empties the entry rather than wait for the lease's end.
+        // An invalidation empties the entry, so that no call waits for the lease's end.
         other.invalidate(id(face));
         other.stores(id(face), 2);
     }
@@ -439,7 +439,7 @@ impl Late {
 }
 
 /// `send` stores version 1, which the server hears of too late: after an invalidation, and perhaps
-/// after somebody else has stored version 2.
+/// after another party has stored version 2.
 fn late(send: impl Fn(&Late)) {
     for face in FACES {
         for size in [SMALL, LARGE] {

@@ -154,7 +154,7 @@ struct Fault {
     arguments: &'static [&'static str],
     strike: fn(&Rig),
     heal: fn(&Rig),
-    /// From the first call on, rather than after a while in health.
+    /// The outage begins with the first call, rather than after a while in health.
     from_the_start: bool,
     /// Deadlines that a call may lose.
     deadlines: u32,
@@ -477,7 +477,7 @@ fn replica(face: Face) {
     rig.server.promote();
     eventually("a hit", || rig.hits(3));
 
-    // Without a new connection, and without a write that it would refuse.
+    // This needs no new connection, and no write that it would refuse.
     rig.server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
     eventually("the change of role is noticed", || !rig.hits(3));
     assert!(!rig.hits(3));
@@ -580,7 +580,7 @@ fn recovery_does_not_need_the_runtime_that_saw_the_fault() {
     assert!(begun.elapsed() < PATIENCE / 2);
 }
 
-/// The probe belongs to a runtime that nobody drives any more, though it still exists.
+/// The probe belongs to a runtime that is not driven any more, though it still exists.
 #[test]
 fn recovery_does_not_wait_for_a_runtime_that_sleeps() {
     let _alone = alone();

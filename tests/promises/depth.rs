@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// The default stack of a thread, and of a worker of tokio.
 const STACK: usize = 2 << 20;
 
-/// A codec of somebody else's, which bounds nothing.
+/// A third party's codec, which bounds nothing.
 struct Foreign;
 
 impl Codec for Foreign {

@@ -61,7 +61,7 @@ fn a_call_may_begin_in_one_runtime_and_end_in_another() {
         n / 2
     }
     let cache = Cache::builder(&SERVER.url()).unwrap().timeout(PATIENCE).build();
-    // Its connections go on while nobody waits in it.
+    // Its connections go on while no task waits in it.
     let first = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let mut call = Box::pin(half(&cache, 8));
     assert!(first.block_on(polled(1, call.as_mut())).is_none());
@@ -152,7 +152,7 @@ fn a_runtime_that_ends_during_a_refresh_ends() {
     }
 }
 
-/// A runtime that ends while its connection is made, or in use, is nobody's failure: those that last go on hitting.
+/// A runtime that ends while its connection is made, or in use, is no failure: the others go on hitting.
 #[test]
 fn runtimes_that_end_in_the_middle_blame_nobody() {
     #[redis_cached(prefix = "runtimes", name = "lasting", cache = cache, skip(cache))]

@@ -206,7 +206,7 @@ async fn bytes_that_look_like_a_lease_hold_up_nobody_for_longer_than_one() {
     let almost: [&[u8]; 4] = [b"L", b"L\x01", b"L\x02", &lease[..17]];
     for bytes in almost {
         for is_plain in [false, true] {
-            // For ever, as somebody else's client would write it.
+            // Another client would write it without a lifetime.
             redis::cmd("SET").arg("t:brief:2").arg(bytes).exec(&mut server.connection()).unwrap();
             let begun = Instant::now();
             let value = if is_plain { brief_blocking(&cache, 2) } else { brief(&cache, 2).await };
@@ -215,7 +215,7 @@ async fn bytes_that_look_like_a_lease_hold_up_nobody_for_longer_than_one() {
             assert_eq!(brief_entry(&cache, 2).get().await.unwrap(), Some(user_of(2)), "{bytes:?} was overwritten");
         }
     }
-    // Those that begin as a whole lease does, and never end.
+    // These begin like a whole lease, and never end.
     for bytes in [&lease[..], &[&lease[..], &[0]].concat(), &[&lease[..], &[0; 200]].concat()] {
         redis::cmd("SET").arg("t:brief:2").arg(bytes).exec(&mut server.connection()).unwrap();
         for is_plain in [false, true] {

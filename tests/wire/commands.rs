@@ -39,7 +39,7 @@ fn names(commands: &[Vec<String>]) -> Vec<String> {
 
 #[tokio::test]
 async fn a_miss_reads_leases_and_fills_and_a_hit_is_one_get() {
-    // Nobody else's: what a miss sends depends on what the calls before it found.
+    // This server is not shared: a miss sends other commands after calls that found something else.
     #[redis_cached(prefix = "wire", name = "double", cache = cache, skip(cache))]
     async fn double(cache: &Cache, n: u64) -> u64 {
         n * 2

@@ -126,7 +126,7 @@ async fn where_there_is_no_second_connection_the_first_one_carries_all() {
     assert_eq!((cache.stats().bypasses, cache.stats().misses), (0, IDS + 1));
 }
 
-/// It is made anew as the first one is, and by itself.
+/// It is made again like the first one, and on its own.
 #[tokio::test]
 async fn a_second_connection_that_closes_is_made_anew() {
     let (_server, proxy, cache) = started().await;

@@ -1,4 +1,4 @@
-//! Which of the user's attributes go where, and which generated functions add.
+//! The user's attributes on each generated function, and those that are added.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
@@ -14,7 +14,7 @@ pub(crate) fn shared(attrs: &[Attribute]) -> TokenStream {
     attrs.iter().filter_map(|attr| shared_one(attr, false)).collect()
 }
 
-/// The attributes of the function that calls the body: also what is expected of it alone.
+/// The attributes of the function that calls the body, with the lints expected of it alone.
 pub(crate) fn of_caller(attrs: &[Attribute]) -> TokenStream {
     attrs.iter().filter_map(|attr| shared_one(attr, true)).collect()
 }
@@ -28,7 +28,7 @@ pub(crate) fn all(attrs: &[Attribute]) -> TokenStream {
     attrs.collect()
 }
 
-/// The attributes of a hidden function that nobody but its siblings calls.
+/// The attributes of a hidden function that only its siblings call.
 pub(crate) fn of_plan(attrs: &[Attribute]) -> TokenStream {
     let is_kept = |attr: &&Attribute| {
         let of_callers = ["doc", "deprecated", "must_use"];
@@ -129,9 +129,9 @@ pub(crate) fn allowances() -> TokenStream {
             unused_variables,
             // `use … as _` for a trait that only some types need.
             unused_imports,
-            // Fires where the user's own function is deprecated, which said so already.
+            // This fires where the user's own function is deprecated, which is reported already.
             deprecated,
-            // Signatures are the user's, and complained about once, at the body.
+            // The user's signatures are reported once, at the body.
             non_snake_case,
             clippy::too_many_arguments,
             clippy::type_complexity,
@@ -185,7 +185,7 @@ pub(crate) fn body_allowances() -> TokenStream {
     quote!(#[allow(clippy::missing_const_for_fn, reason = #MARK)])
 }
 
-/// For the `let` that gives a body its parameter back as the signature says.
+/// The lints of the `let` that gives a body its parameter back as the signature says.
 pub(crate) fn rebinding_allowances() -> TokenStream {
     quote!(#[allow(clippy::shadow_same, clippy::shadow_reuse, clippy::shadow_unrelated)])
 }

@@ -33,9 +33,9 @@ use crate::parse::function::Face;
 //     )
 //     .await
 //
-// The closures capture nothing: whatever `user` was called with goes through the tuple, and what
-// outlives the call is made of it only when a refresh starts. That this must be `'static` the
-// compiler says at the argument that asks for a refresh.
+// The closures capture nothing: all arguments of `user` go through the tuple, and the copies that
+// outlive the call are made only when a refresh starts. The compiler shows the error of a copy that
+// is not `'static` at the argument that asks for a refresh.
 pub(crate) fn run(model: &Model, background: &Background, callee: &TokenStream) -> TokenStream {
     let Names { cache, plan, key, .. } = &Names::of(&model.output);
     let output = &model.output;
@@ -107,7 +107,7 @@ fn arguments(model: &Model, background: &Background) -> Vec<Argument> {
 }
 
 impl Argument {
-    /// Everything at the parameter, for the error of one that cannot be kept.
+    /// All tokens are at the parameter, where the error of one that cannot be kept is shown.
     fn keep(&self, face: Face) -> TokenStream {
         let Argument { name, own, is_self, .. } = self;
         let span = name.span();

@@ -39,7 +39,7 @@ pub(crate) fn run(model: &Model, batch: &Batch, verb: &str, callee: &TokenStream
     let params = model.params.iter().map(|param| (param.ident.clone(), in_closure(param)));
     let others = params.enumerate().filter(|(index, _)| *index != batch.index).map(|(_, names)| names);
     let copies = receiver.iter().cloned().chain(others).map(|(given, name)| {
-        // All of it at the parameter, for the error of one that is not `Clone`.
+        // All tokens are at the parameter, for the error of one that is not `Clone`.
         quote_spanned!(name.span()=> let #name = ::core::clone::Clone::clone(&#given);)
     });
     let copies: TokenStream = copies.collect();
@@ -79,7 +79,7 @@ fn in_closure(param: &Param) -> Ident {
     name
 }
 
-/// Makes the collection that the body takes of some ids, and hands it on.
+/// Makes the body's collection from some ids, and hands it on.
 fn collect(batch: &Batch, output: &Type) -> (TokenStream, TokenStream) {
     let span = generated(batch.name.span());
     let (rc, Names { ids, some, .. }) = (private(span), Names::of(output));

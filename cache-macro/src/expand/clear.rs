@@ -42,7 +42,7 @@ pub(crate) fn clear(model: &Model) -> Option<TokenStream> {
         Face::Plain => quote!(#rc::blocking_clear(#cache, #plan.function, #is_in_group)),
     };
     let uses = uses_function(model, &model.not_in_entry);
-    // At the return type, as the entry.
+    // The block is at the return type, like that of the entry.
     let block = quote_spanned!(generated(output.span())=> { #uses #cache_and_plan #run });
     Some(quote!(#docs #attrs #allow #allow_sibling #vis #clear_sig #block))
 }

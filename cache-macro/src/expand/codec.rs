@@ -25,7 +25,7 @@ use crate::syntax::types::{last, ungrouped};
 //         ),
 //     )
 //
-// All of it at the stored type, where an error is shown.
+// All tokens are at the stored type, where an error is shown.
 pub(crate) fn codec(model: &Model, output: &Type, stored: &TokenStream, codec: &TokenStream) -> TokenStream {
     let spelled = spelled(model, output);
     let span = generated(spelled.span());

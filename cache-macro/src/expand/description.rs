@@ -19,7 +19,7 @@ use crate::model::pieces::Piece;
 //     let plan = PLAN;
 //     let key = KEY;
 //
-// `receiver` is the one of the function that is generated.
+// `receiver` is that of the generated function.
 pub(crate) fn description(
     model: &Model,
     receiver: Option<&Receiver>,
@@ -107,7 +107,7 @@ pub(crate) fn description_of_group(model: &Model, group: &[Piece], receiver: Opt
 //         cache
 //     }
 //
-// A handle of its own, because the body may take `self` away.
+// This clones the handle, because the body may move `self`.
 fn find_cache(model: &Model) -> TokenStream {
     let Some(expr) = &model.args.cache else {
         let rc = private(Span::mixed_site());

@@ -42,7 +42,7 @@ pub(crate) fn entry(model: &Model) -> TokenStream {
     let description = description(model, sig.receiver(), &output, &TokenStream::new());
     let id_behind = id_behind(model, &model.key);
     let uses = uses_function(model, &model.not_in_entry);
-    // At the return type, because the entry's type is where a wrong one is noticed first.
+    // The block is at the return type, because the entry's type is where a wrong one is noticed first.
     let block =
         quote_spanned!(generated(output.span())=> { #uses #id_behind #description #rc::#make(#cache, #plan, #key) });
     quote!(#docs #attrs #allow #allow_sibling #vis #sig #block)

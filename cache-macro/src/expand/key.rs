@@ -198,7 +198,7 @@ pub(crate) fn destructure(model: &Model, uses: &Uses) -> TokenStream {
     struct Peel;
     impl VisitMut for Peel {
         fn visit_pat_mut(&mut self, pat: &mut Pat) {
-            // Through a reference `&x` and `ref x` mean something else, or nothing.
+            // `&x` and `ref x` mean something else through a reference, or nothing.
             while let Pat::Reference(reference) = pat {
                 *pat = (*reference.pat).clone();
             }

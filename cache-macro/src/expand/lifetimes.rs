@@ -40,7 +40,7 @@ pub(crate) fn checks(model: &Model) -> TokenStream {
     });
     let checks: TokenStream = checks.collect();
     let rc = private(Span::mixed_site());
-    // For the error of a type that is no lifetime.
+    // The import makes the error of a type that is no lifetime.
     let any = (!checks.is_empty()).then(|| quote!(#[allow(unused_imports)] use #rc::AnyConst as _;));
     quote!(#any #checks)
 }
@@ -97,7 +97,7 @@ fn is_known_to_items(expr: &Expr, model: &Model) -> bool {
     paths(expr).iter().all(|path| {
         let Some(first) = path.path.segments.first().map(|first| first.ident.to_string()) else { return false };
         let is_parameter = generics::names(&model.function.sig.generics).any(|name| *name == first);
-        // A constant of a type, which may be a parameter of the block around.
+        // The path is a constant of a type, which may be a parameter of the block around.
         let is_of_type = path.path.segments.len() > 1 && first.starts_with(char::is_uppercase) && first != "Duration";
         path.qself.is_none() && !is_parameter && !is_of_type
     })

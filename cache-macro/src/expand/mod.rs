@@ -1,4 +1,4 @@
-//! The generated functions. Nothing is decided here: what can be wrong was found before.
+//! The generated functions. Nothing is decided here: all errors were found before.
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -116,7 +116,7 @@ fn caller(model: &Model, verb: &str, suffix: Option<&str>) -> TokenStream {
         _ => call::run(model, verb, &quote!(move || #callee (#(#args),*))),
     };
     let check_units = check_units(model);
-    // Once is enough.
+    // The constants are checked once.
     let check_constants = suffix.is_none().then(|| lifetimes::checks(model));
     let block = block(model, &quote!(#check_units #check_constants #description), &run, suffix.is_none());
     quote!(#docs #attrs #allow #allow_sibling #vis #new_sig #block)
@@ -138,7 +138,7 @@ fn body(model: &Model) -> TokenStream {
         FnArg::Receiver(_) => None,
     });
     for (index, param) in typed.enumerate() {
-        // Unused is not what a parameter is that the attribute mentions.
+        // A parameter that the attribute mentions is not unused.
         if model.cache.params[index] || model.in_templates.params[index] {
             param.attrs.push(parse_quote!(#[allow(unused_variables)]));
         }
@@ -172,7 +172,7 @@ fn alone(model: &Model) -> TokenStream {
     });
     let closure = match model.face {
         Face::Async => {
-            // Tells the compiler the type before it sees the body, for errors in the user's words.
+            // This tells the compiler the type before it sees the body, for errors in the user's words.
             let announce = quote_spanned! {generated(output.span())=>
                 if let ::core::option::Option::Some(#ret) = ::core::option::Option::None::<#output> {
                     #[allow(unreachable_code)]

@@ -7,7 +7,7 @@ use syn::{Ident, Type};
 
 use crate::model::Model;
 
-/// The variables of generated code, which no name of the user's can meet.
+/// The variables of generated code, which cannot collide with the user's names.
 pub(crate) struct Names {
     pub(crate) cache: Ident,
     pub(crate) plan: Ident,
@@ -22,7 +22,7 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// The variables of a function that returns `output`: what has the type of values stands there.
+    /// The variables of a function that returns `output`, where those with the type of values are placed.
     pub(crate) fn of(output: &Type) -> Names {
         let typed = |name| Ident::new(name, generated(output.span()));
         Names {
@@ -60,7 +60,7 @@ pub(crate) fn facade(model: &Model) -> TokenStream {
     model.args.krate.as_ref().map_or_else(|| quote!(::redis_cached), ToTokens::to_token_stream)
 }
 
-/// [`facade`], all of it at `span`.
+/// [`facade`], with all tokens at `span`.
 pub(crate) fn facade_at(model: &Model, span: Span) -> TokenStream {
     let Some(path) = &model.args.krate else { return quote_spanned!(span=> ::redis_cached) };
     let tokens = path.to_token_stream().into_iter().map(|mut token| {

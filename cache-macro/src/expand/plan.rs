@@ -62,7 +62,7 @@ pub(crate) fn plan_function(model: &Model) -> Option<TokenStream> {
     Some(quote!(#[doc(hidden)] #attrs #allow #allow_second #[inline] #signature #block))
 }
 
-/// Its name, at the return type, where errors of the value's type are shown.
+/// The name of the plan's function, at the return type, where errors of the value's type are shown.
 fn plan_ident(model: &Model) -> Ident {
     format_ident!("__{}_plan", model.function.sig.ident.unraw(), span = generated(model.output.span()))
 }
@@ -95,7 +95,7 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
     let function = make_function(model);
     let storable = || quote_spanned!(span=> #rc_output::storable::<#stored, _>(#rc_output::Kind::<#stored>::new().rc_option().rc_found()));
     let nones = match (model.kind, &model.args.none_ttl) {
-        // There `none_ttl` is for ids that the body has nothing for.
+        // The `none_ttl` of a batch is for ids without a value.
         _ if model.batch.is_some() => storable(),
         (Kind::Anything, _) => quote!(#rc::Nones::never()),
         (Kind::Option, _) => quote_spanned!(span=> <#stored as #rc_output::OptionLike>::nones()),
@@ -274,7 +274,7 @@ fn make_function(model: &Model) -> TokenStream {
 // Output:
 //     &::core::any::type_name_of_val(&*shape)
 //
-// The type of an `impl Trait` has no name here, and is part of the function's as that of a `T: Trait` is.
+// The type of an `impl Trait` has no name here, but is part of the function's name like that of a `T: Trait`.
 pub(crate) fn opaque(model: &Model) -> impl Iterator<Item = TokenStream> + '_ {
     let params = model.entry_params.iter().zip(&model.key.params).filter(|(_, is_used)| **is_used);
     let params = params.map(|(param, _)| param).filter(|param| impl_trait(&param.ty).is_some());

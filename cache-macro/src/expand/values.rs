@@ -37,7 +37,7 @@ pub(crate) fn without_result(model: &Model, output: &Type, private: &impl ToToke
     }
 }
 
-/// The return type, all of it at one place, so that what is wrong with it is reported once.
+/// The return type, all of it at one place, so that its errors are reported once.
 pub(crate) fn returned(output: &Type) -> TokenStream {
     let span = generated(output.span());
     let rc = private(span);

@@ -1,5 +1,5 @@
-//! How a refresh in the background, which outlives the call that starts it, gets arguments of its
-//! own: decided by how the parameters are spelled.
+//! The arguments of a refresh in the background, which outlives the call that starts it. The spelling
+//! of the parameters decides how they are copied.
 
 use proc_macro2::Span;
 use quote::ToTokens;
@@ -23,9 +23,9 @@ pub(crate) struct Background {
 /// How an argument is kept, and lent to the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Own {
-    /// By `Clone`, and given away.
+    /// The argument is copied by `Clone`, and given away.
     Clone,
-    /// `&T`: by `ToOwned`.
+    /// `&T` is copied by `ToOwned`.
     Referent,
     /// `Option<&T>`
     Option,
@@ -33,14 +33,14 @@ pub(crate) enum Own {
     Cow,
 }
 
-/// Why an argument cannot be kept, at the token that says so.
+/// The reason why an argument cannot be kept, at the token that shows it.
 enum Refusal {
     Mutable(Span),
     Borrows(Span),
 }
 
 impl Background {
-    /// `None` if the attribute asks for none, or for one that cannot be.
+    /// Returns `None` if the attribute asks for no refresh, or for an impossible one.
     pub(crate) fn new(args: &Args, function: &Function, params: &[Param], errors: &Errors) -> Option<Background> {
         let refresh_ahead = args.refresh_ahead.as_ref().map(|(keyword, _)| keyword);
         let stale = args.stale_while_revalidate.as_ref().map(|(keyword, _)| keyword);

@@ -1,5 +1,5 @@
-//! The parameter of a batch: many ids, of which each has an entry, and which the body gets anew with
-//! those that are missing. How that is done is decided by how its type is spelled.
+//! The parameter of a batch: many ids, each with an entry. The body gets a new collection of the
+//! missing ones, and the spelling of the parameter's type decides how that is made.
 
 use proc_macro2::{Span, TokenStream};
 use syn::spanned::Spanned;
@@ -26,7 +26,7 @@ pub(crate) struct Batch {
     pub(crate) index: usize,
 }
 
-/// How the body takes them.
+/// The way in which the body takes the ids.
 pub(crate) enum Ids {
     /// `&T`
     Lent(Type),
@@ -99,7 +99,7 @@ impl Batch {
 }
 
 impl Ids {
-    /// `None` if `ty` is no collection that can be made anew.
+    /// Returns `None` if `ty` is no collection that can be made again.
     fn of(name: &Ident, ty: &Type, generics: &Generics, errors: &Errors) -> Option<Ids> {
         let (reference, collection) = match ungrouped(ty) {
             Type::Reference(reference) => (Some(reference), ungrouped(&reference.elem)),
@@ -152,7 +152,7 @@ fn one_of(ty: &Type) -> Option<Type> {
     }
 }
 
-/// Refuses what a batch cannot be combined with.
+/// Refuses arguments that a batch cannot be combined with.
 fn refuse_others(keyword: &Ident, args: &Args, errors: &Errors) {
     if !args.siblings {
         let message = "with `siblings = off` there is no function beside this one to run for the ids that are \
@@ -179,7 +179,7 @@ fn refuse_others(keyword: &Ident, args: &Args, errors: &Errors) {
     }
 }
 
-/// Refuses arguments that a second run of the body would not have. Those of `ids` are another matter.
+/// Refuses arguments that a second run of the body would not have, apart from `ids`.
 fn refuse_mutable(ids: &Ident, function: &Function, params: &[Param], errors: &Errors) {
     let refuse = |span: Span, name: &str, instead: &str| {
         let message =

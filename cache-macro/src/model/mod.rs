@@ -1,5 +1,5 @@
-//! The attribute and the function, brought together and checked against each other. What is in a
-//! [`Model`] can be quoted without another look.
+//! The attribute and the function, checked against each other. The contents of a [`Model`] can be
+//! quoted without another check.
 
 use std::collections::HashSet;
 
@@ -32,17 +32,17 @@ pub(crate) struct Model {
     pub(crate) args: Args,
     pub(crate) face: Face,
     pub(crate) params: Vec<Param>,
-    /// The same as an entry has them: with one id in the place of many.
+    /// The parameters of an entry: a single id replaces all ids of a batch.
     pub(crate) entry_params: Vec<Param>,
     pub(crate) batch: Option<Batch>,
-    /// Without the future around it.
+    /// The return type without the future around it.
     pub(crate) output: Type,
     pub(crate) kind: Kind,
     pub(crate) background: Option<Background>,
     /// The pieces of the key, or of the field in the group.
     pub(crate) pieces: Vec<Piece>,
     pub(crate) group: Option<Vec<Piece>>,
-    /// Those that are templates.
+    /// The tags that are templates.
     pub(crate) tags: Vec<Vec<Piece>>,
     /// Which parameters the entry's place needs: its key, group and tags.
     pub(crate) key: Uses,
@@ -200,7 +200,7 @@ fn place(args: &Args, function: &Function, errors: &Errors) -> Place {
     place
 }
 
-/// Refuses parameters that only the hygiene of a macro tells apart, if the attribute names any: it goes by spelling.
+/// Refuses parameters that only macro hygiene tells apart, if the attribute names any: it compares spellings.
 fn check_twins(params: &[Param], args: &Args, errors: &Errors) {
     let names_any = args.key.is_some() || args.group.is_some() || args.batch.is_some() || args.cache.is_some();
     let copies_all = args.refresh_ahead.is_some() || args.stale_while_revalidate.is_some();

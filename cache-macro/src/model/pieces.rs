@@ -1,4 +1,4 @@
-//! Pieces of keys, groups and tags, and what they need of a function's parameters.
+//! Pieces of keys, groups and tags, and the parameters of a function that they need.
 
 use proc_macro2::Span;
 use syn::Expr;
@@ -9,9 +9,9 @@ pub(crate) enum Piece {
     Part(Part),
 }
 
-/// An argument in one.
+/// An argument in a key, a group or a tag.
 pub(crate) struct Part {
-    /// For messages.
+    /// The name in messages.
     pub(crate) label: String,
     pub(crate) value: Value,
 }

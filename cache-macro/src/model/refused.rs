@@ -1,4 +1,4 @@
-//! Functions that cannot be cached for what their other attributes say of them.
+//! Functions that cannot be cached, because of their other attributes or their shape.
 
 use proc_macro2::Span;
 use quote::ToTokens;
@@ -23,7 +23,7 @@ const TEST: &str = "a hit would skip what a test does; cache a function that it 
 
 const MAIN: &str = "`main` runs once, for its effects, and a hit would skip them; cache a function that it calls";
 
-/// Refuses what cannot be cached. True if the function is one that can.
+/// Refuses functions that cannot be cached. Returns `true` if the function can be.
 pub(crate) fn check(function: &Function, features: Features, errors: &Errors) -> bool {
     let sig = &function.sig;
     let mut fine = true;
@@ -73,14 +73,14 @@ pub(crate) fn check(function: &Function, features: Features, errors: &Errors) ->
     fine
 }
 
-/// Reports attributes that do not go with this one, and functions that run for their effects. True if there is any.
+/// Reports attributes that conflict with this one, and functions that run for their effects. Returns `true` if any.
 fn check_attributes(function: &Function, refuse: &mut impl FnMut(Span, &str)) -> bool {
     let mut is_refused = false;
     let mut refuse = |span: Span, message: &str| {
         refuse(span, message);
         is_refused = true;
     };
-    // The attribute under another name, which has seen the function before.
+    // The attribute has processed the function before, under another name.
     if function.attrs.iter().any(is_mark) {
         refuse(Span::call_site(), TWICE);
     }
@@ -145,7 +145,7 @@ fn each(meta: &Meta, visit: &mut impl FnMut(&Path)) {
     }
 }
 
-/// All of a path where the compiler can tell, else its first token.
+/// The span of the last segment of a path.
 fn span(path: &Path) -> Span {
     path.segments.last().map_or_else(Span::call_site, |last| last.ident.span())
 }

@@ -23,7 +23,7 @@ use crate::syntax::{borrows, generics};
 pub(super) struct Scope<'a> {
     pub(super) receiver: Option<&'a Receiver>,
     pub(super) params: &'a [Param],
-    /// For one of many ids, among `params`.
+    /// The batch that has one of its ids among `params`.
     pub(super) batch: Option<&'a Batch>,
 }
 
@@ -192,7 +192,7 @@ impl Scope<'_> {
 
     /// A hit does not run the body, so that it changes no argument: one that the body may change is no part of a key.
     pub(super) fn check_mutable<'a>(&self, args: &Args, pieces: impl Iterator<Item = &'a Piece>, errors: &Errors) {
-        // There, it was refused already.
+        // These arguments refuse it already.
         if args.batch.is_some() || args.refresh_ahead.is_some() || args.stale_while_revalidate.is_some() {
             return;
         }
@@ -290,7 +290,7 @@ impl Scope<'_> {
         let mut uses = self.uses(exprs);
         let in_patterns = self.uses(names);
         for (index, param) in self.params.iter().enumerate() {
-            // The unit struct of one pattern has the name of another's.
+            // The unit struct of one pattern can have the name of another's.
             uses.params[index] |= in_patterns.params[index] && !param.perhaps_units.is_empty();
         }
         Uses { receiver: receiver || uses.receiver, ..uses }

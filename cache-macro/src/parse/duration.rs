@@ -1,6 +1,6 @@
 //! Lifetimes as text: `10m`, `1h30m`, `250ms`.
 
-/// Why a text names no span of time.
+/// The reason why a text names no span of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wrong {
     Zero,

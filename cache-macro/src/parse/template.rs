@@ -28,7 +28,7 @@ pub(crate) enum Of {
 }
 
 impl Of {
-    /// Its name in messages, and one to copy.
+    /// The name of the purpose in messages, and an example to copy.
     fn words(self) -> (&'static str, &'static str) {
         match self {
             Of::Key => ("key", "user:{id}"),
@@ -38,8 +38,8 @@ impl Of {
     }
 }
 
-/// Splits a template; what is wrong with it is reported at the literal, or at the very piece where
-/// the compiler can point into one.
+/// Splits a template. An error is reported at the literal, or at the very piece if the compiler can
+/// point into the literal.
 pub(crate) fn parse(literal: &LitStr, of: Of, errors: &Errors) -> Option<Vec<Piece>> {
     let (what, example) = of.words();
     let value = literal.value();
@@ -294,7 +294,7 @@ mod tests {
             let error = parsed_of(template, of).expect_err(template);
             assert!(error.contains(reason), "{template}: {error}");
         }
-        // A tag is text as any other, which nothing comes in front of.
+        // Nothing comes in front of a tag, so any text is allowed.
         assert!(parsed_of("#a", Of::Tag).is_ok());
         assert!(parsed_of(":a", Of::Tag).is_ok());
     }

@@ -1,4 +1,4 @@
-//! Where a type borrows for less than `'static`, as far as its spelling shows.
+//! The places where a type borrows for less than `'static`, as far as its spelling shows.
 
 use proc_macro2::Span;
 use syn::visit::{self, Visit};
@@ -67,7 +67,7 @@ impl<'ast> Visit<'ast> for Find {
     fn visit_parenthesized_generic_arguments(&mut self, _: &'ast ParenthesizedGenericArguments) {}
 }
 
-/// Where a type says that it borrows.
+/// The first place where a type says that it borrows.
 pub(crate) fn stored(ty: &Type) -> Option<Span> {
     struct Find(Option<Span>);
     impl<'ast> Visit<'ast> for Find {
@@ -87,7 +87,7 @@ pub(crate) fn stored(ty: &Type) -> Option<Span> {
     find.0
 }
 
-/// Where a receiver borrows mutably.
+/// The place where a receiver borrows mutably.
 pub(crate) fn receiver_mutably(receiver: &Receiver) -> Option<Span> {
     match &receiver.kind {
         ReceiverKind::Reference(_, _, mutability) => mutability.as_ref().map(|mutability| mutability.span),

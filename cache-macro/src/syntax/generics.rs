@@ -1,4 +1,4 @@
-//! Which of a function's generic parameters its entry has, and which are part of its name.
+//! The generic parameters that a function's entry has, and those that are part of its name.
 
 use std::collections::HashSet;
 
@@ -32,8 +32,8 @@ fn name(param: &GenericParam) -> Option<&syn::Ident> {
 /// in `unused` types, those of parameters that the entry does not have, or are determined by ones
 /// that do, like the `Fut` of `F: FnOnce() -> Fut`.
 ///
-/// `used` are the types of the parameters that it has, and the return type. What occurs in neither
-/// is chosen by the caller, and stays.
+/// `used` are the types of the parameters that the entry has, and the return type. A name that occurs
+/// in neither is chosen by the caller, and stays.
 pub(crate) fn dropped(generics: &Generics, used: &[TokenStream], unused: &[TokenStream]) -> HashSet<String> {
     let used: HashSet<String> = used.iter().flat_map(identifiers).collect();
     let unused: HashSet<String> = unused.iter().flat_map(identifiers).collect();
@@ -122,7 +122,7 @@ pub(crate) fn drop_unused_lifetimes(sig: &mut Signature) {
             self.0.insert(lifetime.ident.to_string());
         }
         fn visit_lifetime_param(&mut self, param: &'ast syn::LifetimeParam) {
-            // The declaration itself is no use.
+            // The declaration itself does not count as a use.
             param.bounds.iter().for_each(|bound| self.visit_lifetime(bound));
         }
         fn visit_where_predicate(&mut self, predicate: &'ast WherePredicate) {

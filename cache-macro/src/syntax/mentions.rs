@@ -1,4 +1,4 @@
-//! Which names an expression or a type mentions.
+//! The names that an expression or a type mentions.
 
 use std::collections::HashSet;
 
@@ -65,7 +65,7 @@ impl Variables {
         self.used.push((ident.clone(), is_free));
     }
 
-    /// Visits what binds names for itself alone.
+    /// Visits an expression that binds names for itself alone.
     fn scoped(&mut self, visit: impl FnOnce(&mut Self)) {
         self.scopes.push(Vec::new());
         visit(self);
@@ -147,7 +147,7 @@ impl<'ast> Visit<'ast> for Variables {
     fn visit_item(&mut self, _: &'ast Item) {}
 
     fn visit_macro(&mut self, mac: &'ast Macro) {
-        // It is text, whatever the values.
+        // `stringify!` yields text, whatever the values.
         if mac.path.segments.last().is_some_and(|last| last.ident == "stringify") {
             return;
         }

@@ -1,4 +1,4 @@
-//! Where a function stands: by itself, or in an `impl` block.
+//! The place of a function: by itself, or in an `impl` block.
 //!
 //! A method reaches a sibling as `Self::sibling`, a free function as `sibling`, and an attribute sees only the function.
 //! A receiver or a `Self` shows that it is a method. Without them, `fn parse(text: &str) -> u64` looks the same in both
@@ -204,7 +204,7 @@ impl Header {
             (Header::Empty, "impl") => Header::Impl,
             (Header::Empty, "trait") => Header::Trait,
             (Header::Empty, _) => Header::Other,
-            // Not the `for` of `for<'a> Fn(&'a u8)`.
+            // This is not the `for` of `for<'a> Fn(&'a u8)`.
             (Header::Impl, "for") if !is_generic => Header::ImplFor,
             _ => self,
         }

@@ -122,7 +122,7 @@ pub(crate) fn without_lifetimes(ty: &Type) -> Type {
             ty.lifetime.get_or_insert_with(|| Lifetime::new("'static", ty.and_token.span));
             visit_mut::visit_type_reference_mut(self, ty);
         }
-        // `for<'a> fn(&'a u8)` brings its own.
+        // `for<'a> fn(&'a u8)` declares its own lifetimes.
         fn visit_type_fn_ptr_mut(&mut self, _: &mut syn::TypeFnPtr) {}
     }
     let mut ty = ty.clone();

@@ -425,7 +425,7 @@ async fn functions_of_one_id_share_the_entries() {
         assert_eq!(one_or_none(&cache, &source, 2).await, Some(source.row(2)));
         assert_eq!(one_or_none(&cache, &source, 0).await, None, "that it is not there");
         assert_eq!(source.asked(), [[0, 1, 2]]);
-        // To a function without a `None` that is no answer.
+        // A function that returns no `None` cannot use that answer.
         assert_eq!(one_or_error(&cache, &source, 0), Err("not there".to_owned()));
         assert_eq!(source.asked(), [[0]]);
 

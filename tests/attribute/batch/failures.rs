@@ -44,7 +44,7 @@ async fn an_error_is_that_of_its_caller_alone() {
             assert_eq!(finished(fails_call).await, Err("of [1, 2]".to_owned()));
             assert_eq!(finished(waits).await, Ok(source.rows(&[2, 3])));
             assert_eq!(source.asked(), [vec![1, 2], vec![3], vec![2]]);
-            // Nothing is left of it, and the next call waits for nobody.
+            // Nothing is left of it, and the next call does not wait.
             assert_eq!(finished(call(&one, [1, 2])).await, Ok(source.rows(&[1, 2])));
             assert_eq!(source.asked(), [[1]]);
         }
@@ -184,7 +184,7 @@ async fn a_batch_that_is_cancelled_anywhere_leaves_no_lease() {
         for polls in 1.. {
             cache.invalidate_all(ids.iter().map(|id| rows_entry(&cache, *id))).await.unwrap();
             let ended = test_support::polled(polls, rows(&cache, &source, &ids)).await;
-            // The next call waits for nobody: it leads where nothing is stored, and hits elsewhere.
+            // The next call does not wait: it leads where nothing is stored, and hits elsewhere.
             let next = call(Face::Async, &cache, &source, ids.clone()).await;
             assert_eq!(next, source.rows(&ids));
             in_time("no lease is left", async || {

@@ -42,7 +42,7 @@ async fn all_leases_of_a_slow_batch_are_renewed() {
     let begun = Instant::now();
     in_time("leases would be over", async || begun.elapsed() > LEASE * 3).await;
     assert!(before == leases(), "the same leases");
-    // Nobody takes anything over.
+    // No other call takes anything over.
     let followers = [&memory, &redis].map(|cache| {
         let (cache, source) = (cache.clone(), Arc::clone(&source));
         tokio::spawn(async move { grouped(&cache, &source, &[1, 2]).await })

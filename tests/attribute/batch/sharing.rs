@@ -109,7 +109,7 @@ async fn of_two_batches_that_wait_for_each_other_both_end() {
         let pairs = [[memory.clone(), memory], [redis.clone(), redis], [other(&server), other(&server)]];
         for [one, two] in pairs {
             one.invalidate_all([1, 2].map(|id| rows_entry(&one, id))).await.unwrap();
-            // The first batch comes upon an id that somebody has, and which the second gets.
+            // The first batch finds an id that another call has leased, and which the second gets.
             let (blocker, source) = (Source::closed(), Source::closed());
             let blocking = spawn_one(Face::Async, &one, &blocker, 2);
             entered(&blocker, 1).await;

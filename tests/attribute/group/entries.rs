@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_hit_is_one_hmget_and_a_miss_two_scripts_more() {
-    // Nobody else's: what a miss sends depends on what the calls before it found.
+    // This server is not shared: a miss sends other commands after calls that found something else.
     #[redis_cached(prefix = "grp", name = "grade", group = "class:{class}", cache = cache, skip(cache, runs))]
     async fn grade(cache: &Cache, runs: &AtomicUsize, class: u64, student: &str) -> u64 {
         class * 1_000 + student.len() as u64 * 100 + runs.fetch_add(1, SeqCst) as u64

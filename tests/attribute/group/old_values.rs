@@ -91,7 +91,7 @@ async fn a_refresh_overtaken_by_an_invalidation_is_not_stored() {
                     assert!(old_entry(&other, 7, 10).put(&99).await.unwrap());
                     stored = Some(99);
                 }
-                // In another language, which knows of no companion.
+                // A program in another language knows no companion.
                 4 => drop(server.cli(&["HDEL", HASH, &field_of(&old_entry(&cache, 7, 10))])),
                 _ => drop(server.cli(&["UNLINK", HASH])),
             }
@@ -107,7 +107,7 @@ async fn a_refresh_overtaken_by_an_invalidation_is_not_stored() {
     }
 }
 
-/// A companion that was left alone, after its value went, stops nobody.
+/// A companion that is left after its value went stops no call.
 #[tokio::test]
 async fn a_companion_without_its_value_is_of_no_consequence() {
     let server = Server::start();

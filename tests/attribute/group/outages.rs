@@ -55,7 +55,7 @@ async fn an_undelivered_invalidation_is_delivered_before_an_entry_is_read() {
     }
 }
 
-/// Nobody reads there, and yet it is to be stored again.
+/// That process reads nothing, and yet it is to store again.
 #[tokio::test]
 async fn a_process_that_only_writes_stores_again_after_an_undelivered_invalidation_of_the_group() {
     let server = Server::start();
@@ -70,7 +70,7 @@ async fn a_process_that_only_writes_stores_again_after_an_undelivered_invalidati
     assert_eq!(number(&server, &["HLEN", HASH]), 1);
 }
 
-/// The server would refuse that one invalidation for ever.
+/// The server would always refuse that one invalidation.
 #[tokio::test]
 async fn an_undelivered_invalidation_of_a_field_without_its_hash_holds_up_nothing() {
     let server = Server::start();

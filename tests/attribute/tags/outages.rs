@@ -56,7 +56,7 @@ async fn an_undelivered_invalidation_is_delivered_before_an_entry_is_read() {
     }
 }
 
-/// Nobody reads there, and yet it is to be stored again.
+/// That process reads nothing, and yet it is to store again.
 #[tokio::test]
 async fn a_process_that_only_writes_stores_again_after_an_undelivered_invalidation() {
     let server = Server::start();

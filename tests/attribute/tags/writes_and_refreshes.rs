@@ -20,7 +20,7 @@ async fn an_old_value_is_not_served_past_its_tag() {
     }
 }
 
-/// It may store its result, which nobody is served.
+/// It may store its result, which no call is served.
 #[tokio::test]
 async fn a_refresh_behind_whose_tag_was_invalidated_meanwhile_is_in_vain() {
     #[redis_cached(prefix = "tags", name = "ahead", tags = "org:{org}", ttl = "10s", refresh_ahead = 0.01, cache = cache, skip(cache, gate))]

@@ -1,5 +1,5 @@
 //! Computed once: one call runs the body, and all that came meanwhile get what it returns; whatever
-//! becomes of that call, nobody hangs.
+//! becomes of that call, no other one hangs.
 
 mod cancellation;
 mod nested_calls;

@@ -216,8 +216,8 @@ fn two_plain_functions_that_call_each_other_do_not_wait_for_each_other() {
     }
 }
 
-/// How long calls of each other may take whose nesting nobody sees: the wait ends after half a second,
-/// and the machine is busy.
+/// The time that calls of each other may take whose nesting is not detected: the wait ends after half
+/// a second, and the machine is busy.
 const UNSEEN: std::ops::Range<Duration> = Duration::from_millis(450)..Duration::from_millis(2500);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

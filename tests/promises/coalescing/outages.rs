@@ -123,7 +123,7 @@ async fn a_call_waits_for_the_lease_that_it_saw_and_no_other() {
     };
     let overtaken = spawn(&here, &old);
     old.wait_for(1).await;
-    // By another process, which says so, and computes anew.
+    // Another process invalidates, reports it, and computes again.
     assert!(gated_entry(&there, 1).invalidate().await.unwrap());
     let current = spawn(&there, &new);
     new.wait_for(1).await;
@@ -141,7 +141,7 @@ async fn a_call_waits_for_the_lease_that_it_saw_and_no_other() {
     assert_eq!((old.entered(), new.entered()), (1, 1));
 }
 
-/// The one that asks the store for all may be a future that nobody polls any more.
+/// The call that asks the store for all may be a future that is not polled any more.
 #[tokio::test]
 async fn whoever_asks_for_all_and_falls_silent_is_replaced() {
     let server = Server::start();
