@@ -174,9 +174,9 @@ mod tests;
 ///   for its fields.
 /// - Tags stay as they are.
 ///
-/// `SCAN` goes through all keys of the database, a thousand in each round trip, each of which may take the cache's time-out.
-/// An error leaves what was not reached, and is not tried again in the background: call it again. `Cache::clear` does the
-/// same for all functions of a cache with a namespace.
+/// `SCAN` goes through all keys of the database, a thousand per round trip, each of which may take the cache's time-out.
+/// After an error, entries that were not reached stay, and nothing is tried again in the background: call it again.
+/// `Cache::clear` does the same for all functions of a cache with a namespace.
 ///
 /// # Keys
 ///
@@ -273,7 +273,7 @@ mod tests;
 /// The entries of a group are fields of one Redis hash, and one command drops it. The template is as
 /// that of a key. The hash is at `prefix:#group:class:7`, where no other key can be: functions with the
 /// same prefix and the same group share
-/// the hash, in which each has fields of its own, told by their names: `key = …` follows the name there. A hash lives on one
+/// the hash, in which each has fields under its own name: `key = …` follows the name there. A hash lives on one
 /// server of a cluster, so a group is for entries that belong together, not for all of a kind.
 ///
 /// A hit is one `HMGET`. Each entry has a lifetime of its own, and the hash lives as long as the
@@ -367,8 +367,8 @@ mod tests;
 ///
 /// Each value says which codec wrote it, and both are hits. `json` is for values that other programs read.
 ///
-/// A value that cannot be encoded, or whose `Serialize` panics, is returned and not stored. One that cannot be decoded, or
-/// whose `Deserialize` panics, is a miss, and overwritten. The log tells either once per function.
+/// A value that cannot be encoded, or whose `Serialize` panics, is returned and not stored. A value that cannot be decoded,
+/// or whose `Deserialize` panics, is a miss, and overwritten. Either is logged once per function.
 ///
 /// # Return types
 ///
@@ -410,8 +410,8 @@ mod tests;
 ///   `impl Trait`.
 /// - `&mut T`, and types that borrow within, such as `(&str, u32)` or `Page<'_>`, are refused.
 ///
-/// The future of an `async fn` must be `Send`. One that calls itself cannot be refreshed so, nor can
-/// a function with `siblings = off`.
+/// The future of an `async fn` must be `Send`. A function that calls itself cannot be refreshed so, nor
+/// can one with `siblings = off`.
 ///
 /// # Limits
 ///
@@ -424,8 +424,8 @@ mod tests;
 /// - A parameter cannot have a `#[cfg]`.
 /// - A plain function that returns `Pin<Box<dyn Future>>` or `BoxFuture` counts as `async`; all of it
 ///   runs when the future is polled.
-/// - An associated function without a receiver is told from a free one by a `Self` in it, else by a
-///   look into its source file. Where there is none (a doctest), write `Self` somewhere, or
+/// - A `Self` in an associated function without a receiver tells it from a free one, else a look into
+///   its source file does. If there is no file (a doctest), write `Self` somewhere, or
 ///   `siblings = off`.
 /// - Some functions get the same default name, because they have the same path: namesakes in two blocks of one
 ///   function or in two `const _` blocks, and in `lib.rs` and `main.rs` of one package. In one process, the first that is

@@ -98,13 +98,13 @@ fn plain_behind<T: Serialize + Clone + Send + 'static>(text: &str, _with: T) -> 
     text.len().checked_add(1).ok_or_else(String::new)
 }
 
-/// With parameters of its own.
+/// A function with generic parameters of its own.
 #[redis_cached(skip(_with))]
 fn generic<T: Serialize, const N: usize>(text: &str, _with: T) -> usize {
     text.len().saturating_add(N)
 }
 
-/// In a group, with tags.
+/// A function in a group, with tags.
 #[redis_cached(group = "class:{class}", tags = ["org:{org}", "all", |user| [user.id.to_string()]], skip(db))]
 async fn grouped(db: &Db, class: &str, org: u64, id: u64) -> Result<User, String> {
     let _db = ready(db).await;
@@ -134,7 +134,7 @@ impl Db {
         ready(id).await
     }
 
-    /// In the background.
+    /// A method that is refreshed in the background.
     #[redis_cached(skip(self), stale_while_revalidate = 1)]
     async fn method_behind(self: Arc<Self>, id: u64) -> u64 {
         ready(id).await

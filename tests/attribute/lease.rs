@@ -180,7 +180,7 @@ async fn a_lease_that_nobody_renews_ends_and_the_next_call_takes_over() {
     assert_eq!(gate.entered(), 2);
 }
 
-/// How long a renewal may take is for the time-out to say, not for the lease.
+/// The time-out limits a renewal, not the lease.
 #[tokio::test]
 async fn short_leases_are_renewed_over_a_slow_connection() {
     #[redis_cached(prefix = "lease", name = "brief", lease = "250ms", cache = cache, skip(cache, gate))]

@@ -251,7 +251,7 @@ async fn different_types_under_one_name_are_told_once() {
         let _ = (told::stock_entry(1), told::price_entry(1));
     }
     let lines = log::lines_about("attribute:told");
-    // With each of the two that store numbers.
+    // It disagrees with each of the two that store numbers.
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert_eq!(lines[0].level, tracing::Level::WARN);
     for path in ["name::told::price", "name::told::stock"] {

@@ -49,7 +49,7 @@ async fn own(cache: &Cache, id: u64) -> u64 {
     id
 }
 
-/// In memory, or on the server under a namespace, by which tests tell them apart.
+/// A cache in memory or on the server. Tests tell caches apart by the namespace.
 fn cache(url: &str, namespace: &str) -> Cache {
     Cache::builder(url).unwrap().namespace(namespace).timeout(PATIENCE).build()
 }

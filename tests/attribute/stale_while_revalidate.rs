@@ -35,7 +35,7 @@ fn pairs(server: &Server) -> [[Cache; 2]; 2] {
     [[memory.clone(), memory], [0, 1].map(|_| Cache::builder(&server.url()).unwrap().build())]
 }
 
-/// With a plain function's value of 11 that is past its lifetime, and a closed gate.
+/// Stores a plain function's value of 11 that is past its lifetime; the gate is closed.
 fn old_plain_value(cache: &Cache) -> Arc<Gate> {
     let gate = open();
     assert_eq!(count_blocking(cache, gate.clone(), 10), 11);

@@ -242,7 +242,7 @@ fn a_value_that_lives_for_no_time_reaches_those_who_wait_and_is_not_stored() {
             assert_eq!(zero_blocking_entry(&cache, id).get().unwrap(), None);
             values == [id + 1; 20]
         });
-        // Neither a value nor a lease.
+        // Neither a value nor a lease remains.
         eventually("nothing is left", || server.cli(&["DBSIZE"]) == "0");
     }
 }

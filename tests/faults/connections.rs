@@ -144,7 +144,7 @@ fn a_runtime_without_room_for_a_connection_leaves_the_others_alone() {
     let lasting = runtime();
     lasting.block_on(async {
         row(&cache, 1).await;
-        // On the one connection, if the server has no room for another one.
+        // The call uses the one connection, if the server has no room for another one.
         large(&cache, 1).await;
     });
     let others: Vec<_> = (0..8).map(|_| runtime()).collect();

@@ -8,7 +8,7 @@ use test_support::{Mode, Server, eventually};
 
 const TIMEOUT: Duration = Duration::from_millis(300);
 
-/// For a busy machine; less than one deadline.
+/// The margin of a busy machine; it is less than one deadline.
 const MARGIN: Duration = Duration::from_millis(220);
 
 #[redis_cached(prefix = "deadline", name = "row", cache = cache, skip(cache))]
@@ -56,7 +56,7 @@ fn calls(cache: &Cache, runtime: &tokio::runtime::Runtime, id: u64) -> Vec<(&'st
     ]
 }
 
-/// From some command on, the connection that carries it gets no reply; new ones do.
+/// The connection that carries `command` gets no reply from then on; new ones do.
 fn frozen_on(command: &'static str, user: &str) {
     let server = Server::start();
     _ = server.cli(&["ACL", "SETUSER", "lib", "on", ">pw", "~*", "&*", "+@all"]);

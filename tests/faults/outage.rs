@@ -15,7 +15,7 @@ use test_support::{Gate, Mode, PATIENCE, Proxy, Server, eventually, given_time, 
 const BODY: Duration = Duration::from_millis(20);
 const TIMEOUT: Duration = Duration::from_millis(200);
 
-/// For a machine that runs a hundred callers on two cores while it compiles.
+/// The margin of a machine that runs a hundred callers on two cores while it compiles.
 const MARGIN: Duration = Duration::from_millis(150);
 
 const CALLERS: u64 = 100;
@@ -216,7 +216,7 @@ impl Fault {
             third.as_millis(),
             begun.elapsed().as_millis(),
         );
-        // And everything else works, too.
+        // Everything else works, too.
         rig.warm(2_000..2_010);
         rig.invalidate(2_000).expect("the server is back");
         assert!(!rig.hits(2_000), "invalidated");
@@ -736,7 +736,7 @@ fn no_lease_and_no_spinning(face: Face, strike: fn(&Rig), heal: fn(&Rig)) {
     }
     assert!(begun.elapsed() <= BODY * 2 + TIMEOUT * 2 + MARGIN, "{face:?}: {:?}", begun.elapsed());
     let sent = rig.proxy.commands() - before;
-    // To look, and to lease, sometimes as a script by its hash and again by its text; and a pool of
+    // A call looks and leases, sometimes as a script by its hash and again by its text; and a pool of
     // connections is made for a hundred threads.
     assert!(sent <= 4 * CALLERS as usize * 5, "{face:?}: {sent} commands for {} calls", 4 * CALLERS);
     println!("| {face:?} | {sent} commands for {} calls |", 4 * CALLERS);

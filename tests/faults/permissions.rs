@@ -402,7 +402,7 @@ fn an_error_that_is_not_text_costs_no_connection() {
     plain_calls(&cache, &runs);
     let accepted = proxy.accepted();
     runtime.block_on(async {
-        // On the connection in use, without a word of it before.
+        // The refusal comes on the connection in use, without notice.
         let calls: Vec<_> = (0..50u64).map(|id| one(&cache, &runs, id % 10)).collect();
         for call in calls {
             call.await;

@@ -219,7 +219,7 @@ fn copies_of_a_large_value() {
     let client = redis::Client::open(server.url()).unwrap();
     let mut shared = run(&runtime, client.get_multiplexed_async_connection()).unwrap();
     let mut ids = 0..;
-    // To the nearest: the rest is smaller by far.
+    // This rounds to the nearest: the rest is smaller by far.
     let copies = |bytes: u64| (bytes + LARGE / 2) / LARGE;
     assert_costs! {
         "miss by hand": 4, copies(allocated(|| {

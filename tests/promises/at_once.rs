@@ -154,7 +154,7 @@ async fn keys_that_are_much_alike_are_told_apart() {
     assert_eq!((stats.misses, stats.bypasses), (KEYS, 0));
 }
 
-/// In one task, too, which polls all of them.
+/// This holds in one task, too, which polls all of them.
 #[tokio::test]
 async fn each_call_gets_its_own_value_in_one_task() {
     let server = Server::start();

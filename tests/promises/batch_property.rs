@@ -91,7 +91,7 @@ type Script = Vec<(usize, Vec<Step>)>;
 
 fn script() -> impl Strategy<Value = Script> {
     let id = || 0..IDS;
-    // With duplicates, and none at all.
+    // The ids include duplicates, and may be none at all.
     let ids = || proptest::collection::vec(0..IDS, 0..IDS);
     let step = prop_oneof![
         4 => ids().prop_map(Step::Many),

@@ -133,7 +133,7 @@ macro_rules! kept {
                 (value, true)
             }
 
-            /// On a thread as small as any: both faces. Shallow values are stored.
+            /// Checks both faces on a thread as small as any. Shallow values are stored.
             fn check<V>(make: fn(usize) -> V)
             where
                 V: Serialize + DeserializeOwned + PartialEq + Debug + Clone + Send + 'static,

@@ -41,7 +41,7 @@ fn asked(monitor: &mut Monitor) -> Vec<Vec<String>> {
     monitor.commands().into_iter().filter(|command| !is_beside(command)).collect()
 }
 
-/// With a time-out that a busy machine does not reach: what is stored is there.
+/// A cache with a time-out that a busy machine does not reach, so stored values are found.
 fn cache(url: &str) -> Cache {
     Cache::builder(url).unwrap().timeout(PATIENCE).build()
 }
@@ -66,7 +66,7 @@ async fn fill(cache: &Cache, runs: &AtomicUsize) {
     seat_plain(cache, 2, 1);
 }
 
-/// Those of the entries that [`fill`] stores, which are there.
+/// `true` for each entry of [`fill`] that is stored.
 async fn stored(cache: &Cache) -> [bool; 8] {
     [
         user_entry(cache, 7, 1).get().await.unwrap().is_some(),

@@ -69,7 +69,7 @@ fn plain(cache: &Cache, runs: &AtomicUsize, id: u64) -> Result<u64, Local> {
     Err(Local(Rc::new(id)))
 }
 
-/// How a call ends without a value that is stored.
+/// The ways in which a call ends without storing a value.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     Shared,

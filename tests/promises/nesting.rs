@@ -136,7 +136,7 @@ fn the_future_of_a_call_is_small() {
     assert!(size <= 3 * KILOBYTE / 2, "{size} bytes");
 }
 
-/// On a thread of the usual size, which fewer levels than these fill.
+/// Runs on a thread of the usual size, which fewer levels than these fill.
 fn all_are_cached(cache: &Cache, levels: u64) {
     for (name, call) in CALLS {
         let bodies = on_a_thread(2 * MEGABYTE, || {

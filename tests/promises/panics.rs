@@ -35,7 +35,7 @@ impl Serialize for PanicsWhenWritten {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Half(String, PanicsWhenWritten);
 
-/// From then on, reading it panics.
+/// A value whose reading panics from some time on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct PanicsLater(u64);
 

@@ -17,7 +17,7 @@ pub(crate) const HITS: u64 = 20;
 /// The version that readers of an id rely on.
 #[derive(Clone, Copy)]
 pub(crate) struct Floor {
-    /// Those below are stale.
+    /// Lower versions are stale.
     pub(crate) version: u64,
     /// The values of bodies up to this one are stale.
     pub(crate) number: u64,

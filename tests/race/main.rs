@@ -178,12 +178,12 @@ const IMPATIENT_CLASSES: Setup = Setup {
     ..IMPATIENT
 };
 
-/// How new versions are made known to the cache.
+/// The ways in which the cache learns of new versions.
 #[derive(Clone, Copy, Debug)]
 enum Write {
-    /// That of one id.
+    /// A new version of one id.
     Single(One),
-    /// Those of all ids of a class.
+    /// New versions of all ids of a class.
     Together(All),
 }
 
@@ -216,9 +216,9 @@ enum All {
 /// The promise that a reader may rely on once the cache has been told of a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Promise {
-    /// That nothing is served from before the write at the origin.
+    /// Nothing is served from before the write at the origin.
     Current,
-    /// That nothing is served which was stored already. A tag that follows from the value is unknown
+    /// Nothing is served that was stored already. A tag that follows from the value is unknown
     /// while a body runs, so what such a body has read before may be stored afterwards. For each
     /// body has a number, which its value carries, and each value that a writer finds stored before
     /// it invalidates is out of date once it has: with its number those of all bodies that began

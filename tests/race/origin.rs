@@ -15,7 +15,7 @@ use test_support::PATIENCE;
 #[derive(Clone)]
 pub(crate) struct Origin {
     connection: redis::aio::MultiplexedConnection,
-    /// To the cache's server, around the cache.
+    /// A connection to the cache's server that bypasses the cache.
     outside: redis::aio::MultiplexedConnection,
     course: Arc<Course>,
 }

@@ -10,7 +10,7 @@ use crate::origin::{Origin, PlainOrigin};
 use crate::subject::Subject;
 use crate::{All, Promise, Write, choose, random, random_part};
 
-/// In each process one of several threads, and one of one.
+/// Each process has a runtime of several threads, and one of a single thread.
 const RUNTIMES: u64 = 2;
 const TASKS: u64 = 16;
 const THREADS: u64 = 4;
@@ -235,7 +235,7 @@ fn plain_writes<S: Subject>(course: &Arc<Course>, ids: &[u64]) {
     }
 }
 
-/// Without those of what a writer stored itself.
+/// Removes the numbers of values that a writer stored itself.
 fn numbers_of_bodies(stored: &mut Vec<(u64, u64)>) {
     stored.retain(|(_, number)| *number != u64::MAX);
 }

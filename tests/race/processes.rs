@@ -13,7 +13,7 @@ use test_support::{Server, child};
 
 pub(crate) const PROCESSES: u64 = 3;
 
-/// In a child: its number, the cache's server, the origin's.
+/// A child finds its number, the cache's server and the origin's here.
 const CHILD: &str = "REDIS_CACHED_RACE_CHILD";
 const SECONDS: &str = "REDIS_CACHED_RACE_SECONDS";
 

@@ -175,7 +175,7 @@ async fn building_and_installing_sends_nothing() {
     assert_eq!(monitor.commands(), Vec::<Vec<String>>::new());
 }
 
-/// Those of these names.
+/// The names of the commands that are among `names`.
 fn named(commands: &[Vec<String>], names: &[&str]) -> Vec<String> {
     let mine = commands.iter().filter(|command| names.contains(&command[0].to_uppercase().as_str()));
     mine.map(|command| command[0].to_uppercase()).collect()
@@ -265,7 +265,7 @@ async fn an_invalidated_fill_is_one_command_that_stores_nothing() {
     let monitor = Mutex::new(server.monitor());
     voided(&cache, &monitor, 2).await;
     let fill = monitor.lock().unwrap().commands();
-    // By hash, and by its text where the server does not know the script yet; or `SET … IFEQ`.
+    // The script goes by its hash, and by its text if the server does not know it yet; or `SET … IFEQ`.
     let sent = named(&fill, &["EVALSHA", "EVAL", "SET"]);
     assert!(matches!(sent.len(), 1 | 2), "{fill:?}");
     assert!(sent.iter().all(|name| name.starts_with("EVAL")) || fill[0].contains(&"IFEQ".to_owned()), "{fill:?}");
@@ -291,7 +291,7 @@ async fn an_old_value_is_one_get_and_its_refresh_is_two_scripts_behind() {
     let mark = monitor.commands();
     assert_eq!(mark[0], ["GET", "wire:old:1"]);
     assert_eq!(named(&mark, &["GET", "SET"]), ["GET"], "{mark:?}");
-    // By hash, and by its text where the server does not know the script yet.
+    // The script goes by its hash, and by its text if the server does not know it yet.
     assert!(matches!(named(&mark, &["EVALSHA", "EVAL"]).len(), 1 | 2), "{mark:?}");
     assert_eq!(old(&cache, gate.clone(), 1).await, 2);
     assert_eq!(monitor.commands(), [["GET", "wire:old:1"]], "while it is refreshed, nothing but the read");

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use redis_cached::{Cache, redis_cached};
 use test_support::{Mode, PATIENCE, Proxy, Server, in_time};
 
-/// How many bytes a large value has.
+/// The number of bytes of a large value.
 const LARGE: usize = 1 << 20;
 
-/// In each large value.
+/// A text in each large value.
 const MARK: &str = "a large value";
 
 fn text(id: u64) -> String {

@@ -239,7 +239,7 @@ async fn what_was_not_asked_for_is_returned_and_not_stored() {
         assert_eq!(found, [(1, 10), (2, 20), (5, 50), (6, 60)]);
         assert_eq!(given_entry(&cache, 5).get().await.unwrap(), None);
         assert_eq!(given_entry(&cache, 2).get().await.unwrap(), Some(20));
-        // For an id that was found, the stored value counts.
+        // The stored value counts for an id that was found.
         let found = given(&cache, &source, &[(1, 11), (3, 30)], &[1, 3]).await;
         assert_eq!(found, [(1, 10), (3, 30)]);
         assert_eq!(source.asked(), [vec![1, 2], vec![3]]);

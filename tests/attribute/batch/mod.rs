@@ -151,7 +151,7 @@ fn sorted<T: Ord>(mut values: Vec<T>) -> Vec<T> {
 
 // The names of the commands on the wire.
 
-/// By name, those of connecting left out.
+/// The names of the commands, without those of connecting.
 fn names(commands: &[Vec<String>]) -> Vec<String> {
     let names = commands.iter().map(|command| command[0].to_uppercase());
     names.filter(|name| !matches!(name.as_str(), "CLIENT" | "HELLO" | "INFO" | "ROLE" | "SELECT")).collect()

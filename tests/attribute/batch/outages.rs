@@ -20,7 +20,7 @@ async fn without_a_server_every_batch_succeeds() {
         for _ in 0..3 {
             burst(face, &cache, &source, 100).await;
         }
-        // Nothing is asked any more, but for one probe at a time, and calls share what runs.
+        // The server gets one probe at a time and nothing else, and calls share what runs.
         let source = Source::closed();
         let calls: Vec<_> = (0..20).map(|_| spawn(face, &cache, &source, [1, 2, 3])).collect();
         entered(&source, 1).await;
@@ -179,7 +179,7 @@ async fn a_server_that_takes_no_writes_is_not_asked_by_every_batch() {
     for (reads, setting) in [(false, ["REPLICAOF", "127.0.0.1", "1"]), (true, ["CONFIG", "maxmemory", "1"])] {
         for face in FACES {
             let server = Server::start();
-            // Not so patient that each read asks for the server's role.
+            // With a longer time-out, each read would ask for the server's role.
             let cache = Cache::builder(&server.url()).unwrap().timeout(Duration::from_secs(2)).build();
             let source = Source::open();
             call(face, &cache, &source, [1]).await; // connects

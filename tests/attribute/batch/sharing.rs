@@ -6,7 +6,7 @@ use super::*;
 async fn batches_that_overlap_ask_for_each_id_once() {
     let server = Server::start();
     for (first, second) in [(Face::Async, Face::Async), (Face::Async, Face::Plain), (Face::Plain, Face::Async)] {
-        // In one process, over memory and over the server, and in two.
+        // The pairs are in one process, over memory and over the server, and in two.
         let [memory, redis] = caches(&server);
         let pairs = [[memory.clone(), memory], [redis.clone(), redis], [other(&server), other(&server)]];
         for [one, two] in pairs {

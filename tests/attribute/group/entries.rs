@@ -271,7 +271,7 @@ async fn functions_with_one_group_and_one_name_share_an_entry() {
     fn user_plain(cache: &Cache, org: u64, id: u64) -> String {
         unreachable!("{org} {id}")
     }
-    // In a key of its own.
+    // Its entries have fields of their own.
     #[redis_cached(prefix = "grp", group = "users:{org}", name = "photo", key = "{id}", cache = cache, skip(cache))]
     async fn photo(cache: &Cache, org: u64, id: u64) -> String {
         format!("photo {org} {id}")

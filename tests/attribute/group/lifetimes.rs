@@ -127,7 +127,7 @@ async fn a_none_in_a_group_has_its_own_lifetime() {
     }
 }
 
-/// Where fields cannot expire, each new computation looks at a few.
+/// If fields cannot expire, each new computation looks at a few.
 #[tokio::test]
 async fn entries_that_have_expired_do_not_pile_up() {
     #[redis_cached(prefix = "grp", name = "brief", group = "class:{class}", ttl = "5ms", cache = cache, skip(cache))]
@@ -136,7 +136,7 @@ async fn entries_that_have_expired_do_not_pile_up() {
     }
     let server = Server::start();
     let (cache, runs) = (remote(&server), AtomicUsize::new(0));
-    // With some that stay.
+    // These entries stay.
     for student in 0..50 {
         grade(&cache, &runs, 7, &student.to_string()).await;
     }

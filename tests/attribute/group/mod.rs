@@ -45,7 +45,7 @@ fn pairs(server: &Server) -> [[Cache; 2]; 2] {
     [[memory.clone(), memory], [0, 1].map(|_| remote(server))]
 }
 
-/// With a time-out that a busy machine does not reach: what is stored is there.
+/// A cache with a time-out that a busy machine does not reach, so stored values are found.
 fn cache(url: &str) -> Cache {
     Cache::builder(url).unwrap().timeout(PATIENCE).build()
 }
@@ -88,7 +88,7 @@ enum Void<'a> {
     Group(&'a Cache),
     PlainGroup(&'a Cache),
     All(&'a Cache),
-    /// In whatever language.
+    /// A command, as a program in any language sends it.
     Command(&'a Server, &'a [&'a str]),
 }
 

@@ -58,7 +58,7 @@ async fn something_else_in_the_hashs_place_is_left_alone() {
     assert_eq!(grade(&cache, &runs, 7, "Ada").await, 7_306);
 }
 
-/// In every place of a value, and instead of it.
+/// The damage is in every place of a value, or replaces it.
 #[tokio::test]
 async fn damaged_bytes_in_a_field_are_a_miss_that_the_next_value_replaces() {
     let server = Server::start();

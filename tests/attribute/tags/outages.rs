@@ -79,7 +79,7 @@ async fn a_process_that_only_writes_stores_again_after_an_undelivered_invalidati
         .await;
         assert!(row_entry(&remote(&server), 7, 1).get().await.unwrap().is_some());
     }
-    // And the refresh of an entry without tags, whose own invalidation did not arrive.
+    // The same goes for the refresh of an entry without tags, whose own invalidation did not arrive.
     in_time("it is stored", async || text_entry(&cache, "a").put(&1).await.is_ok_and(|stored| stored)).await;
     proxy.set(Mode::Delay(Duration::from_millis(150)));
     text_entry(&cache, "a").invalidate().await.expect_err("too slow");

@@ -29,7 +29,7 @@ async fn the_tags_of_a_value_drop_it() {
         let green = own(&cache, &runs, &texts(&["green"]), 4);
         assert!(other.invalidate_tag("team:blue").await.unwrap());
         assert_eq!(own(&other, &runs, &[], 4), green);
-        // And that of the argument drops all of them.
+        // The tag of the argument drops all of them.
         assert!(other.invalidate_tag("org:7").await.unwrap());
         for id in 1..4 {
             assert_eq!(member_entry(&cache, 7, id).get().await.unwrap(), None);
@@ -114,7 +114,7 @@ async fn hostile_texts_are_tags_like_others() {
         let runs = AtomicUsize::new(0);
         for (id, x) in hostile.into_iter().enumerate() {
             text(&cache, x).await;
-            // And as the tag of a value.
+            // The same text is also the tag of a value.
             own(&cache, &runs, &texts(&[x]), id as u64);
         }
         for (id, x) in hostile.into_iter().enumerate() {

@@ -132,7 +132,7 @@ async fn a_waiting_call_cancelled_at_any_point_harms_nobody() {
     let server = Server::start();
     let memory = Cache::builder("memory://").unwrap().build();
     let [one, other] = [0; 2].map(|_| Cache::builder(&server.url()).unwrap().timeout(PATIENCE).build());
-    // In the leader's process and in another one.
+    // The other call is in the leader's process, or in another one.
     for [leader, other] in [[memory.clone(), memory], [one.clone(), one.clone()], [one, other]] {
         gated_entry(&leader, 1).invalidate().await.unwrap();
         let gate = Arc::new(Gate::closed());

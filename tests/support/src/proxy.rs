@@ -61,7 +61,7 @@ struct State {
 struct Pair {
     client: TcpStream,
     server: TcpStream,
-    /// For good: a connection that lost bytes never goes on as if nothing had been.
+    /// This is permanent: a connection that lost bytes never continues as if nothing had been lost.
     frozen: AtomicBool,
     /// The bytes that the client sent since it was held.
     held: Mutex<Vec<u8>>,
@@ -245,7 +245,7 @@ impl State {
             }
             let mode = self.mode_for(&buffer[..read], from_client);
             if mode == Mode::Hold && from_client {
-                // In this order: a frozen connection outlives its client.
+                // The order matters: a frozen connection outlives its client.
                 pair.frozen.store(true, SeqCst);
                 pair.held.lock().unwrap().extend_from_slice(&buffer[..read]);
                 continue;
