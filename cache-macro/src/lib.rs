@@ -174,7 +174,7 @@ mod tests;
 ///   for its fields.
 /// - Tags stay as they are.
 ///
-/// `SCAN` goes through all keys of the database, a thousand per round trip, each of which may take the cache's time-out.
+/// `SCAN` goes through all keys of the database, a thousand per round trip. Each round trip may take the cache's time-out.
 /// After an error, entries that were not reached stay, and nothing is tried again in the background: call it again.
 /// `Cache::clear` does the same for all functions of a cache with a namespace.
 ///
@@ -367,8 +367,8 @@ mod tests;
 ///
 /// Each value says which codec wrote it, and both are hits. `json` is for values that other programs read.
 ///
-/// A value that cannot be encoded, or whose `Serialize` panics, is returned and not stored. A value that cannot be decoded,
-/// or whose `Deserialize` panics, is a miss, and overwritten. Either is logged once per function.
+/// A value that cannot be encoded, or whose `Serialize` panics, is returned and not stored. A value that cannot be
+/// decoded, or whose `Deserialize` panics, is a miss, and overwritten. Either is logged once per function.
 ///
 /// # Return types
 ///
