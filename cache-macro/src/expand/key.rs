@@ -32,8 +32,8 @@ use crate::parse::function::{self, Param};
 //     }
 //
 // The `match` keeps a temporary of the expression for as long as it is needed, and runs it once. The writer is a
-// reference from the start: on a place, a method that a trait of the user's gives all types by `&self` came first.
-// With `group = …` the group comes first, and what is the key above is the field of its hash.
+// reference from the start: on a place, a `&self` method that a user's trait gives all types would come first.
+// With `group = …` the group comes first, and the key above is the field of its hash.
 pub(crate) fn make_key(model: &Model, receiver: Option<&Receiver>) -> TokenStream {
     let Names { cache, plan, writer, .. } = &Names::of(&model.output);
     let rc = private(Span::mixed_site());

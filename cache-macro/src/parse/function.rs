@@ -130,7 +130,7 @@ impl Function {
     }
 }
 
-/// The token of a stream that has one.
+/// The token of a stream that has exactly one.
 fn only(tokens: TokenStream) -> Option<TokenTree> {
     let mut tokens = tokens.into_iter();
     tokens.next().filter(|_| tokens.next().is_none())
@@ -174,7 +174,7 @@ impl<'ast> Visit<'ast> for Bindings {
         // Each side of `Ok(id) | Err(id)` binds the same names.
         if !self.names.contains(&pat.ident) {
             self.names.push(pat.ident.clone());
-            // Types begin with a capital; what is spelled otherwise is taken for a name, which is sound for any.
+            // Types begin with a capital; any other spelling is taken for a name, which is sound for any.
             let is_capital = pat.ident.unraw().to_string().starts_with(char::is_uppercase);
             if is_capital && pat.by_ref.is_none() && pat.mutability.is_none() && pat.subpat.is_none() {
                 self.perhaps_units.push(pat.ident.clone());
@@ -201,7 +201,7 @@ impl Param {
         }
     }
 
-    /// The type of what its pattern calls `name`, or of what that is a part of.
+    /// The type of the part of its pattern called `name`, or of a part around it.
     pub(crate) fn type_around(&self, name: &Ident) -> &Type {
         let (mut pat, mut ty) = (&self.pat, &self.ty);
         while let (Pat::Tuple(pats), Type::Tuple(types)) = (pat, ty)
@@ -230,7 +230,7 @@ pub(crate) fn behind(receiver: &Receiver) -> TokenStream {
                 Some("Box" | "Rc" | "Arc") => 1 + within(path),
                 // It hides the pointer within.
                 Some("Pin") => within(path),
-                // By whatever name: no other types can be there.
+                // The name does not matter: no other types can be there.
                 _ => 0,
             },
             _ => 0,

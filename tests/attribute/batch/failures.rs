@@ -109,7 +109,7 @@ async fn a_panic_gives_all_ids_back() {
             settle(&cache).await;
             gate.open();
             assert!(first.await.unwrap_err().is_panic());
-            // One body or two ran: a thread may look just when the ids are given back.
+            // A single body or two ran: a thread may look just when the ids are given back.
             let found = finished(follower).await;
             assert!(found.len() == 3 && found.values().all(|number| matches!(number, 2 | 3)), "{found:?}");
             assert_eq!(finished(call([1, 2, 3])).await, found, "stored");
