@@ -115,7 +115,7 @@ impl Cache {
     /// # }
     /// ```
     ///
-    /// # What it reaches
+    /// # Reach
     ///
     /// - Calls, and the functions that come with them (`…_entry`, `…_refresh`, `…_group`, `…_clear`), while the future
     ///   is polled or dropped, on any thread. A future that is made inside and polled outside belongs to the outside;

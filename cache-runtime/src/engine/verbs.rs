@@ -125,12 +125,12 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         self.store.invalidate(keys, self.cache.deadline()).await
     }
 
-    /// Empties all slots of an extent; how many held something.
+    /// Empties all slots of an extent, and returns how many held something.
     pub(crate) async fn clear(&self, extent: &Extent) -> Result<u64, Error> {
         if self.cache.is_off() {
             return Ok(0);
         }
-        // Before the first command is sent, as for an invalidation.
+        // The flights are voided before the first command is sent, as for an invalidation.
         self.cache.flights().void_covered(extent);
         self.store.clear(extent, self.cache.timeout()).await
     }
@@ -148,8 +148,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         self.store.count(group, self.cache.deadline()).await
     }
 
-    /// Takes the slot, writes, and stores the value that `write` returns next to its own result, if nothing took the slot
-    /// meanwhile. Whenever that is in doubt, the slot is emptied.
+    /// Takes the slot, writes, and stores the value that `write` returns next to its own result, if no other call took
+    /// the slot meanwhile. If that is in doubt, the slot is emptied.
     pub(crate) async fn write_through<V, B, O, E>(
         &self,
         plan: &Plan<V>,
@@ -219,7 +219,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         Ok(written)
     }
 
-    /// Fills the slot with a value that was written, in the time that is `left`; whether the slot holds it then.
+    /// Fills the slot with a written value in the time that is `left`. Returns true if the slot holds it then.
     async fn store_written(
         &self,
         terms: Terms,

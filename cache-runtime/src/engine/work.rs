@@ -9,11 +9,11 @@ use crate::stored::envelope::Token;
 
 /// The body of a function, with its arguments.
 pub(crate) trait Work<V, E>: Sized {
-    /// Runs it for the call.
+    /// Runs the body for the call.
     fn run(self) -> impl Future<Output = Result<V, E>>;
 
-    /// Runs it for nobody, in the background, to replace the value `id`: with copies of the
-    /// arguments. Does nothing for functions that ask for no such thing.
+    /// Runs the body in the background, with copies of the arguments, to replace the value `id`. Does nothing for
+    /// functions that do not ask for that.
     fn run_behind(&self, cache: &Context, plan: &Plan<V>, ticket: Ticket, id: Token) {
         let _ = (cache, plan, ticket, id);
     }
@@ -32,11 +32,11 @@ where
     }
 }
 
-/// A body that may be refreshed in the background: what runs it with its arguments, and what starts
-/// a refresh with copies of them.
+/// A body that may be refreshed in the background: a closure that runs it with its arguments, and one that starts a
+/// refresh with copies of them.
 ///
-/// `start` and not [`Work::run_behind`] has bounds with `'static`: with those on the implementation
-/// below, the compiler cannot tell that the future of a call is `Send`.
+/// The bounds with `'static` are on `start` and not on [`Work::run_behind`]: with them on the implementation below, the
+/// compiler cannot tell that the future of a call is `Send`.
 pub(crate) struct Behind<A, F, O> {
     pub(crate) args: A,
     pub(crate) body: F,

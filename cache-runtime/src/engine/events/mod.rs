@@ -1,8 +1,8 @@
 //! Everything that the engine counts or logs.
 //!
-//! [`Engine::record`] counts what happened in a call. The functions below log messages that are logged once per
-//! function in a process, because a warning per call would fill the log. The store logs its own changes of state (the
-//! breaker, undelivered invalidations), once for all functions.
+//! [`Engine::record`] counts what happened in a call. The functions below log a message once per function in a process,
+//! because a warning per call would fill the log. The store logs its own changes of state (the breaker, undelivered
+//! invalidations), once for all functions.
 //!
 //! Each event names its function. Planned features belong here:
 //!

@@ -83,7 +83,7 @@ impl Ticket {
         self.seal
     }
 
-    /// Sets how long no call of this process is to ask again.
+    /// Sets for how long this process does not ask again.
     pub(crate) fn pause(&mut self, pause: Duration) {
         self.pause = pause;
     }

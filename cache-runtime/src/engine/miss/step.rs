@@ -88,7 +88,7 @@ impl Progress<'_> {
         self.looked(miss)
     }
 
-    /// The lease of a call that is gone, which is to be displaced if it is still in the slot.
+    /// The lease of a call that is gone. It is displaced if it is still in the slot.
     fn left_behind(&self) -> Miss {
         let seal = self.seal.unwrap_or_default();
         self.awaited
