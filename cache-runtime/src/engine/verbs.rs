@@ -148,8 +148,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         self.store.count(group, self.cache.deadline()).await
     }
 
-    /// Takes the slot, writes, and stores the value that `write` returns next to its own result, if no other call took
-    /// the slot meanwhile. If that is in doubt, the slot is emptied.
+    /// Takes the slot, writes, and stores the value that `write` returns next to its own result, if nothing took the
+    /// slot meanwhile. If that is in doubt, the slot is emptied.
     pub(crate) async fn write_through<V, B, O, E>(
         &self,
         plan: &Plan<V>,
