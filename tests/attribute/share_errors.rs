@@ -1,7 +1,9 @@
 //! `share_errors`: calls that waited for a body get its error, or run it themselves.
 
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, redis_cached};
@@ -135,6 +137,12 @@ impl Waves {
         passed.await.unwrap();
     }
 
+    fn pass_blocking(&self) {
+        let (let_go, passed) = oneshot::channel();
+        self.0.lock().unwrap().push(let_go);
+        passed.blocking_recv().unwrap();
+    }
+
     fn waiting(&self) -> usize {
         self.0.lock().unwrap().len()
     }
@@ -150,6 +158,24 @@ impl Waves {
 async fn wave(cache: &Cache, waves: &Waves, id: u64) -> Result<u64, NotClone> {
     waves.pass().await;
     Err(NotClone(id as usize))
+}
+
+#[redis_cached(prefix = "errors", name = "plain_wave", cache = cache, skip(cache, waves))]
+fn plain_wave(cache: &Cache, waves: &Waves, id: u64) -> Result<u64, NotClone> {
+    waves.pass_blocking();
+    Err(NotClone(id as usize))
+}
+
+#[redis_cached(prefix = "errors", name = "panicking_plain_wave", cache = cache, skip(cache, waves))]
+fn panicking_plain_wave(cache: &Cache, waves: &Waves, id: u64) -> u64 {
+    waves.pass_blocking();
+    panic!("as the test of {id} wants it");
+}
+
+#[redis_cached(prefix = "errors", name = "plain_row", key = "{id}", batch(id in ids), cache = cache, skip(cache, waves))]
+fn plain_wave_of_rows(cache: &Cache, waves: &Waves, ids: &[u64]) -> Result<Vec<(u64, u64)>, NotClone> {
+    waves.pass_blocking();
+    Err(NotClone(ids.len()))
 }
 
 #[redis_cached(prefix = "errors", name = "panicking_wave", cache = cache, skip(cache, waves))]
@@ -215,6 +241,42 @@ async fn after_two_failures_twice_as_many_bodies_run_each_time() {
             waves!(cache, async |cache, waves: &Waves| wave_of_rows(cache, waves, &[1, 2]).await.map_err(drop)),
         ] {
             assert_eq!(sizes, [1, 1, 2, 4, 8, 16, 8]);
+        }
+    }
+}
+
+/// The same of plain functions. Their threads do not end at the same moment, so only the first waves have a certain size.
+#[test]
+fn after_two_failures_of_plain_bodies_two_run() {
+    const CALLS: usize = 40;
+    let server = Server::start();
+    let calls: [fn(&Cache, &Waves, u64); 3] = [
+        |cache, waves, id| _ = plain_wave(cache, waves, id),
+        |cache, waves, id| _ = panicking_plain_wave(cache, waves, id),
+        |cache, waves, id| _ = plain_wave_of_rows(cache, waves, &[id]),
+    ];
+    let ids = AtomicU64::new(0);
+    for cache in &caches(&server) {
+        for call in calls {
+            given_time("two bodies run after two that failed", |time| {
+                let (waves, id) = (Arc::new(Waves::default()), ids.fetch_add(10, SeqCst));
+                let threads = (0..CALLS).map(|_| {
+                    let (cache, waves) = (cache.clone(), Arc::clone(&waves));
+                    thread::spawn(move || call(&cache, &waves, id))
+                });
+                let threads: Vec<_> = threads.collect();
+                let mut sizes = Vec::new();
+                while sizes.iter().sum::<usize>() < CALLS {
+                    eventually("a body begins", || waves.waiting() > 0);
+                    // The others wait for it by then.
+                    thread::sleep(time);
+                    sizes.push(waves.let_go());
+                }
+                for thread in threads {
+                    let _ = thread.join();
+                }
+                sizes.starts_with(&[1, 1, 2])
+            });
         }
     }
 }
