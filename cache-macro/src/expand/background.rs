@@ -17,7 +17,7 @@ use crate::parse::function::Face;
 //     async fn user(db: &Db, id: u64) -> Result<User, Error> { BODY }
 //
 // Output:
-//     __rc::call_result_behind::<Result<User, Error>, _, _, _, _, _>(
+//     __rc::call_result_in_background::<Result<User, Error>, _, _, _, _, _>(
 //         cache,
 //         plan,
 //         key,
@@ -49,7 +49,7 @@ pub(crate) fn run(model: &Model, background: &Background, callee: &TokenStream) 
         Face::Async | Face::Boxed => "",
         Face::Plain => "blocking_",
     };
-    let function = format_ident!("{face}call_{kind}_behind", span = span);
+    let function = format_ident!("{face}call_{kind}_in_background", span = span);
     let any = quote_spanned!(span=> _);
     let any = std::iter::repeat_n(any, if model.face == Face::Plain { 2 } else { 5 });
     let returned = returned(output);

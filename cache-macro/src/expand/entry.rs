@@ -40,11 +40,11 @@ pub(crate) fn entry(model: &Model) -> TokenStream {
     let rc = private(generated(output.span()));
     let (vis, sig) = (visibility(model), entry_signature(model));
     let description = description(model, sig.receiver(), &output, &TokenStream::new());
-    let id_behind = id_behind(model, &model.key);
+    let id_of_entry = id_of_entry(model, &model.key);
     let uses = uses_function(model, &model.not_in_entry);
     // The block is at the return type, because the entry's type is where a wrong one is noticed first.
     let block =
-        quote_spanned!(generated(output.span())=> { #uses #id_behind #description #rc::#make(#cache, #plan, #key) });
+        quote_spanned!(generated(output.span())=> { #uses #id_of_entry #description #rc::#make(#cache, #plan, #key) });
     quote!(#docs #attrs #allow #allow_sibling #vis #sig #block)
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn inputs(model: &Model, uses: &Uses) -> Punctuated<FnArg, Token![,]>
 }
 
 /// Turns an id into the reference that it is in a call, so that a template means the same.
-fn id_behind(model: &Model, uses: &Uses) -> Option<TokenStream> {
+fn id_of_entry(model: &Model, uses: &Uses) -> Option<TokenStream> {
     let Batch { id, index, .. } = model.batch.as_ref()?;
     let allow = attrs::rebinding_allowances();
     uses.params[*index].then(|| quote!(#allow let #id = &#id;))
@@ -118,9 +118,9 @@ pub(crate) fn group(model: &Model, pieces: &[Piece]) -> TokenStream {
     let rc = private(Span::mixed_site());
     let (vis, sig) = (visibility(model), group_signature(model));
     let description = description_of_group(model, pieces, sig.receiver());
-    let id_behind = id_behind(model, &model.in_group);
+    let id_of_entry = id_of_entry(model, &model.in_group);
     let uses = uses_function(model, &model.not_in_group);
-    quote!(#docs #attrs #allow #allow_sibling #vis #sig { #uses #id_behind #description #rc::#make(#cache, #key) })
+    quote!(#docs #attrs #allow #allow_sibling #vis #sig { #uses #id_of_entry #description #rc::#make(#cache, #key) })
 }
 
 pub(crate) fn group_signature(model: &Model) -> Signature {

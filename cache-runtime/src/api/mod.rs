@@ -7,7 +7,7 @@ pub(crate) mod cache;
 pub mod blocking;
 pub(crate) mod bulk;
 pub(crate) mod clear;
+pub(crate) mod default_cache;
 pub(crate) mod entry;
 pub(crate) mod group;
 pub(crate) mod invalidation;
-pub(crate) mod scope;

@@ -52,7 +52,7 @@ pub fn call_result<R: ResultLike>(
 /// This is [`call_value`] for a function that is refreshed in the background: `body` runs with the arguments, and `own`
 /// turns them into the values that a thread of its own needs to run it.
 #[inline(always)]
-pub fn call_value_behind<V, A, Bg>(
+pub fn call_value_in_background<V, A, Bg>(
     cache: &Context,
     plan: Plan<V>,
     key: Result<Key, Error>,
@@ -66,7 +66,7 @@ where
 {
     let body = |args| ready(Ok::<V, Infallible>(with_room(|| body(args))));
     let start = |args: &A, cache: &Context, plan: &Plan<V>, ticket: Ticket, id: Token| {
-        refresh_behind(cache, plan, ticket, id, Errors::never(), || {
+        refresh_in_background(cache, plan, ticket, id, Errors::never(), || {
             let body = own(args);
             || Ok::<V, Infallible>(body())
         });
@@ -77,7 +77,7 @@ where
 
 /// This is [`call_result`] for a function that is refreshed in the background.
 #[inline(always)]
-pub fn call_result_behind<R, A, Bg>(
+pub fn call_result_in_background<R, A, Bg>(
     cache: &Context,
     plan: Plan<R::Ok>,
     key: Result<Key, Error>,
@@ -94,7 +94,7 @@ where
 {
     let body = |args| ready(with_room(|| body(args)).into_result());
     let start = |args: &A, cache: &Context, plan: &Plan<R::Ok>, ticket: Ticket, id: Token| {
-        refresh_behind(cache, plan, ticket, id, errors, || {
+        refresh_in_background(cache, plan, ticket, id, errors, || {
             let body = own(args);
             || body().into_result()
         });
@@ -104,7 +104,7 @@ where
 }
 
 /// Starts a thread that refreshes, if it may, with the values that `own` makes of the arguments.
-fn refresh_behind<V, E, Bg>(
+fn refresh_in_background<V, E, Bg>(
     cache: &Context,
     plan: &Plan<V>,
     ticket: Ticket,

@@ -116,7 +116,8 @@ impl Context {
         match &self.0.backend {
             Backend::Memory(memory) => Face::Memory(memory),
             Backend::Redis(redis) => Face::Redis(redis.tokio()),
-            Backend::Unusable(error) | Backend::Off(error) => Face::Unusable(error),
+            Backend::Unusable(error) => Face::Unusable(error),
+            Backend::Off(error) => Face::Off(error),
         }
     }
 
@@ -125,7 +126,8 @@ impl Context {
         match &self.0.backend {
             Backend::Memory(memory) => Face::Memory(memory),
             Backend::Redis(redis) => Face::Redis(redis.blocking()),
-            Backend::Unusable(error) | Backend::Off(error) => Face::Unusable(error),
+            Backend::Unusable(error) => Face::Unusable(error),
+            Backend::Off(error) => Face::Off(error),
         }
     }
 

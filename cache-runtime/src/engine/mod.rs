@@ -89,7 +89,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 match poll_fn(|context| poll_apart(look.as_mut(), context)).await {
                     FirstLook::Fresh(value) => return into(Ok(value)),
                     FirstLook::Old(old, value) => {
-                        self.refresh_behind(&plan, slot, &old, &work);
+                        self.refresh_in_background(&plan, slot, &old, &work);
                         return into(Ok(value));
                     }
                     FirstLook::Missed(start) => start,

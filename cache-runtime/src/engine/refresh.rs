@@ -70,12 +70,12 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// Starts a refresh of an old value, unless one runs, or failed a moment ago.
-    pub(super) fn refresh_behind<V, E, W: Work<V, E>>(&self, plan: &Plan<V>, key: &Key, old: &Old, work: &W) {
+    pub(super) fn refresh_in_background<V, E, W: Work<V, E>>(&self, plan: &Plan<V>, key: &Key, old: &Old, work: &W) {
         if old.refresh.by.is_some() || old.refresh.is_pausing {
             return;
         }
         if let Some(ticket) = self.cache.refreshing().claim(key.clone(), old.refresh.id, old.value.seal) {
-            let started = caught(|| work.run_behind(self.cache, plan, ticket, old.refresh.id));
+            let started = caught(|| work.run_in_background(self.cache, plan, ticket, old.refresh.id));
             if let Err(panicked) = started {
                 events::uncopied(plan.function, &panicked);
             }

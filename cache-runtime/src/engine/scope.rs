@@ -43,14 +43,13 @@ fn exchange(cache: Option<Context>) -> Option<Context> {
 /// A future that is polled and dropped in the scope of a cache.
 #[cfg(feature = "tokio")]
 pub(crate) fn in_scope<F: Future>(cache: Context, future: F) -> impl Future<Output = F::Output> + use<F> {
-    Scoped { cache: Some(cache), future: Some(Box::pin(future)) }
+    Carried(Some(cache)).into_task(future)
 }
 
 /// Runs a closure inside of the scope of a cache.
 #[cfg(feature = "blocking")]
 pub(crate) fn within<R>(cache: &Context, closure: impl FnOnce() -> R) -> R {
-    let _entered = Entered::new(Some(cache.clone()));
-    closure()
+    Carried(Some(cache.clone())).run(closure)
 }
 
 /// The part of the present scope that a background task takes along.

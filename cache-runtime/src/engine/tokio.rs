@@ -64,7 +64,7 @@ where
 /// This is [`call_value`] for a function that is refreshed in the background: `body` runs with the arguments, and `own`
 /// turns them into the values that a task of its own needs to run it.
 #[inline(always)]
-pub fn call_value_behind<V, A, F, Fut, O, Bg>(
+pub fn call_value_in_background<V, A, F, Fut, O, Bg>(
     cache: &Context,
     plan: Plan<V>,
     key: Result<Key, Error>,
@@ -82,14 +82,14 @@ where
     let body = move |args| nested(move || async move { Ok(body(args).await) });
     let start = move |args: &A, cache: &Context, plan: &Plan<V>, ticket: Ticket, id: Token| {
         let body = own(args);
-        refresh_behind(cache, plan, ticket, id, Errors::never(), async { Ok::<V, Infallible>(body.await) });
+        refresh_in_background(cache, plan, ticket, id, Errors::never(), async { Ok::<V, Infallible>(body.await) });
     };
     Engine::tokio(cache).call(plan, key, Errors::never(), Behind { args, body, start }, infallible)
 }
 
 /// This is [`call_result`] for a function that is refreshed in the background.
 #[inline(always)]
-pub fn call_result_behind<R, A, F, Fut, O, Bg>(
+pub fn call_result_in_background<R, A, F, Fut, O, Bg>(
     cache: &Context,
     plan: Plan<R::Ok>,
     key: Result<Key, Error>,
@@ -110,12 +110,12 @@ where
     let body = move |args| nested(move || async move { body(args).await.into_result() });
     let start = move |args: &A, cache: &Context, plan: &Plan<R::Ok>, ticket: Ticket, id: Token| {
         let body = own(args);
-        refresh_behind(cache, plan, ticket, id, errors, async { body.await.into_result() });
+        refresh_in_background(cache, plan, ticket, id, errors, async { body.await.into_result() });
     };
     Engine::tokio(cache).call(plan, key, errors, Behind { args, body, start }, R::from_result)
 }
 
-fn refresh_behind<V, E>(
+fn refresh_in_background<V, E>(
     cache: &Context,
     plan: &Plan<V>,
     ticket: Ticket,

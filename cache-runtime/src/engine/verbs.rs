@@ -27,9 +27,6 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// [`get`](Self::get) for many entries.
     pub(crate) async fn get_all<V>(&self, entries: &[(&Plan<V>, &Key)]) -> Result<Vec<Option<V>>, Error> {
-        if self.cache.is_off() {
-            return Ok(entries.iter().map(|_| None).collect());
-        }
         let keys: Vec<&Key> = entries.iter().map(|(_, key)| *key).collect();
         let reads = self.store.read_many(&keys).await;
         let found = entries.iter().zip(reads).map(|((plan, key), read)| {
@@ -50,9 +47,6 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     async fn fresh<V>(&self, plan: &Plan<V>, key: &Key) -> Result<Option<(Value, V)>, Error> {
         plan.function.owns_entries()?;
-        if self.cache.is_off() {
-            return Ok(None);
-        }
         let read = self.store.read_strictly(key, self.cache.deadline()).await?;
         Ok(self.fresh_of(plan, key, read))
     }
@@ -107,9 +101,6 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     pub(crate) async fn invalidate(&self, key: &Key) -> Result<bool, Error> {
-        if self.cache.is_off() {
-            return Ok(false);
-        }
         // Before the command is sent: from here on no call of this process gets the result of a body that runs.
         self.cache.flights().void(key);
         Ok(self.store.invalidate(std::slice::from_ref(key), self.cache.deadline()).await? > 0)
@@ -117,9 +108,6 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// Entries, groups and tags.
     pub(crate) async fn invalidate_all(&self, keys: &[Key]) -> Result<u64, Error> {
-        if self.cache.is_off() {
-            return Ok(0);
-        }
         // Before the command is sent: from here on no call of this process gets the result of a body that runs.
         self.cache.flights().void_all(keys);
         self.store.invalidate(keys, self.cache.deadline()).await
@@ -127,9 +115,6 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// Empties all slots of an extent, and returns how many held something.
     pub(crate) async fn clear(&self, extent: &Extent) -> Result<u64, Error> {
-        if self.cache.is_off() {
-            return Ok(0);
-        }
         // The flights are voided before the first command is sent, as for an invalidation.
         self.cache.flights().void_covered(extent);
         self.store.clear(extent, self.cache.timeout()).await
@@ -142,9 +127,6 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// How many values a group holds.
     pub(crate) async fn count(&self, group: &Key) -> Result<u64, Error> {
-        if self.cache.is_off() {
-            return Ok(0);
-        }
         self.store.count(group, self.cache.deadline()).await
     }
 

@@ -14,7 +14,7 @@ pub(crate) trait Work<V, E>: Sized {
 
     /// Runs the body in the background, with copies of the arguments, to replace the value `id`. Does nothing for
     /// functions that do not ask for that.
-    fn run_behind(&self, cache: &Context, plan: &Plan<V>, ticket: Ticket, id: Token) {
+    fn run_in_background(&self, cache: &Context, plan: &Plan<V>, ticket: Ticket, id: Token) {
         let _ = (cache, plan, ticket, id);
     }
 }
@@ -35,7 +35,7 @@ where
 /// A body that may be refreshed in the background: a closure that runs it with its arguments, and one that starts a
 /// refresh with copies of them.
 ///
-/// The bounds with `'static` are on `start` and not on [`Work::run_behind`]: with them on the implementation below, the
+/// The bounds with `'static` are on `start` and not on [`Work::run_in_background`]: with them on the implementation below, the
 /// compiler cannot tell that the future of a call is `Send`.
 pub(crate) struct Behind<A, F, O> {
     pub(crate) args: A,
@@ -53,7 +53,7 @@ where
         (self.body)(self.args)
     }
 
-    fn run_behind(&self, cache: &Context, plan: &Plan<V>, ticket: Ticket, id: Token) {
+    fn run_in_background(&self, cache: &Context, plan: &Plan<V>, ticket: Ticket, id: Token) {
         (self.start)(&self.args, cache, plan, ticket, id);
     }
 }

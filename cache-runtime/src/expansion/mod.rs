@@ -12,6 +12,7 @@ use crate::api::cache::Cache;
 pub use crate::api::clear::clear;
 #[cfg(feature = "blocking")]
 pub use crate::api::clear::clear_blocking as blocking_clear;
+pub use crate::api::default_cache::installed;
 #[cfg(feature = "blocking")]
 pub use crate::api::entry::blocking::entry as blocking_entry;
 #[cfg(feature = "tokio")]
@@ -20,22 +21,21 @@ pub use crate::api::entry::entry;
 pub use crate::api::group::blocking::group as blocking_group;
 #[cfg(feature = "tokio")]
 pub use crate::api::group::group;
-pub use crate::api::scope::installed;
 #[cfg(feature = "blocking")]
 pub use crate::engine::blocking::{
     batch_result as blocking_batch_result, batch_value as blocking_batch_value, call_result as blocking_call_result,
-    call_result_behind as blocking_call_result_behind, call_value as blocking_call_value,
-    call_value_behind as blocking_call_value_behind, refresh_batch_result as blocking_refresh_batch_result,
-    refresh_batch_value as blocking_refresh_batch_value, refresh_result as blocking_refresh_result,
-    refresh_value as blocking_refresh_value,
+    call_result_in_background as blocking_call_result_in_background, call_value as blocking_call_value,
+    call_value_in_background as blocking_call_value_in_background,
+    refresh_batch_result as blocking_refresh_batch_result, refresh_batch_value as blocking_refresh_batch_value,
+    refresh_result as blocking_refresh_result, refresh_value as blocking_refresh_value,
 };
 use crate::engine::context::Context;
 pub use crate::engine::ids::{BatchIds, BatchMap, IdOfMap, batch_ids, collect_ids};
 pub use crate::engine::sharing::{ErrorProbe, Errors, Unshared};
 #[cfg(feature = "tokio")]
 pub use crate::engine::tokio::{
-    batch_result, batch_value, call_result, call_result_behind, call_value, call_value_behind, refresh_batch_result,
-    refresh_batch_value, refresh_result, refresh_value,
+    batch_result, batch_value, call_result, call_result_in_background, call_value, call_value_in_background,
+    refresh_batch_result, refresh_batch_value, refresh_result, refresh_value,
 };
 pub use crate::expansion::own::{
     Cloned, Kept, KeptReferent, KeptSelf, KeptSelfReferent, Lender, Lent, LentByThread, NotKept, Referent, cloned,

@@ -305,7 +305,7 @@ where
 /// The kinds that are stored.
 #[diagnostic::on_unimplemented(
     message = "this return type is a `Result` under another name: its errors would be cached as values",
-    label = "a `Result` behind an alias",
+    label = "an alias of a `Result`",
     note = "write `returns = result` in `#[redis_cached(…)]` to store only `Ok`"
 )]
 pub trait Stored<V> {

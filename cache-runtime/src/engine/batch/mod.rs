@@ -120,18 +120,13 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let positions = given.once_each();
         let Ids { ids, keys } = given;
         let keys: Vec<_> = keys.into_iter().map(|key| usable(self.cache, plan.function, key)).collect();
+        let longest = policy::wait(&plan.terms());
         let mut call = Call {
             ids: &ids,
             positions: &positions,
             found: ids.iter().map(|_| None).collect(),
             extra: Vec::new(),
-            open: Open {
-                keys: &keys,
-                began: Instant::now(),
-                longest: policy::wait(&plan.terms()),
-                patience: policy::wait(&plan.terms()),
-                troubled: HashMap::new(),
-            },
+            open: Open { keys: &keys, began: Instant::now(), longest, patience: longest, troubled: HashMap::new() },
         };
         let mut number = 1;
         loop {

@@ -84,12 +84,12 @@ impl Progress<'_> {
         if self.awaited.is_none() {
             self.patience.fail();
         }
-        let miss = self.left_behind();
+        let miss = self.abandoned_lease();
         self.looked(miss)
     }
 
     /// The lease of a call that is gone. It is displaced if it is still in the slot.
-    fn left_behind(&self) -> Miss {
+    fn abandoned_lease(&self) -> Miss {
         let seal = self.seal.unwrap_or_default();
         self.awaited
             .map_or(Miss::Empty, |token| Miss::Unusable(Bytes::copy_from_slice(Lease::new(token, seal, 0).bytes())))
@@ -227,7 +227,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             }
             // Among the calls that waited, one runs its body, and the others wait for that.
             WaitOutcome::Failed | WaitOutcome::Unshared => Step::Miss(Miss::Empty),
-            WaitOutcome::Panicked | WaitOutcome::HandedOver => Step::Miss(progress.left_behind()),
+            WaitOutcome::Panicked | WaitOutcome::HandedOver => Step::Miss(progress.abandoned_lease()),
             WaitOutcome::Enough => Step::Local(Reason::Enough),
             WaitOutcome::Found(read) => Step::Inspect(read),
             WaitOutcome::Changed => Step::Look,

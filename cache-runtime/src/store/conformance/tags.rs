@@ -67,7 +67,7 @@ pub(super) async fn suite(store: &impl Store) {
     stamps_are_made_once(store).await;
     a_seal_is_that_of_its_tags(store).await;
     leases_show_their_seal(store).await;
-    own_tags_are_read_behind_the_value(store).await;
+    own_tags_are_read_after_the_value(store).await;
 }
 
 async fn stamps_are_made_once(store: &impl Store) {
@@ -119,7 +119,7 @@ async fn leases_show_their_seal(store: &impl Store) {
     assert_eq!((Some(value.seal), value.own_seal), (read.seal, None));
 }
 
-async fn own_tags_are_read_behind_the_value(store: &impl Store) {
+async fn own_tags_are_read_after_the_value(store: &impl Store) {
     let key = key("own", &[]);
     let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>();
     let names = own(&["green", "r%20d"]);

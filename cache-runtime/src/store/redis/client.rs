@@ -259,7 +259,7 @@ impl<T: Transport> RedisStore<T> {
     /// still arrive, is given back.
     pub(crate) fn granted<R>(&self, key: &Key, lease: &Lease, outcome: Result<R, Fault>) -> Result<R, Error> {
         if outcome.as_ref().is_err_and(Fault::may_have_arrived) {
-            self.abandon_behind(key, lease, Release::Pause(0));
+            self.abandon_in_background(key, lease, Release::Pause(0));
         }
         self.written(outcome)
     }

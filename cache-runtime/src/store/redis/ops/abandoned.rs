@@ -94,9 +94,9 @@ impl<T: Transport> Drop for Task<T> {
 }
 
 impl<T: Transport> RedisStore<T> {
-    /// Gives leases back that no call waits for. `is_behind` marks a failure, for which the caller has already lost its
+    /// Gives leases back that no call waits for. `after_failure` marks a failure, for which the caller has already lost its
     /// time to the server, and loses no more.
-    pub(crate) fn abandon_all(&self, leases: Vec<Abandoned>, is_behind: bool) {
+    pub(crate) fn abandon_all(&self, leases: Vec<Abandoned>, after_failure: bool) {
         if leases.is_empty() {
             return;
         }
@@ -104,9 +104,9 @@ impl<T: Transport> RedisStore<T> {
             return leases.iter().for_each(|(key, lease, release)| self.keep_abandoned(key, lease, *release));
         }
         let task = Task::new(self, leases).run();
-        match is_behind {
+        match after_failure {
             true => self.core.transport.background(task),
-            false => self.core.transport.aside(task),
+            false => self.core.transport.soon(task),
         }
     }
 

@@ -8,8 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::poll::once::once;
-use crate::store::redis::client::Client;
-use crate::store::redis::client::RedisStore;
+use crate::store::redis::client::{Client, RedisStore};
 use crate::store::redis::ops::delivery::LONGEST;
 use crate::store::redis::transport::Lone;
 

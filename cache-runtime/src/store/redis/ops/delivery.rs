@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 use ::redis::{Pipeline, Value};
 
 use crate::error::{Error, ErrorKind};
-use crate::store::redis::client::Client;
-use crate::store::redis::client::RedisStore;
+use crate::store::redis::client::{Client, RedisStore};
 use crate::store::redis::ops::commands;
 use crate::store::redis::ops::pending::Batch;
 use crate::store::redis::request::{Reply, Request};
@@ -160,13 +159,13 @@ impl<T: Transport> RedisStore<T> {
     }
 
     /// Does the same in the background: at once, and after a failure on its own thread.
-    pub(crate) fn deliver_aside(&self) {
+    pub(crate) fn deliver_soon(&self) {
         let later = Later(Arc::clone(&self.core.client));
         if self.server().health.is_down() {
             return;
         }
         let store = self.clone();
-        self.core.transport.aside(async move {
+        self.core.transport.soon(async move {
             let (_later, client) = (later, store.client());
             // After a failure, the keys stay.
             let _ = store.deliver(client.server.health.epoch(), Instant::now() + client.server.timeout).await;

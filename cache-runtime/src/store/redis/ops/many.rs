@@ -382,7 +382,7 @@ impl<T: Transport> RedisStore<T> {
             // A single fill handles this case.
             return self.fill(slot.key, &slot.lease, value.clone(), *ttl, by).await;
         }
-        self.abandon_behind(slot.key, &slot.lease, Release::Pause(0));
+        self.abandon_in_background(slot.key, &slot.lease, Release::Pause(0));
         Err(self.refused_write(fault, refused))
     }
 

@@ -173,7 +173,7 @@ impl<T: Transport> Store for RedisStore<T> {
         };
         if outcome.is_err() {
             // The fill may have arrived, or may still arrive: once the lease is gone it stores nothing.
-            self.abandon_behind(key, lease, Release::Pause(0));
+            self.abandon_in_background(key, lease, Release::Pause(0));
         }
         outcome
     }
@@ -262,7 +262,7 @@ impl<T: Transport> Store for RedisStore<T> {
 
     fn queue_invalidation(&self, key: &Key) {
         self.client().pending.add([key.as_str()]);
-        self.deliver_aside();
+        self.deliver_soon();
     }
 
     fn at(&self, time: Instant) -> u64 {
@@ -318,7 +318,7 @@ impl<T: Transport> RedisStore<T> {
     }
 
     /// Does [`Store::abandon`] after a failure: the caller has already lost its time to the server, and loses no more.
-    pub(crate) fn abandon_behind(&self, key: &Key, lease: &Lease, release: Release) {
+    pub(crate) fn abandon_in_background(&self, key: &Key, lease: &Lease, release: Release) {
         self.abandon_all(vec![(key.clone(), *lease, release)], true);
     }
 

@@ -77,7 +77,7 @@ pub(crate) trait Transport: Send + Sync + Sized + 'static {
     fn background(&self, task: impl Future<Output = ()> + Send + 'static);
 
     /// Runs a short task that no caller waits for, perhaps at once.
-    fn aside(&self, task: impl Future<Output = ()> + Send + 'static) {
+    fn soon(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.background(task);
     }
 

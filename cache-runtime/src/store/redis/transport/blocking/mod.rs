@@ -202,7 +202,7 @@ impl Transport for Blocking {
         let _ = thread.spawn(move || once(task));
     }
 
-    fn aside(&self, task: impl Future<Output = ()> + Send + 'static) {
+    fn soon(&self, task: impl Future<Output = ()> + Send + 'static) {
         let at_hand = !self.pool.lock().idle.is_empty();
         if at_hand {
             once(task);

@@ -358,7 +358,7 @@ impl Transport for Tokio {
         }
     }
 
-    fn aside(&self, task: impl Future<Output = ()> + Send + 'static) {
+    fn soon(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut task = Box::pin(task);
         if let Ok(runtime) = Handle::try_current() {
             // The first step runs at once: on an open connection it sends the command, before the caller's next

@@ -19,7 +19,7 @@ async fn user<K: Key>(
         __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
         writer.finish()
     };
-    __rc::call_result_behind::<
+    __rc::call_result_in_background::<
         __rc::Returned<Result<User, Error>>,
         _,
         _,
@@ -235,7 +235,7 @@ impl Repo {
             __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
             writer.finish()
         };
-        __rc::blocking_call_result_behind::<
+        __rc::blocking_call_result_in_background::<
             __rc::Returned<io::Result<User>>,
             _,
             _,
@@ -407,7 +407,7 @@ impl Repo {
             let writer = &mut __rc::key(cache, plan.function);
             writer.finish()
         };
-        __rc::call_result_behind::<
+        __rc::call_result_in_background::<
             __rc::Returned<Result<u64, Error>>,
             _,
             _,
