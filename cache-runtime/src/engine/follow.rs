@@ -16,11 +16,16 @@ use crate::store::{Read, Store};
 use crate::stored::envelope::{self, Head, Token};
 
 /// The first pause before the store is asked whether another process has ended its computation, with a question of fifty
-/// bytes. Pauses double up to [`LONGEST`].
+/// bytes.
 const FIRST: Duration = Duration::from_micros(500);
 
-/// A waiting call returns at most this long, a turn of the timer, and a round trip after the value was stored.
-const LONGEST: Duration = Duration::from_millis(2);
+/// Pauses double up to this, then grow with the time that has passed, a [`PART`] of it: a short body is noticed soon, and
+/// a long one costs few questions.
+const OFTEN: Duration = Duration::from_millis(2);
+const PART: u32 = 25;
+
+/// No pause is longer. With two milliseconds for long bodies, too, calls returned no sooner in measurements.
+const SELDOM: Duration = Duration::from_millis(4);
 
 /// The result of waiting for the flight of a lease.
 pub(super) enum WaitOutcome {
@@ -175,14 +180,16 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// Asks the store until another process has ended its computation; `None` if that takes too
     /// long.
     async fn ask(&self, key: &Key, token: Token, asking: Asking, until: Instant) -> Option<()> {
-        let mut pause = FIRST;
+        let (begun, mut pause) = (Instant::now(), FIRST);
         loop {
-            let left = until.saturating_duration_since(Instant::now());
+            let now = Instant::now();
+            let left = until.saturating_duration_since(now);
             if left.is_zero() {
                 return None;
             }
             self.timer.pause(pause.min(left)).await;
-            pause = (pause * 2).min(LONGEST);
+            let passed = now.saturating_duration_since(begun);
+            pause = (pause * 2).min((passed / PART).clamp(OFTEN, SELDOM));
             asking.asks(self.cache.timeout());
             let outcome = match self.store.peek(key, self.cache.deadline()).await {
                 Ok(head) if self.is_held(head.as_deref(), token) => continue,
