@@ -13,7 +13,7 @@ use crate::engine::context::Context;
 use crate::engine::scope::within;
 use crate::error::Error;
 use crate::key::Key;
-use crate::poll::once::once;
+use crate::poll::block_on::block_on;
 
 /// The blocking verbs of a [`Cache`](crate::Cache), from [`Cache::blocking`](crate::Cache::blocking).
 ///
@@ -53,7 +53,7 @@ impl Cache {
     /// # Ok::<(), redis_cached::Error>(())
     /// ```
     pub fn ping(&self) -> Result<(), Error> {
-        once(Engine::blocking(&self.0).ping())
+        block_on(Engine::blocking(&self.0).ping())
     }
 
     /// [`Cache::clear`](crate::Cache::clear), blocking.
@@ -64,7 +64,7 @@ impl Cache {
     /// # Ok::<(), redis_cached::Error>(())
     /// ```
     pub fn clear(&self) -> Result<u64, Error> {
-        once(Engine::blocking(&self.0).clear(&extent_of(&self.0)?))
+        block_on(Engine::blocking(&self.0).clear(&extent_of(&self.0)?))
     }
 
     /// Runs `closure` with this as the cache of all functions without `cache = …` that are called inside:
@@ -113,7 +113,7 @@ impl Cache {
     /// # Ok::<(), redis_cached::Error>(())
     /// ```
     pub fn invalidate_tag(&self, tag: &str) -> Result<bool, Error> {
-        Ok(once(Engine::blocking(&self.0).invalidate_all(&[Key::of_tag(self.0.namespace(), tag)]))? > 0)
+        Ok(block_on(Engine::blocking(&self.0).invalidate_all(&[Key::of_tag(self.0.namespace(), tag)]))? > 0)
     }
 
     /// [`Cache::invalidate_all`](crate::Cache::invalidate_all), blocking.
@@ -132,7 +132,7 @@ impl Cache {
         let (caches, mut outcome) = invalidation::by_cache(&self.0, invalidations);
         let mut sum = 0;
         for (cache, keys) in caches {
-            match once(Engine::blocking(&cache).invalidate_all(&keys)) {
+            match block_on(Engine::blocking(&cache).invalidate_all(&keys)) {
                 Ok(count) => sum += count,
                 Err(error) => outcome = outcome.and(Err(error)),
             }
@@ -159,7 +159,7 @@ impl Cache {
     pub fn get_all<V>(&self, entries: &[Entry<V>]) -> Result<Vec<Option<V>>, Error> {
         let (mut found, parts) = by_cache(&self.0, entries.iter().map(Entry::parts))?;
         for (cache, places, entries) in parts {
-            let values = once(Engine::blocking(cache).get_all(&entries))?;
+            let values = block_on(Engine::blocking(cache).get_all(&entries))?;
             places.into_iter().zip(values).for_each(|(place, value)| found[place] = value);
         }
         Ok(found)

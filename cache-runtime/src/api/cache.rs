@@ -6,7 +6,7 @@ use std::time::Duration;
 
 #[cfg(feature = "tokio")]
 use crate::engine::Engine;
-use crate::engine::context::{Backend, Context};
+use crate::engine::context::{CacheStore, Context};
 use crate::engine::events::Counters;
 use crate::error::{Error, ErrorKind};
 use crate::store::memory::MemoryStore;
@@ -62,16 +62,16 @@ impl Builder {
     /// connects.
     pub fn build(self) -> Cache {
         let Builder { target, namespace, timeout } = self;
-        let (display, backend) = match target {
+        let (display, store) = match target {
             Target::Memory { max_bytes } => {
-                (format!("memory:// ({max_bytes} bytes)"), Backend::Memory(Box::new(MemoryStore::new(max_bytes))))
+                (format!("memory:// ({max_bytes} bytes)"), CacheStore::Memory(Box::new(MemoryStore::new(max_bytes))))
             }
             Target::Redis(target) => {
-                (target.to_string(), Redis::new(*target, timeout).map_or_else(Backend::Unusable, Backend::Redis))
+                (target.to_string(), Redis::new(*target, timeout).map_or_else(CacheStore::Unusable, CacheStore::Redis))
             }
-            Target::Off => ("off://".to_owned(), Backend::Off(Error::new(ErrorKind::Off, "its URL is off://"))),
+            Target::Off => ("off://".to_owned(), CacheStore::Off(Error::new(ErrorKind::Off, "its URL is off://"))),
         };
-        Cache(Context::new(backend, namespace, timeout, display))
+        Cache(Context::new(store, namespace, timeout, display))
     }
 }
 
@@ -142,8 +142,8 @@ impl Cache {
         Cache::from_env().map_or_else(
             |error| {
                 tracing::error!(%error, "functions run uncached");
-                let backend = Backend::Unusable(error);
-                Cache(Context::new(backend, String::new(), Cache::DEFAULT_TIMEOUT, "unusable".to_owned()))
+                let store = CacheStore::Unusable(error);
+                Cache(Context::new(store, String::new(), Cache::DEFAULT_TIMEOUT, "unusable".to_owned()))
             },
             Builder::build,
         )

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::key::Extent;
 use crate::plan::function::Function;
 #[cfg(feature = "blocking")]
-use crate::poll::once::once;
+use crate::poll::block_on::block_on;
 
 #[cfg(feature = "tokio")]
 impl Cache {
@@ -94,5 +94,5 @@ pub fn clear<'a>(
 /// The function is called by the `…_clear` of a plain function.
 #[cfg(feature = "blocking")]
 pub fn clear_blocking(cache: &Context, function: &Function, in_group: bool) -> Result<u64, Error> {
-    once(Engine::blocking(cache).clear(&extent_of_function(cache, function, in_group)))
+    block_on(Engine::blocking(cache).clear(&extent_of_function(cache, function, in_group)))
 }

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::timer::OnThreads;
-use super::work::{Behind, Body};
+use super::work::{Body, RefreshableBody};
 use super::{Engine, infallible};
 use crate::engine::context::Context;
 use crate::engine::flight::Ticket;
@@ -17,13 +17,13 @@ use crate::error::Error;
 use crate::key::Key;
 use crate::plan::function::Plan;
 use crate::plan::result::ResultLike;
-use crate::poll::once::once;
+use crate::poll::block_on::block_on;
 use crate::poll::stack::with_room;
-use crate::store::face::Face;
+use crate::store::backend::Backend;
 use crate::store::redis::BlockingStore;
 use crate::stored::envelope::Token;
 
-impl<'a> Engine<'a, Face<'a, BlockingStore>, OnThreads<'a>> {
+impl<'a> Engine<'a, Backend<'a, BlockingStore>, OnThreads<'a>> {
     pub(crate) fn blocking(cache: &'a Context) -> Self {
         Engine { cache, store: cache.blocking_store(), timer: OnThreads(cache) }
     }
@@ -33,7 +33,7 @@ impl<'a> Engine<'a, Face<'a, BlockingStore>, OnThreads<'a>> {
 #[inline(always)]
 pub fn call_value<V>(cache: &Context, plan: Plan<V>, key: Result<Key, Error>, body: impl FnOnce() -> V) -> V {
     let work = Body(|| ready(Ok::<V, Infallible>(with_room(body))));
-    once(Engine::blocking(cache).call(plan, key, Errors::never(), work, infallible))
+    block_on(Engine::blocking(cache).call(plan, key, Errors::never(), work, infallible))
 }
 
 /// A call of a function that returns a `Result`, of which the `Ok` is stored.
@@ -46,7 +46,7 @@ pub fn call_result<R: ResultLike>(
     body: impl FnOnce() -> R,
 ) -> R {
     let work = Body(|| ready(with_room(body).into_result()));
-    once(Engine::blocking(cache).call(plan, key, errors, work, R::from_result))
+    block_on(Engine::blocking(cache).call(plan, key, errors, work, R::from_result))
 }
 
 /// This is [`call_value`] for a function that is refreshed in the background: `body` runs with the arguments, and `own`
@@ -71,8 +71,8 @@ where
             || Ok::<V, Infallible>(body())
         });
     };
-    let work = Behind { args, body, start };
-    once(Engine::blocking(cache).call(plan, key, Errors::never(), work, infallible))
+    let work = RefreshableBody { args, body, start };
+    block_on(Engine::blocking(cache).call(plan, key, Errors::never(), work, infallible))
 }
 
 /// This is [`call_result`] for a function that is refreshed in the background.
@@ -99,8 +99,8 @@ where
             || body().into_result()
         });
     };
-    let work = Behind { args, body, start };
-    once(Engine::blocking(cache).call(plan, key, errors, work, R::from_result))
+    let work = RefreshableBody { args, body, start };
+    block_on(Engine::blocking(cache).call(plan, key, errors, work, R::from_result))
 }
 
 /// Starts a thread that refreshes, if it may, with the values that `own` makes of the arguments.
@@ -126,7 +126,7 @@ fn refresh_in_background<V, E, Bg>(
         let _running = running;
         #[cfg(feature = "tokio")]
         let _entered = runtime.as_ref().map(tokio::runtime::Handle::enter);
-        scope.run(|| once(Engine::blocking(&cache).refresh_now(&plan, ticket, id, errors, Body(|| ready(body())))));
+        scope.run(|| block_on(Engine::blocking(&cache).refresh_now(&plan, ticket, id, errors, Body(|| ready(body())))));
     };
     // If no thread can be started, the value stays old for now.
     let _ = std::thread::Builder::new().name("redis-cached refresh".to_owned()).spawn(task);
@@ -159,7 +159,7 @@ impl Drop for Running {
 /// This is [`call_value`], but the body runs whatever is stored.
 pub fn refresh_value<V>(cache: &Context, plan: Plan<V>, key: Result<Key, Error>, body: impl FnOnce() -> V) -> V {
     let work = Body(|| ready(Ok::<V, Infallible>(with_room(body))));
-    once(Engine::blocking(cache).refresh(plan, key, Errors::never(), work, infallible))
+    block_on(Engine::blocking(cache).refresh(plan, key, Errors::never(), work, infallible))
 }
 
 /// This is [`call_result`], but the body runs whatever is stored.
@@ -171,7 +171,7 @@ pub fn refresh_result<R: ResultLike>(
     body: impl FnOnce() -> R,
 ) -> R {
     let work = Body(|| ready(with_room(body).into_result()));
-    once(Engine::blocking(cache).refresh(plan, key, errors, work, R::from_result))
+    block_on(Engine::blocking(cache).refresh(plan, key, errors, work, R::from_result))
 }
 
 /// A call for many ids, of a function whose map is stored as it is.
@@ -239,7 +239,7 @@ where
         let run = || Ok::<_, Infallible>(with_room(|| body(ids)).into_pairs());
         async { run() }
     };
-    let Ok(pairs) = once(Engine::blocking(cache).batch(plan, ids, anew, body));
+    let Ok(pairs) = block_on(Engine::blocking(cache).batch(plan, ids, anew, body));
     M::from_pairs(pairs)
 }
 
@@ -258,5 +258,5 @@ where
         let run = || with_room(|| body(ids)).into_result().map(BatchMap::into_pairs);
         async { run() }
     };
-    R::from_result(once(Engine::blocking(cache).batch(plan, ids, anew, body)).map(BatchMap::from_pairs))
+    R::from_result(block_on(Engine::blocking(cache).batch(plan, ids, anew, body)).map(BatchMap::from_pairs))
 }

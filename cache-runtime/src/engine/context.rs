@@ -11,7 +11,7 @@ use super::flight::{Flights, Refreshing};
 #[cfg(feature = "blocking")]
 use super::renewer::Renewer;
 use crate::error::Error;
-use crate::store::face::Face;
+use crate::store::backend::Backend;
 use crate::store::memory::MemoryStore;
 use crate::store::redis::Redis;
 
@@ -20,7 +20,7 @@ use crate::store::redis::Redis;
 pub struct Context(Arc<Inner>);
 
 struct Inner {
-    backend: Backend,
+    store: CacheStore,
     namespace: String,
     timeout: Duration,
     display: String,
@@ -31,8 +31,8 @@ struct Inner {
     renewer: Renewer,
 }
 
-/// The backend of a cache.
-pub(crate) enum Backend {
+/// The store of a cache, for both faces.
+pub(crate) enum CacheStore {
     Memory(Box<MemoryStore>),
     Redis(Redis),
     /// `REDIS_URL` cannot be used: functions run uncached. Falling back to memory would keep
@@ -43,9 +43,9 @@ pub(crate) enum Backend {
 }
 
 impl Context {
-    pub(crate) fn new(backend: Backend, namespace: String, timeout: Duration, display: String) -> Context {
+    pub(crate) fn new(store: CacheStore, namespace: String, timeout: Duration, display: String) -> Context {
         Context(Arc::new(Inner {
-            backend,
+            store,
             namespace,
             timeout,
             display,
@@ -64,12 +64,12 @@ impl Context {
 
     /// Returns true if functions run as they do without the attribute.
     pub(crate) fn is_off(&self) -> bool {
-        matches!(self.0.backend, Backend::Off(_))
+        matches!(self.0.store, CacheStore::Off(_))
     }
 
     /// Returns true if other programs may store something in the same place.
     pub(crate) fn may_hold_foreign_keys(&self) -> bool {
-        matches!(self.0.backend, Backend::Redis(_))
+        matches!(self.0.store, CacheStore::Redis(_))
     }
 
     pub(crate) fn namespace(&self) -> &str {
@@ -112,48 +112,48 @@ impl Context {
     }
 
     #[cfg(feature = "tokio")]
-    pub(crate) fn tokio_store(&self) -> Face<'_, crate::store::redis::TokioStore> {
-        match &self.0.backend {
-            Backend::Memory(memory) => Face::Memory(memory),
-            Backend::Redis(redis) => Face::Redis(redis.tokio()),
-            Backend::Unusable(error) => Face::Unusable(error),
-            Backend::Off(error) => Face::Off(error),
+    pub(crate) fn tokio_store(&self) -> Backend<'_, crate::store::redis::TokioStore> {
+        match &self.0.store {
+            CacheStore::Memory(memory) => Backend::Memory(memory),
+            CacheStore::Redis(redis) => Backend::Redis(redis.tokio()),
+            CacheStore::Unusable(error) => Backend::Unusable(error),
+            CacheStore::Off(error) => Backend::Off(error),
         }
     }
 
     #[cfg(feature = "blocking")]
-    pub(crate) fn blocking_store(&self) -> Face<'_, crate::store::redis::BlockingStore> {
-        match &self.0.backend {
-            Backend::Memory(memory) => Face::Memory(memory),
-            Backend::Redis(redis) => Face::Redis(redis.blocking()),
-            Backend::Unusable(error) => Face::Unusable(error),
-            Backend::Off(error) => Face::Off(error),
+    pub(crate) fn blocking_store(&self) -> Backend<'_, crate::store::redis::BlockingStore> {
+        match &self.0.store {
+            CacheStore::Memory(memory) => Backend::Memory(memory),
+            CacheStore::Redis(redis) => Backend::Redis(redis.blocking()),
+            CacheStore::Unusable(error) => Backend::Unusable(error),
+            CacheStore::Off(error) => Backend::Off(error),
         }
     }
 
     /// How many keys are still to be invalidated.
     pub(crate) fn undelivered(&self) -> usize {
-        match &self.0.backend {
-            Backend::Redis(redis) => redis.undelivered(),
-            Backend::Memory(_) | Backend::Unusable(_) | Backend::Off(_) => 0,
+        match &self.0.store {
+            CacheStore::Redis(redis) => redis.undelivered(),
+            CacheStore::Memory(_) | CacheStore::Unusable(_) | CacheStore::Off(_) => 0,
         }
     }
 
     /// Delivers what is undelivered, and tries again until the deadline.
     #[cfg(feature = "tokio")]
     pub(crate) async fn flush(&self, deadline: Duration) -> Result<(), Error> {
-        match &self.0.backend {
-            Backend::Redis(redis) => redis.tokio().flush(end_of(deadline)).await,
-            Backend::Memory(_) | Backend::Unusable(_) | Backend::Off(_) => Ok(()),
+        match &self.0.store {
+            CacheStore::Redis(redis) => redis.tokio().flush(end_of(deadline)).await,
+            CacheStore::Memory(_) | CacheStore::Unusable(_) | CacheStore::Off(_) => Ok(()),
         }
     }
 
     /// [`flush`](Self::flush), blocking.
     #[cfg(feature = "blocking")]
     pub(crate) fn flush_blocking(&self, deadline: Duration) -> Result<(), Error> {
-        match &self.0.backend {
-            Backend::Redis(redis) => crate::poll::once::once(redis.blocking().flush(end_of(deadline))),
-            Backend::Memory(_) | Backend::Unusable(_) | Backend::Off(_) => Ok(()),
+        match &self.0.store {
+            CacheStore::Redis(redis) => crate::poll::block_on::block_on(redis.blocking().flush(end_of(deadline))),
+            CacheStore::Memory(_) | CacheStore::Unusable(_) | CacheStore::Off(_) => Ok(()),
         }
     }
 }

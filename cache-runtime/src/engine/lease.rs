@@ -10,7 +10,7 @@ use crate::engine::flight::{Flight, Flights, Leader, Outcome};
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::plan::ttl::Ttl;
-use crate::store::{Acquired, Marked, Over, Release, Store};
+use crate::store::{MarkReply, Precondition, Release, Store, TakeReply};
 use crate::stored::envelope::{self, Lease, Seal, Token};
 
 /// How long a value that could not be refreshed is left alone.
@@ -74,18 +74,22 @@ impl<'a, S: Store> Claim<'a, S> {
         })
     }
 
-    /// Takes the slot. The lease is to be used only with [`Acquired::Taken`].
-    pub(crate) async fn take(&self, over: &Over, by: Instant) -> Result<(Acquired, Leased<'a, S>), Error> {
-        let (acquired, mut leased) = ask!(self, Lease::new, |lease| self.store.take(self.key, lease, over, by));
-        leased.standing = matches!(acquired, Acquired::Taken);
-        Ok((acquired, leased))
+    /// Takes the slot. The lease is to be used only with [`TakeReply::Taken`].
+    pub(crate) async fn take(
+        &self,
+        precondition: &Precondition,
+        by: Instant,
+    ) -> Result<(TakeReply, Leased<'a, S>), Error> {
+        let (reply, mut leased) = ask!(self, Lease::new, |lease| self.store.take(self.key, lease, precondition, by));
+        leased.standing = matches!(reply, TakeReply::Taken);
+        Ok((reply, leased))
     }
 
     /// Takes the right to replace the value `id`, which stays readable. The lease is to be used only with
-    /// [`Marked::Taken`].
-    pub(crate) async fn mark(&self, id: Token, force: bool, by: Instant) -> Result<(Marked, Leased<'a, S>), Error> {
+    /// [`MarkReply::Taken`].
+    pub(crate) async fn mark(&self, id: Token, force: bool, by: Instant) -> Result<(MarkReply, Leased<'a, S>), Error> {
         let (marked, mut leased) = ask!(self, Lease::in_value, |lease| self.store.mark(self.key, id, lease, force, by));
-        leased.standing = matches!(marked, Marked::Taken);
+        leased.standing = matches!(marked, MarkReply::Taken);
         Ok((marked, leased))
     }
 }

@@ -9,9 +9,9 @@ use super::events;
 use super::timer::Timer;
 use crate::key::Key;
 use crate::plan::function::{Plan, Terms};
-use crate::plan::policy::{self, State};
+use crate::plan::policy::{self, Freshness};
 use crate::store::{Read, Store};
-use crate::stored::envelope::{self, Head, Seal, Slot, Token, Value};
+use crate::stored::envelope::{self, Content, Head, Seal, Token, Value};
 
 /// The meaning of a slot's bytes to a function.
 pub(super) enum Look<V> {
@@ -126,9 +126,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let Some(bytes) = bytes else { return Inspection::Miss(Miss::Empty) };
         let value = match envelope::parse(key, terms.function.identities(), &bytes) {
             // A value that is computed under other stamps is out of date before it is stored.
-            Slot::Lease(token, sealed) if seal == Some(sealed) => return Inspection::Miss(Miss::Leased(token)),
-            Slot::Value(value) if seal == Some(value.seal) && is_own(terms, &value, own_seal) => value,
-            Slot::Lease(..) | Slot::Value(_) | Slot::Unusable => return Inspection::Miss(Miss::Unusable(bytes)),
+            Content::Lease(token, sealed) if seal == Some(sealed) => return Inspection::Miss(Miss::Leased(token)),
+            Content::Value(value) if seal == Some(value.seal) && is_own(terms, &value, own_seal) => value,
+            Content::Lease(..) | Content::Value(_) | Content::Unusable => {
+                return Inspection::Miss(Miss::Unusable(bytes));
+            }
         };
         let not_before = self.store.not_before();
         let (soon, now) = match clock {
@@ -136,18 +138,24 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             Clock::Now(now) => (now, Some(now)),
         };
         // A value that is fresh then is fresh now, so that most hits do not read the clock.
-        if policy::state(terms, &value, soon, not_before) == State::Fresh {
+        if policy::freshness(terms, &value, soon, not_before) == Freshness::Fresh {
             return Inspection::Usable(Candidate { value, bytes, old: None });
         }
         let now = now.unwrap_or_else(|| self.store.now());
-        let state = policy::state(terms, &value, now, not_before);
-        match (state, Refresh::of(&bytes, now)) {
-            (State::Fresh, _) => Inspection::Usable(Candidate { value, bytes, old: None }),
-            (State::Due, Some(refresh)) => Inspection::Usable(Candidate { value, bytes, old: Some((refresh, false)) }),
-            (State::Stale, Some(refresh)) => Inspection::Usable(Candidate { value, bytes, old: Some((refresh, true)) }),
-            (State::Fallback, Some(refresh)) => Inspection::Miss(Miss::Fallback(Fallback { refresh, value, bytes })),
+        let freshness = policy::freshness(terms, &value, now, not_before);
+        match (freshness, Refresh::of(&bytes, now)) {
+            (Freshness::Fresh, _) => Inspection::Usable(Candidate { value, bytes, old: None }),
+            (Freshness::Due, Some(refresh)) => {
+                Inspection::Usable(Candidate { value, bytes, old: Some((refresh, false)) })
+            }
+            (Freshness::Stale, Some(refresh)) => {
+                Inspection::Usable(Candidate { value, bytes, old: Some((refresh, true)) })
+            }
+            (Freshness::Fallback, Some(refresh)) => {
+                Inspection::Miss(Miss::Fallback(Fallback { refresh, value, bytes }))
+            }
             // The refresh began before the value went out of date.
-            (State::Expired, Some(Refresh { by: Some(token), .. })) => Inspection::Miss(Miss::Leased(token)),
+            (Freshness::Expired, Some(Refresh { by: Some(token), .. })) => Inspection::Miss(Miss::Leased(token)),
             _ => Inspection::Miss(Miss::Unusable(bytes)),
         }
     }

@@ -18,7 +18,7 @@ use crate::plan::function::{Plan, Terms};
 use crate::plan::ttl::Ttl;
 use crate::poll::caught::caught;
 use crate::poll::outlined::outlined;
-use crate::store::{Acquired, Marked, Over, Store};
+use crate::store::{MarkReply, Precondition, Store, TakeReply};
 use crate::stored::envelope::{self, Head, Seal, Token};
 
 /// How often a value may be replaced during a refresh before the refresh takes the slot itself.
@@ -58,14 +58,14 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             let head = self.store.peek(key, by).await?;
             let Some(Head::Value(mark)) = head.as_deref().map(envelope::head) else { break };
             match claim.mark(mark.id, true, by).await {
-                Ok((Marked::Taken, leased)) => return Ok(leased),
+                Ok((MarkReply::Taken, leased)) => return Ok(leased),
                 Ok(_) => {}
                 // Without the right to mark a value, its slot is taken.
                 Err(error) if error.is_of_one_call() => break,
                 Err(error) => return Err(error),
             }
         }
-        let (_, leased) = claim.take(&Over::Anything, by).await?;
+        let (_, leased) = claim.take(&Precondition::Any, by).await?;
         Ok(leased)
     }
 
@@ -93,18 +93,18 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     ) {
         let key = ticket.key().clone();
         match self.right_to_refresh(plan.terms(), &key, ticket.seal(), id).await {
-            Ok((Marked::Taken, leased)) => {
+            Ok((MarkReply::Taken, leased)) => {
                 self.record(plan.function, Event::Refresh);
                 if self.lead(plan, leased, errors, work).await.is_err() {
                     events::refresh_failed(plan.function, &key);
                     ticket.pause(PAUSE);
                 }
             }
-            Ok((Marked::Until(until), _)) => {
+            Ok((MarkReply::Until(until), _)) => {
                 ticket.pause(Duration::from_millis(until.saturating_sub(self.store.now())));
             }
             // The value is gone, or replaced: the call that meets the new one decides.
-            Ok((Marked::Changed, _)) => {}
+            Ok((MarkReply::Changed, _)) => {}
             Err(error) => {
                 events::uncached(plan.function, &key, &error);
                 ticket.pause(PAUSE);
@@ -118,7 +118,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         key: &'a Key,
         seal: Seal,
         id: Token,
-    ) -> Result<(Marked, Leased<'a, S>), Error> {
+    ) -> Result<(MarkReply, Leased<'a, S>), Error> {
         let by = self.cache.deadline();
         let claim = self.claim(terms.lease, key, seal);
         let error = match claim.mark(id, false, by).await {
@@ -129,9 +129,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let found = self.store.read(key, by).await?.bytes.unwrap_or_default();
         // If the slot does not hold this value, it is left to the next call that reads it.
         let is_the_same = matches!(envelope::head(&found), Head::Value(mark) if mark.id == id);
-        let over = if is_the_same { Over::Seen(found) } else { return Err(error) };
-        let (acquired, leased) = claim.take(&over, by).await?;
-        let marked = if matches!(acquired, Acquired::Taken) { Marked::Taken } else { Marked::Changed };
+        let precondition = if is_the_same { Precondition::Unchanged(found) } else { return Err(error) };
+        let (reply, leased) = claim.take(&precondition, by).await?;
+        let marked = if matches!(reply, TakeReply::Taken) { MarkReply::Taken } else { MarkReply::Changed };
         Ok((marked, leased))
     }
 }

@@ -18,12 +18,12 @@ pub(crate) struct Renewer {
 
 #[derive(Debug, Default)]
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<RenewerState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct RenewerState {
     /// The leases by the time when they are due.
     due: BTreeMap<(Instant, u64), Held>,
     next_id: u64,
@@ -78,11 +78,11 @@ impl Renewer {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, RenewerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn sleep<'a>(&self, mut state: MutexGuard<'a, State>, duration: Duration) -> MutexGuard<'a, State> {
+    fn sleep<'a>(&self, mut state: MutexGuard<'a, RenewerState>, duration: Duration) -> MutexGuard<'a, RenewerState> {
         state.sleeps_until = Some(Instant::now() + duration);
         let (mut state, _) = self.changed.wait_timeout(state, duration).unwrap_or_else(PoisonError::into_inner);
         state.sleeps_until = None;

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::hash::Hash;
 
 use super::timer::InTasks;
-use super::work::{Behind, Body};
+use super::work::{Body, RefreshableBody};
 use super::{Engine, infallible};
 use crate::engine::context::Context;
 use crate::engine::flight::Ticket;
@@ -17,11 +17,11 @@ use crate::key::Key;
 use crate::plan::function::Plan;
 use crate::plan::result::ResultLike;
 use crate::poll::outlined::nested;
-use crate::store::face::Face;
+use crate::store::backend::Backend;
 use crate::store::redis::TokioStore;
 use crate::stored::envelope::Token;
 
-impl<'a> Engine<'a, Face<'a, TokioStore>, InTasks<'a>> {
+impl<'a> Engine<'a, Backend<'a, TokioStore>, InTasks<'a>> {
     pub(crate) fn tokio(cache: &'a Context) -> Self {
         Engine { cache, store: cache.tokio_store(), timer: InTasks(cache) }
     }
@@ -84,7 +84,7 @@ where
         let body = own(args);
         refresh_in_background(cache, plan, ticket, id, Errors::never(), async { Ok::<V, Infallible>(body.await) });
     };
-    Engine::tokio(cache).call(plan, key, Errors::never(), Behind { args, body, start }, infallible)
+    Engine::tokio(cache).call(plan, key, Errors::never(), RefreshableBody { args, body, start }, infallible)
 }
 
 /// This is [`call_result`] for a function that is refreshed in the background.
@@ -112,7 +112,7 @@ where
         let body = own(args);
         refresh_in_background(cache, plan, ticket, id, errors, async { body.await.into_result() });
     };
-    Engine::tokio(cache).call(plan, key, errors, Behind { args, body, start }, R::from_result)
+    Engine::tokio(cache).call(plan, key, errors, RefreshableBody { args, body, start }, R::from_result)
 }
 
 fn refresh_in_background<V, E>(
@@ -139,7 +139,7 @@ fn spawn(task: impl Future<Output = ()> + Send + 'static) {
         Err(_) => {
             let thread = std::thread::Builder::new().name("redis-cached refresh".to_owned());
             // If no thread can be started, the value stays old for now.
-            let _ = thread.spawn(|| crate::poll::once::once(task));
+            let _ = thread.spawn(|| crate::poll::block_on::block_on(task));
         }
     }
 }

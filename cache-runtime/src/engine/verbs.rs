@@ -17,7 +17,7 @@ use crate::key::{Extent, Key};
 use crate::plan::function::{Function, Plan, Terms};
 use crate::plan::policy::{self, Pace};
 use crate::plan::ttl::Ttl;
-use crate::store::{Over, Read, Store};
+use crate::store::{Precondition, Read, Store};
 use crate::stored::envelope::Value;
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
@@ -96,7 +96,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         function.owns_entries()?;
         let by = self.cache.deadline();
         let seal = self.stamp(key, by).await?;
-        let (_, leased) = self.claim(lease, key, seal).take(&Over::Anything, by).await?;
+        let (_, leased) = self.claim(lease, key, seal).take(&Precondition::Any, by).await?;
         Ok(leased)
     }
 

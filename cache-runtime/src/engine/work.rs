@@ -37,13 +37,13 @@ where
 ///
 /// The bounds with `'static` are on `start` and not on [`Work::run_in_background`]: with them on the implementation below, the
 /// compiler cannot tell that the future of a call is `Send`.
-pub(crate) struct Behind<A, F, O> {
+pub(crate) struct RefreshableBody<A, F, O> {
     pub(crate) args: A,
     pub(crate) body: F,
     pub(crate) start: O,
 }
 
-impl<V, E, A, F, Fut, O> Work<V, E> for Behind<A, F, O>
+impl<V, E, A, F, Fut, O> Work<V, E> for RefreshableBody<A, F, O>
 where
     F: FnOnce(A) -> Fut,
     Fut: Future<Output = Result<V, E>>,

@@ -58,7 +58,7 @@ pub(crate) fn kept(terms: &Terms, ttl: Ttl) -> Ttl {
 
 /// The use that a value still has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum Freshness {
     /// The value is served.
     Fresh,
     /// The value is served and refreshed in the background, because it is close to its end.
@@ -73,14 +73,14 @@ pub(crate) enum State {
 
 /// The state of a value at `now`. `not_before` is the store's: values leased earlier may have outlived an invalidation
 /// that was lost.
-pub(crate) fn state(terms: &Terms, value: &Value, now: u64, not_before: u64) -> State {
+pub(crate) fn freshness(terms: &Terms, value: &Value, now: u64, not_before: u64) -> Freshness {
     if value.leased_at < not_before {
-        return State::Expired;
+        return Freshness::Expired;
     }
     if now < value.fresh_until {
         return match terms.refresh_ahead {
-            Some(part) if now >= due(value, part) => State::Due,
-            _ => State::Fresh,
+            Some(part) if now >= due(value, part) => Freshness::Due,
+            _ => Freshness::Fresh,
         };
     }
     let since = now - value.fresh_until;
@@ -89,11 +89,11 @@ pub(crate) fn state(terms: &Terms, value: &Value, now: u64, not_before: u64) -> 
         Ttl::Forever => true,
     };
     if is_within(terms.stale_while_revalidate) {
-        State::Stale
+        Freshness::Stale
     } else if is_within(terms.stale_if_error) {
-        State::Fallback
+        Freshness::Fallback
     } else {
-        State::Expired
+        Freshness::Expired
     }
 }
 

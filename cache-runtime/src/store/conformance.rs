@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::memory::MemoryStore;
-use super::{Acquired, Over, Release, Store};
+use super::{Precondition, Release, Store, TakeReply};
 use crate::key::{Key, KeyWriter};
 use crate::plan::ttl::Ttl;
-use crate::poll::once::once;
+use crate::poll::block_on::block_on;
 use crate::stored::envelope::{self, Lease, Seal, Token};
 
 thread_local! {
@@ -60,7 +60,7 @@ async fn read(store: &impl Store, key: &Key) -> Option<Bytes> {
 }
 
 async fn acquired(store: &impl Store, key: &Key, lease: &Lease) -> bool {
-    matches!(store.take(key, lease, &Over::Nothing, by()).await, Ok(Acquired::Taken))
+    matches!(store.take(key, lease, &Precondition::Empty, by()).await, Ok(TakeReply::Taken))
 }
 
 /// `expiry` returns the rest of a slot's lifetime, by another way than the store.
@@ -111,8 +111,8 @@ async fn an_empty_slot_is_taken_once(store: &impl Store) {
     let (key, first, second) = (key("taken once"), lease(), lease());
     assert_eq!(read(store, &key).await, None);
     assert!(acquired(store, &key, &first).await);
-    match store.take(&key, &second, &Over::Nothing, by()).await {
-        Ok(Acquired::Held(bytes)) => assert_eq!(bytes, first.bytes()),
+    match store.take(&key, &second, &Precondition::Empty, by()).await {
+        Ok(TakeReply::Held(bytes)) => assert_eq!(bytes, first.bytes()),
         other => panic!("{other:?}"),
     }
     assert_eq!(read(store, &key).await.as_deref(), Some(first.bytes()));
@@ -150,7 +150,7 @@ async fn large_values_fill_under_the_same_rules(store: &impl Store, expiry: &(dy
         let left = expiry(&key);
         assert!(matches!(left, Some(Ttl::Millis(50_000..=60_000))), "{length}: {left:?}");
 
-        store.take(&key, &second, &Over::Anything, by()).await.unwrap();
+        store.take(&key, &second, &Precondition::Any, by()).await.unwrap();
         assert!(!store.fill(&key, &first, bytes.clone(), MINUTE, by()).await.unwrap(), "{length}");
         assert_eq!(read(store, &key).await.as_deref(), Some(second.bytes()), "{length}");
         assert!(store.fill(&key, &second, bytes, Ttl::Forever, by()).await.unwrap(), "{length}");
@@ -169,25 +169,31 @@ async fn displacing_compares(store: &impl Store) {
     assert!(acquired(store, &key, &first).await);
     assert!(store.fill(&key, &first, old.clone(), MINUTE, by()).await.unwrap());
     for seen in [other_head, longer, first.bytes().to_vec()] {
-        let displaced = store.take(&key, &second, &Over::Seen(Bytes::from(seen)), by()).await.unwrap();
-        assert!(!matches!(displaced, Acquired::Taken), "{displaced:?}");
+        let displaced = store.take(&key, &second, &Precondition::Unchanged(Bytes::from(seen)), by()).await.unwrap();
+        assert!(!matches!(displaced, TakeReply::Taken), "{displaced:?}");
         assert_eq!(read(store, &key).await, Some(old.clone()));
     }
     let seen = old;
-    assert!(matches!(store.take(&key, &second, &Over::Seen(seen.clone()), by()).await, Ok(Acquired::Taken)));
+    assert!(matches!(
+        store.take(&key, &second, &Precondition::Unchanged(seen.clone()), by()).await,
+        Ok(TakeReply::Taken)
+    ));
     assert_eq!(read(store, &key).await.as_deref(), Some(second.bytes()));
     // A second caller that saw the same bytes comes too late, and leaves the newer lease.
-    assert!(!matches!(store.take(&key, &third, &Over::Seen(seen.clone()), by()).await, Ok(Acquired::Taken)));
+    assert!(!matches!(
+        store.take(&key, &third, &Precondition::Unchanged(seen.clone()), by()).await,
+        Ok(TakeReply::Taken)
+    ));
     assert_eq!(read(store, &key).await.as_deref(), Some(second.bytes()));
 }
 
 async fn take_overrides(store: &impl Store) {
     let (key, first, second) = (key("take"), lease(), lease());
-    store.take(&key, &first, &Over::Anything, by()).await.unwrap();
-    store.take(&key, &second, &Over::Anything, by()).await.unwrap();
+    store.take(&key, &first, &Precondition::Any, by()).await.unwrap();
+    store.take(&key, &second, &Precondition::Any, by()).await.unwrap();
     assert!(!store.fill(&key, &first, value(120, 5), MINUTE, by()).await.unwrap());
     assert!(store.fill(&key, &second, value(120, 6), MINUTE, by()).await.unwrap());
-    store.take(&key, &first, &Over::Anything, by()).await.unwrap();
+    store.take(&key, &first, &Precondition::Any, by()).await.unwrap();
     assert_eq!(read(store, &key).await.as_deref(), Some(first.bytes()));
 }
 
@@ -210,7 +216,7 @@ async fn invalidation_counts(store: &impl Store) {
     let keys = [key("one"), key("two"), key("three")];
     assert_eq!(store.invalidate(&keys, by()).await.unwrap(), 0);
     assert!(acquired(store, &keys[0], &lease()).await);
-    store.take(&keys[2], &lease(), &Over::Anything, by()).await.unwrap();
+    store.take(&keys[2], &lease(), &Precondition::Any, by()).await.unwrap();
     assert_eq!(store.invalidate(&keys, by()).await.unwrap(), 2);
     assert_eq!(read(store, &keys[0]).await, None);
     assert_eq!(store.invalidate(&[], by()).await.unwrap(), 0);
@@ -238,9 +244,9 @@ async fn the_clock_is_a_clock(store: &impl Store) {
 #[test]
 fn memory() {
     let store = MemoryStore::new(64 << 20);
-    once(suite(&store, &|key| store.expiry(key)));
+    block_on(suite(&store, &|key| store.expiry(key)));
     GROUPED.set(true);
-    once(suite(&store, &|key| store.expiry(key)));
+    block_on(suite(&store, &|key| store.expiry(key)));
 }
 
 mod on_a_server {
@@ -333,10 +339,10 @@ mod on_a_server {
         let redis = redis(&server);
         for grouped in [false, true] {
             GROUPED.set(grouped);
-            once(suite(redis.blocking(), &|key| expiry(&server, key)));
+            block_on(suite(redis.blocking(), &|key| expiry(&server, key)));
             nothing_ahead(&server);
-            once(a_fill_that_fails_gives_the_value_back(redis.blocking(), &server));
-            once(many::another_type_is_told_of_its_slot_alone(redis.blocking(), |key| spoil(&server, key)));
+            block_on(a_fill_that_fails_gives_the_value_back(redis.blocking(), &server));
+            block_on(many::another_type_is_told_of_its_slot_alone(redis.blocking(), |key| spoil(&server, key)));
         }
     }
 
@@ -360,15 +366,15 @@ mod in_memory {
     use super::*;
 
     fn fill(store: &MemoryStore, name: &str, bytes: usize) -> bool {
-        once(async {
+        block_on(async {
             let (key, lease) = (key(name), lease());
-            store.take(&key, &lease, &Over::Anything, by()).await.unwrap();
+            store.take(&key, &lease, &Precondition::Any, by()).await.unwrap();
             store.fill(&key, &lease, value(bytes, 9), Ttl::Forever, by()).await.unwrap_or(false)
         })
     }
 
     fn holds(store: &MemoryStore, name: &str) -> bool {
-        once(store.read(&key(name), by())).unwrap().bytes.is_some()
+        block_on(store.read(&key(name), by())).unwrap().bytes.is_some()
     }
 
     #[test]
@@ -398,7 +404,7 @@ mod in_memory {
     #[test]
     fn a_refresh_that_has_no_room_keeps_the_value() {
         let store = MemoryStore::new(1 << 20);
-        once(async {
+        block_on(async {
             let (key, id) = (key("refreshed"), token());
             marks::put(&store, &key, &marks::sealed(&key, id, 1_000, 1), MINUTE).await;
             let lease = marks::lease();
@@ -414,7 +420,7 @@ mod in_memory {
     #[test]
     fn a_value_that_is_read_stays_through_its_refresh() {
         let store = MemoryStore::new(1 << 20);
-        once(async {
+        block_on(async {
             let hot = key("hot");
             let mut id = token();
             marks::put(&store, &hot, &marks::sealed(&hot, id, 10_000, 1), MINUTE).await;
@@ -434,7 +440,7 @@ mod in_memory {
     #[test]
     fn marks_are_not_counted() {
         let store = MemoryStore::new(1 << 20);
-        once(async {
+        block_on(async {
             let (key, id) = (key("counted"), token());
             marks::put(&store, &key, &marks::sealed(&key, id, 1_000, 1), MINUTE).await;
             for _ in 0..10 {
@@ -456,8 +462,8 @@ mod in_memory {
         let store = MemoryStore::new(1 << 20);
         for n in 0..200_000 {
             let key = key(&format!("{}", n % 7));
-            once(async {
-                store.take(&key, &lease(), &Over::Anything, by()).await.unwrap();
+            block_on(async {
+                store.take(&key, &lease(), &Precondition::Any, by()).await.unwrap();
                 store.invalidate(std::slice::from_ref(&key), by()).await.unwrap();
             });
         }

@@ -14,12 +14,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use super::{Acquired, Asked, End, Ended, Marked, Over, Read, Release, STAMP_MILLIS, Store, own_tags};
+use super::{
+    End, EndRequest, MarkReply, Precondition, Read, Release, STAMP_MILLIS, Store, TakeReply, TakeRequest, own_tags,
+};
 use crate::error::{Error, ErrorKind};
 use crate::hash::hash;
 use crate::key::{Address, Extent, Key};
 use crate::plan::ttl::Ttl;
-use crate::stored::envelope::{self, COMPARED, HEAD_LEN, Head, Lease, Place, Seal, Token};
+use crate::stored::envelope::{self, COMPARED, HEAD_LEN, Head, Lease, LeasePlace, Seal, Token};
 
 /// The number of locks that threads share.
 const SHARDS: usize = 16;
@@ -293,9 +295,9 @@ fn cost(key: &str, slot: &Slot) -> i64 {
 impl Slot {
     fn holds(&self, lease: &Lease) -> bool {
         match (lease.place(), envelope::head(&self.bytes)) {
-            (Place::Slot, _) => self.bytes == lease.bytes(),
-            (Place::Value, Head::Value(mark)) => mark.token == Some(lease.token()),
-            (Place::Value, _) => false,
+            (LeasePlace::Slot, _) => self.bytes == lease.bytes(),
+            (LeasePlace::Value, Head::Value(mark)) => mark.token == Some(lease.token()),
+            (LeasePlace::Value, _) => false,
         }
     }
 
@@ -316,8 +318,8 @@ impl Slot {
     /// Ends the lease that the slot holds; returns the update of the slot.
     fn release(&mut self, lease: &Lease, release: Release, now: u64) -> Update {
         match (lease.place(), release) {
-            (Place::Slot, _) | (Place::Value, Release::Remove) => Update::Remove,
-            (Place::Value, Release::Pause(millis)) => {
+            (LeasePlace::Slot, _) | (LeasePlace::Value, Release::Remove) => Update::Remove,
+            (LeasePlace::Value, Release::Pause(millis)) => {
                 self.mark(None, now.saturating_add(millis));
                 Update::Keep
             }
@@ -363,16 +365,16 @@ impl Store for MemoryStore {
         &self,
         key: &Key,
         lease: &Lease,
-        over: &Over,
+        precondition: &Precondition,
         _: Instant,
-    ) -> impl Future<Output = Result<Acquired, Error>> + Send {
+    ) -> impl Future<Output = Result<TakeReply, Error>> + Send {
         let compared = |bytes: &Bytes| bytes.slice(..bytes.len().min(COMPARED));
         let is_seen =
             |slot: &Slot, seen: &Bytes| slot.bytes.len() == seen.len() && compared(&slot.bytes) == compared(seen);
-        ready(Ok(self.update(key.as_str(), |slot| match (slot, over) {
-            (Some(slot), Over::Nothing) => (Acquired::Held(slot.bytes.clone()), Update::Keep),
-            (Some(slot), Over::Seen(seen)) if !is_seen(slot, seen) => (Acquired::Changed, Update::Keep),
-            _ => (Acquired::Taken, lease_update(lease)),
+        ready(Ok(self.update(key.as_str(), |slot| match (slot, precondition) {
+            (Some(slot), Precondition::Empty) => (TakeReply::Held(slot.bytes.clone()), Update::Keep),
+            (Some(slot), Precondition::Unchanged(seen)) if !is_seen(slot, seen) => (TakeReply::Changed, Update::Keep),
+            _ => (TakeReply::Taken, lease_update(lease)),
         })))
     }
 
@@ -392,20 +394,20 @@ impl Store for MemoryStore {
         lease: &Lease,
         force: bool,
         _: Instant,
-    ) -> impl Future<Output = Result<Marked, Error>> + Send {
-        debug_assert_eq!(lease.place(), Place::Value);
+    ) -> impl Future<Output = Result<MarkReply, Error>> + Send {
+        debug_assert_eq!(lease.place(), LeasePlace::Value);
         ready(Ok(self.update(key.as_str(), |slot| {
             let now = self.now();
             let marked = match slot.map(|slot| (envelope::head(&slot.bytes), slot)) {
                 Some((Head::Value(mark), slot)) if mark.id == id => {
                     if force || mark.until <= now || mark.token == Some(lease.token()) {
                         slot.lease(lease, now);
-                        Marked::Taken
+                        MarkReply::Taken
                     } else {
-                        Marked::Until(mark.until)
+                        MarkReply::Until(mark.until)
                     }
                 }
-                _ => Marked::Changed,
+                _ => MarkReply::Changed,
             };
             (marked, Update::Keep)
         })))
@@ -425,7 +427,7 @@ impl Store for MemoryStore {
         let filled = self.update(key.as_str(), |slot| match slot.filter(|slot| slot.holds(lease)) {
             Some(slot) if too_large => (false, slot.release(lease, Release::Pause(0), self.now())),
             // Readers of the old value will probably read the new value.
-            Some(slot) => (true, Update::Put(value, ttl, slot.read && lease.place() == Place::Value)),
+            Some(slot) => (true, Update::Put(value, ttl, slot.read && lease.place() == LeasePlace::Value)),
             None => (false, Update::Keep),
         });
         if filled {
@@ -441,7 +443,7 @@ impl Store for MemoryStore {
 
     fn renew(&self, key: &Key, lease: &Lease, _: Instant) -> impl Future<Output = Result<bool, Error>> + Send {
         ready(Ok(self.update(key.as_str(), |slot| match slot.filter(|slot| slot.holds(lease)) {
-            Some(slot) if lease.place() == Place::Value => {
+            Some(slot) if lease.place() == LeasePlace::Value => {
                 slot.lease(lease, self.now());
                 (true, Update::Keep)
             }
@@ -475,17 +477,17 @@ impl Store for MemoryStore {
         reads
     }
 
-    async fn take_many(&self, slots: &[Asked<'_>]) -> Vec<Result<Acquired, Error>> {
+    async fn take_many(&self, slots: &[TakeRequest<'_>]) -> Vec<Result<TakeReply, Error>> {
         let mut taken = Vec::with_capacity(slots.len());
-        for Asked { key, lease, over } in slots {
-            taken.push(self.take(key, lease, over, self.started).await);
+        for TakeRequest { key, lease, precondition } in slots {
+            taken.push(self.take(key, lease, precondition, self.started).await);
         }
         taken
     }
 
-    async fn end_many(&self, slots: &[Ended<'_>]) -> Vec<Result<bool, Error>> {
+    async fn end_many(&self, slots: &[EndRequest<'_>]) -> Vec<Result<bool, Error>> {
         let mut ended = Vec::with_capacity(slots.len());
-        for Ended { key, lease, end } in slots {
+        for EndRequest { key, lease, end } in slots {
             ended.push(match end {
                 End::Fill(value, ttl) => self.fill(key, lease, value.clone(), *ttl, self.started).await,
                 End::Release(release) => self.release(key, lease, *release, self.started).await,

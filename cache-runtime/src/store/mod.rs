@@ -21,9 +21,9 @@ use crate::key::{Extent, Key};
 use crate::plan::ttl::Ttl;
 use crate::stored::envelope::{self, Lease, Seal, Token};
 
+pub(crate) mod backend;
 #[cfg(all(test, feature = "tokio", feature = "blocking"))]
 mod conformance;
-pub(crate) mod face;
 pub(crate) mod memory;
 pub(crate) mod redis;
 pub(crate) mod url;
@@ -46,29 +46,29 @@ impl Read {
     }
 }
 
-/// The content of a slot that a lease may replace.
+/// The condition under which a slot is leased.
 #[derive(Clone, Debug)]
-pub(crate) enum Over {
-    /// The slot must be empty.
-    Nothing,
-    /// The slot must hold these bytes, which the caller read as a miss. The first 64 bytes and the length are compared,
-    /// so that a lease or a value written since then stays.
-    Seen(Bytes),
-    /// The slot may hold anything.
-    Anything,
+pub(crate) enum Precondition {
+    /// The slot is empty.
+    Empty,
+    /// The slot still holds these bytes, which the caller read as a miss. The first 64 bytes and the length are
+    /// compared, so that a lease or a value written since then stays.
+    Unchanged(Bytes),
+    /// There is none: the slot may hold anything.
+    Any,
 }
 
 /// A slot of a `take_many`.
 #[derive(Debug)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct TakeRequest<'a> {
     pub(crate) key: &'a Key,
     pub(crate) lease: Lease,
-    pub(crate) over: Over,
+    pub(crate) precondition: Precondition,
 }
 
 /// A lease of an `end_many`.
 #[derive(Debug)]
-pub(crate) struct Ended<'a> {
+pub(crate) struct EndRequest<'a> {
     pub(crate) key: &'a Key,
     pub(crate) lease: Lease,
     pub(crate) end: End,
@@ -83,7 +83,7 @@ pub(crate) enum End {
 
 /// The result of `take`.
 #[derive(Debug)]
-pub(crate) enum Acquired {
+pub(crate) enum TakeReply {
     /// The slot now holds this caller's lease.
     Taken,
     /// Another caller was first; the bytes that the slot holds.
@@ -94,7 +94,7 @@ pub(crate) enum Acquired {
 
 /// The result of `mark`.
 #[derive(Debug)]
-pub(crate) enum Marked {
+pub(crate) enum MarkReply {
     /// This caller refreshes the value.
     Taken,
     /// Another caller refreshes the value, or pauses after a failure, until this time of the store's clock in
@@ -147,9 +147,9 @@ pub(crate) trait Store: Send + Sync {
         &self,
         key: &Key,
         lease: &Lease,
-        over: &Over,
+        precondition: &Precondition,
         by: Instant,
-    ) -> impl Future<Output = Result<Acquired, Error>> + Send;
+    ) -> impl Future<Output = Result<TakeReply, Error>> + Send;
 
     /// Returns true if a first look at the slot may also [take](Store::take) it when it is empty. If the slot is not
     /// empty, the result equals a read of an entry without tags.
@@ -168,7 +168,7 @@ pub(crate) trait Store: Send + Sync {
         lease: &Lease,
         force: bool,
         by: Instant,
-    ) -> impl Future<Output = Result<Marked, Error>> + Send;
+    ) -> impl Future<Output = Result<MarkReply, Error>> + Send;
 
     /// Stores `value` if the slot still holds `lease`; otherwise returns false. The new value replaces the one that the
     /// lease is in. The stamps of its tags live at least as long as it.
@@ -204,10 +204,10 @@ pub(crate) trait Store: Send + Sync {
     fn read_many(&self, keys: &[&Key]) -> impl Future<Output = Vec<Result<Read, Error>>> + Send;
 
     /// Does [`take`](Store::take) for many slots.
-    fn take_many(&self, slots: &[Asked<'_>]) -> impl Future<Output = Vec<Result<Acquired, Error>>> + Send;
+    fn take_many(&self, slots: &[TakeRequest<'_>]) -> impl Future<Output = Vec<Result<TakeReply, Error>>> + Send;
 
     /// Does [`fill`](Store::fill) or [`release`](Store::release) for many slots.
-    fn end_many(&self, slots: &[Ended<'_>]) -> impl Future<Output = Vec<Result<bool, Error>>> + Send;
+    fn end_many(&self, slots: &[EndRequest<'_>]) -> impl Future<Output = Vec<Result<bool, Error>>> + Send;
 
     /// Does [`renew`](Store::renew) for many leases.
     fn renew_many(&self, leases: &[(Key, Lease)]) -> impl Future<Output = Vec<Result<bool, Error>>> + Send;

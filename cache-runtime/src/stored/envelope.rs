@@ -102,7 +102,7 @@ impl std::fmt::Debug for Token {
 
 /// The place of a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum LeasePlace {
     /// The lease is alone in the slot.
     Slot,
     /// The lease is in the header of a value, which stays readable.
@@ -129,7 +129,7 @@ impl Seal {
 pub(crate) struct Lease {
     bytes: [u8; SEALED_LEASE_LEN],
     token: Token,
-    place: Place,
+    place: LeasePlace,
     seal: Seal,
     pub(crate) millis: u64,
 }
@@ -143,12 +143,12 @@ impl Lease {
         let mut bytes = [0; SEALED_LEASE_LEN];
         bytes[..LEASE_LEN].copy_from_slice(&front(LEASE, token));
         bytes[LEASE_LEN..].copy_from_slice(&seal.0.to_le_bytes());
-        Lease { bytes, token, place: Place::Slot, seal, millis }
+        Lease { bytes, token, place: LeasePlace::Slot, seal, millis }
     }
 
     /// A lease for refreshing a value.
     pub(crate) fn in_value(token: Token, seal: Seal, millis: u64) -> Lease {
-        Lease { place: Place::Value, ..Lease::new(token, seal, millis) }
+        Lease { place: LeasePlace::Value, ..Lease::new(token, seal, millis) }
     }
 
     pub(crate) fn seal(&self) -> Seal {
@@ -159,7 +159,7 @@ impl Lease {
         self.token
     }
 
-    pub(crate) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> LeasePlace {
         self.place
     }
 
@@ -173,8 +173,8 @@ impl Lease {
     /// differ in length, so that neither is ever taken for the other.
     pub(crate) fn proof(&self) -> &[u8] {
         match self.place {
-            Place::Slot => self.bytes(),
-            Place::Value => &self.token.0,
+            LeasePlace::Slot => self.bytes(),
+            LeasePlace::Value => &self.token.0,
         }
     }
 }
@@ -218,7 +218,7 @@ pub(crate) struct Header {
 
 /// The content of a slot.
 #[derive(Debug)]
-pub(crate) enum Slot {
+pub(crate) enum Content {
     /// A caller computes the value.
     Lease(Token, Seal),
     /// A value of this identity, intact.
@@ -420,12 +420,12 @@ pub(crate) fn is_sealed(bytes: &[u8], seal: Seal) -> bool {
 
 /// Reads a slot's bytes. Any bytes at all may come in. A value has one of the two expected identities, by the [`Rank`]
 /// of its codec.
-pub(crate) fn parse(key: &Key, expected: &[Identity; 2], bytes: &[u8]) -> Slot {
+pub(crate) fn parse(key: &Key, expected: &[Identity; 2], bytes: &[u8]) -> Content {
     // This does not use `head`, because a hit does not need the mark.
     if !bytes.starts_with(&[VALUE, FORMAT]) || bytes.len() < HEADER_LEN {
         return match head(bytes) {
-            Head::Lease(token, seal) => Slot::Lease(token, seal),
-            _ => Slot::Unusable,
+            Head::Lease(token, seal) => Content::Lease(token, seal),
+            _ => Content::Unusable,
         };
     }
     let identity = Identity { version: u32_at(bytes, 50), codec: u32_at(bytes, 54), fingerprint: u64_at(bytes, 58) };
@@ -435,19 +435,19 @@ pub(crate) fn parse(key: &Key, expected: &[Identity; 2], bytes: &[u8]) -> Slot {
     let rank = match expected {
         [first, _] if identity == *first => Rank::First,
         [_, second] if identity == *second => Rank::Second,
-        _ => return Slot::Unusable,
+        _ => return Content::Unusable,
     };
     if !is_known || u64_at(bytes, CHECKSUM.start) != checksum(key, bytes) {
-        return Slot::Unusable;
+        return Content::Unusable;
     }
     let own_seal = match flags & OWN_TAGS {
         0 => None,
         _ => match split_own_tags(&bytes[HEADER_LEN..]) {
             Some((_, seal, _)) => Some(seal),
-            None => return Slot::Unusable,
+            None => return Content::Unusable,
         },
     };
-    Slot::Value(Value {
+    Content::Value(Value {
         rank,
         seal: Seal(u64_at(bytes, 66)),
         own_seal,
@@ -523,7 +523,7 @@ mod tests {
 
     fn value(bytes: &[u8]) -> Value {
         match parse(&key(), &[IDENTITY; 2], bytes) {
-            Slot::Value(value) => value,
+            Content::Value(value) => value,
             other => panic!("{other:?}"),
         }
     }
@@ -570,10 +570,10 @@ mod tests {
     #[test]
     fn a_lease_stands_in_its_place_alone() {
         let (slot, marked) = (Lease::new(token(5), Seal::default(), 1), Lease::in_value(token(5), Seal::default(), 1));
-        assert_eq!((slot.place(), marked.place()), (Place::Slot, Place::Value));
+        assert_eq!((slot.place(), marked.place()), (LeasePlace::Slot, LeasePlace::Value));
         assert_eq!((slot.token(), marked.token()), (token(5), token(5)));
         assert!(matches!(head(slot.bytes()), Head::Lease(held, _) if held == token(5)));
-        assert!(matches!(parse(&key(), &[IDENTITY; 2], slot.bytes()), Slot::Lease(held, _) if held == token(5)));
+        assert!(matches!(parse(&key(), &[IDENTITY; 2], slot.bytes()), Content::Lease(held, _) if held == token(5)));
         assert_ne!(slot.proof().len(), marked.proof().len());
     }
 
@@ -640,7 +640,7 @@ mod tests {
             assert!(matches!(head(&lease.bytes()[..length]), Head::Other), "{length}");
         }
         for length in 0..bytes.len() {
-            assert!(matches!(parse(&key(), &[IDENTITY; 2], &bytes[..length]), Slot::Unusable), "{length}");
+            assert!(matches!(parse(&key(), &[IDENTITY; 2], &bytes[..length]), Content::Unusable), "{length}");
         }
     }
 
@@ -657,7 +657,7 @@ mod tests {
         fn all_else_is_inside(at in 0..sealed().len(), bit in 0..8u8) {
             let mut bytes = sealed();
             bytes[at] ^= 1 << bit;
-            let usable = matches!(parse(&key(), &[IDENTITY; 2], &bytes), Slot::Value(_));
+            let usable = matches!(parse(&key(), &[IDENTITY; 2], &bytes), Content::Value(_));
             prop_assert_eq!(usable, MUTABLE.contains(&at));
         }
 

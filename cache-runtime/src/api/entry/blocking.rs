@@ -10,7 +10,7 @@ use crate::engine::context::Context;
 use crate::error::Error;
 use crate::key::Key;
 use crate::plan::function::Plan;
-use crate::poll::once::once;
+use crate::poll::block_on::block_on;
 
 /// The entry that a call of a plain `fn` with the same arguments reads and fills.
 ///
@@ -50,7 +50,7 @@ impl<V> Entry<V> {
 
     /// The value, if one is stored and fresh. Never runs the body, never waits for one that runs.
     pub fn get(&self) -> Result<Option<V>, Error> {
-        once(Engine::blocking(&self.0.cache).get(&self.0.plan, self.0.key()?))
+        block_on(Engine::blocking(&self.0.cache).get(&self.0.plan, self.0.key()?))
     }
 
     /// Stores `value` with the lifetime that the function's attribute gives it. Returns false if it was not stored: the
@@ -60,7 +60,7 @@ impl<V> Entry<V> {
     /// This asserts that `value` is current. After a write to the origin, prefer
     /// [`write_through`](Self::write_through) or [`invalidate`](Self::invalidate).
     pub fn put(&self, value: &V) -> Result<bool, Error> {
-        once(Engine::blocking(&self.0.cache).put(&self.0.plan, self.0.key()?, value))
+        block_on(Engine::blocking(&self.0.cache).put(&self.0.plan, self.0.key()?, value))
     }
 
     /// Forgets the value; true if something was there. Also voids computations in flight: their callers get their
@@ -69,12 +69,12 @@ impl<V> Entry<V> {
     /// Where this fails, the entry is kept: it is invalidated in the background once the server takes it
     /// ([`Cache::flush`](crate::api::blocking::Cache::flush) waits for that), and before this process reads it again.
     pub fn invalidate(&self) -> Result<bool, Error> {
-        once(Engine::blocking(&self.0.cache).invalidate(self.0.key()?))
+        block_on(Engine::blocking(&self.0.cache).invalidate(self.0.key()?))
     }
 
     /// The rest of the value's fresh lifetime: `None` if there is no value, [`Duration::MAX`] if it lives for ever.
     pub fn ttl(&self) -> Result<Option<Duration>, Error> {
-        once(Engine::blocking(&self.0.cache).ttl(&self.0.plan, self.0.key()?))
+        block_on(Engine::blocking(&self.0.cache).ttl(&self.0.plan, self.0.key()?))
     }
 
     /// Runs `write`, which makes `value` current at the origin, and stores `value`. Returns what
@@ -88,7 +88,7 @@ impl<V> Entry<V> {
         F: FnOnce() -> Result<T, E>,
     {
         let write = async || write().map(|output| (output, value));
-        let written = once(Engine::blocking(&self.0.cache).write_through(&self.0.plan, self.0.key(), write));
+        let written = block_on(Engine::blocking(&self.0.cache).write_through(&self.0.plan, self.0.key(), write));
         written.map(|(output, _)| output)
     }
 
@@ -124,7 +124,7 @@ impl<V> Entry<V> {
         F: FnOnce() -> Result<V, E>,
     {
         let write = async || write().map(|value| ((), value));
-        let written = once(Engine::blocking(&self.0.cache).write_through(&self.0.plan, self.0.key(), write));
+        let written = block_on(Engine::blocking(&self.0.cache).write_through(&self.0.plan, self.0.key(), write));
         written.map(|((), value)| value)
     }
 }

@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::engine::context::Context;
 use crate::error::Error;
 use crate::key::Key;
-use crate::poll::once::once;
+use crate::poll::block_on::block_on;
 
 /// All entries of a `group = "…"`, of whatever function: the fields of one Redis hash.
 ///
@@ -52,14 +52,14 @@ impl Group {
     /// it fails, the group is kept in mind and invalidated before this process reads any entry of it again.
     pub fn invalidate(&self) -> Result<bool, Error> {
         let keys = std::slice::from_ref(self.0.key()?);
-        Ok(once(Engine::blocking(&self.0.cache).invalidate_all(keys))? > 0)
+        Ok(block_on(Engine::blocking(&self.0.cache).invalidate_all(keys))? > 0)
     }
 
     /// How many values the group holds. One that has expired counts until its field is removed: at
     /// once where the server lets fields expire (Redis 7.4, Valkey 9), else at some later
     /// computation in the group. The server looks at each field.
     pub fn len(&self) -> Result<u64, Error> {
-        once(Engine::blocking(&self.0.cache).count(self.0.key()?))
+        block_on(Engine::blocking(&self.0.cache).count(self.0.key()?))
     }
 
     /// Returns true if the group holds no value, counted like [`len`](Self::len).

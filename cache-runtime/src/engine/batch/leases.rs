@@ -5,7 +5,7 @@ use std::thread;
 
 use crate::engine::flight::{Flight, Leader};
 use crate::engine::lease::{Leased, PAUSE_MILLIS};
-use crate::store::{Over, Release, Store};
+use crate::store::{Precondition, Release, Store};
 
 /// The calls for which this call computes an id, which is identified by its position.
 pub(super) enum Assignment<'a, S: Store> {
@@ -49,7 +49,7 @@ impl<'a, S: Store> HoldsLease<'a, S> for Assignment<'a, S> {
 /// A slot whose lease is requested.
 pub(super) struct LeaseRequest<'a, S: Store> {
     pub(super) at: usize,
-    pub(super) over: Over,
+    pub(super) precondition: Precondition,
     pub(super) leased: Leased<'a, S>,
 }
 

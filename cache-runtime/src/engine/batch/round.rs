@@ -19,7 +19,7 @@ use crate::engine::timer::Timer;
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::plan::function::{Function, Plan, SingleFlight, Terms};
-use crate::store::{Acquired, Asked, Over, Read, Store};
+use crate::store::{Precondition, Read, Store, TakeReply, TakeRequest};
 use crate::stored::envelope::{self, Lease, Seal, Token};
 
 /// The assignment of the missing ids. Some may be left to the next round.
@@ -34,15 +34,15 @@ pub(super) struct Round<'a, S: Store> {
 struct Vacancy<'a> {
     at: usize,
     key: &'a Key,
-    over: Over,
+    precondition: Precondition,
     /// The seal of its tags, as they were read.
     seal: Option<Seal>,
 }
 
 /// The reply to a lease request. A lease that was not granted is not to be used.
-struct TakeReply<'a, S: Store> {
+struct LeaseReply<'a, S: Store> {
     at: usize,
-    taken: Result<Acquired, Error>,
+    taken: Result<TakeReply, Error>,
     leased: Leased<'a, S>,
 }
 
@@ -103,9 +103,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             // to find that one.
             self.cache.flights().void(key);
         }
-        let vacancies = usable.into_iter().map(|(at, key)| Vacancy { at, key, over: Over::Anything, seal: None });
+        let vacancies =
+            usable.into_iter().map(|(at, key)| Vacancy { at, key, precondition: Precondition::Any, seal: None });
         let mut failures = Vec::new();
-        for TakeReply { at, taken, leased } in self.take_vacant(&terms, vacancies.collect(), &mut failures).await {
+        for LeaseReply { at, taken, leased } in self.take_vacant(&terms, vacancies.collect(), &mut failures).await {
             match taken {
                 Ok(_) => {
                     self.record(terms.function, Event::Refresh);
@@ -165,7 +166,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 }
             };
             let seal = read.seal;
-            let over = match self.look_for(plan, key, read, now) {
+            let precondition = match self.look_for(plan, key, read, now) {
                 Look::Fresh(_, found) | Look::Old(_, found) => {
                     self.record(plan.function, Event::Hit);
                     call.found[at] = Some(found);
@@ -175,11 +176,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                     self.join(&plan.terms(), &call.open, round, (at, key), token);
                     continue;
                 }
-                Look::Miss(Miss::Unusable(seen)) => Over::Seen(seen),
-                Look::Miss(Miss::Fallback(old)) => Over::Seen(old.bytes),
-                Look::Miss(Miss::Empty) => Over::Nothing,
+                Look::Miss(Miss::Unusable(seen)) => Precondition::Unchanged(seen),
+                Look::Miss(Miss::Fallback(old)) => Precondition::Unchanged(old.bytes),
+                Look::Miss(Miss::Empty) => Precondition::Empty,
             };
-            vacancies.push(Vacancy { at, key, over, seal });
+            vacancies.push(Vacancy { at, key, precondition, seal });
         }
         vacancies
     }
@@ -190,12 +191,12 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         terms: &Terms,
         vacancies: Vec<Vacancy<'a>>,
         failures: &mut Vec<Failure<'a>>,
-    ) -> Vec<TakeReply<'a, S>> {
+    ) -> Vec<LeaseReply<'a, S>> {
         let seals = self.seals(vacancies.iter().map(|vacancy| (vacancy.key, vacancy.seal))).await;
         let mut requests = Vec::with_capacity(vacancies.len());
-        for (Vacancy { at, key, over, .. }, seal) in vacancies.into_iter().zip(seals) {
+        for (Vacancy { at, key, precondition, .. }, seal) in vacancies.into_iter().zip(seals) {
             match seal.and_then(|seal| self.claim(terms.lease, key, seal).request(Lease::new)) {
-                Ok(leased) => requests.push(LeaseRequest { at, over, leased }),
+                Ok(leased) => requests.push(LeaseRequest { at, precondition, leased }),
                 Err(error) => failures.push((at, key, error)),
             }
         }
@@ -207,20 +208,20 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         &self,
         plan: &Plan<V>,
         call: &mut Call<'a, K, V>,
-        replies: Vec<TakeReply<'a, S>>,
+        replies: Vec<LeaseReply<'a, S>>,
         round: &mut Round<'a, S>,
         failures: &mut Vec<Failure<'a>>,
     ) {
-        for TakeReply { at, taken, leased } in replies {
+        for LeaseReply { at, taken, leased } in replies {
             let key = leased.key();
             match taken {
-                Ok(Acquired::Taken) => {
+                Ok(TakeReply::Taken) => {
                     self.record(plan.function, Event::Miss);
                     round.assignments.push(Assignment::Leased(at, leased));
                     continue;
                 }
                 // The request did not read the stamps of a value with tags of its own.
-                Ok(Acquired::Held(bytes)) if envelope::own_tags(&bytes).is_empty() => {
+                Ok(TakeReply::Held(bytes)) if envelope::own_tags(&bytes).is_empty() => {
                     let read = Read { seal: Some(leased.seal()), ..Read::untagged(Some(bytes)) };
                     match self.look_for(plan, key, read, self.store.now()) {
                         Look::Fresh(_, found) | Look::Old(_, found) => {
@@ -235,7 +236,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                         Look::Miss(_) => {}
                     }
                 }
-                Ok(Acquired::Held(_) | Acquired::Changed) => {}
+                Ok(TakeReply::Held(_) | TakeReply::Changed) => {}
                 // The connection turned out to be closed, and is opened again.
                 Err(error) if error.kind() == ErrorKind::Unreachable && !round.is_last => continue,
                 Err(error) => {
@@ -275,24 +276,24 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// Takes slots.
-    async fn take_all<'a>(&'a self, leases: Vec<LeaseRequest<'a, S>>) -> Vec<TakeReply<'a, S>> {
+    async fn take_all<'a>(&'a self, leases: Vec<LeaseRequest<'a, S>>) -> Vec<LeaseReply<'a, S>> {
         if leases.is_empty() {
             return Vec::new();
         }
         let mut held = LeaseSet { store: &self.store, all: leases };
-        let asked = held.all.iter().map(|LeaseRequest { over, leased, .. }| Asked {
+        let requests = held.all.iter().map(|LeaseRequest { precondition, leased, .. }| TakeRequest {
             key: leased.key(),
             lease: *leased.lease(),
-            over: over.clone(),
+            precondition: precondition.clone(),
         });
-        let asked: Vec<Asked<'_>> = asked.collect();
-        let taken = self.store.take_many(&asked).await;
-        drop(asked);
+        let requests: Vec<TakeRequest<'_>> = requests.collect();
+        let taken = self.store.take_many(&requests).await;
+        drop(requests);
         let leases = std::mem::take(&mut held.all);
         let taken = leases.into_iter().zip(taken).map(|(LeaseRequest { at, mut leased, .. }, taken)| {
             // The store cleans up after a request that failed.
-            leased.stands(matches!(taken, Ok(Acquired::Taken)));
-            TakeReply { at, taken, leased }
+            leased.stands(matches!(taken, Ok(TakeReply::Taken)));
+            LeaseReply { at, taken, leased }
         });
         taken.collect()
     }

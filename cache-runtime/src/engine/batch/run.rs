@@ -17,7 +17,7 @@ use crate::key::Key;
 use crate::plan::function::Plan;
 use crate::plan::policy::Pace;
 use crate::poll::outlined::outlined;
-use crate::store::{End, Ended, Release, Store};
+use crate::store::{End, EndRequest, Release, Store};
 use crate::stored::envelope::{OwnTags, Seal};
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
@@ -118,7 +118,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         values: &[Computed<V>],
         own: &[Option<OwnTags>],
         started: Instant,
-    ) -> Vec<Ended<'a>> {
+    ) -> Vec<EndRequest<'a>> {
         let mut ended = Vec::with_capacity(assignments.len());
         for ((assignment, (value, is_whole)), own) in assignments.iter().zip(values).zip(own) {
             // The tags of the value may have been invalidated by now, and no call could tell.
@@ -148,7 +148,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                             End::Release(Release::Remove)
                         }
                     };
-                    ended.push(Ended { key: leased.key(), lease: *leased.lease(), end });
+                    ended.push(EndRequest { key: leased.key(), lease: *leased.lease(), end });
                 }
                 Assignment::Process(_, leader) => leader.publish(share(leader.flight().key(), leader.is_followed())),
                 Assignment::Alone(_) => {}

@@ -14,7 +14,7 @@ use crate::engine::timer::Timer;
 use crate::key::Key;
 use crate::plan::function::Plan;
 use crate::store::Store;
-use crate::stored::envelope::{self, Slot};
+use crate::stored::envelope::{self, Content};
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// Waits for the ids that other calls compute, and returns true if one of those calls was cancelled. The ids that
@@ -109,7 +109,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// The value that another call computed for its followers.
     fn shared_for<V>(&self, plan: &Plan<V>, key: &Key, bytes: &Bytes) -> Option<Option<V>> {
         match envelope::parse(key, plan.function.identities(), bytes) {
-            Slot::Value(value) => decode_id(plan, &value, bytes).ok().flatten(),
+            Content::Value(value) => decode_id(plan, &value, bytes).ok().flatten(),
             // Another function has this key, and other values.
             _ => None,
         }

@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::{Flight, Flights, Id, Outcome, SILENCE, State, Turn};
+use super::{Flight, FlightState, Flights, Id, Outcome, SILENCE, Turn};
 
 /// A call that waits for a flight.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Follower {
         number > self.reads
     }
 
-    fn event(&self, state: &mut State) -> Option<Event> {
+    fn event(&self, state: &mut FlightState) -> Option<Event> {
         if let Some(outcome) = &state.outcome {
             return Some(Event::Ended(outcome.clone()));
         }

@@ -66,7 +66,7 @@ enum Id {
     /// Another process computes under this lease.
     Watched(Token),
     /// This process computes while another one has this lease.
-    Beside(Token),
+    Unleased(Token),
     /// The computation has no right to the slot: the store cannot be asked, or other calls had the slot for too long.
     Unasked(u64),
 }
@@ -78,7 +78,7 @@ pub(crate) struct Flight {
     id: Id,
     /// When the flight was created. Its body begins later.
     born: Instant,
-    state: Mutex<State>,
+    state: Mutex<FlightState>,
     /// Wakes the threads among the followers.
     changed: Condvar,
     /// The flights that calls inside its body lead or wait for.
@@ -86,7 +86,7 @@ pub(crate) struct Flight {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct FlightState {
     outcome: Option<Outcome>,
     followers: usize,
     /// The wakers of the tasks among the followers.
@@ -161,10 +161,10 @@ impl Flights {
     /// Joins the flight of this token, or starts one for the calls of this process.
     pub(crate) fn follow_or_lead(self: &Arc<Self>, key: &Key, token: Token) -> Role {
         let mut all = self.all();
-        let beside = || find(&all, key, Id::Beside(token)).cloned();
-        match known(&all, key, token).or_else(beside) {
+        let unleased = || find(&all, key, Id::Unleased(token)).cloned();
+        match known(&all, key, token).or_else(unleased) {
             Some(flight) => Role::Follower(self.join(flight)),
-            None => Role::Leader(self.leader(&mut all, key, Id::Beside(token))),
+            None => Role::Leader(self.leader(&mut all, key, Id::Unleased(token))),
         }
     }
 
@@ -308,7 +308,7 @@ impl Flight {
         self.lock().followers
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, FlightState> {
         // A panic while the lock is held leaves nothing half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -323,7 +323,7 @@ impl Flight {
     }
 
     /// Wakes all followers, to look again.
-    fn tell(&self, mut state: MutexGuard<'_, State>) {
+    fn tell(&self, mut state: MutexGuard<'_, FlightState>) {
         let wakers = std::mem::take(&mut state.wakers);
         let has_threads = state.threads > 0;
         drop(state);

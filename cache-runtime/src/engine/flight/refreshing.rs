@@ -17,27 +17,27 @@ pub(crate) struct Refreshing(Mutex<All>);
 
 #[derive(Debug, Default)]
 struct All {
-    entries: HashMap<Key, State>,
+    entries: HashMap<Key, RefreshState>,
     /// The number of entries at which to look for those whose pause is over: twice as many as were left.
     sweep_at: usize,
 }
 
 #[derive(Debug)]
-enum State {
+enum RefreshState {
     Running,
     /// This value is left alone until then; another one need not be.
     Pausing(Token, Instant),
 }
 
-impl State {
+impl RefreshState {
     fn is_over(&self, now: Instant) -> bool {
-        matches!(self, State::Pausing(_, until) if *until <= now)
+        matches!(self, RefreshState::Pausing(_, until) if *until <= now)
     }
 
     fn is_about(&self, id: Token) -> bool {
         match self {
-            State::Running => true,
-            State::Pausing(paused, _) => *paused == id,
+            RefreshState::Running => true,
+            RefreshState::Pausing(paused, _) => *paused == id,
         }
     }
 }
@@ -54,7 +54,7 @@ impl Refreshing {
             all.entries.retain(|_, state| !state.is_over(now));
             all.sweep_at = all.entries.len() * 2;
         }
-        all.entries.insert(key.clone(), State::Running);
+        all.entries.insert(key.clone(), RefreshState::Running);
         Some(Ticket { all: Arc::clone(self), key, id, seal, pause: Duration::ZERO })
     }
 
@@ -94,7 +94,7 @@ impl Drop for Ticket {
         let mut all = self.all.lock();
         match Instant::now().checked_add(self.pause) {
             Some(until) if !self.pause.is_zero() => {
-                all.entries.insert(self.key.clone(), State::Pausing(self.id, until))
+                all.entries.insert(self.key.clone(), RefreshState::Pausing(self.id, until))
             }
             _ => all.entries.remove(&self.key),
         };

@@ -133,7 +133,7 @@ fn without_a_store_nobody_shares_a_body_that_has_returned() {
     let (flights, key, before) = (Arc::<Flights>::default(), key(), Instant::now());
     let join = |since| flights.follow_any_or_lead(&key, Any { since, is_away: true, most: 1 });
     let Role::Leader(leader) = join(before) else { panic!("nothing runs") };
-    crate::poll::once::once(within(leader.flight(), async {
+    crate::poll::block_on::block_on(within(leader.flight(), async {
         assert!(matches!(join(Instant::now()), Role::Follower(_)), "it runs");
     }));
     assert!(matches!(join(Instant::now()), Role::Leader(_)), "it has returned, and its value is not published yet");
@@ -165,7 +165,8 @@ fn a_call_inside_of_a_body_does_not_wait_for_it() {
     let flights = Arc::<Flights>::default();
     let keys = ["a", "b", "c"].map(|name| KeyWriter::new("", name).finish().expect("a key"));
     let [a, b, c] = [0, 1, 2].map(|at| flights.lead(&keys[at], token()));
-    let inside = |flight: &Leader, work: &dyn Fn()| crate::poll::once::once(within(flight.flight(), async { work() }));
+    let inside =
+        |flight: &Leader, work: &dyn Fn()| crate::poll::block_on::block_on(within(flight.flight(), async { work() }));
     inside(&a, &|| assert!(Edge::waiting(a.flight()).is_err(), "its own"));
     inside(&a, &|| {
         let to_b = Edge::waiting(b.flight()).expect("b waits for nobody").expect("inside of a body");

@@ -176,7 +176,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// The value that another call computed for its followers.
     fn shared<V>(&self, plan: &Plan<V>, key: &Key, bytes: &Bytes) -> Option<V> {
         match envelope::parse(key, plan.function.identities(), bytes) {
-            envelope::Slot::Value(value) => decode(plan, &value, bytes).ok().flatten(),
+            envelope::Content::Value(value) => decode(plan, &value, bytes).ok().flatten(),
             // The value belongs to another function with this key, which has other values.
             _ => None,
         }

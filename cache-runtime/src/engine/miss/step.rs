@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::plan::function::{Function, SingleFlight, Terms};
 use crate::plan::policy;
-use crate::store::{Acquired, Marked, Over, Read, Store};
+use crate::store::{MarkReply, Precondition, Read, Store, TakeReply};
 use crate::stored::envelope::{self, Lease, Seal, Token};
 
 /// The state of a miss.
@@ -142,7 +142,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     async fn take_unseen<'a>(&'a self, progress: &mut Progress<'a>) -> Result<Step<'a, S>, Error> {
         progress.seal = Some(Seal::default());
         progress.patience.take_late_look();
-        match self.take_slot(progress, Over::Nothing).await {
+        match self.take_slot(progress, Precondition::Empty).await {
             // The slot may hold a value nevertheless.
             Err(error) if refuses_writes(&error) => Ok(Step::Look),
             taken => taken,
@@ -154,8 +154,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         match miss {
             // Another call of this process came first, and its lease is in the slot by now.
             Miss::Empty if progress.patience.take_late_look() && self.is_concerned(progress.key) => Ok(Step::Look),
-            Miss::Empty => self.take_slot(progress, Over::Nothing).await,
-            Miss::Unusable(seen) => self.take_slot(progress, Over::Seen(seen)).await,
+            Miss::Empty => self.take_slot(progress, Precondition::Empty).await,
+            Miss::Unusable(seen) => self.take_slot(progress, Precondition::Unchanged(seen)).await,
             Miss::Leased(token) => {
                 progress.predict(Function::found_something);
                 Ok(Step::Wait(token))
@@ -172,7 +172,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// Takes the slot, unless it changed.
-    async fn take_slot<'a>(&'a self, progress: &mut Progress<'a>, over: Over) -> Result<Step<'a, S>, Error> {
+    async fn take_slot<'a>(
+        &'a self,
+        progress: &mut Progress<'a>,
+        precondition: Precondition,
+    ) -> Result<Step<'a, S>, Error> {
         let Progress { terms, key, by, .. } = *progress;
         // The stamps are acknowledged before the body begins, as the lease is.
         let seal = match progress.seal {
@@ -180,18 +184,18 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             None => self.stamp(key, by).await?,
         };
         progress.seal = Some(seal);
-        Ok(match self.claim(terms.lease, key, seal).take(&over, by).await? {
-            (Acquired::Taken, leased) => {
-                if matches!(over, Over::Nothing) {
+        Ok(match self.claim(terms.lease, key, seal).take(&precondition, by).await? {
+            (TakeReply::Taken, leased) => {
+                if matches!(precondition, Precondition::Empty) {
                     progress.predict(Function::found_nothing);
                 }
                 Step::Resolved(Resolution::Compute(Mandate::Leased(leased), Cause::Miss))
             }
             // If the bytes have another seal, they may be out of date, or these stamps may.
-            (Acquired::Held(bytes), _) if envelope::is_sealed(&bytes, seal) => {
+            (TakeReply::Held(bytes), _) if envelope::is_sealed(&bytes, seal) => {
                 Step::Inspect(Read { bytes: Some(bytes), seal: Some(seal), own_seal: Some(Seal::default()) })
             }
-            (Acquired::Held(_) | Acquired::Changed, _) => Step::Look,
+            (TakeReply::Held(_) | TakeReply::Changed, _) => Step::Look,
         })
     }
 
@@ -199,11 +203,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     async fn mark_fallback<'a>(&'a self, progress: &mut Progress<'a>, old: Fallback) -> Result<Step<'a, S>, Error> {
         let claim = self.claim(progress.terms.lease, progress.key, old.value.seal);
         match claim.mark(old.refresh.id, false, progress.by).await {
-            Ok((Marked::Taken, leased)) => {
+            Ok((MarkReply::Taken, leased)) => {
                 progress.fallback = Some(old);
                 Ok(Step::Resolved(Resolution::Compute(Mandate::Leased(leased), Cause::Miss)))
             }
-            Ok((Marked::Until(_) | Marked::Changed, _)) => Ok(Step::Look),
+            Ok((MarkReply::Until(_) | MarkReply::Changed, _)) => Ok(Step::Look),
             // Without the right to mark it, the call takes its slot.
             Err(error) if error.is_of_one_call() => {
                 let seen = old.bytes.clone();

@@ -15,7 +15,7 @@ use crate::engine::context::Context;
 use crate::engine::flight::{Event, Follower};
 use crate::engine::lease::Leased;
 use crate::plan::policy::Pace;
-use crate::poll::once::yield_now;
+use crate::poll::block_on::yield_now;
 use crate::poll::outlined::outlined;
 use crate::store::Store;
 

@@ -8,7 +8,7 @@ use crate::engine::context::Context;
 use crate::engine::flight::{Event, Follower};
 use crate::engine::lease::Leased;
 use crate::plan::policy::Pace;
-use crate::poll::once::once;
+use crate::poll::block_on::block_on;
 use crate::store::Store;
 
 pub(crate) struct OnThreads<'a>(pub(crate) &'a Context);
@@ -21,7 +21,7 @@ impl Timer for OnThreads<'_> {
         let cache = self.0.downgrade();
         let held = leases.iter().map(|leased| (leased.key().clone(), *leased.lease())).collect();
         let _held = self.0.renewer().hold(held, pace, move |leases| match cache.upgrade() {
-            Some(cache) => once(keep(&cache.blocking_store(), leases, cache.deadline())),
+            Some(cache) => block_on(keep(&cache.blocking_store(), leases, cache.deadline())),
             None => leases.clear(),
         });
         body.await

@@ -2,14 +2,14 @@
 
 use serde::ser::{self, Serialize};
 
-use super::{Encoder, Place, Refused, child};
+use super::{Encoder, Nesting, Refused, child};
 use crate::key::escape::escape;
 
 impl<'a> Encoder<'a> {
     pub(super) fn compound(self, open: char, close: char, sorted: bool) -> Compound<'a> {
         self.out.push(open);
         let at = self.out.len();
-        Compound { out: self.out, at, close, parts: sorted.then(Vec::new), place: self.place }
+        Compound { out: self.out, at, close, parts: sorted.then(Vec::new), nesting: self.nesting }
     }
 }
 
@@ -21,7 +21,7 @@ pub(super) struct Compound<'a> {
     close: char,
     /// The start of each part, if the parts are to be sorted.
     parts: Option<Vec<usize>>,
-    place: Place,
+    nesting: Nesting,
 }
 
 impl Compound<'_> {
@@ -37,7 +37,7 @@ impl Compound<'_> {
     }
 
     fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
-        child(value, self.out, self.place)
+        child(value, self.out, self.nesting)
     }
 
     fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Refused> {

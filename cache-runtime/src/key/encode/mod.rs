@@ -33,7 +33,7 @@ const DEPTH: u8 = 128;
 
 /// Appends `value` to `out`. After an error, `out` may end with a part of the value's text.
 pub(super) fn encode<T: Serialize + ?Sized>(value: &T, out: &mut String) -> Result<(), Refused> {
-    value.serialize(Encoder { out, type_name: type_name::<T>(), place: Place { root: Stack::here(), depth: 0 } })
+    value.serialize(Encoder { out, type_name: type_name::<T>(), nesting: Nesting { root: Stack::here(), depth: 0 } })
 }
 
 /// Appends lower-case hexadecimal digits.
@@ -68,12 +68,12 @@ struct Encoder<'a> {
     out: &'a mut String,
     /// The type of the current value. It tells whether a sequence is a set, and is used only for sequences.
     type_name: &'static str,
-    place: Place,
+    nesting: Nesting,
 }
 
 /// The position of a value in the argument, as a depth.
 #[derive(Clone, Copy)]
-struct Place {
+struct Nesting {
     root: Stack,
     depth: u8,
 }
@@ -90,11 +90,11 @@ impl<'a> Encoder<'a> {
     }
 }
 
-fn child<T: Serialize + ?Sized>(value: &T, out: &mut String, Place { root, depth }: Place) -> Result<(), Refused> {
+fn child<T: Serialize + ?Sized>(value: &T, out: &mut String, Nesting { root, depth }: Nesting) -> Result<(), Refused> {
     if depth >= DEPTH || root.is_spent() {
         return Err(Refused("nested too deeply".into()));
     }
-    value.serialize(Encoder { out, type_name: type_name::<T>(), place: Place { root, depth: depth + 1 } })
+    value.serialize(Encoder { out, type_name: type_name::<T>(), nesting: Nesting { root, depth: depth + 1 } })
 }
 
 fn write_unsigned(value: u64, out: &mut String) {
@@ -289,7 +289,7 @@ impl<'a> Serializer for Encoder<'a> {
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Refused> {
         let at = self.out.len();
-        child(value, self.out, self.place)?;
+        child(value, self.out, self.nesting)?;
         let text = &self.out[at..];
         if text == "none" || text.starts_with("some(") {
             self.out.insert_str(at, "some(");
@@ -317,7 +317,7 @@ impl<'a> Serializer for Encoder<'a> {
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> Result<(), Refused> {
-        child(value, self.out, self.place)
+        child(value, self.out, self.nesting)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -329,7 +329,7 @@ impl<'a> Serializer for Encoder<'a> {
     ) -> Result<(), Refused> {
         self.variant(variant);
         self.out.push('(');
-        child(value, self.out, self.place)?;
+        child(value, self.out, self.nesting)?;
         self.out.push(')');
         Ok(())
     }

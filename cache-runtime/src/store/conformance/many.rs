@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use super::{Acquired, GROUPED, MINUTE, by, key, lease, marks, read, token, value};
+use super::{GROUPED, MINUTE, TakeReply, by, key, lease, marks, read, token, value};
 use crate::error::ErrorKind;
 use crate::key::{Key, KeyWriter};
 use crate::plan::ttl::Ttl;
-use crate::store::{Asked, End, Ended, Over, Read, Release, STAMP_MILLIS, Store};
+use crate::store::{End, EndRequest, Precondition, Read, Release, STAMP_MILLIS, Store, TakeRequest};
 use crate::stored::envelope::{self, HEADER_LEN, Header, Identity, Lease, OwnTags, Seal};
 
 type Expiry<'a> = &'a (dyn Fn(&Key) -> Option<Ttl> + Sync);
@@ -29,7 +29,7 @@ pub(super) async fn suite(store: &impl Store, expiry: Expiry<'_>) {
 
 /// The content of a slot before the operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Slot {
+enum Before {
     Empty,
     /// A lease of another caller.
     Leased,
@@ -38,24 +38,30 @@ enum Slot {
     Foreign,
 }
 
-const SLOTS: [Slot; 6] =
-    [Slot::Value(300), Slot::Empty, Slot::Leased, Slot::Value(20 << 10), Slot::Foreign, Slot::Value(300 << 10)];
+const SLOTS: [Before; 6] = [
+    Before::Value(300),
+    Before::Empty,
+    Before::Leased,
+    Before::Value(20 << 10),
+    Before::Foreign,
+    Before::Value(300 << 10),
+];
 
 /// Puts the content into the slot and returns it.
-async fn put(store: &impl Store, key: &Key, slot: Slot) -> Option<Bytes> {
+async fn put(store: &impl Store, key: &Key, slot: Before) -> Option<Bytes> {
     let held = match slot {
-        Slot::Empty => {
+        Before::Empty => {
             store.invalidate(std::slice::from_ref(key), by()).await.unwrap();
             return None;
         }
-        Slot::Leased => {
+        Before::Leased => {
             let lease = lease();
-            store.take(key, &lease, &Over::Anything, by()).await.unwrap();
+            store.take(key, &lease, &Precondition::Any, by()).await.unwrap();
             return Some(Bytes::copy_from_slice(lease.bytes()));
         }
-        Slot::Value(length) => marks::sealed(key, token(), length, 1),
+        Before::Value(length) => marks::sealed(key, token(), length, 1),
         // The value is too short, and not sealed.
-        Slot::Foreign => value(60, 1),
+        Before::Foreign => value(60, 1),
     };
     marks::put(store, key, &held, MINUTE).await;
     Some(held)
@@ -93,57 +99,57 @@ async fn reads_are_those_of_each(store: &impl Store) {
 }
 
 /// The reply, without bytes that differ from one to the next.
-fn reply(acquired: &Acquired, held: Option<&Bytes>) -> &'static str {
+fn reply(acquired: &TakeReply, held: Option<&Bytes>) -> &'static str {
     match acquired {
-        Acquired::Taken => "taken",
-        Acquired::Held(bytes) if Some(bytes) == held => "held",
-        Acquired::Held(_) => "held, but other bytes",
-        Acquired::Changed => "changed",
+        TakeReply::Taken => "taken",
+        TakeReply::Held(bytes) if Some(bytes) == held => "held",
+        TakeReply::Held(_) => "held, but other bytes",
+        TakeReply::Changed => "changed",
     }
 }
 
 async fn takes_are_those_of_each(store: &impl Store) {
-    let overs = ["nothing", "what was seen", "something else", "anything"];
-    let cases: Vec<(Slot, &str)> = SLOTS.iter().flat_map(|slot| overs.map(|over| (*slot, over))).collect();
-    let over_of = |over: &str, held: Option<&Bytes>| match over {
-        "nothing" => Over::Nothing,
+    let preconditions = ["nothing", "what was seen", "something else", "anything"];
+    let cases: Vec<(Before, &str)> =
+        SLOTS.iter().flat_map(|slot| preconditions.map(|precondition| (*slot, precondition))).collect();
+    let precondition_of = |precondition: &str, held: Option<&Bytes>| match precondition {
+        "nothing" => Precondition::Empty,
         // If the slot is empty, these are the bytes of a moment ago.
-        "what was seen" => Over::Seen(held.cloned().unwrap_or_else(|| value(300, 9))),
-        "something else" => Over::Seen(value(301, 9)),
-        _ => Over::Anything,
+        "what was seen" => Precondition::Unchanged(held.cloned().unwrap_or_else(|| value(300, 9))),
+        "something else" => Precondition::Unchanged(value(301, 9)),
+        _ => Precondition::Any,
     };
     let (many, each) = (keys("take many", cases.len()), keys("take each", cases.len()));
     let (mut held, mut asked) = (Vec::new(), Vec::new());
-    for (key, (slot, over)) in many.iter().zip(&cases) {
+    for (key, (slot, precondition)) in many.iter().zip(&cases) {
         let bytes = put(store, key, *slot).await;
-        asked.push(Asked { key, lease: lease(), over: over_of(over, bytes.as_ref()) });
+        asked.push(TakeRequest { key, lease: lease(), precondition: precondition_of(precondition, bytes.as_ref()) });
         held.push(bytes);
     }
     let taken = store.take_many(&asked).await;
     assert_eq!(taken.len(), cases.len());
     let now = reads(store, &many).await;
-    for (at, (slot, over)) in cases.iter().enumerate() {
+    for (at, (slot, precondition)) in cases.iter().enumerate() {
         let bytes = put(store, &each[at], *slot).await;
         let lease = lease();
-        let one = store.take(&each[at], &lease, &over_of(over, bytes.as_ref()), by()).await.unwrap();
+        let one = store.take(&each[at], &lease, &precondition_of(precondition, bytes.as_ref()), by()).await.unwrap();
         let (one, of_many) = (reply(&one, bytes.as_ref()), reply(taken[at].as_ref().unwrap(), held[at].as_ref()));
-        assert_eq!(of_many, one, "{slot:?} over {over}");
+        assert_eq!(of_many, one, "{slot:?} precondition {precondition}");
         let expected = if one == "taken" { Some(asked[at].lease.bytes()) } else { held[at].as_deref() };
-        assert_eq!(now[at].as_deref(), expected, "{slot:?} over {over}");
+        assert_eq!(now[at].as_deref(), expected, "{slot:?} precondition {precondition}");
         let left = read(store, &each[at]).await;
         let expected = if one == "taken" { Some(lease.bytes()) } else { bytes.as_deref() };
-        assert_eq!(left.as_deref(), expected, "{slot:?} over {over}");
+        assert_eq!(left.as_deref(), expected, "{slot:?} precondition {precondition}");
     }
     // A lease that was granted is not taken from its holder by comparison when it is requested again.
-    let seen = asked
-        .iter()
-        .zip(&held)
-        .filter_map(|(slot, held)| Some(Asked { key: slot.key, lease: lease(), over: Over::Seen(held.clone()?) }));
-    let seen: Vec<Asked<'_>> = seen.collect();
+    let seen = asked.iter().zip(&held).filter_map(|(slot, held)| {
+        Some(TakeRequest { key: slot.key, lease: lease(), precondition: Precondition::Unchanged(held.clone()?) })
+    });
+    let seen: Vec<TakeRequest<'_>> = seen.collect();
     let again = store.take_many(&seen).await;
     for (slot, again) in seen.iter().zip(again) {
         let now = read(store, slot.key).await;
-        assert_eq!(matches!(again, Ok(Acquired::Taken)), now.as_deref() == Some(slot.lease.bytes()));
+        assert_eq!(matches!(again, Ok(TakeReply::Taken)), now.as_deref() == Some(slot.lease.bytes()));
     }
 }
 
@@ -164,12 +170,12 @@ const STANDS: [Stand; 4] = [Stand::Stands, Stand::Voided, Stand::Overtaken, Stan
 /// The lease.
 async fn leased(store: &impl Store, key: &Key, stand: Stand) -> Lease {
     let lease = lease();
-    store.take(key, &lease, &Over::Anything, by()).await.unwrap();
+    store.take(key, &lease, &Precondition::Any, by()).await.unwrap();
     match stand {
         Stand::Stands => None,
-        Stand::Voided => put(store, key, Slot::Empty).await,
-        Stand::Overtaken => put(store, key, Slot::Leased).await,
-        Stand::Replaced => put(store, key, Slot::Value(300)).await,
+        Stand::Voided => put(store, key, Before::Empty).await,
+        Stand::Overtaken => put(store, key, Before::Leased).await,
+        Stand::Replaced => put(store, key, Before::Value(300)).await,
     };
     lease
 }
@@ -185,7 +191,7 @@ async fn fills_and_releases_are_those_of_each(store: &impl Store, expiry: Expiry
     let (many, each) = (keys("end many", cases.len()), keys("end each", cases.len()));
     let (mut ended, mut before) = (Vec::new(), Vec::new());
     for (key, (stand, end)) in many.iter().zip(&cases) {
-        ended.push(Ended { key, lease: leased(store, key, *stand).await, end: end_of(key, *end) });
+        ended.push(EndRequest { key, lease: leased(store, key, *stand).await, end: end_of(key, *end) });
         before.push(read(store, key).await);
     }
     let done: Vec<bool> = store.end_many(&ended).await.into_iter().map(|done| done.expect("it answers")).collect();
@@ -235,7 +241,7 @@ async fn values_in_place_end_as_each(store: &impl Store) {
                 End::Fill(marks::sealed(key, token(), 300, 2), MINUTE)
             }
         };
-        ended.push(Ended { key, lease, end });
+        ended.push(EndRequest { key, lease, end });
     }
     let renewed = store.renew_many(&ended.iter().map(|slot| (slot.key.clone(), slot.lease)).collect::<Vec<_>>()).await;
     assert_eq!(renewed.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [true, true, true, false]);
@@ -262,7 +268,7 @@ async fn renewals_are_those_of_each(store: &impl Store, expiry: Expiry<'_>) {
     }
     let mut lease = lease();
     lease.millis = 2_000;
-    store.take(&keys[0], &lease, &Over::Anything, by()).await.unwrap();
+    store.take(&keys[0], &lease, &Precondition::Any, by()).await.unwrap();
     lease.millis = 10_000;
     assert!(matches!(expiry(&keys[0]), Some(Ttl::Millis(..=2_000))));
     assert!(store.renew_many(&[(keys[0].clone(), lease)]).await.remove(0).unwrap());
@@ -277,18 +283,18 @@ async fn thousands_stay_in_order(store: &impl Store) {
     let (mut somebodys, mut asked) = (Vec::new(), Vec::new());
     for (at, key) in keys.iter().enumerate() {
         if at % 3 == 0 {
-            somebodys.push(Asked { key, lease: lease(), over: Over::Nothing });
+            somebodys.push(TakeRequest { key, lease: lease(), precondition: Precondition::Empty });
         }
-        asked.push(Asked { key, lease: lease(), over: Over::Nothing });
+        asked.push(TakeRequest { key, lease: lease(), precondition: Precondition::Empty });
     }
     let first = store.take_many(&somebodys).await;
-    assert!(first.len() == somebodys.len() && first.iter().all(|taken| matches!(taken, Ok(Acquired::Taken))));
+    assert!(first.len() == somebodys.len() && first.iter().all(|taken| matches!(taken, Ok(TakeReply::Taken))));
     let taken = store.take_many(&asked).await;
     assert_eq!(taken.len(), MANY);
     for (at, taken) in taken.iter().enumerate() {
         match taken {
-            Ok(Acquired::Held(bytes)) => assert_eq!(bytes, somebodys[at / 3].lease.bytes(), "{at}"),
-            Ok(Acquired::Taken) => assert!(at % 3 != 0, "{at}"),
+            Ok(TakeReply::Held(bytes)) => assert_eq!(bytes, somebodys[at / 3].lease.bytes(), "{at}"),
+            Ok(TakeReply::Taken) => assert!(at % 3 != 0, "{at}"),
             other => panic!("{other:?} at {at}"),
         }
     }
@@ -299,7 +305,7 @@ async fn thousands_stay_in_order(store: &impl Store) {
     );
     let ended = asked.iter().zip(&values).enumerate().map(|(at, (slot, value))| {
         let end = if at % 5 == 1 { End::Release(Release::Remove) } else { End::Fill(value.clone(), MINUTE) };
-        Ended { key: slot.key, lease: slot.lease, end }
+        EndRequest { key: slot.key, lease: slot.lease, end }
     });
     let done = store.end_many(&ended.collect::<Vec<_>>()).await;
     assert!(done.len() == MANY && done.into_iter().enumerate().all(|(at, done)| done.unwrap() == (at % 3 != 0)));
@@ -316,14 +322,14 @@ async fn thousands_stay_in_order(store: &impl Store) {
 
 async fn one_key_twice_is_taken_once(store: &impl Store) {
     let key = key("twice");
-    let asked = [(); 2].map(|()| Asked { key: &key, lease: lease(), over: Over::Nothing });
+    let asked = [(); 2].map(|()| TakeRequest { key: &key, lease: lease(), precondition: Precondition::Empty });
     let taken = store.take_many(&asked).await;
-    assert!(matches!(&taken[0], Ok(Acquired::Taken)));
-    assert!(matches!(&taken[1], Ok(Acquired::Held(bytes)) if bytes == asked[0].lease.bytes()), "{taken:?}");
+    assert!(matches!(&taken[0], Ok(TakeReply::Taken)));
+    assert!(matches!(&taken[1], Ok(TakeReply::Held(bytes)) if bytes == asked[0].lease.bytes()), "{taken:?}");
     let (one, two) = (marks::sealed(&key, token(), 300, 1), marks::sealed(&key, token(), 300, 2));
     let ended = [(0, &one), (1, &two)].map(|(at, value)| {
         let lease: Lease = asked[at].lease;
-        Ended { key: &key, lease, end: End::Fill(value.clone(), MINUTE) }
+        EndRequest { key: &key, lease, end: End::Fill(value.clone(), MINUTE) }
     });
     let done = store.end_many(&ended).await;
     assert_eq!(done.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [true, false]);
@@ -332,9 +338,10 @@ async fn one_key_twice_is_taken_once(store: &impl Store) {
 
 async fn a_large_part_goes_in_pieces(store: &impl Store) {
     let keys = keys("large", 40);
-    let asked: Vec<Asked<'_>> = keys.iter().map(|key| Asked { key, lease: lease(), over: Over::Nothing }).collect();
-    store.take_many(&asked).await.into_iter().for_each(|taken| assert!(matches!(taken, Ok(Acquired::Taken))));
-    let ended: Vec<Ended<'_>> = asked
+    let asked: Vec<TakeRequest<'_>> =
+        keys.iter().map(|key| TakeRequest { key, lease: lease(), precondition: Precondition::Empty }).collect();
+    store.take_many(&asked).await.into_iter().for_each(|taken| assert!(matches!(taken, Ok(TakeReply::Taken))));
+    let ended: Vec<EndRequest<'_>> = asked
         .iter()
         .enumerate()
         .map(|(at, slot)| {
@@ -343,7 +350,7 @@ async fn a_large_part_goes_in_pieces(store: &impl Store) {
                 1 => End::Fill(marks::sealed(slot.key, token(), 300 << 10, 1), MINUTE),
                 _ => End::Fill(marks::sealed(slot.key, token(), 100, 1), MINUTE),
             };
-            Ended { key: slot.key, lease: slot.lease, end }
+            EndRequest { key: slot.key, lease: slot.lease, end }
         })
         .collect();
     assert!(store.end_many(&ended).await.into_iter().all(Result::unwrap));
@@ -405,10 +412,10 @@ async fn stamps_outlive_what_is_filled_under_them(store: &impl Store, expiry: Ex
         let stamps = store.stamp(key.tags(), by()).await.unwrap();
         let seal = Seal::of(key.tags().iter().zip(&stamps).map(|(tag, stamp)| (tag.as_str(), &**stamp)));
         let lease = Lease::new(token(), seal, 10_000);
-        store.take(key, &lease, &Over::Anything, by()).await.unwrap();
+        store.take(key, &lease, &Precondition::Any, by()).await.unwrap();
         let own = if key == &keys[1] { &own } else { &OwnTags::default() };
         let end = if key == &keys[3] { End::Release(Release::Pause(0)) } else { End::Fill(under(key, seal, own), ttl) };
-        ended.push(Ended { key, lease, end });
+        ended.push(EndRequest { key, lease, end });
     }
     assert!(store.end_many(&ended).await.into_iter().all(Result::unwrap));
     let left = tags.each_ref().map(expiry);
@@ -448,11 +455,11 @@ pub(super) async fn another_type_is_told_of_its_slot_alone(store: &impl Store, s
     let count = if GROUPED.get() { 1 } else { 3 };
     let keys = keys("typed", count);
     let bad = count / 2;
-    let mut ended: Vec<Ended<'_>> = Vec::new();
+    let mut ended: Vec<EndRequest<'_>> = Vec::new();
     for key in &keys {
         store.invalidate(std::slice::from_ref(key), by()).await.unwrap();
         let lease = leased(store, key, Stand::Stands).await;
-        ended.push(Ended { key, lease, end: End::Fill(marks::sealed(key, token(), 300, 1), MINUTE) });
+        ended.push(EndRequest { key, lease, end: End::Fill(marks::sealed(key, token(), 300, 1), MINUTE) });
     }
     spoil(&keys[bad]);
     let done = store.end_many(&ended).await;
@@ -464,12 +471,12 @@ pub(super) async fn another_type_is_told_of_its_slot_alone(store: &impl Store, s
     }
     let read = reads(store, &keys).await;
     assert!(read.iter().enumerate().all(|(at, read)| read.is_none() == (at == bad)), "a miss: {read:?}");
-    for over in [Over::Nothing, Over::Seen(value(300, 1))] {
-        let asked = keys.iter().map(|key| Asked { key, lease: lease(), over: over.clone() });
+    for precondition in [Precondition::Empty, Precondition::Unchanged(value(300, 1))] {
+        let asked = keys.iter().map(|key| TakeRequest { key, lease: lease(), precondition: precondition.clone() });
         let taken = store.take_many(&asked.collect::<Vec<_>>()).await;
         for (at, taken) in taken.into_iter().enumerate() {
             match taken {
-                Ok(_) => assert_ne!(at, bad, "{over:?}"),
+                Ok(_) => assert_ne!(at, bad, "{precondition:?}"),
                 Err(error) => assert!(at == bad && error.kind() == ErrorKind::WrongType, "{error}"),
             }
         }

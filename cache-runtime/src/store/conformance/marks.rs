@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Acquired, GROUPED, MINUTE, acquired, by, key, read, token, value};
+use super::{GROUPED, MINUTE, TakeReply, acquired, by, key, read, token, value};
 use crate::key::Key;
 use crate::plan::ttl::Ttl;
-use crate::store::{Marked, Over, Release, Store};
+use crate::store::{MarkReply, Precondition, Release, Store};
 use crate::stored::envelope::{
-    self, HEAD_LEN, HEADER_LEN, Head, Header, Identity, Lease, Mark, OwnTags, Seal, Slot, Token,
+    self, Content, HEAD_LEN, HEADER_LEN, Head, Header, Identity, Lease, Mark, OwnTags, Seal, Token,
 };
 
 const IDENTITY: Identity = Identity { version: 1, codec: 2, fingerprint: 3 };
@@ -43,7 +43,7 @@ pub(super) fn sealed(key: &Key, id: Token, length: usize, seed: u8) -> Bytes {
 /// Stores the value, whatever the slot holds.
 pub(super) async fn put(store: &impl Store, key: &Key, value: &Bytes, ttl: Ttl) {
     let lease = super::lease();
-    store.take(key, &lease, &Over::Anything, by()).await.expect("the store answers");
+    store.take(key, &lease, &Precondition::Any, by()).await.expect("the store answers");
     assert!(store.fill(key, &lease, value.clone(), ttl, by()).await.expect("the store answers"));
 }
 
@@ -51,23 +51,23 @@ pub(super) async fn put(store: &impl Store, key: &Key, value: &Bytes, ttl: Ttl) 
 pub(super) async fn read_value(store: &impl Store, key: &Key) -> Mark {
     let bytes = read(store, key).await.expect("a value");
     match (envelope::parse(key, &[IDENTITY; 2], &bytes), envelope::head(&bytes)) {
-        (Slot::Value(_), Head::Value(mark)) => mark,
+        (Content::Value(_), Head::Value(mark)) => mark,
         other => panic!("{other:?}"),
     }
 }
 
-async fn mark(store: &impl Store, key: &Key, id: Token, lease: &Lease, force: bool) -> Marked {
+async fn mark(store: &impl Store, key: &Key, id: Token, lease: &Lease, force: bool) -> MarkReply {
     store.mark(key, id, lease, force, by()).await.expect("the store answers")
 }
 
 pub(super) async fn taken(store: &impl Store, key: &Key, id: Token, lease: &Lease) -> bool {
-    matches!(mark(store, key, id, lease, false).await, Marked::Taken)
+    matches!(mark(store, key, id, lease, false).await, MarkReply::Taken)
 }
 
 /// The remaining time of the refresh lease or pause.
 async fn left(store: &impl Store, key: &Key, id: Token) -> Option<i64> {
     match mark(store, key, id, &lease(), false).await {
-        Marked::Until(until) => Some(until as i64 - store.now() as i64),
+        MarkReply::Until(until) => Some(until as i64 - store.now() as i64),
         _ => None,
     }
 }
@@ -123,7 +123,7 @@ async fn a_value_is_marked_once(store: &impl Store) {
     put(store, &key, &old, MINUTE).await;
     assert!(taken(store, &key, id, &first).await);
     match mark(store, &key, id, &second, false).await {
-        Marked::Until(until) => assert!(until.abs_diff(store.now() + 10_000) < 1_000, "{until}"),
+        MarkReply::Until(until) => assert!(until.abs_diff(store.now() + 10_000) < 1_000, "{until}"),
         other => panic!("{other:?}"),
     }
     let held = read_value(store, &key).await;
@@ -133,8 +133,8 @@ async fn a_value_is_marked_once(store: &impl Store) {
     assert_eq!((&bytes[..18], &bytes[50..]), (&old[..18], &old[50..]), "all else is as it was");
     // This is the first of two tries, whose reply was lost.
     assert!(taken(store, &key, id, &first).await);
-    match store.take(&key, &super::lease(), &Over::Nothing, by()).await.unwrap() {
-        Acquired::Held(bytes) => assert!(matches!(envelope::parse(&key, &[IDENTITY; 2], &bytes), Slot::Value(_))),
+    match store.take(&key, &super::lease(), &Precondition::Empty, by()).await.unwrap() {
+        TakeReply::Held(bytes) => assert!(matches!(envelope::parse(&key, &[IDENTITY; 2], &bytes), Content::Value(_))),
         other => panic!("{other:?}"),
     }
 }
@@ -143,7 +143,7 @@ async fn force_overrides(store: &impl Store) {
     let (key, id, first, second) = (key("forced"), token(), lease(), lease());
     put(store, &key, &sealed(&key, id, 300, 1), MINUTE).await;
     assert!(taken(store, &key, id, &first).await);
-    assert!(matches!(mark(store, &key, id, &second, true).await, Marked::Taken));
+    assert!(matches!(mark(store, &key, id, &second, true).await, MarkReply::Taken));
     assert_eq!(read_value(store, &key).await.token, Some(second.token()));
     assert!(!store.renew(&key, &first, by()).await.unwrap());
     assert!(!store.release(&key, &first, Release::Pause(0), by()).await.unwrap());
@@ -151,7 +151,7 @@ async fn force_overrides(store: &impl Store) {
     assert_eq!(read_value(store, &key).await.token, Some(second.token()));
     assert!(store.release(&key, &second, Release::Pause(60_000), by()).await.unwrap());
     assert!(!taken(store, &key, id, &first).await, "a pause");
-    assert!(matches!(mark(store, &key, id, &first, true).await, Marked::Taken), "ends by force");
+    assert!(matches!(mark(store, &key, id, &first, true).await, MarkReply::Taken), "ends by force");
 }
 
 async fn only_the_value_seen_is_marked(store: &impl Store) {
@@ -159,7 +159,7 @@ async fn only_the_value_seen_is_marked(store: &impl Store) {
     let changed = async |id: Token| {
         for force in [false, true] {
             let marked = mark(store, &key, id, &lease(), force).await;
-            assert!(matches!(marked, Marked::Changed), "{marked:?}");
+            assert!(matches!(marked, MarkReply::Changed), "{marked:?}");
         }
     };
     changed(id).await;
@@ -187,7 +187,7 @@ async fn headers_are_not_trusted(store: &impl Store) {
     for length in [18, 33, HEAD_LEN - 1] {
         let short = whole.slice(..length);
         put(store, &key, &short, MINUTE).await;
-        assert!(matches!(mark(store, &key, id, &lease(), true).await, Marked::Changed), "{length}");
+        assert!(matches!(mark(store, &key, id, &lease(), true).await, MarkReply::Changed), "{length}");
         assert_eq!(read(store, &key).await, Some(short));
     }
     put(store, &key, &whole.slice(..HEADER_LEN), MINUTE).await;
@@ -289,13 +289,16 @@ async fn a_fill_needs_the_mark(store: &impl Store) {
         refused("and leased").await;
 
         marked().await;
-        store.take(&key, &super::lease(), &Over::Anything, by()).await.unwrap();
+        store.take(&key, &super::lease(), &Precondition::Any, by()).await.unwrap();
         refused("taken").await;
 
         marked().await;
         let seen = read(store, &key).await.unwrap();
         assert!(
-            matches!(store.take(&key, &super::lease(), &Over::Seen(seen), by()).await, Ok(Acquired::Taken)),
+            matches!(
+                store.take(&key, &super::lease(), &Precondition::Unchanged(seen), by()).await,
+                Ok(TakeReply::Taken)
+            ),
             "{length}"
         );
         refused("displaced").await;
@@ -306,7 +309,7 @@ async fn a_fill_needs_the_mark(store: &impl Store) {
 
         marked().await;
         let other = lease();
-        assert!(matches!(mark(store, &key, id, &other, true).await, Marked::Taken), "{length}");
+        assert!(matches!(mark(store, &key, id, &other, true).await, MarkReply::Taken), "{length}");
         refused("forced").await;
         assert!(store.fill(&key, &other, sealed(&key, token(), length, 3), MINUTE, by()).await.unwrap(), "{length}");
         refused("filled by another").await;
@@ -385,7 +388,7 @@ async fn releasing_pauses(store: &impl Store, expiry: Expiry<'_>) {
 
     // A lease in a slot of its own has no pause.
     let computing = super::lease();
-    store.take(&key, &computing, &Over::Anything, by()).await.unwrap();
+    store.take(&key, &computing, &Precondition::Any, by()).await.unwrap();
     assert!(store.release(&key, &computing, Release::Pause(60_000), by()).await.unwrap());
     assert_eq!(read(store, &key).await, None);
     assert!(acquired(store, &key, &computing).await);
@@ -407,7 +410,7 @@ async fn a_marked_value_outlives_its_lease(store: &impl Store, expiry: Expiry<'_
     let first = Lease::in_value(token(), Seal::default(), 1_000);
     assert!(taken(store, &key, id, &first).await);
     assert!(within(expiry(&key), 1_001, 3_000), "{:?}", expiry(&key));
-    assert!(matches!(mark(store, &key, id, &lease(), false).await, Marked::Until(_)));
+    assert!(matches!(mark(store, &key, id, &lease(), false).await, MarkReply::Until(_)));
     assert!(within(expiry(&key), 1_001, 3_000), "whoever is refused extends nothing: {:?}", expiry(&key));
     put(store, &key, &value, MINUTE).await;
     assert!(taken(store, &key, id, &lease()).await);

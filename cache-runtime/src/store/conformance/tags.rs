@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::{GROUPED, MINUTE, acquired, by, token, value};
 use crate::key::{Key, KeyWriter};
-use crate::store::{Over, Read, Store};
-use crate::stored::envelope::{self, Head, Header, Identity, Lease, OwnTags, Seal, Slot};
+use crate::store::{Precondition, Read, Store};
+use crate::stored::envelope::{self, Content, Head, Header, Identity, Lease, OwnTags, Seal};
 
 const IDENTITY: Identity = Identity { version: 1, codec: 2, fingerprint: 3 };
 
@@ -106,7 +106,7 @@ async fn leases_show_their_seal(store: &impl Store) {
     let key = key("leased", &["red"]);
     let seal = stamped(store, &key).await;
     let lease = Lease::new(token(), seal, 10_000);
-    store.take(&key, &lease, &Over::Anything, by()).await.unwrap();
+    store.take(&key, &lease, &Precondition::Any, by()).await.unwrap();
     let held = read(store, &key).await.bytes.expect("a lease");
     assert_eq!(held, lease.bytes());
     assert!(matches!(envelope::head(&held), Head::Lease(token, shown) if token == lease.token() && shown == seal));
@@ -115,7 +115,7 @@ async fn leases_show_their_seal(store: &impl Store) {
     assert!(store.renew(&key, &lease, by()).await.unwrap());
     assert!(store.fill(&key, &lease, sealed(&key, seal, &OwnTags::default()), MINUTE, by()).await.unwrap());
     let read = read(store, &key).await;
-    let Slot::Value(value) = envelope::parse(&key, &[IDENTITY; 2], &read.bytes.unwrap()) else { panic!("a value") };
+    let Content::Value(value) = envelope::parse(&key, &[IDENTITY; 2], &read.bytes.unwrap()) else { panic!("a value") };
     assert_eq!((Some(value.seal), value.own_seal), (read.seal, None));
 }
 
@@ -132,7 +132,7 @@ async fn own_tags_are_read_after_the_value(store: &impl Store) {
     assert!(store.fill(&key, &lease, value, MINUTE, by()).await.unwrap());
     let before = read(store, &key).await;
     let bytes = before.bytes.unwrap();
-    let Slot::Value(found) = envelope::parse(&key, &[IDENTITY; 2], &bytes) else { panic!("a value") };
+    let Content::Value(found) = envelope::parse(&key, &[IDENTITY; 2], &bytes) else { panic!("a value") };
     assert_eq!((before.seal, before.own_seal), (Some(Seal::default()), found.own_seal));
     assert_eq!(envelope::payload(&bytes), super::value(200, 1));
     invalidated(store, &tag("r d")).await;

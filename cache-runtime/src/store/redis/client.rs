@@ -197,7 +197,7 @@ impl<T: Transport> RedisStore<T> {
     }
 
     /// The error that the caller of a verb gets. Misuse is also logged; functions report permanent refusals.
-    pub(crate) fn told(&self, fault: Fault) -> Error {
+    pub(crate) fn reported_error(&self, fault: Fault) -> Error {
         if matches!(fault.blame, Blame::Command | Blame::Server) {
             self.server().health.tell_once(&fault.error);
         }
@@ -250,7 +250,7 @@ impl<T: Transport> RedisStore<T> {
             }
             Err(fault) => {
                 self.server().health.write_failed(&fault);
-                Err(self.told(fault))
+                Err(self.reported_error(fault))
             }
         }
     }

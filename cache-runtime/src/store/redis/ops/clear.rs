@@ -35,7 +35,7 @@ impl<T: Transport> RedisStore<T> {
         if self.server().health.is_down() {
             self.probe(true);
         }
-        cleared.map_err(|fault| self.told(fault))
+        cleared.map_err(|fault| self.reported_error(fault))
     }
 
     async fn clear_by_steps(&self, epoch: Epoch, extent: &Extent, each: Duration) -> Result<u64, Fault> {

@@ -10,8 +10,8 @@ use crate::store::redis::ops::scripts::{self, Form};
 use crate::store::redis::request::{Request, checked};
 use crate::store::redis::server::fault::{Blame, Fault};
 use crate::store::redis::server::features::Features;
-use crate::store::{Acquired, Marked, Over, Release};
-use crate::stored::envelope::{self, HEAD_LEN, Lease, Place, Seal, Token, value_front};
+use crate::store::{MarkReply, Precondition, Release, TakeReply};
+use crate::stored::envelope::{self, HEAD_LEN, Lease, LeasePlace, Seal, Token, value_front};
 
 /// The largest value that travels as a script's argument: a larger one is quicker as a staged write under another key.
 const INLINE: usize = 4 * 1024;
@@ -216,33 +216,33 @@ pub(crate) fn in_hash(features: Features, form: Form, key: &Key, verb: &str, arg
 }
 
 /// Takes a slot.
-pub(crate) fn take(features: Features, form: Form, key: &Key, lease: &Lease, over: &Over) -> Cmd {
+pub(crate) fn take(features: Features, form: Form, key: &Key, lease: &Lease, precondition: &Precondition) -> Cmd {
     let millis = bounded(lease.millis);
     let compared = |seen: &Bytes| (seen.slice(..seen.len().min(envelope::COMPARED)), seen.len().to_string());
     let Address::Key(name) = key.address() else {
         let first: [&[u8]; 2] = [lease.bytes(), millis.as_bytes()];
-        return match over {
-            Over::Nothing => in_hash(features, form, key, "take", &[first[0], first[1], b"empty"]),
-            Over::Anything => in_hash(features, form, key, "take", &[first[0], first[1], b"any"]),
-            Over::Seen(seen) => {
+        return match precondition {
+            Precondition::Empty => in_hash(features, form, key, "take", &[first[0], first[1], b"empty"]),
+            Precondition::Any => in_hash(features, form, key, "take", &[first[0], first[1], b"any"]),
+            Precondition::Unchanged(seen) => {
                 let (head, length) = compared(seen);
                 in_hash(features, form, key, "take", &[first[0], first[1], b"seen", &head, length.as_bytes()])
             }
         };
     };
-    match over {
-        Over::Anything => set(name, lease.bytes(), &millis),
-        Over::Nothing if features.has(Features::SET_NX_GET) => {
+    match precondition {
+        Precondition::Any => set(name, lease.bytes(), &millis),
+        Precondition::Empty if features.has(Features::SET_NX_GET) => {
             let mut command = Cmd::with_capacity(7, name.len() + 64);
             command.arg("SET").arg(name).arg(lease.bytes());
             command.arg("NX").arg("GET").arg("PX").arg(&millis);
             command
         }
-        Over::Nothing => {
+        Precondition::Empty => {
             scripts::ACQUIRE.command(form.of(features), &[name.as_bytes()], &[lease.bytes(), millis.as_bytes()])
         }
-        Over::Seen(seen) if !features.has_scripts() => replace(name, seen, lease.bytes(), &millis),
-        Over::Seen(seen) => {
+        Precondition::Unchanged(seen) if !features.has_scripts() => replace(name, seen, lease.bytes(), &millis),
+        Precondition::Unchanged(seen) => {
             let (head, length) = compared(seen);
             let arguments = [lease.bytes(), millis.as_bytes(), &head, length.as_bytes()];
             scripts::DISPLACE.command(form.of(features), &[name.as_bytes()], &arguments)
@@ -258,15 +258,15 @@ fn replace(key: &str, held: &[u8], new: &[u8], millis: &str) -> Cmd {
 }
 
 /// The reply to [`take`]. `now` is the time of the server.
-pub(crate) fn taken(over: &Over, reply: Value, now: impl FnOnce() -> u64) -> Result<Acquired, Fault> {
+pub(crate) fn taken(precondition: &Precondition, reply: Value, now: impl FnOnce() -> u64) -> Result<TakeReply, Fault> {
     match reply {
         // The content that was seen is gone.
-        Value::Nil if matches!(over, Over::Seen(_)) => Ok(Acquired::Changed),
-        Value::Okay => Ok(Acquired::Taken),
-        Value::Int(number) => Ok(if number > 0 { Acquired::Taken } else { Acquired::Changed }),
+        Value::Nil if matches!(precondition, Precondition::Unchanged(_)) => Ok(TakeReply::Changed),
+        Value::Okay => Ok(TakeReply::Taken),
+        Value::Int(number) => Ok(if number > 0 { TakeReply::Taken } else { TakeReply::Changed }),
         // The entry has expired by this clock, but not yet by the server's.
-        reply @ Value::Array(_) => Ok(slot(reply, now)?.map_or(Acquired::Changed, Acquired::Held)),
-        reply => Ok(slot(reply, now)?.map_or(Acquired::Taken, Acquired::Held)),
+        reply @ Value::Array(_) => Ok(slot(reply, now)?.map_or(TakeReply::Changed, TakeReply::Held)),
+        reply => Ok(slot(reply, now)?.map_or(TakeReply::Taken, TakeReply::Held)),
     }
 }
 
@@ -365,10 +365,10 @@ pub(crate) fn mark(features: Features, form: Form, key: &Key, id: Token, lease: 
 }
 
 /// The reply to [`mark`].
-pub(crate) fn marked(value: Value) -> Result<Marked, Fault> {
+pub(crate) fn marked(value: Value) -> Result<MarkReply, Fault> {
     match value {
-        Value::Int(0) => Ok(Marked::Taken),
-        Value::Int(until) => Ok(u64::try_from(until).map_or(Marked::Changed, Marked::Until)),
+        Value::Int(0) => Ok(MarkReply::Taken),
+        Value::Int(until) => Ok(u64::try_from(until).map_or(MarkReply::Changed, MarkReply::Until)),
         _ => Err(Fault::unexpected("a script")),
     }
 }
@@ -401,7 +401,7 @@ pub(crate) fn release(features: Features, form: Form, key: &Key, lease: &Lease, 
 
 /// The way in which a value replaces a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum FillMethod {
     /// By `SET … IFEQ`, which compares the whole slot; a lease in a value's header is only a part.
     Compared,
     /// In the argument of a script.
@@ -410,14 +410,16 @@ pub(crate) enum Way {
     Ahead,
 }
 
-impl Way {
-    pub(crate) fn of(features: Features, key: &Key, lease: &Lease, value: &[u8]) -> Way {
+impl FillMethod {
+    pub(crate) fn of(features: Features, key: &Key, lease: &Lease, value: &[u8]) -> FillMethod {
         match key.address() {
             // A script's argument is copied twice, but there is no other way into a hash.
-            Address::Field { .. } => Way::Inline,
-            Address::Key(_) if lease.place() == Place::Slot && features.has(Features::SET_IFEQ) => Way::Compared,
-            Address::Key(_) if value.len() <= INLINE || !features.moves() => Way::Inline,
-            Address::Key(_) => Way::Ahead,
+            Address::Field { .. } => FillMethod::Inline,
+            Address::Key(_) if lease.place() == LeasePlace::Slot && features.has(Features::SET_IFEQ) => {
+                FillMethod::Compared
+            }
+            Address::Key(_) if value.len() <= INLINE || !features.moves() => FillMethod::Inline,
+            Address::Key(_) => FillMethod::Ahead,
         }
     }
 }
@@ -426,7 +428,7 @@ impl Way {
 pub(crate) fn fill(
     features: Features,
     form: Form,
-    way: Way,
+    method: FillMethod,
     (key, lease): (&Key, &Lease),
     value: &[u8],
     ttl: Ttl,
@@ -442,8 +444,8 @@ pub(crate) fn fill(
         envelope::mark(&mut value, None, until);
         return vec![in_hash(features, form, key, "fill", &[lease.proof(), &value, millis.as_bytes()])];
     };
-    match way {
-        Way::Compared => {
+    match method {
+        FillMethod::Compared => {
             let mut command = Cmd::with_capacity(7, name.len() + value.len() + 64);
             command.arg("SET").arg(name).arg(value).arg("IFEQ").arg(lease.bytes());
             if ttl != Ttl::Forever {
@@ -451,11 +453,11 @@ pub(crate) fn fill(
             }
             vec![command]
         }
-        Way::Inline => {
+        FillMethod::Inline => {
             let arguments = [lease.proof(), value, millis.as_bytes()];
             vec![scripts::FILL.command(form.of(features), &[name.as_bytes()], &arguments)]
         }
-        Way::Ahead => {
+        FillMethod::Ahead => {
             let ahead = ahead_of(name, lease);
             let moved = move_ahead(form.of(features), key, lease, ttl);
             vec![set(&ahead, value, &bounded(lease.millis)), moved]

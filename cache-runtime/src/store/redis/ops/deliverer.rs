@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::poll::once::once;
+use crate::poll::block_on::block_on;
 use crate::store::redis::client::{Client, RedisStore};
 use crate::store::redis::ops::delivery::LONGEST;
 use crate::store::redis::transport::Lone;
@@ -22,12 +22,12 @@ const REFUSED: Duration = Duration::from_secs(30);
 /// The state of the thread, and the messages to it.
 #[derive(Debug, Default)]
 pub(crate) struct Deliverer {
-    state: Mutex<State>,
+    state: Mutex<DelivererState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct DelivererState {
     is_running: bool,
     is_over: bool,
     /// True if more is undelivered than before.
@@ -72,8 +72,8 @@ impl Deliverer {
         while let Some(has_more) = self.pause(pause) {
             let Some(client) = client.upgrade() else { break };
             let store = RedisStore::new(&client, Lone::new(&client.server));
-            once(store.release_orphans());
-            let delivered = once(store.deliver(client.server.health.epoch(), Instant::now() + LONGEST));
+            block_on(store.release_orphans());
+            let delivered = block_on(store.deliver(client.server.health.epoch(), Instant::now() + LONGEST));
             // This comes before the drop of the last reference to the client, because its end takes the same lock.
             let is_done = self.ends_if(|| !client.pending.any() && !client.abandoned.has_orphans());
             drop(store);
@@ -112,7 +112,7 @@ impl Deliverer {
         is_done
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, DelivererState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

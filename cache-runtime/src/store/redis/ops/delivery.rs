@@ -12,7 +12,7 @@ use ::redis::{Pipeline, Value};
 use crate::error::{Error, ErrorKind};
 use crate::store::redis::client::{Client, RedisStore};
 use crate::store::redis::ops::commands;
-use crate::store::redis::ops::pending::Batch;
+use crate::store::redis::ops::pending::KeptKeys;
 use crate::store::redis::request::{Reply, Request};
 use crate::store::redis::server::breaker::Epoch;
 use crate::store::redis::server::fault::{Blame, Fault};
@@ -38,11 +38,11 @@ impl Removed {
     }
 
     /// The invalidations that the server confirmed.
-    pub(crate) fn confirmed(&self, mut batch: Batch) -> Batch {
+    pub(crate) fn confirmed(&self, mut keys: KeptKeys) -> KeptKeys {
         if !self.refused.is_empty() {
-            batch.retain(|(name, _)| !self.is_refused(name));
+            keys.retain(|(name, _)| !self.is_refused(name));
         }
-        batch
+        keys
     }
 
     /// The reason why some were refused; a general refusal of writes comes first.
@@ -114,15 +114,15 @@ impl<T: Transport> RedisStore<T> {
         by: Instant,
     ) -> Result<(), Fault> {
         let pending = &self.client().pending;
-        let batch = pending.find_all(names);
-        if batch.is_empty() {
+        let keys = pending.find_all(names);
+        if keys.is_empty() {
             return Ok(());
         }
         // This is boxed, because it is rare.
         Box::pin(async {
-            let names: Vec<&str> = commands::names(&batch).collect();
+            let names: Vec<&str> = commands::names(&keys).collect();
             let removed = self.remove(epoch, &names, by).await?;
-            pending.delivered(&removed.confirmed(batch.clone()));
+            pending.delivered(&removed.confirmed(keys.clone()));
             removed.outcome().map(drop)
         })
         .await
@@ -141,11 +141,11 @@ impl<T: Transport> RedisStore<T> {
                 false => Err(fault),
             })?;
         }
-        for batch in all.chunks(CHUNK) {
-            let names: Vec<&str> = commands::names(batch).collect();
+        for keys in all.chunks(CHUNK) {
+            let names: Vec<&str> = commands::names(keys).collect();
             let by = by.min(Instant::now() + patience(client.server.timeout));
             let removed = self.remove(epoch, &names, by).await?;
-            client.pending.delivered(&removed.confirmed(batch.to_vec()));
+            client.pending.delivered(&removed.confirmed(keys.to_vec()));
             // Writes are refused for a while, everything else permanently.
             if !matches!(&refused, Some(Fault { blame: Blame::Writes, .. })) {
                 refused = removed.reason().or(refused);
@@ -225,8 +225,8 @@ mod tests {
     fn what_is_refused_stays() {
         let fault = Fault::from(&refusal());
         let removed = Removed { count: 1, refused: vec![("a".to_owned(), fault)] };
-        let batch: Batch = vec![("a".into(), 1), ("b".into(), 2)];
-        assert_eq!(removed.confirmed(batch), [("b".into(), 2)]);
+        let keys: KeptKeys = vec![("a".into(), 1), ("b".into(), 2)];
+        assert_eq!(removed.confirmed(keys), [("b".into(), 2)]);
         assert!(removed.is_refused("a") && !removed.is_refused("b"));
         assert!(removed.outcome().is_err_and(|fault| fault.is_denied()));
     }

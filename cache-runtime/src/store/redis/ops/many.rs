@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::key::{Address, Key};
 use crate::plan::ttl::Ttl;
 use crate::store::redis::client::RedisStore;
-use crate::store::redis::ops::commands::{self, Way};
+use crate::store::redis::ops::commands::{self, FillMethod};
 use crate::store::redis::ops::delivery;
 use crate::store::redis::ops::read_plan::{MOST, ReadPlan, seal};
 use crate::store::redis::ops::scripts::Form;
@@ -23,7 +23,7 @@ use crate::store::redis::server::fault::{Blame, Fault};
 use crate::store::redis::server::features::Features;
 use crate::store::redis::server::greeting::name_of_role;
 use crate::store::redis::transport::Transport;
-use crate::store::{Acquired, Asked, End, Ended, Over, Read, Release, Store, own_tags};
+use crate::store::{End, EndRequest, Precondition, Read, Release, Store, TakeReply, TakeRequest, own_tags};
 use crate::stored::envelope::{self, Lease};
 
 /// The approximate number of bytes that one round trip sends.
@@ -31,14 +31,14 @@ const MOST_BYTES: usize = 1 << 20;
 
 /// The scripts of one pipeline: the first use of each sends its text, and later ones its hash.
 #[derive(Default)]
-struct Forms(HashSet<(bool, Option<Discriminant<Over>>)>);
+struct Forms(HashSet<(bool, Option<Discriminant<Precondition>>)>);
 
 impl Forms {
     /// The form of a script for a slot of this kind, for an operation that has one for each.
-    fn of(&mut self, key: &Key, over: Option<&Over>) -> Form {
+    fn of(&mut self, key: &Key, precondition: Option<&Precondition>) -> Form {
         let in_hash = matches!(key.address(), Address::Field { .. });
-        let over = over.filter(|_| !in_hash).map(discriminant);
-        if self.0.insert((in_hash, over)) { Form::Text } else { Form::Hash }
+        let precondition = precondition.filter(|_| !in_hash).map(discriminant);
+        if self.0.insert((in_hash, precondition)) { Form::Text } else { Form::Hash }
     }
 }
 
@@ -94,8 +94,8 @@ impl<T: Transport> RedisStore<T> {
         let settled = self.settle(epoch, keys.iter().flat_map(|key| key.concerned_by()), by).await;
         let refused = match settled {
             Ok(()) => None,
-            Err(fault) if delivery::is_of_some(&fault) => Some(self.told(fault)),
-            Err(fault) => return Err(self.told(fault)),
+            Err(fault) if delivery::is_of_some(&fault) => Some(self.reported_error(fault)),
+            Err(fault) => return Err(self.reported_error(fault)),
         };
         let (voided, read): (Vec<&Key>, Vec<&Key>) =
             keys.iter().partition(|key| refused.is_some() && self.is_voided(key));
@@ -156,7 +156,7 @@ impl<T: Transport> RedisStore<T> {
             Err(fault) if fault.is_denied() => self.exchange_of(epoch, load, build, read, by).await,
             outcome => outcome,
         };
-        let mut reads = outcome.map_err(|fault| self.told(fault))?;
+        let mut reads = outcome.map_err(|fault| self.reported_error(fault))?;
         let size = |read: &Read| read.bytes.as_ref().map_or(0, Bytes::len);
         client.sizes.found_all(keys.iter().copied().zip(reads.iter().map(size)));
         let is_untagged = |read: &Read| read.bytes.as_deref().is_none_or(|bytes| envelope::own_tags(bytes).is_empty());
@@ -185,7 +185,7 @@ impl<T: Transport> RedisStore<T> {
             };
             let read = |reply: Reply| commands::stamps(part.iter().copied(), reply.all());
             let found = self.exchange(epoch, build, read, by).await;
-            stamps.extend(part.iter().copied().zip(found.map_err(|fault| self.told(fault))?));
+            stamps.extend(part.iter().copied().zip(found.map_err(|fault| self.reported_error(fault))?));
         }
         // A tag whose invalidation is still to be delivered counts for nothing.
         for (tag, _) in client.pending.find_all(tags.iter().map(|tag| tag.as_str())) {
@@ -197,7 +197,7 @@ impl<T: Transport> RedisStore<T> {
         Ok(())
     }
 
-    pub(crate) async fn take_all(&self, slots: &[Asked<'_>]) -> Vec<Result<Acquired, Error>> {
+    pub(crate) async fn take_all(&self, slots: &[TakeRequest<'_>]) -> Vec<Result<TakeReply, Error>> {
         let mut taken = Vec::with_capacity(slots.len());
         for part in slots.chunks(MOST) {
             match self.take_part(part).await {
@@ -211,22 +211,28 @@ impl<T: Transport> RedisStore<T> {
         taken
     }
 
-    async fn take_part(&self, slots: &[Asked<'_>]) -> Result<Vec<Result<Acquired, Error>>, Error> {
+    async fn take_part(&self, slots: &[TakeRequest<'_>]) -> Result<Vec<Result<TakeReply, Error>>, Error> {
         let epoch = self.admit_write()?;
         let by = self.part_deadline();
         if let Some(first) = slots.first() {
             // All slots are of one function.
             self.may_end(first.key, first.lease.place())?;
         }
-        let anything = slots.iter().filter(|slot| matches!(slot.over, Over::Anything));
+        let anything = slots.iter().filter(|slot| matches!(slot.precondition, Precondition::Any));
         self.settle(epoch, anything.clone().flat_map(|slot| slot.key.concerned_by().skip(1)), by)
             .await
-            .map_err(|fault| self.told(fault))?;
+            .map_err(|fault| self.reported_error(fault))?;
         let settled = self.client().pending.find_all(anything.map(|slot| slot.key.as_str()));
         let build = |features| {
             let (mut forms, mut pipeline) = (Forms::default(), Pipeline::with_capacity(slots.len() + 1));
-            for Asked { key, lease, over } in slots {
-                pipeline.add_command(commands::take(features, forms.of(key, Some(over)), key, lease, over));
+            for TakeRequest { key, lease, precondition } in slots {
+                pipeline.add_command(commands::take(
+                    features,
+                    forms.of(key, Some(precondition)),
+                    key,
+                    lease,
+                    precondition,
+                ));
             }
             pipeline.cmd("TIME");
             Request::ManyOnce(pipeline)
@@ -248,10 +254,10 @@ impl<T: Transport> RedisStore<T> {
         let now = self.server().health.clock.now();
         let mut refused = false;
         let taken = slots.iter().zip(replies).map(|(slot, reply)| {
-            let taken = checked(reply).and_then(|reply| commands::taken(&slot.over, reply, || now));
+            let taken = checked(reply).and_then(|reply| commands::taken(&slot.precondition, reply, || now));
             taken.map_err(|fault| {
                 // The server does not do what its version promised: it is another one that speaks the protocol.
-                if fault.is_of_form() && matches!(slot.over, Over::Nothing) {
+                if fault.is_of_form() && matches!(slot.precondition, Precondition::Empty) {
                     self.deny(Features::SET_NX_GET);
                 }
                 self.refused_write(fault.about(slot.key.as_str()), &mut refused)
@@ -276,7 +282,7 @@ impl<T: Transport> RedisStore<T> {
         if fault.blame == Blame::Writes && !std::mem::replace(refused, true) {
             self.server().health.write_failed(&fault);
         }
-        self.told(fault)
+        self.reported_error(fault)
     }
 
     fn wrote_unless(&self, refused: bool) {
@@ -285,7 +291,7 @@ impl<T: Transport> RedisStore<T> {
         }
     }
 
-    pub(crate) async fn end_all(&self, slots: &[Ended<'_>]) -> Vec<Result<bool, Error>> {
+    pub(crate) async fn end_all(&self, slots: &[EndRequest<'_>]) -> Vec<Result<bool, Error>> {
         let mut ended = Vec::with_capacity(slots.len());
         let mut rest = slots;
         while !rest.is_empty() {
@@ -311,7 +317,7 @@ impl<T: Transport> RedisStore<T> {
         ended
     }
 
-    async fn end_part(&self, slots: &[Ended<'_>]) -> Result<Vec<Result<bool, Error>>, Error> {
+    async fn end_part(&self, slots: &[EndRequest<'_>]) -> Result<Vec<Result<bool, Error>>, Error> {
         let epoch = self.admit_write()?;
         let by = self.part_deadline();
         let size = slots.iter().map(|slot| slot.size()).sum();
@@ -319,11 +325,11 @@ impl<T: Transport> RedisStore<T> {
         // An invalidation that did not arrive still voids what was computed before it.
         let voided: Vec<bool> = slots.iter().map(|slot| self.is_voided(slot.key)).collect();
         let tags = longest_lived(slots);
-        let commands_of = |features, slot: &Ended<'_>, voided: bool, forms: &mut [Forms; 3]| match &slot.end {
+        let commands_of = |features, slot: &EndRequest<'_>, voided: bool, forms: &mut [Forms; 3]| match &slot.end {
             End::Fill(value, ttl) if !voided => {
-                let way = Way::of(features, slot.key, &slot.lease, value);
-                let form = forms[usize::from(way == Way::Ahead)].of(slot.key, None);
-                commands::fill(features, form, way, (slot.key, &slot.lease), value, *ttl, now)
+                let method = FillMethod::of(features, slot.key, &slot.lease, value);
+                let form = forms[usize::from(method == FillMethod::Ahead)].of(slot.key, None);
+                commands::fill(features, form, method, (slot.key, &slot.lease), value, *ttl, now)
             }
             End::Fill(..) => vec![release(features, slot, Release::Pause(0), &mut forms[2])],
             End::Release(how) => vec![release(features, slot, *how, &mut forms[2])],
@@ -351,7 +357,9 @@ impl<T: Transport> RedisStore<T> {
         let (mut ended, mut refused) = (Vec::with_capacity(slots.len()), false);
         for (slot, voided) in slots.iter().zip(&voided) {
             let is_ahead = match &slot.end {
-                End::Fill(value, _) if !voided => Way::of(features, slot.key, &slot.lease, value) == Way::Ahead,
+                End::Fill(value, _) if !voided => {
+                    FillMethod::of(features, slot.key, &slot.lease, value) == FillMethod::Ahead
+                }
                 _ => false,
             };
             let sent = if is_ahead { checked(replies.next().unwrap_or_default()).map(drop) } else { Ok(()) };
@@ -369,7 +377,7 @@ impl<T: Transport> RedisStore<T> {
     /// Ends leases another way after a part of a pipeline was refused.
     async fn end_otherwise(
         &self,
-        slot: &Ended<'_>,
+        slot: &EndRequest<'_>,
         fault: Fault,
         refused: &mut bool,
         by: Instant,
@@ -395,7 +403,7 @@ impl<T: Transport> RedisStore<T> {
         if fault.error.kind() != ErrorKind::WrongType {
             self.keep_abandoned(key, lease, release);
         }
-        self.told(fault)
+        self.reported_error(fault)
     }
 
     pub(crate) async fn renew_all(&self, leases: &[(Key, Lease)]) -> Vec<Result<bool, Error>> {
@@ -412,16 +420,16 @@ impl<T: Transport> RedisStore<T> {
             let outcome = match self.admit() {
                 Ok(epoch) => {
                     let replies = self.exchange(epoch, build, read, self.part_deadline()).await;
-                    replies.map_err(|fault| self.told(fault))
+                    replies.map_err(|fault| self.reported_error(fault))
                 }
                 Err(error) => Err(error),
             };
             match outcome {
-                Ok(replies) => renewed.extend(
-                    replies
-                        .into_iter()
-                        .map(|reply| checked(reply).and_then(commands::truth).map_err(|fault| self.told(fault))),
-                ),
+                Ok(replies) => {
+                    renewed.extend(replies.into_iter().map(|reply| {
+                        checked(reply).and_then(commands::truth).map_err(|fault| self.reported_error(fault))
+                    }))
+                }
                 Err(error) => {
                     fill_up(&mut renewed, leases.len(), &error);
                     break;
@@ -461,11 +469,11 @@ impl<T: Transport> RedisStore<T> {
     }
 }
 
-fn release(features: Features, slot: &Ended<'_>, release: Release, forms: &mut Forms) -> Cmd {
+fn release(features: Features, slot: &EndRequest<'_>, release: Release, forms: &mut Forms) -> Cmd {
     commands::release(features, forms.of(slot.key, None), slot.key, &slot.lease, release)
 }
 
-impl Ended<'_> {
+impl EndRequest<'_> {
     fn size(&self) -> usize {
         match &self.end {
             End::Fill(value, _) => value.len(),
@@ -475,9 +483,9 @@ impl Ended<'_> {
 }
 
 /// The number of slots in the next part.
-fn part_len(slots: &[Ended<'_>]) -> usize {
+fn part_len(slots: &[EndRequest<'_>]) -> usize {
     let mut bytes = 0;
-    let fits = |slot: &&Ended<'_>| {
+    let fits = |slot: &&EndRequest<'_>| {
         bytes += slot.size();
         bytes <= MOST_BYTES
     };
@@ -485,7 +493,7 @@ fn part_len(slots: &[Ended<'_>]) -> usize {
 }
 
 /// The tags of all values to fill, each with the longest lifetime under it.
-fn longest_lived(slots: &[Ended<'_>]) -> BTreeMap<String, Ttl> {
+fn longest_lived(slots: &[EndRequest<'_>]) -> BTreeMap<String, Ttl> {
     let mut tags = BTreeMap::new();
     for slot in slots {
         let End::Fill(value, ttl) = &slot.end else { continue };

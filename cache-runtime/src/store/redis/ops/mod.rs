@@ -13,6 +13,6 @@ mod one;
 pub(crate) mod pending;
 mod probe;
 mod read_plan;
-mod refusals;
+mod rights_check;
 pub(crate) mod scripts;
 pub(crate) mod sizes;

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::key::{Extent, Key};
 use crate::plan::ttl::Ttl;
 use crate::store::redis::client::RedisStore;
-use crate::store::redis::ops::commands::{self, Way, truth};
+use crate::store::redis::ops::commands::{self, FillMethod, truth};
 use crate::store::redis::ops::scripts::Form;
 use crate::store::redis::ops::sizes::Sizes;
 use crate::store::redis::request::{Reply, Request, checked};
@@ -20,8 +20,10 @@ use crate::store::redis::server::fault::{Blame, Denied, Fault};
 use crate::store::redis::server::features::Features;
 use crate::store::redis::server::greeting::name_of_role;
 use crate::store::redis::transport::Transport;
-use crate::store::{Acquired, Asked, Ended, Marked, Over, Read, Release, STAMP_MILLIS, Store, own_tags};
-use crate::stored::envelope::{Lease, Place, Seal, Token};
+use crate::store::{
+    EndRequest, MarkReply, Precondition, Read, Release, STAMP_MILLIS, Store, TakeReply, TakeRequest, own_tags,
+};
+use crate::stored::envelope::{Lease, LeasePlace, Seal, Token};
 
 /// Keys that are kept for later unless the server confirms their invalidation.
 struct Undelivered<'a, T: Transport> {
@@ -57,14 +59,14 @@ impl<T: Transport> Store for RedisStore<T> {
         let peeked = self
             .scripted(epoch, |_, command| Request::One(command), build, read, by)
             .await
-            .map_err(|fault| self.told(fault.about(key.as_str())))?;
+            .map_err(|fault| self.reported_error(fault.about(key.as_str())))?;
         // A slot without content has an empty range.
         Ok(peeked.filter(|bytes| !bytes.is_empty()))
     }
 
     async fn stamp(&self, tags: &[String], by: Instant) -> Result<Vec<Bytes>, Error> {
         let epoch = self.admit_write()?;
-        self.settle(epoch, tags.iter().map(String::as_str), by).await.map_err(|fault| self.told(fault))?;
+        self.settle(epoch, tags.iter().map(String::as_str), by).await.map_err(|fault| self.reported_error(fault))?;
         let new: Vec<Token> = tags.iter().map(|_| Token::random()).collect::<Option<_>>().ok_or_else(Token::none)?;
         let mut form = Form::Hash;
         let outcome = loop {
@@ -101,24 +103,30 @@ impl<T: Transport> Store for RedisStore<T> {
         self.written(outcome)
     }
 
-    async fn take(&self, key: &Key, lease: &Lease, over: &Over, by: Instant) -> Result<Acquired, Error> {
+    async fn take(
+        &self,
+        key: &Key,
+        lease: &Lease,
+        precondition: &Precondition,
+        by: Instant,
+    ) -> Result<TakeReply, Error> {
         let epoch = self.admit_write()?;
         self.may_end(key, lease.place())?;
-        let settled = match over {
-            Over::Anything => {
+        let settled = match precondition {
+            Precondition::Any => {
                 // This settles the invalidations of the group, because possibly no read did so before. The entry was
                 // stamped after those of its tags.
                 let settled = self.settle(epoch, key.concerned_by().skip(1), by).await;
-                settled.map_err(|fault| self.told(fault))?;
+                settled.map_err(|fault| self.reported_error(fault))?;
                 // The take removes the old content, which is the effect of these invalidations.
                 self.client().pending.find_all([key.as_str()])
             }
-            Over::Nothing | Over::Seen(_) => Vec::new(),
+            Precondition::Empty | Precondition::Unchanged(_) => Vec::new(),
         };
-        let build = |features, form| commands::take(features, form, key, lease, over);
-        let read = |reply| commands::taken(over, reply, || self.server().health.clock.now());
+        let build = |features, form| commands::take(features, form, key, lease, precondition);
+        let read = |reply| commands::taken(precondition, reply, || self.server().health.clock.now());
         let mut outcome = self.scripted(epoch, Server::timed_once, build, read, by).await;
-        if outcome.as_ref().is_err_and(Fault::is_of_form) && matches!(over, Over::Nothing) {
+        if outcome.as_ref().is_err_and(Fault::is_of_form) && matches!(precondition, Precondition::Empty) {
             // The server does not do what its version promised: it is another one that speaks the protocol.
             self.deny(Features::SET_NX_GET);
             outcome = self.scripted(epoch, Server::timed_once, build, read, by).await;
@@ -144,19 +152,19 @@ impl<T: Transport> Store for RedisStore<T> {
         T::SHARES_READS && key.tags().is_empty()
     }
 
-    async fn mark(&self, key: &Key, id: Token, lease: &Lease, force: bool, by: Instant) -> Result<Marked, Error> {
-        debug_assert_eq!(lease.place(), Place::Value);
+    async fn mark(&self, key: &Key, id: Token, lease: &Lease, force: bool, by: Instant) -> Result<MarkReply, Error> {
+        debug_assert_eq!(lease.place(), LeasePlace::Value);
         let epoch = self.admit_write()?;
         self.may_end(key, lease.place())?;
         if force {
             // Possibly no read settled these before.
-            self.settle(epoch, key.concerned_by(), by).await.map_err(|fault| self.told(fault))?;
+            self.settle(epoch, key.concerned_by(), by).await.map_err(|fault| self.reported_error(fault))?;
         }
         let build = |features, form| commands::mark(features, form, key, id, lease, force);
         let outcome = self.scripted(epoch, Server::timed_once, build, commands::marked, by).await;
         match outcome {
             // Nothing was written, so this says nothing about writes.
-            Ok(marked @ (Marked::Until(_) | Marked::Changed)) => Ok(marked),
+            Ok(marked @ (MarkReply::Until(_) | MarkReply::Changed)) => Ok(marked),
             outcome => self.granted(key, lease, outcome),
         }
     }
@@ -181,7 +189,7 @@ impl<T: Transport> Store for RedisStore<T> {
     async fn renew(&self, key: &Key, lease: &Lease, by: Instant) -> Result<bool, Error> {
         let epoch = self.admit()?;
         let build = |features, form| commands::renew(features, form, key, lease);
-        self.scripted(epoch, Server::timed, build, truth, by).await.map_err(|fault| self.told(fault))
+        self.scripted(epoch, Server::timed, build, truth, by).await.map_err(|fault| self.reported_error(fault))
     }
 
     async fn release(&self, key: &Key, lease: &Lease, release: Release, by: Instant) -> Result<bool, Error> {
@@ -190,7 +198,7 @@ impl<T: Transport> Store for RedisStore<T> {
         // connection might overtake the second request.
         let build = |features| self.server().timed(commands::release(features, Form::Text, key, lease, release));
         let read = |reply: Reply| truth(self.server().first_of(reply)?);
-        self.exchange(epoch, build, read, by).await.map_err(|fault| self.told(fault))
+        self.exchange(epoch, build, read, by).await.map_err(|fault| self.reported_error(fault))
     }
 
     async fn invalidate(&self, keys: &[Key], by: Instant) -> Result<u64, Error> {
@@ -202,25 +210,25 @@ impl<T: Transport> Store for RedisStore<T> {
         // This also works if the future is dropped.
         let mut undelivered = Undelivered { store: self, keys: keys.iter().map(Key::as_str).collect() };
         let epoch = self.server().health.epoch();
-        let removed = self.remove(epoch, &undelivered.keys, by).await.map_err(|fault| self.told(fault))?;
+        let removed = self.remove(epoch, &undelivered.keys, by).await.map_err(|fault| self.reported_error(fault))?;
         undelivered.keys.retain(|name| removed.is_refused(name));
         pending.delivered(&removed.confirmed(earlier));
         if self.server().health.is_down() {
             self.probe(true);
         }
         drop(undelivered);
-        removed.outcome().map_err(|fault| self.told(fault))
+        removed.outcome().map_err(|fault| self.reported_error(fault))
     }
 
     async fn read_many(&self, keys: &[&Key]) -> Vec<Result<Read, Error>> {
         self.read_all(keys).await
     }
 
-    async fn take_many(&self, slots: &[Asked<'_>]) -> Vec<Result<Acquired, Error>> {
+    async fn take_many(&self, slots: &[TakeRequest<'_>]) -> Vec<Result<TakeReply, Error>> {
         self.take_all(slots).await
     }
 
-    async fn end_many(&self, slots: &[Ended<'_>]) -> Vec<Result<bool, Error>> {
+    async fn end_many(&self, slots: &[EndRequest<'_>]) -> Vec<Result<bool, Error>> {
         self.end_all(slots).await
     }
 
@@ -230,13 +238,13 @@ impl<T: Transport> Store for RedisStore<T> {
 
     async fn count(&self, group: &Key, by: Instant) -> Result<u64, Error> {
         let epoch = self.admit()?;
-        self.settle(epoch, [group.as_str()].into_iter(), by).await.map_err(|fault| self.told(fault))?;
+        self.settle(epoch, [group.as_str()].into_iter(), by).await.map_err(|fault| self.reported_error(fault))?;
         let build = |features, form| commands::in_hash(features, form, group, "count", &[]);
         let read = |reply| match reply {
             Value::Int(count) => Ok(u64::try_from(count).unwrap_or(0)),
             _ => Err(Fault::unexpected("a script")),
         };
-        self.scripted(epoch, Server::timed, build, read, by).await.map_err(|fault| self.told(fault))
+        self.scripted(epoch, Server::timed, build, read, by).await.map_err(|fault| self.reported_error(fault))
     }
 
     async fn clear(&self, extent: &Extent, each: Duration) -> Result<u64, Error> {
@@ -249,7 +257,7 @@ impl<T: Transport> Store for RedisStore<T> {
             Value::SimpleString(_) | Value::BulkString(_) => Ok(()),
             _ => Err(Fault::unexpected("PING")),
         };
-        self.command(epoch, || ::redis::cmd("PING"), read, by).await.map_err(|fault| self.told(fault))
+        self.command(epoch, || ::redis::cmd("PING"), read, by).await.map_err(|fault| self.reported_error(fault))
     }
 
     fn abandon(&self, key: &Key, lease: &Lease, release: Release) {
@@ -280,7 +288,7 @@ impl<T: Transport> RedisStore<T> {
         let epoch = self.admit()?;
         let client = self.client();
         if client.pending.any() {
-            Box::pin(self.settle(epoch, key.concerned_by(), by)).await.map_err(|fault| self.told(fault))?;
+            Box::pin(self.settle(epoch, key.concerned_by(), by)).await.map_err(|fault| self.reported_error(fault))?;
         }
         let checks_role = client.server.claims_role_check(by);
         let outcome = if checks_role || !key.tags().is_empty() {
@@ -298,7 +306,7 @@ impl<T: Transport> RedisStore<T> {
             };
             bytes.map(Read::untagged)
         };
-        let read = outcome.map_err(|fault| self.told(fault.about(key.as_str())))?;
+        let read = outcome.map_err(|fault| self.reported_error(fault.about(key.as_str())))?;
         if client.pending.any() {
             client.pending.settle_losses(client.server.health.clock.now());
         }
@@ -307,7 +315,8 @@ impl<T: Transport> RedisStore<T> {
         if own_tags.is_empty() {
             return Ok(read);
         }
-        let own_seal = Box::pin(self.seal_of(epoch, &own_tags, by)).await.map_err(|fault| self.told(fault))?;
+        let own_seal =
+            Box::pin(self.seal_of(epoch, &own_tags, by)).await.map_err(|fault| self.reported_error(fault))?;
         Ok(Read { own_seal, ..read })
     }
 
@@ -325,7 +334,7 @@ impl<T: Transport> RedisStore<T> {
     /// A slot that is not given back makes all callers wait until its lease ends, so it is emptied like an invalidated
     /// one; a value that is known to be out of date is treated alike. Any other mark in a value ends by itself.
     pub(crate) fn keep_abandoned(&self, key: &Key, lease: &Lease, release: Release) {
-        if lease.place() == Place::Slot || release == Release::Remove {
+        if lease.place() == LeasePlace::Slot || release == Release::Remove {
             self.client().keep_if_room(key.as_str());
         }
     }
@@ -390,10 +399,10 @@ impl<T: Transport> RedisStore<T> {
         tags.extend_from_slice(key.tags());
         let now = self.server().health.clock.now();
         // The server's features decide, unless that was tried.
-        let attempt = async |way: Option<Way>, form: Form| {
+        let attempt = async |method: Option<FillMethod>, form: Form| {
             let build = |features: Features| {
-                let way = way.unwrap_or_else(|| Way::of(features, key, lease, value));
-                let mut requests = commands::fill(features, form, way, (key, lease), value, ttl, now);
+                let method = method.unwrap_or_else(|| FillMethod::of(features, key, lease, value));
+                let mut requests = commands::fill(features, form, method, (key, lease), value, ttl, now);
                 requests.extend(tags.iter().map(|tag| commands::keep_stamp(features, tag, ttl)));
                 commands::request_of(requests)
             };
@@ -411,7 +420,7 @@ impl<T: Transport> RedisStore<T> {
         let Err(fault) = &outcome else { return outcome };
         // This guess holds unless the connection was made anew meanwhile: then nothing was staged, and the script
         // notices that.
-        let large = Way::of(self.server().allowed(Features::default()), key, lease, value) == Way::Ahead;
+        let large = FillMethod::of(self.server().allowed(Features::default()), key, lease, value) == FillMethod::Ahead;
         match (fault.blame, fault.error.kind()) {
             (Blame::Script, _) if large => {
                 let build = |_| self.server().timed(commands::move_ahead(Form::Text, key, lease, ttl));
@@ -420,7 +429,7 @@ impl<T: Transport> RedisStore<T> {
             }
             (Blame::Script, _) => {}
             (Blame::Command, ErrorKind::Protocol) => {
-                if lease.place() == Place::Slot {
+                if lease.place() == LeasePlace::Slot {
                     self.deny(Features::SET_IFEQ);
                 }
             }
@@ -429,6 +438,6 @@ impl<T: Transport> RedisStore<T> {
             (Blame::Denied(Denied::Command(Some(Features::EVALSHA))), _) => {}
             _ => return outcome.map_err(|fault| fault.about(key.as_str())),
         }
-        attempt(Some(Way::Inline), Form::Text).await.map_err(|fault| fault.about(key.as_str()))
+        attempt(Some(FillMethod::Inline), Form::Text).await.map_err(|fault| fault.about(key.as_str()))
     }
 }

@@ -30,7 +30,7 @@ struct Kept {
 }
 
 /// Some of the kept keys, to be delivered.
-pub(crate) type Batch = Vec<(Box<str>, u64)>;
+pub(crate) type KeptKeys = Vec<(Box<str>, u64)>;
 
 impl Default for Pending {
     fn default() -> Self {
@@ -71,9 +71,9 @@ impl Pending {
     }
 
     /// Returns those of the keys that are kept.
-    pub(crate) fn find_all<'a>(&self, keys: impl IntoIterator<Item = &'a str>) -> Batch {
+    pub(crate) fn find_all<'a>(&self, keys: impl IntoIterator<Item = &'a str>) -> KeptKeys {
         if !self.any() {
-            return Batch::new();
+            return KeptKeys::new();
         }
         let kept = self.lock();
         let known = |key: &str| kept.keys.get(key).map(|addition| (key.into(), *addition));
@@ -95,17 +95,17 @@ impl Pending {
     }
 
     /// All of the kept keys.
-    pub(crate) fn all(&self) -> Batch {
+    pub(crate) fn all(&self) -> KeptKeys {
         self.lock().keys.iter().map(|(key, addition)| (key.clone(), *addition)).collect()
     }
 
     /// Removes the keys that the server confirmed.
-    pub(crate) fn delivered(&self, batch: &Batch) {
-        if batch.is_empty() {
+    pub(crate) fn delivered(&self, keys: &KeptKeys) {
+        if keys.is_empty() {
             return;
         }
         let mut kept = self.lock();
-        for (key, addition) in batch {
+        for (key, addition) in keys {
             if kept.keys.get(key) == Some(addition) {
                 kept.keys.remove(key);
             }
@@ -151,10 +151,10 @@ mod tests {
         assert!(!pending.any());
         pending.add(["a", "b"]);
         assert!(pending.any());
-        let batch = pending.find_all(["a", "c"]);
-        assert_eq!(batch.len(), 1);
+        let keys = pending.find_all(["a", "c"]);
+        assert_eq!(keys.len(), 1);
         assert!(pending.concerns(["c", "a"]) && !pending.concerns(["c"]) && pending.len() == 2);
-        pending.delivered(&batch);
+        pending.delivered(&keys);
         assert!(pending.find_all(["a"]).is_empty() && pending.any());
         pending.delivered(&pending.all());
         assert!(!pending.any());
@@ -164,9 +164,9 @@ mod tests {
     fn a_key_added_again_meanwhile_stays() {
         let pending = Pending::default();
         pending.add(["a"]);
-        let batch = pending.all();
+        let keys = pending.all();
         pending.add(["a"]);
-        pending.delivered(&batch);
+        pending.delivered(&keys);
         assert!(!pending.find_all(["a"]).is_empty() && pending.any());
     }
 

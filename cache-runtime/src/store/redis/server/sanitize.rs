@@ -7,11 +7,11 @@
 /// Follows the replies of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Sanitizer {
-    state: State,
+    state: Expecting,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
-enum State {
+enum Expecting {
     /// The next byte is a reply's type.
     #[default]
     Type,
@@ -29,37 +29,37 @@ impl Sanitizer {
         let mut rest = bytes;
         while let Some(first) = rest.first_mut() {
             let taken = match self.state {
-                State::Bulk(left) => {
+                Expecting::Bulk(left) => {
                     let taken = left.min(rest.len());
-                    self.state = if taken == left { State::Type } else { State::Bulk(left - taken) };
+                    self.state = if taken == left { Expecting::Type } else { Expecting::Bulk(left - taken) };
                     taken
                 }
-                State::Type => {
+                Expecting::Type => {
                     self.state = match *first {
-                        b'$' | b'=' | b'!' => State::Length { length: 0, is_negative: false },
-                        _ => State::Line,
+                        b'$' | b'=' | b'!' => Expecting::Length { length: 0, is_negative: false },
+                        _ => Expecting::Line,
                     };
                     1
                 }
-                State::Length { length, is_negative } => {
+                Expecting::Length { length, is_negative } => {
                     self.state = match *first {
-                        b'\n' if is_negative => State::Type,
+                        b'\n' if is_negative => Expecting::Type,
                         // The payload has a line end of its own.
-                        b'\n' => State::Bulk(length.saturating_add(2)),
-                        b'-' => State::Length { length, is_negative: true },
+                        b'\n' => Expecting::Bulk(length.saturating_add(2)),
+                        b'-' => Expecting::Length { length, is_negative: true },
                         digit @ b'0'..=b'9' => {
                             let length = length.saturating_mul(10).saturating_add(usize::from(digit - b'0'));
-                            State::Length { length, is_negative }
+                            Expecting::Length { length, is_negative }
                         }
                         _ => self.state,
                     };
                     1
                 }
-                State::Line => {
+                Expecting::Line => {
                     if !first.is_ascii() {
                         *first = b'?';
                     } else if *first == b'\n' {
-                        self.state = State::Type;
+                        self.state = Expecting::Type;
                     }
                     1
                 }

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::ErrorKind;
-use crate::poll::once::once;
+use crate::poll::block_on::block_on;
 use crate::store::redis::request::Load;
 use crate::store::redis::server::Server;
 use crate::store::redis::server::breaker::Epoch;
@@ -32,14 +32,14 @@ pub(crate) struct Blocking {
 
 #[derive(Default)]
 struct Pool {
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
     changed: Condvar,
     /// The number of consecutive time-outs.
     timeouts: AtomicU32,
 }
 
 #[derive(Default)]
-struct State {
+struct PoolState {
     idle: Vec<Pooled>,
     /// The number of connections that are idle, lent, or being opened.
     open: usize,
@@ -155,7 +155,7 @@ impl Blocking {
     }
 
     /// Starts a thread that opens a connection.
-    fn open(&self, state: &mut State, epoch: Epoch) -> Result<(), Fault> {
+    fn open(&self, state: &mut PoolState, epoch: Epoch) -> Result<(), Fault> {
         let (server, pool, generation) = (Arc::clone(&self.server), Arc::clone(&self.pool), state.generation);
         let thread = thread::Builder::new().name("redis-cached connect".to_owned());
         let started = thread.spawn(move || {
@@ -199,13 +199,13 @@ impl Transport for Blocking {
     fn background(&self, task: impl Future<Output = ()> + Send + 'static) {
         let thread = thread::Builder::new().name("redis-cached".to_owned());
         // If no thread can be started, the task is dropped.
-        let _ = thread.spawn(move || once(task));
+        let _ = thread.spawn(move || block_on(task));
     }
 
     fn soon(&self, task: impl Future<Output = ()> + Send + 'static) {
         let at_hand = !self.pool.lock().idle.is_empty();
         if at_hand {
-            once(task);
+            block_on(task);
         } else {
             self.background(task);
         }
@@ -222,7 +222,7 @@ fn connect(server: &Arc<Server>, epoch: Epoch, generation: u64, by: Instant) -> 
 }
 
 impl Pool {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -26,7 +26,7 @@ use self::lane::{Connection, Lane, Line, Spare, in_runtime};
 use self::open::{End, connect, ended, wait};
 use crate::error::ErrorKind;
 use crate::key::Key;
-use crate::poll::once::step;
+use crate::poll::block_on::step;
 use crate::store::redis::ops::commands;
 use crate::store::redis::request::{Load, Reply, Request};
 use crate::store::redis::server::Server;
@@ -57,8 +57,8 @@ struct Links {
 struct Link {
     runtime: Id,
     handle: Handle,
-    /// A slot for each [`Line`].
-    slots: [Mutex<Slot>; 2],
+    /// The state of the connection of each [`Line`].
+    states: [Mutex<LinkState>; 2],
     /// The room for large requests, in kilobytes.
     room: Semaphore,
     keeper: AbortHandle,
@@ -66,7 +66,7 @@ struct Link {
     over: Arc<AtomicBool>,
 }
 
-enum Slot {
+enum LinkState {
     Empty,
     /// A single task connects; every caller that needs the connection waits for it.
     Connecting {
@@ -131,9 +131,9 @@ impl Tokio {
         if over.load(SeqCst) {
             return Err(unsupported("this tokio runtime is ending"));
         }
-        let slots = [Slot::Empty, Slot::Empty].map(Mutex::new);
+        let states = [LinkState::Empty, LinkState::Empty].map(Mutex::new);
         let room = Semaphore::new(IN_FLIGHT / 1024);
-        let link = Arc::new(Link { runtime, handle, slots, room, keeper, over });
+        let link = Arc::new(Link { runtime, handle, states, room, keeper, over });
         links.push(Arc::clone(&link));
         Ok(link)
     }
@@ -144,8 +144,8 @@ impl Tokio {
         let link = links.iter().find(|link| link.runtime == runtime).map(Arc::clone);
         drop(links);
         let Some(link) = link else { return };
-        let connection = match &*link.slot(Line::Small) {
-            Slot::Ready(connection) => Arc::clone(connection),
+        let connection = match &*link.state(Line::Small) {
+            LinkState::Ready(connection) => Arc::clone(connection),
             _ => return,
         };
         connection.write_now();
@@ -162,28 +162,28 @@ impl Tokio {
 
     async fn lane_in(&self, link: &Arc<Link>, line: Line, epoch: Epoch) -> Result<(Lane, bool), Fault> {
         let mut outcome = {
-            let mut slot = link.slot(line);
-            match &*slot {
-                Slot::Ready(connection) if connection.epoch == epoch => {
+            let mut state = link.state(line);
+            match &*state {
+                LinkState::Ready(connection) if connection.epoch == epoch => {
                     return Ok((Lane::of(Arc::clone(connection)), true));
                 }
-                Slot::Connecting { epoch: same, outcome, .. } if *same == epoch => outcome.clone(),
-                Slot::Full(until, fault) if Instant::now() < *until => return Err(fault.clone()),
-                _ => self.connect(link, line, &mut slot, epoch),
+                LinkState::Connecting { epoch: same, outcome, .. } if *same == epoch => outcome.clone(),
+                LinkState::Full(until, fault) if Instant::now() < *until => return Err(fault.clone()),
+                _ => self.connect(link, line, &mut state, epoch),
             }
         };
         wait(&mut outcome).await.map(|connection| (Lane::of(connection), false))
     }
 
-    /// Starts the task that connects, and replaces the content of the slot.
-    fn connect(&self, link: &Arc<Link>, line: Line, slot: &mut Slot, epoch: Epoch) -> Outcome {
-        match slot {
-            Slot::Connecting { task, .. } => task.abort(),
-            Slot::Ready(old) => {
+    /// Starts the task that connects, and replaces the state.
+    fn connect(&self, link: &Arc<Link>, line: Line, state: &mut LinkState, epoch: Epoch) -> Outcome {
+        match state {
+            LinkState::Connecting { task, .. } => task.abort(),
+            LinkState::Ready(old) => {
                 old.spoil();
                 self.links.spare.purge(|connection| std::ptr::eq(connection, &**old));
             }
-            Slot::Empty | Slot::Full(..) => {}
+            LinkState::Empty | LinkState::Full(..) => {}
         }
         let (sender, outcome) = watch::channel(None);
         let (server, at) = (Arc::clone(&self.server), Arc::downgrade(link));
@@ -194,19 +194,21 @@ impl Tokio {
             let connected = tokio::time::timeout(limit, connect(&server, line, epoch)).await;
             let connected = connected.unwrap_or_else(|_| Err(Fault::hung())).map_err(|fault| server.not_opened(fault));
             if let Some(link) = at.upgrade() {
-                let mut slot = link.slot(line);
+                let mut state = link.state(line);
                 // Another attempt may have replaced this one.
-                if matches!(&*slot, Slot::Connecting { outcome, .. } if outcome.same_channel(&own)) {
-                    *slot = match &connected {
-                        Ok(connection) => Slot::Ready(Arc::clone(connection)),
-                        Err(fault) if fault.blame == Blame::Wait => Slot::Full(Instant::now() + FULL, fault.clone()),
-                        Err(_) => Slot::Empty,
+                if matches!(&*state, LinkState::Connecting { outcome, .. } if outcome.same_channel(&own)) {
+                    *state = match &connected {
+                        Ok(connection) => LinkState::Ready(Arc::clone(connection)),
+                        Err(fault) if fault.blame == Blame::Wait => {
+                            LinkState::Full(Instant::now() + FULL, fault.clone())
+                        }
+                        Err(_) => LinkState::Empty,
                     };
                 }
             }
             end.0.send_replace(Some(connected));
         });
-        *slot = Slot::Connecting { epoch, outcome: outcome.clone(), task: task.abort_handle() };
+        *state = LinkState::Connecting { epoch, outcome: outcome.clone(), task: task.abort_handle() };
         outcome
     }
 
@@ -340,8 +342,8 @@ impl Transport for Tokio {
     async fn reconnect(&self, epoch: Epoch, by: Instant) -> Result<(), Fault> {
         let link = self.link(current()?)?;
         let mut outcome = {
-            let mut slot = link.slot(Line::Small);
-            self.connect(&link, Line::Small, &mut slot, epoch)
+            let mut state = link.state(Line::Small);
+            self.connect(&link, Line::Small, &mut state, epoch)
         };
         let connected = timeout_at(by.into(), wait(&mut outcome)).await;
         connected.unwrap_or_else(|_| Err(Fault::hung())).map(drop)
@@ -394,10 +396,10 @@ impl Links {
         let link = links.iter().find(|link| link.runtime == runtime).map(Arc::clone);
         drop(links);
         if let Some(link) = &link {
-            let mut slot = link.slot(connection.line);
-            let is_there = matches!(&*slot, Slot::Ready(ready) if Arc::ptr_eq(ready, connection));
-            let discarded = is_there.then(|| std::mem::replace(&mut *slot, Slot::Empty));
-            drop(slot);
+            let mut state = link.state(connection.line);
+            let is_there = matches!(&*state, LinkState::Ready(ready) if Arc::ptr_eq(ready, connection));
+            let discarded = is_there.then(|| std::mem::replace(&mut *state, LinkState::Empty));
+            drop(state);
             drop(discarded);
         }
         self.spare.purge(|other| std::ptr::eq(other, &**connection));
@@ -406,13 +408,13 @@ impl Links {
 }
 
 impl Link {
-    fn slot(&self, line: Line) -> MutexGuard<'_, Slot> {
-        self.slots[line as usize].lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self, line: Line) -> MutexGuard<'_, LinkState> {
+        self.states[line as usize].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ready(&self, line: Line, epoch: Epoch) -> Option<Arc<Connection>> {
-        match &*self.slot(line) {
-            Slot::Ready(connection) if connection.epoch == epoch => Some(Arc::clone(connection)),
+        match &*self.state(line) {
+            LinkState::Ready(connection) if connection.epoch == epoch => Some(Arc::clone(connection)),
             _ => None,
         }
     }
@@ -448,8 +450,8 @@ impl Drop for Leave {
             drop(all);
             if let Some(link) = left {
                 // Another thread of the runtime may be giving a lane back now.
-                for slot in [Line::Small, Line::Large].map(|line| link.slot(line)) {
-                    if let Slot::Ready(connection) = &*slot {
+                for state in [Line::Small, Line::Large].map(|line| link.state(line)) {
+                    if let LinkState::Ready(connection) = &*state {
                         connection.spoil();
                     }
                 }

@@ -27,7 +27,7 @@ use tokio::sync::Semaphore;
 
 use self::requests::{Replies, Requests};
 use crate::key::Key;
-use crate::poll::once::{step, yield_now};
+use crate::poll::block_on::{step, yield_now};
 
 /// With this number of reads under way, the next ones join a batch, and so do all that follow until they are few.
 const FEW: usize = 4;
@@ -66,7 +66,7 @@ struct BatchState {
     requests: Option<Requests>,
     /// The wakers of the reads that wait, by ticket.
     wakers: Vec<Waker>,
-    outcome: Option<Outcome>,
+    outcome: Option<BatchOutcome>,
 }
 
 /// The place of one read in its batch, and the entry that it reads.
@@ -76,7 +76,7 @@ struct Ticket {
     entry: usize,
 }
 
-enum Outcome {
+enum BatchOutcome {
     Replies(Replies),
     Failed(RedisError),
     /// The reply is unknown: the batch took too long, or the runtime is ending.
@@ -192,14 +192,14 @@ impl Batch {
                 }
                 Poll::Pending
             }
-            Some(Outcome::Replies(replies)) => Poll::Ready(replies.take(ticket.entry).map(Ok)),
-            Some(Outcome::Failed(error)) => Poll::Ready(Some(Err(error.clone()))),
-            Some(Outcome::Lost) => Poll::Ready(None),
+            Some(BatchOutcome::Replies(replies)) => Poll::Ready(replies.take(ticket.entry).map(Ok)),
+            Some(BatchOutcome::Failed(error)) => Poll::Ready(Some(Err(error.clone()))),
+            Some(BatchOutcome::Lost) => Poll::Ready(None),
         }
     }
 
     /// Ends the batch, unless it has ended.
-    fn end(&self, outcome: Outcome) {
+    fn end(&self, outcome: BatchOutcome) {
         let mut together = lock(&self.0);
         if together.outcome.is_some() {
             return;
@@ -252,7 +252,7 @@ impl Sender {
         let Ok(sent) = tokio::time::timeout(self.patience, sent).await else { return };
         // The semaphore is never closed.
         let _turn = self.coalescer.turns.acquire().await;
-        self.batch.end(sent.map_or_else(Outcome::Failed, Outcome::Replies));
+        self.batch.end(sent.map_or_else(BatchOutcome::Failed, BatchOutcome::Replies));
         drop(sending);
         // The callers run now.
         yield_now().await;
@@ -292,7 +292,7 @@ impl<'a> Sending<'a> {
 
 impl Drop for Sending<'_> {
     fn drop(&mut self) {
-        self.batch.end(Outcome::Lost);
+        self.batch.end(BatchOutcome::Lost);
     }
 }
 

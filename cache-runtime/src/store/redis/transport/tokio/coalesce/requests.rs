@@ -19,7 +19,7 @@ const INDEX: usize = 2 * MOST;
 pub(super) struct Requests {
     /// Their keys, one after another.
     text: String,
-    entries: Vec<Entry>,
+    entries: Vec<BatchEntry>,
     /// A hash table with linear probing: the number of an entry plus one, and zero for a free place. It is a part of the
     /// batch, where a map of its own would cost each batch an allocation and each read a hash of keys with `SipHash`.
     index: [u8; INDEX],
@@ -29,17 +29,17 @@ pub(super) struct Requests {
     others: Pipeline,
 }
 
-struct Entry {
+struct BatchEntry {
     /// The end of its key in the text.
     end: usize,
-    place: Place,
+    place: ReplyPlace,
     /// The number of reads that have not taken its reply.
     readers: usize,
 }
 
 /// The place of a reply.
 #[derive(Clone, Copy)]
-enum Place {
+enum ReplyPlace {
     Key(usize),
     Other(usize),
 }
@@ -67,16 +67,16 @@ impl Requests {
         let place = match key.address() {
             Address::Key(_) if !is_refused => {
                 self.keys += 1;
-                Place::Key(self.keys - 1)
+                ReplyPlace::Key(self.keys - 1)
             }
             // This entry takes a command of its own.
             _ => {
                 self.others.add_command(commands::get(key));
-                Place::Other(self.others.len() - 1)
+                ReplyPlace::Other(self.others.len() - 1)
             }
         };
         self.text.push_str(text);
-        self.entries.push(Entry { end: self.text.len(), place, readers: 1 });
+        self.entries.push(BatchEntry { end: self.text.len(), place, readers: 1 });
         // The number is at most `MOST`.
         self.index[index] = self.entries.len() as u8;
         self.entries.len() - 1
@@ -102,7 +102,7 @@ impl Requests {
         let mut command = Cmd::with_capacity(1 + self.keys, name.len() + self.text.len());
         command.arg(name);
         for (number, entry) in self.entries.iter().enumerate() {
-            if let Place::Key(_) = entry.place {
+            if let ReplyPlace::Key(_) = entry.place {
                 command.arg(self.text_of(number));
             }
         }
@@ -139,7 +139,7 @@ impl Requests {
 
 /// The replies.
 pub(super) struct Replies {
-    entries: Vec<Entry>,
+    entries: Vec<BatchEntry>,
     /// `None` means that the server refused.
     keys: Option<Vec<Value>>,
     others: Vec<Value>,
@@ -150,8 +150,8 @@ impl Replies {
     pub(super) fn take(&mut self, number: usize) -> Option<Value> {
         let entry = self.entries.get_mut(number)?;
         let reply = match entry.place {
-            Place::Key(at) => self.keys.as_mut()?.get_mut(at)?,
-            Place::Other(at) => self.others.get_mut(at)?,
+            ReplyPlace::Key(at) => self.keys.as_mut()?.get_mut(at)?,
+            ReplyPlace::Other(at) => self.others.get_mut(at)?,
         };
         entry.readers = entry.readers.saturating_sub(1);
         Some(if entry.readers == 0 { std::mem::take(reply) } else { reply.clone() })

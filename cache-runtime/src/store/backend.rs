@@ -1,4 +1,4 @@
-//! The store that a cache is configured with, in one of its two faces.
+//! The store of a cache, as one of its two faces reaches it.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::memory::MemoryStore;
-use super::{Acquired, Asked, Ended, Marked, Over, Read, Release, Store};
+use super::{EndRequest, MarkReply, Precondition, Read, Release, Store, TakeReply, TakeRequest};
 use crate::error::Error;
 use crate::key::{Extent, Key};
 use crate::plan::ttl::Ttl;
@@ -14,7 +14,7 @@ use crate::stored::envelope::{Lease, Token};
 
 /// `R` is the Redis store for async or for blocking callers; memory serves both.
 #[derive(Debug)]
-pub(crate) enum Face<'a, R> {
+pub(crate) enum Backend<'a, R> {
     Memory(&'a MemoryStore),
     Redis(&'a R),
     Unusable(&'a Error),
@@ -39,10 +39,10 @@ macro_rules! delegate {
         fn $verb(&self, $($argument: $type,)* by: Instant) -> impl Future<Output = Result<$output, Error>> + Send {
             async move {
                 match self {
-                    Face::Memory(store) => store.$verb($($argument,)* by).await,
-                    Face::Redis(store) => store.$verb($($argument,)* by).await,
-                    Face::Unusable(error) => Err(Error::clone(error)),
-                    Face::Off(error) => off!(error $(, $off)?),
+                    Backend::Memory(store) => store.$verb($($argument,)* by).await,
+                    Backend::Redis(store) => store.$verb($($argument,)* by).await,
+                    Backend::Unusable(error) => Err(Error::clone(error)),
+                    Backend::Off(error) => off!(error $(, $off)?),
                 }
             }
         }
@@ -54,24 +54,24 @@ macro_rules! delegate_many {
         fn $verb(&self, $argument: $type) -> impl Future<Output = Vec<Result<$output, Error>>> + Send {
             async move {
                 match self {
-                    Face::Memory(store) => store.$verb($argument).await,
-                    Face::Redis(store) => store.$verb($argument).await,
-                    Face::Unusable(error) => $argument.iter().map(|_| Err(Error::clone(error))).collect(),
-                    Face::Off(error) => $argument.iter().map(|_| off!(error $(, $off)?)).collect(),
+                    Backend::Memory(store) => store.$verb($argument).await,
+                    Backend::Redis(store) => store.$verb($argument).await,
+                    Backend::Unusable(error) => $argument.iter().map(|_| Err(Error::clone(error))).collect(),
+                    Backend::Off(error) => $argument.iter().map(|_| off!(error $(, $off)?)).collect(),
                 }
             }
         }
     )*};
 }
 
-impl<R: Store> Store for Face<'_, R> {
+impl<R: Store> Store for Backend<'_, R> {
     delegate! {
         read(key: &Key) -> Read, off Read::untagged(None);
         read_strictly(key: &Key) -> Read, off Read::untagged(None);
         stamp(tags: &[String]) -> Vec<Bytes>;
         peek(key: &Key) -> Option<Bytes>;
-        take(key: &Key, lease: &Lease, over: &Over) -> Acquired;
-        mark(key: &Key, id: Token, lease: &Lease, force: bool) -> Marked;
+        take(key: &Key, lease: &Lease, precondition: &Precondition) -> TakeReply;
+        mark(key: &Key, id: Token, lease: &Lease, force: bool) -> MarkReply;
         fill(key: &Key, lease: &Lease, value: Bytes, ttl: Ttl) -> bool;
         renew(key: &Key, lease: &Lease) -> bool;
         release(key: &Key, lease: &Lease, release: Release) -> bool;
@@ -82,73 +82,73 @@ impl<R: Store> Store for Face<'_, R> {
 
     delegate_many! {
         read_many(keys: &[&Key]) -> Read, off Read::untagged(None);
-        take_many(slots: &[Asked<'_>]) -> Acquired;
-        end_many(slots: &[Ended<'_>]) -> bool;
+        take_many(slots: &[TakeRequest<'_>]) -> TakeReply;
+        end_many(slots: &[EndRequest<'_>]) -> bool;
         renew_many(leases: &[(Key, Lease)]) -> bool;
     }
 
     async fn clear(&self, extent: &Extent, each: Duration) -> Result<u64, Error> {
         match self {
-            Face::Memory(store) => store.clear(extent, each).await,
-            Face::Redis(store) => store.clear(extent, each).await,
-            Face::Unusable(error) => Err(Error::clone(error)),
-            Face::Off(_) => Ok(0),
+            Backend::Memory(store) => store.clear(extent, each).await,
+            Backend::Redis(store) => store.clear(extent, each).await,
+            Backend::Unusable(error) => Err(Error::clone(error)),
+            Backend::Off(_) => Ok(0),
         }
     }
 
     fn may_take_first(&self, key: &Key) -> bool {
         match self {
-            Face::Memory(store) => store.may_take_first(key),
-            Face::Redis(store) => store.may_take_first(key),
-            Face::Unusable(_) | Face::Off(_) => false,
+            Backend::Memory(store) => store.may_take_first(key),
+            Backend::Redis(store) => store.may_take_first(key),
+            Backend::Unusable(_) | Backend::Off(_) => false,
         }
     }
 
     fn shares_reads(&self, key: &Key) -> bool {
         match self {
-            Face::Memory(store) => store.shares_reads(key),
-            Face::Redis(store) => store.shares_reads(key),
-            Face::Unusable(_) | Face::Off(_) => false,
+            Backend::Memory(store) => store.shares_reads(key),
+            Backend::Redis(store) => store.shares_reads(key),
+            Backend::Unusable(_) | Backend::Off(_) => false,
         }
     }
 
     fn abandon(&self, key: &Key, lease: &Lease, release: Release) {
         match self {
-            Face::Memory(store) => store.abandon(key, lease, release),
-            Face::Redis(store) => store.abandon(key, lease, release),
-            Face::Unusable(_) | Face::Off(_) => {}
+            Backend::Memory(store) => store.abandon(key, lease, release),
+            Backend::Redis(store) => store.abandon(key, lease, release),
+            Backend::Unusable(_) | Backend::Off(_) => {}
         }
     }
 
     fn abandon_many(&self, leases: Vec<(Key, Lease, Release)>) {
         match self {
-            Face::Memory(store) => store.abandon_many(leases),
-            Face::Redis(store) => store.abandon_many(leases),
-            Face::Unusable(_) | Face::Off(_) => {}
+            Backend::Memory(store) => store.abandon_many(leases),
+            Backend::Redis(store) => store.abandon_many(leases),
+            Backend::Unusable(_) | Backend::Off(_) => {}
         }
     }
 
     fn queue_invalidation(&self, key: &Key) {
         match self {
-            Face::Memory(store) => store.queue_invalidation(key),
-            Face::Redis(store) => store.queue_invalidation(key),
-            Face::Unusable(_) | Face::Off(_) => {}
+            Backend::Memory(store) => store.queue_invalidation(key),
+            Backend::Redis(store) => store.queue_invalidation(key),
+            Backend::Unusable(_) | Backend::Off(_) => {}
         }
     }
 
     fn at(&self, time: Instant) -> u64 {
         match self {
-            Face::Memory(store) => store.at(time),
-            Face::Redis(store) => store.at(time),
-            Face::Unusable(_) | Face::Off(_) => 0,
+            Backend::Memory(store) => store.at(time),
+            Backend::Redis(store) => store.at(time),
+            Backend::Unusable(_) | Backend::Off(_) => 0,
         }
     }
 
     fn not_before(&self) -> u64 {
         match self {
-            Face::Memory(store) => store.not_before(),
-            Face::Redis(store) => store.not_before(),
-            Face::Unusable(_) | Face::Off(_) => 0,
+            Backend::Memory(store) => store.not_before(),
+            Backend::Redis(store) => store.not_before(),
+            Backend::Unusable(_) | Backend::Off(_) => 0,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Notes refused commands, and refuses to begin operations that could not be ended without them.
+//! Checks what the server permits before an operation that could not be ended without it, and asks again for what was
+//! refused. What is known about the server is in `server::rights`.
 
 use std::time::Instant;
 
@@ -10,7 +11,7 @@ use crate::store::redis::server::fault::{Denied, Fault};
 use crate::store::redis::server::features::Features;
 use crate::store::redis::server::rights;
 use crate::store::redis::transport::{Transport, patience};
-use crate::stored::envelope::Place;
+use crate::stored::envelope::LeasePlace;
 
 impl<T: Transport> RedisStore<T> {
     /// Notes that a command was refused unexpectedly.
@@ -53,7 +54,7 @@ impl<T: Transport> RedisStore<T> {
     }
 
     /// Checks that the user has the right to end a lease: without it, none is taken.
-    pub(crate) fn may_end(&self, key: &Key, place: Place) -> Result<(), Error> {
+    pub(crate) fn may_end(&self, key: &Key, place: LeasePlace) -> Result<(), Error> {
         let server = self.server();
         if !server.lacks_some() {
             return Ok(());
@@ -61,8 +62,8 @@ impl<T: Transport> RedisStore<T> {
         let in_hash = matches!(key.address(), Address::Field { .. });
         let features = server.allowed(server.known_features());
         let missing = match place {
-            Place::Slot => features.cannot_lease(in_hash),
-            Place::Value => features.cannot_mark(in_hash),
+            LeasePlace::Slot => features.cannot_lease(in_hash),
+            LeasePlace::Value => features.cannot_mark(in_hash),
         };
         match missing {
             Some(command) => {

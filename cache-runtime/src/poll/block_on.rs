@@ -8,7 +8,7 @@ use std::thread::{self, Thread};
 
 /// Returns the output of a future that is ready at its first poll. Every future over a blocking store is.
 #[inline(always)]
-pub(crate) fn once<F: Future>(future: F) -> F::Output {
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     match step(future.as_mut()) {
         Poll::Ready(output) => output,
