@@ -6,20 +6,21 @@
 //! | `request` | the requests to it and the replies |
 //! | `ops::commands`, `ops::scripts` | each operation as commands, and the meaning of the replies |
 //! | `transport` | connections: multiplexed ones in each tokio runtime, a pool for blocking callers |
-//! | `client` | one cache's view of the server, and the path of an exchange |
+//! | `client` | one cache's view of the server: the path of an exchange, and what is kept for later |
 //! | `ops` | the operations of a [`Store`](super::Store), each written once for both faces |
 //!
 //! # Where the next parts belong
 //!
 //! **Cluster.** A node is a [`Server`] with transports of its own, and a `ClusterStore` implements
-//! [`Store`](super::Store) over a [`RedisStore`] of each node, without the refusal of `server::greeting::alone`. It
+//! [`Store`](super::Store) over a [`RedisStore`] of each node, without the refusal of a node that is not alone, in
+//! `server::greeting`. It
 //! routes by the [`Key`](crate::key::Key) of each operation: an operation on a single slot has its key as an argument,
 //! operations on many are grouped by node before `ops::many` makes pipelines of them, and stamps are keys like others.
 //! `MOVED`, `ASK` and `TRYAGAIN` become blames of their own in `server::fault`: a redirected command was not executed,
 //! so even a [`Request::OneOnce`](request::Request::OneOnce) is sent again.
 //!
-//! **Sentinel.** The address comes from [`Server::endpoint`], which is asked for each connection. A switch of the master
-//! replaces it and begins a new epoch of the breaker; connections of an earlier epoch are not used again, by either face.
+//! **Sentinel.** A switch of the master is a [`Server::replace_endpoint`]: each new connection asks for the endpoint, and
+//! the new epoch that it begins makes sure that connections of an earlier one are not used again, by either face.
 //!
 //! **TLS.** Both faces connect through `transport::connect`; a stream of rustls is one more way there, over which
 //! deadlines and the sanitizer hold in the same way as over plain sockets.
@@ -29,6 +30,8 @@
 
 pub(crate) mod client;
 pub(crate) mod ops;
+#[cfg(all(test, feature = "tokio", feature = "blocking"))]
+mod replaced;
 pub(crate) mod request;
 pub(crate) mod server;
 pub(crate) mod transport;
@@ -38,6 +41,7 @@ use std::time::Duration;
 
 use self::client::{Client, RedisStore};
 use self::server::Server;
+use self::server::endpoint::Endpoint;
 #[cfg(feature = "blocking")]
 use self::transport::blocking::Blocking;
 #[cfg(feature = "tokio")]
@@ -65,7 +69,7 @@ impl Redis {
     pub(crate) fn new(target: RedisTarget, timeout: Duration) -> Result<Redis, Error> {
         #[cfg(feature = "tls-rustls")]
         server::tls::install_provider();
-        let client = Client::new(Server::new(target.to_string(), target.info, timeout));
+        let client = Client::new(Server::new(target.to_string(), Endpoint::new(target.info), timeout));
         Ok(Redis {
             #[cfg(feature = "tokio")]
             tokio: RedisStore::new(&client, Tokio::new(&client.server)),

@@ -4,49 +4,17 @@
 //! then the thread that delivers takes over, over a connection of its own. To give a lease back twice is harmless: the
 //! server compares the token.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::store::redis::client::RedisStore;
+use crate::store::redis::client::abandoned::Abandoned;
+use crate::store::redis::ops::deliverer;
+use crate::store::redis::server::fault::Fault;
 use crate::store::redis::transport::Transport;
 use crate::store::{Release, Store};
 use crate::stored::envelope::Lease;
-
-/// An abandoned lease.
-pub(crate) type Abandoned = (Key, Lease, Release);
-
-/// The leases whose tasks were dropped, and the number of tasks.
-#[derive(Debug, Default)]
-pub(crate) struct AbandonedLeases {
-    orphans: Mutex<Vec<Abandoned>>,
-    tasks: AtomicUsize,
-}
-
-/// More orphans than this end in their own time.
-const MOST: usize = 65_536;
-
-impl AbandonedLeases {
-    pub(crate) fn has_orphans(&self) -> bool {
-        !self.orphans().is_empty()
-    }
-
-    fn take_orphans(&self) -> Vec<Abandoned> {
-        std::mem::take(&mut *self.orphans())
-    }
-
-    fn add(&self, leases: Vec<Abandoned>) {
-        let mut orphans = self.orphans();
-        let room = MOST.saturating_sub(orphans.len());
-        orphans.extend(leases.into_iter().take(room));
-    }
-
-    fn orphans(&self) -> MutexGuard<'_, Vec<Abandoned>> {
-        self.orphans.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// The leases that a task gives back. If it is dropped before the answer, it leaves the rest to the thread that
 /// delivers.
@@ -57,7 +25,7 @@ struct Task<T: Transport> {
 
 impl<T: Transport> Task<T> {
     fn new(store: &RedisStore<T>, leases: Vec<Abandoned>) -> Task<T> {
-        store.client().abandoned.tasks.fetch_add(1, Relaxed);
+        store.client().abandoned.task_began();
         Task { store: store.clone(), leases }
     }
 
@@ -86,10 +54,10 @@ impl<T: Transport> Drop for Task<T> {
     fn drop(&mut self) {
         let client = self.store.client();
         if !self.leases.is_empty() {
-            client.abandoned.add(std::mem::take(&mut self.leases));
-            client.deliverer.wake_at_once(&client.itself);
+            client.abandoned.add_orphans(std::mem::take(&mut self.leases));
+            deliverer::wake_at_once(client);
         }
-        client.abandoned.tasks.fetch_sub(1, Relaxed);
+        client.abandoned.task_ended();
     }
 }
 
@@ -110,6 +78,14 @@ impl<T: Transport> RedisStore<T> {
         }
     }
 
+    /// Does what [`written`](Self::written) does, for a lease request: a lease whose request may have arrived, or may
+    /// still arrive, is given back.
+    pub(crate) fn granted<R>(&self, key: &Key, lease: &Lease, outcome: Result<R, Fault>) -> Result<R, Error> {
+        if outcome.as_ref().is_err_and(Fault::may_have_arrived) {
+            self.abandon_in_background(key, lease, Release::Pause(0));
+        }
+        self.written(outcome)
+    }
     /// Gives back the leases whose tasks were dropped.
     pub(crate) async fn release_orphans(&self) {
         // The task is counted before the orphans are taken: a flush finds either the orphans or the task.
@@ -130,8 +106,7 @@ impl<T: Transport> RedisStore<T> {
         loop {
             self.release_orphans().await;
             let left = by.saturating_duration_since(Instant::now());
-            let is_done = client.abandoned.tasks.load(Relaxed) == 0 && !client.abandoned.has_orphans();
-            if is_done || left.is_zero() {
+            if client.abandoned.is_done() || left.is_zero() {
                 return;
             }
             T::pause(PAUSE.min(left)).await;

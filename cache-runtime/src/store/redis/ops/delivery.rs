@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use ::redis::{Pipeline, Value};
 
 use crate::error::{Error, ErrorKind};
+use crate::store::redis::client::pending::KeptKeys;
 use crate::store::redis::client::{Client, RedisStore};
-use crate::store::redis::ops::commands;
-use crate::store::redis::ops::pending::KeptKeys;
+use crate::store::redis::ops::{commands, deliverer};
 use crate::store::redis::request::{Reply, Request};
 use crate::store::redis::server::breaker::Epoch;
 use crate::store::redis::server::fault::{Blame, Fault};
@@ -67,6 +67,18 @@ pub(crate) fn is_of_some(fault: &Fault) -> bool {
 }
 
 impl<T: Transport> RedisStore<T> {
+    /// Keeps keys to be invalidated.
+    pub(crate) fn keep<'a>(&self, keys: impl IntoIterator<Item = &'a str>) {
+        self.client().pending.add(keys);
+        deliverer::wake(self.client());
+    }
+
+    /// Does the same for a key that need not be delivered.
+    pub(crate) fn keep_if_room(&self, key: &str) {
+        self.client().pending.add_if_room(key);
+        deliverer::wake(self.client());
+    }
+
     /// Empties slots by their names: together, and if the server refuses that, each alone.
     pub(crate) async fn remove(&self, epoch: Epoch, names: &[&str], by: Instant) -> Result<Removed, Fault> {
         let client = self.client();
@@ -145,6 +157,10 @@ impl<T: Transport> RedisStore<T> {
             let names: Vec<&str> = commands::names(keys).collect();
             let by = by.min(Instant::now() + patience(client.server.timeout));
             let removed = self.remove(epoch, &names, by).await?;
+            // Another server has taken the place of the one that confirmed them.
+            if !client.server.health.is_current(epoch) {
+                return Err(Fault::new(ErrorKind::Unreachable, Blame::Wait, "the server was replaced meanwhile"));
+            }
             client.pending.delivered(&removed.confirmed(keys.to_vec()));
             // Writes are refused for a while, everything else permanently.
             if !matches!(&refused, Some(Fault { blame: Blame::Writes, .. })) {
@@ -212,7 +228,7 @@ struct Later(Arc<Client>);
 impl Drop for Later {
     fn drop(&mut self) {
         if self.0.pending.any() {
-            self.0.deliverer.wake(&self.0.itself);
+            deliverer::wake(&self.0);
         }
     }
 }

@@ -10,9 +10,9 @@ use crate::error::{Error, ErrorKind};
 use crate::key::{Extent, Key};
 use crate::plan::ttl::Ttl;
 use crate::store::redis::client::RedisStore;
+use crate::store::redis::client::sizes::Sizes;
 use crate::store::redis::ops::commands::{self, FillMethod, truth};
 use crate::store::redis::ops::scripts::Form;
-use crate::store::redis::ops::sizes::Sizes;
 use crate::store::redis::request::{Reply, Request, checked};
 use crate::store::redis::server::Server;
 use crate::store::redis::server::breaker::Epoch;
@@ -34,7 +34,7 @@ struct Undelivered<'a, T: Transport> {
 impl<T: Transport> Drop for Undelivered<'_, T> {
     fn drop(&mut self) {
         if !self.keys.is_empty() {
-            self.store.client().keep(self.keys.iter().copied());
+            self.store.keep(self.keys.iter().copied());
         }
     }
 }
@@ -335,7 +335,7 @@ impl<T: Transport> RedisStore<T> {
     /// one; a value that is known to be out of date is treated alike. Any other mark in a value ends by itself.
     pub(crate) fn keep_abandoned(&self, key: &Key, lease: &Lease, release: Release) {
         if lease.place() == LeasePlace::Slot || release == Release::Remove {
-            self.client().keep_if_room(key.as_str());
+            self.keep_if_room(key.as_str());
         }
     }
 

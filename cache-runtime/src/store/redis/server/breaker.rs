@@ -104,6 +104,15 @@ impl Breaker {
         self.change(epoch, |state| (state & OPEN != 0).then_some(TRIAL)).is_some()
     }
 
+    /// Begins a new epoch for another server: open stays open, and failures count anew.
+    pub(crate) fn renew(&self) {
+        let renewed = |word: u64| {
+            let epoch = Epoch((word >> 32) as u32);
+            Self::word(Epoch(epoch.0.wrapping_add(1)), word as u32 & (OPEN | TRIAL))
+        };
+        let _ = self.word.fetch_update(Relaxed, Relaxed, |word| Some(renewed(word)));
+    }
+
     fn change(&self, epoch: Epoch, next: impl Fn(u32) -> Option<u32>) -> Option<u32> {
         let changed = self.word.fetch_update(Relaxed, Relaxed, |word| {
             let same = (word >> 32) as u32 == epoch.0;

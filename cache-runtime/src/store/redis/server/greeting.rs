@@ -1,77 +1,183 @@
-//! The questions to a server when a connection is made, and its answers.
+//! The greeting of a connection: the login, the questions to the server, and its answers.
+//!
+//! Each connection is greeted, because the address may lead to another server than a moment ago: to one with another
+//! role, after a failover, or with another version, during an upgrade. So the features are kept with the connection.
+//! A greeting is one round trip; the first connection of an epoch makes a second one, for the commands that the server
+//! refuses.
 
 use std::time::Instant;
 
-use ::redis::{Cmd, Pipeline, Value};
+use ::redis::{Cmd, Pipeline, RedisConnectionInfo, Value};
 
+use super::breaker::Epoch;
 use super::fault::{Blame, Fault};
 use super::features::{Features, field};
+use super::rights::questions;
 use super::state::Server;
 use crate::error::ErrorKind;
+use crate::store::redis::request::checked;
 
-/// The questions to a server at connecting. Each may be refused alone, by a user's permissions.
-/// The last one touches the data set, which a server that is loading it refuses.
-pub(crate) fn greeting() -> Pipeline {
-    let mut pipeline = Pipeline::with_capacity(4);
-    pipeline.cmd("INFO").arg("server").cmd("TIME").cmd("ROLE").cmd("EXISTS").arg("redis-cached");
-    pipeline
+/// The greeting of one connection, without its I/O: a face sends each [request](Greeting::request) and hands over the
+/// [replies](Greeting::answered), until there are no more requests.
+pub(crate) struct Greeting<'a> {
+    server: &'a Server,
+    epoch: Epoch,
+    /// `None` for a connection that is logged in.
+    login: Option<&'a RedisConnectionInfo>,
+    step: Step,
+    features: Features,
 }
 
-/// The meaning of the answers.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Greeted {
-    pub(crate) features: Features,
-    /// True if [`cluster_info`] must be asked too.
-    pub(crate) clustered: bool,
+#[derive(Clone, Copy)]
+enum Step {
+    First,
+    /// A node of a cluster is asked whether it is alone.
+    Cluster,
+    /// The server is asked which commands it refuses.
+    Rights,
+    Done,
 }
 
-/// Reads the answers to [`greeting`].
-pub(crate) fn greeted(values: Vec<Value>, sent: Instant, server: &Server) -> Result<Greeted, Fault> {
-    let Ok([info, time, role, exists]) = <[Value; 4]>::try_from(values) else {
-        return Err(Fault::unexpected("the first commands"));
-    };
-    for value in [&info, &time, &role, &exists] {
-        if let Value::ServerError(error) = value {
-            let fault = Fault::from(error);
-            // A permission that is missing here need not be missing elsewhere.
-            let tolerable =
-                matches!(fault.blame, Blame::Command | Blame::Denied(_)) || matches!(error.code(), "MOVED" | "ASK");
-            if !tolerable {
-                return Err(fault);
+impl<'a> Greeting<'a> {
+    pub(crate) fn new(server: &'a Server, epoch: Epoch, login: Option<&'a RedisConnectionInfo>) -> Greeting<'a> {
+        Greeting { server, epoch, login, step: Step::First, features: Features::default() }
+    }
+
+    /// The next request. `None` means that the connection is greeted.
+    pub(crate) fn request(&self) -> Option<Pipeline> {
+        Some(match self.step {
+            Step::First => {
+                let mut pipeline = Pipeline::with_capacity(6);
+                for command in self.login.into_iter().flat_map(|login| [authentication(login), selection(login)]) {
+                    command.map(|command| pipeline.add_command(command));
+                }
+                // The last command touches the data set, which a server that is loading it refuses.
+                pipeline.cmd("INFO").arg("server").cmd("TIME").cmd("ROLE").cmd("EXISTS").arg("redis-cached");
+                pipeline
             }
-        }
+            Step::Cluster => {
+                let mut pipeline = Pipeline::with_capacity(1);
+                pipeline.cmd("CLUSTER").arg("INFO");
+                pipeline
+            }
+            Step::Rights => questions(),
+            Step::Done => return None,
+        })
     }
-    match name_of_role(&role) {
-        Some("slave") => return Err(Fault::replica()),
-        Some("sentinel") => {
-            return Err(Fault::new(ErrorKind::Unsupported, Blame::Role, "this is a sentinel; name the master itself"));
-        }
-        _ => server.role_is_known(),
+
+    /// Takes the replies to the last request, errors among them.
+    pub(crate) fn answered(&mut self, replies: Vec<Value>, sent: Instant) -> Result<(), Fault> {
+        self.step = match self.step {
+            Step::First => match self.first(replies, sent)? {
+                Node::OfCluster => Step::Cluster,
+                Node::Alone => self.rights(),
+            },
+            Step::Cluster => {
+                alone(replies.into_iter().next().unwrap_or_default())?;
+                self.rights()
+            }
+            Step::Rights => {
+                self.server.note_rights(self.epoch, &replies);
+                Step::Done
+            }
+            Step::Done => Step::Done,
+        };
+        Ok(())
     }
-    server.note_time(&time, sent);
-    let info = match &info {
+
+    /// The features of the server, once the connection is greeted.
+    pub(crate) fn features(&self) -> Features {
+        self.features
+    }
+
+    fn rights(&self) -> Step {
+        self.server.note_features(self.features);
+        if self.server.is_to_ask_rights(self.epoch) { Step::Rights } else { Step::Done }
+    }
+
+    fn first(&mut self, replies: Vec<Value>, sent: Instant) -> Result<Node, Fault> {
+        let mut replies = replies.into_iter();
+        if self.login.and_then(authentication).is_some() {
+            checked(replies.next().unwrap_or_default()).map_err(refused_login)?;
+        }
+        if self.login.and_then(selection).is_some() {
+            let selected = checked(replies.next().unwrap_or_default());
+            selected.map_err(|fault| Fault { blame: Blame::Connection, ..fault })?;
+        }
+        let Ok([info, time, role, exists]) = <[Value; 4]>::try_from(replies.collect::<Vec<_>>()) else {
+            return Err(Fault::unexpected("the first commands"));
+        };
+        [&info, &time, &role, &exists].into_iter().try_for_each(tolerated)?;
+        match name_of_role(&role) {
+            Some("slave") => return Err(Fault::replica()),
+            Some("sentinel") => {
+                let advice = "this is a sentinel; name the master itself";
+                return Err(Fault::new(ErrorKind::Unsupported, Blame::Role, advice));
+            }
+            _ => self.server.role_is_known(),
+        }
+        self.server.note_time(&time, sent);
+        let info = text(&info);
+        self.features = Features::of(&info);
+        Ok(if field(&info, "redis_mode") == Some("cluster") { Node::OfCluster } else { Node::Alone })
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Node {
+    Alone,
+    OfCluster,
+}
+
+/// The command that logs in, if one is needed.
+fn authentication(login: &RedisConnectionInfo) -> Option<Cmd> {
+    let (user, password) = (login.username(), login.password());
+    let mut command = Cmd::new();
+    if login.protocol().supports_resp3() {
+        command.arg("HELLO").arg("3");
+        if let Some(password) = password {
+            command.arg("AUTH").arg(user.unwrap_or("default")).arg(password);
+        }
+    } else {
+        command.arg("AUTH").arg(user).arg(password?);
+    }
+    Some(command)
+}
+
+fn selection(login: &RedisConnectionInfo) -> Option<Cmd> {
+    let mut command = Cmd::new();
+    command.arg("SELECT").arg(login.db());
+    (login.db() != 0).then_some(command)
+}
+
+/// A login that was refused, whatever the words.
+fn refused_login(fault: Fault) -> Fault {
+    match fault.blame {
+        Blame::Command | Blame::Denied(_) => Fault::new(ErrorKind::Auth, Blame::Connection, fault.error.to_string()),
+        _ => fault,
+    }
+}
+
+/// Each question may be refused alone, by a user's permissions: one that is missing here need not be missing elsewhere.
+fn tolerated(reply: &Value) -> Result<(), Fault> {
+    let Value::ServerError(error) = reply else { return Ok(()) };
+    let fault = Fault::from(error);
+    let is_tolerable =
+        matches!(fault.blame, Blame::Command | Blame::Denied(_)) || matches!(error.code(), "MOVED" | "ASK");
+    if is_tolerable { Ok(()) } else { Err(fault) }
+}
+
+fn text(info: &Value) -> std::borrow::Cow<'_, str> {
+    match info {
         Value::BulkString(bytes) => String::from_utf8_lossy(bytes),
         Value::VerbatimString { text, .. } => text.as_str().into(),
         _ => "".into(),
-    };
-    Ok(Greeted { features: Features::of(&info), clustered: field(&info, "redis_mode") == Some("cluster") })
-}
-
-/// Asks a node of a cluster whether it is alone.
-pub(crate) fn cluster_info() -> Cmd {
-    let mut command = ::redis::cmd("CLUSTER");
-    command.arg("INFO");
-    command
+    }
 }
 
 /// Accepts a node that serves all slots, because it acts like a single server; any other node holds a part of the keys.
-pub(crate) fn alone(info: Value) -> Result<(), Fault> {
-    let text = match &info {
-        Value::BulkString(bytes) => String::from_utf8_lossy(bytes),
-        Value::VerbatimString { text, .. } => text.as_str().into(),
-        _ => return Ok(()),
-    };
-    match field(&text, "cluster_size") {
+fn alone(info: Value) -> Result<(), Fault> {
+    match field(&text(&info), "cluster_size") {
         Some("1") | None => Ok(()),
         Some(size) => Err(Fault::new(
             ErrorKind::Cluster,

@@ -73,6 +73,20 @@ impl Health {
         self.breaker.admit().is_none()
     }
 
+    /// Begins a new epoch for another server in this one's place. If the breaker is open, a probe is due.
+    pub(crate) fn renew(&self) {
+        let mut outage = self.outage();
+        self.breaker.renew();
+        outage.pauses.reset();
+        outage.next_probe = 0;
+        self.prober_due.store(0, Relaxed);
+    }
+
+    /// Returns true if no later epoch has begun.
+    pub(crate) fn is_current(&self, epoch: Epoch) -> bool {
+        self.breaker.epoch() == epoch
+    }
+
     /// Notes that the server answered.
     pub(crate) fn succeeded(&self, epoch: Epoch) {
         if !self.breaker.succeeded(epoch) {

@@ -6,6 +6,7 @@
 
 pub(crate) mod breaker;
 pub(crate) mod clock;
+pub(crate) mod endpoint;
 pub(crate) mod fault;
 pub(crate) mod features;
 pub(crate) mod greeting;

@@ -1,11 +1,12 @@
 //! The state of one server, for both faces and all runtimes.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
-use ::redis::{Cmd, ConnectionInfo, Pipeline, Value};
+use ::redis::{Cmd, Pipeline, Value};
 
+use super::endpoint::Endpoint;
 use super::fault::{Blame, Fault};
 use super::features::Features;
 use super::health::Health;
@@ -23,7 +24,8 @@ pub(crate) struct Server {
     pub(crate) health: Arc<Health>,
     /// The time that an operation may take, connecting included.
     pub(crate) timeout: Duration,
-    endpoint: ConnectionInfo,
+    /// Each new connection reads it. The lock also covers the begin of the epoch that a new one opens.
+    endpoint: RwLock<Arc<Endpoint>>,
     /// The features that the server refused although its version has them, and the commands that it refuses.
     pub(super) denied: AtomicU32,
     /// The features of the last server that was connected to.
@@ -59,11 +61,11 @@ impl std::fmt::Debug for Server {
 
 impl Server {
     /// Neither connects nor blocks. `name` is shown in the log.
-    pub(crate) fn new(name: String, endpoint: ConnectionInfo, timeout: Duration) -> Server {
+    pub(crate) fn new(name: String, endpoint: Endpoint, timeout: Duration) -> Server {
         Server {
             health: Arc::new(Health::new(name)),
             timeout,
-            endpoint: tuned(endpoint),
+            endpoint: RwLock::new(Arc::new(endpoint)),
             denied: AtomicU32::new(0),
             features: AtomicU32::new(Features::default().bits()),
             rights_asked: AtomicU64::new(0),
@@ -74,9 +76,22 @@ impl Server {
         }
     }
 
-    /// The current address of the server: each new connection asks for it.
-    pub(crate) fn endpoint(&self) -> &ConnectionInfo {
-        &self.endpoint
+    /// The current endpoint. A connection that is made in an epoch must read it after that epoch began, so that it leads
+    /// to the endpoint of that epoch or of a later one.
+    pub(crate) fn endpoint(&self) -> Arc<Endpoint> {
+        Arc::clone(&self.endpoint.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces the endpoint, and begins a new epoch: connections made before are not handed out again, by either face.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "a followed master changes its address, and only tests do so yet")
+    )]
+    pub(crate) fn replace_endpoint(&self, endpoint: Endpoint) {
+        let mut current = self.endpoint.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(endpoint);
+        // This is done under the lock: a caller that sees the new epoch finds the new endpoint.
+        self.health.renew();
     }
 
     pub(crate) fn allowed(&self, features: Features) -> Features {
@@ -167,18 +182,6 @@ impl Server {
         self.health.tell_full(&fault.error);
         Fault { blame: Blame::Wait, ..fault }
     }
-}
-
-/// Applies settings that redis-rs leaves off.
-fn tuned(info: ConnectionInfo) -> ConnectionInfo {
-    use ::redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
-    // This detects a vanished peer within 30 s even without calls.
-    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(15)).with_interval(Duration::from_secs(5));
-    let settings = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
-    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-    let settings = settings.set_user_timeout(Duration::from_secs(30));
-    let redis = info.redis_settings().clone().set_skip_set_lib_name();
-    info.set_tcp_settings(settings).set_redis_settings(redis)
 }
 
 /// The microseconds of a reply to `TIME`.

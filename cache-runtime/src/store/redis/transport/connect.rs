@@ -1,7 +1,8 @@
 //! The way in which a connection to a server is made, for both faces.
 //!
-//! Each connection asks [`Server::endpoint`] anew. A stream of rustls becomes a [`Way`] of its own, over which both
-//! faces apply their deadlines and the sanitizer in the same way as over plain sockets.
+//! Each connection asks [`Server::endpoint`](crate::store::redis::server::Server::endpoint) anew. A stream of rustls
+//! becomes a [`Way`] of its own, over which both faces apply their deadlines and the sanitizer in the same way as over
+//! plain sockets.
 
 use std::io;
 use std::net::TcpStream;
@@ -9,10 +10,10 @@ use std::net::TcpStream;
 use std::path::Path;
 
 use ::redis::io::tcp::{TcpSettings, socket2};
-use ::redis::{ConnectionAddr, ConnectionInfo};
+use ::redis::{ConnectionAddr, ConnectionInfo, RedisConnectionInfo};
 
 use crate::error::ErrorKind;
-use crate::store::redis::server::Server;
+use crate::store::redis::server::endpoint::Endpoint;
 use crate::store::redis::server::fault::{Blame, Fault};
 
 /// The target of a connection.
@@ -29,13 +30,22 @@ pub(super) enum Way<'a> {
 }
 
 impl Way<'_> {
-    pub(super) fn to(server: &Server) -> Way<'_> {
-        let endpoint = server.endpoint();
-        match endpoint.addr() {
-            ConnectionAddr::Tcp(host, port) => Way::Tcp { host, port: *port, settings: endpoint.tcp_settings() },
+    pub(super) fn to(endpoint: &Endpoint) -> Way<'_> {
+        let info = endpoint.info();
+        match info.addr() {
+            ConnectionAddr::Tcp(host, port) => Way::Tcp { host, port: *port, settings: info.tcp_settings() },
             #[cfg(unix)]
             ConnectionAddr::Unix(path) => Way::Unix(path),
-            _ => Way::RedisRs(endpoint),
+            _ => Way::RedisRs(info),
+        }
+    }
+
+    /// The login that is left to the greeting.
+    pub(super) fn login<'e>(&self, endpoint: &'e Endpoint) -> Option<&'e RedisConnectionInfo> {
+        match self {
+            // redis-rs logs in.
+            Way::RedisRs(_) => None,
+            _ => Some(endpoint.login()),
         }
     }
 }

@@ -15,7 +15,8 @@ use crate::store::redis::server::fault::Fault;
 /// A connection for one thread.
 pub(crate) struct Lone {
     server: Arc<Server>,
-    wire: Mutex<Option<Wire>>,
+    /// The connection, and the epoch in which it was made.
+    wire: Mutex<Option<(Epoch, Wire)>>,
 }
 
 impl Lone {
@@ -27,7 +28,7 @@ impl Lone {
 impl Transport for Lone {
     async fn exchange(
         &self,
-        _epoch: Epoch,
+        epoch: Epoch,
         _load: Load,
         build: Build<'_>,
         decode: Decode<'_>,
@@ -35,13 +36,13 @@ impl Transport for Lone {
     ) -> Result<(), Fault> {
         let mut held = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
         let mut wire = match held.take() {
-            Some(wire) => wire,
-            None => Wire::open(&self.server, by.min(Instant::now() + patience(self.server.timeout)))?,
+            Some((of, wire)) if of == epoch => wire,
+            _ => Wire::open(&self.server, epoch, by.min(Instant::now() + patience(self.server.timeout)))?,
         };
         let request = build(self.server.allowed(wire.features));
         let outcome = wire.send(&request, by).and_then(decode);
         if !outcome.as_ref().is_err_and(Fault::spoils_connection) {
-            *held = Some(wire);
+            *held = Some((epoch, wire));
         }
         outcome
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::io::tcp::TcpSettings;
-use redis::{ConnectionLike, Parser, Pipeline, Value};
+use redis::{ConnectionLike, Parser, Value};
 
 use super::connect::{Way, configured, no_address};
 
@@ -20,10 +20,10 @@ use crate::error::ErrorKind;
 use crate::store::redis::request::{Reply, Request, checked};
 use crate::store::redis::server::Open;
 use crate::store::redis::server::Server;
+use crate::store::redis::server::breaker::Epoch;
 use crate::store::redis::server::fault::{Blame, Fault};
 use crate::store::redis::server::features::Features;
-use crate::store::redis::server::greeting::{alone, cluster_info, greeted, greeting};
-use crate::store::redis::server::rights::questions;
+use crate::store::redis::server::greeting::Greeting;
 use crate::store::redis::server::sanitize::Sanitizer;
 
 /// A connection that is greeted.
@@ -40,62 +40,28 @@ enum Line {
 }
 
 impl Wire {
-    pub(crate) fn open(server: &Arc<Server>, by: Instant) -> Result<Wire, Fault> {
-        let line = match Way::to(server) {
+    pub(crate) fn open(server: &Arc<Server>, epoch: Epoch, by: Instant) -> Result<Wire, Fault> {
+        let endpoint = server.endpoint();
+        let way = Way::to(&endpoint);
+        let line = match way {
             Way::Tcp { host, port, settings } => Line::plain(Socket::Tcp(dial(host, port, settings, by)?)),
             #[cfg(unix)]
             Way::Unix(path) => Line::plain(Socket::Unix(UnixStream::connect(path)?)),
-            Way::RedisRs(endpoint) => {
-                let client = redis::Client::open(endpoint.clone())?;
+            Way::RedisRs(info) => {
+                let client = redis::Client::open(info.clone())?;
                 let connection = client.get_connection_with_timeout(left(by)?)?;
                 Line::Tls { connection: Box::new(connection), timeout: Duration::ZERO }
             }
         };
         let mut wire = Wire { line, open: None, features: Features::default() };
-        wire.greet(server, by)?;
+        let mut greeting = Greeting::new(server, epoch, way.login(&endpoint));
+        while let Some(request) = greeting.request() {
+            let sent = Instant::now();
+            greeting.answered(wire.send(&Request::Many(request), by)?.all(), sent)?;
+        }
+        wire.features = greeting.features();
         wire.open = Some(server.opened());
         Ok(wire)
-    }
-
-    fn greet(&mut self, server: &Arc<Server>, by: Instant) -> Result<(), Fault> {
-        let mut pipeline = Pipeline::new();
-        let settings = server.endpoint().redis_settings();
-        let password = settings.password().filter(|_| matches!(self.line, Line::Plain { .. }));
-        let db = Some(settings.db()).filter(|db| *db != 0 && matches!(self.line, Line::Plain { .. }));
-        if let Some(password) = password {
-            pipeline.cmd("AUTH").arg(settings.username()).arg(password);
-        }
-        if let Some(db) = db {
-            pipeline.cmd("SELECT").arg(db);
-        }
-        for command in greeting().cmd_iter() {
-            pipeline.add_command(command.clone());
-        }
-        let Reply::Many { mut values, sent } = self.send(&Request::Many(pipeline), by)? else {
-            return Err(Fault::unexpected("the first commands"));
-        };
-        if password.is_some() {
-            checked(values.remove(0)).map_err(|fault| match fault.error.kind() {
-                ErrorKind::Protocol => Fault::new(ErrorKind::Auth, Blame::Connection, fault.error.to_string()),
-                _ => fault,
-            })?;
-        }
-        if db.is_some() {
-            let selected = checked(values.remove(0));
-            selected.map_err(|fault| Fault { blame: Blame::Connection, ..fault })?;
-        }
-        let greeted = greeted(values, sent, server)?;
-        if greeted.clustered {
-            alone(self.send(&Request::One(cluster_info()), by)?.one().unwrap_or_default())?;
-        }
-        self.features = greeted.features;
-        server.note_features(greeted.features);
-        let epoch = server.health.epoch();
-        if server.is_to_ask_rights(epoch) {
-            let replies = self.send(&Request::Many(questions()), by)?.all();
-            server.note_rights(epoch, &replies);
-        }
-        Ok(())
     }
 
     /// The time of the last request, where that is known.

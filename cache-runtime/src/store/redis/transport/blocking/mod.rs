@@ -217,7 +217,7 @@ impl Transport for Blocking {
 }
 
 fn connect(server: &Arc<Server>, epoch: Epoch, generation: u64, by: Instant) -> Result<Pooled, Fault> {
-    let wire = Box::new(Wire::open(server, by)?);
+    let wire = Box::new(Wire::open(server, epoch, by)?);
     Ok(Pooled { wire, epoch, generation, used: false, since: by })
 }
 

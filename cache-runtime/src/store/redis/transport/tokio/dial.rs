@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client};
+use redis::{AsyncConnectionConfig, Client, RedisConnectionInfo};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 #[cfg(unix)]
@@ -17,39 +17,38 @@ use tokio::task::JoinSet;
 use super::super::connect::{Way, configured, no_address};
 use super::driver::Driver;
 use crate::store::redis::request::checked;
-use crate::store::redis::server::Server;
 use crate::store::redis::server::fault::Fault;
 use crate::store::redis::server::sanitize::Sanitizer;
 
 /// Opens a connection in this runtime, and returns its driver unless redis-rs drives it. TLS stays with redis-rs, and
 /// its replies are not inspected. `refusal` receives the server's reason for closing the connection.
-pub(super) async fn dial(server: &Server, refusal: &Refusal) -> Result<(MultiplexedConnection, Option<Driver>), Fault> {
+pub(super) async fn dial(way: &Way<'_>, refusal: &Refusal) -> Result<(MultiplexedConnection, Option<Driver>), Fault> {
     // Each exchange has its own deadline; a second timer would only cost.
     let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-    match Way::to(server) {
+    match *way {
         Way::Tcp { host, port, settings } => {
             let stream = connect(host, port, settings).await?;
-            driven(server, Clean::of(stream, refusal), config).await
+            driven(Clean::of(stream, refusal), config).await
         }
         #[cfg(unix)]
         Way::Unix(path) => {
             let stream = UnixStream::connect(path).await?;
-            driven(server, Clean::of(stream, refusal), config).await
+            driven(Clean::of(stream, refusal), config).await
         }
-        Way::RedisRs(endpoint) => {
-            let client = Client::open(endpoint.clone())?;
+        Way::RedisRs(info) => {
+            let client = Client::open(info.clone())?;
             Ok((client.get_multiplexed_async_connection_with_config(&config).await?, None))
         }
     }
 }
 
 async fn driven<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    server: &Server,
     stream: Clean<S>,
     config: AsyncConnectionConfig,
 ) -> Result<(MultiplexedConnection, Option<Driver>), Fault> {
-    let settings = server.endpoint().redis_settings();
-    let (connection, driver) = MultiplexedConnection::new_with_config(settings, stream, config).await?;
+    // The login is a part of the greeting: redis-rs has nothing to send.
+    let settings = RedisConnectionInfo::default().set_skip_set_lib_name();
+    let (connection, driver) = MultiplexedConnection::new_with_config(&settings, stream, config).await?;
     Ok((connection, Some(Driver::spawn(driver))))
 }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
+use super::super::connect::Way;
 use super::dial::{self, Refusal};
 use super::lane::{Connection, Line};
 use super::{Outcome, current, unsupported};
@@ -12,8 +13,7 @@ use crate::error::ErrorKind;
 use crate::store::redis::server::Server;
 use crate::store::redis::server::breaker::Epoch;
 use crate::store::redis::server::fault::{Blame, Fault};
-use crate::store::redis::server::greeting::{alone, cluster_info, greeted, greeting};
-use crate::store::redis::server::rights::questions;
+use crate::store::redis::server::greeting::Greeting;
 
 /// A guard in the task that connects: if the task ends early, the waiting callers get the reason.
 pub(super) struct End(pub(super) watch::Sender<Option<Result<Arc<Connection>, Fault>>>);
@@ -53,19 +53,15 @@ pub(super) async fn connect(server: &Arc<Server>, line: Line, epoch: Epoch) -> R
 }
 
 async fn greet(server: &Arc<Server>, line: Line, epoch: Epoch, refusal: &Refusal) -> Result<Arc<Connection>, Fault> {
-    let (mut multiplexed, driver) = dial::dial(server, refusal).await?;
-    let greeting = greeting();
-    let sent = Instant::now();
-    let answers = multiplexed.send_packed_commands(&greeting, 0, greeting.len()).await?;
-    let greeted = greeted(answers, sent, server)?;
-    if greeted.clustered {
-        alone(multiplexed.send_packed_command(&cluster_info()).await?)?;
+    let endpoint = server.endpoint();
+    let way = Way::to(&endpoint);
+    let (mut multiplexed, driver) = dial::dial(&way, refusal).await?;
+    let mut greeting = Greeting::new(server, epoch, way.login(&endpoint));
+    while let Some(request) = greeting.request() {
+        let sent = Instant::now();
+        let replies = multiplexed.send_packed_commands(&request, 0, request.len()).await?;
+        greeting.answered(replies, sent)?;
     }
-    server.note_features(greeted.features);
-    if server.is_to_ask_rights(epoch) {
-        let questions = questions();
-        let replies = multiplexed.send_packed_commands(&questions, 0, questions.len()).await?;
-        server.note_rights(epoch, &replies);
-    }
-    Ok(Arc::new(Connection::new(line, (multiplexed, driver), greeted.features, epoch, current()?, server.opened())))
+    let features = greeting.features();
+    Ok(Arc::new(Connection::new(line, (multiplexed, driver), features, epoch, current()?, server.opened())))
 }

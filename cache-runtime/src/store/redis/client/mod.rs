@@ -1,17 +1,24 @@
 //! The view of a server that a cache has, and the path of an operation through it: the breaker's gate, the exchange,
 //! and the conclusions about the server's health.
+//!
+//! What a cache keeps for both faces is in `pending`, `abandoned`, `deliverer` and `sizes`; `ops` works on it.
+
+pub(crate) mod abandoned;
+pub(crate) mod deliverer;
+pub(crate) mod pending;
+pub(crate) mod sizes;
 
 use std::future::Future;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Instant;
 
 use ::redis::{Cmd, Value};
 
-use super::ops::abandoned::AbandonedLeases;
-use super::ops::deliverer::Deliverer;
-use super::ops::pending::Pending;
+use self::abandoned::AbandonedLeases;
+use self::deliverer::Deliverer;
+use self::pending::Pending;
+use self::sizes::Sizes;
 use super::ops::scripts::Form;
-use super::ops::sizes::Sizes;
 use super::request::{Load, Reply, Request};
 use super::server::Server;
 use super::server::breaker::Epoch;
@@ -20,12 +27,9 @@ use super::server::features::Features;
 use super::transport::{Build, Decode, Transport};
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
-use crate::store::Release;
-use crate::stored::envelope::Lease;
 
 /// The state that a cache keeps for both faces.
 pub(crate) struct Client {
-    pub(crate) itself: Weak<Client>,
     pub(crate) server: Arc<Server>,
     pub(crate) pending: Pending,
     pub(crate) sizes: Sizes,
@@ -35,26 +39,13 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(server: Server) -> Arc<Client> {
-        Arc::new_cyclic(|itself| Client {
-            itself: Weak::clone(itself),
+        Arc::new(Client {
             server: Arc::new(server),
             pending: Pending::default(),
             sizes: Sizes::default(),
             abandoned: AbandonedLeases::default(),
             deliverer: Arc::default(),
         })
-    }
-
-    /// Keeps keys to be invalidated.
-    pub(crate) fn keep<'a>(&self, keys: impl IntoIterator<Item = &'a str>) {
-        self.pending.add(keys);
-        self.deliverer.wake(&self.itself);
-    }
-
-    /// Does the same for a key that need not be delivered.
-    pub(crate) fn keep_if_room(&self, key: &str) {
-        self.pending.add_if_room(key);
-        self.deliverer.wake(&self.itself);
     }
 }
 
@@ -97,7 +88,7 @@ impl<T: Transport> RedisStore<T> {
         RedisStore { core: Arc::new(Core { client: Arc::clone(client), transport }) }
     }
 
-    pub(crate) fn client(&self) -> &Client {
+    pub(crate) fn client(&self) -> &Arc<Client> {
         &self.core.client
     }
 
@@ -253,15 +244,6 @@ impl<T: Transport> RedisStore<T> {
                 Err(self.reported_error(fault))
             }
         }
-    }
-
-    /// Does what [`written`](Self::written) does, for a lease request: a lease whose request may have arrived, or may
-    /// still arrive, is given back.
-    pub(crate) fn granted<R>(&self, key: &Key, lease: &Lease, outcome: Result<R, Fault>) -> Result<R, Error> {
-        if outcome.as_ref().is_err_and(Fault::may_have_arrived) {
-            self.abandon_in_background(key, lease, Release::Pause(0));
-        }
-        self.written(outcome)
     }
 }
 
