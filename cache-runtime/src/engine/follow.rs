@@ -12,7 +12,7 @@ use crate::engine::sharing::{Accepts, Shared};
 use crate::error::Error;
 use crate::key::Key;
 use crate::plan::function::SingleFlight;
-use crate::store::{Read, Store};
+use crate::store::{Read, ReadMode, Store};
 use crate::stored::envelope::{self, Head, Token};
 
 /// The first pause before the store is asked whether another process has ended its computation, with a question of fifty
@@ -195,7 +195,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 Ok(head) if self.is_held(head.as_deref(), token) => continue,
                 Ok(_) => {
                     let number = asking.number();
-                    match self.store.read(key, self.cache.deadline()).await {
+                    match self.store.read(key, ReadMode::Shared, self.cache.deadline()).await {
                         Ok(found) => Outcome::Read { number, found },
                         Err(error) => Outcome::Away(error),
                     }

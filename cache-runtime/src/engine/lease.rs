@@ -207,7 +207,7 @@ impl<'a, S: Store> Leased<'a, S> {
 
     fn abandon(&mut self, release: Release) {
         if std::mem::take(&mut self.standing) {
-            self.store.abandon(self.key, &self.lease, release);
+            self.store.abandon(vec![(self.key.clone(), self.lease, release)]);
         }
     }
 }

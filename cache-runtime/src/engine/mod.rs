@@ -52,7 +52,7 @@ use crate::plan::policy;
 use crate::plan::ttl::Ttl;
 use crate::poll::outlined::{outlined, poll_apart};
 use crate::poll::stack::is_deep;
-use crate::store::Store;
+use crate::store::{ReadMode, Store};
 use crate::stored::envelope::Seal;
 
 /// A cache, through one of its faces.
@@ -114,7 +114,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         if plan.function.expects_nothing() && self.may_take_first(&plan.terms(), key) {
             return FirstLook::Missed(Start::Skipped);
         }
-        let read = match self.store.read(key, by).await {
+        let read = match self.store.read(key, ReadMode::Shared, by).await {
             Ok(read) => read,
             Err(error) => return FirstLook::Missed(Start::Failed(error)),
         };
@@ -140,7 +140,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         // A call that finds an old value this way would not refresh it.
         terms.refresh_ahead.is_none()
             && terms.stale_while_revalidate == Ttl::Millis(0)
-            && self.store.may_take_first(key)
+            && self.store.capabilities(key).takes_first
             // When many calls miss one key, only the first takes the lease; the others read it, which is cheaper.
             && !self.cache.flights().concern(key)
     }

@@ -18,7 +18,7 @@ use crate::plan::function::{Plan, Terms};
 use crate::plan::ttl::Ttl;
 use crate::poll::caught::caught;
 use crate::poll::outlined::outlined;
-use crate::store::{MarkReply, Precondition, Store, TakeReply};
+use crate::store::{MarkReply, Precondition, ReadMode, Store, TakeReply};
 use crate::stored::envelope::{self, Head, Seal, Token};
 
 /// How often a value may be replaced during a refresh before the refresh takes the slot itself.
@@ -126,7 +126,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             outcome => return outcome,
         };
         events::unmarked(terms.function, key, &error);
-        let found = self.store.read(key, by).await?.bytes.unwrap_or_default();
+        let found = self.store.read(key, ReadMode::Shared, by).await?.bytes.unwrap_or_default();
         // If the slot does not hold this value, it is left to the next call that reads it.
         let is_the_same = matches!(envelope::head(&found), Head::Value(mark) if mark.id == id);
         let precondition = if is_the_same { Precondition::Unchanged(found) } else { return Err(error) };

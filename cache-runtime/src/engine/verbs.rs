@@ -17,7 +17,7 @@ use crate::key::{Extent, Key};
 use crate::plan::function::{Function, Plan, Terms};
 use crate::plan::policy::{self, Pace};
 use crate::plan::ttl::Ttl;
-use crate::store::{Precondition, Read, Store};
+use crate::store::{Precondition, Read, ReadMode, Store};
 use crate::stored::envelope::Value;
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
@@ -28,7 +28,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// [`get`](Self::get) for many entries.
     pub(crate) async fn get_all<V>(&self, entries: &[(&Plan<V>, &Key)]) -> Result<Vec<Option<V>>, Error> {
         let keys: Vec<&Key> = entries.iter().map(|(_, key)| *key).collect();
-        let reads = self.store.read_many(&keys).await;
+        let reads = self.store.read_many(&keys, self.cache.deadline()).await;
         let found = entries.iter().zip(reads).map(|((plan, key), read)| {
             plan.function.owns_entries()?;
             Ok(self.fresh_of(plan, key, read?))
@@ -47,7 +47,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     async fn fresh<V>(&self, plan: &Plan<V>, key: &Key) -> Result<Option<(Value, V)>, Error> {
         plan.function.owns_entries()?;
-        let read = self.store.read_strictly(key, self.cache.deadline()).await?;
+        let read = self.store.read(key, ReadMode::Exact, self.cache.deadline()).await?;
         Ok(self.fresh_of(plan, key, read))
     }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::memory::MemoryStore;
-use super::{Precondition, Release, Store, TakeReply};
+use super::{Precondition, ReadMode, Release, Store, TakeReply};
 use crate::key::{Key, KeyWriter};
 use crate::plan::ttl::Ttl;
 use crate::poll::block_on::block_on;
@@ -56,7 +56,7 @@ fn value(length: usize, seed: u8) -> Bytes {
 }
 
 async fn read(store: &impl Store, key: &Key) -> Option<Bytes> {
-    store.read(key, by()).await.expect("the store answers").bytes
+    store.read(key, ReadMode::Shared, by()).await.expect("the store answers").bytes
 }
 
 async fn acquired(store: &impl Store, key: &Key, lease: &Lease) -> bool {
@@ -374,7 +374,7 @@ mod in_memory {
     }
 
     fn holds(store: &MemoryStore, name: &str) -> bool {
-        block_on(store.read(&key(name), by())).unwrap().bytes.is_some()
+        block_on(store.read(&key(name), ReadMode::Shared, by())).unwrap().bytes.is_some()
     }
 
     #[test]

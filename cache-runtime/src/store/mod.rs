@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::error::Error;
+pub(crate) use self::results::Results;
+use crate::error::{Error, ErrorKind};
 use crate::key::{Extent, Key};
 use crate::plan::ttl::Ttl;
 use crate::stored::envelope::{self, Lease, Seal, Token};
@@ -26,6 +27,7 @@ pub(crate) mod backend;
 mod conformance;
 pub(crate) mod memory;
 pub(crate) mod redis;
+mod results;
 pub(crate) mod url;
 
 /// The result of `read`.
@@ -77,7 +79,10 @@ pub(crate) struct EndRequest<'a> {
 /// The end of a lease.
 #[derive(Clone, Debug)]
 pub(crate) enum End {
+    /// The value is stored. It replaces the one that the lease is in. The stamps of its tags live at least as long as
+    /// it.
     Fill(Bytes, Ttl),
+    /// The slot is emptied; [`Release`] applies to the value that the lease is in.
     Release(Release),
 }
 
@@ -116,48 +121,63 @@ pub(crate) enum Release {
 /// The lifetime of the stamp of a tag under which no value was stored: longer than bodies run.
 pub(crate) const STAMP_MILLIS: u64 = 3_600_000;
 
+/// The way in which a slot is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReadMode {
+    /// The read may be coalesced with others. A key of the wrong type may look like an empty slot: the lease request
+    /// then gets the error.
+    Shared,
+    /// A key of the wrong type is always an error.
+    Exact,
+}
+
+/// The properties of a store that decide how the engine uses it, for one key at this moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Capabilities {
+    /// A first look at the slot may also [take](Store::take_many) it when it is empty. If the slot is not empty, the
+    /// result equals a read of an entry without tags.
+    pub(crate) takes_first: bool,
+    /// Simultaneous reads of this entry are coalesced, which makes a read cheaper than a [take](Store::take_many).
+    pub(crate) shares_reads: bool,
+}
+
 /// The keys of the stamps of the tags that a value has of its own.
 pub(crate) fn own_tags(key: &Key, value: &[u8]) -> Vec<String> {
     let names = envelope::own_tags(value);
     if names.is_empty() { Vec::new() } else { names.into_iter().map(|name| key.tag_key(name)).collect() }
 }
 
+/// The results of an operation on many slots: one for each request, in their order.
+pub(crate) type Replies<R> = Results<Result<R, Error>>;
+
 /// A backend. Each operation ends by its deadline `by`, connecting included, and each may be dropped at any await: a
 /// request that was sent may or may not have been applied. If a request or a fill of a lease fails, the store ensures
 /// that the lease does not remain.
+///
+/// An operation on many slots, `…_many`, may take several round trips: `by` is the deadline of the first, and each
+/// later one has the time-out of the store. After a failure it makes no more. The operations on one slot are provided: for a store, one request is a batch of one.
+///
+/// # Wrappers
+///
+/// A store may be made of other stores: a router over the nodes of a cluster, a tier in front of a server. Every
+/// operation says which keys it is for, so that a router can choose the node: a key, or a tag's key, in an argument or in
+/// each request of many, which it groups by node. [`clear`](Store::clear) and [`ping`](Store::ping) concern all nodes.
 pub(crate) trait Store: Send + Sync {
-    /// Returns the bytes in the slot, and the seals of its tags. A key of the wrong type is an error, or looks like an
-    /// empty slot: the lease request then gets the error.
-    fn read(&self, key: &Key, by: Instant) -> impl Future<Output = Result<Read, Error>> + Send;
+    /// Returns the bytes in the slot, and the seals of its tags.
+    fn read(&self, key: &Key, mode: ReadMode, by: Instant) -> impl Future<Output = Result<Read, Error>> + Send;
 
-    /// Does the same as [`read`](Self::read), but a key of the wrong type is always an error.
-    fn read_strictly(&self, key: &Key, by: Instant) -> impl Future<Output = Result<Read, Error>> + Send {
-        self.read(key, by)
-    }
-
-    /// Returns the stamps of the tags with these keys; a tag without a stamp gets one.
-    fn stamp(&self, tags: &[String], by: Instant) -> impl Future<Output = Result<Vec<Bytes>, Error>> + Send;
+    /// Does [`read`](Store::read) for many slots, in mode [`Shared`](ReadMode::Shared).
+    fn read_many(&self, keys: &[&Key], by: Instant) -> impl Future<Output = Replies<Read>> + Send;
 
     /// Returns the first [`HEAD_LEN`](crate::stored::envelope::HEAD_LEN) bytes in the slot, at the same cost whatever
     /// its size. It does not look for undelivered invalidations: a caller that acts on the result reads afterwards.
     fn peek(&self, key: &Key, by: Instant) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send;
 
-    /// Takes a slot that is empty or holds replaceable content, which voids every fill in flight.
-    fn take(
-        &self,
-        key: &Key,
-        lease: &Lease,
-        precondition: &Precondition,
-        by: Instant,
-    ) -> impl Future<Output = Result<TakeReply, Error>> + Send;
+    /// Returns the stamps of the tags with these keys; a tag without a stamp gets one.
+    fn stamp(&self, tags: &[String], by: Instant) -> impl Future<Output = Result<Vec<Bytes>, Error>> + Send;
 
-    /// Returns true if a first look at the slot may also [take](Store::take) it when it is empty. If the slot is not
-    /// empty, the result equals a read of an entry without tags.
-    fn may_take_first(&self, key: &Key) -> bool;
-
-    /// Returns true if simultaneous reads of this entry are coalesced, which makes a read cheaper than a
-    /// [take](Store::take).
-    fn shares_reads(&self, key: &Key) -> bool;
+    /// Takes slots that are empty or hold replaceable content, which voids every fill in flight.
+    fn take_many(&self, requests: &[TakeRequest<'_>], by: Instant) -> impl Future<Output = Replies<TakeReply>> + Send;
 
     /// Takes the value `id`, which stays readable, to refresh it. `force` takes it from a caller that refreshes it or
     /// pauses. A value about to expire lives on for as long as the lease.
@@ -170,8 +190,64 @@ pub(crate) trait Store: Send + Sync {
         by: Instant,
     ) -> impl Future<Output = Result<MarkReply, Error>> + Send;
 
-    /// Stores `value` if the slot still holds `lease`; otherwise returns false. The new value replaces the one that the
-    /// lease is in. The stamps of its tags live at least as long as it.
+    /// Ends leases that the slots still hold; for another slot, the result is false. See [`End`].
+    fn end_many(&self, requests: &[EndRequest<'_>], by: Instant) -> impl Future<Output = Replies<bool>> + Send;
+
+    /// Restarts the time of leases that the slots still hold; for another slot, the result is false. The value that a
+    /// lease is in lives at least as long.
+    fn renew_many(&self, leases: &[(Key, Lease)], by: Instant) -> impl Future<Output = Replies<bool>> + Send;
+
+    /// Releases leases without waiting for it: for the `Drop` of a leader that was cancelled or panicked.
+    fn abandon(&self, leases: Vec<(Key, Lease, Release)>);
+
+    /// Empties the slots, which may be whole groups, or stamps, and returns the number of slots that held something. If
+    /// it fails, the keys are kept and emptied before anything that they concern is read again.
+    fn invalidate(&self, keys: &[Key], by: Instant) -> impl Future<Output = Result<u64, Error>> + Send;
+
+    /// Keeps the key to be invalidated before anything is read from it again: for a caller that cannot wait, or that
+    /// failed to invalidate it.
+    fn queue_invalidation(&self, key: &Key);
+
+    /// Empties all slots of the extent that hold something from the start of this call to its end, leases included, and
+    /// perhaps others of it; returns their number. Each round trip may take `each`. After a failure, the slots that it
+    /// has not reached stay.
+    fn clear(&self, extent: &Extent, each: Duration) -> impl Future<Output = Result<u64, Error>> + Send;
+
+    /// Returns the number of values in a group.
+    fn count(&self, group: &Key, by: Instant) -> impl Future<Output = Result<u64, Error>> + Send;
+
+    /// Checks that the store answers at all.
+    fn ping(&self, by: Instant) -> impl Future<Output = Result<(), Error>> + Send;
+
+    fn capabilities(&self, key: &Key) -> Capabilities;
+
+    /// The store's clock at a time that the caller has already read, in milliseconds since the Unix epoch.
+    fn at(&self, time: Instant) -> u64;
+
+    /// Values leased before this time (in the store's clock) are misses; 0 if none are. It is set when invalidations
+    /// were lost because too many could not be delivered.
+    fn not_before(&self) -> u64;
+
+    /// The store's clock.
+    fn now(&self) -> u64 {
+        self.at(Instant::now())
+    }
+
+    /// Does [`take_many`](Store::take_many) for one slot.
+    fn take(
+        &self,
+        key: &Key,
+        lease: &Lease,
+        precondition: &Precondition,
+        by: Instant,
+    ) -> impl Future<Output = Result<TakeReply, Error>> + Send {
+        async move {
+            let request = TakeRequest { key, lease: *lease, precondition: precondition.clone() };
+            only(self.take_many(&[request], by).await)
+        }
+    }
+
+    /// Stores `value` in place of the lease: does [`end_many`](Store::end_many) for one slot.
     fn fill(
         &self,
         key: &Key,
@@ -179,69 +255,31 @@ pub(crate) trait Store: Send + Sync {
         value: Bytes,
         ttl: Ttl,
         by: Instant,
-    ) -> impl Future<Output = Result<bool, Error>> + Send;
+    ) -> impl Future<Output = Result<bool, Error>> + Send {
+        async move { only(self.end_many(&[EndRequest { key, lease: *lease, end: End::Fill(value, ttl) }], by).await) }
+    }
 
-    /// Restarts the lease's time if the slot still holds it; otherwise returns false. The value that the lease is in
-    /// lives at least as long.
-    fn renew(&self, key: &Key, lease: &Lease, by: Instant) -> impl Future<Output = Result<bool, Error>> + Send;
-
-    /// Empties the slot if it still holds `lease`; otherwise returns false. `release` applies to the value that the
-    /// lease is in.
+    /// Ends the lease without a value: does [`end_many`](Store::end_many) for one slot.
+    #[cfg(test)]
     fn release(
         &self,
         key: &Key,
         lease: &Lease,
         release: Release,
         by: Instant,
-    ) -> impl Future<Output = Result<bool, Error>> + Send;
-
-    /// Empties the slots, which may be whole groups, or stamps, and returns the number of slots that held something. If
-    /// it fails, the keys are kept and emptied before anything that they concern is read again.
-    fn invalidate(&self, keys: &[Key], by: Instant) -> impl Future<Output = Result<u64, Error>> + Send;
-
-    /// Does [`read`](Store::read) for many slots. Like the other operations on many slots, it may take several round
-    /// trips, each with its own time-out; after a failure it makes no more.
-    fn read_many(&self, keys: &[&Key]) -> impl Future<Output = Vec<Result<Read, Error>>> + Send;
-
-    /// Does [`take`](Store::take) for many slots.
-    fn take_many(&self, slots: &[TakeRequest<'_>]) -> impl Future<Output = Vec<Result<TakeReply, Error>>> + Send;
-
-    /// Does [`fill`](Store::fill) or [`release`](Store::release) for many slots.
-    fn end_many(&self, slots: &[EndRequest<'_>]) -> impl Future<Output = Vec<Result<bool, Error>>> + Send;
-
-    /// Does [`renew`](Store::renew) for many leases.
-    fn renew_many(&self, leases: &[(Key, Lease)]) -> impl Future<Output = Vec<Result<bool, Error>>> + Send;
-
-    /// Returns the number of values in a group.
-    fn count(&self, group: &Key, by: Instant) -> impl Future<Output = Result<u64, Error>> + Send;
-
-    /// Empties all slots of the extent that hold something from the start of this call to its end, leases included, and
-    /// perhaps others of it; returns their number. Each round trip may take `each`. After a failure, the slots that it
-    /// has not reached stay.
-    fn clear(&self, extent: &Extent, each: Duration) -> impl Future<Output = Result<u64, Error>> + Send;
-
-    /// Checks that the store answers at all.
-    fn ping(&self, by: Instant) -> impl Future<Output = Result<(), Error>> + Send;
-
-    /// Releases the lease without waiting for it: for the `Drop` of a leader that was cancelled or panicked.
-    fn abandon(&self, key: &Key, lease: &Lease, release: Release);
-
-    /// Does the same for many leases.
-    fn abandon_many(&self, leases: Vec<(Key, Lease, Release)>);
-
-    /// Keeps the key to be invalidated before anything is read from it again: for a caller that cannot wait, or that
-    /// failed to invalidate it.
-    fn queue_invalidation(&self, key: &Key);
-
-    /// The store's clock, in milliseconds since the Unix epoch.
-    fn now(&self) -> u64 {
-        self.at(Instant::now())
+    ) -> impl Future<Output = Result<bool, Error>> + Send {
+        async move { only(self.end_many(&[EndRequest { key, lease: *lease, end: End::Release(release) }], by).await) }
     }
 
-    /// The store's clock at a time that the caller has already read.
-    fn at(&self, time: Instant) -> u64;
+    /// Does [`renew_many`](Store::renew_many) for one lease.
+    #[cfg(test)]
+    fn renew(&self, key: &Key, lease: &Lease, by: Instant) -> impl Future<Output = Result<bool, Error>> + Send {
+        async move { only(self.renew_many(&[(key.clone(), *lease)], by).await) }
+    }
+}
 
-    /// Values leased before this time (in the store's clock) are misses; 0 if none are. It is set when invalidations
-    /// were lost because too many could not be delivered.
-    fn not_before(&self) -> u64;
+/// The result of the only request of a batch.
+fn only<R>(replies: Replies<R>) -> Result<R, Error> {
+    // A store returns as many results as there are requests.
+    replies.only().unwrap_or_else(|| Err(Error::new(ErrorKind::Protocol, "the store returned no result")))
 }

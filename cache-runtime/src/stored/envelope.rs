@@ -269,10 +269,14 @@ pub(crate) fn payload(bytes: &[u8]) -> &[u8] {
     split_own_tags(rest).map_or(&[], |(.., payload)| payload)
 }
 
+/// Returns true if the value was asked for tags of its own. Any bytes at all may come in.
+pub(crate) fn has_own_tags(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[VALUE, FORMAT]) && bytes.get(102).is_some_and(|flags| flags & OWN_TAGS != 0)
+}
+
 /// The names of the value's own tags. Any bytes at all may come in, and the names are unverified.
 pub(crate) fn own_tags(bytes: &[u8]) -> Vec<&str> {
-    let is_tagged = bytes.starts_with(&[VALUE, FORMAT]) && bytes.get(102).is_some_and(|flags| flags & OWN_TAGS != 0);
-    let rest = if is_tagged { bytes.get(HEADER_LEN..) } else { None };
+    let rest = if has_own_tags(bytes) { bytes.get(HEADER_LEN..) } else { None };
     rest.and_then(split_own_tags).map(|(names, ..)| names).unwrap_or_default()
 }
 

@@ -74,7 +74,7 @@ impl<'a, S: Store, L: HoldsLease<'a, S>> LeaseSet<'a, S, L> {
             }
         }
         if !leases.is_empty() {
-            self.store.abandon_many(leases);
+            self.store.abandon(leases);
         }
     }
 }

@@ -74,7 +74,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     ) -> Round<'a, S> {
         let mut round = Round::new(is_last);
         let (places, keys) = self.keyed(plan.function, call.open.keys, positions, &mut round);
-        let reads = self.store.read_many(&keys).await;
+        let reads = self.store.read_many(&keys, self.cache.deadline()).await;
         let mut failures = Vec::new();
         let ids = places.into_iter().zip(keys);
         let vacancies = self.sort_reads(plan, call, ids.zip(reads), &mut round, &mut failures);
@@ -287,7 +287,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             precondition: precondition.clone(),
         });
         let requests: Vec<TakeRequest<'_>> = requests.collect();
-        let taken = self.store.take_many(&requests).await;
+        let taken = self.store.take_many(&requests, self.cache.deadline()).await;
         drop(requests);
         let leases = std::mem::take(&mut held.all);
         let taken = leases.into_iter().zip(taken).map(|(LeaseRequest { at, mut leased, .. }, taken)| {

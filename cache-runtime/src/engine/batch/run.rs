@@ -51,8 +51,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let ended = self.seal_all(plan, &assignments.all, &values, &own, started);
         if !ended.is_empty() {
             // If this is dropped half-way, the leases give their slots back, whatever was applied.
-            let done = outlined(|| self.store.end_many(&ended)).await;
-            for (ended, done) in ended.iter().zip(&done) {
+            let done = outlined(|| self.store.end_many(&ended, self.cache.deadline())).await;
+            for (ended, done) in ended.iter().zip(done.iter()) {
                 if let End::Fill(bytes, _) = &ended.end {
                     let attempt = Attempt { key: ended.key, bytes: bytes.len(), started };
                     self.filled(&plan.terms(), attempt, done);

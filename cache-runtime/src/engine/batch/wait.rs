@@ -86,7 +86,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             was_cancelled |= first.token.is_some_and(|token| self.cache.flights().was_abandoned(token));
             // A process that has ended one flight has probably ended others of them, too: one look tells.
             let ended = first.at;
-            let reads = self.store.read_many(&foreign.iter().map(|waiting| waiting.key).collect::<Vec<_>>()).await;
+            let keys: Vec<&Key> = foreign.iter().map(|waiting| waiting.key).collect();
+            let reads = self.store.read_many(&keys, self.cache.deadline()).await;
             let mut left = Vec::new();
             for (waiting, read) in foreign.into_iter().zip(reads) {
                 let Ok(read) = read else { continue };

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::plan::function::{Function, SingleFlight, Terms};
 use crate::plan::policy;
-use crate::store::{MarkReply, Precondition, Read, Store, TakeReply};
+use crate::store::{MarkReply, Precondition, Read, ReadMode, Store, TakeReply};
 use crate::stored::envelope::{self, Lease, Seal, Token};
 
 /// The state of a miss.
@@ -128,7 +128,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 Step::TakeUnseen => self.take_unseen(progress).await,
                 Step::Miss(miss) => self.go_on_from(progress, miss).await,
                 Step::Wait(token) => self.wait_for(progress, token).await,
-                Step::Look => self.store.read(progress.key, progress.by).await.map(Step::Inspect),
+                Step::Look => self.store.read(progress.key, ReadMode::Shared, progress.by).await.map(Step::Inspect),
                 Step::Inspect(read) => Ok(self.inspect_again(progress, read)),
                 Step::Away(error) => Ok(away(progress, &error)),
                 Step::Local(reason) => Ok(Step::Resolved(self.share_local(progress, reason).await)),
@@ -266,7 +266,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// Returns true if another call of this process computes the key, so that a look at its lease costs less than a
     /// lease request.
     fn is_concerned(&self, key: &Key) -> bool {
-        self.store.shares_reads(key) && self.cache.flights().concern(key)
+        self.store.capabilities(key).shares_reads && self.cache.flights().concern(key)
     }
 }
 

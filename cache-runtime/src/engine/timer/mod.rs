@@ -22,12 +22,8 @@ use crate::stored::envelope::Lease;
 
 /// Renews leases, and forgets those that are lost. A server that cannot be asked may still hold its leases.
 async fn keep<S: Store>(store: &S, leases: &mut Vec<(Key, Lease)>, by: Instant) {
-    let stand: Vec<bool> = match leases.as_slice() {
-        [(key, lease)] => vec![store.renew(key, lease, by).await.unwrap_or(true)],
-        leases => store.renew_many(leases).await.into_iter().map(|stands| stands.unwrap_or(true)).collect(),
-    };
-    let mut stand = stand.into_iter();
-    leases.retain(|_| stand.next().unwrap_or(true));
+    let mut renewed = store.renew_many(leases, by).await.into_iter();
+    leases.retain(|_| renewed.next().is_none_or(|stands| stands.unwrap_or(true)));
 }
 
 /// The timer of one face.

@@ -6,7 +6,7 @@ use super::{GROUPED, MINUTE, TakeReply, by, key, lease, marks, read, token, valu
 use crate::error::ErrorKind;
 use crate::key::{Key, KeyWriter};
 use crate::plan::ttl::Ttl;
-use crate::store::{End, EndRequest, Precondition, Read, Release, STAMP_MILLIS, Store, TakeRequest};
+use crate::store::{End, EndRequest, Precondition, Read, ReadMode, Release, STAMP_MILLIS, Store, TakeRequest};
 use crate::stored::envelope::{self, HEADER_LEN, Header, Identity, Lease, OwnTags, Seal};
 
 type Expiry<'a> = &'a (dyn Fn(&Key) -> Option<Ttl> + Sync);
@@ -76,7 +76,7 @@ fn keys(name: &str, count: usize) -> Vec<Key> {
 }
 
 async fn reads(store: &impl Store, keys: &[Key]) -> Vec<Option<Bytes>> {
-    let reads = store.read_many(&refs(keys)).await;
+    let reads = store.read_many(&refs(keys), by()).await;
     reads.into_iter().map(|read| read.expect("the store answers").bytes).collect()
 }
 
@@ -126,7 +126,7 @@ async fn takes_are_those_of_each(store: &impl Store) {
         asked.push(TakeRequest { key, lease: lease(), precondition: precondition_of(precondition, bytes.as_ref()) });
         held.push(bytes);
     }
-    let taken = store.take_many(&asked).await;
+    let taken = store.take_many(&asked, by()).await;
     assert_eq!(taken.len(), cases.len());
     let now = reads(store, &many).await;
     for (at, (slot, precondition)) in cases.iter().enumerate() {
@@ -146,7 +146,7 @@ async fn takes_are_those_of_each(store: &impl Store) {
         Some(TakeRequest { key: slot.key, lease: lease(), precondition: Precondition::Unchanged(held.clone()?) })
     });
     let seen: Vec<TakeRequest<'_>> = seen.collect();
-    let again = store.take_many(&seen).await;
+    let again = store.take_many(&seen, by()).await;
     for (slot, again) in seen.iter().zip(again) {
         let now = read(store, slot.key).await;
         assert_eq!(matches!(again, Ok(TakeReply::Taken)), now.as_deref() == Some(slot.lease.bytes()));
@@ -194,7 +194,8 @@ async fn fills_and_releases_are_those_of_each(store: &impl Store, expiry: Expiry
         ended.push(EndRequest { key, lease: leased(store, key, *stand).await, end: end_of(key, *end) });
         before.push(read(store, key).await);
     }
-    let done: Vec<bool> = store.end_many(&ended).await.into_iter().map(|done| done.expect("it answers")).collect();
+    let done: Vec<bool> =
+        store.end_many(&ended, by()).await.into_iter().map(|done| done.expect("it answers")).collect();
     let now = reads(store, &many).await;
     for (at, (stand, end)) in cases.iter().enumerate() {
         let lease = leased(store, &each[at], *stand).await;
@@ -220,7 +221,8 @@ async fn fills_and_releases_are_those_of_each(store: &impl Store, expiry: Expiry
         }
     }
     // A lease ends once.
-    let again: Vec<bool> = store.end_many(&ended).await.into_iter().map(|done| done.expect("it answers")).collect();
+    let again: Vec<bool> =
+        store.end_many(&ended, by()).await.into_iter().map(|done| done.expect("it answers")).collect();
     assert!(!again.contains(&true), "{again:?}");
     assert_eq!(reads(store, &many).await, now);
 }
@@ -243,9 +245,10 @@ async fn values_in_place_end_as_each(store: &impl Store) {
         };
         ended.push(EndRequest { key, lease, end });
     }
-    let renewed = store.renew_many(&ended.iter().map(|slot| (slot.key.clone(), slot.lease)).collect::<Vec<_>>()).await;
+    let renewed =
+        store.renew_many(&ended.iter().map(|slot| (slot.key.clone(), slot.lease)).collect::<Vec<_>>(), by()).await;
     assert_eq!(renewed.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [true, true, true, false]);
-    let done = store.end_many(&ended).await;
+    let done = store.end_many(&ended, by()).await;
     assert_eq!(done.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [true, true, true, false]);
     assert_eq!(marks::read_value(store, &keys[0]).await.token, None);
     let paused = marks::read_value(store, &keys[1]).await;
@@ -261,7 +264,7 @@ async fn renewals_are_those_of_each(store: &impl Store, expiry: Expiry<'_>) {
     }
     // This lease was never granted.
     leases.push((key("renew nothing"), lease()));
-    let renewed: Vec<bool> = store.renew_many(&leases).await.into_iter().map(Result::unwrap).collect();
+    let renewed: Vec<bool> = store.renew_many(&leases, by()).await.into_iter().map(Result::unwrap).collect();
     assert_eq!(renewed, [true, false, false, false, false]);
     for ((key, lease), renewed) in leases.iter().zip(renewed) {
         assert_eq!(store.renew(key, lease, by()).await.unwrap(), renewed);
@@ -271,7 +274,7 @@ async fn renewals_are_those_of_each(store: &impl Store, expiry: Expiry<'_>) {
     store.take(&keys[0], &lease, &Precondition::Any, by()).await.unwrap();
     lease.millis = 10_000;
     assert!(matches!(expiry(&keys[0]), Some(Ttl::Millis(..=2_000))));
-    assert!(store.renew_many(&[(keys[0].clone(), lease)]).await.remove(0).unwrap());
+    assert!(store.renew_many(&[(keys[0].clone(), lease)], by()).await.only().unwrap().unwrap());
     assert!(matches!(expiry(&keys[0]), Some(Ttl::Millis(8_000..=10_000))));
 }
 
@@ -287,9 +290,9 @@ async fn thousands_stay_in_order(store: &impl Store) {
         }
         asked.push(TakeRequest { key, lease: lease(), precondition: Precondition::Empty });
     }
-    let first = store.take_many(&somebodys).await;
+    let first = store.take_many(&somebodys, by()).await;
     assert!(first.len() == somebodys.len() && first.iter().all(|taken| matches!(taken, Ok(TakeReply::Taken))));
-    let taken = store.take_many(&asked).await;
+    let taken = store.take_many(&asked, by()).await;
     assert_eq!(taken.len(), MANY);
     for (at, taken) in taken.iter().enumerate() {
         match taken {
@@ -299,7 +302,7 @@ async fn thousands_stay_in_order(store: &impl Store) {
         }
     }
     let leases: Vec<(Key, Lease)> = asked.iter().map(|slot| (slot.key.clone(), slot.lease)).collect();
-    let renewed = store.renew_many(&leases).await;
+    let renewed = store.renew_many(&leases, by()).await;
     assert!(
         renewed.len() == MANY && renewed.into_iter().enumerate().all(|(at, stands)| stands.unwrap() == (at % 3 != 0))
     );
@@ -307,7 +310,7 @@ async fn thousands_stay_in_order(store: &impl Store) {
         let end = if at % 5 == 1 { End::Release(Release::Remove) } else { End::Fill(value.clone(), MINUTE) };
         EndRequest { key: slot.key, lease: slot.lease, end }
     });
-    let done = store.end_many(&ended.collect::<Vec<_>>()).await;
+    let done = store.end_many(&ended.collect::<Vec<_>>(), by()).await;
     assert!(done.len() == MANY && done.into_iter().enumerate().all(|(at, done)| done.unwrap() == (at % 3 != 0)));
     for (at, read) in reads(store, &keys).await.into_iter().enumerate() {
         let expected = match at {
@@ -323,7 +326,7 @@ async fn thousands_stay_in_order(store: &impl Store) {
 async fn one_key_twice_is_taken_once(store: &impl Store) {
     let key = key("twice");
     let asked = [(); 2].map(|()| TakeRequest { key: &key, lease: lease(), precondition: Precondition::Empty });
-    let taken = store.take_many(&asked).await;
+    let taken = store.take_many(&asked, by()).await;
     assert!(matches!(&taken[0], Ok(TakeReply::Taken)));
     assert!(matches!(&taken[1], Ok(TakeReply::Held(bytes)) if bytes == asked[0].lease.bytes()), "{taken:?}");
     let (one, two) = (marks::sealed(&key, token(), 300, 1), marks::sealed(&key, token(), 300, 2));
@@ -331,7 +334,7 @@ async fn one_key_twice_is_taken_once(store: &impl Store) {
         let lease: Lease = asked[at].lease;
         EndRequest { key: &key, lease, end: End::Fill(value.clone(), MINUTE) }
     });
-    let done = store.end_many(&ended).await;
+    let done = store.end_many(&ended, by()).await;
     assert_eq!(done.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [true, false]);
     assert_eq!(read(store, &key).await, Some(one));
 }
@@ -340,7 +343,7 @@ async fn a_large_part_goes_in_pieces(store: &impl Store) {
     let keys = keys("large", 40);
     let asked: Vec<TakeRequest<'_>> =
         keys.iter().map(|key| TakeRequest { key, lease: lease(), precondition: Precondition::Empty }).collect();
-    store.take_many(&asked).await.into_iter().for_each(|taken| assert!(matches!(taken, Ok(TakeReply::Taken))));
+    store.take_many(&asked, by()).await.into_iter().for_each(|taken| assert!(matches!(taken, Ok(TakeReply::Taken))));
     let ended: Vec<EndRequest<'_>> = asked
         .iter()
         .enumerate()
@@ -353,7 +356,7 @@ async fn a_large_part_goes_in_pieces(store: &impl Store) {
             EndRequest { key: slot.key, lease: slot.lease, end }
         })
         .collect();
-    assert!(store.end_many(&ended).await.into_iter().all(Result::unwrap));
+    assert!(store.end_many(&ended, by()).await.into_iter().all(Result::unwrap));
     for (slot, read) in ended.iter().zip(reads(store, &keys).await) {
         match &slot.end {
             End::Fill(value, _) => assert_eq!(read.as_ref(), Some(value)),
@@ -402,7 +405,7 @@ async fn stamps_outlive_what_is_filled_under_them(store: &impl Store, expiry: Ex
     ];
     let tags = ["many-a", "many-b", "many-c", "many-own"].map(|tag| Key::of_tag("space", tag));
     store.invalidate(&tags, by()).await.unwrap();
-    assert!(store.read_many(&refs(&keys)).await.iter().all(|read| read.as_ref().unwrap().seal.is_none()));
+    assert!(store.read_many(&refs(&keys), by()).await.iter().all(|read| read.as_ref().unwrap().seal.is_none()));
     let own = vec![tags[3].as_str().to_owned()];
     let own_stamp = store.stamp(&own, by()).await.unwrap();
     let own_seal = Seal::of([(own[0].as_str(), &*own_stamp[0])]);
@@ -417,7 +420,7 @@ async fn stamps_outlive_what_is_filled_under_them(store: &impl Store, expiry: Ex
         let end = if key == &keys[3] { End::Release(Release::Pause(0)) } else { End::Fill(under(key, seal, own), ttl) };
         ended.push(EndRequest { key, lease, end });
     }
-    assert!(store.end_many(&ended).await.into_iter().all(Result::unwrap));
+    assert!(store.end_many(&ended, by()).await.into_iter().all(Result::unwrap));
     let left = tags.each_ref().map(expiry);
     let is = |left: Option<Ttl>, least: u64| matches!(left, Some(Ttl::Millis(left)) if left >= least);
     assert!(is(left[0], LONG - 5_000), "{left:?}");
@@ -425,9 +428,9 @@ async fn stamps_outlive_what_is_filled_under_them(store: &impl Store, expiry: Ex
     assert!(is(left[2], STAMP_MILLIS - 5_000) && !is(left[2], STAMP_MILLIS + 120_000), "{left:?}");
     assert!(is(left[3], LONG - 5_000), "{left:?}");
     // Each read has the seals of its own tags.
-    let many = store.read_many(&refs(&keys)).await;
+    let many = store.read_many(&refs(&keys), by()).await;
     for (key, of_many) in keys.iter().zip(many) {
-        let (of_many, each) = (of_many.unwrap(), store.read(key, by()).await.unwrap());
+        let (of_many, each) = (of_many.unwrap(), store.read(key, ReadMode::Shared, by()).await.unwrap());
         let parts = |read: &Read| (read.bytes.clone(), read.seal, read.own_seal);
         assert_eq!(parts(&of_many), parts(&each), "{key:?}");
         assert!(each.seal.is_some());
@@ -435,18 +438,18 @@ async fn stamps_outlive_what_is_filled_under_them(store: &impl Store, expiry: Ex
     }
     store.invalidate(&tags[..1], by()).await.unwrap();
     store.invalidate(&tags[3..], by()).await.unwrap();
-    let many = store.read_many(&refs(&keys)).await;
+    let many = store.read_many(&refs(&keys), by()).await;
     let seals: Vec<_> =
         many.into_iter().map(Result::unwrap).map(|read| (read.seal.is_some(), read.own_seal.is_some())).collect();
     assert_eq!(seals, [(false, true), (false, false), (true, true), (true, true)]);
 }
 
 async fn nothing_is_no_operation(store: &impl Store) {
-    assert!(store.read_many(&[]).await.is_empty());
-    assert!(store.take_many(&[]).await.is_empty());
-    assert!(store.end_many(&[]).await.is_empty());
-    assert!(store.renew_many(&[]).await.is_empty());
-    store.abandon_many(Vec::new());
+    assert!(store.read_many(&[], by()).await.is_empty());
+    assert!(store.take_many(&[], by()).await.is_empty());
+    assert!(store.end_many(&[], by()).await.is_empty());
+    assert!(store.renew_many(&[], by()).await.is_empty());
+    store.abandon(Vec::new());
 }
 
 /// Reads a slot that holds no string, or whose hash is not a hash: `spoil` puts the other type there.
@@ -462,7 +465,7 @@ pub(super) async fn another_type_is_told_of_its_slot_alone(store: &impl Store, s
         ended.push(EndRequest { key, lease, end: End::Fill(marks::sealed(key, token(), 300, 1), MINUTE) });
     }
     spoil(&keys[bad]);
-    let done = store.end_many(&ended).await;
+    let done = store.end_many(&ended, by()).await;
     for (at, done) in done.into_iter().enumerate() {
         match done {
             Ok(done) => assert!(done && at != bad),
@@ -473,7 +476,7 @@ pub(super) async fn another_type_is_told_of_its_slot_alone(store: &impl Store, s
     assert!(read.iter().enumerate().all(|(at, read)| read.is_none() == (at == bad)), "a miss: {read:?}");
     for precondition in [Precondition::Empty, Precondition::Unchanged(value(300, 1))] {
         let asked = keys.iter().map(|key| TakeRequest { key, lease: lease(), precondition: precondition.clone() });
-        let taken = store.take_many(&asked.collect::<Vec<_>>()).await;
+        let taken = store.take_many(&asked.collect::<Vec<_>>(), by()).await;
         for (at, taken) in taken.into_iter().enumerate() {
             match taken {
                 Ok(_) => assert_ne!(at, bad, "{precondition:?}"),
@@ -481,7 +484,8 @@ pub(super) async fn another_type_is_told_of_its_slot_alone(store: &impl Store, s
             }
         }
     }
-    let renewed = store.renew_many(&ended.iter().map(|slot| (slot.key.clone(), slot.lease)).collect::<Vec<_>>()).await;
+    let renewed =
+        store.renew_many(&ended.iter().map(|slot| (slot.key.clone(), slot.lease)).collect::<Vec<_>>(), by()).await;
     for (at, renewed) in renewed.into_iter().enumerate() {
         assert_eq!(renewed.is_err(), at == bad, "{renewed:?}");
     }

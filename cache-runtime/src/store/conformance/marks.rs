@@ -379,7 +379,7 @@ async fn releasing_pauses(store: &impl Store, expiry: Expiry<'_>) {
     assert!(released.elapsed() >= Duration::from_millis(290), "{:?}", released.elapsed());
     assert!(within(expiry(&key), 50_000, 60_000), "{:?}", expiry(&key));
 
-    store.abandon(&key, &first, Release::Pause(60_000));
+    store.abandon(vec![(key.clone(), first, Release::Pause(60_000))]);
     let abandoned = Instant::now();
     while read_value(store, &key).await.token.is_some() {
         assert!(abandoned.elapsed() < Duration::from_secs(5), "it is never given back");
@@ -392,7 +392,7 @@ async fn releasing_pauses(store: &impl Store, expiry: Expiry<'_>) {
     assert!(store.release(&key, &computing, Release::Pause(60_000), by()).await.unwrap());
     assert_eq!(read(store, &key).await, None);
     assert!(acquired(store, &key, &computing).await);
-    store.abandon(&key, &computing, Release::Pause(60_000));
+    store.abandon(vec![(key.clone(), computing, Release::Pause(60_000))]);
     let abandoned = Instant::now();
     while read(store, &key).await.is_some() {
         assert!(abandoned.elapsed() < Duration::from_secs(5), "it is never given back");

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{GROUPED, MINUTE, acquired, by, token, value};
 use crate::key::{Key, KeyWriter};
-use crate::store::{Precondition, Read, Store};
+use crate::store::{Precondition, Read, ReadMode, Store};
 use crate::stored::envelope::{self, Content, Head, Header, Identity, Lease, OwnTags, Seal};
 
 const IDENTITY: Identity = Identity { version: 1, codec: 2, fingerprint: 3 };
@@ -34,7 +34,7 @@ async fn invalidated(store: &impl Store, tag: &Key) -> u64 {
 }
 
 async fn read(store: &impl Store, key: &Key) -> Read {
-    store.read(key, by()).await.expect("the store answers")
+    store.read(key, ReadMode::Shared, by()).await.expect("the store answers")
 }
 
 fn seal(tags: &[String], stamps: &[Bytes]) -> Seal {

@@ -15,7 +15,7 @@
 //! [`Store`](super::Store) over a [`RedisStore`] of each node, without the refusal of a node that is not alone, in
 //! `server::greeting`. It
 //! routes by the [`Key`](crate::key::Key) of each operation: an operation on a single slot has its key as an argument,
-//! operations on many are grouped by node before `ops::many` makes pipelines of them, and stamps are keys like others.
+//! operations on many are grouped by node before `ops::each` makes pipelines of them, and stamps are keys like others.
 //! `MOVED`, `ASK` and `TRYAGAIN` become blames of their own in `server::fault`: a redirected command was not executed,
 //! so even a [`Request::OneOnce`](request::Request::OneOnce) is sent again.
 //!

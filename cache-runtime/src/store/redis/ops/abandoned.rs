@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
+use crate::store::Release;
 use crate::store::redis::client::RedisStore;
 use crate::store::redis::client::abandoned::Abandoned;
 use crate::store::redis::ops::deliverer;
 use crate::store::redis::server::fault::Fault;
 use crate::store::redis::transport::Transport;
-use crate::store::{Release, Store};
 use crate::stored::envelope::Lease;
 
 /// The leases that a task gives back. If it is dropped before the answer, it leaves the rest to the thread that
@@ -32,7 +32,7 @@ impl<T: Transport> Task<T> {
     async fn run(mut self) {
         let by = Instant::now() + self.store.server().timeout;
         let unanswered = match self.leases.as_slice() {
-            [(key, lease, release)] => match self.store.release(key, lease, *release, by).await {
+            [(key, lease, release)] => match self.store.release_one(key, lease, *release, by).await {
                 // The wrong type means that something else is in its place, which is left alone.
                 Err(error) if error.kind() == ErrorKind::WrongType => Vec::new(),
                 Err(_) => std::mem::take(&mut self.leases),

@@ -7,18 +7,62 @@ use bytes::Bytes;
 
 use crate::error::ErrorKind;
 use crate::key::{Address, Key};
-use crate::store::Read;
 use crate::store::redis::ops::commands;
 use crate::store::redis::request::checked;
 use crate::store::redis::server::fault::Fault;
 use crate::store::redis::server::features::Features;
+use crate::store::{Read, Replies, Results};
 use crate::stored::envelope::Seal;
 
 /// The most slots in one round trip.
 pub(crate) const MOST: usize = 1024;
 
-/// The commands that read many slots and the stamps of their tags.
-pub(crate) struct ReadPlan<'a> {
+/// The commands that read slots and the stamps of their tags.
+pub(crate) enum ReadPlan<'a> {
+    /// A key of the wrong type is an error.
+    One(&'a Key),
+    /// A key of the wrong type may look like an empty slot, because one command reads many keys.
+    Many(ManyReads<'a>),
+}
+
+impl<'a> ReadPlan<'a> {
+    pub(crate) fn many(keys: &'a [&'a Key]) -> ReadPlan<'a> {
+        ReadPlan::Many(ManyReads::of(keys))
+    }
+
+    /// The stamps follow the reads: a lease that was granted in between must not look older than its stamps, and be
+    /// displaced.
+    pub(crate) fn add_to(&self, features: Features, pipeline: &mut Pipeline) {
+        match self {
+            ReadPlan::One(key) => {
+                pipeline.add_command(commands::read(features, key));
+                commands::add_stamps(features, key.tags(), pipeline);
+            }
+            ReadPlan::Many(reads) => reads.add_to(features, pipeline),
+        }
+    }
+
+    /// The replies to the commands that were made for these features. `now` is the time of the server.
+    pub(crate) fn reads(
+        &self,
+        features: Features,
+        replies: Vec<Value>,
+        now: impl FnOnce() -> u64,
+    ) -> Result<Replies<Read>, Fault> {
+        match self {
+            ReadPlan::One(key) => {
+                let mut replies = replies.into_iter();
+                let bytes = commands::slot(checked(replies.next().unwrap_or_default())?, now)?;
+                let seal = commands::seal(key.tags(), replies)?;
+                Ok(Results::One(Ok(Read { seal, ..Read::untagged(bytes) })))
+            }
+            ReadPlan::Many(reads) => reads.reads(features, replies, now()),
+        }
+    }
+}
+
+/// The commands that read many slots.
+pub(crate) struct ManyReads<'a> {
     keys: &'a [&'a Key],
     /// The positions of the slots that are keys of their own.
     alone: Vec<usize>,
@@ -27,10 +71,10 @@ pub(crate) struct ReadPlan<'a> {
     tags: Vec<&'a String>,
 }
 
-impl<'a> ReadPlan<'a> {
-    pub(crate) fn of(keys: &'a [&'a Key]) -> ReadPlan<'a> {
+impl<'a> ManyReads<'a> {
+    fn of(keys: &'a [&'a Key]) -> ManyReads<'a> {
         let mut plan =
-            ReadPlan { keys, alone: Vec::with_capacity(keys.len()), hashes: BTreeMap::new(), tags: Vec::new() };
+            ManyReads { keys, alone: Vec::with_capacity(keys.len()), hashes: BTreeMap::new(), tags: Vec::new() };
         let mut tags = BTreeMap::new();
         for (at, key) in keys.iter().enumerate() {
             match key.address() {
@@ -43,7 +87,7 @@ impl<'a> ReadPlan<'a> {
         plan
     }
 
-    pub(crate) fn add_to(&self, features: Features, pipeline: &mut Pipeline) {
+    fn add_to(&self, features: Features, pipeline: &mut Pipeline) {
         if !features.reads_together() {
             for at in &self.alone {
                 pipeline.add_command(commands::read(features, self.keys[*at]));
@@ -72,7 +116,7 @@ impl<'a> ReadPlan<'a> {
         }
     }
 
-    pub(crate) fn reads(&self, features: Features, replies: Vec<Value>, now: u64) -> Result<Vec<Read>, Fault> {
+    fn reads(&self, features: Features, replies: Vec<Value>, now: u64) -> Result<Replies<Read>, Fault> {
         let mut found: Vec<Option<Bytes>> = vec![None; self.keys.len()];
         let mut replies = replies.into_iter();
         let mut next = || checked(replies.next().unwrap_or_default());
@@ -105,7 +149,8 @@ impl<'a> ReadPlan<'a> {
             stamps.extend(tags.iter().copied().zip(commands::stamps(tags.iter().copied(), replies)?));
         }
         let reads = self.keys.iter().zip(found);
-        Ok(reads.map(|(key, bytes)| Read { seal: seal(key.tags(), &stamps), ..Read::untagged(bytes) }).collect())
+        let read = |(key, bytes): (&&Key, _)| Read { seal: seal(key.tags(), &stamps), ..Read::untagged(bytes) };
+        Ok(Results::Many(reads.map(|found| Ok(read(found))).collect()))
     }
 }
 

@@ -4,8 +4,8 @@
 //! was read since the last look. Expired entries go when an operation meets them. The entries of a group are in one
 //! shard, which knows them.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet, VecDeque};
+mod shard;
+
 use std::future::{Future, ready};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -14,8 +14,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
+use self::shard::{OVERHEAD, Shard, Slot, Update, lease_update};
 use super::{
-    End, EndRequest, MarkReply, Precondition, Read, Release, STAMP_MILLIS, Store, TakeReply, TakeRequest, own_tags,
+    Capabilities, End, EndRequest, MarkReply, Precondition, Read, ReadMode, Release, Replies, STAMP_MILLIS, Store,
+    TakeReply, TakeRequest, own_tags,
 };
 use crate::error::{Error, ErrorKind};
 use crate::hash::hash;
@@ -25,9 +27,6 @@ use crate::stored::envelope::{self, COMPARED, HEAD_LEN, Head, Lease, LeasePlace,
 
 /// The number of locks that threads share.
 const SHARDS: usize = 16;
-
-/// The cost of an entry in addition to its key and bytes: map and queue slots, reference counts.
-const OVERHEAD: usize = 160;
 
 #[derive(Debug)]
 pub(crate) struct MemoryStore {
@@ -42,23 +41,6 @@ pub(crate) struct MemoryStore {
     hand: AtomicUsize,
     started: Instant,
     started_at: u64,
-}
-
-#[derive(Debug, Default)]
-struct Shard {
-    slots: HashMap<Arc<str>, Slot>,
-    /// Every key of `slots` once, and keys that are gone.
-    queue: VecDeque<Arc<str>>,
-    /// The keys of `slots` that are in a group, by its name.
-    groups: HashMap<Box<str>, HashSet<Arc<str>>>,
-}
-
-#[derive(Debug)]
-struct Slot {
-    bytes: Bytes,
-    /// A time of the store's clock; `u64::MAX` means never.
-    expires_at: u64,
-    read: bool,
 }
 
 impl MemoryStore {
@@ -128,6 +110,67 @@ impl MemoryStore {
         }
         slot.read = true;
         Some(slot.bytes.clone())
+    }
+
+    /// `by` is a time shortly after now; see [`living`](Self::living).
+    fn read_now(&self, key: &Key, by: Instant) -> Read {
+        let soon = self.at(by);
+        let bytes = self.living(key.as_str(), self.shard_of(key.address()), soon);
+        let seal = self.seal_of(key.tags(), soon);
+        let own_seal = self.seal_of(&own_tags(key, bytes.as_deref().unwrap_or_default()), soon);
+        Read { bytes, seal, own_seal }
+    }
+
+    fn take_now(&self, TakeRequest { key, lease, precondition }: &TakeRequest<'_>) -> TakeReply {
+        let compared = |bytes: &Bytes| bytes.slice(..bytes.len().min(COMPARED));
+        let is_unchanged =
+            |slot: &Slot, seen: &Bytes| slot.bytes.len() == seen.len() && compared(&slot.bytes) == compared(seen);
+        self.update(key.as_str(), |slot| match (slot, precondition) {
+            (Some(slot), Precondition::Empty) => (TakeReply::Held(slot.bytes.clone()), Update::Keep),
+            (Some(slot), Precondition::Unchanged(seen)) if !is_unchanged(slot, seen) => {
+                (TakeReply::Changed, Update::Keep)
+            }
+            _ => (TakeReply::Taken, lease_update(lease)),
+        })
+    }
+
+    fn fill_now(&self, key: &Key, lease: &Lease, value: Bytes, ttl: Ttl) -> Result<bool, Error> {
+        // An entry counts with its key and its overhead: a value above the bound is not stored.
+        let too_large = i64::try_from(value.len() + OVERHEAD + key.as_str().len()).map_or(true, |n| n > self.max_bytes);
+        let mut tags = own_tags(key, &value);
+        let filled = self.update(key.as_str(), |slot| match slot.filter(|slot| slot.holds(lease)) {
+            Some(slot) if too_large => (false, slot.release(lease, Release::Pause(0), self.now())),
+            // Readers of the old value will probably read the new value.
+            Some(slot) => (true, Update::Put(value, ttl, slot.read && lease.place() == LeasePlace::Value)),
+            None => (false, Update::Keep),
+        });
+        if filled {
+            tags.extend_from_slice(key.tags());
+            self.keep_stamps(tags.iter().map(String::as_str), ttl);
+        }
+        if filled || !too_large {
+            Ok(filled)
+        } else {
+            Err(Error::new(ErrorKind::OutOfMemory, "the value is larger than the memory store"))
+        }
+    }
+
+    fn renew_now(&self, key: &Key, lease: &Lease) -> bool {
+        self.update(key.as_str(), |slot| match slot.filter(|slot| slot.holds(lease)) {
+            Some(slot) if lease.place() == LeasePlace::Value => {
+                slot.lease(lease, self.now());
+                (true, Update::Keep)
+            }
+            Some(_) => (true, lease_update(lease)),
+            None => (false, Update::Keep),
+        })
+    }
+
+    fn release_now(&self, key: &Key, lease: &Lease, release: Release) -> bool {
+        self.update(key.as_str(), |slot| match slot.filter(|slot| slot.holds(lease)) {
+            Some(slot) => (true, slot.release(lease, release, self.now())),
+            None => (false, Update::Keep),
+        })
     }
 
     /// The seal of tags, by the keys of their stamps.
@@ -216,129 +259,10 @@ impl MemoryStore {
     }
 }
 
-enum Update {
-    Keep,
-    Remove,
-    /// The flag is true if the value counts as read already.
-    Put(Bytes, Ttl, bool),
-}
-
-impl Shard {
-    fn put(&mut self, key: &str, slot: Slot) -> i64 {
-        let key: Arc<str> = key.into();
-        let new = cost(&key, &slot);
-        match self.slots.entry(Arc::clone(&key)) {
-            Entry::Occupied(mut old) => {
-                let freed = cost(&key, old.get());
-                old.insert(slot);
-                new - freed
-            }
-            Entry::Vacant(place) => {
-                place.insert(slot);
-                if let Address::Field { hash, .. } = Address::of(&key) {
-                    match self.groups.get_mut(hash) {
-                        Some(members) => drop(members.insert(Arc::clone(&key))),
-                        None => drop(self.groups.insert(hash.into(), HashSet::from([Arc::clone(&key)]))),
-                    }
-                }
-                self.queue.push_back(key);
-                // Keys that are gone leave the queue here at the latest, so that its length stays proportional.
-                if self.queue.len() > 2 * self.slots.len() + 16 {
-                    self.compact();
-                }
-                new
-            }
-        }
-    }
-
-    fn remove(&mut self, key: &str) -> i64 {
-        let Some((key, slot)) = self.slots.remove_entry(key) else { return 0 };
-        if let Address::Field { hash, .. } = Address::of(&key)
-            && let Some(members) = self.groups.get_mut(hash)
-        {
-            members.remove(&key);
-            if members.is_empty() {
-                self.groups.remove(hash);
-            }
-        }
-        cost(&key, &slot)
-    }
-
-    /// Drops dead keys from the queue, and duplicates of a key.
-    fn compact(&mut self) {
-        let mut kept = std::collections::HashSet::with_capacity(self.slots.len());
-        let slots = &self.slots;
-        self.queue.retain(|key| slots.contains_key(key) && kept.insert(Arc::clone(key)));
-    }
-
-    /// Returns the number of freed bytes; 0 if nothing is here, or all of it was read lately.
-    fn evict_one(&mut self, now: u64) -> i64 {
-        for _ in 0..self.queue.len() {
-            let Some(key) = self.queue.pop_front() else { break };
-            match self.slots.get_mut(&key) {
-                Some(slot) if slot.read && slot.expires_at > now => {
-                    slot.read = false;
-                    self.queue.push_back(key);
-                }
-                Some(_) => return self.remove(&key),
-                None => {}
-            }
-        }
-        0
-    }
-}
-
-fn cost(key: &str, slot: &Slot) -> i64 {
-    i64::try_from(key.len() + slot.bytes.len() + OVERHEAD).unwrap_or(i64::MAX)
-}
-
-impl Slot {
-    fn holds(&self, lease: &Lease) -> bool {
-        match (lease.place(), envelope::head(&self.bytes)) {
-            (LeasePlace::Slot, _) => self.bytes == lease.bytes(),
-            (LeasePlace::Value, Head::Value(mark)) => mark.token == Some(lease.token()),
-            (LeasePlace::Value, _) => false,
-        }
-    }
-
-    /// Marks a copy of the value, because readers may still have the bytes. Its length stays.
-    fn mark(&mut self, token: Option<Token>, until: u64) {
-        let mut bytes = self.bytes.to_vec();
-        envelope::mark(&mut bytes, token, until);
-        self.bytes = bytes.into();
-    }
-
-    /// Marks the value as leased from now on, and keeps it for as long.
-    fn lease(&mut self, lease: &Lease, now: u64) {
-        let until = now.saturating_add(lease.millis);
-        self.mark(Some(lease.token()), until);
-        self.expires_at = self.expires_at.max(until);
-    }
-
-    /// Ends the lease that the slot holds; returns the update of the slot.
-    fn release(&mut self, lease: &Lease, release: Release, now: u64) -> Update {
-        match (lease.place(), release) {
-            (LeasePlace::Slot, _) | (LeasePlace::Value, Release::Remove) => Update::Remove,
-            (LeasePlace::Value, Release::Pause(millis)) => {
-                self.mark(None, now.saturating_add(millis));
-                Update::Keep
-            }
-        }
-    }
-}
-
-fn lease_update(lease: &Lease) -> Update {
-    Update::Put(Bytes::copy_from_slice(lease.bytes()), Ttl::Millis(lease.millis), false)
-}
-
 /// Every operation is done when it returns: its future is ready, which the blocking face needs.
 impl Store for MemoryStore {
-    fn read(&self, key: &Key, by: Instant) -> impl Future<Output = Result<Read, Error>> + Send {
-        let soon = self.at(by);
-        let bytes = self.living(key.as_str(), self.shard_of(key.address()), soon);
-        let seal = self.seal_of(key.tags(), soon);
-        let own_seal = self.seal_of(&own_tags(key, bytes.as_deref().unwrap_or_default()), soon);
-        ready(Ok(Read { bytes, seal, own_seal }))
+    fn read(&self, key: &Key, _: ReadMode, by: Instant) -> impl Future<Output = Result<Read, Error>> + Send {
+        ready(Ok(self.read_now(key, by)))
     }
 
     fn stamp(&self, tags: &[String], _: Instant) -> impl Future<Output = Result<Vec<Bytes>, Error>> + Send {
@@ -359,32 +283,6 @@ impl Store for MemoryStore {
         // This is no read of the value. The head is a copy, because a slice would keep all of the bytes.
         let head = |slot: &mut Slot| Bytes::copy_from_slice(&slot.bytes[..slot.bytes.len().min(HEAD_LEN)]);
         ready(Ok(self.update(key.as_str(), |slot| (slot.map(head).filter(|head| !head.is_empty()), Update::Keep))))
-    }
-
-    fn take(
-        &self,
-        key: &Key,
-        lease: &Lease,
-        precondition: &Precondition,
-        _: Instant,
-    ) -> impl Future<Output = Result<TakeReply, Error>> + Send {
-        let compared = |bytes: &Bytes| bytes.slice(..bytes.len().min(COMPARED));
-        let is_seen =
-            |slot: &Slot, seen: &Bytes| slot.bytes.len() == seen.len() && compared(&slot.bytes) == compared(seen);
-        ready(Ok(self.update(key.as_str(), |slot| match (slot, precondition) {
-            (Some(slot), Precondition::Empty) => (TakeReply::Held(slot.bytes.clone()), Update::Keep),
-            (Some(slot), Precondition::Unchanged(seen)) if !is_seen(slot, seen) => (TakeReply::Changed, Update::Keep),
-            _ => (TakeReply::Taken, lease_update(lease)),
-        })))
-    }
-
-    fn may_take_first(&self, _key: &Key) -> bool {
-        // There is no round trip to save.
-        false
-    }
-
-    fn shares_reads(&self, _key: &Key) -> bool {
-        false
     }
 
     fn mark(
@@ -413,95 +311,29 @@ impl Store for MemoryStore {
         })))
     }
 
-    fn fill(
-        &self,
-        key: &Key,
-        lease: &Lease,
-        value: Bytes,
-        ttl: Ttl,
-        _: Instant,
-    ) -> impl Future<Output = Result<bool, Error>> + Send {
-        // An entry counts with its key and its overhead: a value above the bound is not stored.
-        let too_large = i64::try_from(value.len() + OVERHEAD + key.as_str().len()).map_or(true, |n| n > self.max_bytes);
-        let mut tags = own_tags(key, &value);
-        let filled = self.update(key.as_str(), |slot| match slot.filter(|slot| slot.holds(lease)) {
-            Some(slot) if too_large => (false, slot.release(lease, Release::Pause(0), self.now())),
-            // Readers of the old value will probably read the new value.
-            Some(slot) => (true, Update::Put(value, ttl, slot.read && lease.place() == LeasePlace::Value)),
-            None => (false, Update::Keep),
-        });
-        if filled {
-            tags.extend_from_slice(key.tags());
-            self.keep_stamps(tags.iter().map(String::as_str), ttl);
-        }
-        ready(if filled || !too_large {
-            Ok(filled)
-        } else {
-            Err(Error::new(ErrorKind::OutOfMemory, "the value is larger than the memory store"))
-        })
-    }
-
-    fn renew(&self, key: &Key, lease: &Lease, _: Instant) -> impl Future<Output = Result<bool, Error>> + Send {
-        ready(Ok(self.update(key.as_str(), |slot| match slot.filter(|slot| slot.holds(lease)) {
-            Some(slot) if lease.place() == LeasePlace::Value => {
-                slot.lease(lease, self.now());
-                (true, Update::Keep)
-            }
-            Some(_) => (true, lease_update(lease)),
-            None => (false, Update::Keep),
-        })))
-    }
-
-    fn release(
-        &self,
-        key: &Key,
-        lease: &Lease,
-        release: Release,
-        _: Instant,
-    ) -> impl Future<Output = Result<bool, Error>> + Send {
-        ready(Ok(self.update(key.as_str(), |slot| match slot.filter(|slot| slot.holds(lease)) {
-            Some(slot) => (true, slot.release(lease, release, self.now())),
-            None => (false, Update::Keep),
-        })))
-    }
-
     fn invalidate(&self, keys: &[Key], _: Instant) -> impl Future<Output = Result<u64, Error>> + Send {
         ready(Ok(keys.iter().map(|key| u64::from(self.empty(key.as_str()))).sum()))
     }
 
-    async fn read_many(&self, keys: &[&Key]) -> Vec<Result<Read, Error>> {
-        let (now, mut reads) = (Instant::now(), Vec::with_capacity(keys.len()));
-        for key in keys {
-            reads.push(self.read(key, now).await);
-        }
-        reads
+    fn read_many(&self, keys: &[&Key], _: Instant) -> impl Future<Output = Replies<Read>> + Send {
+        let now = Instant::now();
+        ready(keys.iter().map(|key| Ok(self.read_now(key, now))).collect())
     }
 
-    async fn take_many(&self, slots: &[TakeRequest<'_>]) -> Vec<Result<TakeReply, Error>> {
-        let mut taken = Vec::with_capacity(slots.len());
-        for TakeRequest { key, lease, precondition } in slots {
-            taken.push(self.take(key, lease, precondition, self.started).await);
-        }
-        taken
+    fn take_many(&self, requests: &[TakeRequest<'_>], _: Instant) -> impl Future<Output = Replies<TakeReply>> + Send {
+        ready(requests.iter().map(|request| Ok(self.take_now(request))).collect())
     }
 
-    async fn end_many(&self, slots: &[EndRequest<'_>]) -> Vec<Result<bool, Error>> {
-        let mut ended = Vec::with_capacity(slots.len());
-        for EndRequest { key, lease, end } in slots {
-            ended.push(match end {
-                End::Fill(value, ttl) => self.fill(key, lease, value.clone(), *ttl, self.started).await,
-                End::Release(release) => self.release(key, lease, *release, self.started).await,
-            });
-        }
-        ended
+    fn end_many(&self, requests: &[EndRequest<'_>], _: Instant) -> impl Future<Output = Replies<bool>> + Send {
+        let end = |EndRequest { key, lease, end }: &EndRequest<'_>| match end {
+            End::Fill(value, ttl) => self.fill_now(key, lease, value.clone(), *ttl),
+            End::Release(release) => Ok(self.release_now(key, lease, *release)),
+        };
+        ready(requests.iter().map(end).collect())
     }
 
-    async fn renew_many(&self, leases: &[(Key, Lease)]) -> Vec<Result<bool, Error>> {
-        let mut renewed = Vec::with_capacity(leases.len());
-        for (key, lease) in leases {
-            renewed.push(self.renew(key, lease, self.started).await);
-        }
-        renewed
+    fn renew_many(&self, leases: &[(Key, Lease)], _: Instant) -> impl Future<Output = Replies<bool>> + Send {
+        ready(leases.iter().map(|(key, lease)| Ok(self.renew_now(key, lease))).collect())
     }
 
     fn count(&self, group: &Key, _: Instant) -> impl Future<Output = Result<u64, Error>> + Send {
@@ -523,18 +355,19 @@ impl Store for MemoryStore {
         ready(Ok(()))
     }
 
-    fn abandon(&self, key: &Key, lease: &Lease, release: Release) {
-        drop(self.release(key, lease, release, self.started));
-    }
-
-    fn abandon_many(&self, leases: Vec<(Key, Lease, Release)>) {
+    fn abandon(&self, leases: Vec<(Key, Lease, Release)>) {
         for (key, lease, release) in leases {
-            self.abandon(&key, &lease, release);
+            self.release_now(&key, &lease, release);
         }
     }
 
     fn queue_invalidation(&self, key: &Key) {
         drop(self.invalidate(std::slice::from_ref(key), self.started));
+    }
+
+    fn capabilities(&self, _: &Key) -> Capabilities {
+        // There is no round trip to save.
+        Capabilities::default()
     }
 
     fn at(&self, time: Instant) -> u64 {

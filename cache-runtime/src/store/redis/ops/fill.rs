@@ -1,0 +1,258 @@
+//! The ends of leases: a value is stored in place of each, or it is given back.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Instant;
+
+use ::redis::{Cmd, Pipeline};
+
+use crate::error::{Error, ErrorKind};
+use crate::key::Key;
+use crate::plan::ttl::Ttl;
+use crate::store::redis::client::RedisStore;
+use crate::store::redis::client::sizes::Sizes;
+use crate::store::redis::ops::commands::{self, FillMethod};
+use crate::store::redis::ops::each::{Forms, Gathered, sound};
+use crate::store::redis::ops::read_plan::MOST;
+use crate::store::redis::ops::scripts::Form;
+use crate::store::redis::request::{Reply, Request, checked};
+use crate::store::redis::server::breaker::Epoch;
+use crate::store::redis::server::fault::{Blame, Denied, Fault};
+use crate::store::redis::server::features::Features;
+use crate::store::redis::transport::Transport;
+use crate::store::{End, EndRequest, Release, Replies, Results, own_tags};
+use crate::stored::envelope::{Lease, LeasePlace};
+
+/// The approximate number of bytes that one round trip sends.
+const MOST_BYTES: usize = 1 << 20;
+
+impl<T: Transport> RedisStore<T> {
+    pub(crate) async fn end_all(&self, slots: &[EndRequest<'_>], mut by: Instant) -> Replies<bool> {
+        if let [slot] = slots {
+            return Results::One(self.end_one(slot, by).await);
+        }
+        let mut ended = Gathered::new(slots.len());
+        let mut rest = slots;
+        while !rest.is_empty() {
+            let (part, later) = rest.split_at(part_len(rest));
+            rest = later;
+            let outcome = self.end_part(part, by).await;
+            if outcome.is_err() {
+                // The fill may have arrived, or may still arrive: once a lease is gone it stores nothing.
+                let left = slots[ended.len()..].iter().map(|slot| {
+                    let release = match slot.end {
+                        End::Fill(..) => Release::Pause(0),
+                        End::Release(release) => release,
+                    };
+                    (slot.key.clone(), slot.lease, release)
+                });
+                self.abandon_all(left.collect(), true);
+            }
+            if !ended.add(outcome) {
+                break;
+            }
+            by = self.part_deadline();
+        }
+        ended.replies()
+    }
+
+    async fn end_one(&self, slot: &EndRequest<'_>, by: Instant) -> Result<bool, Error> {
+        match &slot.end {
+            End::Fill(value, ttl) => self.fill_one(slot.key, &slot.lease, value, *ttl, by).await,
+            End::Release(release) => {
+                let released = self.release_one(slot.key, &slot.lease, *release, by).await;
+                if released.is_err() {
+                    self.abandon_in_background(slot.key, &slot.lease, *release);
+                }
+                released
+            }
+        }
+    }
+
+    async fn end_part(&self, slots: &[EndRequest<'_>], by: Instant) -> Result<Replies<bool>, Error> {
+        let epoch = self.admit_write()?;
+        let size = slots.iter().map(|slot| slot.size()).sum();
+        let now = self.server().health.clock.now();
+        // An invalidation that did not arrive still voids what was computed before it.
+        let voided: Vec<bool> = slots.iter().map(|slot| self.is_voided(slot.key)).collect();
+        let tags = longest_lived(slots);
+        let commands_of = |features, slot: &EndRequest<'_>, voided: bool, forms: &mut [Forms; 3]| match &slot.end {
+            End::Fill(value, ttl) if !voided => {
+                let method = FillMethod::of(features, slot.key, &slot.lease, value);
+                let form = forms[usize::from(method == FillMethod::Ahead)].of(slot.key, None);
+                commands::fill(features, form, method, (slot.key, &slot.lease), value, *ttl, now)
+            }
+            End::Fill(..) => vec![release(features, slot, Release::Pause(0), &mut forms[2])],
+            End::Release(how) => vec![release(features, slot, *how, &mut forms[2])],
+        };
+        // The number of commands for each slot depends on the server's features.
+        let sent_with = AtomicU32::new(0);
+        let build = |features: Features| {
+            sent_with.store(features.bits(), Relaxed);
+            let mut forms = [Forms::default(), Forms::default(), Forms::default()];
+            let mut pipeline = Pipeline::with_capacity(slots.len() * 2);
+            for (slot, voided) in slots.iter().zip(&voided) {
+                for command in commands_of(features, slot, *voided, &mut forms) {
+                    pipeline.add_command(command);
+                }
+            }
+            for (tag, ttl) in &tags {
+                pipeline.add_command(commands::keep_stamp(features, tag, *ttl));
+            }
+            Request::Many(pipeline)
+        };
+        let outcome = self.exchange_of(epoch, Sizes::writing(size), build, |reply| sound(reply.all()), by).await;
+        let replies = self.part_written(outcome)?;
+        let features = Features::from_bits(sent_with.load(Relaxed));
+        let mut replies = replies.into_iter();
+        let (mut ended, mut refused) = (Vec::with_capacity(slots.len()), false);
+        for (slot, voided) in slots.iter().zip(&voided) {
+            let is_ahead = match &slot.end {
+                End::Fill(value, _) if !voided => {
+                    FillMethod::of(features, slot.key, &slot.lease, value) == FillMethod::Ahead
+                }
+                _ => false,
+            };
+            let sent = if is_ahead { checked(replies.next().unwrap_or_default()).map(drop) } else { Ok(()) };
+            let done = commands::filled(replies.next().unwrap_or_default());
+            let outcome = match sent.and(done) {
+                Ok(done) => Ok(done && !(*voided && matches!(slot.end, End::Fill(..)))),
+                Err(fault) => self.end_otherwise(slot, fault, &mut refused, by).await,
+            };
+            ended.push(outcome);
+        }
+        self.wrote_unless(refused);
+        Ok(Results::Many(ended))
+    }
+
+    /// Ends leases another way after a part of a pipeline was refused.
+    async fn end_otherwise(
+        &self,
+        slot: &EndRequest<'_>,
+        fault: Fault,
+        refused: &mut bool,
+        by: Instant,
+    ) -> Result<bool, Error> {
+        let (value, ttl) = match &slot.end {
+            End::Fill(value, ttl) => (value, ttl),
+            End::Release(how) => return Err(self.not_released((slot.key, &slot.lease, *how), fault)),
+        };
+        if fault.is_of_form() || fault.is_denied() {
+            // A single fill handles this case.
+            return self.fill_one(slot.key, &slot.lease, value, *ttl, by).await;
+        }
+        self.abandon_in_background(slot.key, &slot.lease, Release::Pause(0));
+        Err(self.refused_write(fault, refused))
+    }
+
+    async fn fill_one(&self, key: &Key, lease: &Lease, value: &[u8], ttl: Ttl, by: Instant) -> Result<bool, Error> {
+        // An invalidation that did not arrive still voids what was computed before it.
+        if self.is_voided(key) {
+            self.abandon_all(vec![(key.clone(), *lease, Release::Pause(0))], false);
+            return Ok(false);
+        }
+        let outcome = match self.admit_write() {
+            Ok(epoch) => self.written(self.fill_by_size(epoch, key, lease, value, ttl, by).await),
+            Err(error) => Err(error),
+        };
+        if outcome.is_err() {
+            // The fill may have arrived, or may still arrive: once the lease is gone it stores nothing.
+            self.abandon_in_background(key, lease, Release::Pause(0));
+        }
+        outcome
+    }
+
+    async fn fill_by_size(
+        &self,
+        epoch: Epoch,
+        key: &Key,
+        lease: &Lease,
+        value: &[u8],
+        ttl: Ttl,
+        by: Instant,
+    ) -> Result<bool, Fault> {
+        let mut tags = own_tags(key, value);
+        tags.extend_from_slice(key.tags());
+        let now = self.server().health.clock.now();
+        // The server's features decide, unless that was tried.
+        let attempt = async |method: Option<FillMethod>, form: Form| {
+            let build = |features: Features| {
+                let method = method.unwrap_or_else(|| FillMethod::of(features, key, lease, value));
+                let mut requests = commands::fill(features, form, method, (key, lease), value, ttl, now);
+                requests.extend(tags.iter().map(|tag| commands::keep_stamp(features, tag, ttl)));
+                commands::request_of(requests)
+            };
+            let read = |reply: Reply| {
+                let mut replies = reply.all();
+                replies.truncate(replies.len().saturating_sub(tags.len()));
+                // The reply to a staged write comes first, and may be an error, too.
+                let last = replies.pop().unwrap_or_default();
+                replies.into_iter().try_for_each(|reply| checked(reply).map(drop))?;
+                commands::filled(last)
+            };
+            self.exchange_of(epoch, Sizes::writing(value.len()), build, read, by).await
+        };
+        let outcome = attempt(None, Form::Hash).await;
+        let Err(fault) = &outcome else { return outcome };
+        // This guess holds unless the connection was made anew meanwhile: then nothing was staged, and the script
+        // notices that.
+        let large = FillMethod::of(self.server().allowed(Features::default()), key, lease, value) == FillMethod::Ahead;
+        match (fault.blame, fault.error.kind()) {
+            (Blame::Script, _) if large => {
+                let build = |_| self.server().timed(commands::move_ahead(Form::Text, key, lease, ttl));
+                let read = |reply: Reply| commands::filled(self.server().first_of(reply)?);
+                return self.exchange(epoch, build, read, by).await;
+            }
+            (Blame::Script, _) => {}
+            (Blame::Command, ErrorKind::Protocol) => {
+                if lease.place() == LeasePlace::Slot {
+                    self.deny(Features::SET_IFEQ);
+                }
+            }
+            // The user is confined to a pattern of keys that excludes the staged key, or lacks the right to move it.
+            (Blame::Denied(_), _) if large => {}
+            (Blame::Denied(Denied::Command(Some(Features::EVALSHA))), _) => {}
+            _ => return outcome.map_err(|fault| fault.about(key.as_str())),
+        }
+        attempt(Some(FillMethod::Inline), Form::Text).await.map_err(|fault| fault.about(key.as_str()))
+    }
+}
+
+fn release(features: Features, slot: &EndRequest<'_>, release: Release, forms: &mut Forms) -> Cmd {
+    commands::release(features, forms.of(slot.key, None), slot.key, &slot.lease, release)
+}
+
+impl EndRequest<'_> {
+    fn size(&self) -> usize {
+        match &self.end {
+            End::Fill(value, _) => value.len(),
+            End::Release(_) => 0,
+        }
+    }
+}
+
+/// The number of slots in the next part.
+fn part_len(slots: &[EndRequest<'_>]) -> usize {
+    let mut bytes = 0;
+    let fits = |slot: &&EndRequest<'_>| {
+        bytes += slot.size();
+        bytes <= MOST_BYTES
+    };
+    slots.iter().take(MOST).take_while(fits).count().max(1)
+}
+
+/// The tags of all values to fill, each with the longest lifetime under it.
+fn longest_lived(slots: &[EndRequest<'_>]) -> BTreeMap<String, Ttl> {
+    let mut tags = BTreeMap::new();
+    for slot in slots {
+        let End::Fill(value, ttl) = &slot.end else { continue };
+        for tag in own_tags(slot.key, value).into_iter().chain(slot.key.tags().iter().cloned()) {
+            let longest = tags.entry(tag).or_insert(*ttl);
+            *longest = match (*longest, *ttl) {
+                (Ttl::Millis(one), Ttl::Millis(other)) => Ttl::Millis(one.max(other)),
+                _ => Ttl::Forever,
+            };
+        }
+    }
+    tags
+}

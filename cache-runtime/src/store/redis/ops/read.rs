@@ -1,0 +1,244 @@
+//! Reads. A bare read of one slot has a lane of its own; every other read goes through a [`ReadPlan`].
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Instant;
+
+use ::redis::{Pipeline, Value};
+use bytes::Bytes;
+
+use crate::error::{Error, ErrorKind};
+use crate::key::Key;
+use crate::store::redis::client::RedisStore;
+use crate::store::redis::ops::commands;
+use crate::store::redis::ops::delivery;
+use crate::store::redis::ops::each::Gathered;
+use crate::store::redis::ops::read_plan::{MOST, ReadPlan, seal};
+use crate::store::redis::request::{Load, Reply};
+use crate::store::redis::server::Server;
+use crate::store::redis::server::breaker::Epoch;
+use crate::store::redis::server::fault::Fault;
+use crate::store::redis::server::features::Features;
+use crate::store::redis::server::greeting::name_of_role;
+use crate::store::redis::transport::Transport;
+use crate::store::{Read, ReadMode, Replies, Results, only, own_tags};
+use crate::stored::envelope::{self, Seal};
+
+impl<T: Transport> RedisStore<T> {
+    /// Reads one slot. The fast lane is one `GET`, perhaps coalesced with others. It is not for entries with tags, whose
+    /// stamps are read along, and not for the read that asks for the server's role.
+    pub(crate) async fn read_one(&self, key: &Key, mode: ReadMode, by: Instant) -> Result<Read, Error> {
+        let epoch = self.admit()?;
+        let client = self.client();
+        let is_bare =
+            mode == ReadMode::Shared && key.tags().is_empty() && !client.pending.any() && !client.server.lacks_some();
+        // Only the read that claims the role check makes it.
+        let checks_role = is_bare && client.server.claims_role_check(by);
+        if !is_bare || checks_role {
+            // Rare paths are boxed, because each call carries its futures along.
+            return only(Box::pin(self.read_part(epoch, &[key], ReadMode::Exact, checks_role, by)).await?);
+        }
+        let decode = |reply| commands::slot(reply, || client.server.health.clock.now());
+        let bytes = self.exchange_read(epoch, client.sizes.reading(key), key, decode, by).await;
+        let bytes = bytes.map_err(|fault| self.reported_error(fault.about(key.as_str())))?;
+        if client.pending.any() {
+            client.pending.settle_losses(client.server.health.clock.now());
+        }
+        client.sizes.found(key, bytes.as_ref().map_or(0, Bytes::len));
+        let mut read = Read::untagged(bytes);
+        if has_own_tags(&read) {
+            read.own_seal = Box::pin(self.own_seal(epoch, key, &read, by)).await?;
+        }
+        Ok(read)
+    }
+
+    pub(crate) async fn read_all(&self, keys: &[&Key], mut by: Instant) -> Replies<Read> {
+        let mut reads = Gathered::new(keys.len());
+        for part in keys.chunks(MOST) {
+            let outcome = match self.admit() {
+                Ok(epoch) => self.read_part(epoch, part, ReadMode::Shared, false, by).await,
+                Err(error) => Err(error),
+            };
+            if !reads.add(outcome) {
+                break;
+            }
+            by = self.part_deadline();
+        }
+        reads.replies()
+    }
+
+    /// Invalidations that concern a key may have to be delivered first; where that is refused, the key alone is not
+    /// read.
+    async fn read_part(
+        &self,
+        epoch: Epoch,
+        keys: &[&Key],
+        mode: ReadMode,
+        checks_role: bool,
+        by: Instant,
+    ) -> Result<Replies<Read>, Error> {
+        let pending = &self.client().pending;
+        if !pending.any() {
+            return self.read_settled(epoch, keys, mode, checks_role, by).await;
+        }
+        let settled = self.settle(epoch, keys.iter().flat_map(|key| key.concerned_by()), by).await;
+        let refused = match settled {
+            Ok(()) => None,
+            Err(fault) if delivery::is_of_some(&fault) => Some(self.reported_error(fault)),
+            Err(fault) => return Err(self.reported_error(fault)),
+        };
+        let is_voided: Vec<bool> = keys.iter().map(|key| refused.is_some() && self.is_voided(key)).collect();
+        let read: Vec<&Key> =
+            keys.iter().zip(&is_voided).filter(|(_, voided)| !**voided).map(|(key, _)| *key).collect();
+        let reads = match read.is_empty() {
+            true => Results::Many(Vec::new()),
+            false => self.read_settled(epoch, &read, mode, checks_role, by).await?,
+        };
+        if pending.any() {
+            pending.settle_losses(self.server().health.clock.now());
+        }
+        let error = refused.unwrap_or_else(|| Error::new(ErrorKind::Protocol, ""));
+        let mut reads = reads.into_iter();
+        let results = is_voided.into_iter().map(|voided| if voided { None } else { reads.next() });
+        Ok(results.map(|read| read.unwrap_or_else(|| Err(error.clone()))).collect())
+    }
+
+    /// Reads slots, and in the same round trip the stamps of their tags, and the server's role if that is due.
+    async fn read_settled(
+        &self,
+        epoch: Epoch,
+        keys: &[&Key],
+        mode: ReadMode,
+        checks_role: bool,
+        by: Instant,
+    ) -> Result<Replies<Read>, Error> {
+        let client = self.client();
+        let checks_role = checks_role || client.server.claims_role_check(by);
+        let plan = match (mode, keys) {
+            (ReadMode::Exact, [key]) => ReadPlan::One(key),
+            _ => ReadPlan::many(keys),
+        };
+        // The number of commands depends on the server's features.
+        let sent_with = AtomicU32::new(0);
+        let build = |features: Features| {
+            sent_with.store(features.bits(), Relaxed);
+            let mut pipeline = Pipeline::new();
+            plan.add_to(features, &mut pipeline);
+            if checks_role {
+                pipeline.cmd("ROLE").cmd("TIME");
+            }
+            commands::request(pipeline)
+        };
+        let read = |reply: Reply| {
+            let sent = reply.sent();
+            let mut replies = reply.all();
+            let last = replies.split_off(replies.len().saturating_sub(if checks_role { 2 } else { 0 }));
+            let features = Features::from_bits(sent_with.load(Relaxed));
+            let reads = plan.reads(features, replies, || client.server.health.clock.now())?;
+            if checks_role {
+                note_role(&client.server, last, sent)?;
+            }
+            Ok(reads)
+        };
+        // Usually all keys are of one function, so the first one decides.
+        let load = keys.first().map_or(Load::default(), |key| client.sizes.reading(key));
+        let outcome = self.exchange_of(epoch, load, build, read, by).await;
+        let outcome = match outcome {
+            // The retry avoids the features that are now known to be refused.
+            Err(fault) if fault.is_denied() && mode == ReadMode::Shared => {
+                self.exchange_of(epoch, load, build, read, by).await
+            }
+            outcome => outcome,
+        };
+        let name = keys.first().map_or("", |key| key.as_str());
+        let mut reads = outcome.map_err(|fault| self.reported_error(fault.about(name)))?;
+        let sizes = reads.iter().flatten().map(|read| read.bytes.as_ref().map_or(0, Bytes::len));
+        client.sizes.found_all(keys.iter().copied().zip(sizes));
+        match &mut reads {
+            Results::One(Ok(read)) if has_own_tags(read) => {
+                read.own_seal = self.own_seal(epoch, keys[0], read, by).await?;
+            }
+            Results::Many(reads) if reads.iter().flatten().any(has_own_tags) => {
+                self.add_own_seals(epoch, keys, reads, by).await?;
+            }
+            _ => {}
+        }
+        Ok(reads)
+    }
+
+    /// The seal of the tags that a value has of its own. A tag whose invalidation is still to be delivered has none.
+    async fn own_seal(&self, epoch: Epoch, key: &Key, read: &Read, by: Instant) -> Result<Option<Seal>, Error> {
+        let tags = own_tags(key, read.bytes.as_deref().unwrap_or_default());
+        if tags.is_empty() {
+            return Ok(Some(Seal::default()));
+        }
+        if !self.client().pending.find_all(tags.iter().map(String::as_str)).is_empty() {
+            return Ok(None);
+        }
+        let build = |features| {
+            let mut pipeline = Pipeline::new();
+            commands::add_stamps(features, &tags, &mut pipeline);
+            commands::request(pipeline)
+        };
+        let seal = |reply: Reply| commands::seal(&tags, reply.all().into_iter());
+        self.exchange(epoch, build, seal, by).await.map_err(|fault| self.reported_error(fault))
+    }
+
+    /// Does the same for many values.
+    async fn add_own_seals(
+        &self,
+        epoch: Epoch,
+        keys: &[&Key],
+        reads: &mut [Result<Read, Error>],
+        by: Instant,
+    ) -> Result<(), Error> {
+        let client = self.client();
+        let own: Vec<Vec<String>> = keys
+            .iter()
+            .zip(&*reads)
+            .map(|(key, read)| {
+                read.as_ref()
+                    .map_or_else(|_| Vec::new(), |read| own_tags(key, read.bytes.as_deref().unwrap_or_default()))
+            })
+            .collect();
+        let tags: BTreeMap<&String, ()> = own.iter().flatten().map(|tag| (tag, ())).collect();
+        let tags: Vec<&String> = tags.into_keys().collect();
+        let mut stamps: HashMap<&String, Value> = HashMap::new();
+        for part in tags.chunks(MOST) {
+            let build = |features| {
+                let mut pipeline = Pipeline::new();
+                commands::add_stamps(features, part.iter().copied(), &mut pipeline);
+                commands::request(pipeline)
+            };
+            let read = |reply: Reply| commands::stamps(part.iter().copied(), reply.all());
+            let found = self.exchange(epoch, build, read, by).await;
+            stamps.extend(part.iter().copied().zip(found.map_err(|fault| self.reported_error(fault))?));
+        }
+        // A tag whose invalidation is still to be delivered counts for nothing.
+        for (tag, _) in client.pending.find_all(tags.iter().map(|tag| tag.as_str())) {
+            stamps.remove(&String::from(tag));
+        }
+        for (read, own) in reads.iter_mut().zip(&own) {
+            if let Ok(read) = read {
+                read.own_seal = seal(own, &stamps);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn has_own_tags(read: &Read) -> bool {
+    read.bytes.as_deref().is_some_and(envelope::has_own_tags)
+}
+
+/// Checks the replies to `ROLE` and `TIME`: a replica may be behind its master.
+fn note_role(server: &Server, replies: Vec<Value>, sent: Option<Instant>) -> Result<(), Fault> {
+    let mut replies = replies.into_iter();
+    if name_of_role(&replies.next().unwrap_or_default()) == Some("slave") {
+        return Err(Fault::replica());
+    }
+    if let (Some(time), Some(sent)) = (replies.next(), sent) {
+        server.note_time(&time, sent);
+    }
+    Ok(())
+}
