@@ -205,7 +205,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         mut buffer: Vec<u8>,
         started: Instant,
     ) -> (Bytes, Ttl) {
-        let now = self.store.now();
+        let now = self.store.now(leased.key());
         let header = Header {
             identity: kind.identity(terms.function),
             seal: leased.seal(),

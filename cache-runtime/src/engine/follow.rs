@@ -192,7 +192,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             pause = (pause * 2).min((passed / PART).clamp(OFTEN, SELDOM));
             asking.asks(self.cache.timeout());
             let outcome = match self.store.peek(key, self.cache.deadline()).await {
-                Ok(head) if self.is_held(head.as_deref(), token) => continue,
+                Ok(head) if self.is_held(key, head.as_deref(), token) => continue,
                 Ok(_) => {
                     let number = asking.number();
                     match self.store.read(key, ReadMode::Shared, self.cache.deadline()).await {
@@ -207,10 +207,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
     }
 
-    fn is_held(&self, head: Option<&[u8]>, token: Token) -> bool {
+    fn is_held(&self, key: &Key, head: Option<&[u8]>, token: Token) -> bool {
         match head.map(envelope::head) {
             Some(Head::Lease(held, _)) => held == token,
-            Some(Head::Value(mark)) => mark.token == Some(token) && mark.until > self.store.now(),
+            Some(Head::Value(mark)) => mark.token == Some(token) && mark.until > self.store.now(key),
             Some(Head::Other) | None => false,
         }
     }

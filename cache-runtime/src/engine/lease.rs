@@ -62,7 +62,7 @@ impl<'a, S: Store> Claim<'a, S> {
         let (token, id) = Token::two().ok_or_else(Token::none)?;
         let millis = u64::try_from(self.length.as_millis()).unwrap_or(u64::MAX);
         let leader = self.flights.lead(self.key, token);
-        let since = self.store.now();
+        let since = self.store.now(self.key);
         Ok(Leased {
             store: self.store,
             key: self.key,

@@ -1,7 +1,5 @@
 //! The meaning of a slot to a function: a value to serve, or a miss of one kind or another.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 
 use super::Engine;
@@ -10,7 +8,7 @@ use super::timer::Timer;
 use crate::key::Key;
 use crate::plan::function::{Plan, Terms};
 use crate::plan::policy::{self, Freshness};
-use crate::store::{Read, Store};
+use crate::store::{Read, Store, Times};
 use crate::stored::envelope::{self, Content, Head, Seal, Token, Value};
 
 /// The meaning of a slot's bytes to a function.
@@ -70,15 +68,6 @@ impl Refresh {
     }
 }
 
-/// The time for which a slot is inspected.
-#[derive(Clone, Copy)]
-pub(super) enum Clock {
-    /// The present, which is not after this moment.
-    By(Instant),
-    /// A time of the store's clock, in milliseconds.
-    Now(u64),
-}
-
 /// The meaning of a slot's bytes, before a value is decoded.
 pub(super) enum Inspection {
     Usable(Candidate),
@@ -112,17 +101,17 @@ impl Candidate {
 }
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
-    /// The present meaning of a slot to this function; the slot was read before `by`.
-    pub(super) fn look<V>(&self, plan: &Plan<V>, key: &Key, read: Read, by: Instant) -> Look<V> {
-        match self.inspect(&plan.terms(), key, read, Clock::By(by)) {
+    /// The present meaning of a slot to this function.
+    pub(super) fn look<V>(&self, plan: &Plan<V>, key: &Key, read: Read) -> Look<V> {
+        match self.inspect(&plan.terms(), key, read) {
             Inspection::Usable(candidate) => candidate.decoded(plan, key, decode),
             Inspection::Miss(miss) => Look::Miss(miss),
         }
     }
 
     /// The meaning of a slot, before its value is decoded.
-    pub(super) fn inspect(&self, terms: &Terms, key: &Key, read: Read, clock: Clock) -> Inspection {
-        let Read { bytes, seal, own_seal } = read;
+    pub(super) fn inspect(&self, terms: &Terms, key: &Key, read: Read) -> Inspection {
+        let Read { bytes, seal, own_seal, times: Times { latest, not_before } } = read;
         let Some(bytes) = bytes else { return Inspection::Miss(Miss::Empty) };
         let value = match envelope::parse(key, terms.function.identities(), &bytes) {
             // A value that is computed under other stamps is out of date before it is stored.
@@ -132,16 +121,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 return Inspection::Miss(Miss::Unusable(bytes));
             }
         };
-        let not_before = self.store.not_before();
-        let (soon, now) = match clock {
-            Clock::By(by) => (self.store.at(by), None),
-            Clock::Now(now) => (now, Some(now)),
-        };
         // A value that is fresh then is fresh now, so that most hits do not read the clock.
-        if policy::freshness(terms, &value, soon, not_before) == Freshness::Fresh {
+        if policy::freshness(terms, &value, latest, not_before) == Freshness::Fresh {
             return Inspection::Usable(Candidate { value, bytes, old: None });
         }
-        let now = now.unwrap_or_else(|| self.store.now());
+        let now = self.store.now(key);
         let freshness = policy::freshness(terms, &value, now, not_before);
         match (freshness, Refresh::of(&bytes, now)) {
             (Freshness::Fresh, _) => Inspection::Usable(Candidate { value, bytes, old: None }),
@@ -176,7 +160,7 @@ pub(super) fn decode<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<O
     if value.negative {
         return Ok((plan.nones.none)());
     }
-    match plan.decode(envelope::payload(bytes), value.rank) {
+    match plan.decode(value.payload(bytes), value.rank) {
         Ok(decoded) => Ok(Some(decoded)),
         Err(error) => Err(Undecodable { error: error.to_string(), is_final: !plan.function.gives_up(value.rank) }),
     }

@@ -119,7 +119,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             Err(error) => return FirstLook::Missed(Start::Failed(error)),
         };
         let seal = read.seal;
-        match self.look(plan, key, read, by) {
+        match self.look(plan, key, read) {
             Look::Fresh(_, value) => {
                 plan.function.found_something();
                 self.record(plan.function, Event::Hit);

@@ -101,7 +101,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 }
             }
             Ok((MarkReply::Until(until), _)) => {
-                ticket.pause(Duration::from_millis(until.saturating_sub(self.store.now())));
+                ticket.pause(Duration::from_millis(until.saturating_sub(self.store.now(&key))));
             }
             // The value is gone, or replaced: the call that meets the new one decides.
             Ok((MarkReply::Changed, _)) => {}

@@ -39,7 +39,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// The rest of the fresh lifetime; `Duration::MAX` if the value lives for ever.
     pub(crate) async fn ttl<V>(&self, plan: &Plan<V>, key: &Key) -> Result<Option<Duration>, Error> {
         let found = self.fresh(plan, key).await?;
-        Ok(found.map(|(value, _)| match policy::remaining(&value, self.store.now()) {
+        Ok(found.map(|(value, _)| match policy::remaining(&value, self.store.now(key)) {
             Ttl::Millis(millis) => Duration::from_millis(millis),
             Ttl::Forever => Duration::MAX,
         }))
@@ -52,7 +52,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     fn fresh_of<V>(&self, plan: &Plan<V>, key: &Key, read: Read) -> Option<(Value, V)> {
-        match self.look(plan, key, read, Instant::now()) {
+        match self.look(plan, key, read) {
             Look::Fresh(value, decoded) => Some((value, decoded)),
             Look::Old(old, decoded) if !old.is_stale => Some((old.value, decoded)),
             Look::Old(..) | Look::Miss(_) => None,

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::memory::MemoryStore;
-use super::{Capabilities, EndRequest, MarkReply, Read, ReadMode, Release, Replies, Store, TakeReply, TakeRequest};
+use super::{
+    Capabilities, EndRequest, MarkReply, Read, ReadMode, Release, Replies, Store, TakeReply, TakeRequest, Times,
+};
 use crate::error::Error;
 use crate::key::{Extent, Key};
 use crate::stored::envelope::{Lease, Token};
@@ -77,7 +79,7 @@ macro_rules! delegate_now {
 
 impl<R: Store> Store for Backend<'_, R> {
     delegate! {
-        read(key: &Key, mode: ReadMode, by: Instant) -> Read, off Read::untagged(None);
+        read(key: &Key, mode: ReadMode, by: Instant) -> Read, off Read::untagged(None, Times::default());
         peek(key: &Key, by: Instant) -> Option<Bytes>;
         stamp(tags: &[String], by: Instant) -> Vec<Bytes>;
         mark(key: &Key, id: Token, lease: &Lease, force: bool, by: Instant) -> MarkReply;
@@ -88,7 +90,7 @@ impl<R: Store> Store for Backend<'_, R> {
     }
 
     delegate_many! {
-        read_many(keys: &[&Key]) -> Read, off Read::untagged(None);
+        read_many(keys: &[&Key]) -> Read, off Read::untagged(None, Times::default());
         take_many(requests: &[TakeRequest<'_>]) -> TakeReply;
         end_many(requests: &[EndRequest<'_>]) -> bool;
         renew_many(leases: &[(Key, Lease)]) -> bool;
@@ -98,7 +100,6 @@ impl<R: Store> Store for Backend<'_, R> {
         abandon(leases: Vec<(Key, Lease, Release)>), else ();
         queue_invalidation(key: &Key), else ();
         capabilities(key: &Key) -> Capabilities, else Capabilities::default();
-        at(time: Instant) -> u64, else 0;
-        not_before() -> u64, else 0;
+        now(key: &Key) -> u64, else 0;
     }
 }

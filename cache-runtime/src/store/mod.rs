@@ -30,6 +30,17 @@ pub(crate) mod redis;
 mod results;
 pub(crate) mod url;
 
+/// The store's times for what it returns.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Times {
+    /// A time of the store's clock that is not before its reply: the deadline of the operation. A value that is fresh
+    /// then is fresh now, so most hits do not read a clock.
+    pub(crate) latest: u64,
+    /// The horizon: values leased before this time are misses, because invalidations were lost when too many could not
+    /// be delivered. 0 if none are.
+    pub(crate) not_before: u64,
+}
+
 /// The result of `read`.
 #[derive(Clone, Debug)]
 pub(crate) struct Read {
@@ -39,12 +50,13 @@ pub(crate) struct Read {
     pub(crate) seal: Option<Seal>,
     /// The seal of the tags that the value has of its own.
     pub(crate) own_seal: Option<Seal>,
+    pub(crate) times: Times,
 }
 
 impl Read {
     /// The read of an entry without tags.
-    pub(crate) fn untagged(bytes: Option<Bytes>) -> Read {
-        Read { bytes, seal: Some(Seal::default()), own_seal: Some(Seal::default()) }
+    pub(crate) fn untagged(bytes: Option<Bytes>, times: Times) -> Read {
+        Read { bytes, seal: Some(Seal::default()), own_seal: Some(Seal::default()), times }
     }
 }
 
@@ -91,8 +103,8 @@ pub(crate) enum End {
 pub(crate) enum TakeReply {
     /// The slot now holds this caller's lease.
     Taken,
-    /// Another caller was first; the bytes that the slot holds.
-    Held(Bytes),
+    /// Another caller was first; the content of the slot, as if the entry had no tags.
+    Held(Read),
     /// The slot changed since it was read: the caller reads again.
     Changed,
 }
@@ -221,17 +233,8 @@ pub(crate) trait Store: Send + Sync {
 
     fn capabilities(&self, key: &Key) -> Capabilities;
 
-    /// The store's clock at a time that the caller has already read, in milliseconds since the Unix epoch.
-    fn at(&self, time: Instant) -> u64;
-
-    /// Values leased before this time (in the store's clock) are misses; 0 if none are. It is set when invalidations
-    /// were lost because too many could not be delivered.
-    fn not_before(&self) -> u64;
-
-    /// The store's clock.
-    fn now(&self) -> u64 {
-        self.at(Instant::now())
-    }
+    /// The store's clock, in milliseconds since the Unix epoch.
+    fn now(&self, key: &Key) -> u64;
 
     /// Does [`take_many`](Store::take_many) for one slot.
     fn take(

@@ -239,6 +239,14 @@ pub(crate) struct Value {
     pub(crate) filled_at: u64,
     pub(crate) fresh_until: u64,
     pub(crate) negative: bool,
+    payload_at: usize,
+}
+
+impl Value {
+    /// The encoded value, in the bytes that this was parsed from.
+    pub(crate) fn payload<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        bytes.get(self.payload_at..).unwrap_or_default()
+    }
 }
 
 /// The first bytes of a slot, unverified.
@@ -258,15 +266,6 @@ pub(crate) struct Mark {
     pub(crate) token: Option<Token>,
     /// No other caller may refresh before this time of the store.
     pub(crate) until: u64,
-}
-
-/// The bytes after the header of a value and its own tags.
-pub(crate) fn payload(bytes: &[u8]) -> &[u8] {
-    let rest = bytes.get(HEADER_LEN..).unwrap_or_default();
-    if bytes.get(102).is_none_or(|flags| flags & OWN_TAGS == 0) {
-        return rest;
-    }
-    split_own_tags(rest).map_or(&[], |(.., payload)| payload)
 }
 
 /// Returns true if the value was asked for tags of its own. Any bytes at all may come in.
@@ -444,10 +443,10 @@ pub(crate) fn parse(key: &Key, expected: &[Identity; 2], bytes: &[u8]) -> Conten
     if !is_known || u64_at(bytes, CHECKSUM.start) != checksum(key, bytes) {
         return Content::Unusable;
     }
-    let own_seal = match flags & OWN_TAGS {
-        0 => None,
+    let (own_seal, payload_at) = match flags & OWN_TAGS {
+        0 => (None, HEADER_LEN),
         _ => match split_own_tags(&bytes[HEADER_LEN..]) {
-            Some((_, seal, _)) => Some(seal),
+            Some((_, seal, payload)) => (Some(seal), bytes.len() - payload.len()),
             None => return Content::Unusable,
         },
     };
@@ -459,6 +458,7 @@ pub(crate) fn parse(key: &Key, expected: &[Identity; 2], bytes: &[u8]) -> Conten
         filled_at: u64_at(bytes, 82),
         fresh_until: u64_at(bytes, 90),
         negative: flags & NEGATIVE != 0,
+        payload_at,
     })
 }
 
@@ -595,7 +595,7 @@ mod tests {
             let value = value(&buffer);
             assert_eq!((value.seal, value.own_seal), (Seal(5), Some(Seal(77))));
             assert_eq!(own_tags(&buffer), names);
-            assert_eq!(payload(&buffer), b"payload");
+            assert_eq!(value.payload(&buffer), b"payload");
         }
         assert_eq!(own_tags(&sealed()), [""; 0]);
         assert_eq!(value(&sealed()).own_seal, None);
@@ -676,7 +676,6 @@ mod tests {
                 let _ = head(bytes);
                 let _ = parse(&key(), &[IDENTITY; 2], bytes);
                 let _ = own_tags(bytes);
-                let _ = payload(bytes);
                 let _ = from_field(bytes.to_vec(), Some(&rest), 1);
             }
         }

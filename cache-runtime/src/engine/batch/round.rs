@@ -14,7 +14,7 @@ use crate::engine::Engine;
 use crate::engine::events::{self, Event};
 use crate::engine::flight::Role;
 use crate::engine::lease::Leased;
-use crate::engine::look::{Clock, Inspection, Look, Miss};
+use crate::engine::look::{Inspection, Look, Miss};
 use crate::engine::timer::Timer;
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
@@ -155,7 +155,6 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         round: &mut Round<'a, S>,
         failures: &mut Vec<Failure<'a>>,
     ) -> Vec<Vacancy<'a>> {
-        let now = self.store.now();
         let mut vacancies = Vec::new();
         for ((at, key), read) in reads {
             let read = match read {
@@ -166,7 +165,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 }
             };
             let seal = read.seal;
-            let precondition = match self.look_for(plan, key, read, now) {
+            let precondition = match self.look_for(plan, key, read) {
                 Look::Fresh(_, found) | Look::Old(_, found) => {
                     self.record(plan.function, Event::Hit);
                     call.found[at] = Some(found);
@@ -221,9 +220,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                     continue;
                 }
                 // The request did not read the stamps of a value with tags of its own.
-                Ok(TakeReply::Held(bytes)) if envelope::own_tags(&bytes).is_empty() => {
-                    let read = Read { seal: Some(leased.seal()), ..Read::untagged(Some(bytes)) };
-                    match self.look_for(plan, key, read, self.store.now()) {
+                Ok(TakeReply::Held(held)) if !held.bytes.as_deref().is_some_and(envelope::has_own_tags) => {
+                    match self.look_for(plan, key, Read { seal: Some(leased.seal()), ..held }) {
                         Look::Fresh(_, found) | Look::Old(_, found) => {
                             self.record(plan.function, Event::Hit);
                             call.found[at] = Some(found);
@@ -347,8 +345,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// The meaning of a slot to a call for many ids: a value, or that there is none.
-    pub(super) fn look_for<V>(&self, plan: &Plan<V>, key: &Key, read: Read, now: u64) -> Look<Option<V>> {
-        match self.inspect(&plan.terms(), key, read, Clock::Now(now)) {
+    pub(super) fn look_for<V>(&self, plan: &Plan<V>, key: &Key, read: Read) -> Look<Option<V>> {
+        match self.inspect(&plan.terms(), key, read) {
             Inspection::Usable(candidate) => candidate.decoded(plan, key, decode_id),
             Inspection::Miss(miss) => Look::Miss(miss),
         }

@@ -91,7 +91,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             let mut left = Vec::new();
             for (waiting, read) in foreign.into_iter().zip(reads) {
                 let Ok(read) = read else { continue };
-                match self.look_for(plan, waiting.key, read, self.store.now()) {
+                match self.look_for(plan, waiting.key, read) {
                     Look::Fresh(_, found) | Look::Old(_, found) => {
                         self.record(plan.function, Event::Hit);
                         call.found[waiting.at] = Some(found);

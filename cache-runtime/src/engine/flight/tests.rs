@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use super::patience::LOOKS;
 use super::*;
 use crate::key::KeyWriter;
+use crate::store::Times;
 
 fn key() -> Key {
     KeyWriter::new("", "flight").finish().expect("a key")
@@ -77,7 +78,7 @@ fn one_follower_asks_and_another_takes_over() {
     drop((asking, first));
     let Event::Ask(asking) = second.block(soon()) else { panic!("it is on the second") };
     let number = asking.number();
-    asking.ended(Outcome::Read { number, found: Read::untagged(None) });
+    asking.ended(Outcome::Read { number, found: Read::untagged(None, Times::default()) });
     assert!(matches!(second.block(soon()), Event::Ended(Outcome::Read { found: Read { bytes: None, .. }, .. })));
     drop(second);
     assert!(flights.is_empty());

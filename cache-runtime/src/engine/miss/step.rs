@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::super::Engine;
 use super::super::events;
 use super::super::follow::WaitOutcome;
-use super::super::look::{Clock, Fallback, Inspection, Miss};
+use super::super::look::{Fallback, Inspection, Miss};
 use super::super::timer::Timer;
 use super::{Cause, Mandate, Resolution, Start};
 use crate::engine::flight::Patience;
@@ -192,8 +192,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 Step::Resolved(Resolution::Compute(Mandate::Leased(leased), Cause::Miss))
             }
             // If the bytes have another seal, they may be out of date, or these stamps may.
-            (TakeReply::Held(bytes), _) if envelope::is_sealed(&bytes, seal) => {
-                Step::Inspect(Read { bytes: Some(bytes), seal: Some(seal), own_seal: Some(Seal::default()) })
+            (TakeReply::Held(held), _)
+                if held.bytes.as_deref().is_some_and(|bytes| envelope::is_sealed(bytes, seal)) =>
+            {
+                Step::Inspect(Read { seal: Some(seal), ..held })
             }
             (TakeReply::Held(_) | TakeReply::Changed, _) => Step::Look,
         })
@@ -244,7 +246,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     fn inspect_again<'a>(&self, progress: &mut Progress<'a>, read: Read) -> Step<'a, S> {
         progress.predict(Function::found_something);
         progress.seal = read.seal;
-        match self.inspect(&progress.terms, progress.key, read, Clock::By(progress.by)) {
+        match self.inspect(&progress.terms, progress.key, read) {
             Inspection::Usable(candidate) => Step::Resolved(Resolution::Candidate(candidate)),
             Inspection::Miss(miss) => progress.looked(miss),
         }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{GROUPED, MINUTE, TakeReply, by, key, lease, marks, read, token, value};
+use super::{GROUPED, MINUTE, TakeReply, by, key, lease, marks, now, read, token, value};
 use crate::error::ErrorKind;
 use crate::key::{Key, KeyWriter};
 use crate::plan::ttl::Ttl;
@@ -102,7 +102,7 @@ async fn reads_are_those_of_each(store: &impl Store) {
 fn reply(acquired: &TakeReply, held: Option<&Bytes>) -> &'static str {
     match acquired {
         TakeReply::Taken => "taken",
-        TakeReply::Held(bytes) if Some(bytes) == held => "held",
+        TakeReply::Held(read) if read.bytes.as_ref() == held => "held",
         TakeReply::Held(_) => "held, but other bytes",
         TakeReply::Changed => "changed",
     }
@@ -252,7 +252,7 @@ async fn values_in_place_end_as_each(store: &impl Store) {
     assert_eq!(done.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [true, true, true, false]);
     assert_eq!(marks::read_value(store, &keys[0]).await.token, None);
     let paused = marks::read_value(store, &keys[1]).await;
-    assert!(paused.token.is_none() && paused.until > store.now());
+    assert!(paused.token.is_none() && paused.until > now(store));
     assert_eq!((read(store, &keys[2]).await, read(store, &keys[3]).await), (None, None));
 }
 
@@ -296,7 +296,9 @@ async fn thousands_stay_in_order(store: &impl Store) {
     assert_eq!(taken.len(), MANY);
     for (at, taken) in taken.iter().enumerate() {
         match taken {
-            Ok(TakeReply::Held(bytes)) => assert_eq!(bytes, somebodys[at / 3].lease.bytes(), "{at}"),
+            Ok(TakeReply::Held(held)) => {
+                assert_eq!(held.bytes.as_deref(), Some(somebodys[at / 3].lease.bytes()), "{at}")
+            }
             Ok(TakeReply::Taken) => assert!(at % 3 != 0, "{at}"),
             other => panic!("{other:?} at {at}"),
         }
@@ -328,7 +330,10 @@ async fn one_key_twice_is_taken_once(store: &impl Store) {
     let asked = [(); 2].map(|()| TakeRequest { key: &key, lease: lease(), precondition: Precondition::Empty });
     let taken = store.take_many(&asked, by()).await;
     assert!(matches!(&taken[0], Ok(TakeReply::Taken)));
-    assert!(matches!(&taken[1], Ok(TakeReply::Held(bytes)) if bytes == asked[0].lease.bytes()), "{taken:?}");
+    assert!(
+        matches!(&taken[1], Ok(TakeReply::Held(held)) if held.bytes.as_deref() == Some(asked[0].lease.bytes())),
+        "{taken:?}"
+    );
     let (one, two) = (marks::sealed(&key, token(), 300, 1), marks::sealed(&key, token(), 300, 2));
     let ended = [(0, &one), (1, &two)].map(|(at, value)| {
         let lease: Lease = asked[at].lease;

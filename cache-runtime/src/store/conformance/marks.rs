@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{GROUPED, MINUTE, TakeReply, acquired, by, key, read, token, value};
+use super::{GROUPED, MINUTE, TakeReply, acquired, by, key, now, read, token, value};
 use crate::key::Key;
 use crate::plan::ttl::Ttl;
 use crate::store::{MarkReply, Precondition, Release, Store};
@@ -67,7 +67,7 @@ pub(super) async fn taken(store: &impl Store, key: &Key, id: Token, lease: &Leas
 /// The remaining time of the refresh lease or pause.
 async fn left(store: &impl Store, key: &Key, id: Token) -> Option<i64> {
     match mark(store, key, id, &lease(), false).await {
-        MarkReply::Until(until) => Some(until as i64 - store.now() as i64),
+        MarkReply::Until(until) => Some(until as i64 - now(store) as i64),
         _ => None,
     }
 }
@@ -107,7 +107,7 @@ async fn peeking_shows_the_front(store: &impl Store) {
         match envelope::head(&front) {
             Head::Value(mark) => {
                 assert_eq!((mark.id, mark.token), (id, Some(marked.token())), "{length}");
-                assert!(mark.until > store.now(), "{length}");
+                assert!(mark.until > now(store), "{length}");
             }
             other => panic!("{other:?}"),
         }
@@ -123,18 +123,21 @@ async fn a_value_is_marked_once(store: &impl Store) {
     put(store, &key, &old, MINUTE).await;
     assert!(taken(store, &key, id, &first).await);
     match mark(store, &key, id, &second, false).await {
-        MarkReply::Until(until) => assert!(until.abs_diff(store.now() + 10_000) < 1_000, "{until}"),
+        MarkReply::Until(until) => assert!(until.abs_diff(now(store) + 10_000) < 1_000, "{until}"),
         other => panic!("{other:?}"),
     }
     let held = read_value(store, &key).await;
     assert_eq!((held.id, held.token), (id, Some(first.token())));
-    assert!(held.until.abs_diff(store.now() + 10_000) < 1_000, "{}", held.until);
+    assert!(held.until.abs_diff(now(store) + 10_000) < 1_000, "{}", held.until);
     let bytes = read(store, &key).await.unwrap();
     assert_eq!((&bytes[..18], &bytes[50..]), (&old[..18], &old[50..]), "all else is as it was");
     // This is the first of two tries, whose reply was lost.
     assert!(taken(store, &key, id, &first).await);
     match store.take(&key, &super::lease(), &Precondition::Empty, by()).await.unwrap() {
-        TakeReply::Held(bytes) => assert!(matches!(envelope::parse(&key, &[IDENTITY; 2], &bytes), Content::Value(_))),
+        TakeReply::Held(held) => {
+            let bytes = held.bytes.unwrap();
+            assert!(matches!(envelope::parse(&key, &[IDENTITY; 2], &bytes), Content::Value(_)));
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -203,7 +206,7 @@ async fn headers_are_not_trusted(store: &impl Store) {
         bytes[34..50].copy_from_slice(until);
         put(store, &key, &bytes.into(), MINUTE).await;
         assert!(taken(store, &key, id, &lease()).await, "{until:?}");
-        assert!(read_value(store, &key).await.until > store.now(), "{until:?}");
+        assert!(read_value(store, &key).await.until > now(store), "{until:?}");
     }
     let mut bytes = whole.to_vec();
     bytes[34..50].fill(b'9');
@@ -228,7 +231,7 @@ async fn marks_lapse(store: &impl Store) {
 
     assert!(taken(store, &key, id, &short).await);
     let read_at = read_value(store, &key).await.until;
-    while store.now() <= read_at + 20 {
+    while now(store) <= read_at + 20 {
         std::thread::sleep(Duration::from_millis(5));
     }
     assert!(store.fill(&key, &short, new.clone(), MINUTE, by()).await.unwrap(), "late, but nobody came");

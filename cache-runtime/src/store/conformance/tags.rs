@@ -134,7 +134,7 @@ async fn own_tags_are_read_after_the_value(store: &impl Store) {
     let bytes = before.bytes.unwrap();
     let Content::Value(found) = envelope::parse(&key, &[IDENTITY; 2], &bytes) else { panic!("a value") };
     assert_eq!((before.seal, before.own_seal), (Some(Seal::default()), found.own_seal));
-    assert_eq!(envelope::payload(&bytes), super::value(200, 1));
+    assert_eq!(found.payload(&bytes), super::value(200, 1));
     invalidated(store, &tag("r d")).await;
     assert_eq!(read(store, &key).await.own_seal, None);
     store.stamp(&keys, by()).await.unwrap();

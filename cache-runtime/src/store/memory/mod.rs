@@ -17,7 +17,7 @@ use bytes::Bytes;
 use self::shard::{OVERHEAD, Shard, Slot, Update, lease_update};
 use super::{
     Capabilities, End, EndRequest, MarkReply, Precondition, Read, ReadMode, Release, Replies, STAMP_MILLIS, Store,
-    TakeReply, TakeRequest, own_tags,
+    TakeReply, TakeRequest, Times, own_tags,
 };
 use crate::error::{Error, ErrorKind};
 use crate::hash::hash;
@@ -57,6 +57,16 @@ impl MemoryStore {
         }
     }
 
+    /// Milliseconds since the Unix epoch.
+    fn clock(&self) -> u64 {
+        self.at(Instant::now())
+    }
+
+    fn at(&self, time: Instant) -> u64 {
+        let since = time.saturating_duration_since(self.started);
+        self.started_at + u64::try_from(since.as_millis()).unwrap_or(u64::MAX / 2)
+    }
+
     fn shard_index(&self, key: &str) -> usize {
         self.shard_of(Address::of(key))
     }
@@ -76,7 +86,7 @@ impl MemoryStore {
     fn update<T>(&self, key: &str, decide: impl FnOnce(Option<&mut Slot>) -> (T, Update)) -> T {
         let index = self.shard_index(key);
         let mut shard = self.lock(index);
-        let now = self.now();
+        let now = self.clock();
         let living = shard.slots.get_mut(key).filter(|slot| slot.expires_at > now);
         let (result, update) = decide(living);
         let growth = match update {
@@ -105,7 +115,7 @@ impl MemoryStore {
     fn living(&self, key: &str, shard: usize, soon: u64) -> Option<Bytes> {
         let mut shard = self.lock(shard);
         let slot = shard.slots.get_mut(key)?;
-        if slot.expires_at <= soon && slot.expires_at <= self.now() {
+        if slot.expires_at <= soon && slot.expires_at <= self.clock() {
             return None;
         }
         slot.read = true;
@@ -118,15 +128,18 @@ impl MemoryStore {
         let bytes = self.living(key.as_str(), self.shard_of(key.address()), soon);
         let seal = self.seal_of(key.tags(), soon);
         let own_seal = self.seal_of(&own_tags(key, bytes.as_deref().unwrap_or_default()), soon);
-        Read { bytes, seal, own_seal }
+        Read { bytes, seal, own_seal, times: Times { latest: soon, not_before: 0 } }
     }
 
-    fn take_now(&self, TakeRequest { key, lease, precondition }: &TakeRequest<'_>) -> TakeReply {
+    fn take_now(&self, TakeRequest { key, lease, precondition }: &TakeRequest<'_>, by: Instant) -> TakeReply {
+        let times = Times { latest: self.at(by), not_before: 0 };
         let compared = |bytes: &Bytes| bytes.slice(..bytes.len().min(COMPARED));
         let is_unchanged =
             |slot: &Slot, seen: &Bytes| slot.bytes.len() == seen.len() && compared(&slot.bytes) == compared(seen);
         self.update(key.as_str(), |slot| match (slot, precondition) {
-            (Some(slot), Precondition::Empty) => (TakeReply::Held(slot.bytes.clone()), Update::Keep),
+            (Some(slot), Precondition::Empty) => {
+                (TakeReply::Held(Read::untagged(Some(slot.bytes.clone()), times)), Update::Keep)
+            }
             (Some(slot), Precondition::Unchanged(seen)) if !is_unchanged(slot, seen) => {
                 (TakeReply::Changed, Update::Keep)
             }
@@ -139,7 +152,7 @@ impl MemoryStore {
         let too_large = i64::try_from(value.len() + OVERHEAD + key.as_str().len()).map_or(true, |n| n > self.max_bytes);
         let mut tags = own_tags(key, &value);
         let filled = self.update(key.as_str(), |slot| match slot.filter(|slot| slot.holds(lease)) {
-            Some(slot) if too_large => (false, slot.release(lease, Release::Pause(0), self.now())),
+            Some(slot) if too_large => (false, slot.release(lease, Release::Pause(0), self.clock())),
             // Readers of the old value will probably read the new value.
             Some(slot) => (true, Update::Put(value, ttl, slot.read && lease.place() == LeasePlace::Value)),
             None => (false, Update::Keep),
@@ -158,7 +171,7 @@ impl MemoryStore {
     fn renew_now(&self, key: &Key, lease: &Lease) -> bool {
         self.update(key.as_str(), |slot| match slot.filter(|slot| slot.holds(lease)) {
             Some(slot) if lease.place() == LeasePlace::Value => {
-                slot.lease(lease, self.now());
+                slot.lease(lease, self.clock());
                 (true, Update::Keep)
             }
             Some(_) => (true, lease_update(lease)),
@@ -168,7 +181,7 @@ impl MemoryStore {
 
     fn release_now(&self, key: &Key, lease: &Lease, release: Release) -> bool {
         self.update(key.as_str(), |slot| match slot.filter(|slot| slot.holds(lease)) {
-            Some(slot) => (true, slot.release(lease, release, self.now())),
+            Some(slot) => (true, slot.release(lease, release, self.clock())),
             None => (false, Update::Keep),
         })
     }
@@ -186,7 +199,7 @@ impl MemoryStore {
     /// Ensures that the stamps live as long as an entry under them.
     fn keep_stamps<'a>(&self, tags: impl Iterator<Item = &'a str>, ttl: Ttl) {
         let until = match ttl {
-            Ttl::Millis(millis) => self.now().saturating_add(millis),
+            Ttl::Millis(millis) => self.clock().saturating_add(millis),
             Ttl::Forever => u64::MAX,
         };
         for tag in tags {
@@ -204,7 +217,7 @@ impl MemoryStore {
         let was_held = self.update(key, |slot| (slot.is_some(), Update::Remove));
         let index = self.shard_index(key);
         let mut shard = self.lock(index);
-        let now = self.now();
+        let now = self.clock();
         let members = shard.groups.remove(key).unwrap_or_default();
         let is_living = |member: &Arc<str>| shard.slots.get(member).is_some_and(|slot| slot.expires_at > now);
         let any_living = members.iter().any(is_living);
@@ -217,7 +230,7 @@ impl MemoryStore {
     /// Empties the slots of an extent in one shard; returns how many held something.
     fn clear_shard(&self, index: usize, extent: &Extent) -> u64 {
         let mut shard = self.lock(index);
-        let now = self.now();
+        let now = self.clock();
         let covered: Vec<Arc<str>> = shard.slots.keys().filter(|key| extent.covers(key)).cloned().collect();
         let is_living = |key: &&Arc<str>| shard.slots.get(*key).is_some_and(|slot| slot.expires_at > now);
         let living = covered.iter().filter(is_living).count();
@@ -230,7 +243,7 @@ impl MemoryStore {
     /// The rest of the slot's lifetime.
     #[cfg(test)]
     pub(crate) fn expiry(&self, key: &Key) -> Option<Ttl> {
-        let now = self.now();
+        let now = self.clock();
         let left = |slot: &mut Slot| match slot.expires_at {
             u64::MAX => Ttl::Forever,
             at => Ttl::Millis(at - now),
@@ -295,7 +308,7 @@ impl Store for MemoryStore {
     ) -> impl Future<Output = Result<MarkReply, Error>> + Send {
         debug_assert_eq!(lease.place(), LeasePlace::Value);
         ready(Ok(self.update(key.as_str(), |slot| {
-            let now = self.now();
+            let now = self.clock();
             let marked = match slot.map(|slot| (envelope::head(&slot.bytes), slot)) {
                 Some((Head::Value(mark), slot)) if mark.id == id => {
                     if force || mark.until <= now || mark.token == Some(lease.token()) {
@@ -315,13 +328,12 @@ impl Store for MemoryStore {
         ready(Ok(keys.iter().map(|key| u64::from(self.empty(key.as_str()))).sum()))
     }
 
-    fn read_many(&self, keys: &[&Key], _: Instant) -> impl Future<Output = Replies<Read>> + Send {
-        let now = Instant::now();
-        ready(keys.iter().map(|key| Ok(self.read_now(key, now))).collect())
+    fn read_many(&self, keys: &[&Key], by: Instant) -> impl Future<Output = Replies<Read>> + Send {
+        ready(keys.iter().map(|key| Ok(self.read_now(key, by))).collect())
     }
 
-    fn take_many(&self, requests: &[TakeRequest<'_>], _: Instant) -> impl Future<Output = Replies<TakeReply>> + Send {
-        ready(requests.iter().map(|request| Ok(self.take_now(request))).collect())
+    fn take_many(&self, requests: &[TakeRequest<'_>], by: Instant) -> impl Future<Output = Replies<TakeReply>> + Send {
+        ready(requests.iter().map(|request| Ok(self.take_now(request, by))).collect())
     }
 
     fn end_many(&self, requests: &[EndRequest<'_>], _: Instant) -> impl Future<Output = Replies<bool>> + Send {
@@ -338,7 +350,7 @@ impl Store for MemoryStore {
 
     fn count(&self, group: &Key, _: Instant) -> impl Future<Output = Result<u64, Error>> + Send {
         let shard = self.lock(self.shard_index(group.as_str()));
-        let now = self.now();
+        let now = self.clock();
         let is_value = |member: &&Arc<str>| {
             let slot = shard.slots.get(*member).filter(|slot| slot.expires_at > now);
             slot.is_some_and(|slot| matches!(envelope::head(&slot.bytes), Head::Value(_)))
@@ -370,12 +382,7 @@ impl Store for MemoryStore {
         Capabilities::default()
     }
 
-    fn at(&self, time: Instant) -> u64 {
-        let since = time.saturating_duration_since(self.started);
-        self.started_at + u64::try_from(since.as_millis()).unwrap_or(u64::MAX / 2)
-    }
-
-    fn not_before(&self) -> u64 {
-        0
+    fn now(&self, _: &Key) -> u64 {
+        self.clock()
     }
 }

@@ -10,7 +10,7 @@ use crate::store::redis::ops::scripts::{self, Form};
 use crate::store::redis::request::{Request, checked};
 use crate::store::redis::server::fault::{Blame, Fault};
 use crate::store::redis::server::features::Features;
-use crate::store::{MarkReply, Precondition, Release, TakeReply};
+use crate::store::{MarkReply, Precondition, Read, Release, TakeReply, Times};
 use crate::stored::envelope::{self, HEAD_LEN, Lease, LeasePlace, Seal, Token, value_front};
 
 /// The largest value that travels as a script's argument: a larger one is quicker as a staged write under another key.
@@ -258,15 +258,21 @@ fn replace(key: &str, held: &[u8], new: &[u8], millis: &str) -> Cmd {
 }
 
 /// The reply to [`take`]. `now` is the time of the server.
-pub(crate) fn taken(precondition: &Precondition, reply: Value, now: impl FnOnce() -> u64) -> Result<TakeReply, Fault> {
+pub(crate) fn taken(
+    precondition: &Precondition,
+    reply: Value,
+    now: impl FnOnce() -> u64,
+    times: impl FnOnce() -> Times,
+) -> Result<TakeReply, Fault> {
+    let held = |bytes| TakeReply::Held(Read::untagged(Some(bytes), times()));
     match reply {
         // The content that was seen is gone.
         Value::Nil if matches!(precondition, Precondition::Unchanged(_)) => Ok(TakeReply::Changed),
         Value::Okay => Ok(TakeReply::Taken),
         Value::Int(number) => Ok(if number > 0 { TakeReply::Taken } else { TakeReply::Changed }),
         // The entry has expired by this clock, but not yet by the server's.
-        reply @ Value::Array(_) => Ok(slot(reply, now)?.map_or(TakeReply::Changed, TakeReply::Held)),
-        reply => Ok(slot(reply, now)?.map_or(TakeReply::Taken, TakeReply::Held)),
+        reply @ Value::Array(_) => Ok(slot(reply, now)?.map_or(TakeReply::Changed, held)),
+        reply => Ok(slot(reply, now)?.map_or(TakeReply::Taken, held)),
     }
 }
 

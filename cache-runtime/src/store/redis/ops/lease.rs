@@ -53,7 +53,7 @@ impl<T: Transport> RedisStore<T> {
                 commands::take(features, form, slot.key, &slot.lease, &slot.precondition)
             };
             let read = |slot: &TakeRequest<'_>, reply| {
-                commands::taken(&slot.precondition, reply, || self.server().health.clock.now())
+                commands::taken(&slot.precondition, reply, || self.server().health.clock.now(), || self.times(by))
             };
             self.each(epoch, slots, Repeat::Never(&has_granted), build, read, by).await
         };

@@ -21,7 +21,7 @@ use crate::store::redis::server::fault::Fault;
 use crate::store::redis::server::features::Features;
 use crate::store::redis::server::greeting::name_of_role;
 use crate::store::redis::transport::Transport;
-use crate::store::{Read, ReadMode, Replies, Results, only, own_tags};
+use crate::store::{Read, ReadMode, Replies, Results, Times, only, own_tags};
 use crate::stored::envelope::{self, Seal};
 
 impl<T: Transport> RedisStore<T> {
@@ -45,11 +45,16 @@ impl<T: Transport> RedisStore<T> {
             client.pending.settle_losses(client.server.health.clock.now());
         }
         client.sizes.found(key, bytes.as_ref().map_or(0, Bytes::len));
-        let mut read = Read::untagged(bytes);
+        let mut read = Read::untagged(bytes, self.times(by));
         if has_own_tags(&read) {
             read.own_seal = Box::pin(self.own_seal(epoch, key, &read, by)).await?;
         }
         Ok(read)
+    }
+
+    /// The times of a reply that has arrived, to an operation with this deadline.
+    pub(crate) fn times(&self, by: Instant) -> Times {
+        Times { latest: self.server().health.clock.at(by), not_before: self.client().pending.not_before() }
     }
 
     pub(crate) async fn read_all(&self, keys: &[&Key], mut by: Instant) -> Replies<Read> {
@@ -152,6 +157,8 @@ impl<T: Transport> RedisStore<T> {
         };
         let name = keys.first().map_or("", |key| key.as_str());
         let mut reads = outcome.map_err(|fault| self.reported_error(fault.about(name)))?;
+        let times = self.times(by);
+        reads.iter_mut().flatten().for_each(|read| read.times = times);
         let sizes = reads.iter().flatten().map(|read| read.bytes.as_ref().map_or(0, Bytes::len));
         client.sizes.found_all(keys.iter().copied().zip(sizes));
         match &mut reads {

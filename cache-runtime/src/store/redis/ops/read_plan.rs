@@ -11,7 +11,7 @@ use crate::store::redis::ops::commands;
 use crate::store::redis::request::checked;
 use crate::store::redis::server::fault::Fault;
 use crate::store::redis::server::features::Features;
-use crate::store::{Read, Replies, Results};
+use crate::store::{Read, Replies, Results, Times};
 use crate::stored::envelope::Seal;
 
 /// The most slots in one round trip.
@@ -42,7 +42,8 @@ impl<'a> ReadPlan<'a> {
         }
     }
 
-    /// The replies to the commands that were made for these features. `now` is the time of the server.
+    /// The replies to the commands that were made for these features, still without times. `now` is the time of the
+    /// server.
     pub(crate) fn reads(
         &self,
         features: Features,
@@ -54,7 +55,7 @@ impl<'a> ReadPlan<'a> {
                 let mut replies = replies.into_iter();
                 let bytes = commands::slot(checked(replies.next().unwrap_or_default())?, now)?;
                 let seal = commands::seal(key.tags(), replies)?;
-                Ok(Results::One(Ok(Read { seal, ..Read::untagged(bytes) })))
+                Ok(Results::One(Ok(Read { seal, ..Read::untagged(bytes, Times::default()) })))
             }
             ReadPlan::Many(reads) => reads.reads(features, replies, now()),
         }
@@ -149,7 +150,10 @@ impl<'a> ManyReads<'a> {
             stamps.extend(tags.iter().copied().zip(commands::stamps(tags.iter().copied(), replies)?));
         }
         let reads = self.keys.iter().zip(found);
-        let read = |(key, bytes): (&&Key, _)| Read { seal: seal(key.tags(), &stamps), ..Read::untagged(bytes) };
+        let read = |(key, bytes): (&&Key, _)| Read {
+            seal: seal(key.tags(), &stamps),
+            ..Read::untagged(bytes, Times::default())
+        };
         Ok(Results::Many(reads.map(|found| Ok(read(found))).collect()))
     }
 }

@@ -182,11 +182,7 @@ impl<T: Transport> Store for RedisStore<T> {
         self.deliver_soon();
     }
 
-    fn at(&self, time: Instant) -> u64 {
-        self.server().health.clock.at(time)
-    }
-
-    fn not_before(&self) -> u64 {
-        self.client().pending.not_before()
+    fn now(&self, _: &Key) -> u64 {
+        self.server().health.clock.now()
     }
 }
