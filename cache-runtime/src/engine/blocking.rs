@@ -6,8 +6,8 @@ use std::hash::Hash;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::timer::OnThreads;
-use super::work::{Body, RefreshableBody};
-use super::{Engine, infallible};
+use super::work::{Body, RefreshableBody, Returns};
+use super::{Engine, Verb};
 use crate::engine::context::Context;
 use crate::engine::flight::Ticket;
 use crate::engine::ids::{BatchMap, Ids};
@@ -32,8 +32,8 @@ impl<'a> Engine<'a, Backend<'a, BlockingStore>, OnThreads<'a>> {
 /// A call of a function whose value is stored as it is.
 #[inline(always)]
 pub fn call_value<V>(cache: &Context, plan: Plan<V>, key: Result<Key, Error>, body: impl FnOnce() -> V) -> V {
-    let work = Body(|| ready(Ok::<V, Infallible>(with_room(body))));
-    block_on(Engine::blocking(cache).call(plan, key, Errors::never(), work, infallible))
+    let work = Body(|| ready(with_room(body)));
+    block_on(Engine::blocking(cache).call(Verb::Call, plan, key, Errors::never(), Returns::value(), work))
 }
 
 /// A call of a function that returns a `Result`, of which the `Ok` is stored.
@@ -45,8 +45,8 @@ pub fn call_result<R: ResultLike>(
     errors: Errors<R::Err>,
     body: impl FnOnce() -> R,
 ) -> R {
-    let work = Body(|| ready(with_room(body).into_result()));
-    block_on(Engine::blocking(cache).call(plan, key, errors, work, R::from_result))
+    let work = Body(|| ready(with_room(body)));
+    block_on(Engine::blocking(cache).call(Verb::Call, plan, key, errors, Returns::result(), work))
 }
 
 /// This is [`call_value`] for a function that is refreshed in the background: `body` runs with the arguments, and `own`
@@ -64,15 +64,12 @@ where
     V: Send + 'static,
     Bg: FnOnce() -> V + Send + 'static,
 {
-    let body = |args| ready(Ok::<V, Infallible>(with_room(|| body(args))));
+    let body = |args| ready(with_room(|| body(args)));
     let start = |args: &A, cache: &Context, plan: &Plan<V>, ticket: Ticket, id: Token| {
-        refresh_in_background(cache, plan, ticket, id, Errors::never(), || {
-            let body = own(args);
-            || Ok::<V, Infallible>(body())
-        });
+        refresh_in_background(cache, plan, ticket, id, Errors::never(), Returns::value(), || own(args));
     };
     let work = RefreshableBody { args, body, start };
-    block_on(Engine::blocking(cache).call(plan, key, Errors::never(), work, infallible))
+    block_on(Engine::blocking(cache).call(Verb::Call, plan, key, Errors::never(), Returns::value(), work))
 }
 
 /// This is [`call_result`] for a function that is refreshed in the background.
@@ -87,34 +84,33 @@ pub fn call_result_in_background<R, A, Bg>(
     own: impl Fn(&A) -> Bg,
 ) -> R
 where
-    R: ResultLike,
+    R: ResultLike + 'static,
     R::Ok: Send + 'static,
     R::Err: 'static,
     Bg: FnOnce() -> R + Send + 'static,
 {
-    let body = |args| ready(with_room(|| body(args)).into_result());
+    let body = |args| ready(with_room(|| body(args)));
     let start = |args: &A, cache: &Context, plan: &Plan<R::Ok>, ticket: Ticket, id: Token| {
-        refresh_in_background(cache, plan, ticket, id, errors, || {
-            let body = own(args);
-            || body().into_result()
-        });
+        refresh_in_background(cache, plan, ticket, id, errors, Returns::result(), || own(args));
     };
     let work = RefreshableBody { args, body, start };
-    block_on(Engine::blocking(cache).call(plan, key, errors, work, R::from_result))
+    block_on(Engine::blocking(cache).call(Verb::Call, plan, key, errors, Returns::result(), work))
 }
 
 /// Starts a thread that refreshes, if it may, with the values that `own` makes of the arguments.
-fn refresh_in_background<V, E, Bg>(
+fn refresh_in_background<V, E, R, Bg>(
     cache: &Context,
     plan: &Plan<V>,
     ticket: Ticket,
     id: Token,
     errors: Errors<E>,
+    returns: Returns<V, E, R>,
     own: impl FnOnce() -> Bg,
 ) where
     V: Send + 'static,
     E: 'static,
-    Bg: FnOnce() -> Result<V, E> + Send + 'static,
+    R: 'static,
+    Bg: FnOnce() -> R + Send + 'static,
 {
     let Some(running) = Running::one_more() else { return };
     let (cache, plan, body) = (cache.clone(), *plan, own());
@@ -126,7 +122,8 @@ fn refresh_in_background<V, E, Bg>(
         let _running = running;
         #[cfg(feature = "tokio")]
         let _entered = runtime.as_ref().map(tokio::runtime::Handle::enter);
-        scope.run(|| block_on(Engine::blocking(&cache).refresh_now(&plan, ticket, id, errors, Body(|| ready(body())))));
+        let work = Body(|| ready(body()));
+        scope.run(|| block_on(Engine::blocking(&cache).refresh_now(&plan, ticket, id, errors, returns, work)));
     };
     // If no thread can be started, the value stays old for now.
     let _ = std::thread::Builder::new().name("redis-cached refresh".to_owned()).spawn(task);
@@ -158,8 +155,8 @@ impl Drop for Running {
 
 /// This is [`call_value`], but the body runs whatever is stored.
 pub fn refresh_value<V>(cache: &Context, plan: Plan<V>, key: Result<Key, Error>, body: impl FnOnce() -> V) -> V {
-    let work = Body(|| ready(Ok::<V, Infallible>(with_room(body))));
-    block_on(Engine::blocking(cache).refresh(plan, key, Errors::never(), work, infallible))
+    let work = Body(|| ready(with_room(body)));
+    block_on(Engine::blocking(cache).call(Verb::Refresh, plan, key, Errors::never(), Returns::value(), work))
 }
 
 /// This is [`call_result`], but the body runs whatever is stored.
@@ -170,8 +167,8 @@ pub fn refresh_result<R: ResultLike>(
     errors: Errors<R::Err>,
     body: impl FnOnce() -> R,
 ) -> R {
-    let work = Body(|| ready(with_room(body).into_result()));
-    block_on(Engine::blocking(cache).refresh(plan, key, errors, work, R::from_result))
+    let work = Body(|| ready(with_room(body)));
+    block_on(Engine::blocking(cache).call(Verb::Refresh, plan, key, errors, Returns::result(), work))
 }
 
 /// A call for many ids, of a function whose map is stored as it is.

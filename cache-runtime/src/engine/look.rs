@@ -4,9 +4,11 @@ use bytes::Bytes;
 
 use super::Engine;
 use super::events;
+use super::payload;
 use super::timer::Timer;
+use super::typed::Requests;
 use crate::key::Key;
-use crate::plan::function::{Plan, Terms};
+use crate::plan::function::{Function, Plan, Terms};
 use crate::plan::policy::{self, Freshness};
 use crate::store::{Read, Store, Times};
 use crate::stored::envelope::{self, Content, Head, Seal, Token, Value};
@@ -44,8 +46,9 @@ pub(super) struct Fallback {
 }
 
 impl Fallback {
-    pub(super) fn decoded<V>(&self, plan: &Plan<V>) -> Option<V> {
-        decode(plan, &self.value, &self.bytes).ok().flatten()
+    /// Decodes the value in a call's typed part; returns false if that fails.
+    pub(super) async fn keep(&self, typed: &Requests) -> bool {
+        typed.decode(&self.value, &self.bytes).await.unwrap_or(false)
     }
 }
 
@@ -84,19 +87,32 @@ pub(super) struct Candidate {
 
 impl Candidate {
     pub(super) fn decoded<V, F>(self, plan: &Plan<V>, key: &Key, decode: Decode<V, F>) -> Look<F> {
-        let Candidate { value, bytes, old } = self;
-        match decode(plan, &value, &bytes) {
-            // Another function with this key stored a `None`.
-            Ok(None) => Look::Miss(Miss::Unusable(bytes)),
-            Ok(Some(decoded)) => match old {
-                None => Look::Fresh(value, decoded),
-                Some((refresh, is_stale)) => Look::Old(Old { refresh, is_stale, value }, decoded),
+        match decode(plan, &self.value, &self.bytes) {
+            Ok(Some(decoded)) => match self.old {
+                None => Look::Fresh(self.value, decoded),
+                Some((refresh, is_stale)) => Look::Old(Old { refresh, is_stale, value: self.value }, decoded),
             },
-            Err(error) => {
-                events::undecodable(plan.function, key, &error);
-                Look::Miss(Miss::Unusable(bytes))
-            }
+            Ok(None) => Look::Miss(self.refused(plan.function, key, None)),
+            Err(error) => Look::Miss(self.refused(plan.function, key, Some(&error))),
         }
+    }
+
+    /// Decodes the value in a call's typed part, and returns whether it is past its lifetime.
+    pub(super) async fn keep(self, key: &Key, typed: &Requests) -> Result<bool, Miss> {
+        match typed.decode(&self.value, &self.bytes).await {
+            Ok(true) => Ok(self.old.is_some_and(|(_, is_stale)| is_stale)),
+            Ok(false) => Err(self.refused(typed.terms().function, key, None)),
+            Err(error) => Err(self.refused(typed.terms().function, key, Some(&error))),
+        }
+    }
+
+    /// The value cannot be served. Without an error, another function with this key stored a `None`.
+    #[cold]
+    fn refused(self, function: &Function, key: &Key, error: Option<&Undecodable>) -> Miss {
+        if let Some(error) = error {
+            events::undecodable(function, key, error);
+        }
+        Miss::Unusable(self.bytes)
     }
 }
 
@@ -160,10 +176,12 @@ pub(super) fn decode<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<O
     if value.negative {
         return Ok((plan.nones.none)());
     }
-    match plan.decode(value.payload(bytes), value.rank) {
-        Ok(decoded) => Ok(Some(decoded)),
-        Err(error) => Err(Undecodable { error: error.to_string(), is_final: !plan.function.gives_up(value.rank) }),
-    }
+    let mut decoded = None;
+    payload::decode(plan.function, value.payload(bytes), value.rank, &mut |bytes| {
+        decoded = Some((plan.codec.decode)(bytes, value.rank)?);
+        Ok(())
+    })?;
+    Ok(decoded)
 }
 
 /// Returns true if a value's own tags are those that the function asks for, and are unchanged.

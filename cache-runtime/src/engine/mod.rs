@@ -19,6 +19,7 @@ pub(crate) mod ids;
 mod lease;
 mod look;
 mod miss;
+mod payload;
 mod refresh;
 #[cfg(feature = "blocking")]
 pub(crate) mod renewer;
@@ -27,10 +28,10 @@ pub(crate) mod sharing;
 mod timer;
 #[cfg(feature = "tokio")]
 pub(crate) mod tokio;
+mod typed;
 mod verbs;
 mod work;
 
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::time::Instant;
@@ -39,18 +40,19 @@ use bytes::Bytes;
 
 use self::events::Event;
 use self::lease::Claim;
-use self::look::{Look, Old};
-use self::miss::{MissOutcome, Start};
+use self::look::{Candidate, Inspection, Look, Old, decode};
+use self::miss::Start;
 use self::timer::Timer;
-use self::work::Work;
+use self::typed::{End, Requests};
+use self::work::{Returns, Run, Work};
 use crate::engine::context::Context;
-use crate::engine::sharing::Errors;
+use crate::engine::sharing::{Accepts, Errors};
 use crate::error::Error;
 use crate::key::Key;
 use crate::plan::function::{Function, Plan, Terms};
 use crate::plan::policy;
 use crate::plan::ttl::Ttl;
-use crate::poll::outlined::{outlined, poll_apart};
+use crate::poll::outlined::{Outlined, outlined, poll_apart};
 use crate::poll::stack::is_deep;
 use crate::store::{ReadMode, Store};
 use crate::stored::envelope::Seal;
@@ -63,55 +65,73 @@ pub(crate) struct Engine<'a, S, T> {
 }
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
-    /// Makes a call of a cached function; `into` turns the result into the function's return type.
+    /// Makes a call of a cached function.
     ///
     /// This is not an `async fn`, whose future would hold its arguments twice. When a body runs, the first look is
     /// over, and its frame has returned.
     // If it is inlined, the future is made where it is awaited; otherwise all of it is copied twice.
     #[inline(always)]
-    pub(crate) fn call<V, E, W: Work<V, E>, O>(
+    pub(crate) fn call<V, E, R, W: Work<V, R>>(
         self,
+        verb: Verb,
         plan: Plan<V>,
         key: Result<Key, Error>,
         errors: Errors<E>,
+        returns: Returns<V, E, R>,
         work: W,
-        into: fn(Result<V, E>) -> O,
-    ) -> impl Future<Output = O> {
+    ) -> impl Future<Output = R> {
         let key = usable(self.cache, plan.function, key);
         async move {
-            let Some(slot) = &key else {
-                self.record(plan.function, Event::Bypass);
-                return into(work.run().await);
-            };
-            let by = self.cache.deadline();
-            let start = {
-                let mut look = pin!(self.first_look(&plan, slot, by));
-                match poll_fn(|context| poll_apart(look.as_mut(), context)).await {
-                    FirstLook::Fresh(value) => return into(Ok(value)),
-                    FirstLook::Old(old, value) => {
-                        self.refresh_in_background(&plan, slot, &old, &work);
-                        return into(Ok(value));
+            let typed = Requests::new(plan.terms());
+            let mut conductor = match (&key, verb) {
+                (Some(key), Verb::Call) => {
+                    let by = self.cache.deadline();
+                    let looked = {
+                        let mut look = pin!(self.first_look(typed.terms(), key, by));
+                        poll_fn(|context| poll_apart(look.as_mut(), context)).await
+                    };
+                    // No await is in this `match`: the value need not be `Send`.
+                    match self.found(&plan, key, looked) {
+                        Found::Fresh(value) => return (returns.join)(Ok(value)),
+                        Found::Old(old, value) => {
+                            self.refresh_in_background(&plan, key, &old, &work);
+                            return (returns.join)(Ok(value));
+                        }
+                        Found::Missed(start) => self.conductor(key, Begin::Miss(start, by, errors.accepts()), &typed),
                     }
-                    FirstLook::Missed(start) => start,
                 }
+                (Some(key), Verb::Refresh) => self.conductor(key, Begin::Refresh, &typed),
+                (None, _) => None,
             };
-            if is_deep() {
+            if conductor.is_none() {
                 self.record(plan.function, Event::Bypass);
-                return into(outlined(|| work.run()).await);
             }
-            // No await is in this `match`: neither value nor error need be `Send`.
-            let (mandate, fallback) = match outlined(|| self.miss(&plan, slot, start, by, errors)).await {
-                MissOutcome::Ended(result) => return into(result),
-                MissOutcome::Compute(mandate, fallback) => (mandate, fallback),
-            };
-            let computed = self.compute(&plan, slot, mandate, errors, work).await;
-            into(computed.or_else(|error| self.or_stale(&plan, fallback, error)))
+            let mut run = Run::new(&plan, errors, returns, work);
+            poll_fn(|context| run.poll(conductor.as_mut(), &typed, context)).await
         }
     }
 
+    /// The steps of a call after its first look; `None` if its body has to run directly.
+    fn conductor<'a>(
+        &'a self,
+        key: &'a Key,
+        begin: Begin,
+        typed: &'a Requests,
+    ) -> Option<Outlined<impl Future<Output = End> + 'a>> {
+        if matches!(begin, Begin::Miss(..)) && is_deep() {
+            return None;
+        }
+        Some(outlined(|| async move {
+            match begin {
+                Begin::Miss(start, by, accepts) => self.miss(key, start, by, accepts, typed).await,
+                Begin::Refresh => self.refresh(key, typed).await,
+            }
+        }))
+    }
+
     /// Reads the slot, before anything else is tried.
-    async fn first_look<V>(&self, plan: &Plan<V>, key: &Key, by: Instant) -> FirstLook<V> {
-        if plan.function.expects_nothing() && self.may_take_first(&plan.terms(), key) {
+    async fn first_look(&self, terms: &Terms, key: &Key, by: Instant) -> FirstLook {
+        if terms.function.expects_nothing() && self.may_take_first(terms, key) {
             return FirstLook::Missed(Start::Skipped);
         }
         let read = match self.store.read(key, ReadMode::Shared, by).await {
@@ -119,17 +139,29 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             Err(error) => return FirstLook::Missed(Start::Failed(error)),
         };
         let seal = read.seal;
-        match self.look(plan, key, read) {
+        match self.inspect(terms, key, read) {
+            Inspection::Usable(candidate) => FirstLook::Usable(candidate, seal),
+            Inspection::Miss(miss) => FirstLook::Missed(Start::Miss(miss, seal)),
+        }
+    }
+
+    /// Decodes the value that the first look found.
+    fn found<V>(&self, plan: &Plan<V>, key: &Key, looked: FirstLook) -> Found<V> {
+        let (candidate, seal) = match looked {
+            FirstLook::Usable(candidate, seal) => (candidate, seal),
+            FirstLook::Missed(start) => return Found::Missed(start),
+        };
+        match candidate.decoded(plan, key, decode) {
             Look::Fresh(_, value) => {
                 plan.function.found_something();
                 self.record(plan.function, Event::Hit);
-                FirstLook::Fresh(value)
+                Found::Fresh(value)
             }
             Look::Old(old, value) => {
                 self.record(plan.function, if old.is_stale { Event::StaleHit } else { Event::Hit });
-                FirstLook::Old(old, value)
+                Found::Old(old, value)
             }
-            Look::Miss(miss) => FirstLook::Missed(Start::Miss(miss, seal)),
+            Look::Miss(miss) => Found::Missed(Start::Miss(miss, seal)),
         }
     }
 
@@ -159,14 +191,31 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 }
 
-/// The value of a function that has no error.
-fn infallible<V>(result: Result<V, Infallible>) -> V {
-    let Ok(value) = result;
-    value
+/// What a call does if a value is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    /// It returns the value.
+    Call,
+    /// It runs the body all the same.
+    Refresh,
+}
+
+/// How the steps of a call begin.
+enum Begin {
+    /// The first look found nothing usable. The call has this deadline, and can use these errors of other calls.
+    Miss(Start, Instant, Accepts),
+    Refresh,
 }
 
 /// The result of a call's first look.
-enum FirstLook<V> {
+enum FirstLook {
+    /// The slot held a value, and its tags had this seal.
+    Usable(Candidate, Option<Seal>),
+    Missed(Start),
+}
+
+/// The result of a call's first look, decoded.
+enum Found<V> {
     Fresh(V),
     /// The value is to be served, and refreshed.
     Old(Old, V),

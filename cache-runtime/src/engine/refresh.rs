@@ -1,15 +1,17 @@
 //! Running the body although there is a value, because the caller says so, or in the background because the value is
 //! old. The old value stays readable meanwhile.
 
-use std::future::Future;
+use std::future::poll_fn;
 use std::time::Duration;
 
+use super::Engine;
 use super::events::{self, Event};
 use super::lease::{Leased, PAUSE};
 use super::look::Old;
+use super::miss::Mandate;
 use super::timer::Timer;
-use super::work::Work;
-use super::{Engine, usable};
+use super::typed::{End, Requests};
+use super::work::{Returns, Run, Work};
 use crate::engine::flight::Ticket;
 use crate::engine::sharing::Errors;
 use crate::error::Error;
@@ -25,27 +27,17 @@ use crate::stored::envelope::{self, Head, Seal, Token};
 const LOOKS: usize = 3;
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
-    /// Runs the body whatever is stored, and stores its value; `into` turns the result into the function's return type.
-    pub(crate) fn refresh<V, E, W: Work<V, E>, O>(
-        self,
-        plan: Plan<V>,
-        key: Result<Key, Error>,
-        errors: Errors<E>,
-        work: W,
-        into: fn(Result<V, E>) -> O,
-    ) -> impl Future<Output = O> {
-        let key = usable(self.cache, plan.function, key);
-        async move {
-            let Some(key) = &key else { return into(work.run().await) };
-            match outlined(|| self.take_over(plan.lease, key)).await {
-                Ok(leased) => {
-                    self.record(plan.function, Event::Refresh);
-                    into(outlined(|| self.lead(&plan, leased, errors, work)).await)
-                }
-                Err(error) => {
-                    events::uncached(plan.function, key, &error);
-                    into(work.run().await)
-                }
+    /// Runs the body whatever is stored, and stores its value.
+    pub(super) async fn refresh(&self, key: &Key, typed: &Requests) -> End {
+        let terms = typed.terms();
+        match outlined(|| self.take_over(terms.lease, key)).await {
+            Ok(leased) => {
+                self.record(terms.function, Event::Refresh);
+                outlined(|| self.lead(leased, typed)).await
+            }
+            Err(error) => {
+                events::uncached(terms.function, key, &error);
+                outlined(|| self.compute(key, Mandate::Alone, typed)).await
             }
         }
     }
@@ -70,7 +62,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// Starts a refresh of an old value, unless one runs, or failed a moment ago.
-    pub(super) fn refresh_in_background<V, E, W: Work<V, E>>(&self, plan: &Plan<V>, key: &Key, old: &Old, work: &W) {
+    pub(super) fn refresh_in_background<V, R, W: Work<V, R>>(&self, plan: &Plan<V>, key: &Key, old: &Old, work: &W) {
         if old.refresh.by.is_some() || old.refresh.is_pausing {
             return;
         }
@@ -83,20 +75,29 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// The refresh that runs in the background.
-    pub(super) async fn refresh_now<V, E, W: Work<V, E>>(
+    pub(super) async fn refresh_now<V, E, R, W: Work<V, R>>(
         &self,
         plan: &Plan<V>,
-        mut ticket: Ticket,
+        ticket: Ticket,
         id: Token,
         errors: Errors<E>,
+        returns: Returns<V, E, R>,
         work: W,
     ) {
+        let typed = Requests::new(plan.terms());
+        let mut conductor = outlined(|| self.refresh_by_ticket(ticket, id, &typed));
+        let mut run = Run::new(plan, errors, returns, work);
+        poll_fn(|context| run.poll_refresh(&mut conductor, &typed, context)).await;
+    }
+
+    async fn refresh_by_ticket(&self, mut ticket: Ticket, id: Token, typed: &Requests) {
         let key = ticket.key().clone();
-        match self.right_to_refresh(plan.terms(), &key, ticket.seal(), id).await {
+        let terms = typed.terms();
+        match self.right_to_refresh(terms, &key, ticket.seal(), id).await {
             Ok((MarkReply::Taken, leased)) => {
-                self.record(plan.function, Event::Refresh);
-                if self.lead(plan, leased, errors, work).await.is_err() {
-                    events::refresh_failed(plan.function, &key);
+                self.record(terms.function, Event::Refresh);
+                if self.lead(leased, typed).await == End::Error {
+                    events::refresh_failed(terms.function, &key);
                     ticket.pause(PAUSE);
                 }
             }
@@ -106,15 +107,16 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             // The value is gone, or replaced: the call that meets the new one decides.
             Ok((MarkReply::Changed, _)) => {}
             Err(error) => {
-                events::uncached(plan.function, &key, &error);
+                events::uncached(terms.function, &key, &error);
                 ticket.pause(PAUSE);
             }
         }
     }
+
     /// The right to refresh the value `id`: its mark, or its slot if the server refuses the commands of a mark.
     async fn right_to_refresh<'a>(
         &'a self,
-        terms: Terms,
+        terms: &Terms,
         key: &'a Key,
         seal: Seal,
         id: Token,

@@ -5,8 +5,8 @@ use std::future::Future;
 use std::hash::Hash;
 
 use super::timer::InTasks;
-use super::work::{Body, RefreshableBody};
-use super::{Engine, infallible};
+use super::work::{Body, RefreshableBody, Returns};
+use super::{Engine, Verb};
 use crate::engine::context::Context;
 use crate::engine::flight::Ticket;
 use crate::engine::ids::{BatchMap, Ids};
@@ -39,8 +39,7 @@ where
     F: FnOnce() -> Fut,
     Fut: Future<Output = V>,
 {
-    let work = Body(move || nested(move || async move { Ok(body().await) }));
-    Engine::tokio(cache).call(plan, key, Errors::never(), work, infallible)
+    Engine::tokio(cache).call(Verb::Call, plan, key, Errors::never(), Returns::value(), Body(|| nested(body)))
 }
 
 /// A call of a function that returns a `Result`, of which the `Ok` is stored.
@@ -57,8 +56,7 @@ where
     F: FnOnce() -> Fut,
     Fut: Future<Output = R>,
 {
-    let work = Body(move || nested(move || async move { body().await.into_result() }));
-    Engine::tokio(cache).call(plan, key, errors, work, R::from_result)
+    Engine::tokio(cache).call(Verb::Call, plan, key, errors, Returns::result(), Body(|| nested(body)))
 }
 
 /// This is [`call_value`] for a function that is refreshed in the background: `body` runs with the arguments, and `own`
@@ -79,12 +77,12 @@ where
     O: Fn(&A) -> Bg,
     Bg: Future<Output = V> + Send + 'static,
 {
-    let body = move |args| nested(move || async move { Ok(body(args).await) });
+    let body = move |args| nested(move || body(args));
     let start = move |args: &A, cache: &Context, plan: &Plan<V>, ticket: Ticket, id: Token| {
-        let body = own(args);
-        refresh_in_background(cache, plan, ticket, id, Errors::never(), async { Ok::<V, Infallible>(body.await) });
+        refresh_in_background(cache, plan, ticket, id, Errors::never(), Returns::value(), own(args));
     };
-    Engine::tokio(cache).call(plan, key, Errors::never(), RefreshableBody { args, body, start }, infallible)
+    let work = RefreshableBody { args, body, start };
+    Engine::tokio(cache).call(Verb::Call, plan, key, Errors::never(), Returns::value(), work)
 }
 
 /// This is [`call_result`] for a function that is refreshed in the background.
@@ -99,7 +97,7 @@ pub fn call_result_in_background<R, A, F, Fut, O, Bg>(
     own: O,
 ) -> impl Future<Output = R>
 where
-    R: ResultLike,
+    R: ResultLike + 'static,
     R::Ok: Send + 'static,
     R::Err: 'static,
     F: FnOnce(A) -> Fut,
@@ -107,27 +105,29 @@ where
     O: Fn(&A) -> Bg,
     Bg: Future<Output = R> + Send + 'static,
 {
-    let body = move |args| nested(move || async move { body(args).await.into_result() });
+    let body = move |args| nested(move || body(args));
     let start = move |args: &A, cache: &Context, plan: &Plan<R::Ok>, ticket: Ticket, id: Token| {
-        let body = own(args);
-        refresh_in_background(cache, plan, ticket, id, errors, async { body.await.into_result() });
+        refresh_in_background(cache, plan, ticket, id, errors, Returns::result(), own(args));
     };
-    Engine::tokio(cache).call(plan, key, errors, RefreshableBody { args, body, start }, R::from_result)
+    Engine::tokio(cache).call(Verb::Call, plan, key, errors, Returns::result(), RefreshableBody { args, body, start })
 }
 
-fn refresh_in_background<V, E>(
+fn refresh_in_background<V, E, R>(
     cache: &Context,
     plan: &Plan<V>,
     ticket: Ticket,
     id: Token,
     errors: Errors<E>,
-    body: impl Future<Output = Result<V, E>> + Send + 'static,
+    returns: Returns<V, E, R>,
+    body: impl Future<Output = R> + Send + 'static,
 ) where
     V: Send + 'static,
     E: 'static,
+    R: 'static,
 {
     let (cache, plan) = (cache.clone(), *plan);
-    spawn(async move { Engine::tokio(&cache).refresh_now(&plan, ticket, id, errors, Body(|| body)).await });
+    let work = Body(|| nested(|| body));
+    spawn(async move { Engine::tokio(&cache).refresh_now(&plan, ticket, id, errors, returns, work).await });
 }
 
 /// Runs a task that no other task waits for.
@@ -155,8 +155,7 @@ where
     F: FnOnce() -> Fut,
     Fut: Future<Output = V>,
 {
-    let work = Body(move || nested(move || async move { Ok(body().await) }));
-    Engine::tokio(cache).refresh(plan, key, Errors::never(), work, infallible)
+    Engine::tokio(cache).call(Verb::Refresh, plan, key, Errors::never(), Returns::value(), Body(|| nested(body)))
 }
 
 /// This is [`call_result`], but the body runs whatever is stored.
@@ -172,8 +171,7 @@ where
     F: FnOnce() -> Fut,
     Fut: Future<Output = R>,
 {
-    let work = Body(move || nested(move || async move { body().await.into_result() }));
-    Engine::tokio(cache).refresh(plan, key, errors, work, R::from_result)
+    Engine::tokio(cache).call(Verb::Refresh, plan, key, errors, Returns::result(), Body(|| nested(body)))
 }
 
 /// A call for many ids, of a function whose map is stored as it is.

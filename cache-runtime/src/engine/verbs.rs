@@ -14,6 +14,7 @@ use super::timer::Timer;
 use crate::engine::flight::{Flights, Outcome, within};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Extent, Key};
+use crate::plan::erased::ValueOf;
 use crate::plan::function::{Function, Plan, Terms};
 use crate::plan::policy::{self, Pace};
 use crate::plan::ttl::Ttl;
@@ -68,16 +69,18 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         self.cache.flights().void(key);
         let leased = self.take(plan.function, plan.lease, key).await?;
         let by = self.cache.deadline();
-        let own = self.stamp_own(plan.terms(), key, own_tags(plan, key, value), by).await;
+        let terms = &plan.terms();
+        let names = own_tags(terms, key, &ValueOf { plan, value });
+        let own = self.stamp_own(terms, key, names, by).await;
         // Both round trips share one deadline; a value is encoded in its own time.
         let left = by.saturating_duration_since(Instant::now());
         let own = own.ok_or_else(|| Error::new(ErrorKind::Codec, "its own tags cannot be stored"));
-        match own.and_then(|own| self.encode(plan, &leased, &own, value, Instant::now())) {
+        match own.and_then(|own| self.encode(terms, &leased, &own, &ValueOf { plan, value }, Instant::now())) {
             Ok(Some((bytes, ttl))) => {
                 leased.share(&bytes);
                 let attempt = Attempt { key, bytes: bytes.len(), started: Instant::now() };
                 let filled = leased.fill(bytes, ttl, Instant::now() + left).await;
-                self.filled(&plan.terms(), attempt, &filled);
+                self.filled(terms, attempt, &filled);
                 filled
             }
             Ok(None) => {
@@ -181,13 +184,15 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         };
         if let Some(leased) = leased {
             let by = self.cache.deadline();
-            let names = own_tags(plan, key, written.1.borrow());
-            let own = self.stamp_own(plan.terms(), key, names, by).await;
+            let terms = &plan.terms();
+            let names = own_tags(terms, key, &ValueOf { plan, value: written.1.borrow() });
+            let own = self.stamp_own(terms, key, names, by).await;
             // Both round trips share one deadline; a value is encoded in its own time.
             let left = by.saturating_duration_since(Instant::now());
             // No reference to the value is held over an await: it need not be `Sync`.
-            let sealed = own.and_then(|own| self.seal(plan, &leased, &own, written.1.borrow(), started));
-            doubt.settled = self.store_written(plan.terms(), leased, sealed, started, left).await;
+            let value = &ValueOf { plan, value: written.1.borrow() };
+            let sealed = own.and_then(|own| self.seal(terms, &leased, &own, value, started));
+            doubt.settled = self.store_written(terms, leased, sealed, started, left).await;
         }
         if !doubt.settled {
             // A value that a third party put there may be older than the write. If the invalidation fails, the store
@@ -204,7 +209,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// Fills the slot with a written value in the time that is `left`. Returns true if the slot holds it then.
     async fn store_written(
         &self,
-        terms: Terms,
+        terms: &Terms,
         leased: Leased<'_, S>,
         sealed: Option<(Bytes, Ttl)>,
         started: Instant,
@@ -217,7 +222,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         leased.share(&bytes);
         let attempt = Attempt { key: leased.key(), bytes: bytes.len(), started };
         let filled = leased.fill(bytes, ttl, Instant::now() + left).await;
-        self.filled(&terms, attempt, &filled);
+        self.filled(terms, attempt, &filled);
         filled.unwrap_or(false)
     }
 }

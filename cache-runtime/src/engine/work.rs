@@ -1,16 +1,28 @@
-//! The work that a call runs.
+//! The body that a call runs, and the part of the call that knows the function's types.
 
 use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::task::{self, Poll};
 
+use super::typed::{End, Requests, Typed, drive};
 use crate::engine::context::Context;
 use crate::engine::flight::Ticket;
+use crate::engine::sharing::{Errors, Shared};
+use crate::plan::erased::{StoredValue, ValueOf};
 use crate::plan::function::Plan;
+use crate::plan::result::ResultLike;
+use crate::poll::outlined::Outlined;
+use crate::stored::codec::{CodecError, Rank};
 use crate::stored::envelope::Token;
 
-/// The body of a function, with its arguments.
-pub(crate) trait Work<V, E>: Sized {
-    /// Runs the body for the call.
-    fn run(self) -> impl Future<Output = Result<V, E>>;
+/// The body of a function, with its arguments. `R` is the function's return type.
+pub(crate) trait Work<V, R> {
+    type Running: Future<Output = R> + Unpin;
+
+    /// Begins to run the body. A plain body ends in here.
+    fn start(self) -> Self::Running;
 
     /// Runs the body in the background, with copies of the arguments, to replace the value `id`. Does nothing for
     /// functions that do not ask for that.
@@ -22,12 +34,14 @@ pub(crate) trait Work<V, E>: Sized {
 /// A body that is never refreshed in the background.
 pub(crate) struct Body<F>(pub(crate) F);
 
-impl<V, E, F, Fut> Work<V, E> for Body<F>
+impl<V, R, F, Fut> Work<V, R> for Body<F>
 where
     F: FnOnce() -> Fut,
-    Fut: Future<Output = Result<V, E>>,
+    Fut: Future<Output = R> + Unpin,
 {
-    fn run(self) -> impl Future<Output = Result<V, E>> {
+    type Running = Fut;
+
+    fn start(self) -> Fut {
         (self.0)()
     }
 }
@@ -43,17 +57,163 @@ pub(crate) struct RefreshableBody<A, F, O> {
     pub(crate) start: O,
 }
 
-impl<V, E, A, F, Fut, O> Work<V, E> for RefreshableBody<A, F, O>
+impl<V, R, A, F, Fut, O> Work<V, R> for RefreshableBody<A, F, O>
 where
     F: FnOnce(A) -> Fut,
-    Fut: Future<Output = Result<V, E>>,
+    Fut: Future<Output = R> + Unpin,
     O: Fn(&A, &Context, &Plan<V>, Ticket, Token),
 {
-    fn run(self) -> impl Future<Output = Result<V, E>> {
+    type Running = Fut;
+
+    fn start(self) -> Fut {
         (self.body)(self.args)
     }
 
     fn run_in_background(&self, cache: &Context, plan: &Plan<V>, ticket: Ticket, id: Token) {
         (self.start)(&self.args, cache, plan, ticket, id);
+    }
+}
+
+/// How a return type and a result turn into each other.
+pub(crate) struct Returns<V, E, R> {
+    pub(crate) split: fn(R) -> Result<V, E>,
+    pub(crate) join: fn(Result<V, E>) -> R,
+}
+
+impl<V, E, R> Clone for Returns<V, E, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<V, E, R> Copy for Returns<V, E, R> {}
+
+impl<V> Returns<V, std::convert::Infallible, V> {
+    /// The value is stored as it is.
+    pub(crate) fn value() -> Self {
+        Returns {
+            split: Ok,
+            join: |result| {
+                let Ok(value) = result;
+                value
+            },
+        }
+    }
+}
+
+impl<R: ResultLike> Returns<R::Ok, R::Err, R> {
+    /// The `Ok` is stored.
+    pub(crate) fn result() -> Self {
+        Returns { split: R::into_result, join: R::from_result }
+    }
+}
+
+/// A body, before it runs and while it does.
+enum Progress<W, Running> {
+    Waits(W),
+    Runs(Running),
+    Ended,
+}
+
+/// The part of a call that depends on the function's types.
+pub(super) struct Run<'p, V, E, R, W: Work<V, R>> {
+    plan: &'p Plan<V>,
+    errors: Errors<E>,
+    returns: Returns<V, E, R>,
+    progress: Progress<W, W::Running>,
+    value: Option<V>,
+}
+
+// Nothing in it is pinned.
+impl<V, E, R, W: Work<V, R>> Unpin for Run<'_, V, E, R, W> {}
+
+impl<'p, V, E, R, W: Work<V, R>> Run<'p, V, E, R, W> {
+    pub(super) fn new(plan: &'p Plan<V>, errors: Errors<E>, returns: Returns<V, E, R>, work: W) -> Self {
+        Run { plan, errors, returns, progress: Progress::Waits(work), value: None }
+    }
+
+    /// Makes a call with its conductor. A call without one runs the body.
+    pub(super) fn poll<C: Future<Output = End>>(
+        &mut self,
+        conductor: Option<&mut Outlined<C>>,
+        requests: &Requests,
+        context: &mut task::Context<'_>,
+    ) -> Poll<R> {
+        // The error lives in this frame alone, so that it need not be `Send`.
+        let mut polled = Polled { run: self, error: None };
+        let is_over = match conductor {
+            Some(conductor) => drive(conductor.as_pin(), requests, &mut polled, context).is_ready(),
+            None => polled.poll_body(context).is_ready(),
+        };
+        if !is_over {
+            return Poll::Pending;
+        }
+        let error = polled.error;
+        Poll::Ready((self.returns.join)(match (self.value.take(), error) {
+            (Some(value), _) => Ok(value),
+            (None, Some(error)) => Err(error),
+            (None, None) => unreachable!("a call ends with a value or an error"),
+        }))
+    }
+
+    /// Refreshes an entry; no call waits for the result.
+    pub(super) fn poll_refresh<C: Future<Output = ()>>(
+        &mut self,
+        conductor: &mut Outlined<C>,
+        requests: &Requests,
+        context: &mut task::Context<'_>,
+    ) -> Poll<()> {
+        drive(conductor.as_pin(), requests, &mut Polled { run: self, error: None }, context)
+    }
+}
+
+/// A call in one poll, with the error that the poll gave it.
+struct Polled<'r, 'p, V, E, R, W: Work<V, R>> {
+    run: &'r mut Run<'p, V, E, R, W>,
+    error: Option<E>,
+}
+
+impl<V, E, R, W: Work<V, R>> Typed for Polled<'_, '_, V, E, R, W> {
+    fn poll_body(&mut self, context: &mut task::Context<'_>) -> Poll<bool> {
+        let progress = &mut self.run.progress;
+        if let Progress::Waits(_) = progress
+            && let Progress::Waits(work) = mem::replace(progress, Progress::Ended)
+        {
+            *progress = Progress::Runs(work.start());
+        }
+        let Progress::Runs(running) = progress else { return Poll::Pending };
+        let Poll::Ready(returned) = Pin::new(running).poll(context) else { return Poll::Pending };
+        *progress = Progress::Ended;
+        let result = (self.run.returns.split)(returned);
+        let is_value = result.is_ok();
+        match result {
+            Ok(value) => self.run.value = Some(value),
+            Err(error) => self.error = Some(error),
+        }
+        Poll::Ready(is_value)
+    }
+
+    fn decode(&mut self, bytes: &[u8], rank: Rank) -> Result<(), CodecError> {
+        self.run.value = Some((self.run.plan.codec.decode)(bytes, rank)?);
+        Ok(())
+    }
+
+    fn keep_none(&mut self) -> bool {
+        self.run.value = (self.run.plan.nones.none)();
+        self.run.value.is_some()
+    }
+
+    fn keep_error(&mut self, shared: &Mutex<Shared>) -> bool {
+        self.error = self.run.errors.take(shared);
+        self.error.is_some()
+    }
+
+    fn share_error(&self) -> Option<Shared> {
+        self.error.as_ref().and_then(|error| self.run.errors.share(error))
+    }
+
+    fn with_value(&self, use_value: &mut dyn FnMut(&dyn StoredValue)) {
+        if let Some(value) = &self.run.value {
+            use_value(&ValueOf { plan: self.run.plan, value });
+        }
     }
 }

@@ -36,7 +36,7 @@ fn find<V: DeserializeOwned, C: Codecs>() -> TypeFormats {
 /// The codecs of a function, applied to one type.
 pub struct CodecFns<V> {
     pub(super) encode: fn(&V, &mut Vec<u8>, Rank) -> Result<(), CodecError>,
-    pub(super) decode: fn(&[u8], Rank) -> Result<V, CodecError>,
+    pub(crate) decode: fn(&[u8], Rank) -> Result<V, CodecError>,
     pub(crate) root: fn(&V) -> Root,
     pub(super) find: fn() -> TypeFormats,
 }

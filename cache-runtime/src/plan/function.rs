@@ -10,8 +10,7 @@ use crate::key::{escape_part, function_name, given_name, shown_path};
 use crate::plan::codec::{CodecFns, Nones, TypeFormats};
 use crate::plan::names::{self, Stored};
 use crate::plan::ttl::Ttl;
-use crate::poll::caught::caught;
-use crate::stored::codec::{self, CodecError, Rank};
+use crate::stored::codec::{self, Rank};
 use crate::stored::envelope::Identity;
 
 /// The attribute's words about one function.
@@ -148,13 +147,13 @@ impl Function {
     }
 
     /// Returns true if the function has two codecs.
-    fn has_second(&self) -> bool {
+    pub(crate) fn has_second(&self) -> bool {
         let [first, second] = &self.identities;
         first != second
     }
 
     /// The codec that its next value is written in, if that one can say it.
-    fn rank(&self) -> Rank {
+    pub(crate) fn rank(&self) -> Rank {
         if self.needs_second.load(Ordering::Relaxed) { Rank::Second } else { Rank::First }
     }
 
@@ -319,6 +318,8 @@ pub struct Plan<V> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     pub(crate) function: &'static Function,
+    pub(crate) none_ttl: Option<Ttl>,
+    pub(crate) jitter: f64,
     pub(crate) single_flight: SingleFlight,
     pub(crate) lease: Ttl,
     pub(crate) wait: Option<Ttl>,
@@ -361,36 +362,11 @@ impl<V> Plan<V> {
         }
     }
 
-    /// Appends `value` in the first codec that can encode it, and returns that codec's rank.
-    pub(crate) fn encode(&self, value: &V, buffer: &mut Vec<u8>) -> Result<Rank, CodecError> {
-        let start = buffer.len();
-        let rank = self.function.rank();
-        let mut encode = |rank| {
-            buffer.truncate(start);
-            caught(|| (self.codec.encode)(value, buffer, rank))
-                .map_err(|panicked| format!("its `Serialize`: {panicked}"))
-        };
-        let error = match encode(rank).map_err(CodecError::new)? {
-            Ok(()) => return Ok(rank),
-            Err(error) if rank == Rank::Second || !self.function.has_second() => return Err(error),
-            // A field is left out, for example.
-            Err(error) => error,
-        };
-        match encode(Rank::Second).map_err(CodecError::new)? {
-            Ok(()) => Ok(Rank::Second),
-            Err(second) => Err(error.or(second)),
-        }
-    }
-
-    /// Decodes the bytes that [`encode`](Plan::encode) appended.
-    pub(crate) fn decode(&self, bytes: &[u8], rank: Rank) -> Result<V, CodecError> {
-        caught(|| (self.codec.decode)(bytes, rank))
-            .unwrap_or_else(|panicked| Err(CodecError::new(format_args!("its `Deserialize`: {panicked}"))))
-    }
-
     pub(crate) fn terms(&self) -> Terms {
         Terms {
             function: self.function,
+            none_ttl: self.none_ttl,
+            jitter: self.jitter,
             single_flight: self.single_flight,
             lease: self.lease,
             wait: self.wait,

@@ -1,6 +1,7 @@
 //! A cached function: the words of its attribute, and the facts that are found out once per instantiation.
 
 pub(crate) mod codec;
+pub(crate) mod erased;
 pub(crate) mod function;
 pub(crate) mod names;
 pub(crate) mod policy;

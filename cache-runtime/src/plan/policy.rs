@@ -3,22 +3,23 @@
 
 use std::time::Duration;
 
-use crate::plan::function::{Plan, Terms};
+use crate::plan::erased::StoredValue;
+use crate::plan::function::Terms;
 use crate::plan::ttl::Ttl;
 use crate::stored::envelope::Value;
 
 /// How long this value is to live; `None` means that it is not stored.
-pub(crate) fn lifetime<V>(plan: &Plan<V>, value: &V, random: u64) -> Option<Ttl> {
-    if !(plan.cache_if)(value) {
+pub(crate) fn lifetime(terms: &Terms, value: &dyn StoredValue, random: u64) -> Option<Ttl> {
+    if !value.is_admitted() {
         return None;
     }
-    let ttl = if (plan.nones.is_none)(value) { plan.none_ttl? } else { (plan.ttl)(value) };
-    some(shorten(ttl, plan.jitter, random))
+    let ttl = if value.is_none() { terms.none_ttl? } else { value.ttl() };
+    some(shorten(ttl, terms.jitter, random))
 }
 
 /// How long it is to be known that an id has no value; `None` means that this is not stored.
-pub(crate) fn lifetime_of_none<V>(plan: &Plan<V>, random: u64) -> Option<Ttl> {
-    some(shorten(plan.none_ttl?, plan.jitter, random))
+pub(crate) fn lifetime_of_none(terms: &Terms, random: u64) -> Option<Ttl> {
+    some(shorten(terms.none_ttl?, terms.jitter, random))
 }
 
 fn some(ttl: Ttl) -> Option<Ttl> {

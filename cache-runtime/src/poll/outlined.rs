@@ -21,6 +21,12 @@ pub(crate) fn outlined<F: Future>(make: impl FnOnce() -> F) -> Outlined<F> {
     Outlined(Box::pin(make()))
 }
 
+impl<F: Future> Outlined<F> {
+    pub(crate) fn as_pin(&mut self) -> Pin<&mut F> {
+        self.0.as_mut()
+    }
+}
+
 impl<F: Future> Future for Outlined<F> {
     type Output = F::Output;
 
@@ -49,30 +55,6 @@ impl<F: Future> Future for Nested<F> {
     #[inline(never)]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         with_room(|| self.0.as_mut().poll(context))
-    }
-}
-
-/// A choice of three outlined futures. It takes the room of a pointer.
-pub(crate) enum OneOf<A, B, C> {
-    First(Outlined<A>),
-    Second(Outlined<B>),
-    Third(Outlined<C>),
-}
-
-impl<A, B, C> Future for OneOf<A, B, C>
-where
-    A: Future,
-    B: Future<Output = A::Output>,
-    C: Future<Output = A::Output>,
-{
-    type Output = A::Output;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<A::Output> {
-        match &mut *self {
-            OneOf::First(future) => Pin::new(future).poll(context),
-            OneOf::Second(future) => Pin::new(future).poll(context),
-            OneOf::Third(future) => Pin::new(future).poll(context),
-        }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::engine::lease::{Leased, PAUSE_MILLIS};
 use crate::engine::timer::Timer;
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
+use crate::plan::erased::ValueOf;
 use crate::plan::function::Plan;
 use crate::plan::policy::Pace;
 use crate::poll::outlined::outlined;
@@ -119,12 +120,15 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         own: &[Option<OwnTags>],
         started: Instant,
     ) -> Vec<EndRequest<'a>> {
+        let terms = &plan.terms();
         let mut ended = Vec::with_capacity(assignments.len());
         for ((assignment, (value, is_whole)), own) in assignments.iter().zip(values).zip(own) {
             // The tags of the value may have been invalidated by now, and no call could tell.
             let is_tagged = own.as_ref().is_none_or(|own| !own.is_empty());
             let share = |key: &Key, is_followed| match value {
-                Some(value) if *is_whole && !is_tagged => unstored(plan, key, is_followed, value),
+                Some(value) if *is_whole && !is_tagged => {
+                    unstored(plan.function, key, is_followed, &ValueOf { plan, value })
+                }
                 Some(_) => Outcome::Unshared,
                 None => absent(plan, key, is_followed),
             };
@@ -135,8 +139,12 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                             events::unstored(plan.function, leased.key(), "its body returned this id more than once");
                             None
                         }
-                        Some(value) => own.as_ref().and_then(|own| self.seal(plan, leased, own, value, started)),
-                        None => self.seal_none(plan, leased, started),
+                        Some(value) => own
+                            .as_ref()
+                            .and_then(|own| self.seal(terms, leased, own, &ValueOf { plan, value }, started)),
+                        // A stored `None` would be taken for a value.
+                        None if (plan.nones.none)().is_some() => None,
+                        None => self.seal_none(terms, leased, started),
                     };
                     let end = match sealed {
                         Some((bytes, ttl)) => {
@@ -226,7 +234,7 @@ fn own_names<'a, V, S: Store>(
 ) -> Vec<OwnNames<'a>> {
     let names = assignments.iter().zip(values).map(|(assignment, (value, _))| match (assignment, value) {
         (Assignment::Leased(_, leased), Some(value)) => {
-            let names = own_tags(plan, leased.key(), value);
+            let names = own_tags(&plan.terms(), leased.key(), &ValueOf { plan, value });
             let keys = names.iter().flatten().map(|name| leased.key().tag_key(name)).collect();
             (Some(leased.key()), names, keys)
         }
@@ -240,5 +248,5 @@ fn absent<V>(plan: &Plan<V>, key: &Key, is_followed: bool) -> Outcome {
     if !is_followed || (plan.nones.none)().is_some() {
         return Outcome::Unshared;
     }
-    unstored_none(plan, key)
+    unstored_none(plan.function, key)
 }

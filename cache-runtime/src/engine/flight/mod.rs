@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 pub(crate) use self::follower::{Asking, Event, Follower};
-pub(crate) use self::nested::{Edge, within};
+pub(crate) use self::nested::{Edge, poll_within, within};
 pub(crate) use self::patience::{Any, Patience};
 pub(crate) use self::refreshing::{Refreshing, Ticket};
 use crate::engine::sharing::Shared;

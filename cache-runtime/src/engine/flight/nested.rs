@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
 use super::Flight;
 
@@ -30,15 +31,17 @@ fn current() -> Option<Arc<Flight>> {
 /// Runs `body` as that of `flight`.
 pub(crate) async fn within<F: Future>(flight: &Arc<Flight>, body: F) -> F::Output {
     let mut body = pin!(body);
-    poll_fn(|context| {
-        let _entered = Entered::new(flight);
-        let output = body.as_mut().poll(context);
-        if output.is_ready() {
-            flight.returned();
-        }
-        output
-    })
-    .await
+    poll_fn(|context| poll_within(flight, &mut || body.as_mut().poll(context))).await
+}
+
+/// Polls a body as that of `flight`.
+pub(crate) fn poll_within<R>(flight: &Arc<Flight>, poll: &mut dyn FnMut() -> Poll<R>) -> Poll<R> {
+    let _entered = Entered::new(flight);
+    let output = poll();
+    if output.is_ready() {
+        flight.returned();
+    }
+    output
 }
 
 struct Entered(Option<Arc<Flight>>);

@@ -36,13 +36,14 @@ use super::Engine;
 use super::events::Event;
 use super::follow::Settlement;
 use super::lease::Leased;
-use super::look::{Candidate, Fallback, Look, Miss, decode};
+use super::look::{Candidate, Fallback, Miss};
 use super::timer::Timer;
+use super::typed::{End, Requests};
 use crate::engine::flight::Leader;
-use crate::engine::sharing::{Errors, Shared};
+use crate::engine::sharing::{Accepts, Shared};
 use crate::error::Error;
 use crate::key::Key;
-use crate::plan::function::Plan;
+use crate::poll::outlined::outlined;
 use crate::store::Store;
 use crate::stored::envelope::{self, Seal};
 
@@ -108,77 +109,66 @@ impl From<Cause> for Event {
     }
 }
 
-/// The result of a miss.
-#[allow(clippy::large_enum_variant, reason = "it is moved once, and a box would cost each miss an allocation")]
-pub(super) enum MissOutcome<'a, S: Store, V, E> {
-    Ended(Result<V, E>),
-    /// The body runs; the fallback is an old value in case it fails.
-    Compute(Mandate<'a, S>, Option<Fallback>),
-}
-
 impl<S: Store, T: Timer> Engine<'_, S, T> {
-    /// Finds out what the call returns without its body, or for which calls its body runs.
-    pub(super) async fn miss<'a, V, E>(
-        &'a self,
-        plan: &Plan<V>,
-        key: &'a Key,
-        start: Start,
-        by: Instant,
-        errors: Errors<E>,
-    ) -> MissOutcome<'a, S, V, E> {
-        let served = |event, value| {
-            self.record(plan.function, event);
-            MissOutcome::Ended(Ok(value))
+    /// Goes on with a call that found nothing usable in its first look.
+    pub(super) async fn miss(&self, key: &Key, start: Start, by: Instant, accepts: Accepts, typed: &Requests) -> End {
+        let terms = typed.terms();
+        let served = |event| {
+            self.record(terms.function, event);
+            End::Value
         };
-        let (mut progress, mut step) = self.start(plan.terms(), key, start, by, errors.accepts());
+        let (mut progress, mut step) = self.start(*terms, key, start, by, accepts);
         loop {
-            // No await is in this `match`: neither value nor error need be `Send`.
             step = match self.resolve(&mut progress, step).await {
-                Resolution::Candidate(candidate) => match candidate.decoded(plan, key, decode) {
-                    Look::Old(old, value) if old.is_stale => return served(Event::StaleHit, value),
-                    Look::Fresh(_, value) | Look::Old(_, value) => return served(Event::Hit, value),
-                    Look::Miss(miss) => progress.looked(miss),
+                Resolution::Candidate(candidate) => match candidate.keep(key, typed).await {
+                    Ok(is_stale) => return served(if is_stale { Event::StaleHit } else { Event::Hit }),
+                    Err(miss) => progress.looked(miss),
                 },
-                Resolution::Paused(old) => match old.decoded(plan) {
-                    Some(value) => return served(Event::StaleHit, value),
-                    None => Step::Miss(Miss::Unusable(old.bytes)),
+                Resolution::Paused(old) => match old.keep(typed).await {
+                    true => return served(Event::StaleHit),
+                    false => Step::Miss(Miss::Unusable(old.bytes)),
                 },
-                Resolution::Failed(old) => match old.decoded(plan) {
-                    Some(value) => return served(Event::StaleHit, value),
-                    None => progress.looked(Miss::Unusable(old.bytes)),
+                Resolution::Failed(old) => match old.keep(typed).await {
+                    true => return served(Event::StaleHit),
+                    false => progress.looked(Miss::Unusable(old.bytes)),
                 },
-                Resolution::Shared(bytes) => match self.shared(plan, key, &bytes) {
-                    Some(value) => return served(Event::Shared, value),
-                    None => progress.not_ours(),
+                Resolution::Shared(bytes) => match self.keep_shared(key, &bytes, typed).await {
+                    true => return served(Event::Shared),
+                    false => progress.not_ours(),
                 },
-                Resolution::Error(shared) => match errors.take(&shared) {
-                    Some(error) => {
-                        self.record(plan.function, Event::Shared);
-                        return MissOutcome::Ended(self.or_stale(plan, progress.fallback, error));
+                Resolution::Error(shared) => match typed.keep_error(shared).await {
+                    true => {
+                        self.record(terms.function, Event::Shared);
+                        return self.or_stale(End::Error, progress.fallback, typed).await;
                     }
-                    None => progress.not_ours(),
+                    false => progress.not_ours(),
                 },
                 Resolution::Compute(mandate, cause) => {
-                    self.record(plan.function, cause.into());
-                    return MissOutcome::Compute(mandate, progress.fallback);
+                    self.record(terms.function, cause.into());
+                    let end = outlined(|| self.compute(key, mandate, typed)).await;
+                    return self.or_stale(end, progress.fallback, typed).await;
                 }
             };
         }
     }
 
     /// Returns the old value instead of an error.
-    pub(super) fn or_stale<V, E>(&self, plan: &Plan<V>, fallback: Option<Fallback>, error: E) -> Result<V, E> {
-        let value = fallback.and_then(|old| old.decoded(plan)).ok_or(error)?;
-        self.record(plan.function, Event::StaleHit);
-        Ok(value)
+    async fn or_stale(&self, end: End, fallback: Option<Fallback>, typed: &Requests) -> End {
+        match (end, fallback) {
+            (End::Error, Some(old)) if old.keep(typed).await => {
+                self.record(typed.terms().function, Event::StaleHit);
+                End::Value
+            }
+            (end, _) => end,
+        }
     }
 
-    /// The value that another call computed for its followers.
-    fn shared<V>(&self, plan: &Plan<V>, key: &Key, bytes: &Bytes) -> Option<V> {
-        match envelope::parse(key, plan.function.identities(), bytes) {
-            envelope::Content::Value(value) => decode(plan, &value, bytes).ok().flatten(),
+    /// Takes the value that another call computed for its followers.
+    async fn keep_shared(&self, key: &Key, bytes: &Bytes, typed: &Requests) -> bool {
+        match envelope::parse(key, typed.terms().function.identities(), bytes) {
+            envelope::Content::Value(value) => typed.decode(&value, bytes).await.unwrap_or(false),
             // The value belongs to another function with this key, which has other values.
-            _ => None,
+            _ => false,
         }
     }
 }

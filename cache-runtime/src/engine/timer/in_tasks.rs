@@ -22,6 +22,8 @@ use crate::store::Store;
 pub(crate) struct InTasks<'a>(pub(crate) &'a Context);
 
 impl Timer for InTasks<'_> {
+    const POLLS_BODY_FIRST: bool = true;
+
     async fn during<S: Store, T>(&self, pace: Pace, leases: &[&Leased<'_, S>], body: impl Future<Output = T>) -> T {
         let mut body = pin!(body);
         let mut renewals = None;

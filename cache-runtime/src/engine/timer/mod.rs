@@ -28,6 +28,10 @@ async fn keep<S: Store>(store: &S, leases: &mut Vec<(Key, Lease)>, by: Instant) 
 
 /// The timer of one face.
 pub(crate) trait Timer {
+    /// True if a body may be polled once before [`during`](Self::during), which then is not needed for one that is ready
+    /// at once.
+    const POLLS_BODY_FIRST: bool;
+
     /// The body's output; its leases are renewed for as long as it runs.
     async fn during<S: Store, T>(&self, pace: Pace, leases: &[&Leased<'_, S>], body: impl Future<Output = T>) -> T;
 

@@ -14,6 +14,9 @@ use crate::store::Store;
 pub(crate) struct OnThreads<'a>(pub(crate) &'a Context);
 
 impl Timer for OnThreads<'_> {
+    // The body runs to its end when it is polled.
+    const POLLS_BODY_FIRST: bool = false;
+
     async fn during<S: Store, T>(&self, pace: Pace, leases: &[&Leased<'_, S>], body: impl Future<Output = T>) -> T {
         if leases.is_empty() {
             return body.await;

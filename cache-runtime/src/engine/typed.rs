@@ -1,0 +1,257 @@
+//! The part of a call that depends on the types of its function, and how the rest of the engine uses it.
+//!
+//! Everything that is generic over a function's types is compiled again for each function. The steps of a call are
+//! therefore not generic: they run in a future, the *conductor*, that knows keys, leases and bytes alone. If it needs
+//! the body, a value or an error, it puts a [`Request`] into [`Requests`] and returns pending. [`drive`] answers the
+//! request with the [`Typed`] part of the call, and polls the conductor again.
+//!
+//! The body is polled by [`drive`], in no frame of the conductor, so that nested calls take little stack. A future that
+//! held the body behind a `dyn` could not tell whether it is `Send`; the conductor holds none, and is always `Send`.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use super::look::Undecodable;
+use super::payload::{self, Encoded};
+use crate::engine::flight::{Flight, poll_within};
+use crate::engine::sharing::Shared;
+use crate::error::Error;
+use crate::plan::erased::StoredValue;
+use crate::plan::function::Terms;
+use crate::stored::codec::{CodecError, Rank};
+use crate::stored::envelope::{self, OwnTags};
+
+/// The part of a call that knows the function's types. It keeps the call's value and its error.
+pub(super) trait Typed {
+    /// Polls the body. If it returns, its value or error is kept, and the output tells whether it is a value.
+    fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<bool>;
+
+    /// Decodes a stored value, and keeps it.
+    fn decode(&mut self, bytes: &[u8], rank: Rank) -> Result<(), CodecError>;
+
+    /// Keeps the function's `None`; returns false if its values have none.
+    fn keep_none(&mut self) -> bool;
+
+    /// Keeps a copy of another call's error; returns false if that is no error of this function.
+    fn keep_error(&mut self, shared: &Mutex<Shared>) -> bool;
+
+    /// A copy of the error that is kept, for the calls that wait for this one.
+    fn share_error(&self) -> Option<Shared>;
+
+    /// Uses the value that is kept, if there is one.
+    fn with_value(&self, use_value: &mut dyn FnMut(&dyn StoredValue));
+}
+
+/// A question to the typed part of a call.
+enum Request {
+    /// Poll the body, as that of this flight. If it is pending, so is the call, unless the conductor wants to know.
+    Poll {
+        flight: Option<Arc<Flight>>,
+        tells_pending: bool,
+    },
+    Decode {
+        payload: Bytes,
+        rank: Rank,
+        is_none: bool,
+    },
+    KeepError(Arc<Mutex<Shared>>),
+    ShareError,
+    OwnTags,
+    Encode {
+        own: OwnTags,
+        random: u64,
+    },
+    EncodeUnstored,
+}
+
+/// An answer of the typed part of a call.
+enum Reply {
+    /// The body returned a value, or an error.
+    Ran(bool),
+    /// The body is pending.
+    Runs,
+    Decoded(Result<bool, Undecodable>),
+    Kept(bool),
+    Shared(Option<Shared>),
+    OwnTags(Result<Vec<String>, Error>),
+    Encoded(Result<Option<Encoded>, Error>),
+}
+
+/// The result of a call, which its typed part keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Value,
+    Error,
+}
+
+/// The requests of a conductor, one at a time.
+pub(super) struct Requests {
+    terms: Terms,
+    // It is locked by one task, so that no lock waits.
+    exchange: Mutex<Exchange>,
+}
+
+#[derive(Default)]
+enum Exchange {
+    #[default]
+    Empty,
+    Asked(Request),
+    Answered(Reply),
+}
+
+macro_rules! ask {
+    ($requests:expr, $request:expr, $reply:pat => $output:expr, else $other:expr) => {
+        match $requests.ask($request).await {
+            $reply => $output,
+            _ => $other,
+        }
+    };
+}
+
+impl Requests {
+    pub(super) fn new(terms: Terms) -> Requests {
+        Requests { terms, exchange: Mutex::default() }
+    }
+
+    pub(super) fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    fn exchange(&self, next: Exchange) -> Exchange {
+        std::mem::replace(&mut *self.exchange.lock().unwrap_or_else(PoisonError::into_inner), next)
+    }
+
+    /// Takes the reply, if there is one; a request stays.
+    fn reply(&self) -> Option<Reply> {
+        let mut exchange = self.exchange.lock().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::take(&mut *exchange) {
+            Exchange::Answered(reply) => Some(reply),
+            other => {
+                *exchange = other;
+                None
+            }
+        }
+    }
+
+    async fn ask(&self, request: Request) -> Reply {
+        self.exchange(Exchange::Asked(request));
+        poll_fn(|_| self.reply().map_or(Poll::Pending, Poll::Ready)).await
+    }
+
+    /// Polls the body once. `Some` tells whether it returned a value or an error.
+    pub(super) async fn start(&self, flight: &Arc<Flight>) -> Option<bool> {
+        let request = Request::Poll { flight: Some(Arc::clone(flight)), tells_pending: true };
+        ask!(self, request, Reply::Ran(is_value) => Some(is_value), else None)
+    }
+
+    /// Runs the body to its end, and tells whether it returned a value or an error. If it was polled just now, it is
+    /// polled again when the call is woken.
+    pub(super) async fn run(&self, flight: Option<&Arc<Flight>>, mut is_polled: bool) -> bool {
+        poll_fn(|_| match self.reply() {
+            Some(reply) => Poll::Ready(matches!(reply, Reply::Ran(true))),
+            None => {
+                if !std::mem::take(&mut is_polled) {
+                    let request = Request::Poll { flight: flight.cloned(), tells_pending: false };
+                    self.exchange(Exchange::Asked(request));
+                }
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    /// Decodes a stored value, or a stored `None`. `Ok(false)` means that the function has no `None`.
+    pub(super) async fn decode(&self, value: &envelope::Value, bytes: &Bytes) -> Result<bool, Undecodable> {
+        let payload = bytes.slice_ref(value.payload(bytes));
+        let request = Request::Decode { payload, rank: value.rank, is_none: value.negative };
+        ask!(self, request, Reply::Decoded(decoded) => decoded, else Ok(false))
+    }
+
+    /// Takes another call's error; returns false if that is no error of this function.
+    pub(super) async fn keep_error(&self, shared: Arc<Mutex<Shared>>) -> bool {
+        ask!(self, Request::KeepError(shared), Reply::Kept(is_kept) => is_kept, else false)
+    }
+
+    /// A copy of the body's error for other calls.
+    pub(super) async fn share_error(&self) -> Option<Shared> {
+        ask!(self, Request::ShareError, Reply::Shared(shared) => shared, else None)
+    }
+
+    /// The names of the tags that the body's value has of its own.
+    pub(super) async fn own_tags(&self) -> Result<Vec<String>, Error> {
+        ask!(self, Request::OwnTags, Reply::OwnTags(tags) => tags, else Ok(Vec::new()))
+    }
+
+    /// The encoded value with its lifetime; `None` if it is not stored.
+    pub(super) async fn encode(&self, own: OwnTags, random: u64) -> Result<Option<Encoded>, Error> {
+        ask!(self, Request::Encode { own, random }, Reply::Encoded(encoded) => encoded, else Ok(None))
+    }
+
+    /// The encoded value, for calls of this process alone.
+    pub(super) async fn encode_unstored(&self) -> Option<Encoded> {
+        ask!(self, Request::EncodeUnstored, Reply::Encoded(Ok(encoded)) => encoded, else None)
+    }
+}
+
+/// Polls a conductor, and answers its requests.
+///
+/// If the call's value or error is kept in `typed` for this poll alone, it is taken from there when the output is
+/// ready: after the body's error, a conductor makes requests, but waits for nothing.
+pub(super) fn drive<O>(
+    mut conductor: Pin<&mut (dyn Future<Output = O> + '_)>,
+    requests: &Requests,
+    typed: &mut dyn Typed,
+    context: &mut Context<'_>,
+) -> Poll<O> {
+    loop {
+        if let Poll::Ready(output) = conductor.as_mut().poll(context) {
+            return Poll::Ready(output);
+        }
+        let Exchange::Asked(request) = requests.exchange(Exchange::Empty) else { return Poll::Pending };
+        match answer(&requests.terms, request, typed, context) {
+            Poll::Ready(reply) => drop(requests.exchange(Exchange::Answered(reply))),
+            Poll::Pending => return Poll::Pending,
+        }
+    }
+}
+
+fn answer(terms: &Terms, request: Request, typed: &mut dyn Typed, context: &mut Context<'_>) -> Poll<Reply> {
+    Poll::Ready(match request {
+        Request::Poll { flight, tells_pending } => {
+            let poll = match &flight {
+                Some(flight) => poll_within(flight, &mut || typed.poll_body(context)),
+                None => typed.poll_body(context),
+            };
+            match poll {
+                Poll::Ready(is_value) => Reply::Ran(is_value),
+                Poll::Pending if tells_pending => Reply::Runs,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Request::Decode { payload, rank, is_none } => Reply::Decoded(if is_none {
+            Ok(typed.keep_none())
+        } else {
+            payload::decode(terms.function, &payload, rank, &mut |bytes| typed.decode(bytes, rank)).map(|()| true)
+        }),
+        Request::KeepError(shared) => Reply::Kept(typed.keep_error(&shared)),
+        Request::ShareError => Reply::Shared(typed.share_error()),
+        Request::OwnTags => Reply::OwnTags(of_value(typed, Ok(Vec::new()), payload::own_tags)),
+        Request::Encode { own, random } => {
+            Reply::Encoded(of_value(typed, Ok(None), |value| payload::encode(terms, value, &own, random)))
+        }
+        Request::EncodeUnstored => {
+            let own = OwnTags::default();
+            Reply::Encoded(of_value(typed, Ok(None), |value| payload::payload(terms.function, value, &own)))
+        }
+    })
+}
+
+fn of_value<T>(typed: &dyn Typed, absent: T, of: impl Fn(&dyn StoredValue) -> T) -> T {
+    let mut output = absent;
+    typed.with_value(&mut |value| output = of(value));
+    output
+}

@@ -1,0 +1,49 @@
+//! A value without its type. Code that takes one is compiled once, and not for each function.
+
+use crate::plan::function::Plan;
+use crate::plan::ttl::Ttl;
+use crate::stored::codec::{CodecError, Rank, Root};
+
+/// A value, and what its function says about it. Each of these methods runs code of the user.
+pub(crate) trait StoredValue {
+    fn is_none(&self) -> bool;
+    fn root(&self) -> Root;
+    /// Returns true if `cache_if` admits it.
+    fn is_admitted(&self) -> bool;
+    /// The lifetime, if it is not `None`.
+    fn ttl(&self) -> Ttl;
+    fn own_tags(&self) -> Vec<String>;
+    fn encode(&self, buffer: &mut Vec<u8>, rank: Rank) -> Result<(), CodecError>;
+}
+
+/// A value of a function.
+pub(crate) struct ValueOf<'v, V> {
+    pub(crate) plan: &'v Plan<V>,
+    pub(crate) value: &'v V,
+}
+
+impl<V> StoredValue for ValueOf<'_, V> {
+    fn is_none(&self) -> bool {
+        (self.plan.nones.is_none)(self.value)
+    }
+
+    fn root(&self) -> Root {
+        (self.plan.codec.root)(self.value)
+    }
+
+    fn is_admitted(&self) -> bool {
+        (self.plan.cache_if)(self.value)
+    }
+
+    fn ttl(&self) -> Ttl {
+        (self.plan.ttl)(self.value)
+    }
+
+    fn own_tags(&self) -> Vec<String> {
+        self.plan.tags.map_or_else(Vec::new, |tags| tags(self.value))
+    }
+
+    fn encode(&self, buffer: &mut Vec<u8>, rank: Rank) -> Result<(), CodecError> {
+        (self.plan.codec.encode)(self.value, buffer, rank)
+    }
+}
