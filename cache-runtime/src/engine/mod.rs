@@ -71,7 +71,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// over, and its frame has returned.
     // If it is inlined, the future is made where it is awaited; otherwise all of it is copied twice.
     #[inline(always)]
-    pub(crate) fn call<V, E, R, W: Work<V, R>>(
+    pub(crate) fn call<V, E, R, W, Fut>(
         self,
         verb: Verb,
         plan: Plan<V>,
@@ -79,7 +79,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         errors: Errors<E>,
         returns: Returns<V, E, R>,
         work: W,
-    ) -> impl Future<Output = R> {
+    ) -> impl Future<Output = R>
+    where
+        W: Work<V, Fut>,
+        Fut: Future<Output = R> + Unpin,
+    {
         let key = usable(self.cache, plan.function, key);
         async move {
             let typed = Requests::new(plan.terms());

@@ -1,7 +1,7 @@
 //! Running the body although there is a value, because the caller says so, or in the background because the value is
 //! old. The old value stays readable meanwhile.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::time::Duration;
 
 use super::Engine;
@@ -62,7 +62,13 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// Starts a refresh of an old value, unless one runs, or failed a moment ago.
-    pub(super) fn refresh_in_background<V, R, W: Work<V, R>>(&self, plan: &Plan<V>, key: &Key, old: &Old, work: &W) {
+    pub(super) fn refresh_in_background<V, W: Work<V, Fut>, Fut>(
+        &self,
+        plan: &Plan<V>,
+        key: &Key,
+        old: &Old,
+        work: &W,
+    ) {
         if old.refresh.by.is_some() || old.refresh.is_pausing {
             return;
         }
@@ -75,7 +81,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// The refresh that runs in the background.
-    pub(super) async fn refresh_now<V, E, R, W: Work<V, R>>(
+    pub(super) async fn refresh_now<V, E, R, W, Fut>(
         &self,
         plan: &Plan<V>,
         ticket: Ticket,
@@ -83,7 +89,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         errors: Errors<E>,
         returns: Returns<V, E, R>,
         work: W,
-    ) {
+    ) where
+        W: Work<V, Fut>,
+        Fut: Future<Output = R> + Unpin,
+    {
         let typed = Requests::new(plan.terms());
         let mut conductor = outlined(|| self.refresh_by_ticket(ticket, id, &typed));
         let mut run = Run::new(plan, errors, returns, work);

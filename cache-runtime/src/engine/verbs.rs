@@ -185,13 +185,16 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         if let Some(leased) = leased {
             let by = self.cache.deadline();
             let terms = &plan.terms();
-            let names = own_tags(terms, key, &ValueOf { plan, value: written.1.borrow() });
+            let names = {
+                let value = ValueOf { plan, value: written.1.borrow() };
+                own_tags(terms, key, &value)
+            };
             let own = self.stamp_own(terms, key, names, by).await;
             // Both round trips share one deadline; a value is encoded in its own time.
             let left = by.saturating_duration_since(Instant::now());
             // No reference to the value is held over an await: it need not be `Sync`.
-            let value = &ValueOf { plan, value: written.1.borrow() };
-            let sealed = own.and_then(|own| self.seal(terms, &leased, &own, value, started));
+            let sealed = own
+                .and_then(|own| self.seal(terms, &leased, &own, &ValueOf { plan, value: written.1.borrow() }, started));
             doubt.settled = self.store_written(terms, leased, sealed, started, left).await;
         }
         if !doubt.settled {

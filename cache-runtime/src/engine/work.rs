@@ -17,12 +17,13 @@ use crate::poll::outlined::Outlined;
 use crate::stored::codec::{CodecError, Rank};
 use crate::stored::envelope::Token;
 
-/// The body of a function, with its arguments. `R` is the function's return type.
-pub(crate) trait Work<V, R> {
-    type Running: Future<Output = R> + Unpin;
-
+/// The body of a function, with its arguments. `Fut` is the future of a body that runs.
+///
+/// It is no associated type: the future of a call would contain a projection, of which the compiler cannot tell that it
+/// is `Send` if the return type has lifetimes.
+pub(crate) trait Work<V, Fut> {
     /// Begins to run the body. A plain body ends in here.
-    fn start(self) -> Self::Running;
+    fn start(self) -> Fut;
 
     /// Runs the body in the background, with copies of the arguments, to replace the value `id`. Does nothing for
     /// functions that do not ask for that.
@@ -34,13 +35,10 @@ pub(crate) trait Work<V, R> {
 /// A body that is never refreshed in the background.
 pub(crate) struct Body<F>(pub(crate) F);
 
-impl<V, R, F, Fut> Work<V, R> for Body<F>
+impl<V, F, Fut> Work<V, Fut> for Body<F>
 where
     F: FnOnce() -> Fut,
-    Fut: Future<Output = R> + Unpin,
 {
-    type Running = Fut;
-
     fn start(self) -> Fut {
         (self.0)()
     }
@@ -57,14 +55,11 @@ pub(crate) struct RefreshableBody<A, F, O> {
     pub(crate) start: O,
 }
 
-impl<V, R, A, F, Fut, O> Work<V, R> for RefreshableBody<A, F, O>
+impl<V, A, F, Fut, O> Work<V, Fut> for RefreshableBody<A, F, O>
 where
     F: FnOnce(A) -> Fut,
-    Fut: Future<Output = R> + Unpin,
     O: Fn(&A, &Context, &Plan<V>, Ticket, Token),
 {
-    type Running = Fut;
-
     fn start(self) -> Fut {
         (self.body)(self.args)
     }
@@ -108,25 +103,29 @@ impl<R: ResultLike> Returns<R::Ok, R::Err, R> {
 }
 
 /// A body, before it runs and while it does.
-enum Progress<W, Running> {
+enum Progress<W, Fut> {
     Waits(W),
-    Runs(Running),
+    Runs(Fut),
     Ended,
 }
 
 /// The part of a call that depends on the function's types.
-pub(super) struct Run<'p, V, E, R, W: Work<V, R>> {
+pub(super) struct Run<'p, V, E, R, W, Fut> {
     plan: &'p Plan<V>,
     errors: Errors<E>,
     returns: Returns<V, E, R>,
-    progress: Progress<W, W::Running>,
+    progress: Progress<W, Fut>,
     value: Option<V>,
 }
 
 // Nothing in it is pinned.
-impl<V, E, R, W: Work<V, R>> Unpin for Run<'_, V, E, R, W> {}
+impl<V, E, R, W, Fut> Unpin for Run<'_, V, E, R, W, Fut> {}
 
-impl<'p, V, E, R, W: Work<V, R>> Run<'p, V, E, R, W> {
+impl<'p, V, E, R, W, Fut> Run<'p, V, E, R, W, Fut>
+where
+    W: Work<V, Fut>,
+    Fut: Future<Output = R> + Unpin,
+{
     pub(super) fn new(plan: &'p Plan<V>, errors: Errors<E>, returns: Returns<V, E, R>, work: W) -> Self {
         Run { plan, errors, returns, progress: Progress::Waits(work), value: None }
     }
@@ -167,12 +166,16 @@ impl<'p, V, E, R, W: Work<V, R>> Run<'p, V, E, R, W> {
 }
 
 /// A call in one poll, with the error that the poll gave it.
-struct Polled<'r, 'p, V, E, R, W: Work<V, R>> {
-    run: &'r mut Run<'p, V, E, R, W>,
+struct Polled<'r, 'p, V, E, R, W, Fut> {
+    run: &'r mut Run<'p, V, E, R, W, Fut>,
     error: Option<E>,
 }
 
-impl<V, E, R, W: Work<V, R>> Typed for Polled<'_, '_, V, E, R, W> {
+impl<V, E, R, W, Fut> Typed for Polled<'_, '_, V, E, R, W, Fut>
+where
+    W: Work<V, Fut>,
+    Fut: Future<Output = R> + Unpin,
+{
     fn poll_body(&mut self, context: &mut task::Context<'_>) -> Poll<bool> {
         let progress = &mut self.run.progress;
         if let Progress::Waits(_) = progress
