@@ -2,4 +2,5 @@
 
 mod commands;
 mod first_look;
+mod header;
 mod large_values;

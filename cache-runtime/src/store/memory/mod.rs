@@ -23,7 +23,8 @@ use crate::error::{Error, ErrorKind};
 use crate::hash::hash;
 use crate::key::{Address, Extent, Key};
 use crate::plan::ttl::Ttl;
-use crate::stored::envelope::{self, COMPARED, HEAD_LEN, Head, Lease, LeasePlace, Seal, Token};
+use crate::stored::envelope::layout::COMPARED;
+use crate::stored::envelope::{self, HEAD_LEN, Head, Lease, LeasePlace, Seal, Token};
 
 /// The number of locks that threads share.
 const SHARDS: usize = 16;
@@ -133,7 +134,7 @@ impl MemoryStore {
 
     fn take_now(&self, TakeRequest { key, lease, precondition }: &TakeRequest<'_>, by: Instant) -> TakeReply {
         let times = Times { latest: self.at(by), not_before: 0 };
-        let compared = |bytes: &Bytes| bytes.slice(..bytes.len().min(COMPARED));
+        let compared = |bytes: &Bytes| bytes.slice(..bytes.len().min(COMPARED.end));
         let is_unchanged =
             |slot: &Slot, seen: &Bytes| slot.bytes.len() == seen.len() && compared(&slot.bytes) == compared(seen);
         self.update(key.as_str(), |slot| match (slot, precondition) {

@@ -11,6 +11,7 @@ use crate::store::redis::request::{Request, checked};
 use crate::store::redis::server::fault::{Blame, Fault};
 use crate::store::redis::server::features::Features;
 use crate::store::{MarkReply, Precondition, Read, Release, TakeReply, Times};
+use crate::stored::envelope::layout::COMPARED;
 use crate::stored::envelope::{self, HEAD_LEN, Lease, LeasePlace, Seal, Token, value_front};
 
 /// The largest value that travels as a script's argument: a larger one is quicker as a staged write under another key.
@@ -218,7 +219,7 @@ pub(crate) fn in_hash(features: Features, form: Form, key: &Key, verb: &str, arg
 /// Takes a slot.
 pub(crate) fn take(features: Features, form: Form, key: &Key, lease: &Lease, precondition: &Precondition) -> Cmd {
     let millis = bounded(lease.millis);
-    let compared = |seen: &Bytes| (seen.slice(..seen.len().min(envelope::COMPARED)), seen.len().to_string());
+    let compared = |seen: &Bytes| (seen.slice(..seen.len().min(COMPARED.end)), seen.len().to_string());
     let Address::Key(name) = key.address() else {
         let first: [&[u8]; 2] = [lease.bytes(), millis.as_bytes()];
         return match precondition {
@@ -365,7 +366,7 @@ pub(crate) fn mark(features: Features, form: Form, key: &Key, id: Token, lease: 
     let force: &[u8] = if force { b"1" } else { b"0" };
     let arguments = [lease.proof(), millis.as_bytes(), &front, force];
     match key.address() {
-        Address::Key(key) => scripts::MARK.command(form.of(features), &[key.as_bytes()], &arguments),
+        Address::Key(key) => scripts::MARK_VALUE.command(form.of(features), &[key.as_bytes()], &arguments),
         Address::Field { .. } => in_hash(features, form, key, "mark", &arguments),
     }
 }

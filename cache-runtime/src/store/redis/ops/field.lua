@@ -5,6 +5,8 @@
 -- and its end) is in a companion field. Where the server lets fields expire, they also do that; elsewhere each new
 -- lease samples a few fields, and removes the expired ones. Ends are times of the server.
 --
+-- Words in braces are places in the bytes of a slot: see `places` in scripts.rs.
+--
 -- KEYS: the hash. ARGV: a verb, the field, '1' if fields expire here, and the verb's arguments.
 
 local hash, verb, field, expires = KEYS[1], ARGV[1], ARGV[2], ARGV[3] == '1'
@@ -13,16 +15,16 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 -- This does not use `%d`, which is narrower where a `long` has 32 bits.
-local function digits(millis) return string.format('%016.0f', math.min(millis, 9999999999999999)) end
+local function digits(millis) return string.format('%0{MARK_UNTIL.len}.0f', math.min(millis, {LATEST})) end
 local function number(text) return tonumber(string.match(text, '^%d+$') or '0') end
 
 -- Bytes with another front are of a later version, or not ours: their end is unknown.
 local function is_lease(bytes) return string.sub(bytes, 1, 2) == 'L\1' end
-local function is_value(bytes) return #bytes >= 50 and string.sub(bytes, 1, 2) == 'V\1' end
+local function is_value(bytes) return #bytes >= {HEAD.len} and string.sub(bytes, 1, 2) == 'V\1' end
 
 local function is_over(bytes)
-  if is_lease(bytes) then return #bytes < 34 or number(string.sub(bytes, 19, 34)) <= now end
-  return is_value(bytes) and number(string.sub(bytes, 35, 50)) <= now
+  if is_lease(bytes) then return #bytes < {LEASE_END.end} or number(string.sub(bytes, {LEASE_END})) <= now end
+  return is_value(bytes) and number(string.sub(bytes, {MARK_UNTIL})) <= now
 end
 
 -- The content of the field.
@@ -35,17 +37,17 @@ end
 -- The refresh token of the value, and its end.
 local function mark()
   local bytes = redis.call('HGET', hash, companion)
-  if bytes and #bytes == 32 then return bytes end
-  return string.rep('\0', 16) .. string.rep('0', 16)
+  if bytes and #bytes == {MARK.len} then return bytes end
+  return string.rep('\0', {MARK_TOKEN.len}) .. string.rep('0', {MARK_UNTIL.len})
 end
 
 -- The first bytes of a key that would hold the same, and its length.
 local function as_key(bytes)
-  if is_lease(bytes) then return string.sub(bytes, 1, 18) .. string.sub(bytes, 35), #bytes - 16 end
+  if is_lease(bytes) then return string.sub(bytes, {FRONT}) .. string.sub(bytes, {LEASE_END.after}), #bytes - {LEASE_END.len} end
   if is_value(bytes) then
-    return string.sub(bytes, 1, 18) .. mark() .. string.sub(bytes, 51, 64), #bytes
+    return string.sub(bytes, {FRONT}) .. mark() .. string.sub(bytes, {COMPARED_REST}), #bytes
   end
-  return string.sub(bytes, 1, 64), #bytes
+  return string.sub(bytes, {COMPARED}), #bytes
 end
 
 local function expire(name, millis)
@@ -81,7 +83,7 @@ local function put(bytes, millis)
 end
 
 local function lease(bytes, millis)
-  put(string.sub(bytes, 1, 18) .. digits(now + millis) .. string.sub(bytes, 19), millis)
+  put(string.sub(bytes, {FRONT}) .. digits(now + millis) .. string.sub(bytes, {FRONT.after}), millis)
 end
 
 local function set_mark(token, millis)
@@ -92,8 +94,9 @@ end
 
 -- A value that would expire within its lease lives on for as long.
 local function outlive(bytes, millis)
-  if number(string.sub(bytes, 35, 50)) < now + millis then
-    redis.call('HSET', hash, field, string.sub(bytes, 1, 34) .. digits(now + millis) .. string.sub(bytes, 51))
+  if number(string.sub(bytes, {MARK_UNTIL})) < now + millis then
+    local front, rest = string.sub(bytes, 1, {MARK_UNTIL.start}), string.sub(bytes, {MARK_UNTIL.after})
+    redis.call('HSET', hash, field, front .. digits(now + millis) .. rest)
     expire(field, millis)
   end
   keep(millis)
@@ -101,10 +104,10 @@ end
 
 -- Returns true if the lease of this proof is valid: alone in the field, or in a value.
 local function is_held(proof)
-  if #proof == 16 then
-    return string.sub(mark(), 1, 16) == proof and redis.call('HEXISTS', hash, field) == 1
+  if #proof == {MARK_TOKEN.len} then
+    return string.sub(mark(), {COMPANION_TOKEN}) == proof and redis.call('HEXISTS', hash, field) == 1
   end
-  if redis.call('HSTRLEN', hash, field) ~= #proof + 16 then return false end
+  if redis.call('HSTRLEN', hash, field) ~= #proof + {LEASE_END.len} then return false end
   return as_key(redis.call('HGET', hash, field)) == proof
 end
 
@@ -113,7 +116,7 @@ local function swept(name, room)
   local bytes = redis.call('HGET', hash, name)
   if not bytes then return false, room end
   if string.sub(name, -2) == '\0r' then
-    if number(string.sub(bytes, 17, 32)) > now then return false, room end
+    if number(string.sub(bytes, {COMPANION_UNTIL})) > now then return false, room end
     redis.call('HDEL', hash, name)
     return true, room
   end
@@ -138,7 +141,7 @@ end
 
 if verb == 'peek' then
   local bytes = held()
-  return bytes and string.sub((as_key(bytes)), 1, 50)
+  return bytes and string.sub((as_key(bytes)), {HEAD})
 end
 
 -- Arguments: the lease, its time, and the precondition: 'empty'; 'seen', with the first bytes and the length; 'any'.
@@ -161,10 +164,10 @@ end
 -- of another lease or pause, or -1.
 if verb == 'mark' then
   local bytes = held()
-  if not bytes or #bytes < 50 or string.sub(bytes, 1, 18) ~= ARGV[6] then return -1 end
+  if not bytes or #bytes < {HEAD.len} or string.sub(bytes, {FRONT}) ~= ARGV[6] then return -1 end
   local marked = mark()
-  local taken = number(string.sub(marked, 17, 32))
-  if ARGV[7] == '0' and taken > now and string.sub(marked, 1, 16) ~= ARGV[4] then return taken end
+  local taken = number(string.sub(marked, {COMPANION_UNTIL}))
+  if ARGV[7] == '0' and taken > now and string.sub(marked, {COMPANION_TOKEN}) ~= ARGV[4] then return taken end
   local millis = tonumber(ARGV[5])
   -- The order matters: if the first is refused, no mark stays.
   outlive(bytes, millis)
@@ -176,14 +179,14 @@ if verb == 'count' then
   local count = 0
   for _, name in ipairs(redis.call('HKEYS', hash)) do
     -- A lease is shorter than this.
-    if string.sub(name, -2) ~= '\0r' and redis.call('HSTRLEN', hash, name) >= 112 then count = count + 1 end
+    if string.sub(name, -2) ~= '\0r' and redis.call('HSTRLEN', hash, name) >= {HEADER.len} then count = count + 1 end
   end
   return count
 end
 
 -- The arguments of all other verbs begin with the proof of a lease.
 if not is_held(ARGV[4]) then return 0 end
-local is_mark = #ARGV[4] == 16
+local is_mark = #ARGV[4] == {MARK_TOKEN.len}
 
 -- Arguments: the value, and its time.
 if verb == 'fill' then
@@ -206,7 +209,7 @@ end
 -- Argument: 'remove', or the pause during which the value cannot be marked again.
 if verb == 'release' then
   if is_mark and ARGV[5] ~= 'remove' then
-    set_mark(string.rep('\0', 16), tonumber(ARGV[5]))
+    set_mark(string.rep('\0', {MARK_TOKEN.len}), tonumber(ARGV[5]))
   else
     redis.call('HDEL', hash, field, companion)
   end

@@ -4,18 +4,65 @@
 //! the second run, a first run whose reply was lost looks like its own success, or like a change by another caller.
 //! Apart from the script of fields, none reads or copies a stored payload, so their cost does not grow with the value.
 //!
+//! Places in the bytes of a slot are named, and filled in from `envelope::layout`: see [`places`].
+//!
 //! Constants are text: the server converts a number that a script passes to a command into digits each time, at 0.2 µs
 //! each.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use redis::{Cmd, Script as Source};
 
 use crate::store::redis::server::features::Features;
-use crate::stored::envelope::{COMPARED, HEAD_LEN};
+use crate::stored::envelope::layout::{COMPARED, FRONT, HEAD, HEADER, LATEST, LEASE_END, MARK, MARK_TOKEN, MARK_UNTIL};
 
 /// A script, run by its hash.
-pub(crate) struct Script(LazyLock<Source>, &'static str);
+pub(crate) struct Script(LazyLock<Numbered>);
+
+/// A script's text, with numbers in place of the places that it names, and its hash.
+struct Numbered {
+    text: String,
+    source: Source,
+}
+
+impl Numbered {
+    fn of(text: &str) -> Numbered {
+        let text = places().iter().fold(text.to_owned(), |text, (place, number)| text.replace(place, number));
+        Numbered { source: Source::new(&text), text }
+    }
+}
+
+/// The words in the texts of scripts that stand for places in the bytes of a slot. Lua counts from 1 and includes the
+/// end: `string.sub(bytes, {PLACE})` is the place, and `{PLACE.after}` is where its rest begins. Commands of Redis count
+/// from 0: `{PLACE.start}`, `{PLACE.end}`, and `{PLACE.last}` for an end that is included.
+fn places() -> Vec<(String, String)> {
+    let in_mark = |part: Range<usize>| part.start - MARK.start..part.end - MARK.start;
+    let ranges = [
+        ("FRONT", FRONT),
+        ("LEASE_END", LEASE_END),
+        ("MARK", MARK),
+        ("MARK_TOKEN", MARK_TOKEN),
+        ("MARK_UNTIL", MARK_UNTIL),
+        // The companion of a field holds the mark alone.
+        ("COMPANION_TOKEN", in_mark(MARK_TOKEN)),
+        ("COMPANION_UNTIL", in_mark(MARK_UNTIL)),
+        ("HEAD", HEAD),
+        ("HEADER", HEADER),
+        ("COMPARED", COMPARED),
+        ("COMPARED_REST", MARK.end..COMPARED.end),
+    ];
+    let mut places = vec![("{LATEST}".to_owned(), LATEST.to_string())];
+    for (name, Range { start, end }) in ranges {
+        places.push((format!("{{{name}}}"), format!("{}, {end}", start + 1)));
+        for (part, number) in
+            [("start", start), ("end", end), ("last", end - 1), ("after", end + 1), ("len", end - start)]
+        {
+            places.push((format!("{{{name}.{part}}}"), number.to_string()));
+        }
+    }
+    places
+}
 
 /// The form in which a script is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +84,8 @@ impl Script {
     /// The command that runs it.
     pub(crate) fn command(&self, form: Form, keys: &[&[u8]], arguments: &[&[u8]]) -> Cmd {
         match form {
-            Form::Hash => command(b"EVALSHA", self.0.get_hash().as_bytes(), keys, arguments),
-            Form::Text => command(b"EVAL", self.1.as_bytes(), keys, arguments),
+            Form::Hash => command(b"EVALSHA", self.0.source.get_hash().as_bytes(), keys, arguments),
+            Form::Text => command(b"EVAL", self.0.text.as_bytes(), keys, arguments),
         }
     }
 }
@@ -57,7 +104,7 @@ fn command(name: &[u8], script: &[u8], keys: &[&[u8]], arguments: &[&[u8]]) -> C
 macro_rules! script {
     ($(#[$doc:meta])* $name:ident = $text:expr) => {
         $(#[$doc])*
-        pub(crate) static $name: Script = Script(LazyLock::new(|| Source::new($text)), $text);
+        pub(crate) static $name: Script = Script(LazyLock::new(|| Numbered::of($text)));
     };
 }
 
@@ -75,10 +122,10 @@ return false"
 macro_rules! front {
     () => {
         "
-local head = redis.pcall('GETRANGE', KEYS[1], '0', '63')
+local head = redis.pcall('GETRANGE', KEYS[1], '0', '{COMPARED.last}')
 if type(head) == 'table' then
   head = redis.call('GET', KEYS[1])
-  head = head and string.sub(head, 1, 64) or ''
+  head = head and string.sub(head, {COMPARED}) or ''
 end"
     };
 }
@@ -118,7 +165,7 @@ macro_rules! held {
             front!(),
             "
 local alone = head == ARGV[1]
-local marked = not alone and #head >= 50 and string.sub(head, 1, 1) == 'V' and string.sub(head, 19, 34) == ARGV[1]
+local marked = not alone and #head >= {HEAD.len} and string.sub(head, 1, 1) == 'V' and string.sub(head, {MARK_TOKEN}) == ARGV[1]
 local held = alone or marked"
         )
     };
@@ -131,7 +178,7 @@ macro_rules! clock {
         "
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local function digits(millis) return string.format('%016.0f', millis) end"
+local function digits(millis) return string.format('%0{MARK_UNTIL.len}.0f', millis) end"
     };
 }
 
@@ -147,18 +194,18 @@ if left >= 0 and left < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], AR
 script! {
     /// Marks a value that begins with these bytes and returns 0; otherwise returns the end of another lease or pause,
     /// or -1.
-    MARK = concat!(
+    MARK_VALUE = concat!(
         "
-local head = redis.call('GETRANGE', KEYS[1], '0', '49')
-if #head < 50 or string.sub(head, 1, 18) ~= ARGV[3] then return -1 end",
+local head = redis.call('GETRANGE', KEYS[1], '0', '{HEAD.last}')
+if #head < {HEAD.len} or string.sub(head, {FRONT}) ~= ARGV[3] then return -1 end",
         clock!(),
         "
-local taken = tonumber(string.match(string.sub(head, 35, 50), '^%d+$') or '0')
-if ARGV[4] == '0' and taken > now and string.sub(head, 19, 34) ~= ARGV[1] then return taken end",
+local taken = tonumber(string.match(string.sub(head, {MARK_UNTIL}), '^%d+$') or '0')
+if ARGV[4] == '0' and taken > now and string.sub(head, {MARK_TOKEN}) ~= ARGV[1] then return taken end",
         // The order matters: if the first is refused, no mark stays.
         outlive!(),
         "
-redis.call('SETRANGE', KEYS[1], '18', ARGV[1] .. digits(now + tonumber(ARGV[2])))
+redis.call('SETRANGE', KEYS[1], '{MARK.start}', ARGV[1] .. digits(now + tonumber(ARGV[2])))
 return 0"
     )
 }
@@ -214,7 +261,7 @@ if not marked then
 end",
         clock!(),
         "
-redis.call('SETRANGE', KEYS[1], '34', digits(now + tonumber(ARGV[2])))",
+redis.call('SETRANGE', KEYS[1], '{MARK_UNTIL.start}', digits(now + tonumber(ARGV[2])))",
         outlive!(),
         "
 return 1"
@@ -235,7 +282,7 @@ if not marked or ARGV[2] == 'remove' then",
 end",
         clock!(),
         "
-redis.call('SETRANGE', KEYS[1], '18', string.rep('\\0', 16) .. digits(now + tonumber(ARGV[2])))
+redis.call('SETRANGE', KEYS[1], '{MARK.start}', string.rep('\\0', {MARK_TOKEN.len}) .. digits(now + tonumber(ARGV[2])))
 return 1"
     )
 }
@@ -253,5 +300,25 @@ script! {
     FIELD = include_str!("field.lua")
 }
 
-// The texts above contain 63 and 49.
-const _: () = assert!(COMPARED == 64 && HEAD_LEN == 50);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_place_is_known() {
+        let scripts = [&ACQUIRE, &DISPLACE, &MARK_VALUE, &FILL, &MOVE, &RENEW, &RELEASE, &KEEP_STAMP, &FIELD];
+        for script in scripts {
+            let text = &script.0.text;
+            // A table of Lua has a space after its brace.
+            let unknown = text.match_indices('{').find(|(at, _)| text[at + 1..].starts_with(char::is_uppercase));
+            assert_eq!(unknown, None, "{text}");
+        }
+    }
+
+    #[test]
+    fn places_are_counted_as_lua_and_as_redis_count() {
+        let numbered =
+            Numbered::of("sub(b, {MARK_UNTIL}) '{MARK_UNTIL.start}' '{HEAD.last}' {LEASE_END.after} {COMPANION_UNTIL}");
+        assert_eq!(numbered.text, "sub(b, 35, 50) '34' '49' 35 17, 32");
+    }
+}
