@@ -14,6 +14,7 @@
 //! | [`Invalidation`] | an entry, a group or a tag, for [`Cache::invalidate_all`] |
 //! | [`blocking`] | the same for plain functions |
 //! | [`Error`], [`ErrorKind`] | why a verb failed; cached functions never return it |
+//! | `Tls` | how connections to `rediss://` are secured, with a feature `tls-rustls…` |
 //! | [`Stats`] | what a cache has done |
 //! | [`Codec`] | a format for stored values |
 //! | [`guide`] | the guide, one page for each subject |
@@ -40,6 +41,8 @@ pub use redis_cached_runtime::Group;
 pub use redis_cached_runtime::Json;
 #[cfg(feature = "messagepack")]
 pub use redis_cached_runtime::MessagePack;
+#[cfg(any(feature = "tls-rustls", feature = "tls-rustls-aws-lc-rs"))]
+pub use redis_cached_runtime::Tls;
 #[cfg(feature = "blocking")]
 pub use redis_cached_runtime::blocking;
 pub use redis_cached_runtime::{Builder, Cache, Codec, CodecError, Error, ErrorKind, Invalidation, Stats};

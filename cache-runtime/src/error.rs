@@ -78,6 +78,11 @@ impl Error {
         Error { detail: detail(self.detail), ..self }
     }
 
+    #[cfg(feature = "_rustls")]
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The cause.
     pub fn kind(&self) -> ErrorKind {
         self.kind

@@ -48,6 +48,8 @@ pub use api::entry::Entry;
 pub use api::group::Group;
 pub use api::invalidation::Invalidation;
 pub use error::{Error, ErrorKind};
+#[cfg(feature = "_rustls")]
+pub use store::tls::Tls;
 #[cfg(feature = "bincode")]
 pub use stored::codec::Bincode;
 #[cfg(feature = "json")]

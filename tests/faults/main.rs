@@ -5,3 +5,19 @@ mod deadline;
 mod kill;
 mod outage;
 mod permissions;
+
+use test_support::{Proxy, Server};
+
+/// True if connections are encrypted.
+const OVER_TLS: bool = false;
+
+/// The server of the outages.
+type OutageServer = Server;
+
+/// A server, a proxy in front of it, and the URL of the proxy.
+fn start(arguments: &[&str]) -> (OutageServer, Proxy, String) {
+    let server = Server::with(arguments);
+    let proxy = server.proxy();
+    let url = proxy.url();
+    (server, proxy, url)
+}

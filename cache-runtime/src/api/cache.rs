@@ -11,6 +11,8 @@ use crate::engine::events::Counters;
 use crate::error::{Error, ErrorKind};
 use crate::store::memory::MemoryStore;
 use crate::store::redis::Redis;
+#[cfg(feature = "_rustls")]
+use crate::store::tls::Tls;
 use crate::store::url::{self, Target};
 
 /// Where cached functions keep their results: a Redis, or this process's memory.
@@ -58,6 +60,30 @@ impl Builder {
         self
     }
 
+    /// Sets how connections to a `rediss://` or `valkeys://` URL are secured. The settings come before parameters of the
+    /// URL. A cache without a server (`memory://`, `off://`) ignores them.
+    ///
+    /// ```no_run
+    /// use redis_cached::{Cache, Tls};
+    ///
+    /// let tls = Tls::new().ca_file("/etc/redis/ca.pem");
+    /// let cache = Cache::builder("rediss://redis.internal:6380")?.tls(tls)?.build();
+    /// # Ok::<(), redis_cached::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if a file cannot be read, holds something else than what is expected, or does not fit to
+    /// another one; the message names the file. The same if the URL is one without TLS, because the settings would
+    /// protect nothing.
+    #[cfg(feature = "_rustls")]
+    pub fn tls(mut self, tls: Tls) -> Result<Builder, Error> {
+        if let Target::Redis(target) = &mut self.target {
+            target.set_tls(tls)?;
+        }
+        Ok(self)
+    }
+
     /// Builds the cache. This never connects, never blocks, and never fails because Redis is away: the first call
     /// connects.
     pub fn build(self) -> Cache {
@@ -81,8 +107,8 @@ impl Cache {
 
     /// Starts a cache on `url`.
     ///
-    /// `redis://`, `rediss://` (with one of the features `tls-rustls`, `tls-native`),
-    /// `redis+unix://` and `valkey://` name a server, in the forms that the `redis` crate reads:
+    /// `redis://`, `rediss://` (with one of the features `tls-rustls`, `tls-rustls-aws-lc-rs`,
+    /// `tls-native`), `redis+unix://` and `valkey://` name a server, in the forms that the `redis` crate reads:
     /// `redis://user:password@host:6379/0`. `memory://` keeps up to 64 MB in this process,
     /// `memory://?max_mb=256` more: every promise holds within the process, and no server is
     /// needed.

@@ -28,6 +28,8 @@ mod conformance;
 pub(crate) mod memory;
 pub(crate) mod redis;
 mod results;
+#[cfg(feature = "_rustls")]
+pub(crate) mod tls;
 pub(crate) mod url;
 
 /// The store's times for what it returns.

@@ -1,7 +1,12 @@
 //! The URL of a cache.
 
+#[cfg(feature = "_rustls")]
+use std::sync::Arc;
+
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
+#[cfg(feature = "_rustls")]
+use super::tls::{Connector, Tls};
 use crate::error::{Error, ErrorKind};
 
 const MEMORY: &str = "memory";
@@ -26,7 +31,23 @@ pub(crate) enum Target {
 #[derive(Clone)]
 pub(crate) struct RedisTarget {
     pub(crate) info: ConnectionInfo,
+    /// Set for TLS through rustls.
+    #[cfg(feature = "_rustls")]
+    pub(crate) tls: Option<Arc<Connector>>,
     display: String,
+}
+
+#[cfg(feature = "_rustls")]
+impl RedisTarget {
+    /// Applies settings of the program, which come before those of the URL.
+    pub(crate) fn set_tls(&mut self, settings: Tls) -> Result<(), Error> {
+        let (Some(connector), ConnectionAddr::Tcp(host, _)) = (&self.tls, self.info.addr()) else {
+            let why = format!("`{self}`: settings for TLS need a URL that begins with rediss:// or valkeys://");
+            return Err(Error::new(ErrorKind::Config, why));
+        };
+        self.tls = Some(Arc::new(Connector::new(settings.or(connector.settings()), host)?));
+        Ok(())
+    }
 }
 
 impl std::fmt::Display for RedisTarget {
@@ -52,21 +73,64 @@ pub(crate) fn parse(url: &str) -> Result<Target, Error> {
         OFF if rest.is_empty() => Ok(Target::Off),
         OFF => Err(refuse(url, format_args!("off:// takes no host and no parameters; write off://"))),
         "redis-cluster" | "redis-sentinel" => Err(refuse(url, format_args!("{scheme}:// is not supported yet"))),
-        "rediss" | "valkeys" if !cfg!(any(feature = "tls-rustls", feature = "tls-native")) => {
+        "rediss" | "valkeys" if !cfg!(any(feature = "_rustls", feature = "tls-native")) => {
             Err(refuse(url, format_args!("{scheme}:// needs the feature `tls-rustls` or `tls-native` of redis-cached")))
         }
-        // redis 1.8 then takes rustls, and leaves its list of trusted certificates empty.
-        "rediss" | "valkeys" if cfg!(all(feature = "tls-rustls", feature = "tls-native")) => Err(refuse(
-            url,
-            format_args!("{scheme}:// needs one of the features `tls-rustls` and `tls-native`, and both are on"),
-        )),
-        "redis" | "rediss" | "valkey" | "valkeys" | "redis+unix" | "valkey+unix" | "unix" => server(url),
+        "rediss" | "valkeys" => over_tls(url),
+        "redis" | "valkey" | "redis+unix" | "valkey+unix" | "unix" => server(url),
         _ => Err(refuse(url, format_args!("unknown scheme; the known ones are {KNOWN}"))),
     }
 }
 
 fn server(url: &str) -> Result<Target, Error> {
-    let info = url.into_connection_info().map_err(|error| {
+    Ok(Target::Redis(Box::new(redis_target(url, url)?)))
+}
+
+/// A server behind TLS, which redis-rs sees as a plain one.
+#[cfg(feature = "_rustls")]
+fn over_tls(url: &str) -> Result<Target, Error> {
+    let (_, rest) = url.split_once("://").unwrap_or_default();
+    let (rest, _) = rest.split_once('#').unwrap_or((rest, ""));
+    let mut target = redis_target(url, &format!("redis://{rest}"))?;
+    let ConnectionAddr::Tcp(host, _) = target.info.addr() else {
+        return Err(refuse(url, format_args!("TLS needs a host")));
+    };
+    let connector = Connector::new(tls_parameters(url)?, host)
+        .map_err(|error| error.with_detail(|detail| refuse(url, format_args!("{detail}")).detail().to_owned()))?;
+    target.tls = Some(Arc::new(connector));
+    target.display = target.display.replacen("redis://", "rediss://", 1);
+    Ok(Target::Redis(Box::new(target)))
+}
+
+/// A server behind TLS, with which redis-rs speaks it.
+#[cfg(not(feature = "_rustls"))]
+fn over_tls(url: &str) -> Result<Target, Error> {
+    server(url)
+}
+
+/// The settings for TLS among the parameters of a URL.
+#[cfg(feature = "_rustls")]
+fn tls_parameters(url: &str) -> Result<Tls, Error> {
+    let Some(parts) = redis::parse_redis_url(url) else { return Ok(Tls::new()) };
+    let value = |name: &str| parts.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value.into_owned());
+    let mut tls = Tls::new();
+    if let Some(path) = value("ca") {
+        tls = tls.ca_file(path);
+    }
+    if let Some(name) = value("server_name") {
+        tls = tls.server_name(name);
+    }
+    match (value("cert"), value("key")) {
+        (Some(certificate), Some(key)) => Ok(tls.client_files(certificate, key)),
+        (None, None) => Ok(tls),
+        (Some(_), None) => Err(refuse(url, format_args!("`cert` needs `key`, the file with its private key"))),
+        (None, Some(_)) => Err(refuse(url, format_args!("`key` needs `cert`, the file with its certificate"))),
+    }
+}
+
+/// Reads `url`. redis-rs reads `inner`, in which TLS may be hidden from it.
+fn redis_target(url: &str, inner: &str) -> Result<RedisTarget, Error> {
+    let info = inner.into_connection_info().map_err(|error| {
         // This removes redis-rs' name for the kind, which follows the text.
         let text = error.to_string();
         let text = text.split(" - ").next().unwrap_or_default();
@@ -94,15 +158,25 @@ fn server(url: &str) -> Result<Target, Error> {
         ConnectionAddr::TcpTls { host, port, .. } => format!("rediss://{user}{}:{port}{db}", bracketed(host)),
         address => format!("redis+unix://{user}{address}{db}"),
     };
-    Ok(Target::Redis(Box::new(RedisTarget { info, display })))
+    Ok(RedisTarget {
+        info,
+        #[cfg(feature = "_rustls")]
+        tls: None,
+        display,
+    })
 }
+
+const TLS_PARAMETERS: [&str; 4] = ["ca", "cert", "key", "server_name"];
 
 /// Refuses the parts of a URL that would be left unread. The URL is one that redis-rs understands.
 fn check_parts(url: &str) -> Result<(), Error> {
     let Some(parts) = redis::parse_redis_url(url) else { return Ok(()) };
     let is_socket = parts.scheme().ends_with("unix");
+    let is_tls = matches!(parts.scheme(), "rediss" | "valkeys");
     let (known, list): (&[&str], _) = if is_socket {
         (&["db", "user", "pass", "protocol"], "`db`, `user`, `pass` and `protocol`")
+    } else if is_tls && cfg!(feature = "_rustls") {
+        (&["protocol", "ca", "cert", "key", "server_name"], "`protocol`, `ca`, `cert`, `key` and `server_name`")
     } else {
         (&["protocol"], "`protocol`")
     };
@@ -119,6 +193,8 @@ fn check_parts(url: &str) -> Result<(), Error> {
         let name = if value.is_empty() { "a parameter".into() } else { format!("the parameter `{name}`") };
         let elsewhere = if name.contains("timeout") {
             "; the time-out is set by `.timeout(…)` of the cache's builder"
+        } else if TLS_PARAMETERS.iter().any(|known| name.contains(&format!("`{known}`"))) {
+            "; parameters for TLS need rediss:// or valkeys://, and the feature `tls-rustls` of redis-cached"
         } else if is_socket {
             ""
         } else {
@@ -128,8 +204,13 @@ fn check_parts(url: &str) -> Result<(), Error> {
     }
     match parts.fragment() {
         None => Ok(()),
-        // This is the fragment that redis-rs knows.
-        Some("insecure") if matches!(parts.scheme(), "rediss" | "valkeys") => Ok(()),
+        Some("insecure") if is_tls => Err(refuse(
+            url,
+            format_args!(
+                "`#insecure` would trust any server, and no feature of redis-cached allows that; with the feature \
+                 `tls-rustls`, name the certificate of the server's authority by `?ca=…` or `Tls::ca_file`"
+            ),
+        )),
         Some(_) => {
             Err(refuse(url, format_args!("a fragment (`#…`) has no meaning here; in a password write `%23` for `#`")))
         }
@@ -268,10 +349,9 @@ mod tests {
         assert!(message("host:6379").contains("redis://"));
         assert!(message("").contains("redis://"));
         assert!(message("memory://?max_mb=x").contains("memory://?max_mb=64"));
-        if cfg!(any(feature = "tls-rustls", feature = "tls-native"))
-            != cfg!(all(feature = "tls-rustls", feature = "tls-native"))
-        {
+        if cfg!(any(feature = "_rustls", feature = "tls-native")) {
             assert_eq!(redis("rediss://host").to_string(), "rediss://host:6379");
+            assert_eq!(redis("valkeys://:secret@[::1]:7/3").to_string(), "rediss://[::1]:7/3");
         } else {
             let message = message("rediss://host");
             assert!(message.contains("tls-rustls") && message.contains("tls-native"), "{message}");
@@ -318,11 +398,12 @@ mod tests {
         for url in ["redis://h?auth=secret", "redis://h?secret", "redis://h#secret", "redis://u@h?x=secret#secret"] {
             assert!(!message(url).contains("secret"), "{}", message(url));
         }
-        if cfg!(any(feature = "tls-rustls", feature = "tls-native"))
-            != cfg!(all(feature = "tls-rustls", feature = "tls-native"))
-        {
-            assert!(message("rediss://h#unsafe").contains("insecure"));
-            assert_eq!(redis("rediss://h#insecure").to_string(), "rediss://h:6379");
+        if cfg!(any(feature = "_rustls", feature = "tls-native")) {
+            assert!(message("rediss://h#unsafe").contains("a fragment"));
+            assert!(message("rediss://h#insecure").contains("would trust any server"));
+        }
+        for url in ["redis://h?ca=/etc/ca.pem", "unix:///s?cert=c"] {
+            assert!(message(url).contains("parameters for TLS need rediss://"), "{}", message(url));
         }
     }
 

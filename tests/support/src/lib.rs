@@ -2,6 +2,7 @@
 //!
 //! Nothing here sleeps for a guessed time: a test polls for the event that it waits for, up to [`PATIENCE`].
 
+mod certificates;
 mod gate;
 pub mod log;
 mod monitor;
@@ -19,6 +20,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 pub use self::{
+    certificates::{Certificates, TlsServer},
     gate::Gate,
     monitor::Monitor,
     proxy::{Mode, Proxy},

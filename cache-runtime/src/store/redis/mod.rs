@@ -22,9 +22,6 @@
 //! **Sentinel.** A switch of the master is a [`Server::replace_endpoint`]: each new connection asks for the endpoint, and
 //! the new epoch that it begins makes sure that connections of an earlier one are not used again, by either face.
 //!
-//! **TLS.** Both faces connect through `transport::connect`; a stream of rustls is one more way there, over which
-//! deadlines and the sanitizer hold in the same way as over plain sockets.
-//!
 //! **Local tier.** It hears of invalidations by pushes, on a connection of the async transport that `transport::tokio`
 //! opens for them: the multiplexed connection takes a sender of pushes where it is made, in `transport::tokio::dial`.
 
@@ -67,9 +64,7 @@ pub(crate) struct Redis {
 impl Redis {
     /// Creates the store. This neither connects nor blocks.
     pub(crate) fn new(target: RedisTarget, timeout: Duration) -> Result<Redis, Error> {
-        #[cfg(feature = "tls-rustls")]
-        server::tls::install_provider();
-        let client = Client::new(Server::new(target.to_string(), Endpoint::new(target.info), timeout));
+        let client = Client::new(Server::new(target.to_string(), Endpoint::new(target), timeout));
         Ok(Redis {
             #[cfg(feature = "tokio")]
             tokio: RedisStore::new(&client, Tokio::new(&client.server)),

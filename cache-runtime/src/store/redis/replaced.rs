@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ::redis::{IntoConnectionInfo, Value};
+use ::redis::Value;
 use test_support::{PATIENCE, Server as RealServer};
 
 use super::client::RedisStore;
@@ -21,7 +21,7 @@ fn target(server: &RealServer) -> RedisTarget {
 }
 
 fn endpoint(server: &RealServer) -> Endpoint {
-    Endpoint::new(server.url().into_connection_info().expect("the URL of a server"))
+    Endpoint::new(target(server))
 }
 
 /// The port of the server that answers.

@@ -1,18 +1,36 @@
 //! The address of a server, and what a connection to it needs.
 
+#[cfg(feature = "_rustls")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::{ConnectionInfo, RedisConnectionInfo};
+
+#[cfg(feature = "_rustls")]
+use crate::store::tls::Connector;
+use crate::store::url::RedisTarget;
 
 /// What a new connection is made from. A server's endpoint is replaced as a whole: see
 /// [`Server::replace_endpoint`](super::Server::replace_endpoint).
 pub(crate) struct Endpoint {
     info: ConnectionInfo,
+    /// Set for TLS through rustls.
+    #[cfg(feature = "_rustls")]
+    tls: Option<Arc<Connector>>,
 }
 
 impl Endpoint {
-    pub(crate) fn new(info: ConnectionInfo) -> Endpoint {
-        Endpoint { info: tuned(info) }
+    pub(crate) fn new(target: RedisTarget) -> Endpoint {
+        Endpoint {
+            info: tuned(target.info),
+            #[cfg(feature = "_rustls")]
+            tls: target.tls,
+        }
+    }
+
+    #[cfg(feature = "_rustls")]
+    pub(crate) fn tls(&self) -> Option<&Arc<Connector>> {
+        self.tls.as_ref()
     }
 
     pub(crate) fn info(&self) -> &ConnectionInfo {

@@ -14,7 +14,5 @@ pub(crate) mod health;
 pub(crate) mod rights;
 pub(crate) mod sanitize;
 mod state;
-#[cfg(feature = "tls-rustls")]
-pub(crate) mod tls;
 
 pub(crate) use self::state::{Open, Server};

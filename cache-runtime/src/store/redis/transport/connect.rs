@@ -1,13 +1,14 @@
 //! The way in which a connection to a server is made, for both faces.
 //!
-//! Each connection asks [`Server::endpoint`](crate::store::redis::server::Server::endpoint) anew. A stream of rustls
-//! becomes a [`Way`] of its own, over which both faces apply their deadlines and the sanitizer in the same way as over
-//! plain sockets.
+//! Each connection asks [`Server::endpoint`](crate::store::redis::server::Server::endpoint) anew. Over TLS
+//! through rustls, both faces apply their deadlines and the sanitizer in the same way as over plain sockets.
 
 use std::io;
 use std::net::TcpStream;
 #[cfg(unix)]
 use std::path::Path;
+#[cfg(feature = "_rustls")]
+use std::sync::Arc;
 
 use ::redis::io::tcp::{TcpSettings, socket2};
 use ::redis::{ConnectionAddr, ConnectionInfo, RedisConnectionInfo};
@@ -15,6 +16,8 @@ use ::redis::{ConnectionAddr, ConnectionInfo, RedisConnectionInfo};
 use crate::error::ErrorKind;
 use crate::store::redis::server::endpoint::Endpoint;
 use crate::store::redis::server::fault::{Blame, Fault};
+#[cfg(feature = "_rustls")]
+use crate::store::tls::{Connector, SHOW_A_CERTIFICATE, fault_text};
 
 /// The target of a connection.
 pub(super) enum Way<'a> {
@@ -23,9 +26,16 @@ pub(super) enum Way<'a> {
         port: u16,
         settings: &'a TcpSettings,
     },
+    #[cfg(feature = "_rustls")]
+    Tls {
+        host: &'a str,
+        port: u16,
+        settings: &'a TcpSettings,
+        connector: &'a Arc<Connector>,
+    },
     #[cfg(unix)]
     Unix(&'a Path),
-    /// TLS: redis-rs connects, and reads.
+    /// The system's TLS library: redis-rs connects, and reads.
     RedisRs(&'a ConnectionInfo),
 }
 
@@ -33,7 +43,14 @@ impl Way<'_> {
     pub(super) fn to(endpoint: &Endpoint) -> Way<'_> {
         let info = endpoint.info();
         match info.addr() {
-            ConnectionAddr::Tcp(host, port) => Way::Tcp { host, port: *port, settings: info.tcp_settings() },
+            ConnectionAddr::Tcp(host, port) => {
+                let (port, settings) = (*port, info.tcp_settings());
+                #[cfg(feature = "_rustls")]
+                if let Some(connector) = endpoint.tls() {
+                    return Way::Tls { host, port, settings, connector };
+                }
+                Way::Tcp { host, port, settings }
+            }
             #[cfg(unix)]
             ConnectionAddr::Unix(path) => Way::Unix(path),
             _ => Way::RedisRs(info),
@@ -47,6 +64,43 @@ impl Way<'_> {
             Way::RedisRs(_) => None,
             _ => Some(endpoint.login()),
         }
+    }
+
+    /// The fault of a greeting. A server that requires a certificate may have closed the connection before its reason
+    /// arrived.
+    pub(super) fn greeting_fault(&self, fault: Fault) -> Fault {
+        #[cfg(feature = "_rustls")]
+        if let Way::Tls { connector, .. } = self
+            && fault.blame == Blame::Closed
+            && !connector.shows_certificate()
+        {
+            let why = format!("{}; if it requires a certificate, {SHOW_A_CERTIFICATE}", fault.error.detail());
+            return Fault::new(ErrorKind::Unreachable, Blame::Connection, why);
+        }
+        fault
+    }
+}
+
+/// The fault of a connection that is secured by rustls, if the error is one of TLS.
+#[cfg(feature = "_rustls")]
+pub(super) fn tls_fault(error: &io::Error) -> Option<Fault> {
+    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    let (kind, text) = fault_text(error);
+    Some(Fault::new(kind, Blame::Connection, text))
+}
+
+/// The fault of a handshake, which the other side may have ended without a word: a server that has no room for one more
+/// connection does.
+#[cfg(feature = "_rustls")]
+pub(super) fn handshake_fault(error: io::Error) -> Fault {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    match tls_fault(&error) {
+        Some(fault) => fault,
+        None if matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof) => {
+            let why = "the server closed the connection during the TLS handshake, as one without room for it does";
+            Fault::new(ErrorKind::Unreachable, Blame::Full, why)
+        }
+        None => error.into(),
     }
 }
 

@@ -4,6 +4,8 @@
 pub(crate) mod blocking;
 mod connect;
 mod lone;
+mod stream;
+mod timed;
 #[cfg(feature = "tokio")]
 pub(crate) mod tokio;
 mod wire;

@@ -13,15 +13,23 @@ use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
+#[cfg(feature = "_rustls")]
+use tokio_rustls::{TlsConnector, rustls::ClientConfig};
 
 use super::super::connect::{Way, configured, no_address};
+#[cfg(feature = "_rustls")]
+use super::super::connect::{handshake_fault, tls_fault};
 use super::driver::Driver;
 use crate::store::redis::request::checked;
+#[cfg(feature = "_rustls")]
+use crate::store::redis::server::fault::Blame;
 use crate::store::redis::server::fault::Fault;
 use crate::store::redis::server::sanitize::Sanitizer;
+#[cfg(feature = "_rustls")]
+use crate::store::tls::Connector;
 
-/// Opens a connection in this runtime, and returns its driver unless redis-rs drives it. TLS stays with redis-rs, and
-/// its replies are not inspected. `refusal` receives the server's reason for closing the connection.
+/// Opens a connection in this runtime, and returns its driver unless redis-rs drives it. The system's TLS library stays
+/// with redis-rs, and its replies are not inspected. `refusal` receives the server's reason for closing the connection.
 pub(super) async fn dial(way: &Way<'_>, refusal: &Refusal) -> Result<(MultiplexedConnection, Option<Driver>), Fault> {
     // Each exchange has its own deadline; a second timer would only cost.
     let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
@@ -29,6 +37,13 @@ pub(super) async fn dial(way: &Way<'_>, refusal: &Refusal) -> Result<(Multiplexe
         Way::Tcp { host, port, settings } => {
             let stream = connect(host, port, settings).await?;
             driven(Clean::of(stream, refusal), config).await
+        }
+        #[cfg(feature = "_rustls")]
+        Way::Tls { host, port, settings, connector } => {
+            let tls = configuration(connector).await?;
+            let stream = connect(host, port, settings).await?;
+            let stream = TlsConnector::from(tls).connect(connector.name().clone(), stream).await;
+            driven(Clean::of(stream.map_err(handshake_fault)?, refusal), config).await
         }
         #[cfg(unix)]
         Way::Unix(path) => {
@@ -50,6 +65,17 @@ async fn driven<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let settings = RedisConnectionInfo::default().set_skip_set_lib_name();
     let (connection, driver) = MultiplexedConnection::new_with_config(&settings, stream, config).await?;
     Ok((connection, Some(Driver::spawn(driver))))
+}
+
+/// The configuration for TLS, which a thread for blocking work makes if files have to be read for it.
+#[cfg(feature = "_rustls")]
+async fn configuration(connector: &Arc<Connector>) -> Result<Arc<ClientConfig>, Fault> {
+    if let Some(config) = connector.ready() {
+        return Ok(config);
+    }
+    let connector = Arc::clone(connector);
+    let made = tokio::task::spawn_blocking(move || connector.config()).await.map_err(io::Error::from)?;
+    made.map_err(|error| Fault { error, blame: Blame::Connection })
 }
 
 /// Connects to the first address that accepts: all are tried at once.
@@ -89,13 +115,17 @@ impl<S> Clean<S> {
     }
 }
 
-/// The line of a server that has no room for the connection: redis-rs reports only that the connection ended.
-pub(super) type Refusal = Arc<OnceLock<String>>;
+/// The reason of a server that ends a new connection: redis-rs reports only that it ended.
+pub(super) type Refusal = Arc<OnceLock<Fault>>;
 
-/// The refusal, if the server began with it.
-pub(super) fn refused(refusal: &Refusal) -> Option<Fault> {
-    let value = redis::parse_redis_value(format!("{}\r\n", refusal.get()?).as_bytes()).ok()?;
-    checked(value).err()
+/// The reason in the first bytes, if the server has no room for the connection.
+fn refused(read: &[u8]) -> Option<Fault> {
+    if !read.starts_with(b"-ERR max number of clients") {
+        return None;
+    }
+    let line = read.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let line = [line, b"\r\n"].concat();
+    checked(redis::parse_redis_value(&line).ok()?).err()
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Clean<S> {
@@ -107,15 +137,21 @@ impl<S: AsyncRead + Unpin> AsyncRead for Clean<S> {
         let before = buffer.filled().len();
         let Clean { stream, sanitizer, refusal } = &mut *self;
         let polled = Pin::new(stream).poll_read(context, buffer);
-        if let Poll::Ready(Ok(())) = polled {
-            let read = buffer.filled_mut().get_mut(before..).unwrap_or_default();
-            sanitizer.pass(read);
-            if let Some(refusal) = refusal.take()
-                && read.starts_with(b"-ERR max number of clients")
-            {
-                let line = read.split(|byte| *byte == b'\r').next().unwrap_or_default();
-                let _ = refusal.set(String::from_utf8_lossy(line).into_owned());
+        match &polled {
+            Poll::Ready(Ok(())) => {
+                let read = buffer.filled_mut().get_mut(before..).unwrap_or_default();
+                sanitizer.pass(read);
+                if let (Some(refusal), Some(fault)) = (refusal.take(), refused(read)) {
+                    let _ = refusal.set(fault);
+                }
             }
+            #[cfg(feature = "_rustls")]
+            Poll::Ready(Err(error)) => {
+                if let (Some(refusal), Some(fault)) = (refusal.take(), tls_fault(error)) {
+                    let _ = refusal.set(fault);
+                }
+            }
+            _ => {}
         }
         polled
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use redis::aio::MultiplexedConnection;
 use tokio::sync::watch;
 
 use super::super::connect::Way;
@@ -47,21 +48,22 @@ pub(super) async fn wait(outcome: &mut Outcome) -> Result<Arc<Connection>, Fault
 }
 
 pub(super) async fn connect(server: &Arc<Server>, line: Line, epoch: Epoch) -> Result<Arc<Connection>, Fault> {
-    let refusal = Refusal::default();
-    let connected = greet(server, line, epoch, &refusal).await;
-    connected.map_err(|fault| dial::refused(&refusal).unwrap_or(fault))
-}
-
-async fn greet(server: &Arc<Server>, line: Line, epoch: Epoch, refusal: &Refusal) -> Result<Arc<Connection>, Fault> {
     let endpoint = server.endpoint();
     let way = Way::to(&endpoint);
-    let (mut multiplexed, driver) = dial::dial(&way, refusal).await?;
+    let refusal = Refusal::default();
+    let (mut multiplexed, driver) = dial::dial(&way, &refusal).await?;
     let mut greeting = Greeting::new(server, epoch, way.login(&endpoint));
-    while let Some(request) = greeting.request() {
-        let sent = Instant::now();
-        let replies = multiplexed.send_packed_commands(&request, 0, request.len()).await?;
-        greeting.answered(replies, sent)?;
-    }
+    let greeted = greet(&mut multiplexed, &mut greeting).await;
+    greeted.map_err(|fault| refusal.get().cloned().unwrap_or_else(|| way.greeting_fault(fault)))?;
     let features = greeting.features();
     Ok(Arc::new(Connection::new(line, (multiplexed, driver), features, epoch, current()?, server.opened())))
+}
+
+async fn greet(connection: &mut MultiplexedConnection, greeting: &mut Greeting<'_>) -> Result<(), Fault> {
+    while let Some(request) = greeting.request() {
+        let sent = Instant::now();
+        let replies = connection.send_packed_commands(&request, 0, request.len()).await?;
+        greeting.answered(replies, sent)?;
+    }
+    Ok(())
 }

@@ -1,0 +1,81 @@
+//! Redis over TLS, through rustls, for both kinds of functions.
+
+mod connections;
+mod files;
+#[path = "../faults/outage.rs"]
+mod outage;
+mod roots;
+
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use redis_cached::{Cache, Error, Tls, redis_cached};
+use test_support::{PATIENCE, Proxy, TlsServer};
+
+/// True if connections are encrypted.
+const OVER_TLS: bool = true;
+
+/// The server of the outages.
+type OutageServer = TlsServer;
+
+/// A server, a proxy in front of it, and the URL of the proxy.
+fn start(arguments: &[&str]) -> (OutageServer, Proxy, String) {
+    let server = TlsServer::with(arguments);
+    let proxy = server.proxy();
+    let url = server.url_at(proxy.port());
+    (server, proxy, url)
+}
+
+/// A cache whose settings are right so far.
+fn cache(url: &str, tls: Tls) -> Cache {
+    Cache::builder(url).unwrap().tls(tls).unwrap().timeout(PATIENCE).build()
+}
+
+#[redis_cached(prefix = "tls", cache = cache, skip(cache, runs))]
+async fn square(cache: &Cache, runs: &AtomicUsize, id: u64) -> u64 {
+    runs.fetch_add(1, SeqCst);
+    id * id
+}
+
+#[redis_cached(prefix = "tls", cache = cache, skip(cache, runs))]
+fn square_plain(cache: &Cache, runs: &AtomicUsize, id: u64) -> u64 {
+    runs.fetch_add(1, SeqCst);
+    id * id
+}
+
+/// Checks that both kinds of functions have hits.
+fn works(cache: &Cache) {
+    let runs = AtomicUsize::new(0);
+    in_runtime(async {
+        for _ in 0..3 {
+            assert_eq!(square(cache, &runs, 4).await, 16);
+        }
+    });
+    assert_eq!(runs.swap(0, SeqCst), 1, "async: {:?}", pings(cache));
+    for _ in 0..3 {
+        assert_eq!(square_plain(cache, &runs, 5), 25);
+    }
+    assert_eq!(runs.load(SeqCst), 1, "plain: {:?}", pings(cache));
+    in_runtime(square_entry(cache, 4).invalidate()).unwrap();
+    square_plain_entry(cache, 5).invalidate().unwrap();
+}
+
+/// The reason why the cache does not work: the same one for both kinds of functions.
+#[track_caller]
+fn fails(cache: &Cache) -> Error {
+    let [of_async, of_plain] = pings(cache).map(|pinged| pinged.expect_err("it must not connect"));
+    assert_eq!(of_async.kind(), of_plain.kind(), "{of_async}; {of_plain}");
+    assert_eq!(of_async.to_string(), of_plain.to_string());
+    let runs = AtomicUsize::new(0);
+    assert_eq!(in_runtime(square(cache, &runs, 4)), 16, "the function always works");
+    assert_eq!(square_plain(cache, &runs, 5), 25);
+    assert_eq!(runs.into_inner(), 2);
+    of_async
+}
+
+fn pings(cache: &Cache) -> [Result<(), Error>; 2] {
+    [in_runtime(cache.ping()), cache.blocking().ping()]
+}
+
+fn in_runtime<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
