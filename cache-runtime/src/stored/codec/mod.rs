@@ -143,5 +143,7 @@ pub(crate) fn codec_id(name: &str) -> u32 {
     hash(0, name.as_bytes()) as u32
 }
 
+#[cfg(all(test, feature = "bincode", feature = "messagepack"))]
+mod pinned;
 #[cfg(test)]
 mod tests;
