@@ -2,13 +2,13 @@
 //!
 //! A value that was written for another shape must not be decoded: `(i32, i32)` with its fields
 //! swapped decodes without an error in most formats. A type's `Deserialize` is therefore run against
-//! a [`Recorder`], which notes the requests (kinds, names of structs, fields and variants, and their
+//! a [`Source`], which notes the requests (kinds, names of structs, fields and variants, and their
 //! order) and answers them with dummies. The notes are hashed. They do not contain the names of
 //! types and modules.
 //!
 //! Most parts of a type are reached through calls that are generic over the type of a child, such as
-//! `next_value::<U>`. Such a call can run `U` once for each variant of its enums, and [`explore`]
-//! does so. A run is a path through [`Choice`]s, and after each run the last choice with an untried
+//! `next_value::<U>`. Such a call can run `U` once for each variant of its enums, and
+//! [`explore`](Notes::explore) does so. A run is a path through [`Choice`]s, and after each run the last choice with an untried
 //! alternative takes the next one.
 //!
 //! Some parts stay unseen: the fields of `flatten`, the variants of `untagged`, and the rest of a
@@ -19,15 +19,16 @@ mod choices;
 mod notes;
 mod recorder;
 
-use std::any::type_name;
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::mem;
 use std::panic::{self, AssertUnwindSafe};
 
-use serde::de::{Deserialize, DeserializeOwned};
+use serde::de::DeserializeOwned;
 
-use self::recorder::Recorder;
+use self::recorder::refused;
 use crate::poll::stack::Stack;
+use crate::stored::source::{self, Read, Refused, TypeId};
 
 /// The nesting limit of types.
 const DEPTH: usize = 96;
@@ -53,6 +54,13 @@ pub(crate) struct Fingerprint {
 
 /// Finds the shape of `V`, for a format that is, or is not, human-readable.
 pub(crate) fn of<V: DeserializeOwned>(human_readable: bool) -> Fingerprint {
+    find(human_readable, &mut |source| match source::value::<V>(source) {
+        Ok(_dropped) => Ok(()),
+        Err(error) => Err(error),
+    })
+}
+
+fn find(human_readable: bool, explore: &mut Read<'_, '_>) -> Fingerprint {
     let mut notes = Notes {
         root: Stack::here(),
         human_readable,
@@ -65,11 +73,14 @@ pub(crate) fn of<V: DeserializeOwned>(human_readable: bool) -> Fingerprint {
         open: BTreeMap::new(),
         level: 0,
         digest: 0,
+        made: false,
         runs: RUNS,
         dummies: DUMMIES,
         idle: IDLE,
     };
-    discard(explore::<V>(&mut notes));
+    // The `Drop` of the last dummy may panic on a value that its type's own code never makes. The panic hook has already
+    // reported the message.
+    let _ = panic::catch_unwind(AssertUnwindSafe(|| explore(&mut notes)));
     Fingerprint {
         value: notes.digest,
         needs_self_describing: notes.needs_self_describing,
@@ -97,6 +108,8 @@ struct Notes {
     level: usize,
     /// The digest of the type that was explored last.
     digest: u64,
+    /// This run has made a value of its type.
+    made: bool,
     runs: u32,
     dummies: u32,
     idle: u32,
@@ -148,44 +161,34 @@ enum Kind {
     },
 }
 
-/// Notes the shape of `U`, and makes a dummy of it if it can.
-fn explore<'de, U: Deserialize<'de>>(notes: &mut Notes) -> Option<U> {
-    let name = type_name::<U>();
-    let code = explore::<U> as fn(&mut Notes) -> Option<U> as usize;
-    if !notes.enter(code, name) {
-        return None;
+impl Notes {
+    /// Notes the shape of a type, and makes a dummy of it if it can.
+    fn explore<'de>(&mut self, part: TypeId, read: &mut Read<'_, 'de>) -> Result<(), Refused> {
+        if !self.begin_type(part.code, part.name) {
+            return Err(refused());
+        }
+        let (depth, level) = (self.frames.len(), self.level);
+        let mut has_value = false;
+        while self.spend() {
+            // A `Deserialize` that panics on a dummy would panic on damaged bytes too. The panic hook has
+            // already reported the message.
+            let run = panic::catch_unwind(AssertUnwindSafe(|| read(self)));
+            // A panic skips the code that restores these.
+            self.frames.truncate(depth);
+            self.level = level;
+            // The `Drop` of a second dummy may panic too.
+            let is_made = mem::take(&mut self.made);
+            if run.is_err() && !is_made {
+                self.partial();
+            }
+            has_value |= is_made;
+            if !self.advance(is_made) {
+                break;
+            }
+        }
+        self.end_type(part.code, has_value);
+        if has_value { Ok(()) } else { Err(refused()) }
     }
-    let (depth, level) = (notes.frames.len(), notes.level);
-    let mut value = None;
-    while notes.spend() {
-        // A `Deserialize` that panics on a dummy would panic on damaged bytes too. The panic hook has
-        // already reported the message.
-        let run = panic::catch_unwind(AssertUnwindSafe(|| U::deserialize(Recorder { notes })));
-        // A panic skips the code that restores these.
-        notes.frames.truncate(depth);
-        notes.level = level;
-        if run.is_err() {
-            notes.partial();
-        }
-        let made = run.ok().and_then(Result::ok);
-        let ok = made.is_some();
-        if value.is_none() {
-            value = made;
-        } else {
-            discard(made);
-        }
-        if !notes.advance(ok) {
-            break;
-        }
-    }
-    notes.leave(code, value.is_some());
-    value
-}
-
-/// Drops a dummy. Its `Drop` may panic on values that its type's own code never makes.
-fn discard<U>(dummy: Option<U>) {
-    // The panic hook has already reported the message.
-    let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(dummy)));
 }
 
 #[cfg(test)]

@@ -2,15 +2,14 @@
 
 use std::panic;
 
-use serde::de::Deserialize;
-
-use super::recorder::Refused;
-use super::{DEPTH, Frame, Kind, Known, Notes, explore};
+use super::recorder::refused;
+use super::{DEPTH, Frame, Kind, Known, Notes};
 use crate::hash::hash;
+use crate::stored::source::Refused;
 
 impl Notes {
     /// Begins a type. Returns false if no dummy of it can be made.
-    pub(super) fn enter(&mut self, code: usize, name: &'static str) -> bool {
+    pub(super) fn begin_type(&mut self, code: usize, name: &'static str) -> bool {
         if let Some(at) = self.frames.iter().rposition(|frame| frame.name == name) {
             let distance = self.frames.len() - at;
             self.number(b'^', distance);
@@ -39,7 +38,7 @@ impl Notes {
     }
 
     /// Ends the type that was begun last.
-    pub(super) fn leave(&mut self, code: usize, has_value: bool) {
+    pub(super) fn end_type(&mut self, code: usize, has_value: bool) {
         let Some(frame) = self.frames.pop() else { return };
         let index = self.frames.len();
         let outermost = frame.outermost;
@@ -101,7 +100,7 @@ impl Notes {
         self.frames.last().is_some_and(|frame| frame.recording)
     }
 
-    pub(super) fn note(&mut self, tag: u8) {
+    pub(super) fn tag(&mut self, tag: u8) {
         if self.recording() {
             self.text.push(tag);
         }
@@ -173,20 +172,14 @@ impl Notes {
         }
     }
 
-    pub(super) fn child<'de, T: Deserialize<'de>>(&mut self) -> Result<T, Refused> {
-        self.nested(|notes| explore(notes).ok_or(Refused))
-    }
-
-    /// Runs one level deeper. Levels without a type of their own count too: `struct List(Option<Box<List>>)`
+    /// Goes one level deeper. Levels without a type of their own count too: `struct List(Option<Box<List>>)`
     /// would never end otherwise.
-    pub(super) fn nested<R>(&mut self, run: impl FnOnce(&mut Notes) -> Result<R, Refused>) -> Result<R, Refused> {
+    pub(super) fn deeper(&mut self) -> Result<(), Refused> {
         if self.level == DEPTH || self.root.is_spent() {
             self.partial();
-            return Err(Refused);
+            return Err(refused());
         }
         self.level += 1;
-        let result = run(self);
-        self.level -= 1;
-        result
+        Ok(())
     }
 }
