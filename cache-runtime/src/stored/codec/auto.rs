@@ -59,10 +59,30 @@ pub(crate) fn encode<V: Serialize + DeserializeOwned, C: Codecs>(
     buffer: &mut Vec<u8>,
     rank: Rank,
 ) -> Result<(), CodecError> {
-    match rank {
-        Rank::First => encode_in::<V, C::First>(value, buffer),
-        Rank::Second => encode_in::<V, C::Second>(value, buffer),
-    }
+    readable(
+        buffer,
+        &mut |buffer| match rank {
+            Rank::First => encode_in::<V, C::First>(value, buffer),
+            Rank::Second => encode_in::<V, C::Second>(value, buffer),
+        },
+        &|bytes| match decode::<V, C>(bytes, rank) {
+            Ok(_dropped) => Ok(()),
+            Err(error) => Err(error),
+        },
+    )
+}
+
+/// Encodes a value, and decodes it if that may fail: it uses more of the stack than encoding, by a factor that depends
+/// on the type.
+fn readable(
+    buffer: &mut Vec<u8>,
+    encode: &mut dyn FnMut(&mut Vec<u8>) -> Result<(), CodecError>,
+    decode: &dyn Fn(&[u8]) -> Result<(), CodecError>,
+) -> Result<(), CodecError> {
+    let start = buffer.len();
+    let (encoded, is_deep) = depth::is_deep(|| encode(buffer));
+    encoded?;
+    if is_deep { decode(&buffer[start..]) } else { Ok(()) }
 }
 
 /// Reads what [`encode`] appended.
@@ -73,13 +93,8 @@ pub(crate) fn decode<V: DeserializeOwned, C: Codecs>(bytes: &[u8], rank: Rank) -
     }
 }
 
-fn encode_in<V: Serialize + DeserializeOwned, C: Codec>(value: &V, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
-    let start = buffer.len();
-    let (encoded, is_deep) =
-        depth::is_deep(|| if C::IS_BOUNDED { C::encode(value, buffer) } else { C::encode(&bounded(value), buffer) });
-    encoded?;
-    // Decoding uses more of the stack than encoding, by a factor that depends on the type.
-    if is_deep { decode_in::<V, C>(&buffer[start..]).map(drop) } else { Ok(()) }
+fn encode_in<V: Serialize, C: Codec>(value: &V, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
+    if C::IS_BOUNDED { C::encode(value, buffer) } else { C::encode(&bounded(value), buffer) }
 }
 
 fn decode_in<V: DeserializeOwned, C: Codec>(bytes: &[u8]) -> Result<V, CodecError> {

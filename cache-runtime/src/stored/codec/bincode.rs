@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Codec, CodecError};
+use crate::stored::sink::write;
 
 const CONFIG: bincode::config::Configuration = bincode::config::standard();
 
@@ -83,7 +84,7 @@ impl Codec for Bincode {
     const IS_BOUNDED: bool = true;
 
     fn encode<V: Serialize + ?Sized>(value: &V, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
-        write::encode(value, buffer)
+        write::encode(buffer, &mut |sink| write(value, sink))
     }
 
     fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError> {

@@ -14,8 +14,8 @@ mod strict;
 
 use std::fmt;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{self, DeserializeOwned};
+use serde::ser::{self, Serialize};
 
 use crate::hash::hash;
 
@@ -136,6 +136,32 @@ impl fmt::Display for CodecError {
 }
 
 impl std::error::Error for CodecError {}
+
+/// The error of this library's own serializers and deserializers.
+#[derive(Debug)]
+pub(crate) struct Refused(pub(crate) CodecError);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl de::Error for Refused {
+    #[cold]
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Refused(CodecError::new(message))
+    }
+}
+
+impl ser::Error for Refused {
+    #[cold]
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Refused(CodecError::new(message))
+    }
+}
 
 /// The number that stands for a codec's name in the header of a value.
 pub(crate) fn codec_id(name: &str) -> u32 {

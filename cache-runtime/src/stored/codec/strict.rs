@@ -13,23 +13,8 @@ pub(super) enum Format {
     /// `null` is also a unit, a unit struct, and a float that is not finite.
     #[cfg(feature = "json")]
     Json,
-    /// `nil` is also a unit.
-    #[cfg(feature = "messagepack")]
-    MessagePack,
     /// The format of a codec outside this library, about which nothing is known.
     Other,
-}
-
-impl Format {
-    fn writes_lengths(self) -> bool {
-        match self {
-            #[cfg(feature = "json")]
-            Format::Json => false,
-            #[cfg(feature = "messagepack")]
-            Format::MessagePack => true,
-            Format::Other => false,
-        }
-    }
 }
 
 /// The serializer `S`, and its position in the value.
@@ -48,7 +33,7 @@ struct Place {
 }
 
 impl<S: Serializer> Strict<S> {
-    #[cfg(any(feature = "json", feature = "messagepack"))]
+    #[cfg(feature = "json")]
     pub(super) fn new(inner: S, format: Format) -> Strict<S> {
         Strict { inner, place: Place::root(format) }
     }
@@ -107,35 +92,12 @@ impl<T: Serialize + ?Sized> Serialize for Child<'_, T> {
 pub(super) struct Compound<C> {
     inner: C,
     place: Place,
-    /// The number of missing parts, if the format writes their number before them.
-    left: Option<usize>,
 }
 
 impl<C> Compound<C> {
-    fn new(inner: C, place: Place, len: Option<usize>) -> Compound<C> {
-        Compound { inner, place, left: if place.format.writes_lengths() { len } else { None } }
-    }
-
-    /// Counts a part. A concurrent map, for example, may have grown since its length was written.
-    fn count<E: ser::Error>(&mut self) -> Result<(), E> {
-        if let Some(left) = &mut self.left {
-            *left = left.checked_sub(1).ok_or_else(wrong_length)?;
-        }
-        Ok(())
-    }
-
-    fn check_end<E: ser::Error>(&self) -> Result<(), E> {
-        if self.left.is_some_and(|left| left > 0) { Err(wrong_length()) } else { Ok(()) }
-    }
-
     fn child<'a, T: ?Sized>(&self, value: &'a T) -> Child<'a, T> {
         Child { value, place: self.place }
     }
-}
-
-#[cold]
-fn wrong_length<E: ser::Error>() -> E {
-    E::custom("a value has another length than it announced")
 }
 
 macro_rules! forward {
@@ -224,17 +186,17 @@ impl<S: Serializer> Serializer for Strict<S> {
 
     fn serialize_seq(self, len: Option<usize>) -> Result<Self::SerializeSeq, S::Error> {
         let place = self.place.deeper()?;
-        Ok(Compound::new(self.inner.serialize_seq(len)?, place, len))
+        Ok(Compound { inner: self.inner.serialize_seq(len)?, place })
     }
 
     fn serialize_tuple(self, len: usize) -> Result<Self::SerializeTuple, S::Error> {
         let place = self.place.deeper()?;
-        Ok(Compound::new(self.inner.serialize_tuple(len)?, place, Some(len)))
+        Ok(Compound { inner: self.inner.serialize_tuple(len)?, place })
     }
 
     fn serialize_tuple_struct(self, name: &'static str, len: usize) -> Result<Self::SerializeTupleStruct, S::Error> {
         let place = self.place.deeper()?;
-        Ok(Compound::new(self.inner.serialize_tuple_struct(name, len)?, place, Some(len)))
+        Ok(Compound { inner: self.inner.serialize_tuple_struct(name, len)?, place })
     }
 
     fn serialize_tuple_variant(
@@ -245,17 +207,17 @@ impl<S: Serializer> Serializer for Strict<S> {
         len: usize,
     ) -> Result<Self::SerializeTupleVariant, S::Error> {
         let place = self.place.deeper()?.deeper()?;
-        Ok(Compound::new(self.inner.serialize_tuple_variant(name, index, variant, len)?, place, Some(len)))
+        Ok(Compound { inner: self.inner.serialize_tuple_variant(name, index, variant, len)?, place })
     }
 
     fn serialize_map(self, len: Option<usize>) -> Result<Self::SerializeMap, S::Error> {
         let place = self.place.deeper()?;
-        Ok(Compound::new(self.inner.serialize_map(len)?, place, len))
+        Ok(Compound { inner: self.inner.serialize_map(len)?, place })
     }
 
     fn serialize_struct(self, name: &'static str, len: usize) -> Result<Self::SerializeStruct, S::Error> {
         let place = self.place.deeper()?;
-        Ok(Compound::new(self.inner.serialize_struct(name, len)?, place, Some(len)))
+        Ok(Compound { inner: self.inner.serialize_struct(name, len)?, place })
     }
 
     fn serialize_struct_variant(
@@ -266,7 +228,7 @@ impl<S: Serializer> Serializer for Strict<S> {
         len: usize,
     ) -> Result<Self::SerializeStructVariant, S::Error> {
         let place = self.place.deeper()?.deeper()?;
-        Ok(Compound::new(self.inner.serialize_struct_variant(name, index, variant, len)?, place, Some(len)))
+        Ok(Compound { inner: self.inner.serialize_struct_variant(name, index, variant, len)?, place })
     }
 
     fn is_human_readable(&self) -> bool {
@@ -279,13 +241,11 @@ impl<C: ser::SerializeSeq> ser::SerializeSeq for Compound<C> {
     type Error = C::Error;
 
     fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), C::Error> {
-        self.count()?;
         let child = self.child(value);
         self.inner.serialize_element(&child)
     }
 
     fn end(self) -> Result<C::Ok, C::Error> {
-        self.check_end()?;
         self.inner.end()
     }
 }
@@ -295,13 +255,11 @@ impl<C: ser::SerializeTuple> ser::SerializeTuple for Compound<C> {
     type Error = C::Error;
 
     fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), C::Error> {
-        self.count()?;
         let child = self.child(value);
         self.inner.serialize_element(&child)
     }
 
     fn end(self) -> Result<C::Ok, C::Error> {
-        self.check_end()?;
         self.inner.end()
     }
 }
@@ -311,13 +269,11 @@ impl<C: ser::SerializeTupleStruct> ser::SerializeTupleStruct for Compound<C> {
     type Error = C::Error;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), C::Error> {
-        self.count()?;
         let child = self.child(value);
         self.inner.serialize_field(&child)
     }
 
     fn end(self) -> Result<C::Ok, C::Error> {
-        self.check_end()?;
         self.inner.end()
     }
 }
@@ -327,13 +283,11 @@ impl<C: ser::SerializeTupleVariant> ser::SerializeTupleVariant for Compound<C> {
     type Error = C::Error;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), C::Error> {
-        self.count()?;
         let child = self.child(value);
         self.inner.serialize_field(&child)
     }
 
     fn end(self) -> Result<C::Ok, C::Error> {
-        self.check_end()?;
         self.inner.end()
     }
 }
@@ -343,7 +297,6 @@ impl<C: ser::SerializeMap> ser::SerializeMap for Compound<C> {
     type Error = C::Error;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), C::Error> {
-        self.count()?;
         let child = self.child(key);
         self.inner.serialize_key(&child)
     }
@@ -354,7 +307,6 @@ impl<C: ser::SerializeMap> ser::SerializeMap for Compound<C> {
     }
 
     fn end(self) -> Result<C::Ok, C::Error> {
-        self.check_end()?;
         self.inner.end()
     }
 }
@@ -364,7 +316,6 @@ impl<C: ser::SerializeStruct> ser::SerializeStruct for Compound<C> {
     type Error = C::Error;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), C::Error> {
-        self.count()?;
         let child = self.child(value);
         self.inner.serialize_field(name, &child)
     }
@@ -374,7 +325,6 @@ impl<C: ser::SerializeStruct> ser::SerializeStruct for Compound<C> {
     }
 
     fn end(self) -> Result<C::Ok, C::Error> {
-        self.check_end()?;
         self.inner.end()
     }
 }
@@ -384,7 +334,6 @@ impl<C: ser::SerializeStructVariant> ser::SerializeStructVariant for Compound<C>
     type Error = C::Error;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), C::Error> {
-        self.count()?;
         let child = self.child(value);
         self.inner.serialize_field(name, &child)
     }
@@ -394,7 +343,6 @@ impl<C: ser::SerializeStructVariant> ser::SerializeStructVariant for Compound<C>
     }
 
     fn end(self) -> Result<C::Ok, C::Error> {
-        self.check_end()?;
         self.inner.end()
     }
 }

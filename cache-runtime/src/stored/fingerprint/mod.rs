@@ -28,7 +28,8 @@ use serde::de::DeserializeOwned;
 
 use self::recorder::refused;
 use crate::poll::stack::Stack;
-use crate::stored::source::{self, Read, Refused, TypeId};
+use crate::stored::codec::Refused;
+use crate::stored::source::{self, Read, TypeId};
 
 /// The nesting limit of types.
 const DEPTH: usize = 96;

@@ -5,7 +5,7 @@ use std::panic;
 use super::recorder::refused;
 use super::{DEPTH, Frame, Kind, Known, Notes};
 use crate::hash::hash;
-use crate::stored::source::Refused;
+use crate::stored::codec::Refused;
 
 impl Notes {
     /// Begins a type. Returns false if no dummy of it can be made.

@@ -3,9 +3,9 @@
 use serde::de::{self, Expected};
 
 use super::{Kind, Notes};
+use crate::stored::codec::Refused;
 use crate::stored::source::{
-    Compound, Depth, Event, Fields, Form, Read, Refused, Request, Sequence, Source, Step, Token, TypeId, Variant,
-    VariantName,
+    Compound, Depth, Event, Fields, Form, Read, Request, Sequence, Source, Step, Token, TypeId, Variant, VariantName,
 };
 
 /// The error of a dummy that cannot be made.

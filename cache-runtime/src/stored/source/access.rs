@@ -4,7 +4,8 @@ use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::{Compound, Event, Form, Part, Refused, Sequence, Source, Step, Variant, VariantName, value};
+use super::{Compound, Event, Form, Part, Sequence, Source, Step, Variant, VariantName, value};
+use crate::stored::codec::Refused;
 
 /// Reads a part that has no type of its own.
 fn seeded<'de, T: DeserializeSeed<'de>>(source: &mut dyn Source<'de>, seed: T) -> Result<T::Value, Refused> {

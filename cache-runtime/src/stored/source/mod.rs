@@ -4,35 +4,17 @@
 //! the recorder of fingerprints therefore share one deserializer, [`Part`]. It passes requests to a [`Source`], which is
 //! not generic, and calls the visitors directly.
 
+#![cfg_attr(not(feature = "messagepack"), allow(dead_code, reason = "only MessagePack needs it"))]
+
 mod access;
 mod part;
 
 use std::any::type_name;
-use std::fmt;
 
 use serde::de::{self, Deserialize, Expected, Unexpected};
 
 pub(crate) use self::part::Part;
-use super::codec::CodecError;
-
-/// The error of a source, or of a type that does not accept what the source offers.
-#[derive(Debug)]
-pub(crate) struct Refused(pub(super) CodecError);
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for Refused {}
-
-impl de::Error for Refused {
-    #[cold]
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Refused(CodecError::new(message))
-    }
-}
+use super::codec::Refused;
 
 /// The answers to the requests of a `Deserialize`.
 pub(crate) trait Source<'de> {

@@ -3,7 +3,8 @@
 use serde::de::{Deserializer, Visitor};
 
 use super::access::{Content, Elements, Entries, NamedFields};
-use super::{Compound, Fields, Refused, Request, Sequence, Source, Step, Token, wrong_type};
+use super::{Compound, Fields, Request, Sequence, Source, Step, Token, wrong_type};
+use crate::stored::codec::Refused;
 
 /// A value or a part of one, which is read next.
 pub(crate) struct Part<'a, 'de> {

@@ -1,7 +1,5 @@
 //! Decodes a value from bytes.
 
-use std::fmt;
-
 use bincode::de::read::{BorrowReader, Reader};
 use bincode::de::{BorrowDecode, Decode, Decoder as _, DecoderImpl};
 use bincode::error::DecodeError;
@@ -13,7 +11,7 @@ use serde::de::{
 
 use super::{CONFIG, Counts, EMPTY_ELEMENTS};
 use crate::poll::stack::Stack;
-use crate::stored::codec::{CodecError, DEPTH, SELF_DESCRIBING_ADVICE, depth};
+use crate::stored::codec::{CodecError, DEPTH, Refused, SELF_DESCRIBING_ADVICE, depth};
 
 /// The length in bytes below which the standard library checks text as fast as `simdutf8`.
 const SHORT_TEXT: usize = 128;
@@ -113,27 +111,9 @@ fn long_text(bytes: &[u8]) -> Option<&str> {
     simdutf8::basic::from_utf8(bytes).ok()
 }
 
-#[derive(Debug)]
-struct Refused(CodecError);
-
 #[cold]
 fn refuse(error: DecodeError) -> Refused {
     Refused(CodecError::new(error))
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for Refused {}
-
-impl de::Error for Refused {
-    #[cold]
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Refused(CodecError::new(message))
-    }
 }
 
 #[cold]

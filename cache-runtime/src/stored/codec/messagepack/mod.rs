@@ -2,12 +2,13 @@
 
 mod read;
 mod skip;
+mod write;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::strict::{Format, Strict};
 use super::{Codec, CodecError};
+use crate::stored::sink::write;
 
 /// The name of a newtype struct that is an extension type: a tuple of an `i8` and bytes. rmp-serde chose it.
 const EXTENSION: &str = "_ExtStruct";
@@ -37,11 +38,13 @@ impl Codec for MessagePack {
     const IS_BOUNDED: bool = true;
 
     fn encode<V: Serialize + ?Sized>(value: &V, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
-        let mut serializer = rmp_serde::Serializer::new(buffer).with_struct_map().with_human_readable();
-        value.serialize(Strict::new(&mut serializer, Format::MessagePack)).map_err(CodecError::new)
+        write::encode(buffer, &mut |sink| write(value, sink))
     }
 
     fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError> {
         read::decode(bytes)
     }
 }
+
+#[cfg(all(test, feature = "bincode"))]
+mod tests;

@@ -7,18 +7,15 @@ use super::EXTENSION;
 use super::skip::skip;
 use crate::poll::stack::Stack;
 use crate::stored::codec::depth::{ANY_LEVELS, is_looked_at, is_too_deep};
-use crate::stored::codec::{CodecError, DEPTH};
+use crate::stored::codec::{CodecError, DEPTH, Refused};
 use crate::stored::source::{
-    self, Compound, Depth, Fields, Form, Read, Refused, Request, Sequence, Source, Step, Token, TypeId, Variant,
-    VariantName, wrong_type,
+    self, Compound, Depth, Fields, Form, Read, Request, Sequence, Source, Step, Token, TypeId, Variant, VariantName,
+    wrong_type,
 };
 
 /// Reads a value. Bytes after it are an error.
 pub(super) fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError> {
-    let mut reader = match Reader::new(bytes) {
-        Ok(reader) => reader,
-        Err(error) => return Err(error),
-    };
+    let mut reader = Reader::new(bytes)?;
     match source::value(&mut reader) {
         Ok(value) => Ok(value),
         Err(Refused(error)) => Err(error),
@@ -90,12 +87,9 @@ impl<'de> Reader<'de> {
         Ok(self.marker)
     }
 
-    /// The marker of the next value, if that has one.
+    /// The marker of the next value.
     fn peek(&self) -> Option<Marker> {
-        match self.inside {
-            Inside::Value => self.rest.first().map(|&byte| Marker::from_u8(byte)),
-            _ => None,
-        }
+        self.rest.first().map(|&byte| Marker::from_u8(byte))
     }
 
     /// A scalar, or the first part of any value.
@@ -195,6 +189,14 @@ impl<'de> Reader<'de> {
         Ok(Depth { level, any })
     }
 
+    /// Refuses the elements of bytes and of extensions, which have their own types.
+    fn expect_value(&mut self, expected: &dyn Expected) -> Result<(), Refused> {
+        match self.inside {
+            Inside::Value => Ok(()),
+            _ => Err(wrong_type(self.begin()?, expected)),
+        }
+    }
+
     /// The compound of a sequence, or of bytes that are read as one.
     fn elements(&mut self, token: Token<'de>) -> Result<Option<Compound>, Refused> {
         match token {
@@ -260,6 +262,7 @@ impl<'de> Source<'de> for Reader<'de> {
     }
 
     fn option(&mut self) -> Result<bool, Refused> {
+        self.expect_value(&"an option")?;
         if self.peek() == Some(Marker::Null) {
             self.begin()?;
             return Ok(false);
@@ -310,6 +313,7 @@ impl<'de> Source<'de> for Reader<'de> {
         _variants: &'static [&'static str],
         expected: &dyn Expected,
     ) -> Result<Variant<'de>, Refused> {
+        self.expect_value(expected)?;
         let has_content = matches!(self.peek(), Some(Marker::FixMap(_) | Marker::Map16 | Marker::Map32));
         let outside = if has_content {
             self.begin()?;
@@ -352,7 +356,8 @@ impl<'de> Source<'de> for Reader<'de> {
                 Token::Extension => {}
                 _ => return Err(self.wrong_marker()),
             },
-            Step::NewtypeStruct(_) | Step::Seed => {}
+            Step::NewtypeStruct(_) => self.expect_value(&"a newtype struct")?,
+            Step::Seed => {}
             Step::Any => {
                 let outside = self.depth;
                 self.depth.any += 1;
@@ -373,11 +378,10 @@ impl<'de> Source<'de> for Reader<'de> {
     }
 
     fn end(&mut self, compound: &Compound) -> Result<(), Refused> {
-        if compound.left > 0 {
-            return Err(wrong_length(compound.len - compound.left));
-        }
-        if let Inside::Bytes(_) = self.inside {
-            self.inside = Inside::Value;
+        match self.inside {
+            Inside::Bytes(_) => self.inside = Inside::Value,
+            _ if compound.left > 0 => return Err(wrong_length(compound.len - compound.left)),
+            _ => {}
         }
         self.leave(compound.outside);
         Ok(())
