@@ -4,8 +4,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::stored::codec::{self, Codec as _, CodecError, Codecs, Rank, Root};
-use crate::stored::fingerprint;
+use crate::stored::codec::{self, Codec, CodecError, Codecs, Rank, Root};
+use crate::stored::fingerprint::{self, Fingerprint};
 
 /// The part of a function's identity that comes from its value's type and its codecs.
 #[derive(Debug)]
@@ -19,17 +19,37 @@ pub(crate) struct TypeFormats {
     pub(super) lacks_self_describing: bool,
 }
 
+/// What a codec contributes.
+#[derive(Clone, Copy)]
+struct CodecFacts {
+    name: &'static str,
+    is_human_readable: bool,
+    is_self_describing: bool,
+}
+
+impl CodecFacts {
+    const fn of<C: Codec>() -> CodecFacts {
+        CodecFacts { name: C::NAME, is_human_readable: C::HUMAN_READABLE, is_self_describing: C::SELF_DESCRIBING }
+    }
+}
+
 fn find<V: DeserializeOwned, C: Codecs>() -> TypeFormats {
-    let shape = fingerprint::of::<V>(C::First::HUMAN_READABLE);
-    // A type that does not ask whether the format is human-readable has one shape.
-    let is_same = C::Second::HUMAN_READABLE == C::First::HUMAN_READABLE || !shape.asks_readable;
-    let second = if is_same { shape.value } else { fingerprint::of::<V>(C::Second::HUMAN_READABLE).value };
-    let first_cannot = shape.needs_self_describing && !C::First::SELF_DESCRIBING;
-    TypeFormats {
-        formats: [(codec::codec_id(C::First::NAME), shape.value), (codec::codec_id(C::Second::NAME), second)],
-        codec_name: C::First::NAME,
-        needs_second: first_cannot && C::Second::SELF_DESCRIBING,
-        lacks_self_describing: first_cannot && !C::Second::SELF_DESCRIBING,
+    TypeFormats::new(fingerprint::of::<V>, const { [CodecFacts::of::<C::First>(), CodecFacts::of::<C::Second>()] })
+}
+
+impl TypeFormats {
+    fn new(shape_of: fn(bool) -> Fingerprint, [first, second]: [CodecFacts; 2]) -> TypeFormats {
+        let shape = shape_of(first.is_human_readable);
+        // A type that does not ask whether the format is human-readable has one shape.
+        let is_same = second.is_human_readable == first.is_human_readable || !shape.asks_readable;
+        let second_shape = if is_same { shape.value } else { shape_of(second.is_human_readable).value };
+        let first_cannot = shape.needs_self_describing && !first.is_self_describing;
+        TypeFormats {
+            formats: [(codec::codec_id(first.name), shape.value), (codec::codec_id(second.name), second_shape)],
+            codec_name: first.name,
+            needs_second: first_cannot && second.is_self_describing,
+            lacks_self_describing: first_cannot && !second.is_self_describing,
+        }
     }
 }
 

@@ -59,30 +59,20 @@ pub(crate) fn encode<V: Serialize + DeserializeOwned, C: Codecs>(
     buffer: &mut Vec<u8>,
     rank: Rank,
 ) -> Result<(), CodecError> {
-    readable(
-        buffer,
-        &mut |buffer| match rank {
-            Rank::First => encode_in::<V, C::First>(value, buffer),
-            Rank::Second => encode_in::<V, C::Second>(value, buffer),
-        },
-        &|bytes| match decode::<V, C>(bytes, rank) {
-            Ok(_dropped) => Ok(()),
-            Err(error) => Err(error),
-        },
-    )
-}
-
-/// Encodes a value, and decodes it if that may fail: it uses more of the stack than encoding, by a factor that depends
-/// on the type.
-fn readable(
-    buffer: &mut Vec<u8>,
-    encode: &mut dyn FnMut(&mut Vec<u8>) -> Result<(), CodecError>,
-    decode: &dyn Fn(&[u8]) -> Result<(), CodecError>,
-) -> Result<(), CodecError> {
     let start = buffer.len();
-    let (encoded, is_deep) = depth::is_deep(|| encode(buffer));
-    encoded?;
-    if is_deep { decode(&buffer[start..]) } else { Ok(()) }
+    let outer = depth::begin();
+    let encoded = match rank {
+        Rank::First => encode_in::<V, C::First>(value, buffer),
+        Rank::Second => encode_in::<V, C::Second>(value, buffer),
+    };
+    if !depth::is_deep(outer) || matches!(encoded, Err(_)) {
+        return encoded;
+    }
+    // Decoding uses more of the stack than encoding, by a factor that depends on the type.
+    match decode::<V, C>(&buffer[start..], rank) {
+        Ok(_dropped) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Reads what [`encode`] appended.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Codec, CodecError};
-use crate::stored::sink::write;
+use crate::stored::sink::Typed;
 
 const CONFIG: bincode::config::Configuration = bincode::config::standard();
 
@@ -84,7 +84,7 @@ impl Codec for Bincode {
     const IS_BOUNDED: bool = true;
 
     fn encode<V: Serialize + ?Sized>(value: &V, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
-        write::encode(buffer, &mut |sink| write(value, sink))
+        write::encode(buffer, &Typed(value))
     }
 
     fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError> {

@@ -35,10 +35,12 @@ pub(super) fn note(level: usize) {
     DEEPEST.with(|deepest| deepest.set(deepest.get().max(level)));
 }
 
-/// Encodes a value, and tells whether it is so deep that decoding may refuse it.
-pub(super) fn is_deep<T>(encode: impl FnOnce() -> T) -> (T, bool) {
-    let before = DEEPEST.replace(0);
-    let output = encode();
-    // A `Serialize` may encode another value inside of this one.
-    (output, DEEPEST.replace(before) > CERTAIN)
+/// Begins a value, and returns the level of the value around it: a `Serialize` may encode another value.
+pub(super) fn begin() -> usize {
+    DEEPEST.replace(0)
+}
+
+/// Ends the value, and tells whether it is so deep that decoding may refuse it.
+pub(super) fn is_deep(outer: usize) -> bool {
+    DEEPEST.replace(outer) > CERTAIN
 }

@@ -107,21 +107,25 @@ pub trait Codec {
     fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError>;
 }
 
-/// The reason why a value could not be encoded or decoded.
+/// The reason why a value could not be encoded or decoded. Serializers and deserializers can have it as their error.
 #[derive(Debug, Clone)]
-pub struct CodecError(Box<str>);
+pub struct CodecError(Box<Reason>);
+
+/// A thin pointer to it is moved by less code than the text itself, in each function of each type.
+#[derive(Debug, Clone)]
+struct Reason(Box<str>);
 
 impl CodecError {
     /// An error that says `reason`.
     pub fn new(reason: impl fmt::Display) -> CodecError {
-        CodecError(reason.to_string().into())
+        CodecError(Box::new(Reason(reason.to_string().into())))
     }
 }
 
 impl CodecError {
     /// Joins the errors of two codecs that fail for one value.
     pub(crate) fn or(self, second: CodecError) -> CodecError {
-        if self.0 == second.0 {
+        if self.0.0 == second.0.0 {
             self
         } else {
             CodecError::new(format_args!("{self}; and in the other codec: {second}"))
@@ -131,35 +135,23 @@ impl CodecError {
 
 impl fmt::Display for CodecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.0.0)
     }
 }
 
 impl std::error::Error for CodecError {}
 
-/// The error of this library's own serializers and deserializers.
-#[derive(Debug)]
-pub(crate) struct Refused(pub(crate) CodecError);
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+impl de::Error for CodecError {
+    #[cold]
+    fn custom<T: fmt::Display>(reason: T) -> CodecError {
+        CodecError::new(reason)
     }
 }
 
-impl std::error::Error for Refused {}
-
-impl de::Error for Refused {
+impl ser::Error for CodecError {
     #[cold]
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Refused(CodecError::new(message))
-    }
-}
-
-impl ser::Error for Refused {
-    #[cold]
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Refused(CodecError::new(message))
+    fn custom<T: fmt::Display>(reason: T) -> CodecError {
+        CodecError::new(reason)
     }
 }
 

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::ser::{Error, Serialize};
 
-use super::Refused;
-use crate::stored::sink::{Compound, Kind, Part, Sink, Variant, Wrapper, write};
+use super::CodecError;
+use crate::stored::sink::{Compound, Kind, Part, Sink, Typed, Value, Variant, Wrapper};
 
 /// The roots that must not be stored by mistake, even if a generic function hides them from the macro.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,14 +21,13 @@ pub(crate) enum Root {
 pub(crate) fn root_of<V: Serialize + ?Sized>(value: &V) -> Root {
     let mut probe = Probe(Root::Other);
     // The probe itself stops the `Serialize` by an error.
-    let _stopped = write(value, &mut probe);
+    let _stopped = Typed(value).write(&mut probe);
     probe.0
 }
 
 struct Probe(Root);
 
-/// An empty error takes no memory of its own.
-fn stop<T>() -> Result<T, Refused> {
+fn stop<T>() -> Result<T, CodecError> {
     Err(Error::custom(""))
 }
 
@@ -42,7 +41,7 @@ impl Probe {
 
 macro_rules! stops {
     ($($method:ident($($argument:ty),*) -> $output:ty;)*) => {$(
-        fn $method(&mut self, $(_: $argument),*) -> Result<$output, Refused> {
+        fn $method(&mut self, $(_: $argument),*) -> Result<$output, CodecError> {
             stop()
         }
     )*};
@@ -69,24 +68,24 @@ impl Sink for Probe {
         display(&dyn fmt::Display) -> ();
         unit() -> ();
         unit_struct() -> ();
-        newtype_struct(&'static str, &mut crate::stored::sink::Write<'_>) -> bool;
+        newtype_struct(&'static str, &dyn Value) -> bool;
         begin(Kind) -> Compound;
         part(&mut Compound, Part) -> ();
         skip_field(&'static str) -> ();
         end(&mut Compound) -> ();
     }
 
-    fn none(&mut self) -> Result<(), Refused> {
+    fn none(&mut self) -> Result<(), CodecError> {
         self.0 = Root::None;
         stop()
     }
 
-    fn unit_variant(&mut self, variant: Variant) -> Result<(), Refused> {
+    fn unit_variant(&mut self, variant: Variant) -> Result<(), CodecError> {
         self.variant(variant);
         stop()
     }
 
-    fn enter(&mut self, wrapper: Wrapper) -> Result<usize, Refused> {
+    fn enter(&mut self, wrapper: Wrapper) -> Result<usize, CodecError> {
         if let Wrapper::Variant(variant) = wrapper {
             self.variant(variant);
         }

@@ -28,8 +28,8 @@ use serde::de::DeserializeOwned;
 
 use self::recorder::refused;
 use crate::poll::stack::Stack;
-use crate::stored::codec::Refused;
-use crate::stored::source::{self, Read, TypeId};
+use crate::stored::codec::CodecError;
+use crate::stored::source::{Typed, Value};
 
 /// The nesting limit of types.
 const DEPTH: usize = 96;
@@ -55,13 +55,10 @@ pub(crate) struct Fingerprint {
 
 /// Finds the shape of `V`, for a format that is, or is not, human-readable.
 pub(crate) fn of<V: DeserializeOwned>(human_readable: bool) -> Fingerprint {
-    find(human_readable, &mut |source| match source::value::<V>(source) {
-        Ok(_dropped) => Ok(()),
-        Err(error) => Err(error),
-    })
+    find(human_readable, &mut Typed::<V>(None))
 }
 
-fn find(human_readable: bool, explore: &mut Read<'_, '_>) -> Fingerprint {
+fn find(human_readable: bool, value: &mut dyn Value<'_>) -> Fingerprint {
     let mut notes = Notes {
         root: Stack::here(),
         human_readable,
@@ -79,9 +76,10 @@ fn find(human_readable: bool, explore: &mut Read<'_, '_>) -> Fingerprint {
         dummies: DUMMIES,
         idle: IDLE,
     };
-    // The `Drop` of the last dummy may panic on a value that its type's own code never makes. The panic hook has already
+    let _ = notes.explore(value);
+    // The `Drop` of a dummy may panic, because its type's own code never makes such a value. The panic hook has already
     // reported the message.
-    let _ = panic::catch_unwind(AssertUnwindSafe(|| explore(&mut notes)));
+    let _ = panic::catch_unwind(AssertUnwindSafe(|| value.clear()));
     Fingerprint {
         value: notes.digest,
         needs_self_describing: notes.needs_self_describing,
@@ -164,8 +162,9 @@ enum Kind {
 
 impl Notes {
     /// Notes the shape of a type, and makes a dummy of it if it can.
-    fn explore<'de>(&mut self, part: TypeId, read: &mut Read<'_, 'de>) -> Result<(), Refused> {
-        if !self.begin_type(part.code, part.name) {
+    fn explore<'de>(&mut self, part: &mut dyn Value<'de>) -> Result<(), CodecError> {
+        let (code, name) = part.type_id();
+        if !self.begin_type(code, name) {
             return Err(refused());
         }
         let (depth, level) = (self.frames.len(), self.level);
@@ -173,7 +172,7 @@ impl Notes {
         while self.spend() {
             // A `Deserialize` that panics on a dummy would panic on damaged bytes too. The panic hook has
             // already reported the message.
-            let run = panic::catch_unwind(AssertUnwindSafe(|| read(self)));
+            let run = panic::catch_unwind(AssertUnwindSafe(|| part.read(self)));
             // A panic skips the code that restores these.
             self.frames.truncate(depth);
             self.level = level;
@@ -187,7 +186,7 @@ impl Notes {
                 break;
             }
         }
-        self.end_type(part.code, has_value);
+        self.end_type(code, has_value);
         if has_value { Ok(()) } else { Err(refused()) }
     }
 }

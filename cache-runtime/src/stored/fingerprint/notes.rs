@@ -5,7 +5,7 @@ use std::panic;
 use super::recorder::refused;
 use super::{DEPTH, Frame, Kind, Known, Notes};
 use crate::hash::hash;
-use crate::stored::codec::Refused;
+use crate::stored::codec::CodecError;
 
 impl Notes {
     /// Begins a type. Returns false if no dummy of it can be made.
@@ -174,7 +174,7 @@ impl Notes {
 
     /// Goes one level deeper. Levels without a type of their own count too: `struct List(Option<Box<List>>)`
     /// would never end otherwise.
-    pub(super) fn deeper(&mut self) -> Result<(), Refused> {
+    pub(super) fn deeper(&mut self) -> Result<(), CodecError> {
         if self.level == DEPTH || self.root.is_spent() {
             self.partial();
             return Err(refused());

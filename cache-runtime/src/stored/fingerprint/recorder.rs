@@ -3,14 +3,14 @@
 use serde::de::{self, Expected};
 
 use super::{Kind, Notes};
-use crate::stored::codec::Refused;
+use crate::stored::codec::CodecError;
 use crate::stored::source::{
-    Compound, Depth, Event, Fields, Form, Read, Request, Sequence, Source, Step, Token, TypeId, Variant, VariantName,
+    Compound, Depth, Event, Fields, Form, Request, Sequence, Source, Step, Token, Value, Variant, VariantName,
 };
 
 /// The error of a dummy that cannot be made.
 #[cold]
-pub(super) fn refused() -> Refused {
+pub(super) fn refused() -> CodecError {
     de::Error::custom("refused")
 }
 
@@ -44,7 +44,7 @@ impl<'de> Source<'de> for Notes {
         self.human_readable
     }
 
-    fn token(&mut self, request: Request) -> Result<Token<'de>, Refused> {
+    fn token(&mut self, request: Request) -> Result<Token<'de>, CodecError> {
         self.tag(tag_of(request));
         Ok(match request {
             Request::Any => return Ok(self.any()),
@@ -77,23 +77,23 @@ impl<'de> Source<'de> for Notes {
         Compound::default()
     }
 
-    fn wide(&mut self, signed: bool) -> Result<i128, Refused> {
+    fn wide(&mut self, signed: bool) -> Result<i128, CodecError> {
         self.tag(if signed { 5 } else { 10 });
         Ok(if signed { self.first(&[1, 0, -1]) } else { self.first(&[1, 0]) })
     }
 
-    fn option(&mut self) -> Result<bool, Refused> {
+    fn option(&mut self) -> Result<bool, CodecError> {
         self.tag(b'o');
         let some = if self.recording() { 0 } else { 1 };
         Ok(self.pick(2, false) == some)
     }
 
-    fn unit_struct(&mut self, name: &'static str, _expected: &dyn Expected) -> Result<(), Refused> {
+    fn unit_struct(&mut self, name: &'static str, _expected: &dyn Expected) -> Result<(), CodecError> {
         self.name(b'U', name);
         Ok(())
     }
 
-    fn sequence(&mut self, kind: Sequence, _expected: &dyn Expected) -> Result<Compound, Refused> {
+    fn sequence(&mut self, kind: Sequence, _expected: &dyn Expected) -> Result<Compound, CodecError> {
         let len = match kind {
             Sequence::Seq => {
                 self.tag(b'[');
@@ -111,7 +111,7 @@ impl<'de> Source<'de> for Notes {
         Ok(Compound { left: len, is_fixed: true, ..Compound::default() })
     }
 
-    fn map(&mut self, _expected: &dyn Expected) -> Result<Compound, Refused> {
+    fn map(&mut self, _expected: &dyn Expected) -> Result<Compound, CodecError> {
         self.tag(b'{');
         let lengths = if self.recording() { [1, 0] } else { [0, 1] };
         let left = self.first(&lengths);
@@ -123,7 +123,7 @@ impl<'de> Source<'de> for Notes {
         name: Option<&'static str>,
         names: &'static [&'static str],
         _expected: &dyn Expected,
-    ) -> Result<Fields, Refused> {
+    ) -> Result<Fields, CodecError> {
         if let Some(name) = name {
             self.name(b'S', name);
         }
@@ -149,7 +149,7 @@ impl<'de> Source<'de> for Notes {
         name: &'static str,
         variants: &'static [&'static str],
         _expected: &dyn Expected,
-    ) -> Result<Variant<'de>, Refused> {
+    ) -> Result<Variant<'de>, CodecError> {
         self.name(b'E', name);
         self.names(b'|', variants);
         if variants.is_empty() {
@@ -161,13 +161,13 @@ impl<'de> Source<'de> for Notes {
         Ok(Variant { name, index, has_content: true, outside: self.depth() })
     }
 
-    fn skip(&mut self) -> Result<(), Refused> {
+    fn skip(&mut self) -> Result<(), CodecError> {
         self.needs_self_describing = true;
         self.tag(b'_');
         Ok(())
     }
 
-    fn enter(&mut self, step: Step) -> Result<Depth, Refused> {
+    fn enter(&mut self, step: Step) -> Result<Depth, CodecError> {
         let outside = self.depth();
         match step {
             Step::NewtypeStruct(name) => self.name(b'N', name),
@@ -195,13 +195,11 @@ impl<'de> Source<'de> for Notes {
         }
     }
 
-    fn end(&mut self, _compound: &Compound) -> Result<(), Refused> {
-        Ok(())
-    }
+    fn end(&mut self, _compound: &Compound, _is_made: bool) {}
 
     /// The field to offer next. It counts as refused until its value has been made, because a type
     /// refuses the name of an alias as a duplicate.
-    fn next_field(&mut self, compound: &mut Compound) -> Result<Option<&'de str>, Refused> {
+    fn next_field(&mut self, compound: &mut Compound) -> Result<Option<&'de str>, CodecError> {
         let names = compound.names;
         let Some(frame) = self.frames.last_mut() else { return Ok(None) };
         let Kind::Fields { refused, pending, asked, .. } = &mut frame.choices[compound.choice].kind else {
@@ -222,7 +220,7 @@ impl<'de> Source<'de> for Notes {
         Ok(None)
     }
 
-    fn variant_name(&mut self, variant: &Variant<'de>) -> Result<VariantName<'de>, Refused> {
+    fn variant_name(&mut self, variant: &Variant<'de>) -> Result<VariantName<'de>, CodecError> {
         // A hand-written `Deserialize` may accept numbers only.
         Ok(match self.pick(2, false) {
             0 => variant.name,
@@ -230,7 +228,7 @@ impl<'de> Source<'de> for Notes {
         })
     }
 
-    fn content(&mut self, _variant: &Variant<'de>, form: Form) -> Result<(), Refused> {
+    fn content(&mut self, _variant: &Variant<'de>, form: Form) -> Result<(), CodecError> {
         match form {
             Form::Unit => self.tag(b'u'),
             Form::Newtype => self.tag(b'n'),
@@ -239,12 +237,9 @@ impl<'de> Source<'de> for Notes {
         Ok(())
     }
 
-    fn child(&mut self, part: TypeId, read: &mut Read<'_, 'de>) -> Result<(), Refused> {
-        if self.frames.is_empty() {
-            return self.explore(part, read);
-        }
+    fn child(&mut self, part: &mut dyn Value<'de>) -> Result<(), CodecError> {
         self.deeper()?;
-        let explored = self.explore(part, read);
+        let explored = self.explore(part);
         self.level -= 1;
         explored
     }

@@ -15,63 +15,69 @@ use std::fmt;
 use serde::Serialize;
 
 use self::writer::Writer;
-use super::codec::Refused;
+use super::codec::CodecError;
 
 /// A format to which values are written.
 pub(crate) trait Sink {
     fn is_human_readable(&self) -> bool;
 
-    fn bool(&mut self, value: bool) -> Result<(), Refused>;
-    fn i8(&mut self, value: i8) -> Result<(), Refused>;
+    fn bool(&mut self, value: bool) -> Result<(), CodecError>;
+    fn i8(&mut self, value: i8) -> Result<(), CodecError>;
     /// A signed integer of more than one byte. The formats write its value, not its width.
-    fn signed(&mut self, value: i64) -> Result<(), Refused>;
-    fn i128(&mut self, value: i128) -> Result<(), Refused>;
-    fn u8(&mut self, value: u8) -> Result<(), Refused>;
-    fn unsigned(&mut self, value: u64) -> Result<(), Refused>;
-    fn u128(&mut self, value: u128) -> Result<(), Refused>;
-    fn f32(&mut self, value: f32) -> Result<(), Refused>;
-    fn f64(&mut self, value: f64) -> Result<(), Refused>;
-    fn char(&mut self, value: char) -> Result<(), Refused>;
-    fn str(&mut self, value: &str) -> Result<(), Refused>;
-    fn bytes(&mut self, value: &[u8]) -> Result<(), Refused>;
+    fn signed(&mut self, value: i64) -> Result<(), CodecError>;
+    fn i128(&mut self, value: i128) -> Result<(), CodecError>;
+    fn u8(&mut self, value: u8) -> Result<(), CodecError>;
+    fn unsigned(&mut self, value: u64) -> Result<(), CodecError>;
+    fn u128(&mut self, value: u128) -> Result<(), CodecError>;
+    fn f32(&mut self, value: f32) -> Result<(), CodecError>;
+    fn f64(&mut self, value: f64) -> Result<(), CodecError>;
+    fn char(&mut self, value: char) -> Result<(), CodecError>;
+    fn str(&mut self, value: &str) -> Result<(), CodecError>;
+    fn bytes(&mut self, value: &[u8]) -> Result<(), CodecError>;
 
     /// Text that is not formatted yet.
-    fn display(&mut self, value: &dyn fmt::Display) -> Result<(), Refused> {
+    fn display(&mut self, value: &dyn fmt::Display) -> Result<(), CodecError> {
         self.str(&value.to_string())
     }
 
-    fn unit(&mut self) -> Result<(), Refused>;
-    fn unit_struct(&mut self) -> Result<(), Refused>;
-    fn none(&mut self) -> Result<(), Refused>;
-    fn unit_variant(&mut self, variant: Variant) -> Result<(), Refused>;
+    fn unit(&mut self) -> Result<(), CodecError>;
+    fn unit_struct(&mut self) -> Result<(), CodecError>;
+    fn none(&mut self) -> Result<(), CodecError>;
+    fn unit_variant(&mut self, variant: Variant) -> Result<(), CodecError>;
 
     /// Begins a value inside of a value. Returns the depth to which [`leave`](Sink::leave) goes back.
-    fn enter(&mut self, wrapper: Wrapper) -> Result<usize, Refused>;
+    fn enter(&mut self, wrapper: Wrapper) -> Result<usize, CodecError>;
 
     fn leave(&mut self, depth: usize);
 
     /// A newtype struct that the format writes in a way of its own. Returns false for all others.
-    fn newtype_struct(&mut self, _name: &'static str, _value: &mut Write<'_>) -> Result<bool, Refused> {
+    fn newtype_struct(&mut self, _name: &'static str, _value: &dyn Value) -> Result<bool, CodecError> {
         Ok(false)
     }
 
-    fn begin(&mut self, kind: Kind) -> Result<Compound, Refused>;
+    fn begin(&mut self, kind: Kind) -> Result<Compound, CodecError>;
 
     /// Prepares for the next part of a compound.
-    fn part(&mut self, compound: &mut Compound, part: Part) -> Result<(), Refused>;
+    fn part(&mut self, compound: &mut Compound, part: Part) -> Result<(), CodecError>;
 
     /// A field that is left out.
-    fn skip_field(&mut self, name: &'static str) -> Result<(), Refused>;
+    fn skip_field(&mut self, name: &'static str) -> Result<(), CodecError>;
 
-    fn end(&mut self, compound: &mut Compound) -> Result<(), Refused>;
+    fn end(&mut self, compound: &mut Compound) -> Result<(), CodecError>;
 }
 
-/// Writes a value.
-pub(crate) type Write<'w> = dyn FnMut(&mut dyn Sink) -> Result<(), Refused> + 'w;
+/// A value of any type.
+pub(crate) trait Value {
+    fn write(&self, sink: &mut dyn Sink) -> Result<(), CodecError>;
+}
 
-/// Writes `value` to `sink`.
-pub(super) fn write<V: Serialize + ?Sized>(value: &V, sink: &mut dyn Sink) -> Result<(), Refused> {
-    value.serialize(Writer { sink })
+/// A value of type `V`.
+pub(super) struct Typed<'a, V: ?Sized>(pub(super) &'a V);
+
+impl<V: Serialize + ?Sized> Value for Typed<'_, V> {
+    fn write(&self, sink: &mut dyn Sink) -> Result<(), CodecError> {
+        self.0.serialize(Writer { sink })
+    }
 }
 
 /// A variant of an enum.

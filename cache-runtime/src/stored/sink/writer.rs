@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::ser::{self, Serialize, Serializer};
 
-use super::{Compound, Kind, Part, Sink, Variant, Wrapper, write};
-use crate::stored::codec::Refused;
+use super::{Compound, Kind, Part, Sink, Typed, Variant, Wrapper};
+use crate::stored::codec::CodecError;
 
 /// The place of the next value.
 pub(super) struct Writer<'a> {
@@ -13,24 +13,24 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn begin(self, kind: Kind) -> Result<Parts<'a>, Refused> {
+    fn begin(self, kind: Kind) -> Result<Parts<'a>, CodecError> {
         match self.sink.begin(kind) {
             Ok(compound) => Ok(Parts { sink: self.sink, compound }),
             Err(error) => Err(error),
         }
     }
 
-    fn wrapped<T: Serialize + ?Sized>(self, wrapper: Wrapper, value: &T) -> Result<(), Refused> {
+    fn wrapped<T: Serialize + ?Sized>(self, wrapper: Wrapper, value: &T) -> Result<(), CodecError> {
         let depth = self.sink.enter(wrapper)?;
-        write(value, &mut *self.sink)?;
+        let written = value.serialize(Writer { sink: &mut *self.sink });
         self.sink.leave(depth);
-        Ok(())
+        written
     }
 }
 
 macro_rules! scalars {
     ($($method:ident($argument:ty) $sink:ident)*) => {$(
-        fn $method(self, value: $argument) -> Result<(), Refused> {
+        fn $method(self, value: $argument) -> Result<(), CodecError> {
             self.sink.$sink(value.into())
         }
     )*};
@@ -38,7 +38,7 @@ macro_rules! scalars {
 
 impl<'a> Serializer for Writer<'a> {
     type Ok = ();
-    type Error = Refused;
+    type Error = CodecError;
     type SerializeSeq = Parts<'a>;
     type SerializeTuple = Parts<'a>;
     type SerializeTupleStruct = Parts<'a>;
@@ -59,33 +59,33 @@ impl<'a> Serializer for Writer<'a> {
         serialize_char(char) char serialize_str(&str) str serialize_bytes(&[u8]) bytes
     }
 
-    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), Refused> {
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), CodecError> {
         self.sink.display(&value)
     }
 
-    fn serialize_none(self) -> Result<(), Refused> {
+    fn serialize_none(self) -> Result<(), CodecError> {
         self.sink.none()
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Refused> {
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), CodecError> {
         self.wrapped(Wrapper::Some, value)
     }
 
-    fn serialize_unit(self) -> Result<(), Refused> {
+    fn serialize_unit(self) -> Result<(), CodecError> {
         self.sink.unit()
     }
 
-    fn serialize_unit_struct(self, _name: &'static str) -> Result<(), Refused> {
+    fn serialize_unit_struct(self, _name: &'static str) -> Result<(), CodecError> {
         self.sink.unit_struct()
     }
 
-    fn serialize_unit_variant(self, of: &'static str, index: u32, name: &'static str) -> Result<(), Refused> {
+    fn serialize_unit_variant(self, of: &'static str, index: u32, name: &'static str) -> Result<(), CodecError> {
         self.sink.unit_variant(Variant { of, index, name })
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Result<(), Refused> {
-        match self.sink.newtype_struct(name, &mut |sink| write(value, sink)) {
-            Ok(false) => write(value, self.sink),
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Result<(), CodecError> {
+        match self.sink.newtype_struct(name, &Typed(value)) {
+            Ok(false) => value.serialize(self),
             Ok(true) => Ok(()),
             Err(error) => Err(error),
         }
@@ -97,19 +97,19 @@ impl<'a> Serializer for Writer<'a> {
         index: u32,
         name: &'static str,
         value: &T,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), CodecError> {
         self.wrapped(Wrapper::Variant(Variant { of, index, name }), value)
     }
 
-    fn serialize_seq(self, len: Option<usize>) -> Result<Parts<'a>, Refused> {
+    fn serialize_seq(self, len: Option<usize>) -> Result<Parts<'a>, CodecError> {
         self.begin(Kind::Seq(len))
     }
 
-    fn serialize_tuple(self, len: usize) -> Result<Parts<'a>, Refused> {
+    fn serialize_tuple(self, len: usize) -> Result<Parts<'a>, CodecError> {
         self.begin(Kind::Tuple(len))
     }
 
-    fn serialize_tuple_struct(self, _name: &'static str, len: usize) -> Result<Parts<'a>, Refused> {
+    fn serialize_tuple_struct(self, _name: &'static str, len: usize) -> Result<Parts<'a>, CodecError> {
         self.begin(Kind::TupleStruct(len))
     }
 
@@ -119,15 +119,15 @@ impl<'a> Serializer for Writer<'a> {
         index: u32,
         name: &'static str,
         len: usize,
-    ) -> Result<Parts<'a>, Refused> {
+    ) -> Result<Parts<'a>, CodecError> {
         self.begin(Kind::TupleVariant(Variant { of, index, name }, len))
     }
 
-    fn serialize_map(self, len: Option<usize>) -> Result<Parts<'a>, Refused> {
+    fn serialize_map(self, len: Option<usize>) -> Result<Parts<'a>, CodecError> {
         self.begin(Kind::Map(len))
     }
 
-    fn serialize_struct(self, _name: &'static str, len: usize) -> Result<Parts<'a>, Refused> {
+    fn serialize_struct(self, _name: &'static str, len: usize) -> Result<Parts<'a>, CodecError> {
         self.begin(Kind::Struct(len))
     }
 
@@ -137,7 +137,7 @@ impl<'a> Serializer for Writer<'a> {
         index: u32,
         name: &'static str,
         len: usize,
-    ) -> Result<Parts<'a>, Refused> {
+    ) -> Result<Parts<'a>, CodecError> {
         self.begin(Kind::StructVariant(Variant { of, index, name }, len))
     }
 
@@ -153,14 +153,14 @@ pub(super) struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    fn write<T: Serialize + ?Sized>(&mut self, part: Part, value: &T) -> Result<(), Refused> {
+    fn write<T: Serialize + ?Sized>(&mut self, part: Part, value: &T) -> Result<(), CodecError> {
         match self.sink.part(&mut self.compound, part) {
-            Ok(()) => write(value, self.sink),
+            Ok(()) => value.serialize(Writer { sink: &mut *self.sink }),
             Err(error) => Err(error),
         }
     }
 
-    fn finish(mut self) -> Result<(), Refused> {
+    fn finish(mut self) -> Result<(), CodecError> {
         self.sink.end(&mut self.compound)
     }
 }
@@ -169,13 +169,13 @@ macro_rules! compounds {
     ($($name:ident $method:ident)*) => {$(
         impl ser::$name for Parts<'_> {
             type Ok = ();
-            type Error = Refused;
+            type Error = CodecError;
 
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {
                 self.write(Part::Element, value)
             }
 
-            fn end(self) -> Result<(), Refused> {
+            fn end(self) -> Result<(), CodecError> {
                 self.finish()
             }
         }
@@ -186,17 +186,17 @@ macro_rules! structs {
     ($($name:ident)*) => {$(
         impl ser::$name for Parts<'_> {
             type Ok = ();
-            type Error = Refused;
+            type Error = CodecError;
 
-            fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Refused> {
+            fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), CodecError> {
                 self.write(Part::Field(name), value)
             }
 
-            fn skip_field(&mut self, name: &'static str) -> Result<(), Refused> {
+            fn skip_field(&mut self, name: &'static str) -> Result<(), CodecError> {
                 self.sink.skip_field(name)
             }
 
-            fn end(self) -> Result<(), Refused> {
+            fn end(self) -> Result<(), CodecError> {
                 self.finish()
             }
         }
@@ -214,17 +214,17 @@ structs! { SerializeStruct SerializeStructVariant }
 
 impl ser::SerializeMap for Parts<'_> {
     type Ok = ();
-    type Error = Refused;
+    type Error = CodecError;
 
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Refused> {
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), CodecError> {
         self.write(Part::Key, key)
     }
 
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {
         self.write(Part::Value, value)
     }
 
-    fn end(self) -> Result<(), Refused> {
+    fn end(self) -> Result<(), CodecError> {
         self.finish()
     }
 }

@@ -5,10 +5,10 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, EnumAccess, MapAcces
 use serde::forward_to_deserialize_any;
 
 use super::{Compound, Event, Form, Part, Sequence, Source, Step, Variant, VariantName, value};
-use crate::stored::codec::Refused;
+use crate::stored::codec::CodecError;
 
 /// Reads a part that has no type of its own.
-fn seeded<'de, T: DeserializeSeed<'de>>(source: &mut dyn Source<'de>, seed: T) -> Result<T::Value, Refused> {
+fn seeded<'de, T: DeserializeSeed<'de>>(source: &mut dyn Source<'de>, seed: T) -> Result<T::Value, CodecError> {
     let depth = source.enter(Step::Seed)?;
     let value = seed.deserialize(Part { source: &mut *source });
     source.leave(depth);
@@ -22,9 +22,9 @@ pub(super) struct Elements<'a, 'de> {
 }
 
 impl<'de> SeqAccess<'de> for &mut Elements<'_, 'de> {
-    type Error = Refused;
+    type Error = CodecError;
 
-    fn next_element<T: Deserialize<'de>>(&mut self) -> Result<Option<T>, Refused> {
+    fn next_element<T: Deserialize<'de>>(&mut self) -> Result<Option<T>, CodecError> {
         if !self.source.next(&mut self.compound) {
             return Ok(None);
         }
@@ -37,7 +37,7 @@ impl<'de> SeqAccess<'de> for &mut Elements<'_, 'de> {
         }
     }
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Refused> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, CodecError> {
         if !self.source.next(&mut self.compound) {
             return Ok(None);
         }
@@ -62,9 +62,9 @@ pub(super) struct Entries<'a, 'de> {
 }
 
 impl<'de> MapAccess<'de> for &mut Entries<'_, 'de> {
-    type Error = Refused;
+    type Error = CodecError;
 
-    fn next_key<K: Deserialize<'de>>(&mut self) -> Result<Option<K>, Refused> {
+    fn next_key<K: Deserialize<'de>>(&mut self) -> Result<Option<K>, CodecError> {
         if !self.source.next(&mut self.compound) {
             return Ok(None);
         }
@@ -74,7 +74,7 @@ impl<'de> MapAccess<'de> for &mut Entries<'_, 'de> {
         key.map(Some)
     }
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Refused> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, CodecError> {
         if !self.source.next(&mut self.compound) {
             return Ok(None);
         }
@@ -84,16 +84,16 @@ impl<'de> MapAccess<'de> for &mut Entries<'_, 'de> {
         key.map(Some)
     }
 
-    fn next_value<V: Deserialize<'de>>(&mut self) -> Result<V, Refused> {
+    fn next_value<V: Deserialize<'de>>(&mut self) -> Result<V, CodecError> {
         value(self.source)
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Refused> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, CodecError> {
         seeded(self.source, seed)
     }
 
     // The value is read even if the key was refused, so that the recorder sees its type.
-    fn next_entry<K: Deserialize<'de>, V: Deserialize<'de>>(&mut self) -> Result<Option<(K, V)>, Refused> {
+    fn next_entry<K: Deserialize<'de>, V: Deserialize<'de>>(&mut self) -> Result<Option<(K, V)>, CodecError> {
         if !self.source.next(&mut self.compound) {
             return Ok(None);
         }
@@ -113,9 +113,9 @@ pub(super) struct NamedFields<'a, 'de> {
 }
 
 impl<'de> MapAccess<'de> for &mut NamedFields<'_, 'de> {
-    type Error = Refused;
+    type Error = CodecError;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Refused> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, CodecError> {
         match self.source.next_field(&mut self.compound) {
             Ok(Some(name)) => match seed.deserialize(BorrowedStrDeserializer::new(name)) {
                 Ok(key) => Ok(Some(key)),
@@ -126,7 +126,7 @@ impl<'de> MapAccess<'de> for &mut NamedFields<'_, 'de> {
         }
     }
 
-    fn next_value<V: Deserialize<'de>>(&mut self) -> Result<V, Refused> {
+    fn next_value<V: Deserialize<'de>>(&mut self) -> Result<V, CodecError> {
         let value = value(self.source);
         if value.is_ok() {
             self.source.note(Event::FieldMade(&self.compound, false));
@@ -134,7 +134,7 @@ impl<'de> MapAccess<'de> for &mut NamedFields<'_, 'de> {
         value
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Refused> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, CodecError> {
         let value = seeded(self.source, seed);
         if value.is_ok() {
             self.source.note(Event::FieldMade(&self.compound, true));
@@ -154,10 +154,10 @@ pub(super) struct Content<'a, 'de> {
 }
 
 impl<'de> EnumAccess<'de> for Content<'_, 'de> {
-    type Error = Refused;
+    type Error = CodecError;
     type Variant = Self;
 
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Refused> {
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), CodecError> {
         let name = self.source.variant_name(&self.variant)?;
         let value = seed.deserialize(name)?;
         self.source.note(Event::VariantKnown);
@@ -166,37 +166,41 @@ impl<'de> EnumAccess<'de> for Content<'_, 'de> {
 }
 
 impl<'de> VariantAccess<'de> for Content<'_, 'de> {
-    type Error = Refused;
+    type Error = CodecError;
 
-    fn unit_variant(self) -> Result<(), Refused> {
+    fn unit_variant(self) -> Result<(), CodecError> {
         self.source.content(&self.variant, Form::Unit)
     }
 
-    fn newtype_variant<T: Deserialize<'de>>(self) -> Result<T, Refused> {
+    fn newtype_variant<T: Deserialize<'de>>(self) -> Result<T, CodecError> {
         self.source.content(&self.variant, Form::Newtype)?;
         value(self.source)
     }
 
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Refused> {
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, CodecError> {
         self.source.content(&self.variant, Form::Newtype)?;
         seeded(self.source, seed)
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Refused> {
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, CodecError> {
         self.source.content(&self.variant, Form::Tuple)?;
         Part { source: self.source }.sequence(Sequence::Tuple(len), visitor)
     }
 
-    fn struct_variant<V: Visitor<'de>>(self, names: &'static [&'static str], visitor: V) -> Result<V::Value, Refused> {
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        names: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, CodecError> {
         self.source.content(&self.variant, Form::Struct)?;
         Part { source: self.source }.fields(None, names, visitor)
     }
 }
 
 impl<'de> Deserializer<'de> for VariantName<'de> {
-    type Error = Refused;
+    type Error = CodecError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         match self {
             VariantName::Text(name) => visitor.visit_borrowed_str(name),
             VariantName::Index(index) => visitor.visit_u32(index),
@@ -208,7 +212,7 @@ impl<'de> Deserializer<'de> for VariantName<'de> {
         name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Refused> {
+    ) -> Result<V::Value, CodecError> {
         match self {
             VariantName::Text(text) => BorrowedStrDeserializer::new(text).deserialize_enum(name, variants, visitor),
             VariantName::Index(index) => visitor.visit_u32(index),

@@ -14,29 +14,29 @@ use std::any::type_name;
 use serde::de::{self, Deserialize, Expected, Unexpected};
 
 pub(crate) use self::part::Part;
-use super::codec::Refused;
+use super::codec::CodecError;
 
 /// The answers to the requests of a `Deserialize`.
 pub(crate) trait Source<'de> {
     fn is_human_readable(&self) -> bool;
 
     /// A scalar, or the first part of any value if the request permits it.
-    fn token(&mut self, request: Request) -> Result<Token<'de>, Refused>;
+    fn token(&mut self, request: Request) -> Result<Token<'de>, CodecError>;
 
     /// The compound that the last token announced.
     fn opened(&mut self) -> Compound;
 
     /// An integer of 128 bits. The bits of an unsigned one are the same.
-    fn wide(&mut self, signed: bool) -> Result<i128, Refused>;
+    fn wide(&mut self, signed: bool) -> Result<i128, CodecError>;
 
     /// Returns true if the option has a value, which follows.
-    fn option(&mut self) -> Result<bool, Refused>;
+    fn option(&mut self) -> Result<bool, CodecError>;
 
-    fn unit_struct(&mut self, name: &'static str, expected: &dyn Expected) -> Result<(), Refused>;
+    fn unit_struct(&mut self, name: &'static str, expected: &dyn Expected) -> Result<(), CodecError>;
 
-    fn sequence(&mut self, kind: Sequence, expected: &dyn Expected) -> Result<Compound, Refused>;
+    fn sequence(&mut self, kind: Sequence, expected: &dyn Expected) -> Result<Compound, CodecError>;
 
-    fn map(&mut self, expected: &dyn Expected) -> Result<Compound, Refused>;
+    fn map(&mut self, expected: &dyn Expected) -> Result<Compound, CodecError>;
 
     /// A struct or, without a name, the fields of a variant.
     fn fields(
@@ -44,84 +44,103 @@ pub(crate) trait Source<'de> {
         name: Option<&'static str>,
         names: &'static [&'static str],
         expected: &dyn Expected,
-    ) -> Result<Fields, Refused>;
+    ) -> Result<Fields, CodecError>;
 
     fn enumeration(
         &mut self,
         name: &'static str,
         variants: &'static [&'static str],
         expected: &dyn Expected,
-    ) -> Result<Variant<'de>, Refused>;
+    ) -> Result<Variant<'de>, CodecError>;
 
     /// Skips a value of any type.
-    fn skip(&mut self) -> Result<(), Refused>;
+    fn skip(&mut self) -> Result<(), CodecError>;
 
     /// Goes a step down in the value, and returns the depth to which [`leave`](Source::leave) goes back.
-    fn enter(&mut self, step: Step) -> Result<Depth, Refused>;
+    fn enter(&mut self, step: Step) -> Result<Depth, CodecError>;
 
     fn leave(&mut self, depth: Depth);
 
     /// Takes one part out of a compound. Returns false if none is left.
     fn next(&mut self, compound: &mut Compound) -> bool;
 
-    /// Ends a compound.
-    fn end(&mut self, compound: &Compound) -> Result<(), Refused>;
+    /// Ends a compound, whose value was made or not. An error is told at the end of the whole value.
+    fn end(&mut self, compound: &Compound, is_made: bool);
 
     /// Takes the name of the next field.
-    fn next_field(&mut self, compound: &mut Compound) -> Result<Option<&'de str>, Refused>;
+    fn next_field(&mut self, compound: &mut Compound) -> Result<Option<&'de str>, CodecError>;
 
     /// The name of a variant, or its number.
-    fn variant_name(&mut self, variant: &Variant<'de>) -> Result<VariantName<'de>, Refused>;
+    fn variant_name(&mut self, variant: &Variant<'de>) -> Result<VariantName<'de>, CodecError>;
 
     /// The type knows the variant, and asks for its content.
-    fn content(&mut self, variant: &Variant<'de>, form: Form) -> Result<(), Refused>;
+    fn content(&mut self, variant: &Variant<'de>, form: Form) -> Result<(), CodecError>;
 
-    /// Reads a part whose type is known. `read` deserializes it once; a source may call `read` several times.
-    fn child(&mut self, part: TypeId, read: &mut Read<'_, 'de>) -> Result<(), Refused>;
+    /// Reads a part whose type is known. A source may read it several times; the first value remains.
+    fn child(&mut self, part: &mut dyn Value<'de>) -> Result<(), CodecError>;
 
     /// Notes an event of the reading.
     fn note(&mut self, _event: Event<'_>) {}
 }
 
-/// Deserializes one value.
-pub(crate) type Read<'r, 'de> = dyn FnMut(&mut dyn Source<'de>) -> Result<(), Refused> + 'r;
+/// A value that is read from a source.
+pub(crate) trait Value<'de> {
+    /// Identifies the type: by the address of its code and its name, because different types can have the same name.
+    fn type_id(&self) -> (usize, &'static str);
 
-/// Identifies a type: by the address of its code and its name, because different types can have the same name.
-#[derive(Clone, Copy)]
-pub(crate) struct TypeId {
-    pub(super) code: usize,
-    pub(super) name: &'static str,
+    /// Deserializes the value, and keeps it if it is the first one.
+    fn read(&mut self, source: &mut dyn Source<'de>) -> Result<(), CodecError>;
+
+    /// Drops the value.
+    fn clear(&mut self);
+}
+
+/// A value of type `T`, once it was read.
+pub(super) struct Typed<T>(pub(super) Option<T>);
+
+impl<'de, T: Deserialize<'de>> Value<'de> for Typed<T> {
+    fn type_id(&self) -> (usize, &'static str) {
+        let code = value::<T> as fn(&mut dyn Source<'de>) -> Result<T, CodecError> as usize;
+        (code, type_name::<T>())
+    }
+
+    fn read(&mut self, source: &mut dyn Source<'de>) -> Result<(), CodecError> {
+        match T::deserialize(Part { source: &mut *source }) {
+            Ok(value) => {
+                source.note(Event::Made);
+                if self.0.is_none() {
+                    self.0 = Some(value);
+                }
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.0 = None;
+    }
 }
 
 /// Reads a value of type `T`.
-pub(super) fn value<'de, T: Deserialize<'de>>(source: &mut dyn Source<'de>) -> Result<T, Refused> {
-    let code = value::<T> as fn(&mut dyn Source<'de>) -> Result<T, Refused> as usize;
-    let mut value = None;
-    let read = source.child(TypeId { code, name: type_name::<T>() }, &mut |source| match T::deserialize(Part {
-        source: &mut *source,
-    }) {
-        Ok(made) => {
-            source.note(Event::Made);
-            if value.is_none() {
-                value = Some(made);
-            }
-            Ok(())
-        }
-        Err(error) => Err(error),
-    });
-    match (read, value) {
-        (Ok(()), Some(value)) => Ok(value),
-        (read, _) => Err(unmade(read)),
+pub(super) fn value<'de, T: Deserialize<'de>>(source: &mut dyn Source<'de>) -> Result<T, CodecError> {
+    let mut value = Typed(None);
+    if let Err(error) = source.child(&mut value) {
+        return Err(error);
+    }
+    match value.0 {
+        Some(value) => Ok(value),
+        None => Err(unmade()),
     }
 }
 
 #[cold]
-fn unmade(read: Result<(), Refused>) -> Refused {
-    read.err().unwrap_or_else(|| de::Error::custom("no value"))
+fn unmade() -> CodecError {
+    de::Error::custom("no value")
 }
 
 #[cold]
-pub(super) fn wrong_type(token: Token<'_>, expected: &dyn Expected) -> Refused {
+pub(super) fn wrong_type(token: Token<'_>, expected: &dyn Expected) -> CodecError {
     de::Error::invalid_type(token.unexpected(), expected)
 }
 

@@ -4,7 +4,7 @@ use serde::de::{Deserializer, Visitor};
 
 use super::access::{Content, Elements, Entries, NamedFields};
 use super::{Compound, Fields, Request, Sequence, Source, Step, Token, wrong_type};
-use crate::stored::codec::Refused;
+use crate::stored::codec::CodecError;
 
 /// A value or a part of one, which is read next.
 pub(crate) struct Part<'a, 'de> {
@@ -13,7 +13,7 @@ pub(crate) struct Part<'a, 'de> {
 
 impl<'de> Part<'_, 'de> {
     /// A number, a boolean or a unit.
-    fn number<V: Visitor<'de>>(self, request: Request, visitor: V) -> Result<V::Value, Refused> {
+    fn number<V: Visitor<'de>>(self, request: Request, visitor: V) -> Result<V::Value, CodecError> {
         match self.source.token(request) {
             Ok(Token::Unit) => visitor.visit_unit(),
             Ok(Token::Bool(value)) => visitor.visit_bool(value),
@@ -32,7 +32,7 @@ impl<'de> Part<'_, 'de> {
         }
     }
 
-    fn any<V: Visitor<'de>>(self, request: Request, visitor: V) -> Result<V::Value, Refused> {
+    fn any<V: Visitor<'de>>(self, request: Request, visitor: V) -> Result<V::Value, CodecError> {
         match self.source.token(request)? {
             Token::Unit => visitor.visit_unit(),
             Token::Bool(value) => visitor.visit_bool(value),
@@ -62,21 +62,21 @@ impl<'de> Part<'_, 'de> {
         }
     }
 
-    fn elements<V: Visitor<'de>>(self, compound: Compound, visitor: V) -> Result<V::Value, Refused> {
+    fn elements<V: Visitor<'de>>(self, compound: Compound, visitor: V) -> Result<V::Value, CodecError> {
         let mut elements = Elements { source: self.source, compound };
-        let value = visitor.visit_seq(&mut elements)?;
-        elements.source.end(&elements.compound)?;
-        Ok(value)
+        let value = visitor.visit_seq(&mut elements);
+        elements.source.end(&elements.compound, matches!(value, Ok(_)));
+        value
     }
 
-    fn entries<V: Visitor<'de>>(self, compound: Compound, visitor: V) -> Result<V::Value, Refused> {
+    fn entries<V: Visitor<'de>>(self, compound: Compound, visitor: V) -> Result<V::Value, CodecError> {
         let mut entries = Entries { source: self.source, compound };
-        let value = visitor.visit_map(&mut entries)?;
-        entries.source.end(&entries.compound)?;
-        Ok(value)
+        let value = visitor.visit_map(&mut entries);
+        entries.source.end(&entries.compound, matches!(value, Ok(_)));
+        value
     }
 
-    pub(super) fn sequence<V: Visitor<'de>>(self, kind: Sequence, visitor: V) -> Result<V::Value, Refused> {
+    pub(super) fn sequence<V: Visitor<'de>>(self, kind: Sequence, visitor: V) -> Result<V::Value, CodecError> {
         match self.source.sequence(kind, &visitor) {
             Ok(compound) => self.elements(compound, visitor),
             Err(error) => Err(error),
@@ -88,13 +88,13 @@ impl<'de> Part<'_, 'de> {
         name: Option<&'static str>,
         names: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Refused> {
+    ) -> Result<V::Value, CodecError> {
         match self.source.fields(name, names, &visitor) {
             Ok(Fields::ByName(compound)) => {
                 let mut fields = NamedFields { source: self.source, compound };
-                let value = visitor.visit_map(&mut fields)?;
-                fields.source.end(&fields.compound)?;
-                Ok(value)
+                let value = visitor.visit_map(&mut fields);
+                fields.source.end(&fields.compound, matches!(value, Ok(_)));
+                value
             }
             Ok(Fields::InOrder(compound)) => self.elements(compound, visitor),
             Err(error) => Err(error),
@@ -104,7 +104,7 @@ impl<'de> Part<'_, 'de> {
 
 macro_rules! numbers {
     ($($method:ident $request:ident)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
             self.number(Request::$request, visitor)
         }
     )*};
@@ -112,14 +112,14 @@ macro_rules! numbers {
 
 macro_rules! others {
     ($($method:ident $request:ident)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
             self.any(Request::$request, visitor)
         }
     )*};
 }
 
 impl<'de> Deserializer<'de> for Part<'_, 'de> {
-    type Error = Refused;
+    type Error = CodecError;
 
     numbers! {
         deserialize_bool Bool
@@ -134,27 +134,27 @@ impl<'de> Deserializer<'de> for Part<'_, 'de> {
         deserialize_unit Unit deserialize_identifier Identifier
     }
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         let depth = self.source.enter(Step::Any)?;
         let value = Part { source: &mut *self.source }.any(Request::Any, visitor);
         self.source.leave(depth);
         value
     }
 
-    fn deserialize_i128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_i128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         visitor.visit_i128(self.source.wide(true)?)
     }
 
-    fn deserialize_u128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_u128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         visitor.visit_u128(self.source.wide(false)?.cast_unsigned())
     }
 
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         self.source.skip()?;
         visitor.visit_unit()
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         match self.source.option() {
             Ok(true) => {
                 let depth = self.source.enter(Step::Some)?;
@@ -167,23 +167,27 @@ impl<'de> Deserializer<'de> for Part<'_, 'de> {
         }
     }
 
-    fn deserialize_unit_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, CodecError> {
         self.source.unit_struct(name, &visitor)?;
         visitor.visit_unit()
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, CodecError> {
         let depth = self.source.enter(Step::NewtypeStruct(name))?;
         let value = visitor.visit_newtype_struct(Part { source: &mut *self.source });
         self.source.leave(depth);
         value
     }
 
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         self.sequence(Sequence::Seq, visitor)
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, CodecError> {
         self.sequence(Sequence::Tuple(len), visitor)
     }
 
@@ -192,11 +196,11 @@ impl<'de> Deserializer<'de> for Part<'_, 'de> {
         name: &'static str,
         len: usize,
         visitor: V,
-    ) -> Result<V::Value, Refused> {
+    ) -> Result<V::Value, CodecError> {
         self.sequence(Sequence::TupleStruct(name, len), visitor)
     }
 
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         match self.source.map(&visitor) {
             Ok(compound) => self.entries(compound, visitor),
             Err(error) => Err(error),
@@ -208,7 +212,7 @@ impl<'de> Deserializer<'de> for Part<'_, 'de> {
         name: &'static str,
         names: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Refused> {
+    ) -> Result<V::Value, CodecError> {
         self.fields(Some(name), names, visitor)
     }
 
@@ -217,7 +221,7 @@ impl<'de> Deserializer<'de> for Part<'_, 'de> {
         name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Refused> {
+    ) -> Result<V::Value, CodecError> {
         let variant = self.source.enumeration(name, variants, &visitor)?;
         let value = visitor.visit_enum(Content { source: &mut *self.source, variant });
         self.source.leave(variant.outside);

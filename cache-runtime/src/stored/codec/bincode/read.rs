@@ -11,32 +11,24 @@ use serde::de::{
 
 use super::{CONFIG, Counts, EMPTY_ELEMENTS};
 use crate::poll::stack::Stack;
-use crate::stored::codec::{CodecError, DEPTH, Refused, SELF_DESCRIBING_ADVICE, depth};
+use crate::stored::codec::{CodecError, DEPTH, SELF_DESCRIBING_ADVICE, depth};
 
 /// The length in bytes below which the standard library checks text as fast as `simdutf8`.
 const SHORT_TEXT: usize = 128;
 
 /// Reads a value and its [`Counts`]. Bytes after them are an error.
 pub(super) fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError> {
-    let Some((bytes, counts)) = bytes.split_last_chunk::<{ Counts::LEN }>() else {
-        return Err(CodecError::new("the bytes end too early"));
+    let mut input = match Input::new(bytes) {
+        Ok(input) => input,
+        Err(error) => return Err(error),
     };
-    let mut input = Input {
-        decoder: DecoderImpl::new(Rest(bytes), CONFIG, ()),
-        counts: Counts::default(),
-        empty: EMPTY_ELEMENTS + bytes.len(),
-        root: Stack::here(),
-    };
-    let value = V::deserialize(Walk { input: &mut input, depth: 0 }).map_err(|Refused(error)| error)?;
-    if input.len() > 0 {
-        return Err(CodecError::new("bytes are left over"));
+    match V::deserialize(Walk { input: &mut input, depth: 0 }) {
+        Ok(value) => match input.finish() {
+            Ok(()) => Ok(value),
+            Err(error) => Err(error),
+        },
+        Err(error) => Err(error),
     }
-    if input.counts.to_bytes() != *counts {
-        return Err(CodecError::new(format_args!(
-            "the number of a struct's fields or the variant of an enum differs between writing and reading; {SELF_DESCRIBING_ADVICE}"
-        )));
-    }
-    Ok(value)
 }
 
 struct Rest<'de>(&'de [u8]);
@@ -78,22 +70,49 @@ struct Input<'de> {
     /// The number of further elements that may take no byte.
     empty: usize,
     root: Stack,
+    /// The counts of the writer.
+    expected: [u8; Counts::LEN],
 }
 
 impl<'de> Input<'de> {
+    fn new(bytes: &'de [u8]) -> Result<Input<'de>, CodecError> {
+        let Some((bytes, expected)) = bytes.split_last_chunk() else {
+            return Err(CodecError::new("the bytes end too early"));
+        };
+        Ok(Input {
+            decoder: DecoderImpl::new(Rest(bytes), CONFIG, ()),
+            counts: Counts::default(),
+            empty: EMPTY_ELEMENTS + bytes.len(),
+            root: Stack::here(),
+            expected: *expected,
+        })
+    }
+
+    fn finish(mut self) -> Result<(), CodecError> {
+        if self.len() > 0 {
+            return Err(CodecError::new("bytes are left over"));
+        }
+        if self.counts.to_bytes() != self.expected {
+            return Err(CodecError::new(format_args!(
+                "the number of a struct's fields or the variant of an enum differs between writing and reading; {SELF_DESCRIBING_ADVICE}"
+            )));
+        }
+        Ok(())
+    }
+
     #[inline]
-    fn get<T: Decode<()>>(&mut self) -> Result<T, Refused> {
+    fn get<T: Decode<()>>(&mut self) -> Result<T, CodecError> {
         T::decode(&mut self.decoder).map_err(refuse)
     }
 
     #[inline]
-    fn borrow<T: BorrowDecode<'de, ()>>(&mut self) -> Result<T, Refused> {
+    fn borrow<T: BorrowDecode<'de, ()>>(&mut self) -> Result<T, CodecError> {
         T::borrow_decode(&mut self.decoder).map_err(refuse)
     }
 
     /// Borrows text from the bytes.
     #[inline]
-    fn text(&mut self) -> Result<&'de str, Refused> {
+    fn text(&mut self) -> Result<&'de str, CodecError> {
         let bytes: &'de [u8] = self.borrow()?;
         let text = if bytes.len() < SHORT_TEXT { std::str::from_utf8(bytes).ok() } else { long_text(bytes) };
         text.ok_or_else(|| de::Error::custom("text that is not UTF-8"))
@@ -112,12 +131,12 @@ fn long_text(bytes: &[u8]) -> Option<&str> {
 }
 
 #[cold]
-fn refuse(error: DecodeError) -> Refused {
-    Refused(CodecError::new(error))
+fn refuse(error: DecodeError) -> CodecError {
+    CodecError::new(error)
 }
 
 #[cold]
-fn not_self_describing() -> Refused {
+fn not_self_describing() -> CodecError {
     de::Error::custom(format_args!(
         "the type asks what the bytes hold, and bincode cannot tell; {SELF_DESCRIBING_ADVICE}"
     ))
@@ -130,14 +149,14 @@ struct Walk<'a, 'de> {
 
 impl<'a, 'de> Walk<'a, 'de> {
     #[inline]
-    fn deeper(self) -> Result<Self, Refused> {
+    fn deeper(self) -> Result<Self, CodecError> {
         if depth::is_looked_at(self.depth) && depth::is_too_deep(self.depth, DEPTH, self.input.root) {
             return Err(de::Error::custom("nested too deeply"));
         }
         Ok(Walk { input: self.input, depth: self.depth + 1 })
     }
 
-    fn elements(self) -> Result<Elements<'a, 'de>, Refused> {
+    fn elements(self) -> Result<Elements<'a, 'de>, CodecError> {
         let Walk { input, depth } = self.deeper()?;
         let left = input.get()?;
         // Reserve no more elements than there are bytes.
@@ -147,25 +166,26 @@ impl<'a, 'de> Walk<'a, 'de> {
 
     /// The fields of a struct or variant.
     #[inline]
-    fn fields<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Refused> {
+    fn fields<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, CodecError> {
         let Walk { input, depth } = self;
-        let value = visitor.visit_seq(Fields::<true> { input: &mut *input, depth, left: len })?;
+        let value = visitor.visit_seq(Fields::<true> { input: &mut *input, depth, left: len });
+        // The counts are of no use after an error.
         input.counts.end();
-        Ok(value)
+        value
     }
 }
 
 macro_rules! primitives {
     ($($method:ident $visit:ident $get:ident)*) => {$(
         #[inline]
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
             visitor.$visit(self.input.$get()?)
         }
     )*};
 }
 
 impl<'de> Deserializer<'de> for Walk<'_, 'de> {
-    type Error = Refused;
+    type Error = CodecError;
 
     // Text and bytes are borrowed, so that their length is checked before any allocation.
     primitives! {
@@ -189,19 +209,19 @@ impl<'de> Deserializer<'de> for Walk<'_, 'de> {
         deserialize_byte_buf visit_borrowed_bytes borrow
     }
 
-    fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, CodecError> {
         Err(not_self_describing())
     }
 
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, CodecError> {
         Err(not_self_describing())
     }
 
-    fn deserialize_identifier<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_identifier<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, CodecError> {
         Err(not_self_describing())
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         match self.input.get::<u8>()? {
             0 => visitor.visit_none(),
             1 => visitor.visit_some(self.deeper()?),
@@ -209,19 +229,23 @@ impl<'de> Deserializer<'de> for Walk<'_, 'de> {
         }
     }
 
-    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         visitor.visit_unit()
     }
 
-    fn deserialize_unit_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, CodecError> {
         visitor.visit_unit()
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, CodecError> {
         visitor.visit_newtype_struct(self)
     }
 
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         let mut elements = self.elements()?;
         let value = visitor.visit_seq(&mut elements)?;
         elements.end()?;
@@ -229,7 +253,7 @@ impl<'de> Deserializer<'de> for Walk<'_, 'de> {
     }
 
     #[inline]
-    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, CodecError> {
         visitor.visit_seq(Fields::<false> { input: self.input, depth: self.depth, left: len })
     }
 
@@ -238,11 +262,11 @@ impl<'de> Deserializer<'de> for Walk<'_, 'de> {
         _name: &'static str,
         len: usize,
         visitor: V,
-    ) -> Result<V::Value, Refused> {
+    ) -> Result<V::Value, CodecError> {
         self.fields(len, visitor)
     }
 
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         let mut elements = self.elements()?;
         let value = visitor.visit_map(&mut elements)?;
         elements.end()?;
@@ -255,7 +279,7 @@ impl<'de> Deserializer<'de> for Walk<'_, 'de> {
         _name: &'static str,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Refused> {
+    ) -> Result<V::Value, CodecError> {
         self.fields(fields.len(), visitor)
     }
 
@@ -264,7 +288,7 @@ impl<'de> Deserializer<'de> for Walk<'_, 'de> {
         _name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Refused> {
+    ) -> Result<V::Value, CodecError> {
         visitor.visit_enum(Variants { walk: self, names: variants })
     }
 
@@ -280,34 +304,38 @@ struct Variants<'a, 'de> {
 }
 
 impl<'a, 'de> EnumAccess<'de> for Variants<'a, 'de> {
-    type Error = Refused;
+    type Error = CodecError;
     type Variant = Walk<'a, 'de>;
 
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Walk<'a, 'de>), Refused> {
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Walk<'a, 'de>), CodecError> {
         let index = self.walk.input.get::<u32>()?;
         let name = usize::try_from(index).ok().and_then(|index| self.names.get(index));
         self.walk.input.counts.variant(name.copied().unwrap_or_default());
-        let index: U32Deserializer<Refused> = index.into_deserializer();
+        let index: U32Deserializer<CodecError> = index.into_deserializer();
         Ok((seed.deserialize(index)?, self.walk))
     }
 }
 
 impl<'de> VariantAccess<'de> for Walk<'_, 'de> {
-    type Error = Refused;
+    type Error = CodecError;
 
-    fn unit_variant(self) -> Result<(), Refused> {
+    fn unit_variant(self) -> Result<(), CodecError> {
         Ok(())
     }
 
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Refused> {
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, CodecError> {
         seed.deserialize(self.deeper()?)
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Refused> {
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, CodecError> {
         self.deeper()?.fields(len, visitor)
     }
 
-    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Refused> {
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, CodecError> {
         self.deeper()?.fields(fields.len(), visitor)
     }
 }
@@ -323,7 +351,7 @@ struct Elements<'a, 'de> {
 
 impl<'de> Elements<'_, 'de> {
     #[inline]
-    fn next<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Refused> {
+    fn next<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, CodecError> {
         if self.left == 0 {
             return Ok(None);
         }
@@ -332,13 +360,13 @@ impl<'de> Elements<'_, 'de> {
         let value = self.value(seed)?;
         if self.input.len() == before {
             let fewer = self.input.empty.checked_sub(1);
-            self.input.empty = fewer.ok_or_else(|| Refused(CodecError::new("more elements than bytes")))?;
+            self.input.empty = fewer.ok_or_else(|| CodecError::new("more elements than bytes"))?;
         }
         Ok(Some(value))
     }
 
     #[inline]
-    fn value<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Refused> {
+    fn value<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, CodecError> {
         seed.deserialize(Walk { input: &mut *self.input, depth: self.depth })
     }
 
@@ -346,18 +374,18 @@ impl<'de> Elements<'_, 'de> {
         Some(usize::try_from(self.left).map_or(self.reserved, |left| left.min(self.reserved)))
     }
 
-    fn end(self) -> Result<(), Refused> {
+    fn end(self) -> Result<(), CodecError> {
         if self.left > 0 {
-            return Err(Refused(CodecError::new("elements are left over")));
+            return Err(CodecError::new("elements are left over"));
         }
         Ok(())
     }
 }
 
 impl<'de> SeqAccess<'de> for &mut Elements<'_, 'de> {
-    type Error = Refused;
+    type Error = CodecError;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Refused> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, CodecError> {
         self.next(seed)
     }
 
@@ -367,13 +395,13 @@ impl<'de> SeqAccess<'de> for &mut Elements<'_, 'de> {
 }
 
 impl<'de> MapAccess<'de> for &mut Elements<'_, 'de> {
-    type Error = Refused;
+    type Error = CodecError;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Refused> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, CodecError> {
         self.next(seed)
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Refused> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, CodecError> {
         self.value(seed)
     }
 
@@ -390,10 +418,10 @@ struct Fields<'a, 'de, const COUNTED: bool> {
 }
 
 impl<'de, const COUNTED: bool> SeqAccess<'de> for Fields<'_, 'de, COUNTED> {
-    type Error = Refused;
+    type Error = CodecError;
 
     #[inline]
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Refused> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, CodecError> {
         if self.left == 0 {
             return Ok(None);
         }

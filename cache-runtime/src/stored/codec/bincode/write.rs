@@ -6,11 +6,11 @@ use serde::ser;
 
 use super::{CONFIG, Counts, EMPTY_ELEMENTS};
 use crate::poll::stack::Stack;
-use crate::stored::codec::{CodecError, DEPTH, Refused, SELF_DESCRIBING_ADVICE, depth};
-use crate::stored::sink::{Compound, Kind, Part, Sink, Variant, Wrapper, Write};
+use crate::stored::codec::{CodecError, DEPTH, SELF_DESCRIBING_ADVICE, depth};
+use crate::stored::sink::{Compound, Kind, Part, Sink, Value, Variant, Wrapper};
 
-/// Appends the value that `write` writes, and its [`Counts`].
-pub(super) fn encode(buffer: &mut Vec<u8>, write: &mut Write<'_>) -> Result<(), CodecError> {
+/// Appends `value`, and its [`Counts`].
+pub(super) fn encode(buffer: &mut Vec<u8>, value: &dyn Value) -> Result<(), CodecError> {
     let start = buffer.len();
     let mut output = Output {
         encoder: EncoderImpl::new(Appended(buffer), CONFIG),
@@ -19,7 +19,7 @@ pub(super) fn encode(buffer: &mut Vec<u8>, write: &mut Write<'_>) -> Result<(), 
         root: Stack::here(),
         depth: 0,
     };
-    write(&mut output).map_err(|Refused(error)| error)?;
+    value.write(&mut output)?;
     let Output { counts, empty, .. } = output;
     if empty > EMPTY_ELEMENTS + (buffer.len() - start) {
         return Err(CodecError::new("more empty elements than could be read back"));
@@ -57,12 +57,12 @@ struct Output<'a> {
 
 impl Output<'_> {
     #[inline]
-    fn put(&mut self, value: impl Encode) -> Result<(), Refused> {
+    fn put(&mut self, value: impl Encode) -> Result<(), CodecError> {
         value.encode(&mut self.encoder).map_err(ser::Error::custom)
     }
 
     #[inline]
-    fn variant(&mut self, variant: Variant) -> Result<(), Refused> {
+    fn variant(&mut self, variant: Variant) -> Result<(), CodecError> {
         self.counts.variant(variant.name);
         self.put(variant.index)
     }
@@ -72,7 +72,7 @@ impl Output<'_> {
         self.encoder.writer().0.len()
     }
 
-    fn deeper(&mut self) -> Result<(), Refused> {
+    fn deeper(&mut self) -> Result<(), CodecError> {
         if self.depth == DEPTH || self.root.is_spent() {
             return Err(ser::Error::custom("nested too deeply"));
         }
@@ -91,13 +91,13 @@ impl Output<'_> {
 const UNCOUNTED: usize = usize::MAX;
 
 #[cold]
-fn wrong_length() -> Refused {
+fn wrong_length() -> CodecError {
     ser::Error::custom("a sequence or map has another length than it announced")
 }
 
 macro_rules! primitives {
     ($($method:ident($argument:ty))*) => {$(
-        fn $method(&mut self, value: $argument) -> Result<(), Refused> {
+        fn $method(&mut self, value: $argument) -> Result<(), CodecError> {
             self.put(value)
         }
     )*};
@@ -113,23 +113,23 @@ impl Sink for Output<'_> {
         bytes(&[u8])
     }
 
-    fn unit(&mut self) -> Result<(), Refused> {
+    fn unit(&mut self) -> Result<(), CodecError> {
         Ok(())
     }
 
-    fn unit_struct(&mut self) -> Result<(), Refused> {
+    fn unit_struct(&mut self) -> Result<(), CodecError> {
         Ok(())
     }
 
-    fn none(&mut self) -> Result<(), Refused> {
+    fn none(&mut self) -> Result<(), CodecError> {
         self.put(0_u8)
     }
 
-    fn unit_variant(&mut self, variant: Variant) -> Result<(), Refused> {
+    fn unit_variant(&mut self, variant: Variant) -> Result<(), CodecError> {
         self.variant(variant)
     }
 
-    fn enter(&mut self, wrapper: Wrapper) -> Result<usize, Refused> {
+    fn enter(&mut self, wrapper: Wrapper) -> Result<usize, CodecError> {
         match wrapper {
             Wrapper::Some => self.put(1_u8)?,
             Wrapper::Variant(variant) => self.variant(variant)?,
@@ -143,7 +143,7 @@ impl Sink for Output<'_> {
         self.depth = depth;
     }
 
-    fn begin(&mut self, kind: Kind) -> Result<Compound, Refused> {
+    fn begin(&mut self, kind: Kind) -> Result<Compound, CodecError> {
         let outside = self.depth;
         let count = match kind {
             Kind::Seq(Some(len)) | Kind::Map(Some(len)) => {
@@ -167,7 +167,7 @@ impl Sink for Output<'_> {
         Ok(Compound { kind, outside, count, start: UNCOUNTED })
     }
 
-    fn part(&mut self, compound: &mut Compound, part: Part) -> Result<(), Refused> {
+    fn part(&mut self, compound: &mut Compound, part: Part) -> Result<(), CodecError> {
         match compound.kind {
             Kind::Seq(_) | Kind::Map(_) => {
                 self.count_empty(compound);
@@ -188,13 +188,13 @@ impl Sink for Output<'_> {
     }
 
     #[cold]
-    fn skip_field(&mut self, name: &'static str) -> Result<(), Refused> {
+    fn skip_field(&mut self, name: &'static str) -> Result<(), CodecError> {
         Err(ser::Error::custom(format_args!(
             "bincode cannot leave out the field `{name}`, as `skip_serializing_if` does; {SELF_DESCRIBING_ADVICE}"
         )))
     }
 
-    fn end(&mut self, compound: &mut Compound) -> Result<(), Refused> {
+    fn end(&mut self, compound: &mut Compound) -> Result<(), CodecError> {
         self.depth = compound.outside;
         match compound.kind {
             Kind::Seq(_) | Kind::Map(_) => {

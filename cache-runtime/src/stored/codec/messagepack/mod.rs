@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Codec, CodecError};
-use crate::stored::sink::write;
+use crate::stored::sink::Typed;
 
 /// The name of a newtype struct that is an extension type: a tuple of an `i8` and bytes. rmp-serde chose it.
 const EXTENSION: &str = "_ExtStruct";
@@ -38,7 +38,7 @@ impl Codec for MessagePack {
     const IS_BOUNDED: bool = true;
 
     fn encode<V: Serialize + ?Sized>(value: &V, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
-        write::encode(buffer, &mut |sink| write(value, sink))
+        write::encode(buffer, &Typed(value))
     }
 
     fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError> {

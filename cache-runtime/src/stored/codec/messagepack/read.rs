@@ -7,18 +7,22 @@ use super::EXTENSION;
 use super::skip::skip;
 use crate::poll::stack::Stack;
 use crate::stored::codec::depth::{ANY_LEVELS, is_looked_at, is_too_deep};
-use crate::stored::codec::{CodecError, DEPTH, Refused};
+use crate::stored::codec::{CodecError, DEPTH};
 use crate::stored::source::{
-    self, Compound, Depth, Fields, Form, Read, Request, Sequence, Source, Step, Token, TypeId, Variant, VariantName,
+    self, Compound, Depth, Fields, Form, Request, Sequence, Source, Step, Token, Value, Variant, VariantName,
     wrong_type,
 };
 
 /// Reads a value. Bytes after it are an error.
 pub(super) fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError> {
-    let mut reader = Reader::new(bytes)?;
-    match source::value(&mut reader) {
-        Ok(value) => Ok(value),
-        Err(Refused(error)) => Err(error),
+    let mut reader = match Reader::new(bytes) {
+        Ok(reader) => reader,
+        Err(error) => return Err(error),
+    };
+    let value = source::value(&mut reader);
+    match reader.refusal {
+        Some(error) => Err(error),
+        None => value,
     }
 }
 
@@ -31,6 +35,8 @@ struct Reader<'de> {
     opened: Compound,
     root: Stack,
     depth: Depth,
+    /// The first compound that was not read to its end.
+    refusal: Option<CodecError>,
 }
 
 /// The kind of the part that is read next.
@@ -61,27 +67,28 @@ impl<'de> Reader<'de> {
             opened: Compound::default(),
             root: Stack::here(),
             depth: Depth::default(),
+            refusal: None,
         })
     }
 
-    fn take(&mut self, len: usize) -> Result<&'de [u8], Refused> {
+    fn take(&mut self, len: usize) -> Result<&'de [u8], CodecError> {
         let (taken, rest) = self.rest.split_at_checked(len).ok_or_else(short)?;
         self.rest = rest;
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Refused> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], CodecError> {
         let (taken, rest) = self.rest.split_first_chunk().ok_or_else(short)?;
         self.rest = rest;
         Ok(*taken)
     }
 
     /// A length that takes so many bytes.
-    fn length(&mut self, width: usize) -> Result<usize, Refused> {
+    fn length(&mut self, width: usize) -> Result<usize, CodecError> {
         Ok(self.take(width)?.iter().fold(0, |sum, &digit| sum << 8 | usize::from(digit)))
     }
 
-    fn next_marker(&mut self) -> Result<Marker, Refused> {
+    fn next_marker(&mut self) -> Result<Marker, CodecError> {
         let [byte] = self.array()?;
         self.marker = Marker::from_u8(byte);
         Ok(self.marker)
@@ -93,7 +100,7 @@ impl<'de> Reader<'de> {
     }
 
     /// A scalar, or the first part of any value.
-    fn begin(&mut self) -> Result<Token<'de>, Refused> {
+    fn begin(&mut self) -> Result<Token<'de>, CodecError> {
         match self.inside {
             Inside::Value => self.begin_value(),
             Inside::Bytes(bytes) => {
@@ -116,7 +123,7 @@ impl<'de> Reader<'de> {
         }
     }
 
-    fn begin_value(&mut self) -> Result<Token<'de>, Refused> {
+    fn begin_value(&mut self) -> Result<Token<'de>, CodecError> {
         match self.next_marker()? {
             Marker::FixPos(value) => Ok(Token::U8(value)),
             Marker::FixNeg(value) => Ok(Token::I8(value)),
@@ -140,12 +147,12 @@ impl<'de> Reader<'de> {
             Marker::Bin8 => self.length(1).and_then(|len| self.take(len)).map(Token::Bytes),
             Marker::Bin16 => self.length(2).and_then(|len| self.take(len)).map(Token::Bytes),
             Marker::Bin32 => self.length(4).and_then(|len| self.take(len)).map(Token::Bytes),
-            Marker::FixArray(len) => self.open(usize::from(len), Token::Sequence),
-            Marker::Array16 => self.length(2).and_then(|len| self.open(len, Token::Sequence)),
-            Marker::Array32 => self.length(4).and_then(|len| self.open(len, Token::Sequence)),
-            Marker::FixMap(len) => self.open(usize::from(len), Token::Map),
-            Marker::Map16 => self.length(2).and_then(|len| self.open(len, Token::Map)),
-            Marker::Map32 => self.length(4).and_then(|len| self.open(len, Token::Map)),
+            Marker::FixArray(len) => self.compound(usize::from(len), Token::Sequence),
+            Marker::Array16 => self.length(2).and_then(|len| self.compound(len, Token::Sequence)),
+            Marker::Array32 => self.length(4).and_then(|len| self.compound(len, Token::Sequence)),
+            Marker::FixMap(len) => self.compound(usize::from(len), Token::Map),
+            Marker::Map16 => self.length(2).and_then(|len| self.compound(len, Token::Map)),
+            Marker::Map32 => self.length(4).and_then(|len| self.compound(len, Token::Map)),
             Marker::FixExt1 => self.extension(1),
             Marker::FixExt2 => self.extension(2),
             Marker::FixExt4 => self.extension(4),
@@ -158,7 +165,7 @@ impl<'de> Reader<'de> {
         }
     }
 
-    fn text(&mut self, len: usize) -> Result<Token<'de>, Refused> {
+    fn text(&mut self, len: usize) -> Result<Token<'de>, CodecError> {
         let bytes = self.take(len)?;
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(Token::Str(text)),
@@ -166,21 +173,26 @@ impl<'de> Reader<'de> {
         }
     }
 
-    fn extension(&mut self, len: usize) -> Result<Token<'de>, Refused> {
+    fn extension(&mut self, len: usize) -> Result<Token<'de>, CodecError> {
         let tag = i8::from_be_bytes(self.array()?);
         let data = self.take(len)?;
         self.inside = Inside::Extension { tag, data };
         Ok(Token::Extension)
     }
 
+    /// Begins a compound whose parts take a byte each at least.
+    fn compound(&mut self, len: usize, token: Token<'de>) -> Result<Token<'de>, CodecError> {
+        if len > self.rest.len() { Err(short()) } else { self.open(len, token) }
+    }
+
     /// Begins a compound, which the caller takes by [`Source::opened`].
-    fn open(&mut self, len: usize, token: Token<'de>) -> Result<Token<'de>, Refused> {
+    fn open(&mut self, len: usize, token: Token<'de>) -> Result<Token<'de>, CodecError> {
         let outside = self.deeper()?;
         self.opened = Compound { left: len, len, outside, ..Compound::default() };
         Ok(token)
     }
 
-    fn deeper(&mut self) -> Result<Depth, Refused> {
+    fn deeper(&mut self) -> Result<Depth, CodecError> {
         let Depth { level, any } = self.depth;
         if is_looked_at(level) && (any > ANY_LEVELS || is_too_deep(level, 2 * DEPTH, self.root)) {
             return Err(de::Error::custom("nested too deeply"));
@@ -190,7 +202,7 @@ impl<'de> Reader<'de> {
     }
 
     /// Refuses the elements of bytes and of extensions, which have their own types.
-    fn expect_value(&mut self, expected: &dyn Expected) -> Result<(), Refused> {
+    fn expect_value(&mut self, expected: &dyn Expected) -> Result<(), CodecError> {
         match self.inside {
             Inside::Value => Ok(()),
             _ => Err(wrong_type(self.begin()?, expected)),
@@ -198,7 +210,7 @@ impl<'de> Reader<'de> {
     }
 
     /// The compound of a sequence, or of bytes that are read as one.
-    fn elements(&mut self, token: Token<'de>) -> Result<Option<Compound>, Refused> {
+    fn elements(&mut self, token: Token<'de>) -> Result<Option<Compound>, CodecError> {
         match token {
             Token::Sequence => Ok(Some(self.opened)),
             Token::Bytes(bytes) => {
@@ -211,18 +223,18 @@ impl<'de> Reader<'de> {
     }
 
     #[cold]
-    fn wrong_marker(&self) -> Refused {
+    fn wrong_marker(&self) -> CodecError {
         de::Error::custom(format_args!("wrong msgpack marker {:?}", self.marker))
     }
 }
 
 #[cold]
-fn short() -> Refused {
+fn short() -> CodecError {
     de::Error::custom("the bytes end too early")
 }
 
 #[cold]
-fn wrong_length(len: usize) -> Refused {
+fn wrong_length(len: usize) -> CodecError {
     de::Error::custom(format_args!("array had incorrect length, expected {len}"))
 }
 
@@ -231,7 +243,7 @@ impl<'de> Source<'de> for Reader<'de> {
         true
     }
 
-    fn token(&mut self, request: Request) -> Result<Token<'de>, Refused> {
+    fn token(&mut self, request: Request) -> Result<Token<'de>, CodecError> {
         let token = self.begin()?;
         let is_number = match token {
             Token::Char(_) | Token::Str(_) | Token::Bytes(_) | Token::Sequence | Token::Map | Token::Extension => false,
@@ -246,7 +258,7 @@ impl<'de> Source<'de> for Reader<'de> {
         self.opened
     }
 
-    fn wide(&mut self, _signed: bool) -> Result<i128, Refused> {
+    fn wide(&mut self, _signed: bool) -> Result<i128, CodecError> {
         match self.begin()? {
             Token::U8(value) => Ok(value.into()),
             Token::U16(value) => Ok(value.into()),
@@ -261,7 +273,7 @@ impl<'de> Source<'de> for Reader<'de> {
         }
     }
 
-    fn option(&mut self) -> Result<bool, Refused> {
+    fn option(&mut self) -> Result<bool, CodecError> {
         self.expect_value(&"an option")?;
         if self.peek() == Some(Marker::Null) {
             self.begin()?;
@@ -270,7 +282,7 @@ impl<'de> Source<'de> for Reader<'de> {
         Ok(true)
     }
 
-    fn unit_struct(&mut self, _name: &'static str, expected: &dyn Expected) -> Result<(), Refused> {
+    fn unit_struct(&mut self, _name: &'static str, expected: &dyn Expected) -> Result<(), CodecError> {
         match self.begin()? {
             Token::Unit => Ok(()),
             Token::Sequence if self.opened.len == 0 => {
@@ -281,12 +293,12 @@ impl<'de> Source<'de> for Reader<'de> {
         }
     }
 
-    fn sequence(&mut self, _kind: Sequence, expected: &dyn Expected) -> Result<Compound, Refused> {
+    fn sequence(&mut self, _kind: Sequence, expected: &dyn Expected) -> Result<Compound, CodecError> {
         let token = self.begin()?;
         self.elements(token)?.ok_or_else(|| wrong_type(token, expected))
     }
 
-    fn map(&mut self, expected: &dyn Expected) -> Result<Compound, Refused> {
+    fn map(&mut self, expected: &dyn Expected) -> Result<Compound, CodecError> {
         match self.begin()? {
             Token::Map => Ok(self.opened),
             token => Err(wrong_type(token, expected)),
@@ -298,7 +310,7 @@ impl<'de> Source<'de> for Reader<'de> {
         _name: Option<&'static str>,
         _names: &'static [&'static str],
         expected: &dyn Expected,
-    ) -> Result<Fields, Refused> {
+    ) -> Result<Fields, CodecError> {
         match self.begin()? {
             Token::Map => Ok(Fields::ByName(self.opened)),
             token => self.elements(token)?.map(Fields::InOrder).ok_or_else(|| wrong_type(token, expected)),
@@ -312,7 +324,7 @@ impl<'de> Source<'de> for Reader<'de> {
         _name: &'static str,
         _variants: &'static [&'static str],
         expected: &dyn Expected,
-    ) -> Result<Variant<'de>, Refused> {
+    ) -> Result<Variant<'de>, CodecError> {
         self.expect_value(expected)?;
         let has_content = matches!(self.peek(), Some(Marker::FixMap(_) | Marker::Map16 | Marker::Map32));
         let outside = if has_content {
@@ -338,7 +350,7 @@ impl<'de> Source<'de> for Reader<'de> {
         Ok(Variant { name, index: 0, has_content, outside })
     }
 
-    fn skip(&mut self) -> Result<(), Refused> {
+    fn skip(&mut self) -> Result<(), CodecError> {
         match self.inside {
             Inside::Value => self.rest = skip(self.rest).map_err(de::Error::custom)?,
             Inside::Extension { .. } => self.inside = Inside::Value,
@@ -349,7 +361,7 @@ impl<'de> Source<'de> for Reader<'de> {
         Ok(())
     }
 
-    fn enter(&mut self, step: Step) -> Result<Depth, Refused> {
+    fn enter(&mut self, step: Step) -> Result<Depth, CodecError> {
         match step {
             Step::Some => return self.deeper(),
             Step::NewtypeStruct(EXTENSION) => match self.begin()? {
@@ -377,17 +389,20 @@ impl<'de> Source<'de> for Reader<'de> {
         is_left
     }
 
-    fn end(&mut self, compound: &Compound) -> Result<(), Refused> {
+    fn end(&mut self, compound: &Compound, is_made: bool) {
         match self.inside {
             Inside::Bytes(_) => self.inside = Inside::Value,
-            _ if compound.left > 0 => return Err(wrong_length(compound.len - compound.left)),
+            _ if compound.left > 0 && is_made => {
+                self.refusal.get_or_insert_with(|| wrong_length(compound.len - compound.left));
+                // The next value does not begin here.
+                self.rest = &[];
+            }
             _ => {}
         }
         self.leave(compound.outside);
-        Ok(())
     }
 
-    fn next_field(&mut self, compound: &mut Compound) -> Result<Option<&'de str>, Refused> {
+    fn next_field(&mut self, compound: &mut Compound) -> Result<Option<&'de str>, CodecError> {
         if !self.next(compound) {
             return Ok(None);
         }
@@ -397,11 +412,11 @@ impl<'de> Source<'de> for Reader<'de> {
         }
     }
 
-    fn variant_name(&mut self, variant: &Variant<'de>) -> Result<VariantName<'de>, Refused> {
+    fn variant_name(&mut self, variant: &Variant<'de>) -> Result<VariantName<'de>, CodecError> {
         Ok(variant.name)
     }
 
-    fn content(&mut self, variant: &Variant<'de>, form: Form) -> Result<(), Refused> {
+    fn content(&mut self, variant: &Variant<'de>, form: Form) -> Result<(), CodecError> {
         let expected = match form {
             Form::Unit if variant.has_content => {
                 return match self.begin()? {
@@ -418,7 +433,7 @@ impl<'de> Source<'de> for Reader<'de> {
         Err(de::Error::invalid_type(Unexpected::UnitVariant, &expected))
     }
 
-    fn child(&mut self, _part: TypeId, read: &mut Read<'_, 'de>) -> Result<(), Refused> {
-        read(self)
+    fn child(&mut self, part: &mut dyn Value<'de>) -> Result<(), CodecError> {
+        part.read(self)
     }
 }

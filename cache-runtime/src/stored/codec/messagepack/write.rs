@@ -5,13 +5,13 @@ use serde::ser;
 
 use super::EXTENSION;
 use crate::poll::stack::Stack;
-use crate::stored::codec::{CodecError, DEPTH, Refused, depth};
-use crate::stored::sink::{Compound, Kind, Part, Sink, Variant, Wrapper, Write};
+use crate::stored::codec::{CodecError, DEPTH, depth};
+use crate::stored::sink::{Compound, Kind, Part, Sink, Value, Variant, Wrapper};
 
-/// Appends the value that `write` writes.
-pub(super) fn encode(buffer: &mut Vec<u8>, write: &mut Write<'_>) -> Result<(), CodecError> {
+/// Appends `value`.
+pub(super) fn encode(buffer: &mut Vec<u8>, value: &dyn Value) -> Result<(), CodecError> {
     let mut output = Output { buffer, root: Stack::here(), depth: 0, is_in_some: false };
-    write(&mut output).map_err(|Refused(error)| error)
+    value.write(&mut output)
 }
 
 struct Output<'a> {
@@ -23,7 +23,7 @@ struct Output<'a> {
 }
 
 impl Output<'_> {
-    fn nil(&mut self) -> Result<(), Refused> {
+    fn nil(&mut self) -> Result<(), CodecError> {
         if self.is_in_some {
             return Err(ser::Error::custom(
                 "`Some(None)` and `Some(())` read back as `None` in this format; write `codec = bincode`",
@@ -33,7 +33,7 @@ impl Output<'_> {
         Ok(())
     }
 
-    fn deeper(&mut self) -> Result<(), Refused> {
+    fn deeper(&mut self) -> Result<(), CodecError> {
         // The root's compound is the first level.
         if self.depth + 2 > DEPTH || self.root.is_spent() {
             return Err(ser::Error::custom("nested too deeply"));
@@ -45,21 +45,21 @@ impl Output<'_> {
     }
 
     /// A variant with content is a map from its name to the content.
-    fn variant(&mut self, variant: Variant) -> Result<(), Refused> {
+    fn variant(&mut self, variant: Variant) -> Result<(), CodecError> {
         self.map_len(1)?;
         self.str(variant.name)
     }
 
-    fn array_len(&mut self, len: usize) -> Result<(), Refused> {
+    fn array_len(&mut self, len: usize) -> Result<(), CodecError> {
         put(encode::write_array_len(self.buffer, short(len)?))
     }
 
-    fn map_len(&mut self, len: usize) -> Result<(), Refused> {
+    fn map_len(&mut self, len: usize) -> Result<(), CodecError> {
         put(encode::write_map_len(self.buffer, short(len)?))
     }
 
     /// Inserts the length of a compound that did not announce it.
-    fn insert_len(&mut self, compound: &Compound) -> Result<(), Refused> {
+    fn insert_len(&mut self, compound: &Compound) -> Result<(), CodecError> {
         let end = self.buffer.len();
         match compound.kind {
             Kind::Map(_) => self.map_len(compound.count)?,
@@ -71,19 +71,19 @@ impl Output<'_> {
     }
 }
 
-fn put<T>(written: Result<T, ValueWriteError>) -> Result<(), Refused> {
+fn put<T>(written: Result<T, ValueWriteError>) -> Result<(), CodecError> {
     match written {
         Ok(_marker) => Ok(()),
         Err(error) => Err(ser::Error::custom(format_args!("invalid value write: {error}"))),
     }
 }
 
-fn short(len: usize) -> Result<u32, Refused> {
+fn short(len: usize) -> Result<u32, CodecError> {
     u32::try_from(len).map_err(|_| ser::Error::custom("MessagePack has no lengths above 32 bits"))
 }
 
 #[cold]
-fn wrong_length() -> Refused {
+fn wrong_length() -> CodecError {
     ser::Error::custom("a value has another length than it announced")
 }
 
@@ -92,75 +92,75 @@ impl Sink for Output<'_> {
         true
     }
 
-    fn bool(&mut self, value: bool) -> Result<(), Refused> {
+    fn bool(&mut self, value: bool) -> Result<(), CodecError> {
         let marker = if value { rmp::Marker::True } else { rmp::Marker::False };
         self.buffer.push(marker.to_u8());
         Ok(())
     }
 
-    fn i8(&mut self, value: i8) -> Result<(), Refused> {
+    fn i8(&mut self, value: i8) -> Result<(), CodecError> {
         self.signed(value.into())
     }
 
-    fn signed(&mut self, value: i64) -> Result<(), Refused> {
+    fn signed(&mut self, value: i64) -> Result<(), CodecError> {
         put(encode::write_sint(self.buffer, value))
     }
 
-    fn i128(&mut self, value: i128) -> Result<(), Refused> {
+    fn i128(&mut self, value: i128) -> Result<(), CodecError> {
         self.bytes(&value.to_be_bytes())
     }
 
-    fn u8(&mut self, value: u8) -> Result<(), Refused> {
+    fn u8(&mut self, value: u8) -> Result<(), CodecError> {
         self.unsigned(value.into())
     }
 
-    fn unsigned(&mut self, value: u64) -> Result<(), Refused> {
+    fn unsigned(&mut self, value: u64) -> Result<(), CodecError> {
         put(encode::write_uint(self.buffer, value))
     }
 
-    fn u128(&mut self, value: u128) -> Result<(), Refused> {
+    fn u128(&mut self, value: u128) -> Result<(), CodecError> {
         self.bytes(&value.to_be_bytes())
     }
 
-    fn f32(&mut self, value: f32) -> Result<(), Refused> {
+    fn f32(&mut self, value: f32) -> Result<(), CodecError> {
         put(encode::write_f32(self.buffer, value))
     }
 
-    fn f64(&mut self, value: f64) -> Result<(), Refused> {
+    fn f64(&mut self, value: f64) -> Result<(), CodecError> {
         put(encode::write_f64(self.buffer, value))
     }
 
-    fn char(&mut self, value: char) -> Result<(), Refused> {
+    fn char(&mut self, value: char) -> Result<(), CodecError> {
         self.str(value.encode_utf8(&mut [0; 4]))
     }
 
-    fn str(&mut self, value: &str) -> Result<(), Refused> {
+    fn str(&mut self, value: &str) -> Result<(), CodecError> {
         short(value.len())?;
         put(encode::write_str(self.buffer, value))
     }
 
-    fn bytes(&mut self, value: &[u8]) -> Result<(), Refused> {
+    fn bytes(&mut self, value: &[u8]) -> Result<(), CodecError> {
         short(value.len())?;
         put(encode::write_bin(self.buffer, value))
     }
 
-    fn unit(&mut self) -> Result<(), Refused> {
+    fn unit(&mut self) -> Result<(), CodecError> {
         self.nil()
     }
 
-    fn unit_struct(&mut self) -> Result<(), Refused> {
+    fn unit_struct(&mut self) -> Result<(), CodecError> {
         self.array_len(0)
     }
 
-    fn none(&mut self) -> Result<(), Refused> {
+    fn none(&mut self) -> Result<(), CodecError> {
         self.nil()
     }
 
-    fn unit_variant(&mut self, variant: Variant) -> Result<(), Refused> {
+    fn unit_variant(&mut self, variant: Variant) -> Result<(), CodecError> {
         self.str(variant.name)
     }
 
-    fn enter(&mut self, wrapper: Wrapper) -> Result<usize, Refused> {
+    fn enter(&mut self, wrapper: Wrapper) -> Result<usize, CodecError> {
         let outside = self.depth;
         match wrapper {
             Wrapper::Some => self.is_in_some = true,
@@ -177,17 +177,17 @@ impl Sink for Output<'_> {
         self.is_in_some = false;
     }
 
-    fn newtype_struct(&mut self, name: &'static str, write: &mut Write<'_>) -> Result<bool, Refused> {
+    fn newtype_struct(&mut self, name: &'static str, value: &dyn Value) -> Result<bool, CodecError> {
         if name != EXTENSION {
             return Ok(false);
         }
         let mut extension = Extension { output: self, state: State::Empty };
-        write(&mut extension)?;
+        value.write(&mut extension)?;
         let State::Complete = extension.state else { return Err(extension.refused()) };
         Ok(true)
     }
 
-    fn begin(&mut self, kind: Kind) -> Result<Compound, Refused> {
+    fn begin(&mut self, kind: Kind) -> Result<Compound, CodecError> {
         let outside = self.depth;
         self.deeper()?;
         if let Kind::TupleVariant(variant, _) | Kind::StructVariant(variant, _) = kind {
@@ -208,7 +208,7 @@ impl Sink for Output<'_> {
         Ok(Compound { kind, outside, count, start: self.buffer.len() })
     }
 
-    fn part(&mut self, compound: &mut Compound, part: Part) -> Result<(), Refused> {
+    fn part(&mut self, compound: &mut Compound, part: Part) -> Result<(), CodecError> {
         match (part, compound.kind) {
             (Part::Value, _) => {}
             (_, Kind::Seq(None) | Kind::Map(None)) => compound.count += 1,
@@ -221,11 +221,11 @@ impl Sink for Output<'_> {
         }
     }
 
-    fn skip_field(&mut self, _name: &'static str) -> Result<(), Refused> {
+    fn skip_field(&mut self, _name: &'static str) -> Result<(), CodecError> {
         Ok(())
     }
 
-    fn end(&mut self, compound: &mut Compound) -> Result<(), Refused> {
+    fn end(&mut self, compound: &mut Compound) -> Result<(), CodecError> {
         self.depth = compound.outside;
         match compound.kind {
             Kind::Seq(None) | Kind::Map(None) => self.insert_len(compound),
@@ -250,7 +250,7 @@ enum State {
 }
 
 impl Extension<'_, '_> {
-    fn refused(&self) -> Refused {
+    fn refused(&self) -> CodecError {
         let expected = if let State::Empty = self.state { "tuple" } else { "i8 and bytes" };
         ser::Error::custom(format_args!("serialize data model is invalid: expected {expected}"))
     }
@@ -258,7 +258,7 @@ impl Extension<'_, '_> {
 
 macro_rules! refused {
     ($($method:ident($($argument:ty),*) -> $output:ty;)*) => {$(
-        fn $method(&mut self, $(_: $argument),*) -> Result<$output, Refused> {
+        fn $method(&mut self, $(_: $argument),*) -> Result<$output, CodecError> {
             Err(self.refused())
         }
     )*};
@@ -288,13 +288,13 @@ impl Sink for Extension<'_, '_> {
         skip_field(&'static str) -> ();
     }
 
-    fn i8(&mut self, value: i8) -> Result<(), Refused> {
+    fn i8(&mut self, value: i8) -> Result<(), CodecError> {
         let State::Tuple = self.state else { return Err(self.refused()) };
         self.state = State::Tag(value);
         Ok(())
     }
 
-    fn bytes(&mut self, value: &[u8]) -> Result<(), Refused> {
+    fn bytes(&mut self, value: &[u8]) -> Result<(), CodecError> {
         let State::Tag(tag) = self.state else { return Err(self.refused()) };
         put(encode::write_ext_meta(self.output.buffer, short(value.len())?, tag))?;
         self.output.buffer.extend_from_slice(value);
@@ -304,7 +304,7 @@ impl Sink for Extension<'_, '_> {
 
     fn leave(&mut self, _depth: usize) {}
 
-    fn begin(&mut self, kind: Kind) -> Result<Compound, Refused> {
+    fn begin(&mut self, kind: Kind) -> Result<Compound, CodecError> {
         let (State::Empty, Kind::Tuple(len)) = (self.state, kind) else { return Err(self.refused()) };
         let outside = self.output.depth;
         self.output.deeper()?;
@@ -312,12 +312,12 @@ impl Sink for Extension<'_, '_> {
         Ok(Compound { kind, outside, count: len, start: 0 })
     }
 
-    fn part(&mut self, compound: &mut Compound, _part: Part) -> Result<(), Refused> {
+    fn part(&mut self, compound: &mut Compound, _part: Part) -> Result<(), CodecError> {
         compound.count = compound.count.checked_sub(1).ok_or_else(wrong_length)?;
         Ok(())
     }
 
-    fn end(&mut self, compound: &mut Compound) -> Result<(), Refused> {
+    fn end(&mut self, compound: &mut Compound) -> Result<(), CodecError> {
         self.output.depth = compound.outside;
         if compound.count > 0 { Err(wrong_length()) } else { Ok(()) }
     }
