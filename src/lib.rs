@@ -14,6 +14,7 @@
 //! | [`Invalidation`] | an entry, a group or a tag, for [`Cache::invalidate_all`] |
 //! | [`blocking`] | the same for plain functions |
 //! | [`Error`], [`ErrorKind`] | why a verb failed; cached functions never return it |
+//! | [`Credentials`] | a user and a password, from a provider |
 //! | `Tls` | how connections to `rediss://` are secured, with a feature `tls-rustls…` |
 //! | [`Stats`] | what a cache has done |
 //! | [`Codec`] | a format for stored values |
@@ -45,4 +46,4 @@ pub use redis_cached_runtime::MessagePack;
 pub use redis_cached_runtime::Tls;
 #[cfg(feature = "blocking")]
 pub use redis_cached_runtime::blocking;
-pub use redis_cached_runtime::{Builder, Cache, Codec, CodecError, Error, ErrorKind, Invalidation, Stats};
+pub use redis_cached_runtime::{Builder, Cache, Codec, CodecError, Credentials, Error, ErrorKind, Invalidation, Stats};

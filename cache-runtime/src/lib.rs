@@ -48,6 +48,7 @@ pub use api::entry::Entry;
 pub use api::group::Group;
 pub use api::invalidation::Invalidation;
 pub use error::{Error, ErrorKind};
+pub use store::redis::settings::Credentials;
 #[cfg(feature = "_rustls")]
 pub use store::tls::Tls;
 #[cfg(feature = "bincode")]

@@ -5,6 +5,7 @@ mod deadline;
 mod kill;
 mod outage;
 mod permissions;
+mod settings;
 
 use test_support::{Proxy, Server};
 

@@ -2,5 +2,6 @@
 
 mod commands;
 mod first_look;
+mod greeting;
 mod header;
 mod large_values;

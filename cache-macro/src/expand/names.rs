@@ -2,7 +2,8 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::Ident;
+use syn::spanned::Spanned;
+use syn::{Ident, Type};
 
 use crate::model::Model;
 
@@ -11,9 +12,8 @@ pub(crate) struct Names {
     pub(crate) cache: Ident,
     pub(crate) plan: Ident,
     pub(crate) key: Ident,
-    /// What the stored type is.
-    pub(crate) kind: Ident,
     pub(crate) codec: Ident,
+    pub(crate) writer: Ident,
     pub(crate) value: Ident,
     /// The ids of a batch, which have the type that the map has.
     pub(crate) ids: Ident,
@@ -22,16 +22,15 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// Those with the type of values are at the return type.
-    pub(crate) fn of(model: &Model) -> Names {
-        let span = at_output(model);
-        let typed = |name| Ident::new(name, span);
+    /// The variables of a function that returns `output`, where those with the type of values are placed.
+    pub(crate) fn of(output: &Type) -> Names {
+        let typed = |name| Ident::new(name, generated(output.span()));
         Names {
             cache: variable("cache"),
             plan: typed("plan"),
             key: variable("key"),
-            kind: typed("kind"),
             codec: typed("codec"),
+            writer: variable("writer"),
             value: variable("value"),
             ids: typed("ids"),
             some: typed("some"),
@@ -46,11 +45,6 @@ pub(crate) fn variable(name: &str) -> Ident {
 /// The place of the user's code, for code that is not the user's.
 pub(crate) fn generated(span: Span) -> Span {
     span.resolved_at(Span::mixed_site())
-}
-
-/// The place of the return type.
-pub(crate) fn at_output(model: &Model) -> Span {
-    generated(model.output_span)
 }
 
 /// The module that only generated code names: `use ::redis_cached::__private as __rc`.

@@ -4,16 +4,21 @@ impl Find for Repo {
         let cache = &__rc::installed();
         let plan = {
             use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-            let kind = __rc::Kind::<__rc::OkOf<io::Result<User>>>::new()
-                .rc_option()
-                .rc_found();
             let codec = __rc::codec::<
                 __rc::OkOf<io::Result<User>>,
                 __rc::Auto,
                 _,
                 _,
-            >(kind, kind.rc_verdict());
-            __rc::Plan::new(
+            >(
+                __rc::Kind::<__rc::OkOf<io::Result<User>>>::new().rc_option().rc_found(),
+                __rc::Kind::<__rc::OkOf<io::Result<User>>>::new()
+                    .rc_option()
+                    .rc_found()
+                    .rc_verdict(),
+            );
+            let plan = __rc::Plan::<
+                __rc::OkOf<io::Result<User>>,
+            >::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
                     const __PREFIX: &::core::primitive::str = __rc::default_prefix(
@@ -22,41 +27,51 @@ impl Find for Repo {
                     );
                     __rc::Slot::function(
                         &__SLOT,
-                        &__rc::Site {
-                            ident: "find",
-                            prefix: __PREFIX,
-                            name: __rc::Name::Path,
-                            shape: ":{}:{}",
-                            version: 0u32,
+                        const {
+                            &__rc::Site {
+                                ident: "find",
+                                prefix: __PREFIX,
+                                name: __rc::Name::Path,
+                                shape: ":{}:{}",
+                                version: 0u32,
+                                place: ::core::concat!(
+                                    ::core::file!(), ":", ::core::line!(), ":",
+                                    ::core::column!()
+                                ),
+                            }
                         },
-                        __rc::place(),
                         __rc::path_of(&|| ()),
                         &[],
                         &codec,
                     )
                 },
                 codec,
-                __rc::storable::<__rc::OkOf<io::Result<User>>, _>(kind),
+                __rc::storable::<
+                    __rc::OkOf<io::Result<User>>,
+                    _,
+                >(
+                    __rc::Kind::<__rc::OkOf<io::Result<User>>>::new()
+                        .rc_option()
+                        .rc_found(),
+                ),
                 {
                     const __TTL: __rc::Ttl = __rc::Ttl::from_env(
                         ::core::option_env!("REDIS_CACHED_TTL"),
                     );
                     |_| __TTL
                 },
-            )
+            );
+            plan
         };
         let key = {
-            let function = plan.function;
-            {
-                use __rc::NoKeyPart as _;
-                let (a, b) = &arg0;
-                let writer = &mut __rc::key(cache, function);
-                writer.literal(":");
-                __rc::part(writer, "a", &a, __rc::probe(&a).rc_key_part());
-                writer.literal(":");
-                __rc::part(writer, "b", &b, __rc::probe(&b).rc_key_part());
-                writer.finish()
-            }
+            use __rc::NoKeyPart as _;
+            let (a, b) = &arg0;
+            let writer = &mut __rc::key(cache, plan.function);
+            writer.literal(":");
+            __rc::part(writer, "a", &a, __rc::probe(&a).rc_key_part());
+            writer.literal(":");
+            __rc::part(writer, "b", &b, __rc::probe(&b).rc_key_part());
+            writer.finish()
         };
         __rc::call_result::<
             __rc::Returned<io::Result<User>>,
@@ -106,14 +121,18 @@ impl Find for Repo {
             let cache = &__rc::installed();
             let plan = {
                 use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-                let kind = __rc::Kind::<User>::new().rc_option().rc_found();
                 let codec = __rc::codec::<
                     User,
                     __rc::Auto,
                     _,
                     _,
-                >(kind, kind.rc_verdict());
-                __rc::Plan::new(
+                >(
+                    __rc::Kind::<User>::new().rc_option().rc_found(),
+                    __rc::Kind::<User>::new().rc_option().rc_found().rc_verdict(),
+                );
+                let plan = __rc::Plan::<
+                    User,
+                >::new(
                     {
                         static __SLOT: __rc::Slot = __rc::Slot::new();
                         const __PREFIX: &::core::primitive::str = __rc::default_prefix(
@@ -122,45 +141,51 @@ impl Find for Repo {
                         );
                         __rc::Slot::function(
                             &__SLOT,
-                            &__rc::Site {
-                                ident: "find_boxed",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                shape: ":{}:{}",
-                                version: 0u32,
+                            const {
+                                &__rc::Site {
+                                    ident: "find_boxed",
+                                    prefix: __PREFIX,
+                                    name: __rc::Name::Path,
+                                    shape: ":{}:{}",
+                                    version: 0u32,
+                                    place: ::core::concat!(
+                                        ::core::file!(), ":", ::core::line!(), ":",
+                                        ::core::column!()
+                                    ),
+                                }
                             },
-                            __rc::place(),
                             __rc::path_of(&|| ()),
                             &[],
                             &codec,
                         )
                     },
                     codec,
-                    __rc::storable::<User, _>(kind),
+                    __rc::storable::<
+                        User,
+                        _,
+                    >(__rc::Kind::<User>::new().rc_option().rc_found()),
                     {
                         const __TTL: __rc::Ttl = __rc::Ttl::from_env(
                             ::core::option_env!("REDIS_CACHED_TTL"),
                         );
                         |_| __TTL
                     },
-                )
+                );
+                plan
             };
             let key = {
-                let function = plan.function;
-                {
-                    use __rc::NoKeyPart as _;
-                    let writer = &mut __rc::key(cache, function);
-                    writer.literal(":");
-                    __rc::self_part(
-                        writer,
-                        "self",
-                        &*self,
-                        __rc::probe(&*self).rc_key_part(),
-                    );
-                    writer.literal(":");
-                    __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-                    writer.finish()
-                }
+                use __rc::NoKeyPart as _;
+                let writer = &mut __rc::key(cache, plan.function);
+                writer.literal(":");
+                __rc::self_part(
+                    writer,
+                    "self",
+                    &*self,
+                    __rc::probe(&*self).rc_key_part(),
+                );
+                writer.literal(":");
+                __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
+                writer.finish()
             };
             __rc::call_value::<
                 __rc::Returned<User>,
@@ -186,23 +211,27 @@ impl Find for Repo {
         let cache = &__rc::installed();
         let plan = {
             use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-            let kind = __rc::Kind::<Result<User, Error>>::new().rc_option().rc_value();
             let codec = __rc::codec::<
                 Result<User, Error>,
                 __rc::Auto,
                 _,
                 _,
             >(
-                kind,
+                __rc::Kind::<Result<User, Error>>::new().rc_option().rc_value(),
                 __rc::blame(
                     __rc::blame(
-                        kind.rc_verdict(),
+                        __rc::Kind::<Result<User, Error>>::new()
+                            .rc_option()
+                            .rc_value()
+                            .rc_verdict(),
                         __rc::Kind::<User>::new().rc_option().rc_value().rc_verdict(),
                     ),
                     __rc::Kind::<Error>::new().rc_option().rc_value().rc_verdict(),
                 ),
             );
-            __rc::Plan::new(
+            let plan = __rc::Plan::<
+                Result<User, Error>,
+            >::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
                     const __PREFIX: &::core::primitive::str = __rc::default_prefix(
@@ -211,14 +240,19 @@ impl Find for Repo {
                     );
                     __rc::Slot::function(
                         &__SLOT,
-                        &__rc::Site {
-                            ident: "find_plain",
-                            prefix: __PREFIX,
-                            name: __rc::Name::Path,
-                            shape: ":{}:{}",
-                            version: 0u32,
+                        const {
+                            &__rc::Site {
+                                ident: "find_plain",
+                                prefix: __PREFIX,
+                                name: __rc::Name::Path,
+                                shape: ":{}:{}",
+                                version: 0u32,
+                                place: ::core::concat!(
+                                    ::core::file!(), ":", ::core::line!(), ":",
+                                    ::core::column!()
+                                ),
+                            }
                         },
-                        __rc::place(),
                         __rc::path_of(&|| ()),
                         &[],
                         &codec,
@@ -232,19 +266,17 @@ impl Find for Repo {
                     );
                     |_| __TTL
                 },
-            )
+            );
+            plan
         };
         let key = {
-            let function = plan.function;
-            {
-                use __rc::NoKeyPart as _;
-                let writer = &mut __rc::key(cache, function);
-                writer.literal(":");
-                __rc::self_part(writer, "self", &self, __rc::probe(&self).rc_key_part());
-                writer.literal(":");
-                __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-                writer.finish()
-            }
+            use __rc::NoKeyPart as _;
+            let writer = &mut __rc::key(cache, plan.function);
+            writer.literal(":");
+            __rc::self_part(writer, "self", &self, __rc::probe(&self).rc_key_part());
+            writer.literal(":");
+            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
+            writer.finish()
         };
         __rc::blocking_call_value::<
             __rc::Returned<Result<User, Error>>,

@@ -11,6 +11,8 @@ use crate::engine::events::Counters;
 use crate::error::{Error, ErrorKind};
 use crate::store::memory::MemoryStore;
 use crate::store::redis::Redis;
+use crate::store::redis::server::breaker::Limits;
+use crate::store::redis::settings::{Credentials, Provider, Settings, client_name};
 #[cfg(feature = "_rustls")]
 use crate::store::tls::Tls;
 use crate::store::url::{self, Target};
@@ -41,7 +43,7 @@ pub struct Cache(pub(crate) Context);
 pub struct Builder {
     target: Target,
     namespace: String,
-    timeout: Duration,
+    settings: Settings,
 }
 
 impl Builder {
@@ -56,7 +58,7 @@ impl Builder {
     /// loses this at most once before its body and once after it. The limit is a day.
     pub fn timeout(mut self, timeout: Duration) -> Builder {
         // Deadlines are moments, and a moment has an upper bound.
-        self.timeout = timeout.min(Duration::from_secs(24 * 60 * 60));
+        self.settings.timeout = timeout.min(Duration::from_secs(24 * 60 * 60));
         self
     }
 
@@ -84,17 +86,82 @@ impl Builder {
         Ok(self)
     }
 
+    /// Asks `provider` for the user and the password of each new connection, in place of those of the URL: for passwords
+    /// that change, and for tokens that expire.
+    ///
+    /// ```no_run
+    /// use redis_cached::{Cache, Credentials};
+    ///
+    /// let cache = Cache::builder("redis://redis.internal")?
+    ///     .credentials(|| {
+    ///         let token = std::fs::read_to_string("/run/secrets/redis-token")?;
+    ///         Ok::<_, std::io::Error>(Credentials::new("shop", token.trim()))
+    ///     })
+    ///     .build();
+    /// # Ok::<(), redis_cached::Error>(())
+    /// ```
+    ///
+    /// The closure may block, because it runs on no thread of an async runtime. The time that it takes is a part of the
+    /// operation's time. An error, or a panic, counts as a server that refuses the credentials. Connections that are open
+    /// stay as they are: a server that lets a token expire closes them.
+    pub fn credentials<E: fmt::Display>(
+        mut self,
+        provider: impl Fn() -> Result<Credentials, E> + Send + Sync + 'static,
+    ) -> Builder {
+        self.settings.credentials = Some(Provider::new(provider));
+        self
+    }
+
+    /// The name of the connections in `CLIENT LIST`. The default is the name of the program's file. An empty name sends
+    /// none. Characters that Redis refuses become `-`. A server or a user without `CLIENT SETNAME` does without the name.
+    pub fn client_name(mut self, name: impl AsRef<str>) -> Builder {
+        self.settings.client_name = client_name(name.as_ref()).into();
+        self
+    }
+
+    /// The most connections that plain functions have open, each for one call at a time; 16 unless set, and at least one.
+    /// Calls beyond that wait for a connection. Async functions share one or two connections in each runtime.
+    #[cfg(feature = "blocking")]
+    pub fn blocking_connections(mut self, most: usize) -> Builder {
+        self.settings.blocking_connections = most.max(1);
+        self
+    }
+
+    /// How long a connection may be silent before the system checks that the other end is still there, by TCP keep-alive;
+    /// 15 seconds unless set. A vanished peer is noticed after twice this time even without calls: calls notice it
+    /// sooner. Shorter than the idle time-out of a firewall, it keeps connections open. Between a second and nine hours.
+    pub fn keep_alive(mut self, time: Duration) -> Builder {
+        self.settings.keep_alive = time.clamp(Duration::from_secs(1), Duration::from_secs(9 * 60 * 60));
+        self
+    }
+
+    /// When the circuit breaker opens, and how often it tries again: after `failures` operations in a row that failed, 5
+    /// unless set, calls go straight to their bodies, and probes test the server at growing intervals of up to
+    /// `longest_pause`, 2 seconds unless set. At least one failure, and a pause between 100 milliseconds and a day.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use redis_cached::Cache;
+    ///
+    /// let cache = Cache::builder("redis://127.0.0.1")?.breaker(3, Duration::from_secs(10)).build();
+    /// # Ok::<(), redis_cached::Error>(())
+    /// ```
+    pub fn breaker(mut self, failures: u32, longest_pause: Duration) -> Builder {
+        let longest_pause = longest_pause.clamp(Duration::from_millis(100), Duration::from_secs(24 * 60 * 60));
+        self.settings.breaker = Limits { failures: failures.clamp(1, 1 << 20), longest_pause };
+        self
+    }
+
     /// Builds the cache. This never connects, never blocks, and never fails because Redis is away: the first call
     /// connects.
     pub fn build(self) -> Cache {
-        let Builder { target, namespace, timeout } = self;
+        let Builder { target, namespace, settings } = self;
+        let timeout = settings.timeout;
         let (display, store) = match target {
             Target::Memory { max_bytes } => {
                 (format!("memory:// ({max_bytes} bytes)"), CacheStore::Memory(Box::new(MemoryStore::new(max_bytes))))
             }
-            Target::Redis(target) => {
-                (target.to_string(), Redis::new(*target, timeout).map_or_else(CacheStore::Unusable, CacheStore::Redis))
-            }
+            Target::Redis(target) => (target.to_string(), CacheStore::Redis(Redis::new(*target, &settings))),
             Target::Off => ("off://".to_owned(), CacheStore::Off(Error::new(ErrorKind::Off, "its URL is off://"))),
         };
         Cache(Context::new(store, namespace, timeout, display))
@@ -102,9 +169,6 @@ impl Builder {
 }
 
 impl Cache {
-    /// The time-out of caches that set none.
-    const DEFAULT_TIMEOUT: Duration = Duration::from_millis(250);
-
     /// Starts a cache on `url`.
     ///
     /// `redis://`, `rediss://` (with one of the features `tls-rustls`, `tls-rustls-aws-lc-rs`,
@@ -141,7 +205,7 @@ impl Cache {
     /// [`ErrorKind::Config`] if the URL cannot be used; the message quotes it without its
     /// password.
     pub fn builder(url: &str) -> Result<Builder, Error> {
-        Ok(Builder { target: url::parse(url)?, namespace: String::new(), timeout: Self::DEFAULT_TIMEOUT })
+        Ok(Builder { target: url::parse(url)?, namespace: String::new(), settings: Settings::default() })
     }
 
     /// Starts a cache on the URL in the environment variable `REDIS_URL`; without it, on
@@ -169,7 +233,7 @@ impl Cache {
             |error| {
                 tracing::error!(%error, "functions run uncached");
                 let store = CacheStore::Unusable(error);
-                Cache(Context::new(store, String::new(), Cache::DEFAULT_TIMEOUT, "unusable".to_owned()))
+                Cache(Context::new(store, String::new(), Settings::default().timeout, "unusable".to_owned()))
             },
             Builder::build,
         )

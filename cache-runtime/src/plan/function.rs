@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use crate::error::{Error, ErrorKind};
 use crate::key::{escape_part, function_name, given_name, shown_path};
 use crate::plan::codec::{CodecFns, Nones, TypeFormats};
-use crate::plan::names::{self, Place, Stored};
+use crate::plan::names::{self, Stored};
 use crate::plan::ttl::Ttl;
 use crate::stored::codec::{self, Rank};
 use crate::stored::envelope::Identity;
@@ -26,6 +26,8 @@ pub struct Site {
     pub shape: &'static str,
     /// Abandons what was stored under another number.
     pub version: u32,
+    /// The file, line and column of the function, the same for its siblings.
+    pub place: &'static str,
 }
 
 /// The second part of a function's keys.
@@ -75,14 +77,7 @@ pub(crate) enum Once {
 }
 
 impl Function {
-    fn new(
-        site: &Site,
-        place: Place,
-        path: &str,
-        slot: usize,
-        generics: &[&dyn Display],
-        found: TypeFormats,
-    ) -> Function {
+    fn new(site: &Site, path: &str, slot: usize, generics: &[&dyn Display], found: TypeFormats) -> Function {
         let prefix = escape_part(site.prefix);
         let prefix_len = prefix.len();
         let name = match site.name {
@@ -94,7 +89,7 @@ impl Function {
         let [(_, fingerprint), _] = found.formats;
         let stored = Stored { path: shown_path(path, site.ident), slot, fingerprint };
         let namesake = match site.name {
-            Name::Path => names::claim(&head, &stored.path, place),
+            Name::Path => names::claim(&head, &stored.path, site.place),
             Name::Given(_) | Name::GivenInTrait(_) => None,
         };
         if namesake.is_none() {
@@ -261,34 +256,24 @@ impl Slot {
     /// Two types may have one name (two structs in two blocks), so the instantiation is told by
     /// the addresses of its path and of the code that finds its type's shape; equal code finds
     /// an equal shape.
-    #[inline]
     pub fn function<V>(
         &'static self,
         site: &Site,
-        place: Place,
         path: &'static str,
         generics: &[&dyn Display],
         codec: &CodecFns<V>,
     ) -> &'static Function {
-        self.find(site, place, path, generics, codec.find)
-    }
-
-    /// The same, compiled once.
-    fn find(
-        &'static self,
-        site: &Site,
-        place: Place,
-        path: &'static str,
-        generics: &[&dyn Display],
-        find: fn() -> TypeFormats,
-    ) -> &'static Function {
         let mut slot = self;
         loop {
             let node = slot.0.get_or_init(|| {
-                let function = Function::new(site, place, path, std::ptr::from_ref(self).addr(), generics, find());
-                Box::new(Node { path, find, function, next: Slot::new() })
+                Box::new(Node {
+                    path,
+                    find: codec.find,
+                    function: Function::new(site, path, std::ptr::from_ref(self).addr(), generics, (codec.find)()),
+                    next: Slot::new(),
+                })
             });
-            if std::ptr::eq(node.path, path) && std::ptr::fn_addr_eq(node.find, find) {
+            if std::ptr::eq(node.path, path) && std::ptr::fn_addr_eq(node.find, codec.find) {
                 return &node.function;
             }
             slot = &node.next;

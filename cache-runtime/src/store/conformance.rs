@@ -257,12 +257,13 @@ fn memory() {
 mod on_a_server {
     use super::*;
     use crate::store::redis::Redis;
+    use crate::store::redis::settings::Settings;
     use crate::store::url::{Target, parse};
     use test_support::Server;
 
     fn redis(server: &Server) -> Redis {
         match parse(&server.url()).unwrap() {
-            Target::Redis(target) => Redis::new(*target, Duration::from_secs(5)).unwrap(),
+            Target::Redis(target) => Redis::new(*target, &Settings::with_timeout(Duration::from_secs(5))),
             Target::Memory { .. } | Target::Off => unreachable!("a server's URL"),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! | module | concern |
 //! |---|---|
+//! | `settings` | what a program sets about a server |
 //! | `server` | the state of one server: health, clock, features, rights, faults |
 //! | `request` | the requests to it and the replies |
 //! | `ops::commands`, `ops::scripts` | each operation as commands, and the meaning of the replies |
@@ -31,20 +32,20 @@ pub(crate) mod ops;
 mod replaced;
 pub(crate) mod request;
 pub(crate) mod server;
+pub(crate) mod settings;
 pub(crate) mod transport;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use self::client::{Client, RedisStore};
 use self::server::Server;
 use self::server::endpoint::Endpoint;
+use self::settings::Settings;
 #[cfg(feature = "blocking")]
 use self::transport::blocking::Blocking;
 #[cfg(feature = "tokio")]
 use self::transport::tokio::Tokio;
 use super::url::RedisTarget;
-use crate::error::Error;
 
 #[cfg(feature = "tokio")]
 pub(crate) type TokioStore = RedisStore<Tokio>;
@@ -63,15 +64,17 @@ pub(crate) struct Redis {
 
 impl Redis {
     /// Creates the store. This neither connects nor blocks.
-    pub(crate) fn new(target: RedisTarget, timeout: Duration) -> Result<Redis, Error> {
-        let client = Client::new(Server::new(target.to_string(), Endpoint::new(target), timeout));
-        Ok(Redis {
+    pub(crate) fn new(target: RedisTarget, settings: &Settings) -> Redis {
+        let name = target.to_string();
+        let endpoint = Endpoint::new(target, settings);
+        let client = Client::new(Server::new(name, endpoint, settings.timeout, settings.breaker));
+        Redis {
             #[cfg(feature = "tokio")]
             tokio: RedisStore::new(&client, Tokio::new(&client.server)),
             #[cfg(feature = "blocking")]
-            blocking: RedisStore::new(&client, Blocking::new(&client.server)),
+            blocking: RedisStore::new(&client, Blocking::new(&client.server, settings.blocking_connections)),
             client,
-        })
+        }
     }
 
     /// The number of keys that are still to be invalidated.

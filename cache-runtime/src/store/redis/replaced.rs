@@ -7,6 +7,7 @@ use test_support::{PATIENCE, Server as RealServer};
 
 use super::client::RedisStore;
 use super::server::endpoint::Endpoint;
+use super::settings::Settings;
 use super::transport::{Lone, Transport};
 use super::{Redis, RedisTarget};
 use crate::error::ErrorKind;
@@ -21,7 +22,7 @@ fn target(server: &RealServer) -> RedisTarget {
 }
 
 fn endpoint(server: &RealServer) -> Endpoint {
-    Endpoint::new(target(server))
+    Endpoint::new(target(server), &Settings::default())
 }
 
 /// The port of the server that answers.
@@ -45,7 +46,7 @@ async fn port<T: Transport>(store: &RedisStore<T>) -> u16 {
 #[tokio::test]
 async fn connections_to_a_replaced_address_are_not_used_again() {
     let (one, two) = (RealServer::start(), RealServer::start());
-    let redis = Redis::new(target(&one), PATIENCE).expect("a store");
+    let redis = Redis::new(target(&one), &Settings::with_timeout(PATIENCE));
     let lone = RedisStore::new(&redis.client, Lone::new(&redis.client.server));
     for server in [&one, &two, &one] {
         redis.client.server.replace_endpoint(endpoint(server));
@@ -60,7 +61,7 @@ async fn connections_to_a_replaced_address_are_not_used_again() {
 #[tokio::test]
 async fn an_address_that_is_replaced_during_an_outage_is_tried_at_once() {
     let (gone, there) = (RealServer::start(), RealServer::start());
-    let redis = Redis::new(target(&gone), Duration::from_millis(500)).expect("a store");
+    let redis = Redis::new(target(&gone), &Settings::with_timeout(Duration::from_millis(500)));
     gone.kill();
     let server = &redis.client.server;
     let by = || Instant::now() + Duration::from_millis(500);
@@ -75,7 +76,7 @@ async fn an_address_that_is_replaced_during_an_outage_is_tried_at_once() {
 #[tokio::test]
 async fn what_a_replaced_server_confirmed_is_not_delivered() {
     let (one, two) = (RealServer::start(), RealServer::start());
-    let redis = Redis::new(target(&one), PATIENCE).expect("a store");
+    let redis = Redis::new(target(&one), &Settings::with_timeout(PATIENCE));
     let (client, store) = (&redis.client, redis.blocking());
     client.pending.add(["replaced:1"]);
     let earlier = client.server.health.epoch();

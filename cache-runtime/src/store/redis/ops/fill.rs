@@ -15,7 +15,6 @@ use crate::store::redis::ops::commands::{self, FillMethod};
 use crate::store::redis::ops::each::{Forms, Gathered, sound};
 use crate::store::redis::ops::read_plan::MOST;
 use crate::store::redis::ops::scripts::Form;
-use crate::store::redis::ops::stamps;
 use crate::store::redis::request::{Reply, Request, checked};
 use crate::store::redis::server::breaker::Epoch;
 use crate::store::redis::server::fault::{Blame, Denied, Fault};
@@ -98,7 +97,7 @@ impl<T: Transport> RedisStore<T> {
                 }
             }
             for (tag, ttl) in &tags {
-                pipeline.add_command(stamps::keep_stamp(features, tag, *ttl));
+                pipeline.add_command(commands::keep_stamp(features, tag, *ttl));
             }
             Request::Many(pipeline)
         };
@@ -180,7 +179,7 @@ impl<T: Transport> RedisStore<T> {
             let build = |features: Features| {
                 let method = method.unwrap_or_else(|| FillMethod::of(features, key, lease, value));
                 let mut requests = commands::fill(features, form, method, (key, lease), value, ttl, now);
-                requests.extend(tags.iter().map(|tag| stamps::keep_stamp(features, tag, ttl)));
+                requests.extend(tags.iter().map(|tag| commands::keep_stamp(features, tag, ttl)));
                 commands::request_of(requests)
             };
             let read = |reply: Reply| {

@@ -1,6 +1,6 @@
 //! The operations of a store, as commands to one server.
 //!
-//! `commands`, `stamps` and `scripts` know what is sent and what replies mean, and `read_plan` is pure.
+//! `commands` and `scripts` know what is sent and what replies mean, and `read_plan` is pure.
 //! The others carry an operation out, over any transport.
 
 mod abandoned;
@@ -16,5 +16,4 @@ mod read;
 mod read_plan;
 mod rights_check;
 pub(crate) mod scripts;
-mod stamps;
 mod store;

@@ -3,22 +3,39 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// The number of consecutive failures that opens a breaker.
-const THRESHOLD: u32 = 5;
-
+/// The shortest pause before an attempt.
 const SHORTEST: Duration = Duration::from_millis(100);
-const LONGEST: Duration = Duration::from_secs(2);
+
+/// What a program may set about a breaker.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// The number of consecutive failures that opens it.
+    pub(crate) failures: u32,
+    /// The longest pause before an attempt.
+    pub(crate) longest_pause: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { failures: 5, longest_pause: Duration::from_secs(2) }
+    }
+}
 
 /// The pauses between attempts: each failure doubles the pause, and jitter makes it differ between processes.
 #[derive(Debug, Default)]
 pub(crate) struct Pauses {
     failures: u32,
+    limits: Limits,
 }
 
 impl Pauses {
+    pub(crate) fn new(limits: Limits) -> Pauses {
+        Pauses { failures: 0, limits }
+    }
+
     /// The next pause. `noise` is any random number.
     pub(crate) fn next(&mut self, noise: u64) -> Duration {
-        let full = SHORTEST.saturating_mul(1 << self.failures.min(8)).min(LONGEST);
+        let full = SHORTEST.saturating_mul(1 << self.failures.min(8)).min(self.limits.longest_pause);
         self.failures = self.failures.saturating_add(1);
         // The pause is between three quarters and the whole of it.
         let quarter = full.as_micros() as u64 / 4;
@@ -44,6 +61,7 @@ pub(crate) fn noise() -> u64 {
 #[derive(Debug, Default)]
 pub(crate) struct Breaker {
     word: AtomicU64,
+    limits: Limits,
 }
 
 /// The passage of one operation through the gate.
@@ -60,6 +78,10 @@ const OPEN: u32 = 1 << 31;
 const TRIAL: u32 = 1 << 30;
 
 impl Breaker {
+    pub(crate) fn new(limits: Limits) -> Breaker {
+        Breaker { word: AtomicU64::new(0), limits }
+    }
+
     /// Returns `None` while open.
     pub(crate) fn admit(&self) -> Option<Epoch> {
         let word = self.word.load(Relaxed);
@@ -80,7 +102,7 @@ impl Breaker {
         self.change(epoch, |state| (state & OPEN == 0).then_some(0)).is_some_and(|was| was & TRIAL != 0)
     }
 
-    /// Notes a failure; true if it opened the breaker. `at_once` does not count to five.
+    /// Notes a failure; true if it opened the breaker. `at_once` does not count.
     pub(crate) fn failed(&self, epoch: Epoch, at_once: bool) -> bool {
         let mut opened = false;
         let changed = self.word.fetch_update(Relaxed, Relaxed, |word| {
@@ -90,7 +112,7 @@ impl Breaker {
                 return None;
             }
             let failures = (state & !TRIAL) + 1;
-            if at_once || failures >= THRESHOLD {
+            if at_once || failures >= self.limits.failures {
                 opened = true;
                 return Some(Self::word(Epoch(epoch.0.wrapping_add(1)), OPEN));
             }
@@ -133,9 +155,14 @@ pub(crate) struct HalfOpen {
     failures: AtomicU32,
     /// The time of the next attempt; 0 while closed.
     next_at: AtomicU64,
+    limits: Limits,
 }
 
 impl HalfOpen {
+    pub(crate) fn new(limits: Limits) -> HalfOpen {
+        HalfOpen { failures: AtomicU32::new(0), next_at: AtomicU64::new(0), limits }
+    }
+
     pub(crate) fn admits(&self, now: impl FnOnce() -> u64) -> bool {
         let at = self.next_at.load(Relaxed);
         if at == 0 {
@@ -143,7 +170,8 @@ impl HalfOpen {
         }
         let now = now();
         // The caller that moves the time makes the attempt.
-        now >= at && self.next_at.compare_exchange(at, now + LONGEST.as_millis() as u64, Relaxed, Relaxed).is_ok()
+        let next_at = now + self.limits.longest_pause.as_millis() as u64;
+        now >= at && self.next_at.compare_exchange(at, next_at, Relaxed, Relaxed).is_ok()
     }
 
     /// Notes a success; true if it closed the breaker.
@@ -158,10 +186,10 @@ impl HalfOpen {
     /// Notes a failure; true if it opened the breaker.
     pub(crate) fn failed(&self, now: u64, noise: u64) -> bool {
         let failures = self.failures.fetch_add(1, Relaxed).saturating_add(1);
-        if failures < THRESHOLD {
+        if failures < self.limits.failures {
             return false;
         }
-        let mut pauses = Pauses { failures: failures - THRESHOLD };
+        let mut pauses = Pauses { failures: failures - self.limits.failures, limits: self.limits };
         let next_at = now + pauses.next(noise).as_millis() as u64;
         self.next_at.swap(next_at.max(1), Relaxed) == 0
     }

@@ -7,9 +7,10 @@
 
 use std::time::Instant;
 
-use ::redis::{Cmd, Pipeline, RedisConnectionInfo, Value};
+use ::redis::{Cmd, Pipeline, Value};
 
 use super::breaker::Epoch;
+use super::endpoint::Login;
 use super::fault::{Blame, Fault};
 use super::features::{Features, field};
 use super::rights::questions;
@@ -22,8 +23,7 @@ use crate::store::redis::request::checked;
 pub(crate) struct Greeting<'a> {
     server: &'a Server,
     epoch: Epoch,
-    /// `None` for a connection that is logged in.
-    login: Option<&'a RedisConnectionInfo>,
+    login: &'a Login,
     step: Step,
     features: Features,
 }
@@ -39,7 +39,7 @@ enum Step {
 }
 
 impl<'a> Greeting<'a> {
-    pub(crate) fn new(server: &'a Server, epoch: Epoch, login: Option<&'a RedisConnectionInfo>) -> Greeting<'a> {
+    pub(crate) fn new(server: &'a Server, epoch: Epoch, login: &'a Login) -> Greeting<'a> {
         Greeting { server, epoch, login, step: Step::First, features: Features::default() }
     }
 
@@ -47,8 +47,8 @@ impl<'a> Greeting<'a> {
     pub(crate) fn request(&self) -> Option<Pipeline> {
         Some(match self.step {
             Step::First => {
-                let mut pipeline = Pipeline::with_capacity(6);
-                for command in self.login.into_iter().flat_map(|login| [authentication(login), selection(login)]) {
+                let mut pipeline = Pipeline::with_capacity(7);
+                for command in [authentication(self.login), selection(self.login), naming(self.login)] {
                     command.map(|command| pipeline.add_command(command));
                 }
                 // The last command touches the data set, which a server that is loading it refuses.
@@ -97,12 +97,16 @@ impl<'a> Greeting<'a> {
 
     fn first(&mut self, replies: Vec<Value>, sent: Instant) -> Result<Node, Fault> {
         let mut replies = replies.into_iter();
-        if self.login.and_then(authentication).is_some() {
+        if authentication(self.login).is_some() {
             checked(replies.next().unwrap_or_default()).map_err(refused_login)?;
         }
-        if self.login.and_then(selection).is_some() {
+        if selection(self.login).is_some() {
             let selected = checked(replies.next().unwrap_or_default());
             selected.map_err(|fault| Fault { blame: Blame::Connection, ..fault })?;
+        }
+        if naming(self.login).is_some() {
+            // A server or a user without the command does without the name.
+            replies.next();
         }
         let Ok([info, time, role, exists]) = <[Value; 4]>::try_from(replies.collect::<Vec<_>>()) else {
             return Err(Fault::unexpected("the first commands"));
@@ -130,24 +134,30 @@ enum Node {
 }
 
 /// The command that logs in, if one is needed.
-fn authentication(login: &RedisConnectionInfo) -> Option<Cmd> {
-    let (user, password) = (login.username(), login.password());
+fn authentication(login: &Login) -> Option<Cmd> {
     let mut command = Cmd::new();
-    if login.protocol().supports_resp3() {
+    if login.is_resp3 {
         command.arg("HELLO").arg("3");
-        if let Some(password) = password {
-            command.arg("AUTH").arg(user.unwrap_or("default")).arg(password);
+        if let Some(password) = &login.password {
+            command.arg("AUTH").arg(login.user.as_deref().unwrap_or("default")).arg(password);
         }
     } else {
-        command.arg("AUTH").arg(user).arg(password?);
+        command.arg("AUTH").arg(&login.user).arg(login.password.as_ref()?);
     }
     Some(command)
 }
 
-fn selection(login: &RedisConnectionInfo) -> Option<Cmd> {
+fn selection(login: &Login) -> Option<Cmd> {
     let mut command = Cmd::new();
-    command.arg("SELECT").arg(login.db());
-    (login.db() != 0).then_some(command)
+    command.arg("SELECT").arg(login.db);
+    (login.db != 0).then_some(command)
+}
+
+/// The command that names the connection, for `CLIENT LIST`.
+fn naming(login: &Login) -> Option<Cmd> {
+    let mut command = Cmd::new();
+    command.arg("CLIENT").arg("SETNAME").arg(&*login.client_name);
+    (!login.client_name.is_empty()).then_some(command)
 }
 
 /// A login that was refused, whatever the words.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use super::breaker::{Breaker, Epoch, HalfOpen, Pauses, noise};
+use super::breaker::{Breaker, Epoch, HalfOpen, Limits, Pauses, noise};
 use super::clock::Clock;
 use super::fault::{Blame, Fault};
 use crate::error::{Error, ErrorKind};
@@ -41,14 +41,14 @@ struct Outage {
 }
 
 impl Health {
-    pub(crate) fn new(server: String) -> Health {
+    pub(crate) fn new(server: String, limits: Limits) -> Health {
         Health {
             server,
             clock: Clock::new(),
-            breaker: Breaker::default(),
-            writes: HalfOpen::default(),
+            breaker: Breaker::new(limits),
+            writes: HalfOpen::new(limits),
             writes_kind: AtomicU8::new(0),
-            outage: Mutex::default(),
+            outage: Mutex::new(Outage { pauses: Pauses::new(limits), ..Outage::default() }),
             prober_due: AtomicU64::new(0),
             wanted: AtomicBool::new(false),
             told: AtomicU8::new(0),
@@ -299,7 +299,7 @@ mod tests {
     }
 
     fn down() -> Arc<Health> {
-        let health = Arc::new(Health::new("redis://test".to_owned()));
+        let health = Arc::new(Health::new("redis://test".to_owned(), Limits::default()));
         let epoch = health.epoch();
         assert_eq!((0..5).filter(|_| health.failed(epoch, &refused())).count(), 1);
         health
@@ -338,7 +338,7 @@ mod tests {
 
     #[test]
     fn errors_of_commands_are_no_failures_of_the_server() {
-        let health = Health::new("redis://test".to_owned());
+        let health = Health::new("redis://test".to_owned(), Limits::default());
         for blame in
             [Blame::Command, Blame::Denied(Denied::Key), Blame::Writes, Blame::Dropped, Blame::Wait, Blame::Caller]
         {
@@ -352,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_full_server_still_answers() {
-        let health = Health::new("redis://test".to_owned());
+        let health = Health::new("redis://test".to_owned(), Limits::default());
         let fault = Fault::new(ErrorKind::OutOfMemory, Blame::Writes, "");
         for _ in 0..5 {
             assert!(health.admit_write().is_ok());

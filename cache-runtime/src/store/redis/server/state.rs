@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use ::redis::{Cmd, Pipeline, Value};
 
+use super::breaker::Limits;
 use super::endpoint::Endpoint;
 use super::fault::{Blame, Fault};
 use super::features::Features;
@@ -61,9 +62,9 @@ impl std::fmt::Debug for Server {
 
 impl Server {
     /// Neither connects nor blocks. `name` is shown in the log.
-    pub(crate) fn new(name: String, endpoint: Endpoint, timeout: Duration) -> Server {
+    pub(crate) fn new(name: String, endpoint: Endpoint, timeout: Duration, breaker: Limits) -> Server {
         Server {
-            health: Arc::new(Health::new(name)),
+            health: Arc::new(Health::new(name, breaker)),
             timeout,
             endpoint: RwLock::new(Arc::new(endpoint)),
             denied: AtomicU32::new(0),

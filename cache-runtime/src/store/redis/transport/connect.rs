@@ -11,10 +11,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ::redis::io::tcp::{TcpSettings, socket2};
-use ::redis::{ConnectionAddr, ConnectionInfo, RedisConnectionInfo};
+use ::redis::{ConnectionAddr, ConnectionInfo};
 
 use crate::error::ErrorKind;
-use crate::store::redis::server::endpoint::Endpoint;
+use crate::store::redis::server::endpoint::{Endpoint, Login};
 use crate::store::redis::server::fault::{Blame, Fault};
 #[cfg(feature = "_rustls")]
 use crate::store::tls::{Connector, SHOW_A_CERTIFICATE, fault_text};
@@ -57,12 +57,11 @@ impl Way<'_> {
         }
     }
 
-    /// The login that is left to the greeting.
-    pub(super) fn login<'e>(&self, endpoint: &'e Endpoint) -> Option<&'e RedisConnectionInfo> {
+    /// The part of the login that is left to the greeting.
+    pub(super) fn greeting_login(&self, login: Login) -> Login {
         match self {
-            // redis-rs logs in.
-            Way::RedisRs(_) => None,
-            _ => Some(endpoint.login()),
+            Way::RedisRs(_) => login.of_redis_rs(),
+            _ => login,
         }
     }
 

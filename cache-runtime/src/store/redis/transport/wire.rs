@@ -21,6 +21,7 @@ use crate::store::redis::request::{Reply, Request, checked};
 use crate::store::redis::server::Open;
 use crate::store::redis::server::Server;
 use crate::store::redis::server::breaker::Epoch;
+use crate::store::redis::server::endpoint::Login;
 use crate::store::redis::server::fault::{Blame, Fault};
 use crate::store::redis::server::features::Features;
 use crate::store::redis::server::greeting::Greeting;
@@ -49,8 +50,10 @@ impl Wire {
     pub(crate) fn open(server: &Arc<Server>, epoch: Epoch, by: Instant) -> Result<Wire, Fault> {
         let endpoint = server.endpoint();
         let way = Way::to(&endpoint);
-        let mut wire = Wire { line: connected(&way, by)?, open: None, features: Features::default() };
-        let mut greeting = Greeting::new(server, epoch, way.login(&endpoint));
+        let login = endpoint.login()?;
+        let mut wire = Wire { line: connected(&way, &login, by)?, open: None, features: Features::default() };
+        let login = way.greeting_login(login);
+        let mut greeting = Greeting::new(server, epoch, &login);
         wire.greet(&mut greeting, by).map_err(|fault| way.greeting_fault(fault))?;
         wire.features = greeting.features();
         wire.open = Some(server.opened());
@@ -135,7 +138,7 @@ fn exchange(
     }
 }
 
-fn connected(way: &Way<'_>, by: Instant) -> Result<Line, Fault> {
+fn connected(way: &Way<'_>, login: &Login, by: Instant) -> Result<Line, Fault> {
     let stream = match *way {
         Way::Tcp { host, port, settings } => Stream::Plain(Timed::new(Socket::Tcp(dial(host, port, settings, by)?))),
         #[cfg(feature = "_rustls")]
@@ -147,7 +150,7 @@ fn connected(way: &Way<'_>, by: Instant) -> Result<Line, Fault> {
         #[cfg(unix)]
         Way::Unix(path) => Stream::Plain(Timed::new(Socket::Unix(UnixStream::connect(path)?))),
         Way::RedisRs(info) => {
-            let client = redis::Client::open(info.clone())?;
+            let client = redis::Client::open(login.applied_to(info))?;
             let connection = Box::new(client.get_connection_with_timeout(left(by)?)?);
             return Ok(Line::RedisRs { connection, timeout: Duration::ZERO });
         }

@@ -18,9 +18,6 @@ use crate::store::redis::server::fault::{Blame, Fault};
 use crate::store::redis::transport::wire::Wire;
 use crate::store::redis::transport::{Build, Decode, FULL, HALF_OPEN, Transport, patience};
 
-/// The most connections in the pool.
-const MOST: usize = 16;
-
 /// A connection that was idle for this time is closed.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -28,6 +25,8 @@ const IDLE: Duration = Duration::from_secs(60);
 pub(crate) struct Blocking {
     server: Arc<Server>,
     pool: Arc<Pool>,
+    /// The most connections in the pool.
+    most: usize,
 }
 
 #[derive(Default)]
@@ -68,8 +67,8 @@ struct Pooled {
 }
 
 impl Blocking {
-    pub(crate) fn new(server: &Arc<Server>) -> Blocking {
-        Blocking { server: Arc::clone(server), pool: Arc::default() }
+    pub(crate) fn new(server: &Arc<Server>, most: usize) -> Blocking {
+        Blocking { server: Arc::clone(server), pool: Arc::default(), most }
     }
 
     fn exchange_now(&self, epoch: Epoch, build: Build<'_>, decode: Decode<'_>, by: Instant) -> Result<(), Fault> {
@@ -135,7 +134,7 @@ impl Blocking {
                     _ => is_full = false,
                 }
             }
-            if !is_full && state.opening <= state.waiting && state.open < MOST {
+            if !is_full && state.opening <= state.waiting && state.open < self.most {
                 self.open(&mut state, epoch)?;
             }
             let left = by.saturating_duration_since(now);

@@ -21,6 +21,7 @@ use super::super::connect::{Way, configured, no_address};
 use super::super::connect::{handshake_fault, tls_fault};
 use super::driver::Driver;
 use crate::store::redis::request::checked;
+use crate::store::redis::server::endpoint::Login;
 #[cfg(feature = "_rustls")]
 use crate::store::redis::server::fault::Blame;
 use crate::store::redis::server::fault::Fault;
@@ -30,7 +31,11 @@ use crate::store::tls::Connector;
 
 /// Opens a connection in this runtime, and returns its driver unless redis-rs drives it. The system's TLS library stays
 /// with redis-rs, and its replies are not inspected. `refusal` receives the server's reason for closing the connection.
-pub(super) async fn dial(way: &Way<'_>, refusal: &Refusal) -> Result<(MultiplexedConnection, Option<Driver>), Fault> {
+pub(super) async fn dial(
+    way: &Way<'_>,
+    login: &Login,
+    refusal: &Refusal,
+) -> Result<(MultiplexedConnection, Option<Driver>), Fault> {
     // Each exchange has its own deadline; a second timer would only cost.
     let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
     match *way {
@@ -51,7 +56,7 @@ pub(super) async fn dial(way: &Way<'_>, refusal: &Refusal) -> Result<(Multiplexe
             driven(Clean::of(stream, refusal), config).await
         }
         Way::RedisRs(info) => {
-            let client = Client::open(info.clone())?;
+            let client = Client::open(login.applied_to(info))?;
             Ok((client.get_multiplexed_async_connection_with_config(&config).await?, None))
         }
     }

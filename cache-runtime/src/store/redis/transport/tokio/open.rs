@@ -1,5 +1,6 @@
 //! The task that connects, and the outcome that it reports to the waiting callers.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,15 +10,13 @@ use tokio::sync::watch;
 use super::super::connect::Way;
 use super::dial::{self, Refusal};
 use super::lane::{Connection, Line};
-use super::{current, unsupported};
+use super::{Outcome, current, unsupported};
 use crate::error::ErrorKind;
 use crate::store::redis::server::Server;
 use crate::store::redis::server::breaker::Epoch;
+use crate::store::redis::server::endpoint::{Endpoint, Login};
 use crate::store::redis::server::fault::{Blame, Fault};
 use crate::store::redis::server::greeting::Greeting;
-
-/// The outcome of the task that connects, once it has one.
-pub(super) type Connecting = watch::Receiver<Option<Result<Arc<Connection>, Fault>>>;
 
 /// A guard in the task that connects: if the task ends early, the waiting callers get the reason.
 pub(super) struct End(pub(super) watch::Sender<Option<Result<Arc<Connection>, Fault>>>);
@@ -43,7 +42,7 @@ pub(super) fn ended() -> Fault {
     Fault::new(ErrorKind::Unreachable, Blame::Caller, "the tokio runtime that the connection belongs to has ended")
 }
 
-pub(super) async fn wait(outcome: &mut Connecting) -> Result<Arc<Connection>, Fault> {
+pub(super) async fn wait(outcome: &mut Outcome) -> Result<Arc<Connection>, Fault> {
     match outcome.wait_for(Option::is_some).await {
         Ok(connected) => connected.as_ref().map_or_else(|| Err(Fault::hung()), Clone::clone),
         Err(_) => Err(ended()),
@@ -54,12 +53,23 @@ pub(super) async fn connect(server: &Arc<Server>, line: Line, epoch: Epoch) -> R
     let endpoint = server.endpoint();
     let way = Way::to(&endpoint);
     let refusal = Refusal::default();
-    let (mut multiplexed, driver) = dial::dial(&way, &refusal).await?;
-    let mut greeting = Greeting::new(server, epoch, way.login(&endpoint));
+    let login = login(&endpoint).await?;
+    let (mut multiplexed, driver) = dial::dial(&way, &login, &refusal).await?;
+    let login = way.greeting_login(login);
+    let mut greeting = Greeting::new(server, epoch, &login);
     let greeted = greet(&mut multiplexed, &mut greeting).await;
     greeted.map_err(|fault| refusal.get().cloned().unwrap_or_else(|| way.greeting_fault(fault)))?;
     let features = greeting.features();
     Ok(Arc::new(Connection::new(line, (multiplexed, driver), features, epoch, current()?, server.opened())))
+}
+
+/// The login, which a thread for blocking work asks the program for.
+async fn login(endpoint: &Arc<Endpoint>) -> Result<Login, Fault> {
+    if !endpoint.asks_for_credentials() {
+        return endpoint.login();
+    }
+    let endpoint = Arc::clone(endpoint);
+    tokio::task::spawn_blocking(move || endpoint.login()).await.map_err(io::Error::from)?
 }
 
 async fn greet(connection: &mut MultiplexedConnection, greeting: &mut Greeting<'_>) -> Result<(), Fault> {

@@ -1,0 +1,43 @@
+//! The first commands of a connection.
+
+use redis_cached::{Cache, redis_cached};
+use test_support::Server;
+
+#[redis_cached(prefix = "wire", name = "greeted", cache = cache, skip(cache))]
+async fn greeted(cache: &Cache, n: u64) -> u64 {
+    n
+}
+
+#[redis_cached(prefix = "wire", name = "greeted", cache = cache, skip(cache))]
+fn greeted_plain(cache: &Cache, n: u64) -> u64 {
+    n
+}
+
+/// They are sent together.
+#[tokio::test]
+async fn the_first_commands_are_the_same_for_both_kinds_of_functions() {
+    let server = Server::start();
+    let mut observer = server.monitor();
+    let expected: [&[&str]; 6] = [
+        &["SELECT", "3"],
+        &["CLIENT", "SETNAME", "shop"],
+        &["INFO", "server"],
+        &["TIME"],
+        &["ROLE"],
+        &["EXISTS", "redis-cached"],
+    ];
+    for face in ["async", "plain"] {
+        let cache = Cache::builder(&format!("{}/3", server.url())).unwrap().client_name("shop").build();
+        match face {
+            "async" => _ = greeted(&cache, 1).await,
+            _ => _ = greeted_plain(&cache, 1),
+        }
+        let commands = observer.commands();
+        assert_eq!(commands[..6], expected, "{face}");
+        // The commands that the user may lack follow once, without effect.
+        assert!(
+            commands[6..].iter().any(|command| command[0] == "GET" && command[1].contains("permissions")),
+            "{face}"
+        );
+    }
+}
