@@ -4,13 +4,14 @@ use bytes::Bytes;
 
 use super::Engine;
 use super::events;
-use super::payload;
+use super::payload::{self, Stored};
 use super::timer::Timer;
 use super::typed::Requests;
 use crate::key::Key;
 use crate::plan::function::{Function, Plan, Terms};
 use crate::plan::policy::{self, Freshness};
 use crate::store::{Read, Store, Times};
+use crate::stored::codec::CodecError;
 use crate::stored::envelope::{self, Content, Head, Seal, Token, Value};
 
 /// The meaning of a slot's bytes to a function.
@@ -97,6 +98,20 @@ impl Candidate {
         }
     }
 
+    /// Decodes the value with `keep`. The output is `Some` for a value that is to be refreshed.
+    pub(super) fn kept(
+        self,
+        function: &Function,
+        key: &Key,
+        keep: &mut dyn FnMut(Stored<'_>) -> Result<bool, CodecError>,
+    ) -> Result<Option<Old>, Miss> {
+        match payload::decode(function, Stored::of(&self.value, &self.bytes), keep) {
+            Ok(true) => Ok(self.old.map(|(refresh, is_stale)| Old { refresh, is_stale, value: self.value })),
+            Ok(false) => Err(self.refused(function, key, None)),
+            Err(error) => Err(self.refused(function, key, Some(&error))),
+        }
+    }
+
     /// Decodes the value in a call's typed part, and returns whether it is past its lifetime.
     pub(super) async fn keep(self, key: &Key, typed: &Requests) -> Result<bool, Miss> {
         match typed.decode(&self.value, &self.bytes).await {
@@ -173,15 +188,18 @@ pub(super) struct Undecodable {
 
 /// Decodes a value. `Ok(None)` is a stored `None` where the type has none.
 pub(super) fn decode<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<Option<V>, Undecodable> {
-    if value.negative {
-        return Ok((plan.nones.none)());
-    }
     let mut decoded = None;
-    payload::decode(plan.function, value.payload(bytes), value.rank, &mut |bytes| {
-        decoded = Some((plan.codec.decode)(bytes, value.rank)?);
-        Ok(())
-    })?;
+    payload::decode(plan.function, Stored::of(value, bytes), &mut |stored| decode_into(plan, stored, &mut decoded))?;
     Ok(decoded)
+}
+
+/// Decodes a value into `decoded`, and returns false for a `None` if the function's values have none.
+pub(super) fn decode_into<V>(plan: &Plan<V>, stored: Stored<'_>, decoded: &mut Option<V>) -> Result<bool, CodecError> {
+    *decoded = match stored {
+        Stored::Value(bytes, rank) => Some((plan.codec.decode)(bytes, rank)?),
+        Stored::None => (plan.nones.none)(),
+    };
+    Ok(decoded.is_some())
 }
 
 /// Returns true if a value's own tags are those that the function asks for, and are unchanged.

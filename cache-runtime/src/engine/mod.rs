@@ -33,15 +33,16 @@ mod verbs;
 mod work;
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use self::events::Event;
 use self::lease::Claim;
-use self::look::{Candidate, Inspection, Look, Old, decode};
+use self::look::{Candidate, Inspection, Old};
 use self::miss::Start;
+use self::payload::Stored;
 use self::timer::Timer;
 use self::typed::{End, Requests};
 use self::work::{Returns, Run, Work};
@@ -55,6 +56,7 @@ use crate::plan::ttl::Ttl;
 use crate::poll::outlined::{Outlined, outlined, poll_apart};
 use crate::poll::stack::is_deep;
 use crate::store::{ReadMode, Store};
+use crate::stored::codec::CodecError;
 use crate::stored::envelope::Seal;
 
 /// A cache, through one of its faces.
@@ -87,6 +89,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let key = usable(self.cache, plan.function, key);
         async move {
             let typed = Requests::new(plan.terms());
+            let mut run = Run::new(&plan, errors, returns, work);
             let mut conductor = match (&key, verb) {
                 (Some(key), Verb::Call) => {
                     let by = self.cache.deadline();
@@ -94,12 +97,13 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                         let mut look = pin!(self.first_look(typed.terms(), key, by));
                         poll_fn(|context| poll_apart(look.as_mut(), context)).await
                     };
-                    // No await is in this `match`: the value need not be `Send`.
-                    match self.found(&plan, key, looked) {
-                        Found::Fresh(value) => return (returns.join)(Ok(value)),
-                        Found::Old(old, value) => {
-                            self.refresh_in_background(&plan, key, &old, &work);
-                            return (returns.join)(Ok(value));
+                    match self.found(typed.terms(), key, looked, &mut |stored| run.keep(stored)) {
+                        Found::Fresh => return run.returned(),
+                        Found::Old(old) => {
+                            self.refresh_in_background(typed.terms(), key, &old, &mut |ticket| {
+                                run.refresh_in_background(self.cache, ticket, old.refresh.id);
+                            });
+                            return run.returned();
                         }
                         Found::Missed(start) => self.conductor(key, Begin::Miss(start, by, errors.accepts()), &typed),
                     }
@@ -110,8 +114,14 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             if conductor.is_none() {
                 self.record(plan.function, Event::Bypass);
             }
-            let mut run = Run::new(&plan, errors, returns, work);
-            poll_fn(|context| run.poll(conductor.as_mut(), &typed, context)).await
+            poll_fn(|context| {
+                run.poll(
+                    conductor.as_mut().map(|conductor| conductor.as_pin() as Pin<&mut dyn Future<Output = End>>),
+                    &typed,
+                    context,
+                )
+            })
+            .await
         }
     }
 
@@ -150,22 +160,28 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// Decodes the value that the first look found.
-    fn found<V>(&self, plan: &Plan<V>, key: &Key, looked: FirstLook) -> Found<V> {
+    fn found(
+        &self,
+        terms: &Terms,
+        key: &Key,
+        looked: FirstLook,
+        keep: &mut dyn FnMut(Stored<'_>) -> Result<bool, CodecError>,
+    ) -> Found {
         let (candidate, seal) = match looked {
             FirstLook::Usable(candidate, seal) => (candidate, seal),
             FirstLook::Missed(start) => return Found::Missed(start),
         };
-        match candidate.decoded(plan, key, decode) {
-            Look::Fresh(_, value) => {
-                plan.function.found_something();
-                self.record(plan.function, Event::Hit);
-                Found::Fresh(value)
+        match candidate.kept(terms.function, key, keep) {
+            Ok(None) => {
+                terms.function.found_something();
+                self.record(terms.function, Event::Hit);
+                Found::Fresh
             }
-            Look::Old(old, value) => {
-                self.record(plan.function, if old.is_stale { Event::StaleHit } else { Event::Hit });
-                Found::Old(old, value)
+            Ok(Some(old)) => {
+                self.record(terms.function, if old.is_stale { Event::StaleHit } else { Event::Hit });
+                Found::Old(old)
             }
-            Look::Miss(miss) => Found::Missed(Start::Miss(miss, seal)),
+            Err(miss) => Found::Missed(Start::Miss(miss, seal)),
         }
     }
 
@@ -218,11 +234,11 @@ enum FirstLook {
     Missed(Start),
 }
 
-/// The result of a call's first look, decoded.
-enum Found<V> {
-    Fresh(V),
+/// The result of a call's first look, after a value was decoded.
+enum Found {
+    Fresh,
     /// The value is to be served, and refreshed.
-    Old(Old, V),
+    Old(Old),
     Missed(Start),
 }
 

@@ -97,21 +97,39 @@ fn append(function: &Function, value: &dyn StoredValue, buffer: &mut Vec<u8>) ->
     }
 }
 
-/// Decodes a value, which `decode` keeps.
+/// What a slot holds of a value.
+#[derive(Clone, Copy)]
+pub(super) enum Stored<'b> {
+    /// These bytes, which the codec of this rank wrote.
+    Value(&'b [u8], Rank),
+    /// A `None`.
+    None,
+}
+
+impl<'b> Stored<'b> {
+    pub(super) fn of(value: &envelope::Value, bytes: &'b [u8]) -> Stored<'b> {
+        if value.negative { Stored::None } else { Stored::Value(value.payload(bytes), value.rank) }
+    }
+}
+
+/// Decodes a value with `keep`, which keeps it, and returns false if the function has no such value.
 pub(super) fn decode(
     function: &Function,
-    bytes: &[u8],
-    rank: Rank,
-    decode: &mut dyn FnMut(&[u8]) -> Result<(), CodecError>,
-) -> Result<(), Undecodable> {
-    let decoded = caught(|| decode(bytes))
+    stored: Stored<'_>,
+    keep: &mut dyn FnMut(Stored<'_>) -> Result<bool, CodecError>,
+) -> Result<bool, Undecodable> {
+    let kept = caught(|| keep(stored))
         .unwrap_or_else(|panicked| Err(CodecError::new(format_args!("its `Deserialize`: {panicked}"))));
-    decoded.map_err(|error| undecodable(function, rank, &error))
+    kept.map_err(|error| undecodable(function, stored, &error))
 }
 
 #[cold]
-fn undecodable(function: &Function, rank: Rank, error: &CodecError) -> Undecodable {
-    Undecodable { error: error.to_string(), is_final: !function.gives_up(rank) }
+fn undecodable(function: &Function, stored: Stored<'_>, error: &CodecError) -> Undecodable {
+    let is_final = match stored {
+        Stored::Value(_, rank) => !function.gives_up(rank),
+        Stored::None => true,
+    };
+    Undecodable { error: error.to_string(), is_final }
 }
 
 /// The names of the tags that a value has of its own, each once.

@@ -62,20 +62,14 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// Starts a refresh of an old value, unless one runs, or failed a moment ago.
-    pub(super) fn refresh_in_background<V, W: Work<V, Fut>, Fut>(
-        &self,
-        plan: &Plan<V>,
-        key: &Key,
-        old: &Old,
-        work: &W,
-    ) {
+    pub(super) fn refresh_in_background(&self, terms: &Terms, key: &Key, old: &Old, start: &mut dyn FnMut(Ticket)) {
         if old.refresh.by.is_some() || old.refresh.is_pausing {
             return;
         }
         if let Some(ticket) = self.cache.refreshing().claim(key.clone(), old.refresh.id, old.value.seal) {
-            let started = caught(|| work.run_in_background(self.cache, plan, ticket, old.refresh.id));
+            let started = caught(|| start(ticket));
             if let Err(panicked) = started {
-                events::uncopied(plan.function, &panicked);
+                events::uncopied(terms.function, &panicked);
             }
         }
     }
@@ -96,7 +90,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let typed = Requests::new(plan.terms());
         let mut conductor = outlined(|| self.refresh_by_ticket(ticket, id, &typed));
         let mut run = Run::new(plan, errors, returns, work);
-        poll_fn(|context| run.poll_refresh(&mut conductor, &typed, context)).await;
+        poll_fn(|context| run.poll_refresh(conductor.as_pin(), &typed, context)).await;
     }
 
     async fn refresh_by_ticket(&self, mut ticket: Ticket, id: Token, typed: &Requests) {

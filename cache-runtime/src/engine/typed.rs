@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 
 use super::look::Undecodable;
-use super::payload::{self, Encoded};
+use super::payload::{self, Encoded, Stored};
 use crate::engine::flight::{Flight, poll_within};
 use crate::engine::sharing::Shared;
 use crate::error::Error;
@@ -30,11 +30,8 @@ pub(super) trait Typed {
     /// Polls the body. If it returns, its value or error is kept, and the output tells whether it is a value.
     fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<bool>;
 
-    /// Decodes a stored value, and keeps it.
-    fn decode(&mut self, bytes: &[u8], rank: Rank) -> Result<(), CodecError>;
-
-    /// Keeps the function's `None`; returns false if its values have none.
-    fn keep_none(&mut self) -> bool;
+    /// Decodes a stored value, and keeps it; returns false for a `None` if the function's values have none.
+    fn keep(&mut self, stored: Stored<'_>) -> Result<bool, CodecError>;
 
     /// Keeps a copy of another call's error; returns false if that is no error of this function.
     fn keep_error(&mut self, shared: &Mutex<Shared>) -> bool;
@@ -232,11 +229,10 @@ fn answer(terms: &Terms, request: Request, typed: &mut dyn Typed, context: &mut 
                 Poll::Pending => return Poll::Pending,
             }
         }
-        Request::Decode { payload, rank, is_none } => Reply::Decoded(if is_none {
-            Ok(typed.keep_none())
-        } else {
-            payload::decode(terms.function, &payload, rank, &mut |bytes| typed.decode(bytes, rank)).map(|()| true)
-        }),
+        Request::Decode { payload, rank, is_none } => {
+            let stored = if is_none { Stored::None } else { Stored::Value(&payload, rank) };
+            Reply::Decoded(payload::decode(terms.function, stored, &mut |stored| typed.keep(stored)))
+        }
         Request::KeepError(shared) => Reply::Kept(typed.keep_error(&shared)),
         Request::ShareError => Reply::Shared(typed.share_error()),
         Request::OwnTags => Reply::OwnTags(of_value(typed, Ok(Vec::new()), payload::own_tags)),

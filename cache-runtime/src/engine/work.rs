@@ -1,11 +1,12 @@
 //! The body that a call runs, and the part of the call that knows the function's types.
 
 use std::future::Future;
-use std::mem;
 use std::pin::Pin;
 use std::sync::Mutex;
 use std::task::{self, Poll};
 
+use super::look::decode_into;
+use super::payload::Stored;
 use super::typed::{End, Requests, Typed, drive};
 use crate::engine::context::Context;
 use crate::engine::flight::Ticket;
@@ -13,8 +14,7 @@ use crate::engine::sharing::{Errors, Shared};
 use crate::plan::erased::{StoredValue, ValueOf};
 use crate::plan::function::Plan;
 use crate::plan::result::ResultLike;
-use crate::poll::outlined::Outlined;
-use crate::stored::codec::{CodecError, Rank};
+use crate::stored::codec::CodecError;
 use crate::stored::envelope::Token;
 
 /// The body of a function, with its arguments. `Fut` is the future of a body that runs.
@@ -102,19 +102,15 @@ impl<R: ResultLike> Returns<R::Ok, R::Err, R> {
     }
 }
 
-/// A body, before it runs and while it does.
-enum Progress<W, Fut> {
-    Waits(W),
-    Runs(Fut),
-    Ended,
-}
-
 /// The part of a call that depends on the function's types.
 pub(super) struct Run<'p, V, E, R, W, Fut> {
     plan: &'p Plan<V>,
     errors: Errors<E>,
     returns: Returns<V, E, R>,
-    progress: Progress<W, Fut>,
+    /// The body, until it runs.
+    work: Option<W>,
+    /// The body, while it runs.
+    running: Option<Fut>,
     value: Option<V>,
 }
 
@@ -127,41 +123,58 @@ where
     Fut: Future<Output = R> + Unpin,
 {
     pub(super) fn new(plan: &'p Plan<V>, errors: Errors<E>, returns: Returns<V, E, R>, work: W) -> Self {
-        Run { plan, errors, returns, progress: Progress::Waits(work), value: None }
+        Run { plan, errors, returns, work: Some(work), running: None, value: None }
+    }
+
+    /// Decodes a stored value, and keeps it.
+    pub(super) fn keep(&mut self, stored: Stored<'_>) -> Result<bool, CodecError> {
+        decode_into(self.plan, stored, &mut self.value)
+    }
+
+    /// The value that is kept.
+    pub(super) fn returned(&mut self) -> R {
+        self.result(None)
+    }
+
+    fn result(&mut self, error: Option<E>) -> R {
+        (self.returns.join)(match (self.value.take(), error) {
+            (Some(value), _) => Ok(value),
+            (None, Some(error)) => Err(error),
+            (None, None) => unreachable!("a call ends with a value or an error"),
+        })
+    }
+
+    /// Starts the body in the background, to replace the value `id`.
+    pub(super) fn refresh_in_background(&self, cache: &Context, ticket: Ticket, id: Token) {
+        if let Some(work) = &self.work {
+            work.run_in_background(cache, self.plan, ticket, id);
+        }
     }
 
     /// Makes a call with its conductor. A call without one runs the body.
-    pub(super) fn poll<C: Future<Output = End>>(
+    pub(super) fn poll(
         &mut self,
-        conductor: Option<&mut Outlined<C>>,
+        conductor: Option<Pin<&mut dyn Future<Output = End>>>,
         requests: &Requests,
         context: &mut task::Context<'_>,
     ) -> Poll<R> {
         // The error lives in this frame alone, so that it need not be `Send`.
         let mut polled = Polled { run: self, error: None };
         let is_over = match conductor {
-            Some(conductor) => drive(conductor.as_pin(), requests, &mut polled, context).is_ready(),
+            Some(conductor) => drive(conductor, requests, &mut polled, context).is_ready(),
             None => polled.poll_body(context).is_ready(),
         };
-        if !is_over {
-            return Poll::Pending;
-        }
-        let error = polled.error;
-        Poll::Ready((self.returns.join)(match (self.value.take(), error) {
-            (Some(value), _) => Ok(value),
-            (None, Some(error)) => Err(error),
-            (None, None) => unreachable!("a call ends with a value or an error"),
-        }))
+        if is_over { Poll::Ready(polled.run.result(polled.error)) } else { Poll::Pending }
     }
 
     /// Refreshes an entry; no call waits for the result.
-    pub(super) fn poll_refresh<C: Future<Output = ()>>(
+    pub(super) fn poll_refresh(
         &mut self,
-        conductor: &mut Outlined<C>,
+        conductor: Pin<&mut dyn Future<Output = ()>>,
         requests: &Requests,
         context: &mut task::Context<'_>,
     ) -> Poll<()> {
-        drive(conductor.as_pin(), requests, &mut Polled { run: self, error: None }, context)
+        drive(conductor, requests, &mut Polled { run: self, error: None }, context)
     }
 }
 
@@ -177,32 +190,21 @@ where
     Fut: Future<Output = R> + Unpin,
 {
     fn poll_body(&mut self, context: &mut task::Context<'_>) -> Poll<bool> {
-        let progress = &mut self.run.progress;
-        if let Progress::Waits(_) = progress
-            && let Progress::Waits(work) = mem::replace(progress, Progress::Ended)
-        {
-            *progress = Progress::Runs(work.start());
+        if let Some(work) = self.run.work.take() {
+            self.run.running = Some(work.start());
         }
-        let Progress::Runs(running) = progress else { return Poll::Pending };
+        let Some(running) = &mut self.run.running else { return Poll::Pending };
         let Poll::Ready(returned) = Pin::new(running).poll(context) else { return Poll::Pending };
-        *progress = Progress::Ended;
-        let result = (self.run.returns.split)(returned);
-        let is_value = result.is_ok();
-        match result {
+        self.run.running = None;
+        match (self.run.returns.split)(returned) {
             Ok(value) => self.run.value = Some(value),
             Err(error) => self.error = Some(error),
         }
-        Poll::Ready(is_value)
+        Poll::Ready(self.error.is_none())
     }
 
-    fn decode(&mut self, bytes: &[u8], rank: Rank) -> Result<(), CodecError> {
-        self.run.value = Some((self.run.plan.codec.decode)(bytes, rank)?);
-        Ok(())
-    }
-
-    fn keep_none(&mut self) -> bool {
-        self.run.value = (self.run.plan.nones.none)();
-        self.run.value.is_some()
+    fn keep(&mut self, stored: Stored<'_>) -> Result<bool, CodecError> {
+        self.run.keep(stored)
     }
 
     fn keep_error(&mut self, shared: &Mutex<Shared>) -> bool {

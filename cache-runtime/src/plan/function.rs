@@ -256,6 +256,7 @@ impl Slot {
     /// Two types may have one name (two structs in two blocks), so the instantiation is told by
     /// the addresses of its path and of the code that finds its type's shape; equal code finds
     /// an equal shape.
+    #[inline]
     pub fn function<V>(
         &'static self,
         site: &Site,
@@ -263,17 +264,27 @@ impl Slot {
         generics: &[&dyn Display],
         codec: &CodecFns<V>,
     ) -> &'static Function {
+        self.find(site, path, generics, codec.find)
+    }
+
+    fn find(
+        &'static self,
+        site: &Site,
+        path: &'static str,
+        generics: &[&dyn Display],
+        find: fn() -> TypeFormats,
+    ) -> &'static Function {
         let mut slot = self;
         loop {
             let node = slot.0.get_or_init(|| {
                 Box::new(Node {
                     path,
-                    find: codec.find,
-                    function: Function::new(site, path, std::ptr::from_ref(self).addr(), generics, (codec.find)()),
+                    find,
+                    function: Function::new(site, path, std::ptr::from_ref(self).addr(), generics, find()),
                     next: Slot::new(),
                 })
             });
-            if std::ptr::eq(node.path, path) && std::ptr::fn_addr_eq(node.find, codec.find) {
+            if std::ptr::eq(node.path, path) && std::ptr::fn_addr_eq(node.find, find) {
                 return &node.function;
             }
             slot = &node.next;

@@ -9,6 +9,13 @@ use std::panic::{self, AssertUnwindSafe};
 ///
 /// The caller must discard data that the panic left incomplete, such as a buffer or a part of a value.
 pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
+    let (mut run, mut output) = (Some(run), None);
+    catch(&mut || output = run.take().map(|run| run()))?;
+    output.ok_or_else(|| Panicked("without a message".into()))
+}
+
+/// This is compiled once, not for each closure.
+fn catch(run: &mut dyn FnMut()) -> Result<(), Panicked> {
     panic::catch_unwind(AssertUnwindSafe(run)).map_err(|payload| Panicked::new(&*payload))
 }
 

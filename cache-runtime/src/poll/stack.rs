@@ -54,6 +54,13 @@ pub(crate) fn is_deep() -> bool {
 
 /// Runs or polls a body with [`ROOM`] on the stack: the rest of the thread's own stack, or a new segment.
 pub(crate) fn with_room<R>(body: impl FnOnce() -> R) -> R {
+    let (mut body, mut output) = (Some(body), None);
+    nest(&mut || output = body.take().map(|body| body()));
+    output.unwrap_or_else(|| unreachable!("the body ran, or unwound"))
+}
+
+/// This is compiled once, not for each body.
+fn nest(body: &mut dyn FnMut()) {
     struct Nested(usize);
     impl Drop for Nested {
         fn drop(&mut self) {
