@@ -6,7 +6,7 @@ use super::Engine;
 use super::events;
 use super::payload::{self, Stored};
 use super::timer::Timer;
-use super::typed::Requests;
+use super::typed::{Requests, Served};
 use crate::key::Key;
 use crate::plan::function::{Function, Plan, Terms};
 use crate::plan::policy::{self, Freshness};
@@ -98,14 +98,9 @@ impl Candidate {
         }
     }
 
-    /// Decodes the value with `keep`. The output is `Some` for a value that is to be refreshed.
-    pub(super) fn kept(
-        self,
-        function: &Function,
-        key: &Key,
-        keep: &mut dyn FnMut(Stored<'_>) -> Result<bool, CodecError>,
-    ) -> Result<Option<Old>, Miss> {
-        match payload::decode(function, Stored::of(&self.value, &self.bytes), keep) {
+    /// Decodes the value in a call. The output is `Some` for a value that is to be refreshed.
+    pub(super) fn kept(self, function: &Function, key: &Key, call: &mut dyn Served) -> Result<Option<Old>, Miss> {
+        match payload::decode(function, Stored::of(&self.value, &self.bytes), &mut |stored| call.keep(stored)) {
             Ok(true) => Ok(self.old.map(|(refresh, is_stale)| Old { refresh, is_stale, value: self.value })),
             Ok(false) => Err(self.refused(function, key, None)),
             Err(error) => Err(self.refused(function, key, Some(&error))),

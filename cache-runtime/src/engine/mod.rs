@@ -33,18 +33,17 @@ mod verbs;
 mod work;
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use self::events::Event;
 use self::lease::Claim;
-use self::look::{Candidate, Inspection, Old};
+use self::look::{Candidate, Inspection};
 use self::miss::Start;
-use self::payload::Stored;
 use self::timer::Timer;
-use self::typed::{End, Requests};
+use self::typed::{End, Requests, Served};
 use self::work::{Returns, Run, Work};
 use crate::engine::context::Context;
 use crate::engine::sharing::{Accepts, Errors};
@@ -56,7 +55,6 @@ use crate::plan::ttl::Ttl;
 use crate::poll::outlined::{Outlined, outlined, poll_apart};
 use crate::poll::stack::is_deep;
 use crate::store::{ReadMode, Store};
-use crate::stored::codec::CodecError;
 use crate::stored::envelope::Seal;
 
 /// A cache, through one of its faces.
@@ -88,57 +86,43 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     {
         let key = usable(self.cache, plan.function, key);
         async move {
-            let typed = Requests::new(plan.terms());
+            let requests = Requests::new(plan.terms());
             let mut run = Run::new(&plan, errors, returns, work);
-            let mut conductor = match (&key, verb) {
+            let begin = match (&key, verb) {
                 (Some(key), Verb::Call) => {
                     let by = self.cache.deadline();
                     let looked = {
-                        let mut look = pin!(self.first_look(typed.terms(), key, by));
+                        let mut look = pin!(self.first_look(requests.terms(), key, by));
                         poll_fn(|context| poll_apart(look.as_mut(), context)).await
                     };
-                    match self.found(typed.terms(), key, looked, &mut |stored| run.keep(stored)) {
-                        Found::Fresh => return run.returned(),
-                        Found::Old(old) => {
-                            self.refresh_in_background(typed.terms(), key, &old, &mut |ticket| {
-                                run.refresh_in_background(self.cache, ticket, old.refresh.id);
-                            });
-                            return run.returned();
-                        }
-                        Found::Missed(start) => self.conductor(key, Begin::Miss(start, by, errors.accepts()), &typed),
+                    match self.found(requests.terms(), key, looked, &mut run) {
+                        Found::Served => return run.returned(),
+                        Found::Missed(start) => Begin::Miss(start, by, errors.accepts()),
                     }
                 }
-                (Some(key), Verb::Refresh) => self.conductor(key, Begin::Refresh, &typed),
-                (None, _) => None,
+                (_, Verb::Refresh) | (None, _) => Begin::Refresh,
             };
-            if conductor.is_none() {
-                self.record(plan.function, Event::Bypass);
-            }
-            poll_fn(|context| {
-                run.poll(
-                    conductor.as_mut().map(|conductor| conductor.as_pin() as Pin<&mut dyn Future<Output = End>>),
-                    &typed,
-                    context,
-                )
-            })
-            .await
+            let mut conductor = self.conductor(key.as_ref(), begin, &requests);
+            poll_fn(|context| run.poll(&mut conductor, &requests, context)).await
         }
     }
 
     /// The steps of a call after its first look; `None` if its body has to run directly.
     fn conductor<'a>(
         &'a self,
-        key: &'a Key,
+        key: Option<&'a Key>,
         begin: Begin,
-        typed: &'a Requests,
+        requests: &'a Requests,
     ) -> Option<Outlined<impl Future<Output = End> + 'a>> {
-        if matches!(begin, Begin::Miss(..)) && is_deep() {
+        let is_refresh = matches!(begin, Begin::Refresh);
+        let Some(key) = key.filter(|_| is_refresh || !is_deep()) else {
+            self.record(requests.terms().function, Event::Bypass);
             return None;
-        }
+        };
         Some(outlined(|| async move {
             match begin {
-                Begin::Miss(start, by, accepts) => self.miss(key, start, by, accepts, typed).await,
-                Begin::Refresh => self.refresh(key, typed).await,
+                Begin::Miss(start, by, accepts) => self.miss(key, start, by, accepts, requests).await,
+                Begin::Refresh => self.refresh(key, requests).await,
             }
         }))
     }
@@ -159,27 +143,22 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
     }
 
-    /// Decodes the value that the first look found.
-    fn found(
-        &self,
-        terms: &Terms,
-        key: &Key,
-        looked: FirstLook,
-        keep: &mut dyn FnMut(Stored<'_>) -> Result<bool, CodecError>,
-    ) -> Found {
+    /// Decodes the value that the first look found, and has it refreshed if it is old.
+    fn found(&self, terms: &Terms, key: &Key, looked: FirstLook, call: &mut dyn Served) -> Found {
         let (candidate, seal) = match looked {
             FirstLook::Usable(candidate, seal) => (candidate, seal),
             FirstLook::Missed(start) => return Found::Missed(start),
         };
-        match candidate.kept(terms.function, key, keep) {
+        match candidate.kept(terms.function, key, call) {
             Ok(None) => {
                 terms.function.found_something();
                 self.record(terms.function, Event::Hit);
-                Found::Fresh
+                Found::Served
             }
             Ok(Some(old)) => {
                 self.record(terms.function, if old.is_stale { Event::StaleHit } else { Event::Hit });
-                Found::Old(old)
+                self.refresh_in_background(terms, key, &old, call);
+                Found::Served
             }
             Err(miss) => Found::Missed(Start::Miss(miss, seal)),
         }
@@ -236,9 +215,8 @@ enum FirstLook {
 
 /// The result of a call's first look, after a value was decoded.
 enum Found {
-    Fresh,
-    /// The value is to be served, and refreshed.
-    Old(Old),
+    /// The call keeps the value.
+    Served,
     Missed(Start),
 }
 

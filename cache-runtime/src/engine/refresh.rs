@@ -10,7 +10,7 @@ use super::lease::{Leased, PAUSE};
 use super::look::Old;
 use super::miss::Mandate;
 use super::timer::Timer;
-use super::typed::{End, Requests};
+use super::typed::{End, Requests, Served};
 use super::work::{Returns, Run, Work};
 use crate::engine::flight::Ticket;
 use crate::engine::sharing::Errors;
@@ -62,12 +62,12 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// Starts a refresh of an old value, unless one runs, or failed a moment ago.
-    pub(super) fn refresh_in_background(&self, terms: &Terms, key: &Key, old: &Old, start: &mut dyn FnMut(Ticket)) {
+    pub(super) fn refresh_in_background(&self, terms: &Terms, key: &Key, old: &Old, call: &dyn Served) {
         if old.refresh.by.is_some() || old.refresh.is_pausing {
             return;
         }
         if let Some(ticket) = self.cache.refreshing().claim(key.clone(), old.refresh.id, old.value.seal) {
-            let started = caught(|| start(ticket));
+            let started = caught(|| call.refresh_in_background(self.cache, ticket, old.refresh.id));
             if let Err(panicked) = started {
                 events::uncopied(terms.function, &panicked);
             }
@@ -90,7 +90,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let typed = Requests::new(plan.terms());
         let mut conductor = outlined(|| self.refresh_by_ticket(ticket, id, &typed));
         let mut run = Run::new(plan, errors, returns, work);
-        poll_fn(|context| run.poll_refresh(conductor.as_pin(), &typed, context)).await;
+        poll_fn(|context| run.poll_refresh(&mut conductor, &typed, context)).await;
     }
 
     async fn refresh_by_ticket(&self, mut ticket: Ticket, id: Token, typed: &Requests) {

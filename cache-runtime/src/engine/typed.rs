@@ -2,10 +2,10 @@
 //!
 //! Everything that is generic over a function's types is compiled again for each function. The steps of a call are
 //! therefore not generic: they run in a future, the *conductor*, that knows keys, leases and bytes alone. If it needs
-//! the body, a value or an error, it puts a [`Request`] into [`Requests`] and returns pending. [`drive`] answers the
+//! the body, a value or an error, it puts a [`Request`] into [`Requests`] and returns pending. [`Conductor::drive`] answers the
 //! request with the [`Typed`] part of the call, and polls the conductor again.
 //!
-//! The body is polled by [`drive`], in no frame of the conductor, so that nested calls take little stack. A future that
+//! The body is polled by `drive`, in no frame of the conductor, so that nested calls take little stack. A future that
 //! held the body behind a `dyn` could not tell whether it is `Send`; the conductor holds none, and is always `Send`.
 
 use std::future::{Future, poll_fn};
@@ -17,13 +17,24 @@ use bytes::Bytes;
 
 use super::look::Undecodable;
 use super::payload::{self, Encoded, Stored};
-use crate::engine::flight::{Flight, poll_within};
+use crate::engine::context as cache;
+use crate::engine::flight::{Flight, Ticket, poll_within};
 use crate::engine::sharing::Shared;
 use crate::error::Error;
 use crate::plan::erased::StoredValue;
 use crate::plan::function::Terms;
+use crate::poll::outlined::Outlined;
 use crate::stored::codec::{CodecError, Rank};
-use crate::stored::envelope::{self, OwnTags};
+use crate::stored::envelope::{self, OwnTags, Token};
+
+/// The part of a call that knows the function's types, as its first look uses it.
+pub(super) trait Served {
+    /// Decodes a stored value, and keeps it; returns false for a `None` if the function's values have none.
+    fn keep(&mut self, stored: Stored<'_>) -> Result<bool, CodecError>;
+
+    /// Starts the body in the background, to replace the value `id`.
+    fn refresh_in_background(&self, cache: &cache::Context, ticket: Ticket, id: Token);
+}
 
 /// The part of a call that knows the function's types. It keeps the call's value and its error.
 pub(super) trait Typed {
@@ -194,24 +205,36 @@ impl Requests {
     }
 }
 
-/// Polls a conductor, and answers its requests.
-///
-/// If the call's value or error is kept in `typed` for this poll alone, it is taken from there when the output is
-/// ready: after the body's error, a conductor makes requests, but waits for nothing.
-pub(super) fn drive<O>(
-    mut conductor: Pin<&mut (dyn Future<Output = O> + '_)>,
-    requests: &Requests,
-    typed: &mut dyn Typed,
-    context: &mut Context<'_>,
-) -> Poll<O> {
-    loop {
-        if let Poll::Ready(output) = conductor.as_mut().poll(context) {
-            return Poll::Ready(output);
+/// The steps of a call, to be polled with its typed part.
+pub(super) trait Conductor {
+    /// Polls the steps, and answers their requests.
+    ///
+    /// The value or the error of the call is in `typed` when this is ready. An error may live there for this poll alone:
+    /// after the body's error, the steps make requests, but wait for nothing.
+    fn drive(&mut self, requests: &Requests, typed: &mut dyn Typed, context: &mut Context<'_>) -> Poll<()>;
+}
+
+impl<F: Future> Conductor for Outlined<F> {
+    fn drive(&mut self, requests: &Requests, typed: &mut dyn Typed, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if Pin::new(&mut *self).poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+            let Exchange::Asked(request) = requests.exchange(Exchange::Empty) else { return Poll::Pending };
+            match answer(&requests.terms, request, typed, context) {
+                Poll::Ready(reply) => drop(requests.exchange(Exchange::Answered(reply))),
+                Poll::Pending => return Poll::Pending,
+            }
         }
-        let Exchange::Asked(request) = requests.exchange(Exchange::Empty) else { return Poll::Pending };
-        match answer(&requests.terms, request, typed, context) {
-            Poll::Ready(reply) => drop(requests.exchange(Exchange::Answered(reply))),
-            Poll::Pending => return Poll::Pending,
+    }
+}
+
+/// A call without steps runs the body.
+impl<F: Future> Conductor for Option<Outlined<F>> {
+    fn drive(&mut self, requests: &Requests, typed: &mut dyn Typed, context: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Some(conductor) => conductor.drive(requests, typed, context),
+            None => typed.poll_body(context).map(drop),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::task::{self, Poll};
 
 use super::look::decode_into;
 use super::payload::Stored;
-use super::typed::{End, Requests, Typed, drive};
+use super::typed::{Conductor, Requests, Served, Typed};
 use crate::engine::context::Context;
 use crate::engine::flight::Ticket;
 use crate::engine::sharing::{Errors, Shared};
@@ -126,11 +126,6 @@ where
         Run { plan, errors, returns, work: Some(work), running: None, value: None }
     }
 
-    /// Decodes a stored value, and keeps it.
-    pub(super) fn keep(&mut self, stored: Stored<'_>) -> Result<bool, CodecError> {
-        decode_into(self.plan, stored, &mut self.value)
-    }
-
     /// The value that is kept.
     pub(super) fn returned(&mut self) -> R {
         self.result(None)
@@ -144,37 +139,44 @@ where
         })
     }
 
-    /// Starts the body in the background, to replace the value `id`.
-    pub(super) fn refresh_in_background(&self, cache: &Context, ticket: Ticket, id: Token) {
-        if let Some(work) = &self.work {
-            work.run_in_background(cache, self.plan, ticket, id);
-        }
-    }
-
-    /// Makes a call with its conductor. A call without one runs the body.
+    /// Makes a call.
     pub(super) fn poll(
         &mut self,
-        conductor: Option<Pin<&mut dyn Future<Output = End>>>,
+        conductor: &mut dyn Conductor,
         requests: &Requests,
         context: &mut task::Context<'_>,
     ) -> Poll<R> {
         // The error lives in this frame alone, so that it need not be `Send`.
         let mut polled = Polled { run: self, error: None };
-        let is_over = match conductor {
-            Some(conductor) => drive(conductor, requests, &mut polled, context).is_ready(),
-            None => polled.poll_body(context).is_ready(),
-        };
-        if is_over { Poll::Ready(polled.run.result(polled.error)) } else { Poll::Pending }
+        match conductor.drive(requests, &mut polled, context) {
+            Poll::Ready(()) => Poll::Ready(polled.run.result(polled.error)),
+            Poll::Pending => Poll::Pending,
+        }
     }
 
     /// Refreshes an entry; no call waits for the result.
     pub(super) fn poll_refresh(
         &mut self,
-        conductor: Pin<&mut dyn Future<Output = ()>>,
+        conductor: &mut dyn Conductor,
         requests: &Requests,
         context: &mut task::Context<'_>,
     ) -> Poll<()> {
-        drive(conductor, requests, &mut Polled { run: self, error: None }, context)
+        conductor.drive(requests, &mut Polled { run: self, error: None }, context)
+    }
+}
+
+impl<V, E, R, W, Fut> Served for Run<'_, V, E, R, W, Fut>
+where
+    W: Work<V, Fut>,
+{
+    fn keep(&mut self, stored: Stored<'_>) -> Result<bool, CodecError> {
+        decode_into(self.plan, stored, &mut self.value)
+    }
+
+    fn refresh_in_background(&self, cache: &Context, ticket: Ticket, id: Token) {
+        if let Some(work) = &self.work {
+            work.run_in_background(cache, self.plan, ticket, id);
+        }
     }
 }
 

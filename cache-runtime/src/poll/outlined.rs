@@ -21,12 +21,6 @@ pub(crate) fn outlined<F: Future>(make: impl FnOnce() -> F) -> Outlined<F> {
     Outlined(Box::pin(make()))
 }
 
-impl<F: Future> Outlined<F> {
-    pub(crate) fn as_pin(&mut self) -> Pin<&mut F> {
-        self.0.as_mut()
-    }
-}
-
 impl<F: Future> Future for Outlined<F> {
     type Output = F::Output;
 
