@@ -109,7 +109,7 @@ pub trait Codec {
 
 /// The reason why a value could not be encoded or decoded. Serializers and deserializers can have it as their error.
 #[derive(Debug, Clone)]
-pub struct CodecError(Box<Reason>);
+pub struct CodecError(Option<Box<Reason>>);
 
 /// A thin pointer to it is moved by less code than the text itself, in each function of each type.
 #[derive(Debug, Clone)]
@@ -118,14 +118,20 @@ struct Reason(Box<str>);
 impl CodecError {
     /// An error that says `reason`.
     pub fn new(reason: impl fmt::Display) -> CodecError {
-        CodecError(Box::new(Reason(reason.to_string().into())))
+        let reason = reason.to_string();
+        // A probe that stops a `Serialize` gives no reason, and allocates nothing.
+        CodecError((!reason.is_empty()).then(|| Box::new(Reason(reason.into()))))
     }
 }
 
 impl CodecError {
+    fn reason(&self) -> &str {
+        self.0.as_ref().map_or("", |reason| &reason.0)
+    }
+
     /// Joins the errors of two codecs that fail for one value.
     pub(crate) fn or(self, second: CodecError) -> CodecError {
-        if self.0.0 == second.0.0 {
+        if self.reason() == second.reason() {
             self
         } else {
             CodecError::new(format_args!("{self}; and in the other codec: {second}"))
@@ -135,7 +141,7 @@ impl CodecError {
 
 impl fmt::Display for CodecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.0)
+        f.write_str(self.reason())
     }
 }
 
