@@ -65,11 +65,23 @@ pub(crate) fn encode<V: Serialize + DeserializeOwned, C: Codecs>(
         Rank::First => encode_in::<V, C::First>(value, buffer),
         Rank::Second => encode_in::<V, C::Second>(value, buffer),
     };
-    if !depth::is_deep(outer) || matches!(encoded, Err(_)) {
-        return encoded;
-    }
-    // Decoding uses more of the stack than encoding, by a factor that depends on the type.
-    match decode::<V, C>(&buffer[start..], rank) {
+    finish(encoded, depth::is_deep(outer), (buffer, start), rank, decode_only::<V, C>)
+}
+
+/// Decodes a deep value before it is stored: decoding uses more of the stack than encoding, by a factor that depends on
+/// the type.
+fn finish(
+    encoded: Result<(), CodecError>,
+    is_deep: bool,
+    (buffer, start): (&[u8], usize),
+    rank: Rank,
+    decode: fn(&[u8], Rank) -> Result<(), CodecError>,
+) -> Result<(), CodecError> {
+    if is_deep && encoded.is_ok() { decode(&buffer[start..], rank) } else { encoded }
+}
+
+fn decode_only<V: DeserializeOwned, C: Codecs>(bytes: &[u8], rank: Rank) -> Result<(), CodecError> {
+    match decode::<V, C>(bytes, rank) {
         Ok(_dropped) => Ok(()),
         Err(error) => Err(error),
     }

@@ -26,9 +26,7 @@ use std::panic::{self, AssertUnwindSafe};
 
 use serde::de::DeserializeOwned;
 
-use self::recorder::refused;
 use crate::poll::stack::Stack;
-use crate::stored::codec::CodecError;
 use crate::stored::source::{Typed, Value};
 
 /// The nesting limit of types.
@@ -76,7 +74,7 @@ fn find(human_readable: bool, value: &mut dyn Value<'_>) -> Fingerprint {
         dummies: DUMMIES,
         idle: IDLE,
     };
-    let _ = notes.explore(value);
+    notes.explore(value);
     // The `Drop` of a dummy may panic, because its type's own code never makes such a value. The panic hook has already
     // reported the message.
     let _ = panic::catch_unwind(AssertUnwindSafe(|| value.clear()));
@@ -162,10 +160,10 @@ enum Kind {
 
 impl Notes {
     /// Notes the shape of a type, and makes a dummy of it if it can.
-    fn explore<'de>(&mut self, part: &mut dyn Value<'de>) -> Result<(), CodecError> {
+    fn explore(&mut self, part: &mut dyn Value<'_>) {
         let (code, name) = part.type_id();
         if !self.begin_type(code, name) {
-            return Err(refused());
+            return;
         }
         let (depth, level) = (self.frames.len(), self.level);
         let mut has_value = false;
@@ -187,7 +185,6 @@ impl Notes {
             }
         }
         self.end_type(code, has_value);
-        if has_value { Ok(()) } else { Err(refused()) }
     }
 }
 

@@ -237,11 +237,11 @@ impl<'de> Source<'de> for Notes {
         Ok(())
     }
 
-    fn child(&mut self, part: &mut dyn Value<'de>) -> Result<(), CodecError> {
-        self.deeper()?;
-        let explored = self.explore(part);
-        self.level -= 1;
-        explored
+    fn child(&mut self, part: &mut dyn Value<'de>) {
+        if self.deeper().is_ok() {
+            self.explore(part);
+            self.level -= 1;
+        }
     }
 
     fn note(&mut self, event: Event<'_>) {

@@ -77,7 +77,7 @@ pub(crate) trait Source<'de> {
     fn content(&mut self, variant: &Variant<'de>, form: Form) -> Result<(), CodecError>;
 
     /// Reads a part whose type is known. A source may read it several times; the first value remains.
-    fn child(&mut self, part: &mut dyn Value<'de>) -> Result<(), CodecError>;
+    fn child(&mut self, part: &mut dyn Value<'de>);
 
     /// Notes an event of the reading.
     fn note(&mut self, _event: Event<'_>) {}
@@ -88,15 +88,15 @@ pub(crate) trait Value<'de> {
     /// Identifies the type: by the address of its code and its name, because different types can have the same name.
     fn type_id(&self) -> (usize, &'static str);
 
-    /// Deserializes the value, and keeps it if it is the first one.
-    fn read(&mut self, source: &mut dyn Source<'de>) -> Result<(), CodecError>;
+    /// Deserializes the value, and keeps the first one.
+    fn read(&mut self, source: &mut dyn Source<'de>);
 
     /// Drops the value.
     fn clear(&mut self);
 }
 
-/// A value of type `T`, once it was read.
-pub(super) struct Typed<T>(pub(super) Option<T>);
+/// A value of type `T`, or why it was refused, once it was read.
+pub(super) struct Typed<T>(pub(super) Option<Result<T, CodecError>>);
 
 impl<'de, T: Deserialize<'de>> Value<'de> for Typed<T> {
     fn type_id(&self) -> (usize, &'static str) {
@@ -104,16 +104,13 @@ impl<'de, T: Deserialize<'de>> Value<'de> for Typed<T> {
         (code, type_name::<T>())
     }
 
-    fn read(&mut self, source: &mut dyn Source<'de>) -> Result<(), CodecError> {
-        match T::deserialize(Part { source: &mut *source }) {
-            Ok(value) => {
-                source.note(Event::Made);
-                if self.0.is_none() {
-                    self.0 = Some(value);
-                }
-                Ok(())
-            }
-            Err(error) => Err(error),
+    fn read(&mut self, source: &mut dyn Source<'de>) {
+        let value = T::deserialize(Part { source: &mut *source });
+        if value.is_ok() {
+            source.note(Event::Made);
+        }
+        if !matches!(self.0, Some(Ok(_))) {
+            self.0 = Some(value);
         }
     }
 
@@ -125,11 +122,9 @@ impl<'de, T: Deserialize<'de>> Value<'de> for Typed<T> {
 /// Reads a value of type `T`.
 pub(super) fn value<'de, T: Deserialize<'de>>(source: &mut dyn Source<'de>) -> Result<T, CodecError> {
     let mut value = Typed(None);
-    if let Err(error) = source.child(&mut value) {
-        return Err(error);
-    }
+    source.child(&mut value);
     match value.0 {
-        Some(value) => Ok(value),
+        Some(value) => value,
         None => Err(unmade()),
     }
 }

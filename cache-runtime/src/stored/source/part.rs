@@ -65,14 +65,14 @@ impl<'de> Part<'_, 'de> {
     fn elements<V: Visitor<'de>>(self, compound: Compound, visitor: V) -> Result<V::Value, CodecError> {
         let mut elements = Elements { source: self.source, compound };
         let value = visitor.visit_seq(&mut elements);
-        elements.source.end(&elements.compound, matches!(value, Ok(_)));
+        elements.source.end(&elements.compound, value.is_ok());
         value
     }
 
     fn entries<V: Visitor<'de>>(self, compound: Compound, visitor: V) -> Result<V::Value, CodecError> {
         let mut entries = Entries { source: self.source, compound };
         let value = visitor.visit_map(&mut entries);
-        entries.source.end(&entries.compound, matches!(value, Ok(_)));
+        entries.source.end(&entries.compound, value.is_ok());
         value
     }
 
@@ -93,7 +93,7 @@ impl<'de> Part<'_, 'de> {
             Ok(Fields::ByName(compound)) => {
                 let mut fields = NamedFields { source: self.source, compound };
                 let value = visitor.visit_map(&mut fields);
-                fields.source.end(&fields.compound, matches!(value, Ok(_)));
+                fields.source.end(&fields.compound, value.is_ok());
                 value
             }
             Ok(Fields::InOrder(compound)) => self.elements(compound, visitor),

@@ -18,15 +18,10 @@ const SHORT_TEXT: usize = 128;
 
 /// Reads a value and its [`Counts`]. Bytes after them are an error.
 pub(super) fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError> {
-    let mut input = match Input::new(bytes) {
-        Ok(input) => input,
-        Err(error) => return Err(error),
-    };
-    match V::deserialize(Walk { input: &mut input, depth: 0 }) {
-        Ok(value) => match input.finish() {
-            Ok(()) => Ok(value),
-            Err(error) => Err(error),
-        },
+    let mut input = Input::new(bytes);
+    let value = V::deserialize(Walk { input: &mut input, depth: 0 });
+    match input.finish(value.is_ok()) {
+        Ok(()) => value,
         Err(error) => Err(error),
     }
 }
@@ -70,29 +65,37 @@ struct Input<'de> {
     /// The number of further elements that may take no byte.
     empty: usize,
     root: Stack,
-    /// The counts of the writer.
-    expected: [u8; Counts::LEN],
+    /// The counts of the writer, if there are enough bytes.
+    expected: Option<[u8; Counts::LEN]>,
 }
 
 impl<'de> Input<'de> {
-    fn new(bytes: &'de [u8]) -> Result<Input<'de>, CodecError> {
-        let Some((bytes, expected)) = bytes.split_last_chunk() else {
-            return Err(CodecError::new("the bytes end too early"));
+    fn new(bytes: &'de [u8]) -> Input<'de> {
+        let (bytes, expected) = match bytes.split_last_chunk() {
+            Some((bytes, expected)) => (bytes, Some(*expected)),
+            None => (&[][..], None),
         };
-        Ok(Input {
+        Input {
             decoder: DecoderImpl::new(Rest(bytes), CONFIG, ()),
             counts: Counts::default(),
             empty: EMPTY_ELEMENTS + bytes.len(),
             root: Stack::here(),
-            expected: *expected,
-        })
+            expected,
+        }
     }
 
-    fn finish(mut self) -> Result<(), CodecError> {
+    /// The error of a value that was made of these bytes, or of bytes that were too few from the start.
+    fn finish(mut self, is_made: bool) -> Result<(), CodecError> {
+        let Some(expected) = self.expected else {
+            return Err(CodecError::new("the bytes end too early"));
+        };
+        if !is_made {
+            return Ok(());
+        }
         if self.len() > 0 {
             return Err(CodecError::new("bytes are left over"));
         }
-        if self.counts.to_bytes() != self.expected {
+        if self.counts.to_bytes() != expected {
             return Err(CodecError::new(format_args!(
                 "the number of a struct's fields or the variant of an enum differs between writing and reading; {SELF_DESCRIBING_ADVICE}"
             )));

@@ -15,14 +15,11 @@ use crate::stored::source::{
 
 /// Reads a value. Bytes after it are an error.
 pub(super) fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError> {
-    let mut reader = match Reader::new(bytes) {
-        Ok(reader) => reader,
-        Err(error) => return Err(error),
-    };
+    let mut reader = Reader::new(bytes);
     let value = source::value(&mut reader);
-    match reader.refusal {
-        Some(error) => Err(error),
-        None => value,
+    match reader.finish() {
+        Ok(()) => value,
+        Err(error) => Err(error),
     }
 }
 
@@ -35,8 +32,16 @@ struct Reader<'de> {
     opened: Compound,
     root: Stack,
     depth: Depth,
-    /// The first compound that was not read to its end.
-    refusal: Option<CodecError>,
+    refusal: Option<Refusal>,
+}
+
+/// An error that is told in place of the value and of all errors after it.
+#[derive(Clone, Copy)]
+enum Refusal {
+    /// The bytes are not one complete value.
+    Check(&'static str),
+    /// A compound was not read to its end, but this number of parts.
+    Length(usize),
 }
 
 /// The kind of the part that is read next.
@@ -55,20 +60,29 @@ enum Inside<'de> {
 }
 
 impl<'de> Reader<'de> {
-    fn new(bytes: &'de [u8]) -> Result<Reader<'de>, CodecError> {
-        let after = skip(bytes).map_err(CodecError::new)?;
-        if !after.is_empty() {
-            return Err(CodecError::new("bytes are left over"));
-        }
-        Ok(Reader {
-            rest: bytes,
+    fn new(bytes: &'de [u8]) -> Reader<'de> {
+        let refusal = match skip(bytes) {
+            Ok([]) => None,
+            Ok(_) => Some(Refusal::Check("bytes are left over")),
+            Err(error) => Some(Refusal::Check(error)),
+        };
+        Reader {
+            rest: if refusal.is_none() { bytes } else { &[] },
             marker: Marker::Reserved,
             inside: Inside::Value,
             opened: Compound::default(),
             root: Stack::here(),
             depth: Depth::default(),
-            refusal: None,
-        })
+            refusal,
+        }
+    }
+
+    fn finish(self) -> Result<(), CodecError> {
+        match self.refusal {
+            None => Ok(()),
+            Some(Refusal::Check(error)) => Err(CodecError::new(error)),
+            Some(Refusal::Length(len)) => Err(wrong_length(len)),
+        }
     }
 
     fn take(&mut self, len: usize) -> Result<&'de [u8], CodecError> {
@@ -393,7 +407,7 @@ impl<'de> Source<'de> for Reader<'de> {
         match self.inside {
             Inside::Bytes(_) => self.inside = Inside::Value,
             _ if compound.left > 0 && is_made => {
-                self.refusal.get_or_insert_with(|| wrong_length(compound.len - compound.left));
+                self.refusal.get_or_insert(Refusal::Length(compound.len - compound.left));
                 // The next value does not begin here.
                 self.rest = &[];
             }
@@ -433,7 +447,7 @@ impl<'de> Source<'de> for Reader<'de> {
         Err(de::Error::invalid_type(Unexpected::UnitVariant, &expected))
     }
 
-    fn child(&mut self, part: &mut dyn Value<'de>) -> Result<(), CodecError> {
-        part.read(self)
+    fn child(&mut self, part: &mut dyn Value<'de>) {
+        part.read(self);
     }
 }
