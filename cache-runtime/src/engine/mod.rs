@@ -85,9 +85,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         Fut: Future<Output = R> + Unpin,
     {
         let key = usable(self.cache, plan.function, key);
+        // A future holds what it captures and what it makes of that.
+        let mut run = Run::new(plan, errors, returns, work);
         async move {
-            let requests = Requests::new(plan.terms());
-            let mut run = Run::new(&plan, errors, returns, work);
+            let requests = Requests::new(run.terms());
             let begin = match (&key, verb) {
                 (Some(key), Verb::Call) => {
                     let by = self.cache.deadline();
@@ -97,7 +98,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                     };
                     match self.found(requests.terms(), key, looked, &mut run) {
                         Found::Served => return run.returned(),
-                        Found::Missed(start) => Begin::Miss(start, by, errors.accepts()),
+                        Found::Missed(start) => Begin::Miss(start, by, run.accepts()),
                     }
                 }
                 (_, Verb::Refresh) | (None, _) => Begin::Refresh,

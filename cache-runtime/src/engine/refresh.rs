@@ -89,7 +89,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     {
         let typed = Requests::new(plan.terms());
         let mut conductor = outlined(|| self.refresh_by_ticket(ticket, id, &typed));
-        let mut run = Run::new(plan, errors, returns, work);
+        let mut run = Run::new(*plan, errors, returns, work);
         poll_fn(|context| run.poll_refresh(&mut conductor, &typed, context)).await;
     }
 

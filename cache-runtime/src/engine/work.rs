@@ -10,9 +10,9 @@ use super::payload::Stored;
 use super::typed::{Conductor, Requests, Served, Typed};
 use crate::engine::context::Context;
 use crate::engine::flight::Ticket;
-use crate::engine::sharing::{Errors, Shared};
+use crate::engine::sharing::{Accepts, Errors, Shared};
 use crate::plan::erased::{StoredValue, ValueOf};
-use crate::plan::function::Plan;
+use crate::plan::function::{Plan, Terms};
 use crate::plan::result::ResultLike;
 use crate::stored::codec::CodecError;
 use crate::stored::envelope::Token;
@@ -103,8 +103,8 @@ impl<R: ResultLike> Returns<R::Ok, R::Err, R> {
 }
 
 /// The part of a call that depends on the function's types.
-pub(super) struct Run<'p, V, E, R, W, Fut> {
-    plan: &'p Plan<V>,
+pub(super) struct Run<V, E, R, W, Fut> {
+    plan: Plan<V>,
     errors: Errors<E>,
     returns: Returns<V, E, R>,
     /// The body, until it runs.
@@ -115,15 +115,24 @@ pub(super) struct Run<'p, V, E, R, W, Fut> {
 }
 
 // Nothing in it is pinned.
-impl<V, E, R, W, Fut> Unpin for Run<'_, V, E, R, W, Fut> {}
+impl<V, E, R, W, Fut> Unpin for Run<V, E, R, W, Fut> {}
 
-impl<'p, V, E, R, W, Fut> Run<'p, V, E, R, W, Fut>
+impl<V, E, R, W, Fut> Run<V, E, R, W, Fut>
 where
     W: Work<V, Fut>,
     Fut: Future<Output = R> + Unpin,
 {
-    pub(super) fn new(plan: &'p Plan<V>, errors: Errors<E>, returns: Returns<V, E, R>, work: W) -> Self {
+    pub(super) fn new(plan: Plan<V>, errors: Errors<E>, returns: Returns<V, E, R>, work: W) -> Self {
         Run { plan, errors, returns, work: Some(work), running: None, value: None }
+    }
+
+    pub(super) fn terms(&self) -> Terms {
+        self.plan.terms()
+    }
+
+    /// The errors of other calls that this one can use.
+    pub(super) fn accepts(&self) -> Accepts {
+        self.errors.accepts()
     }
 
     /// The value that is kept.
@@ -165,28 +174,28 @@ where
     }
 }
 
-impl<V, E, R, W, Fut> Served for Run<'_, V, E, R, W, Fut>
+impl<V, E, R, W, Fut> Served for Run<V, E, R, W, Fut>
 where
     W: Work<V, Fut>,
 {
     fn keep(&mut self, stored: Stored<'_>) -> Result<bool, CodecError> {
-        decode_into(self.plan, stored, &mut self.value)
+        decode_into(&self.plan, stored, &mut self.value)
     }
 
     fn refresh_in_background(&self, cache: &Context, ticket: Ticket, id: Token) {
         if let Some(work) = &self.work {
-            work.run_in_background(cache, self.plan, ticket, id);
+            work.run_in_background(cache, &self.plan, ticket, id);
         }
     }
 }
 
 /// A call in one poll, with the error that the poll gave it.
-struct Polled<'r, 'p, V, E, R, W, Fut> {
-    run: &'r mut Run<'p, V, E, R, W, Fut>,
+struct Polled<'r, V, E, R, W, Fut> {
+    run: &'r mut Run<V, E, R, W, Fut>,
     error: Option<E>,
 }
 
-impl<V, E, R, W, Fut> Typed for Polled<'_, '_, V, E, R, W, Fut>
+impl<V, E, R, W, Fut> Typed for Polled<'_, V, E, R, W, Fut>
 where
     W: Work<V, Fut>,
     Fut: Future<Output = R> + Unpin,
@@ -220,7 +229,7 @@ where
 
     fn with_value(&self, use_value: &mut dyn FnMut(&dyn StoredValue)) {
         if let Some(value) = &self.run.value {
-            use_value(&ValueOf { plan: self.run.plan, value });
+            use_value(&ValueOf { plan: &self.run.plan, value });
         }
     }
 }
