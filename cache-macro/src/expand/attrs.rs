@@ -5,7 +5,10 @@ use quote::{ToTokens, quote};
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Ident, Meta, Path, Token};
 
+use crate::model::Model;
 use crate::model::refused::MARK;
+use crate::parse::args::{Args, Lifetime};
+use crate::parse::function::Function;
 use crate::syntax::mentions::identifiers;
 
 /// The attributes that every sibling gets: those that say what a function is, and not what its body
@@ -121,44 +124,27 @@ pub(crate) fn of_group(ident: &Ident) -> TokenStream {
     doc(&format!(" The group that the entry of `{ident}` is in, with the arguments that name it."))
 }
 
-/// The lints that are allowed in generated code, whatever the crate around it says.
-pub(crate) fn allowances() -> TokenStream {
-    quote! {
-        #[allow(
-            // A pattern binds more than the key needs.
-            unused_variables,
-            // `use … as _` for a trait that only some types need.
-            unused_imports,
-            // This fires where the user's own function is deprecated, which is reported already.
-            deprecated,
-            // The user's signatures are reported once, at the body.
-            non_snake_case,
-            clippy::too_many_arguments,
-            clippy::type_complexity,
-            clippy::needless_pass_by_value,
-            clippy::trivially_copy_pass_by_ref,
-            clippy::must_use_candidate,
-            clippy::double_must_use,
-            clippy::unused_async,
-            clippy::unused_self,
-            // A parameter `_x` is handed on.
-            clippy::used_underscore_binding,
-            // A pattern looks through the reference that the key has.
-            clippy::pattern_type_mismatch,
-            // A `match` lets a temporary of a key's expression live as long as it is needed.
-            clippy::match_single_binding,
-            // `60 * 60` is an `i32`, as good as any.
-            clippy::default_numeric_fallback,
-            // These look at an attribute's expressions from within.
-            clippy::redundant_closure,
-            clippy::redundant_closure_for_method_calls,
-            clippy::borrow_deref_ref,
-            clippy::explicit_auto_deref,
-            clippy::needless_borrow,
-            clippy::clone_on_copy,
-            clippy::items_after_statements,
-        )]
-    }
+/// The lints that are allowed in a function with parameters of the user's, whatever the crate around it says: they are
+/// reported once, at the body. Each name costs the compiler time, those of Clippy most, so the list has no more than
+/// what fires.
+pub(crate) fn allowances(model: &Model) -> TokenStream {
+    let Function { attrs, sig, .. } = &model.function;
+    let is_capital = |ident: &Ident| ident.to_string().contains(char::is_uppercase);
+    let has_capitals = is_capital(&sig.ident) || model.params.iter().any(|param| is_capital(&param.ident));
+    let has_patterns = model.entry_params.iter().any(|param| !param.is_plain());
+    // The function calls its siblings, which are deprecated like it.
+    let deprecated = identifiers(&shared(attrs)).contains("deprecated").then(|| quote!(deprecated,));
+    let non_snake_case = has_capitals.then(|| quote!(non_snake_case,));
+    // A pattern binds more than the key needs, and looks through the reference that the key has.
+    let of_patterns = has_patterns.then(|| quote!(unused_variables, clippy::pattern_type_mismatch,));
+    quote!(#[allow(#deprecated #non_snake_case #of_patterns clippy::all, clippy::pedantic)])
+}
+
+/// The lints that look at an attribute's closures from within.
+pub(crate) fn closure_allowances(model: &Model) -> Option<TokenStream> {
+    let Args { ttl, cache_if, tags, .. } = &model.args;
+    let has_closures = matches!(ttl, Some(Lifetime::Closure(_))) || cache_if.is_some() || tags.of_value.is_some();
+    has_closures.then(|| quote!(#[allow(clippy::redundant_closure, clippy::redundant_closure_for_method_calls)]))
 }
 
 /// The lints that are allowed in a sibling with the signature of its function. An unused function is

@@ -37,8 +37,8 @@ use crate::parse::function::Face;
 // outlive the call are made only when a refresh starts. The compiler shows the error of a copy that
 // is not `'static` at the argument that asks for a refresh.
 pub(crate) fn run(model: &Model, background: &Background, callee: &TokenStream) -> TokenStream {
-    let Names { cache, plan, key, .. } = &Names::of(&model.output);
-    let output = &model.output;
+    let Names { cache, plan, key, .. } = &Names::of(model);
+    let _output = &model.output;
     let span = generated(background.keyword.span());
     let rc = private(span);
     let (kind, errors) = match model.kind {
@@ -52,7 +52,7 @@ pub(crate) fn run(model: &Model, background: &Background, callee: &TokenStream) 
     let function = format_ident!("{face}call_{kind}_in_background", span = span);
     let any = quote_spanned!(span=> _);
     let any = std::iter::repeat_n(any, if model.face == Face::Plain { 2 } else { 5 });
-    let returned = returned(output);
+    let returned = returned(model);
     let function = quote_spanned!(span=> #rc::#function::<#returned, #(#any),*>);
 
     let arguments: Vec<Argument> = arguments(model, background);

@@ -2,10 +2,9 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::spanned::Spanned;
-use syn::{Ident, Type};
+use syn::Ident;
 
-use super::names::{Names, generated, private};
+use super::names::{Names, at_output, generated, private};
 use super::values::returned;
 use crate::model::Model;
 use crate::model::batch::{Batch, Ids};
@@ -29,8 +28,8 @@ use crate::parse::function::{Face, Param};
 // The body runs as often as it takes, each time with copies of the other arguments. They are made
 // before the future, so that it borrows nothing of the closure.
 pub(crate) fn run(model: &Model, batch: &Batch, verb: &str, callee: &TokenStream) -> TokenStream {
-    let output = &model.output;
-    let Names { cache, plan, ids, .. } = &Names::of(output);
+    let _output = &model.output;
+    let Names { cache, plan, ids, .. } = &Names::of(model);
     let span = generated(batch.name.span());
     let receiver = model.function.sig.receiver().map(|receiver| {
         let token = receiver.self_token;
@@ -43,7 +42,7 @@ pub(crate) fn run(model: &Model, batch: &Batch, verb: &str, callee: &TokenStream
         quote_spanned!(name.span()=> let #name = ::core::clone::Clone::clone(&#given);)
     });
     let copies: TokenStream = copies.collect();
-    let (collect, lend) = collect(batch, output);
+    let (collect, lend) = collect(model, batch);
     let args =
         model.params.iter().enumerate().map(|(index, param)| {
             if index == batch.index { lend.clone() } else { in_closure(param).into_token_stream() }
@@ -56,8 +55,8 @@ pub(crate) fn run(model: &Model, batch: &Batch, verb: &str, callee: &TokenStream
     };
     let body = quote_spanned!(span=> move |#ids: ::std::vec::Vec<_>| { #copies #run });
 
-    let span = generated(output.span());
-    let (rc, returned) = (private(span), returned(output));
+    let span = at_output(model);
+    let (rc, returned) = (private(span), returned(model));
     let kind = if model.kind == Kind::Result { "result" } else { "value" };
     let verb = if verb == "refresh" { "refresh_batch" } else { "batch" };
     match model.face {
@@ -80,9 +79,9 @@ fn in_closure(param: &Param) -> Ident {
 }
 
 /// Makes the body's collection from some ids, and hands it on.
-fn collect(batch: &Batch, output: &Type) -> (TokenStream, TokenStream) {
+fn collect(model: &Model, batch: &Batch) -> (TokenStream, TokenStream) {
     let span = generated(batch.name.span());
-    let (rc, Names { ids, some, .. }) = (private(span), Names::of(output));
+    let (rc, Names { ids, some, .. }) = (private(span), Names::of(model));
     match &batch.ids {
         Ids::Lent(ty) => (
             quote_spanned!(span=> let #ids = #rc::collect_ids::<#ty, _>(#some(#ids));),

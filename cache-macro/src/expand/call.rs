@@ -2,9 +2,8 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote_spanned};
-use syn::spanned::Spanned;
 
-use super::names::{Names, generated, private};
+use super::names::{Names, at_output, private};
 use super::values::returned;
 use crate::model::Model;
 use crate::model::returns::{self, Kind};
@@ -12,10 +11,10 @@ use crate::parse::function::Face;
 
 /// The one call into the runtime.
 pub(crate) fn run(model: &Model, verb: &str, closure: &TokenStream) -> TokenStream {
-    let Names { cache, plan, key, .. } = &Names::of(&model.output);
-    let output = &model.output;
-    let span = generated(output.span());
-    let (rc, returned) = (private(span), returned(output));
+    let Names { cache, plan, key, .. } = &Names::of(model);
+    let _output = &model.output;
+    let span = at_output(model);
+    let (rc, returned) = (private(span), returned(model));
     let (kind, errors) = match model.kind {
         Kind::Result => ("result", Some(errors(model))),
         _ => ("value", None),
@@ -44,7 +43,7 @@ pub(crate) fn run(model: &Model, verb: &str, closure: &TokenStream) -> TokenStre
 //     },
 pub(crate) fn errors(model: &Model) -> TokenStream {
     let output = &model.output;
-    let span = generated(output.span());
+    let span = at_output(model);
     let rc = private(span);
     let is_off = matches!(model.args.share_errors, Some((_, false)));
     if is_off || !returns::is_askable(output, &model.function.sig.generics) {

@@ -3,15 +3,13 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
-use syn::spanned::Spanned;
-use syn::{ReturnType, Signature, Token, Type};
+use syn::{ReturnType, Signature, Token, Type, parse_quote};
 
 use super::attrs;
-use super::description::cache_and_plan;
-use super::entry::inputs;
-use super::names::{Names, facade, generated, private};
+use super::description::{cache_and_plan, find_plan};
+use super::names::{Names, at_output, facade, generated, private};
 use super::plan::opaque;
-use super::signature::{sibling, uses_function, visibility};
+use super::signature::{inputs_with_cache, sibling, uses_function, visibility};
 use crate::model::Model;
 use crate::model::pieces::Uses;
 use crate::parse::function::{Face, Function};
@@ -22,29 +20,52 @@ use crate::syntax::types::without_lifetimes;
 //     async fn user<'a, E: Executor<'a>>(db: E, id: u64) -> Result<User, Error> { BODY }
 //
 // Output:
+//     fn user_clear() -> impl Future<Output = Result<u64, ::redis_cached::Error>> + Send {
+//         let plan = PLAN;
+//         __rc::clear_installed(plan.function, false)
+//     }
+//
+// With `cache = …`:
 //     async fn user_clear() -> Result<u64, ::redis_cached::Error> {
 //         DESCRIPTION: cache, plan
 //         __rc::clear(cache, plan.function, false).await
 //     }
+//
+// A future that is made here costs the compiler more than the rest of the function.
 pub(crate) fn clear(model: &Model) -> Option<TokenStream> {
-    let Names { cache, plan, .. } = &Names::of(&model.output);
+    let Names { cache, plan, .. } = &Names::of(model);
     let Function { attrs, sig, .. } = &model.function;
-    let clear_sig = clear_signature(model)?;
+    let mut clear_sig = clear_signature(model)?;
+    if let (true, ReturnType::Type(_, output)) = (finds_cache_itself(model), &mut clear_sig.output) {
+        clear_sig.asyncness = None;
+        *output = parse_quote!(impl ::core::future::Future<Output = #output> + ::core::marker::Send);
+    }
     let docs = attrs::of_clear(&sig.ident.unraw());
-    let (attrs, allow, allow_sibling) = (attrs::shared(attrs), attrs::allowances(), attrs::sibling_allowances(attrs));
+    let (attrs, allow, allow_sibling) =
+        (attrs::shared(attrs), attrs::allowances(model), attrs::sibling_allowances(attrs));
     let vis = visibility(model);
     let output = without_lifetimes(&model.output);
-    let cache_and_plan = cache_and_plan(model, &output, &TokenStream::new());
+    let description = if finds_cache_itself(model) {
+        find_plan(model, &output)
+    } else {
+        cache_and_plan(model, &output, &TokenStream::new())
+    };
     let rc = private(Span::mixed_site());
     let is_in_group = model.group.is_some();
     let run = match model.face {
+        _ if finds_cache_itself(model) => quote!(#rc::clear_installed(#plan.function, #is_in_group)),
         Face::Async | Face::Boxed => quote!(#rc::clear(#cache, #plan.function, #is_in_group).await),
         Face::Plain => quote!(#rc::blocking_clear(#cache, #plan.function, #is_in_group)),
     };
     let uses = uses_function(model, &model.not_in_entry);
     // The block is at the return type, like that of the entry.
-    let block = quote_spanned!(generated(output.span())=> { #uses #cache_and_plan #run });
+    let block = quote_spanned!(at_output(model)=> { #uses #description #run });
     Some(quote!(#docs #attrs #allow #allow_sibling #vis #clear_sig #block))
+}
+
+/// Returns `true` if the function returns a future of the runtime, which looks for the cache when it runs.
+fn finds_cache_itself(model: &Model) -> bool {
+    model.face != Face::Plain && model.args.cache.is_none()
 }
 
 /// `None` where the type of an argument is part of the function's name and has none itself.
@@ -54,10 +75,7 @@ pub(crate) fn clear_signature(model: &Model) -> Option<Signature> {
     }
     let sig = &model.function.sig;
     let facade = facade(model);
-    let asyncness = match model.face {
-        Face::Async | Face::Boxed => Some(Token![async](generated(sig.fn_token.span))),
-        Face::Plain => None,
-    };
+    let asyncness = (model.face != Face::Plain).then(|| Token![async](generated(sig.fn_token.span)));
     let output = quote!(::core::result::Result<::core::primitive::u64, #facade::Error>);
     let nothing = Uses { receiver: false, params: vec![false; model.entry_params.len()] };
     let mut clear = Signature {
@@ -65,7 +83,7 @@ pub(crate) fn clear_signature(model: &Model) -> Option<Signature> {
         fn_token: Token![fn](generated(sig.fn_token.span)),
         ident: sibling(&sig.ident, "clear"),
         generics: generics::without(&sig.generics, &model.not_in_entry),
-        inputs: inputs(model, &nothing),
+        inputs: inputs_with_cache(model, &nothing),
         output: ReturnType::Type(Token![->](Span::mixed_site()), Box::new(Type::Verbatim(output.into_token_stream()))),
         ..sig.clone()
     };

@@ -1,6 +1,6 @@
 //! How values are stored: the check that they can be, which names the type to change.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
@@ -17,32 +17,38 @@ use crate::syntax::types::{last, ungrouped};
 //     -> Result<Vec<User>, Error>
 //
 // Output:
-//     __rc::codec::<Vec<User>, __rc::Bincode, _, _>(
-//         __rc::Kind::<Vec<User>>::new().rc_option().rc_found(),
-//         __rc::blame(
-//             __rc::Kind::<Vec<User>>::new().rc_option().rc_found().rc_verdict(),
-//             __rc::Kind::<User>::new().rc_option().rc_found().rc_verdict(),
-//         ),
-//     )
+//     let kind = __rc::Kind::<Vec<User>>::new().rc_option().rc_found();
 //
 // All tokens are at the stored type, where an error is shown.
+pub(crate) fn kind(model: &Model, output: &Type, stored: &TokenStream) -> TokenStream {
+    let span = generated(spelled(model, output).span());
+    let kind = Ident::new("kind", span);
+    let found = found(model, stored, span);
+    quote_spanned!(span=> let #kind = #found;)
+}
+
+fn found(model: &Model, ty: &dyn ToTokens, span: Span) -> TokenStream {
+    let rc = private(span);
+    let step = Ident::new(if model.kind == Kind::Anything { "rc_value" } else { "rc_found" }, span);
+    quote_spanned!(span=> #rc::Kind::<#ty>::new().rc_option().#step())
+}
+
+// Output:
+//     __rc::codec::<Vec<User>, __rc::Bincode, _, _>(
+//         kind,
+//         __rc::blame(kind.rc_verdict(), __rc::Kind::<User>::new().rc_option().rc_found().rc_verdict()),
+//     )
 pub(crate) fn codec(model: &Model, output: &Type, stored: &TokenStream, codec: &TokenStream) -> TokenStream {
     let spelled = spelled(model, output);
     let span = generated(spelled.span());
     let rc = private(span);
-    let step = if model.kind == Kind::Anything { "rc_value" } else { "rc_found" };
-    let step = Ident::new(step, span);
-    let found = |ty: &dyn ToTokens| quote_spanned!(span=> #rc::Kind::<#ty>::new().rc_option().#step());
-    let verdict = |ty: &dyn ToTokens| {
-        let found = found(ty);
-        quote_spanned!(span=> #found.rc_verdict())
-    };
-    let verdict = parts(spelled).into_iter().fold(verdict(stored), |whole, part| {
-        let part = verdict(part);
-        quote_spanned!(span=> #rc::blame(#whole, #part))
+    let kind = Ident::new("kind", span);
+    let verdict = parts(spelled).into_iter().fold(quote_spanned!(span=> #kind.rc_verdict()), |whole, part| {
+        let part = found(model, part, span);
+        quote_spanned!(span=> #rc::blame(#whole, #part.rc_verdict()))
     });
-    let (found, function) = (found(stored), Ident::new(advice(model, spelled), span));
-    quote_spanned!(span=> #rc::#function::<#stored, #codec, _, _>(#found, #verdict))
+    let function = Ident::new(advice(model, spelled), span);
+    quote_spanned!(span=> #rc::#function::<#stored, #codec, _, _>(#kind, #verdict))
 }
 
 /// The part of the return type that spells the stored one; all of it where its name may not be that of a `Result`.

@@ -5,9 +5,9 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Receiver, Type};
 
-use super::key::{borrowed, destructure, make_group_key, make_key};
-use super::names::{Names, facade, generated, private};
-use super::plan::plan as find_plan;
+use super::key::{borrowed, destructure, key as find_key, make_group_key};
+use super::names::{Names, at_output, facade, generated, private};
+use super::plan;
 use super::values::without_result;
 use crate::model::Model;
 use crate::model::batch::{Batch, Ids};
@@ -26,23 +26,21 @@ pub(crate) fn description(
     output: &Type,
     allow: &TokenStream,
 ) -> TokenStream {
-    let Names { key, .. } = &Names::of(&model.output);
+    let Names { key, .. } = &Names::of(model);
     let cache_and_plan = cache_and_plan(model, output, allow);
-    let make_key = make_key(model, receiver);
+    let find_key = find_key(model, receiver);
     quote! {
         #cache_and_plan
         #allow
-        let #key = #make_key;
+        let #key = #find_key;
     }
 }
 
 pub(crate) fn cache_and_plan(model: &Model, output: &Type, allow: &TokenStream) -> TokenStream {
-    let Names { cache, plan, .. } = &Names::of(&model.output);
-    let rc = private(Span::mixed_site());
-    let facade = facade(model);
+    let Names { cache, .. } = &Names::of(model);
+    let (rc, facade) = (private(Span::mixed_site()), facade(model));
     let find_cache = find_cache(model);
-    let find_plan = find_plan(model, output);
-    let find_plan = quote_spanned!(generated(output.span())=> let #plan = #find_plan;);
+    let find_plan = let_plan(model, output);
     quote! {
         use #facade::__private as #rc;
         #allow
@@ -50,6 +48,21 @@ pub(crate) fn cache_and_plan(model: &Model, output: &Type, allow: &TokenStream) 
         #allow
         #find_plan
     }
+}
+
+// Output:
+//     use ::redis_cached::__private as __rc;
+//     let plan = PLAN;
+pub(crate) fn find_plan(model: &Model, output: &Type) -> TokenStream {
+    let (rc, facade) = (private(Span::mixed_site()), facade(model));
+    let find_plan = let_plan(model, output);
+    quote!(use #facade::__private as #rc; #find_plan)
+}
+
+fn let_plan(model: &Model, output: &Type) -> TokenStream {
+    let Names { plan, .. } = &Names::of(model);
+    let find_plan = plan::plan(model, output);
+    quote_spanned!(at_output(model)=> let #plan = #find_plan;)
 }
 
 // Input:
@@ -62,7 +75,7 @@ pub(crate) fn cache_and_plan(model: &Model, output: &Type, allow: &TokenStream) 
 //     let (ids, some) = __rc::batch_ids::<HashMap<u64, User>, _>(ids, |id: &_| KEY);
 pub(crate) fn description_of_batch(model: &Model, batch: &Batch, receiver: Option<&Receiver>) -> TokenStream {
     let cache_and_plan = cache_and_plan(model, &model.output, &TokenStream::new());
-    let make_key = make_key(model, receiver);
+    let find_key = find_key(model, receiver);
     let Batch { id, name, .. } = batch;
     // A type that cannot be iterated over is reported at the parameter.
     let span = generated(name.span());
@@ -71,13 +84,13 @@ pub(crate) fn description_of_batch(model: &Model, batch: &Batch, receiver: Optio
         Ids::Lent(_) => quote!(#name),
         Ids::Owned(_) => quote_spanned!(span=> &#name),
     };
-    let output = generated(model.output.span());
-    let Names { ids, some, .. } = Names::of(&model.output);
+    let output = at_output(model);
+    let Names { ids, some, .. } = Names::of(model);
     let names = quote_spanned!(output=> (#ids, #some));
     let rc_output = private(output);
     let map = without_result(model, &model.output, &rc_output);
     let map = quote_spanned!(output=> #rc_output::Returned<#map>);
-    let make_ids = quote_spanned!(span=> let #names = #rc::batch_ids::<#map, _>(#given, |#id: &_| #make_key););
+    let make_ids = quote_spanned!(span=> let #names = #rc::batch_ids::<#map, _>(#given, |#id: &_| #find_key););
     quote!(#cache_and_plan #make_ids)
 }
 
@@ -86,7 +99,7 @@ pub(crate) fn description_of_batch(model: &Model, batch: &Batch, receiver: Optio
 //     let cache = CACHE;
 //     let key = KEY of the group;
 pub(crate) fn description_of_group(model: &Model, group: &[Piece], receiver: Option<&Receiver>) -> TokenStream {
-    let Names { cache, key, .. } = &Names::of(&model.output);
+    let Names { cache, key, .. } = &Names::of(model);
     let rc = private(Span::mixed_site());
     let facade = facade(model);
     let find_cache = find_cache(model);
@@ -113,7 +126,7 @@ fn find_cache(model: &Model) -> TokenStream {
         let rc = private(Span::mixed_site());
         return quote!(&#rc::installed());
     };
-    let Names { cache, .. } = &Names::of(&model.output);
+    let Names { cache, .. } = &Names::of(model);
     let span = generated(expr.span());
     let rc = private(span);
     let destructure = destructure(model, &model.cache);

@@ -3,15 +3,13 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
-use syn::punctuated::Punctuated;
-use syn::spanned::Spanned;
-use syn::{FnArg, ReturnType, Signature, Token, Type, parse_quote};
+use syn::{ReturnType, Signature, Token, Type};
 
 use super::attrs;
 use super::description::{description, description_of_group};
-use super::names::{Names, facade, facade_at, generated, private};
-use super::signature::{plain_param, sibling, uses_function, visibility};
-use super::values::{id_of_map, stored};
+use super::names::{Names, at_output, facade, facade_at, generated, private};
+use super::signature::{inputs_with_cache, sibling, uses_function, visibility};
+use super::values::stored;
 use crate::model::Model;
 use crate::model::batch::Batch;
 use crate::model::pieces::{Piece, Uses};
@@ -28,30 +26,30 @@ use crate::syntax::types::without_lifetimes;
 //         __rc::entry(cache, plan, key)
 //     }
 pub(crate) fn entry(model: &Model) -> TokenStream {
-    let Names { cache, plan, key, .. } = &Names::of(&model.output);
+    let Names { cache, plan, key, .. } = &Names::of(model);
     let Function { attrs, sig, .. } = &model.function;
     let docs = match &model.batch {
         Some(batch) => attrs::of_entry_of_one(&sig.ident.unraw(), &batch.id),
         None => attrs::of_entry(&sig.ident.unraw()),
     };
-    let (attrs, allow, allow_sibling) = (attrs::shared(attrs), attrs::allowances(), attrs::sibling_allowances(attrs));
+    let (attrs, allow, allow_sibling) =
+        (attrs::shared(attrs), attrs::allowances(model), attrs::sibling_allowances(attrs));
     let make = if model.face == Face::Plain { quote!(blocking_entry) } else { quote!(entry) };
     let output = without_lifetimes(&model.output);
-    let rc = private(generated(output.span()));
+    let rc = private(at_output(model));
     let (vis, sig) = (visibility(model), entry_signature(model));
     let description = description(model, sig.receiver(), &output, &TokenStream::new());
     let id_of_entry = id_of_entry(model, &model.key);
     let uses = uses_function(model, &model.not_in_entry);
     // The block is at the return type, because the entry's type is where a wrong one is noticed first.
-    let block =
-        quote_spanned!(generated(output.span())=> { #uses #id_of_entry #description #rc::#make(#cache, #plan, #key) });
+    let block = quote_spanned!(at_output(model)=> { #uses #id_of_entry #description #rc::#make(#cache, #plan, #key) });
     quote!(#docs #attrs #allow #allow_sibling #vis #sig #block)
 }
 
 pub(crate) fn entry_signature(model: &Model) -> Signature {
     let sig = &model.function.sig;
     let output = without_lifetimes(&model.output);
-    let span = generated(output.span());
+    let span = at_output(model);
     let facade = facade_at(model, span);
     let stored = stored(model, &output, quote_spanned!(span=> #facade::__private));
     let entry = match model.face {
@@ -64,33 +62,12 @@ pub(crate) fn entry_signature(model: &Model) -> Signature {
         fn_token: Token![fn](span),
         ident: sibling(&sig.ident, "entry"),
         generics: generics::without(&sig.generics, &model.not_in_entry),
-        inputs: inputs(model, &model.key),
+        inputs: inputs_with_cache(model, &model.key),
         output: ReturnType::Type(Token![->](span), Box::new(Type::Verbatim(output))),
         ..sig.clone()
     };
     generics::drop_unused_lifetimes(&mut entry);
     entry
-}
-
-/// The parameters that `uses` and `cache = …` need.
-pub(crate) fn inputs(model: &Model, uses: &Uses) -> Punctuated<FnArg, Token![,]> {
-    let receiver = model.function.sig.receiver().filter(|_| uses.receiver || model.cache.receiver).map(|receiver| {
-        let token = receiver.self_token;
-        parse_quote!(&#token)
-    });
-    let used = |index: usize| uses.params[index] || model.cache.params[index];
-    let params = model.entry_params.iter().enumerate().filter(|&(index, _)| used(index));
-    let params = params.map(|(index, param)| match &model.batch {
-        Some(Batch { index: of_ids, id_type: None, .. }) if index == *of_ids => {
-            let output = without_lifetimes(&model.output);
-            let facade = facade_at(model, generated(output.span()));
-            let ident = &param.ident;
-            let ty = id_of_map(model, &output, quote_spanned!(output.span()=> #facade::__private));
-            parse_quote!(#ident: #ty)
-        }
-        _ => plain_param(param),
-    });
-    receiver.into_iter().chain(params).collect()
 }
 
 /// Turns an id into the reference that it is in a call, so that a template means the same.
@@ -110,10 +87,11 @@ fn id_of_entry(model: &Model, uses: &Uses) -> Option<TokenStream> {
 //         __rc::group(cache, key)
 //     }
 pub(crate) fn group(model: &Model, pieces: &[Piece]) -> TokenStream {
-    let Names { cache, key, .. } = &Names::of(&model.output);
+    let Names { cache, key, .. } = &Names::of(model);
     let Function { attrs, sig, .. } = &model.function;
     let docs = attrs::of_group(&sig.ident.unraw());
-    let (attrs, allow, allow_sibling) = (attrs::shared(attrs), attrs::allowances(), attrs::sibling_allowances(attrs));
+    let (attrs, allow, allow_sibling) =
+        (attrs::shared(attrs), attrs::allowances(model), attrs::sibling_allowances(attrs));
     let make = if model.face == Face::Plain { quote!(blocking_group) } else { quote!(group) };
     let rc = private(Span::mixed_site());
     let (vis, sig) = (visibility(model), group_signature(model));
@@ -135,7 +113,7 @@ pub(crate) fn group_signature(model: &Model) -> Signature {
         fn_token: Token![fn](generated(sig.fn_token.span)),
         ident: sibling(&sig.ident, "group"),
         generics: generics::without(&sig.generics, &model.not_in_group),
-        inputs: inputs(model, &model.in_group),
+        inputs: inputs_with_cache(model, &model.in_group),
         output: ReturnType::Type(Token![->](Span::mixed_site()), Box::new(Type::Verbatim(group))),
         ..sig.clone()
     };

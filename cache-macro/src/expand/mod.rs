@@ -3,14 +3,13 @@
 use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
-use syn::spanned::Spanned;
 use syn::{FnArg, Ident, ReturnType, Signature, parse_quote};
 
 use self::clear::{clear, clear_signature};
 use self::description::{description, description_of_batch};
 use self::entry::{entry, entry_signature, group, group_signature};
 use self::key::check_units;
-use self::names::generated;
+use self::names::{at_output, generated};
 use self::signature::{needs_rebinding, path, plain_signature, sibling};
 use crate::model::Model;
 use crate::parse::function::{Face, Function, Param};
@@ -47,6 +46,7 @@ mod values;
 //     fn user_group(…) -> Group { … }, with `group = …`
 //     async fn user_clear() -> Result<u64, Error> { … }
 //     fn __user_plan() -> Plan<User> { … }
+//     fn __user_key(…) -> Result<Key, Error> { … }
 pub(crate) fn expand(model: &Model) -> TokenStream {
     if !model.args.siblings {
         return alone(model);
@@ -58,7 +58,8 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     let group = model.group.as_ref().map(|pieces| group(model, pieces));
     let clear = clear(model);
     let plan = plan::plan_function(model);
-    quote!(#call #body #refresh #entry #group #clear #plan)
+    let key = key::key_function(model);
+    quote!(#call #body #refresh #entry #group #clear #plan #key)
 }
 
 /// The replacement of the siblings where the attribute is wrong, so that their callers cause no
@@ -68,7 +69,8 @@ pub(crate) fn fallback(model: &Model) -> TokenStream {
         return TokenStream::new();
     }
     let Function { attrs, vis, sig, .. } = &model.function;
-    let (attrs, allow, allow_sibling) = (attrs::shared(attrs), attrs::allowances(), attrs::second_allowances());
+    let (attrs, allow, allow_sibling) = (attrs::shared(attrs), attrs::allowances(model), attrs::second_allowances());
+    let allow = quote!(#allow #[allow(unused_variables)]);
     // This code never runs: a compile error accompanies it.
     let unreachable = quote!({ ::core::panic!("its attribute does not compile") });
     let same = ["uncached", "refresh"].map(|suffix| {
@@ -97,7 +99,7 @@ fn caller(model: &Model, verb: &str, suffix: Option<&str>) -> TokenStream {
     let docs = suffix.map(|_| attrs::of_refresh(&sig.ident.unraw()));
     let allow_sibling = suffix.map(|_| attrs::second_allowances());
     let attrs = if suffix.is_none() { attrs::of_caller(attrs) } else { attrs::shared(attrs) };
-    let allow = attrs::allowances();
+    let allow = attrs::allowances(model);
     let mut new_sig = plain_signature(sig, &model.params);
     if let Some(suffix) = suffix {
         new_sig.ident = sibling(&sig.ident, suffix);
@@ -165,7 +167,7 @@ fn alone(model: &Model) -> TokenStream {
     // The compiler would warn that a single line needs none of the user's own braces.
     let body = braced(body.stream(), generated(body.span()));
     let output = &model.output;
-    let ret = Ident::new("ret", generated(output.span()));
+    let ret = Ident::new("ret", at_output(model));
     let rebind = model.params.iter().filter(|param| needs_rebinding(param)).map(|Param { pat, ident, .. }| {
         let allow = attrs::rebinding_allowances();
         quote!(#allow let #pat = #ident;)
@@ -173,7 +175,7 @@ fn alone(model: &Model) -> TokenStream {
     let closure = match model.face {
         Face::Async => {
             // This tells the compiler the type before it sees the body, for errors in the user's words.
-            let announce = quote_spanned! {generated(output.span())=>
+            let announce = quote_spanned! {at_output(model)=>
                 if let ::core::option::Option::Some(#ret) = ::core::option::Option::None::<#output> {
                     #[allow(unreachable_code)]
                     return #ret;
@@ -199,7 +201,7 @@ fn alone(model: &Model) -> TokenStream {
     if let (Some(receiver), Some(FnArg::Receiver(plain))) = (sig.receiver(), new_sig.inputs.first_mut()) {
         plain.mutability = receiver.mutability;
     }
-    let description = description(model, sig.receiver(), output, &attrs::allowances());
+    let description = description(model, sig.receiver(), output, &attrs::allowances(model));
     let run = call::run(model, "call", &closure);
     let check_units = check_units(model);
     let check_constants = lifetimes::checks(model);

@@ -2,8 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::spanned::Spanned;
-use syn::{Ident, Type};
+use syn::Ident;
 
 use crate::model::Model;
 
@@ -12,8 +11,9 @@ pub(crate) struct Names {
     pub(crate) cache: Ident,
     pub(crate) plan: Ident,
     pub(crate) key: Ident,
+    /// What the stored type is.
+    pub(crate) kind: Ident,
     pub(crate) codec: Ident,
-    pub(crate) writer: Ident,
     pub(crate) value: Ident,
     /// The ids of a batch, which have the type that the map has.
     pub(crate) ids: Ident,
@@ -22,15 +22,16 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// The variables of a function that returns `output`, where those with the type of values are placed.
-    pub(crate) fn of(output: &Type) -> Names {
-        let typed = |name| Ident::new(name, generated(output.span()));
+    /// Those with the type of values are at the return type.
+    pub(crate) fn of(model: &Model) -> Names {
+        let span = at_output(model);
+        let typed = |name| Ident::new(name, span);
         Names {
             cache: variable("cache"),
             plan: typed("plan"),
             key: variable("key"),
+            kind: typed("kind"),
             codec: typed("codec"),
-            writer: variable("writer"),
             value: variable("value"),
             ids: typed("ids"),
             some: typed("some"),
@@ -45,6 +46,11 @@ pub(crate) fn variable(name: &str) -> Ident {
 /// The place of the user's code, for code that is not the user's.
 pub(crate) fn generated(span: Span) -> Span {
     span.resolved_at(Span::mixed_site())
+}
+
+/// The place of the return type.
+pub(crate) fn at_output(model: &Model) -> Span {
+    generated(model.output_span)
 }
 
 /// The module that only generated code names: `use ::redis_cached::__private as __rc`.

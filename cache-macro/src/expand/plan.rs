@@ -8,7 +8,7 @@ use syn::spanned::Spanned;
 use syn::{GenericParam, Ident, ReturnType, Signature, Token, Type};
 
 use super::attrs;
-use super::names::{Names, facade, facade_at, generated, private};
+use super::names::{Names, at_output, facade, facade_at, generated, private};
 use super::signature::path_with;
 use super::values::stored;
 use super::{codec, lifetimes};
@@ -24,7 +24,7 @@ use crate::syntax::types::{impl_trait, without_lifetimes};
 /// Returns `true` if the plan has a function of its own. In a trait, that would be a provided method, which could be
 /// overridden and would need a receiver for `dyn`. With `siblings = off` nothing stands next to the function. The types
 /// of `impl Trait` parameters in the key, which tell instances of the function apart, have no names to hand on.
-fn is_shared(model: &Model) -> bool {
+pub(crate) fn is_shared(model: &Model) -> bool {
     let is_place = matches!(model.place, Place::Free | Place::Inherent);
     model.args.siblings && is_place && opaque(model).next().is_none()
 }
@@ -41,9 +41,10 @@ pub(crate) fn plan_function(model: &Model) -> Option<TokenStream> {
         return None;
     }
     let Function { attrs, sig, .. } = &model.function;
-    let (attrs, allow, allow_second) = (attrs::of_plan(attrs), attrs::allowances(), attrs::second_allowances());
+    let (attrs, allow, allow_second) =
+        (attrs::of_plan(attrs), attrs::closure_allowances(model), attrs::second_allowances());
     let output = without_lifetimes(&model.output);
-    let span = generated(output.span());
+    let span = at_output(model);
     let (rc, facade_at, facade) = (private(Span::mixed_site()), facade_at(model, span), facade(model));
     let stored = stored(model, &output, quote_spanned!(span=> #facade_at::__private));
     let plan = quote_spanned!(span=> #facade_at::__private::Plan<#stored>);
@@ -64,7 +65,7 @@ pub(crate) fn plan_function(model: &Model) -> Option<TokenStream> {
 
 /// The name of the plan's function, at the return type, where errors of the value's type are shown.
 fn plan_ident(model: &Model) -> Ident {
-    format_ident!("__{}_plan", model.function.sig.ident.unraw(), span = generated(model.output.span()))
+    format_ident!("__{}_plan", model.function.sig.ident.unraw(), span = at_output(model))
 }
 
 /// The plan, as an expression.
@@ -74,53 +75,29 @@ pub(crate) fn plan(model: &Model, output: &Type) -> TokenStream {
     }
     let generics = generics::without(&model.function.sig.generics, &model.not_in_entry);
     let function = path_with(model, &plan_ident(model), &generics);
-    quote_spanned!(generated(output.span())=> #function())
+    quote_spanned!(at_output(model)=> #function())
 }
 
 // Output:
 //     {
 //         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
+//         let kind = __rc::Kind::<User>::new().rc_option().rc_found();
 //         let codec = CODEC;
-//         let plan = __rc::Plan::<User>::new(FUNCTION, codec, NONES, |_| __rc::Ttl::Millis(600_000));
-//         __rc::Plan::<User> { jitter: 0.1, ..plan }
+//         let plan = __rc::Plan::new(FUNCTION, codec, NONES, |_| __rc::Ttl::Millis(600_000));
+//         __rc::Plan { jitter: 0.1, ..plan }
 //     }
 fn make_plan(model: &Model, output: &Type) -> TokenStream {
-    let Names { codec, value, plan, .. } = &Names::of(&model.output);
+    let Names { codec, value, plan, .. } = &Names::of(model);
     // An error about the stored type is shown at the return type.
-    let span = generated(output.span());
+    let span = at_output(model);
     let (rc, rc_output) = (private(Span::mixed_site()), private(span));
     let stored = stored(model, output, &rc_output);
     let codec_type = codec_type(model, span);
+    let find_kind = codec::kind(model, output, &stored);
     let codec_fns = codec::codec(model, output, &stored, &codec_type);
     let function = make_function(model);
-    let storable = || quote_spanned!(span=> #rc_output::storable::<#stored, _>(#rc_output::Kind::<#stored>::new().rc_option().rc_found()));
-    let nones = match (model.kind, &model.args.none_ttl) {
-        // The `none_ttl` of a batch is for ids without a value.
-        _ if model.batch.is_some() => storable(),
-        (Kind::Anything, _) => quote!(#rc::Nones::never()),
-        (Kind::Option, _) => quote_spanned!(span=> <#stored as #rc_output::OptionLike>::nones()),
-        (Kind::Value | Kind::Result, None) => storable(),
-        (Kind::Value | Kind::Result, Some((keyword, _))) => {
-            let span = generated(keyword.span());
-            let rc = private(span);
-            quote_spanned!(span=> #rc::storable_option::<#stored, _>(#rc::Kind::<#stored>::new().rc_option().rc_found()))
-        }
-    };
-    let ttl = match &model.args.ttl {
-        None => {
-            let constant = quote!(const __TTL: #rc::Ttl = #rc::Ttl::from_env(::core::option_env!("REDIS_CACHED_TTL")););
-            quote_spanned!(span=> { #constant |_| __TTL })
-        }
-        Some(Lifetime::Closure(closure)) => {
-            let span = generated(closure.span());
-            let rc = private(span);
-            quote_spanned!(span=> |#value| #rc::IntoTtl::into_ttl(#rc::of_value::<#stored, _>(#closure, #value)))
-        }
-        Some(lifetime) => {
-            let lifetime = constant_lifetime(lifetime);
-            quote_spanned!(span=> |_| #lifetime)
-        }
-    };
+    let nones = nones(model, &stored, span);
+    let ttl = ttl(model, &stored, span);
     let none_ttl = model.args.none_ttl.as_ref().map(|(_, lifetime)| {
         let lifetime = constant_lifetime(lifetime);
         quote!(none_ttl: ::core::option::Option::Some(#lifetime),)
@@ -134,14 +111,55 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
     });
     let jitter = model.args.jitter.as_ref().map(|(_, jitter)| quote!(jitter: #jitter,));
     let fields: TokenStream = [none_ttl, cache_if, tags, jitter].into_iter().flatten().chain(protocol(model)).collect();
-    let new = quote_spanned!(span=> #rc_output::Plan::<#stored>::new);
-    let finish = if fields.is_empty() { quote!(#plan) } else { quote!(#rc::Plan::<#stored> { #fields ..#plan }) };
+    let new = quote_spanned!(span=> #rc_output::Plan::new(#function, #codec, #nones, #ttl));
+    let finish =
+        if fields.is_empty() { new } else { quote_spanned!(span=> let #plan = #new; #rc::Plan { #fields ..#plan }) };
     quote_spanned! {span=> {
         use #rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
+        #find_kind
         let #codec = #codec_fns;
-        let #plan = #new(#function, #codec, #nones, #ttl);
         #finish
     }}
+}
+
+/// How `None` is recognized and made. All tokens are at the return type.
+fn nones(model: &Model, stored: &TokenStream, span: Span) -> TokenStream {
+    let Names { kind, .. } = &Names::of(model);
+    let (rc, rc_output) = (private(Span::mixed_site()), private(span));
+    let storable = || quote_spanned!(span=> #rc_output::storable::<#stored, _>(#kind));
+    match (model.kind, &model.args.none_ttl) {
+        // The `none_ttl` of a batch is for ids without a value.
+        _ if model.batch.is_some() => storable(),
+        (Kind::Anything, _) => quote!(#rc::Nones::never()),
+        (Kind::Option, _) => quote_spanned!(span=> <#stored as #rc_output::OptionLike>::nones()),
+        (Kind::Value | Kind::Result, None) => storable(),
+        (Kind::Value | Kind::Result, Some((keyword, _))) => {
+            let span = generated(keyword.span());
+            let rc = private(span);
+            quote_spanned!(span=> #rc::storable_option::<#stored, _>(#kind))
+        }
+    }
+}
+
+/// The function of a value's lifetime.
+fn ttl(model: &Model, stored: &TokenStream, span: Span) -> TokenStream {
+    let Names { value, .. } = &Names::of(model);
+    let rc = private(Span::mixed_site());
+    match &model.args.ttl {
+        None => {
+            let constant = quote!(const __TTL: #rc::Ttl = #rc::Ttl::from_env(::core::option_env!("REDIS_CACHED_TTL")););
+            quote_spanned!(span=> { #constant |_| __TTL })
+        }
+        Some(Lifetime::Closure(closure)) => {
+            let span = generated(closure.span());
+            let rc = private(span);
+            quote_spanned!(span=> |#value| #rc::IntoTtl::into_ttl(#rc::of_value::<#stored, _>(#closure, #value)))
+        }
+        Some(lifetime) => {
+            let lifetime = constant_lifetime(lifetime);
+            quote_spanned!(span=> |_| #lifetime)
+        }
+    }
 }
 
 // Input:
@@ -200,23 +218,15 @@ fn constant_lifetime(lifetime: &Lifetime) -> TokenStream {
 //         const __PREFIX: &str = __rc::default_prefix(option_env!("REDIS_CACHED_PREFIX"), module_path!());
 //         __rc::Slot::function(
 //             &__SLOT,
-//             const {
-//                 &__rc::Site {
-//                     ident: "user",
-//                     prefix: __PREFIX,
-//                     name: __rc::Name::Path,
-//                     shape: ":{}",
-//                     version: 0,
-//                     place: concat!(file!(), ":", line!(), ":", column!()),
-//                 }
-//             },
+//             &__rc::Site { ident: "user", prefix: __PREFIX, name: __rc::Name::Path, shape: ":{}", version: 0 },
+//             __rc::place(),
 //             __rc::path_of(&|| ()),
 //             &[&type_name::<T>()],
 //             &codec,
 //         )
 //     }
 fn make_function(model: &Model) -> TokenStream {
-    let Names { codec, .. } = &Names::of(&model.output);
+    let Names { codec, .. } = &Names::of(model);
     let rc = private(Span::mixed_site());
     let sig = &model.function.sig;
     let ident = sig.ident.unraw().to_string();
@@ -228,9 +238,8 @@ fn make_function(model: &Model) -> TokenStream {
     };
     let shape = shape(model);
     let version = model.args.version;
-    let place = quote_spanned! {sig.ident.span()=>
-        ::core::concat!(::core::file!(), ":", ::core::line!(), ":", ::core::column!())
-    };
+    let rc_ident = private(sig.ident.span());
+    let place = quote_spanned!(sig.ident.span()=> #rc_ident::place());
     let generics = sig.generics.params.iter().filter_map(|param| match param {
         GenericParam::Type(param) => Some((&param.ident, true)),
         GenericParam::Const(param) => Some((&param.ident, false)),
@@ -244,22 +253,13 @@ fn make_function(model: &Model) -> TokenStream {
     );
     let generics = generics.chain(opaque(model));
     let site = quote! {
-        const {
-            &#rc::Site {
-                ident: #ident,
-                prefix: #prefix,
-                name: #rc::Name::#name,
-                shape: #shape,
-                version: #version,
-                place: #place,
-            }
-        }
+        &#rc::Site { ident: #ident, prefix: #prefix, name: #rc::Name::#name, shape: #shape, version: #version }
     };
     // It has the type of the values.
-    let span = generated(model.output.span());
+    let span = at_output(model);
     let rc_output = private(span);
     let find = quote_spanned! {span=>
-        #rc_output::Slot::function(&__SLOT, #site, #rc_output::path_of(&|| ()), &[#(#generics),*], &#codec)
+        #rc_output::Slot::function(&__SLOT, #site, #place, #rc_output::path_of(&|| ()), &[#(#generics),*], &#codec)
     };
     quote! {{
         static __SLOT: #rc::Slot = #rc::Slot::new();

@@ -3,17 +3,23 @@
 use std::collections::HashSet;
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, format_ident, quote};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
 use syn::{FnArg, Generics, Ident, Pat, PatIdent, PatType, Receiver, Signature, Token, parse_quote};
 
 use super::attrs;
-use super::names::generated;
+use super::names::{at_output, facade_at, generated};
+use super::values::id_of_map;
 use crate::model::Model;
+use crate::model::batch::Batch;
+use crate::model::pieces::Uses;
 use crate::parse::function::Param;
 use crate::syntax::generics;
 use crate::syntax::mentions::identifiers;
 use crate::syntax::place::Place;
+use crate::syntax::types::without_lifetimes;
 
 /// The signature with a plain name for each parameter.
 pub(crate) fn plain_signature(sig: &Signature, params: &[Param]) -> Signature {
@@ -33,6 +39,35 @@ pub(crate) fn plain_param(param: &Param) -> FnArg {
         colon_token: Token![:](ident.span()),
         ty: Box::new(param.ty.clone()),
     })
+}
+
+/// The parameters that `uses` and `cache = …` need.
+pub(crate) fn inputs_with_cache(model: &Model, uses: &Uses) -> Punctuated<FnArg, Token![,]> {
+    inputs(model, uses.receiver || model.cache.receiver, |index| uses.params[index] || model.cache.params[index])
+}
+
+/// Some of the parameters, with `&self` for the receiver.
+pub(crate) fn inputs(
+    model: &Model,
+    with_receiver: bool,
+    is_used: impl Fn(usize) -> bool,
+) -> Punctuated<FnArg, Token![,]> {
+    let receiver = model.function.sig.receiver().filter(|_| with_receiver).map(|receiver| {
+        let token = receiver.self_token;
+        parse_quote!(&#token)
+    });
+    let params = model.entry_params.iter().enumerate().filter(|(index, _)| is_used(*index));
+    let params = params.map(|(index, param)| match &model.batch {
+        Some(Batch { index: of_ids, id_type: None, .. }) if index == *of_ids => {
+            let output = without_lifetimes(&model.output);
+            let facade = facade_at(model, at_output(model));
+            let ident = &param.ident;
+            let ty = id_of_map(model, &output, quote_spanned!(output.span()=> #facade::__private));
+            parse_quote!(#ident: #ty)
+        }
+        _ => plain_param(param),
+    });
+    receiver.into_iter().chain(params).collect()
 }
 
 /// Returns `true` if the body needs a `let` to see a parameter as its signature says.

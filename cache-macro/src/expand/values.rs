@@ -2,10 +2,9 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote_spanned};
-use syn::spanned::Spanned;
 use syn::{Ident, Type};
 
-use super::names::{generated, private};
+use super::names::{at_output, private};
 use crate::model::Model;
 use crate::model::returns::Kind;
 
@@ -23,14 +22,14 @@ pub(crate) fn id_of_map(model: &Model, output: &Type, private: impl ToTokens) ->
 }
 
 fn of_map(model: &Model, output: &Type, private: &impl ToTokens, what: &str) -> TokenStream {
-    let span = generated(output.span());
+    let span = at_output(model);
     let (map, what) = (without_result(model, output, private), Ident::new(what, span));
     quote_spanned!(span=> #private::#what<#map>)
 }
 
 /// The type that the function returns, without a `Result` around it.
 pub(crate) fn without_result(model: &Model, output: &Type, private: &impl ToTokens) -> TokenStream {
-    let span = generated(output.span());
+    let span = at_output(model);
     match model.kind {
         Kind::Result => quote_spanned!(span=> #private::OkOf<#output>),
         Kind::Value | Kind::Anything | Kind::Option => output.to_token_stream(),
@@ -38,8 +37,9 @@ pub(crate) fn without_result(model: &Model, output: &Type, private: &impl ToToke
 }
 
 /// The return type, all of it at one place, so that its errors are reported once.
-pub(crate) fn returned(output: &Type) -> TokenStream {
-    let span = generated(output.span());
+pub(crate) fn returned(model: &Model) -> TokenStream {
+    let output = &model.output;
+    let span = at_output(model);
     let rc = private(span);
     quote_spanned!(span=> #rc::Returned<#output>)
 }

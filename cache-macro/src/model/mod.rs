@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use proc_macro2::Span;
+use syn::spanned::Spanned;
 use syn::{Ident, Type};
 
 use self::background::Background;
@@ -37,6 +38,8 @@ pub(crate) struct Model {
     pub(crate) batch: Option<Batch>,
     /// The return type without the future around it.
     pub(crate) output: Type,
+    /// The place of `output`, which takes time to find.
+    pub(crate) output_span: Span,
     pub(crate) kind: Kind,
     pub(crate) background: Option<Background>,
     /// The pieces of the key, or of the field in the group.
@@ -115,6 +118,7 @@ impl Model {
             entry_params,
             params,
             batch,
+            output_span: output.span(),
             output,
             kind,
             background,

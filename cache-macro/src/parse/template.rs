@@ -1,6 +1,7 @@
 //! `key = "user:{req.user_id}"`: text with expressions in braces.
 
 use std::fmt::Display;
+use std::ops::Range;
 
 use proc_macro2::Span;
 use syn::ext::IdentExt;
@@ -41,80 +42,114 @@ impl Of {
 /// Splits a template. An error is reported at the literal, or at the very piece if the compiler can
 /// point into the literal.
 pub(crate) fn parse(literal: &LitStr, of: Of, errors: &Errors) -> Option<Vec<Piece>> {
-    let (what, example) = of.words();
     let value = literal.value();
-    let spans = Spans::of(literal, &value);
-    let mut fine = true;
-    let mut refuse = |span: Span, message: &dyn Display| {
-        errors.at(span, message);
-        fine = false;
+    let mut parser = Parser {
+        what: of.words().0,
+        value: &value,
+        spans: Spans::of(literal, &value),
+        errors,
+        is_fine: true,
+        pieces: Vec::new(),
+        text: String::new(),
     };
-    if value.is_empty() {
-        refuse(literal.span(), &format_args!("an empty {what}; write one such as \"{example}\""));
-    }
-    if value.starts_with(':') && of != Of::Tag {
-        refuse(literal.span(), &"the prefix and a `:` come in front by themselves; remove the leading `:`");
-    }
-    if value.starts_with('#') && of != Of::Tag {
-        refuse(literal.span(), &format_args!("a {what} that begins with `#` is reserved; begin with a word"));
-    }
-    let mut pieces = Vec::new();
-    let mut text = String::new();
+    parser.check_start(of);
     let mut at = 0;
     while let Some(c) = value[at..].chars().next() {
+        at = parser.read(c, at);
+    }
+    parser.end_text();
+    parser.is_fine.then_some(parser.pieces)
+}
+
+struct Parser<'a> {
+    /// The name of the template's purpose.
+    what: &'static str,
+    value: &'a str,
+    spans: Spans<'a>,
+    errors: &'a Errors,
+    /// Nothing was refused.
+    is_fine: bool,
+    pieces: Vec<Piece>,
+    /// The text since the last piece.
+    text: String,
+}
+
+impl Parser<'_> {
+    fn refuse(&mut self, span: Span, message: impl Display) {
+        self.errors.at(span, message);
+        self.is_fine = false;
+    }
+
+    fn check_start(&mut self, of: Of) {
+        let (what, example) = of.words();
+        let all = self.spans.literal.span();
+        if self.value.is_empty() {
+            self.refuse(all, format_args!("an empty {what}; write one such as \"{example}\""));
+        }
+        if self.value.starts_with(':') && of != Of::Tag {
+            self.refuse(all, "the prefix and a `:` come in front by themselves; remove the leading `:`");
+        }
+        if self.value.starts_with('#') && of != Of::Tag {
+            self.refuse(all, format_args!("a {what} that begins with `#` is reserved; begin with a word"));
+        }
+    }
+
+    /// Reads what begins with the character at an offset; returns the offset after it.
+    fn read(&mut self, c: char, at: usize) -> usize {
+        let what = self.what;
         let next = at + c.len_utf8();
-        let is_doubled = value[next..].starts_with(c);
+        let is_doubled = self.value[next..].starts_with(c);
         match c {
             '{' | '}' if is_doubled => {
-                text.push(c);
-                at = next + 1;
+                self.text.push(c);
+                return next + 1;
             }
             '}' => {
                 let message = format_args!("unmatched `}}`; a brace that is part of the {what} is written `}}}}`");
-                refuse(spans.at(at..next), &message);
-                at = next;
+                self.refuse(self.spans.at(at..next), message);
             }
             '{' => {
-                let Some(length) = placeholder_len(&value[next..]) else {
-                    let message = format_args!("unclosed `{{`; a brace that is part of the {what} is written `{{{{`");
-                    refuse(spans.at(at..next), &message);
-                    break;
-                };
-                let inner = next..next + length;
-                at = inner.end + 1;
-                let source = &value[inner.clone()];
-                let span = spans.at(inner);
-                if let [.., Piece::Placeholder { .. }] = pieces.as_slice()
-                    && !text.contains(':')
-                {
-                    let message = format_args!(
-                        "two placeholders need a `:` between them: without it, \
-                         `1` and `23` would share a {what} with `12` and `3`"
-                    );
-                    refuse(span, &message);
+                if let Some(length) = placeholder_len(&self.value[next..]) {
+                    self.placeholder(next..next + length);
+                    return next + length + 1;
                 }
-                if !text.is_empty() {
-                    pieces.push(Piece::Text(std::mem::take(&mut text)));
-                }
-                match expression(source, span) {
-                    Ok(expr) => pieces.push(Piece::Placeholder { text: source.trim().to_owned(), expr }),
-                    Err(message) => refuse(span, &message),
-                }
+                let message = format_args!("unclosed `{{`; a brace that is part of the {what} is written `{{{{`");
+                self.refuse(self.spans.at(at..next), message);
+                return self.value.len();
             }
             _ if c.is_whitespace() || c.is_control() => {
-                refuse(spans.at(at..next), &format_args!("a {what} holds no white space; write `_` or `-`"));
-                at = next;
+                let message = format_args!("a {what} holds no white space; write `_` or `-`");
+                self.refuse(self.spans.at(at..next), message);
             }
-            _ => {
-                text.push(c);
-                at = next;
-            }
+            _ => self.text.push(c),
+        }
+        next
+    }
+
+    /// Reads the placeholder between two braces.
+    fn placeholder(&mut self, inner: Range<usize>) {
+        let source = &self.value[inner.clone()];
+        let span = self.spans.at(inner);
+        if matches!(self.pieces.last(), Some(Piece::Placeholder { .. })) && !self.text.contains(':') {
+            let what = self.what;
+            let message = format_args!(
+                "two placeholders need a `:` between them: without it, \
+                 `1` and `23` would share a {what} with `12` and `3`"
+            );
+            self.refuse(span, message);
+        }
+        self.end_text();
+        match expression(source, span) {
+            Ok(expr) => self.pieces.push(Piece::Placeholder { text: source.trim().to_owned(), expr }),
+            Err(message) => self.refuse(span, message),
         }
     }
-    if !text.is_empty() {
-        pieces.push(Piece::Text(text));
+
+    fn end_text(&mut self) {
+        if !self.text.is_empty() {
+            self.pieces.push(Piece::Text(std::mem::take(&mut self.text)));
+        }
     }
-    fine.then_some(pieces)
 }
 
 /// A further line of a message, about text that looks like a placeholder for `name` and is none.
@@ -205,7 +240,7 @@ impl<'a> Spans<'a> {
     }
 
     /// The span of a range, as close as the compiler allows.
-    fn at(&self, range: std::ops::Range<usize>) -> Span {
+    fn at(&self, range: Range<usize>) -> Span {
         let within = self.literal.token().subspan(range.start + 1..range.end + 1).filter(|_| self.is_plain);
         within.unwrap_or_else(|| self.literal.span())
     }

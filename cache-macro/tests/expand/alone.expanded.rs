@@ -4,21 +4,16 @@ impl Find for Repo {
         let cache = &__rc::installed();
         let plan = {
             use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
+            let kind = __rc::Kind::<__rc::OkOf<io::Result<User>>>::new()
+                .rc_option()
+                .rc_found();
             let codec = __rc::codec::<
                 __rc::OkOf<io::Result<User>>,
                 __rc::Auto,
                 _,
                 _,
-            >(
-                __rc::Kind::<__rc::OkOf<io::Result<User>>>::new().rc_option().rc_found(),
-                __rc::Kind::<__rc::OkOf<io::Result<User>>>::new()
-                    .rc_option()
-                    .rc_found()
-                    .rc_verdict(),
-            );
-            let plan = __rc::Plan::<
-                __rc::OkOf<io::Result<User>>,
-            >::new(
+            >(kind, kind.rc_verdict());
+            __rc::Plan::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
                     const __PREFIX: &::core::primitive::str = __rc::default_prefix(
@@ -27,51 +22,41 @@ impl Find for Repo {
                     );
                     __rc::Slot::function(
                         &__SLOT,
-                        const {
-                            &__rc::Site {
-                                ident: "find",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                shape: ":{}:{}",
-                                version: 0u32,
-                                place: ::core::concat!(
-                                    ::core::file!(), ":", ::core::line!(), ":",
-                                    ::core::column!()
-                                ),
-                            }
+                        &__rc::Site {
+                            ident: "find",
+                            prefix: __PREFIX,
+                            name: __rc::Name::Path,
+                            shape: ":{}:{}",
+                            version: 0u32,
                         },
+                        __rc::place(),
                         __rc::path_of(&|| ()),
                         &[],
                         &codec,
                     )
                 },
                 codec,
-                __rc::storable::<
-                    __rc::OkOf<io::Result<User>>,
-                    _,
-                >(
-                    __rc::Kind::<__rc::OkOf<io::Result<User>>>::new()
-                        .rc_option()
-                        .rc_found(),
-                ),
+                __rc::storable::<__rc::OkOf<io::Result<User>>, _>(kind),
                 {
                     const __TTL: __rc::Ttl = __rc::Ttl::from_env(
                         ::core::option_env!("REDIS_CACHED_TTL"),
                     );
                     |_| __TTL
                 },
-            );
-            plan
+            )
         };
         let key = {
-            use __rc::NoKeyPart as _;
-            let (a, b) = &arg0;
-            let writer = &mut __rc::key(cache, plan.function);
-            writer.literal(":");
-            __rc::part(writer, "a", &a, __rc::probe(&a).rc_key_part());
-            writer.literal(":");
-            __rc::part(writer, "b", &b, __rc::probe(&b).rc_key_part());
-            writer.finish()
+            let function = plan.function;
+            {
+                use __rc::NoKeyPart as _;
+                let (a, b) = &arg0;
+                let writer = &mut __rc::key(cache, function);
+                writer.literal(":");
+                __rc::part(writer, "a", &a, __rc::probe(&a).rc_key_part());
+                writer.literal(":");
+                __rc::part(writer, "b", &b, __rc::probe(&b).rc_key_part());
+                writer.finish()
+            }
         };
         __rc::call_result::<
             __rc::Returned<io::Result<User>>,
@@ -121,18 +106,14 @@ impl Find for Repo {
             let cache = &__rc::installed();
             let plan = {
                 use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
+                let kind = __rc::Kind::<User>::new().rc_option().rc_found();
                 let codec = __rc::codec::<
                     User,
                     __rc::Auto,
                     _,
                     _,
-                >(
-                    __rc::Kind::<User>::new().rc_option().rc_found(),
-                    __rc::Kind::<User>::new().rc_option().rc_found().rc_verdict(),
-                );
-                let plan = __rc::Plan::<
-                    User,
-                >::new(
+                >(kind, kind.rc_verdict());
+                __rc::Plan::new(
                     {
                         static __SLOT: __rc::Slot = __rc::Slot::new();
                         const __PREFIX: &::core::primitive::str = __rc::default_prefix(
@@ -141,51 +122,45 @@ impl Find for Repo {
                         );
                         __rc::Slot::function(
                             &__SLOT,
-                            const {
-                                &__rc::Site {
-                                    ident: "find_boxed",
-                                    prefix: __PREFIX,
-                                    name: __rc::Name::Path,
-                                    shape: ":{}:{}",
-                                    version: 0u32,
-                                    place: ::core::concat!(
-                                        ::core::file!(), ":", ::core::line!(), ":",
-                                        ::core::column!()
-                                    ),
-                                }
+                            &__rc::Site {
+                                ident: "find_boxed",
+                                prefix: __PREFIX,
+                                name: __rc::Name::Path,
+                                shape: ":{}:{}",
+                                version: 0u32,
                             },
+                            __rc::place(),
                             __rc::path_of(&|| ()),
                             &[],
                             &codec,
                         )
                     },
                     codec,
-                    __rc::storable::<
-                        User,
-                        _,
-                    >(__rc::Kind::<User>::new().rc_option().rc_found()),
+                    __rc::storable::<User, _>(kind),
                     {
                         const __TTL: __rc::Ttl = __rc::Ttl::from_env(
                             ::core::option_env!("REDIS_CACHED_TTL"),
                         );
                         |_| __TTL
                     },
-                );
-                plan
+                )
             };
             let key = {
-                use __rc::NoKeyPart as _;
-                let writer = &mut __rc::key(cache, plan.function);
-                writer.literal(":");
-                __rc::self_part(
-                    writer,
-                    "self",
-                    &*self,
-                    __rc::probe(&*self).rc_key_part(),
-                );
-                writer.literal(":");
-                __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-                writer.finish()
+                let function = plan.function;
+                {
+                    use __rc::NoKeyPart as _;
+                    let writer = &mut __rc::key(cache, function);
+                    writer.literal(":");
+                    __rc::self_part(
+                        writer,
+                        "self",
+                        &*self,
+                        __rc::probe(&*self).rc_key_part(),
+                    );
+                    writer.literal(":");
+                    __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
+                    writer.finish()
+                }
             };
             __rc::call_value::<
                 __rc::Returned<User>,
@@ -211,27 +186,23 @@ impl Find for Repo {
         let cache = &__rc::installed();
         let plan = {
             use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
+            let kind = __rc::Kind::<Result<User, Error>>::new().rc_option().rc_value();
             let codec = __rc::codec::<
                 Result<User, Error>,
                 __rc::Auto,
                 _,
                 _,
             >(
-                __rc::Kind::<Result<User, Error>>::new().rc_option().rc_value(),
+                kind,
                 __rc::blame(
                     __rc::blame(
-                        __rc::Kind::<Result<User, Error>>::new()
-                            .rc_option()
-                            .rc_value()
-                            .rc_verdict(),
+                        kind.rc_verdict(),
                         __rc::Kind::<User>::new().rc_option().rc_value().rc_verdict(),
                     ),
                     __rc::Kind::<Error>::new().rc_option().rc_value().rc_verdict(),
                 ),
             );
-            let plan = __rc::Plan::<
-                Result<User, Error>,
-            >::new(
+            __rc::Plan::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
                     const __PREFIX: &::core::primitive::str = __rc::default_prefix(
@@ -240,19 +211,14 @@ impl Find for Repo {
                     );
                     __rc::Slot::function(
                         &__SLOT,
-                        const {
-                            &__rc::Site {
-                                ident: "find_plain",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                shape: ":{}:{}",
-                                version: 0u32,
-                                place: ::core::concat!(
-                                    ::core::file!(), ":", ::core::line!(), ":",
-                                    ::core::column!()
-                                ),
-                            }
+                        &__rc::Site {
+                            ident: "find_plain",
+                            prefix: __PREFIX,
+                            name: __rc::Name::Path,
+                            shape: ":{}:{}",
+                            version: 0u32,
                         },
+                        __rc::place(),
                         __rc::path_of(&|| ()),
                         &[],
                         &codec,
@@ -266,17 +232,19 @@ impl Find for Repo {
                     );
                     |_| __TTL
                 },
-            );
-            plan
+            )
         };
         let key = {
-            use __rc::NoKeyPart as _;
-            let writer = &mut __rc::key(cache, plan.function);
-            writer.literal(":");
-            __rc::self_part(writer, "self", &self, __rc::probe(&self).rc_key_part());
-            writer.literal(":");
-            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-            writer.finish()
+            let function = plan.function;
+            {
+                use __rc::NoKeyPart as _;
+                let writer = &mut __rc::key(cache, function);
+                writer.literal(":");
+                __rc::self_part(writer, "self", &self, __rc::probe(&self).rc_key_part());
+                writer.literal(":");
+                __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
+                writer.finish()
+            }
         };
         __rc::blocking_call_value::<
             __rc::Returned<Result<User, Error>>,

@@ -3,16 +3,7 @@ pub async fn user(db: &Db, id: u64, slug: Path<String>) -> Result<User, Error> {
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __user_plan();
-    let key = {
-        use __rc::NoKeyPart as _;
-        let Path(slug) = &slug;
-        let writer = &mut __rc::key(cache, plan.function);
-        writer.literal(":");
-        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "slug", &slug, __rc::probe(&slug).rc_key_part());
-        writer.finish()
-    };
+    let key = __user_key(cache, plan.function, &id, &slug);
     __rc::call_result::<
         __rc::Returned<Result<User, Error>>,
         _,
@@ -48,16 +39,7 @@ pub async fn user_refresh(db: &Db, id: u64, slug: Path<String>) -> Result<User, 
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __user_plan();
-    let key = {
-        use __rc::NoKeyPart as _;
-        let Path(slug) = &slug;
-        let writer = &mut __rc::key(cache, plan.function);
-        writer.literal(":");
-        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "slug", &slug, __rc::probe(&slug).rc_key_part());
-        writer.finish()
-    };
+    let key = __user_key(cache, plan.function, &id, &slug);
     __rc::refresh_result::<
         __rc::Returned<Result<User, Error>>,
         _,
@@ -87,31 +69,20 @@ pub fn user_entry(
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __user_plan();
-    let key = {
-        use __rc::NoKeyPart as _;
-        let Path(slug) = &slug;
-        let writer = &mut __rc::key(cache, plan.function);
-        writer.literal(":");
-        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "slug", &slug, __rc::probe(&slug).rc_key_part());
-        writer.finish()
-    };
+    let key = __user_key(cache, plan.function, &id, &slug);
     __rc::entry(cache, plan, key)
 }
 /// Empties the cache entries of all calls of `user`.
 ///
 /// Looks it up.
 #[allow(unreachable_pub)]
-pub async fn user_clear() -> ::core::result::Result<
-    ::core::primitive::u64,
-    ::redis_cached::Error,
-> {
+pub fn user_clear() -> impl ::core::future::Future<
+    Output = ::core::result::Result<::core::primitive::u64, ::redis_cached::Error>,
+> + ::core::marker::Send {
     let _ = user;
     use ::redis_cached::__private as __rc;
-    let cache = &__rc::installed();
     let plan = __user_plan();
-    __rc::clear(cache, plan.function, false).await
+    __rc::clear_installed(plan.function, false)
 }
 #[doc(hidden)]
 #[inline]
@@ -121,21 +92,16 @@ fn __user_plan() -> ::redis_cached::__private::Plan<
     use ::redis_cached::__private as __rc;
     {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
+        let kind = __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
+            .rc_option()
+            .rc_found();
         let codec = __rc::codec::<
             __rc::OkOf<Result<User, Error>>,
             __rc::Auto,
             _,
             _,
-        >(
-            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new().rc_option().rc_found(),
-            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
-                .rc_option()
-                .rc_found()
-                .rc_verdict(),
-        );
-        let plan = __rc::Plan::<
-            __rc::OkOf<Result<User, Error>>,
-        >::new(
+        >(kind, kind.rc_verdict());
+        __rc::Plan::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
                 const __PREFIX: &::core::primitive::str = __rc::default_prefix(
@@ -144,35 +110,42 @@ fn __user_plan() -> ::redis_cached::__private::Plan<
                 );
                 __rc::Slot::function(
                     &__SLOT,
-                    const {
-                        &__rc::Site {
-                            ident: "user",
-                            prefix: __PREFIX,
-                            name: __rc::Name::Path,
-                            shape: ":{}:{}",
-                            version: 0u32,
-                            place: ::core::concat!(
-                                ::core::file!(), ":", ::core::line!(), ":",
-                                ::core::column!()
-                            ),
-                        }
+                    &__rc::Site {
+                        ident: "user",
+                        prefix: __PREFIX,
+                        name: __rc::Name::Path,
+                        shape: ":{}:{}",
+                        version: 0u32,
                     },
+                    __rc::place(),
                     __rc::path_of(&|| ()),
                     &[],
                     &codec,
                 )
             },
             codec,
-            __rc::storable::<
-                __rc::OkOf<Result<User, Error>>,
-                _,
-            >(
-                __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
-                    .rc_option()
-                    .rc_found(),
-            ),
+            __rc::storable::<__rc::OkOf<Result<User, Error>>, _>(kind),
             |_| __rc::Ttl::Millis(600000u64),
-        );
-        plan
+        )
+    }
+}
+#[doc(hidden)]
+#[inline]
+fn __user_key(
+    cache: &::redis_cached::__private::Context,
+    function: &'static ::redis_cached::__private::Function,
+    id: &u64,
+    slug: &Path<String>,
+) -> ::redis_cached::__private::MadeKey {
+    use ::redis_cached::__private as __rc;
+    {
+        use __rc::NoKeyPart as _;
+        let Path(slug) = slug;
+        let writer = &mut __rc::key(cache, function);
+        writer.literal(":");
+        __rc::part(writer, "id", id, __rc::probe(id).rc_key_part());
+        writer.literal(":");
+        __rc::part(writer, "slug", &slug, __rc::probe(&slug).rc_key_part());
+        writer.finish()
     }
 }

@@ -9,18 +9,7 @@ async fn users(
     let (ids, some) = __rc::batch_ids::<
         __rc::Returned<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
         _,
-    >(
-        ids,
-        |id: &_| {
-            use __rc::NoKeyPart as _;
-            let writer = &mut __rc::key(cache, plan.function);
-            writer.literal(":");
-            __rc::part(writer, "tenant", &tenant, __rc::probe(&tenant).rc_key_part());
-            writer.literal(":");
-            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-            writer.finish()
-        },
-    );
+    >(ids, |id: &_| __users_key(cache, plan.function, &tenant, id));
     __rc::batch_result::<
         __rc::Returned<Result<HashMap<u64, User>, Error>>,
         _,
@@ -67,18 +56,7 @@ async fn users_refresh(
     let (ids, some) = __rc::batch_ids::<
         __rc::Returned<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
         _,
-    >(
-        ids,
-        |id: &_| {
-            use __rc::NoKeyPart as _;
-            let writer = &mut __rc::key(cache, plan.function);
-            writer.literal(":");
-            __rc::part(writer, "tenant", &tenant, __rc::probe(&tenant).rc_key_part());
-            writer.literal(":");
-            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-            writer.finish()
-        },
-    );
+    >(ids, |id: &_| __users_key(cache, plan.function, &tenant, id));
     __rc::refresh_batch_result::<
         __rc::Returned<Result<HashMap<u64, User>, Error>>,
         _,
@@ -119,29 +97,19 @@ fn users_entry(
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __users_plan();
-    let key = {
-        use __rc::NoKeyPart as _;
-        let writer = &mut __rc::key(cache, plan.function);
-        writer.literal(":");
-        __rc::part(writer, "tenant", &tenant, __rc::probe(&tenant).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-        writer.finish()
-    };
+    let key = __users_key(cache, plan.function, &tenant, id);
     __rc::entry(cache, plan, key)
 }
 /// Empties the cache entries of all calls of `users`.
 ///
 #[allow(unreachable_pub)]
-async fn users_clear() -> ::core::result::Result<
-    ::core::primitive::u64,
-    ::redis_cached::Error,
-> {
+fn users_clear() -> impl ::core::future::Future<
+    Output = ::core::result::Result<::core::primitive::u64, ::redis_cached::Error>,
+> + ::core::marker::Send {
     let _ = users;
     use ::redis_cached::__private as __rc;
-    let cache = &__rc::installed();
     let plan = __users_plan();
-    __rc::clear(cache, plan.function, false).await
+    __rc::clear_installed(plan.function, false)
 }
 #[doc(hidden)]
 #[inline]
@@ -153,27 +121,18 @@ fn __users_plan() -> ::redis_cached::__private::Plan<
     use ::redis_cached::__private as __rc;
     {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
+        let kind = __rc::Kind::<
+            __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
+        >::new()
+            .rc_option()
+            .rc_found();
         let codec = __rc::codec::<
             __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
             __rc::Auto,
             _,
             _,
-        >(
-            __rc::Kind::<
-                __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
-            >::new()
-                .rc_option()
-                .rc_found(),
-            __rc::Kind::<
-                __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
-            >::new()
-                .rc_option()
-                .rc_found()
-                .rc_verdict(),
-        );
-        let plan = __rc::Plan::<
-            __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
-        >::new(
+        >(kind, kind.rc_verdict());
+        let plan = __rc::Plan::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
                 const __PREFIX: &::core::primitive::str = __rc::default_prefix(
@@ -182,19 +141,14 @@ fn __users_plan() -> ::redis_cached::__private::Plan<
                 );
                 __rc::Slot::function(
                     &__SLOT,
-                    const {
-                        &__rc::Site {
-                            ident: "users",
-                            prefix: __PREFIX,
-                            name: __rc::Name::Path,
-                            shape: ":{}:{}",
-                            version: 0u32,
-                            place: ::core::concat!(
-                                ::core::file!(), ":", ::core::line!(), ":",
-                                ::core::column!()
-                            ),
-                        }
+                    &__rc::Site {
+                        ident: "users",
+                        prefix: __PREFIX,
+                        name: __rc::Name::Path,
+                        shape: ":{}:{}",
+                        version: 0u32,
                     },
+                    __rc::place(),
                     __rc::path_of(&|| ()),
                     &[],
                     &codec,
@@ -204,13 +158,7 @@ fn __users_plan() -> ::redis_cached::__private::Plan<
             __rc::storable::<
                 __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
                 _,
-            >(
-                __rc::Kind::<
-                    __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
-                >::new()
-                    .rc_option()
-                    .rc_found(),
-            ),
+            >(kind),
             {
                 const __TTL: __rc::Ttl = __rc::Ttl::from_env(
                     ::core::option_env!("REDIS_CACHED_TTL"),
@@ -218,10 +166,29 @@ fn __users_plan() -> ::redis_cached::__private::Plan<
                 |_| __TTL
             },
         );
-        __rc::Plan::<__rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>> {
+        __rc::Plan {
             none_ttl: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
             ..plan
         }
+    }
+}
+#[doc(hidden)]
+#[inline]
+fn __users_key(
+    cache: &::redis_cached::__private::Context,
+    function: &'static ::redis_cached::__private::Function,
+    tenant: &String,
+    id: &u64,
+) -> ::redis_cached::__private::MadeKey {
+    use ::redis_cached::__private as __rc;
+    {
+        use __rc::NoKeyPart as _;
+        let writer = &mut __rc::key(cache, function);
+        writer.literal(":");
+        __rc::part(writer, "tenant", tenant, __rc::probe(tenant).rc_key_part());
+        writer.literal(":");
+        __rc::part(writer, "id", id, __rc::probe(id).rc_key_part());
+        writer.finish()
     }
 }
 impl Repo {
@@ -232,29 +199,7 @@ impl Repo {
         let (ids, some) = __rc::batch_ids::<
             __rc::Returned<BTreeMap<Id, String>>,
             _,
-        >(
-            &ids,
-            |id: &_| {
-                use __rc::NoKeyPart as _;
-                let writer = &mut __rc::key_in_group(cache, plan.function);
-                writer.literal(":shard:");
-                __rc::part(
-                    writer,
-                    "id.shard",
-                    &id.shard,
-                    __rc::probe(&id.shard).rc_key_part(),
-                );
-                writer.field(plan.function.name());
-                writer.literal(":");
-                __rc::part(
-                    writer,
-                    "id.number",
-                    &id.number,
-                    __rc::probe(&id.number).rc_key_part(),
-                );
-                writer.finish()
-            },
-        );
+        >(&ids, |id: &_| Self::__names_key(cache, plan.function, id));
         __rc::blocking_batch_value::<
             __rc::Returned<BTreeMap<Id, String>>,
         >(
@@ -288,29 +233,7 @@ impl Repo {
         let (ids, some) = __rc::batch_ids::<
             __rc::Returned<BTreeMap<Id, String>>,
             _,
-        >(
-            &ids,
-            |id: &_| {
-                use __rc::NoKeyPart as _;
-                let writer = &mut __rc::key_in_group(cache, plan.function);
-                writer.literal(":shard:");
-                __rc::part(
-                    writer,
-                    "id.shard",
-                    &id.shard,
-                    __rc::probe(&id.shard).rc_key_part(),
-                );
-                writer.field(plan.function.name());
-                writer.literal(":");
-                __rc::part(
-                    writer,
-                    "id.number",
-                    &id.number,
-                    __rc::probe(&id.number).rc_key_part(),
-                );
-                writer.finish()
-            },
-        );
+        >(&ids, |id: &_| Self::__names_key(cache, plan.function, id));
         __rc::blocking_refresh_batch_value::<
             __rc::Returned<BTreeMap<Id, String>>,
         >(
@@ -337,26 +260,7 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         let cache = &__rc::installed();
         let plan = Self::__names_plan();
-        let key = {
-            use __rc::NoKeyPart as _;
-            let writer = &mut __rc::key_in_group(cache, plan.function);
-            writer.literal(":shard:");
-            __rc::part(
-                writer,
-                "id.shard",
-                &id.shard,
-                __rc::probe(&id.shard).rc_key_part(),
-            );
-            writer.field(plan.function.name());
-            writer.literal(":");
-            __rc::part(
-                writer,
-                "id.number",
-                &id.number,
-                __rc::probe(&id.number).rc_key_part(),
-            );
-            writer.finish()
-        };
+        let key = Self::__names_key(cache, plan.function, id);
         __rc::blocking_entry(cache, plan, key)
     }
     /// The group that the entry of `names` is in, with the arguments that name it.
@@ -406,23 +310,16 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         {
             use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
+            let kind = __rc::Kind::<__rc::ValueOf<BTreeMap<Id, String>>>::new()
+                .rc_option()
+                .rc_found();
             let codec = __rc::codec::<
                 __rc::ValueOf<BTreeMap<Id, String>>,
                 __rc::Auto,
                 _,
                 _,
-            >(
-                __rc::Kind::<__rc::ValueOf<BTreeMap<Id, String>>>::new()
-                    .rc_option()
-                    .rc_found(),
-                __rc::Kind::<__rc::ValueOf<BTreeMap<Id, String>>>::new()
-                    .rc_option()
-                    .rc_found()
-                    .rc_verdict(),
-            );
-            let plan = __rc::Plan::<
-                __rc::ValueOf<BTreeMap<Id, String>>,
-            >::new(
+            >(kind, kind.rc_verdict());
+            __rc::Plan::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
                     const __PREFIX: &::core::primitive::str = __rc::default_prefix(
@@ -431,41 +328,57 @@ impl Repo {
                     );
                     __rc::Slot::function(
                         &__SLOT,
-                        const {
-                            &__rc::Site {
-                                ident: "names",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                shape: ":shard:{} :{}",
-                                version: 0u32,
-                                place: ::core::concat!(
-                                    ::core::file!(), ":", ::core::line!(), ":",
-                                    ::core::column!()
-                                ),
-                            }
+                        &__rc::Site {
+                            ident: "names",
+                            prefix: __PREFIX,
+                            name: __rc::Name::Path,
+                            shape: ":shard:{} :{}",
+                            version: 0u32,
                         },
+                        __rc::place(),
                         __rc::path_of(&|| ()),
                         &[],
                         &codec,
                     )
                 },
                 codec,
-                __rc::storable::<
-                    __rc::ValueOf<BTreeMap<Id, String>>,
-                    _,
-                >(
-                    __rc::Kind::<__rc::ValueOf<BTreeMap<Id, String>>>::new()
-                        .rc_option()
-                        .rc_found(),
-                ),
+                __rc::storable::<__rc::ValueOf<BTreeMap<Id, String>>, _>(kind),
                 {
                     const __TTL: __rc::Ttl = __rc::Ttl::from_env(
                         ::core::option_env!("REDIS_CACHED_TTL"),
                     );
                     |_| __TTL
                 },
+            )
+        }
+    }
+    #[doc(hidden)]
+    #[inline]
+    fn __names_key(
+        cache: &::redis_cached::__private::Context,
+        function: &'static ::redis_cached::__private::Function,
+        id: &::redis_cached::__private::IdOf<BTreeMap<Id, String>>,
+    ) -> ::redis_cached::__private::MadeKey {
+        use ::redis_cached::__private as __rc;
+        {
+            use __rc::NoKeyPart as _;
+            let writer = &mut __rc::key_in_group(cache, function);
+            writer.literal(":shard:");
+            __rc::part(
+                writer,
+                "id.shard",
+                &id.shard,
+                __rc::probe(&id.shard).rc_key_part(),
             );
-            plan
+            writer.field(function.name());
+            writer.literal(":");
+            __rc::part(
+                writer,
+                "id.number",
+                &id.number,
+                __rc::probe(&id.number).rc_key_part(),
+            );
+            writer.finish()
         }
     }
 }

@@ -7,25 +7,7 @@ async fn user<E: Executor>(
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __user_plan();
-    let key = {
-        use __rc::NoKeyPart as _;
-        let writer = &mut __rc::key_in_group(cache, plan.function);
-        writer.literal(":class:");
-        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).rc_key_part());
-        writer.field(plan.function.name());
-        writer.literal(":");
-        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "org", &org, __rc::probe(&org).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-        writer.tag();
-        writer.literal("org:");
-        __rc::part(writer, "org.id", &org.id, __rc::probe(&org.id).rc_key_part());
-        writer.tag();
-        writer.literal("all");
-        writer.finish()
-    };
+    let key = __user_key(cache, plan.function, &class_id, org, &id);
     __rc::call_result::<
         __rc::Returned<Result<User, Error>>,
         _,
@@ -66,25 +48,7 @@ async fn user_refresh<E: Executor>(
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __user_plan();
-    let key = {
-        use __rc::NoKeyPart as _;
-        let writer = &mut __rc::key_in_group(cache, plan.function);
-        writer.literal(":class:");
-        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).rc_key_part());
-        writer.field(plan.function.name());
-        writer.literal(":");
-        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "org", &org, __rc::probe(&org).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-        writer.tag();
-        writer.literal("org:");
-        __rc::part(writer, "org.id", &org.id, __rc::probe(&org.id).rc_key_part());
-        writer.tag();
-        writer.literal("all");
-        writer.finish()
-    };
+    let key = __user_key(cache, plan.function, &class_id, org, &id);
     __rc::refresh_result::<
         __rc::Returned<Result<User, Error>>,
         _,
@@ -113,25 +77,7 @@ fn user_entry(
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __user_plan();
-    let key = {
-        use __rc::NoKeyPart as _;
-        let writer = &mut __rc::key_in_group(cache, plan.function);
-        writer.literal(":class:");
-        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).rc_key_part());
-        writer.field(plan.function.name());
-        writer.literal(":");
-        __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "org", &org, __rc::probe(&org).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-        writer.tag();
-        writer.literal("org:");
-        __rc::part(writer, "org.id", &org.id, __rc::probe(&org.id).rc_key_part());
-        writer.tag();
-        writer.literal("all");
-        writer.finish()
-    };
+    let key = __user_key(cache, plan.function, &class_id, org, &id);
     __rc::entry(cache, plan, key)
 }
 /// The group that the entry of `user` is in, with the arguments that name it.
@@ -156,14 +102,12 @@ fn user_group(class_id: u64) -> ::redis_cached::Group {
 /// Empties the cache entries of all calls of `user`.
 ///
 #[allow(unreachable_pub)]
-async fn user_clear() -> ::core::result::Result<
-    ::core::primitive::u64,
-    ::redis_cached::Error,
-> {
+fn user_clear() -> impl ::core::future::Future<
+    Output = ::core::result::Result<::core::primitive::u64, ::redis_cached::Error>,
+> + ::core::marker::Send {
     use ::redis_cached::__private as __rc;
-    let cache = &__rc::installed();
     let plan = __user_plan();
-    __rc::clear(cache, plan.function, true).await
+    __rc::clear_installed(plan.function, true)
 }
 #[doc(hidden)]
 #[inline]
@@ -173,21 +117,16 @@ fn __user_plan() -> ::redis_cached::__private::Plan<
     use ::redis_cached::__private as __rc;
     {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
+        let kind = __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
+            .rc_option()
+            .rc_found();
         let codec = __rc::codec::<
             __rc::OkOf<Result<User, Error>>,
             __rc::Auto,
             _,
             _,
-        >(
-            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new().rc_option().rc_found(),
-            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
-                .rc_option()
-                .rc_found()
-                .rc_verdict(),
-        );
-        let plan = __rc::Plan::<
-            __rc::OkOf<Result<User, Error>>,
-        >::new(
+        >(kind, kind.rc_verdict());
+        let plan = __rc::Plan::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
                 const __PREFIX: &::core::primitive::str = __rc::default_prefix(
@@ -196,33 +135,21 @@ fn __user_plan() -> ::redis_cached::__private::Plan<
                 );
                 __rc::Slot::function(
                     &__SLOT,
-                    const {
-                        &__rc::Site {
-                            ident: "user",
-                            prefix: __PREFIX,
-                            name: __rc::Name::Path,
-                            shape: ":class:{} :{}:{}:{}",
-                            version: 0u32,
-                            place: ::core::concat!(
-                                ::core::file!(), ":", ::core::line!(), ":",
-                                ::core::column!()
-                            ),
-                        }
+                    &__rc::Site {
+                        ident: "user",
+                        prefix: __PREFIX,
+                        name: __rc::Name::Path,
+                        shape: ":class:{} :{}:{}:{}",
+                        version: 0u32,
                     },
+                    __rc::place(),
                     __rc::path_of(&|| ()),
                     &[],
                     &codec,
                 )
             },
             codec,
-            __rc::storable::<
-                __rc::OkOf<Result<User, Error>>,
-                _,
-            >(
-                __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
-                    .rc_option()
-                    .rc_found(),
-            ),
+            __rc::storable::<__rc::OkOf<Result<User, Error>>, _>(kind),
             {
                 const __TTL: __rc::Ttl = __rc::Ttl::from_env(
                     ::core::option_env!("REDIS_CACHED_TTL"),
@@ -230,7 +157,7 @@ fn __user_plan() -> ::redis_cached::__private::Plan<
                 |_| __TTL
             },
         );
-        __rc::Plan::<__rc::OkOf<Result<User, Error>>> {
+        __rc::Plan {
             tags: ::core::option::Option::Some(|value| __rc::into_tags(
                 __rc::of_value::<
                     __rc::OkOf<Result<User, Error>>,
@@ -241,6 +168,36 @@ fn __user_plan() -> ::redis_cached::__private::Plan<
         }
     }
 }
+#[doc(hidden)]
+#[inline]
+fn __user_key(
+    cache: &::redis_cached::__private::Context,
+    function: &'static ::redis_cached::__private::Function,
+    class_id: &u64,
+    org: &Org,
+    id: &u64,
+) -> ::redis_cached::__private::MadeKey {
+    use ::redis_cached::__private as __rc;
+    {
+        use __rc::NoKeyPart as _;
+        let writer = &mut __rc::key_in_group(cache, function);
+        writer.literal(":class:");
+        __rc::part(writer, "class_id", class_id, __rc::probe(class_id).rc_key_part());
+        writer.field(function.name());
+        writer.literal(":");
+        __rc::part(writer, "class_id", class_id, __rc::probe(class_id).rc_key_part());
+        writer.literal(":");
+        __rc::part(writer, "org", &org, __rc::probe(&org).rc_key_part());
+        writer.literal(":");
+        __rc::part(writer, "id", id, __rc::probe(id).rc_key_part());
+        writer.tag();
+        writer.literal("org:");
+        __rc::part(writer, "org.id", &org.id, __rc::probe(&org.id).rc_key_part());
+        writer.tag();
+        writer.literal("all");
+        writer.finish()
+    }
+}
 impl Repo {
     fn total<'a, T, K: Kind>(&'a self, state: &'a State<T>, kind: K) -> u64 {
         use ::redis_cached::__private as __rc;
@@ -249,23 +206,7 @@ impl Repo {
             cache
         };
         let plan = Self::__total_plan::<T, K>();
-        let key = {
-            use __rc::NoKeyPart as _;
-            let writer = &mut __rc::key_in_group(cache, plan.function);
-            writer.literal(":");
-            __rc::part(
-                writer,
-                "self.tenant",
-                &self.tenant,
-                __rc::probe(&self.tenant).rc_key_part(),
-            );
-            writer.field(plan.function.name());
-            writer.literal(":total:");
-            __rc::part(writer, "kind", &kind, __rc::probe(&kind).rc_key_part());
-            writer.tag();
-            writer.literal("totals");
-            writer.finish()
-        };
+        let key = Self::__total_key::<T, K>(&self, cache, plan.function, &kind);
         __rc::blocking_call_value::<
             __rc::Returned<u64>,
         >(cache, plan, key, move || Self::total_uncached::<T, K>(self, state, kind))
@@ -290,23 +231,7 @@ impl Repo {
             cache
         };
         let plan = Self::__total_plan::<T, K>();
-        let key = {
-            use __rc::NoKeyPart as _;
-            let writer = &mut __rc::key_in_group(cache, plan.function);
-            writer.literal(":");
-            __rc::part(
-                writer,
-                "self.tenant",
-                &self.tenant,
-                __rc::probe(&self.tenant).rc_key_part(),
-            );
-            writer.field(plan.function.name());
-            writer.literal(":total:");
-            __rc::part(writer, "kind", &kind, __rc::probe(&kind).rc_key_part());
-            writer.tag();
-            writer.literal("totals");
-            writer.finish()
-        };
+        let key = Self::__total_key::<T, K>(&self, cache, plan.function, &kind);
         __rc::blocking_refresh_value::<
             __rc::Returned<u64>,
         >(cache, plan, key, move || Self::total_uncached::<T, K>(self, state, kind))
@@ -326,23 +251,7 @@ impl Repo {
             cache
         };
         let plan = Self::__total_plan::<T, K>();
-        let key = {
-            use __rc::NoKeyPart as _;
-            let writer = &mut __rc::key_in_group(cache, plan.function);
-            writer.literal(":");
-            __rc::part(
-                writer,
-                "self.tenant",
-                &self.tenant,
-                __rc::probe(&self.tenant).rc_key_part(),
-            );
-            writer.field(plan.function.name());
-            writer.literal(":total:");
-            __rc::part(writer, "kind", &kind, __rc::probe(&kind).rc_key_part());
-            writer.tag();
-            writer.literal("totals");
-            writer.finish()
-        };
+        let key = Self::__total_key::<T, K>(&self, cache, plan.function, &kind);
         __rc::blocking_entry(cache, plan, key)
     }
     /// The group that the entry of `total` is in, with the arguments that name it.
@@ -392,53 +301,62 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         {
             use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-            let codec = __rc::codec::<
-                u64,
-                __rc::Auto,
-                _,
-                _,
-            >(
-                __rc::Kind::<u64>::new().rc_option().rc_found(),
-                __rc::Kind::<u64>::new().rc_option().rc_found().rc_verdict(),
-            );
-            let plan = __rc::Plan::<
-                u64,
-            >::new(
+            let kind = __rc::Kind::<u64>::new().rc_option().rc_found();
+            let codec = __rc::codec::<u64, __rc::Auto, _, _>(kind, kind.rc_verdict());
+            __rc::Plan::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
                     __rc::Slot::function(
                         &__SLOT,
-                        const {
-                            &__rc::Site {
-                                ident: "total",
-                                prefix: SHOP,
-                                name: __rc::Name::Path,
-                                shape: ":{} :total:{}",
-                                version: 0u32,
-                                place: ::core::concat!(
-                                    ::core::file!(), ":", ::core::line!(), ":",
-                                    ::core::column!()
-                                ),
-                            }
+                        &__rc::Site {
+                            ident: "total",
+                            prefix: SHOP,
+                            name: __rc::Name::Path,
+                            shape: ":{} :total:{}",
+                            version: 0u32,
                         },
+                        __rc::place(),
                         __rc::path_of(&|| ()),
                         &[&::core::any::type_name::<K>()],
                         &codec,
                     )
                 },
                 codec,
-                __rc::storable::<
-                    u64,
-                    _,
-                >(__rc::Kind::<u64>::new().rc_option().rc_found()),
+                __rc::storable::<u64, _>(kind),
                 {
                     const __TTL: __rc::Ttl = __rc::Ttl::from_env(
                         ::core::option_env!("REDIS_CACHED_TTL"),
                     );
                     |_| __TTL
                 },
+            )
+        }
+    }
+    #[doc(hidden)]
+    #[inline]
+    fn __total_key<T, K: Kind>(
+        &self,
+        cache: &::redis_cached::__private::Context,
+        function: &'static ::redis_cached::__private::Function,
+        kind: &K,
+    ) -> ::redis_cached::__private::MadeKey {
+        use ::redis_cached::__private as __rc;
+        {
+            use __rc::NoKeyPart as _;
+            let writer = &mut __rc::key_in_group(cache, function);
+            writer.literal(":");
+            __rc::part(
+                writer,
+                "self.tenant",
+                &self.tenant,
+                __rc::probe(&self.tenant).rc_key_part(),
             );
-            plan
+            writer.field(function.name());
+            writer.literal(":total:");
+            __rc::part(writer, "kind", kind, __rc::probe(kind).rc_key_part());
+            writer.tag();
+            writer.literal("totals");
+            writer.finish()
         }
     }
 }

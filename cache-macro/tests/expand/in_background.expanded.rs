@@ -7,18 +7,7 @@ async fn user<K: Key>(
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __user_plan::<K>();
-    let key = {
-        use __rc::NoKeyPart as _;
-        let Path(id) = &id;
-        let writer = &mut __rc::key(cache, plan.function);
-        writer.literal(":");
-        __rc::part(writer, "slug", &slug, __rc::probe(&slug).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "name", &name, __rc::probe(&name).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-        writer.finish()
-    };
+    let key = __user_key::<K>(cache, plan.function, &slug, &name, &id);
     __rc::call_result_in_background::<
         __rc::Returned<Result<User, Error>>,
         _,
@@ -79,18 +68,7 @@ async fn user_refresh<K: Key>(
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __user_plan::<K>();
-    let key = {
-        use __rc::NoKeyPart as _;
-        let Path(id) = &id;
-        let writer = &mut __rc::key(cache, plan.function);
-        writer.literal(":");
-        __rc::part(writer, "slug", &slug, __rc::probe(&slug).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "name", &name, __rc::probe(&name).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-        writer.finish()
-    };
+    let key = __user_key::<K>(cache, plan.function, &slug, &name, &id);
     __rc::refresh_result::<
         __rc::Returned<Result<User, Error>>,
         _,
@@ -120,32 +98,19 @@ fn user_entry<K: Key>(
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __user_plan::<K>();
-    let key = {
-        use __rc::NoKeyPart as _;
-        let Path(id) = &id;
-        let writer = &mut __rc::key(cache, plan.function);
-        writer.literal(":");
-        __rc::part(writer, "slug", &slug, __rc::probe(&slug).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "name", &name, __rc::probe(&name).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-        writer.finish()
-    };
+    let key = __user_key::<K>(cache, plan.function, &slug, &name, &id);
     __rc::entry(cache, plan, key)
 }
 /// Empties the cache entries of all calls of `user`.
 ///
 #[allow(unreachable_pub)]
-async fn user_clear<K: Key>() -> ::core::result::Result<
-    ::core::primitive::u64,
-    ::redis_cached::Error,
-> {
+fn user_clear<K: Key>() -> impl ::core::future::Future<
+    Output = ::core::result::Result<::core::primitive::u64, ::redis_cached::Error>,
+> + ::core::marker::Send {
     let _ = user::<K>;
     use ::redis_cached::__private as __rc;
-    let cache = &__rc::installed();
     let plan = __user_plan::<K>();
-    __rc::clear(cache, plan.function, false).await
+    __rc::clear_installed(plan.function, false)
 }
 #[doc(hidden)]
 #[inline]
@@ -155,21 +120,16 @@ fn __user_plan<K: Key>() -> ::redis_cached::__private::Plan<
     use ::redis_cached::__private as __rc;
     {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
+        let kind = __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
+            .rc_option()
+            .rc_found();
         let codec = __rc::codec::<
             __rc::OkOf<Result<User, Error>>,
             __rc::Auto,
             _,
             _,
-        >(
-            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new().rc_option().rc_found(),
-            __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
-                .rc_option()
-                .rc_found()
-                .rc_verdict(),
-        );
-        let plan = __rc::Plan::<
-            __rc::OkOf<Result<User, Error>>,
-        >::new(
+        >(kind, kind.rc_verdict());
+        let plan = __rc::Plan::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
                 const __PREFIX: &::core::primitive::str = __rc::default_prefix(
@@ -178,33 +138,21 @@ fn __user_plan<K: Key>() -> ::redis_cached::__private::Plan<
                 );
                 __rc::Slot::function(
                     &__SLOT,
-                    const {
-                        &__rc::Site {
-                            ident: "user",
-                            prefix: __PREFIX,
-                            name: __rc::Name::Path,
-                            shape: ":{}:{}:{}",
-                            version: 0u32,
-                            place: ::core::concat!(
-                                ::core::file!(), ":", ::core::line!(), ":",
-                                ::core::column!()
-                            ),
-                        }
+                    &__rc::Site {
+                        ident: "user",
+                        prefix: __PREFIX,
+                        name: __rc::Name::Path,
+                        shape: ":{}:{}:{}",
+                        version: 0u32,
                     },
+                    __rc::place(),
                     __rc::path_of(&|| ()),
                     &[&::core::any::type_name::<K>()],
                     &codec,
                 )
             },
             codec,
-            __rc::storable::<
-                __rc::OkOf<Result<User, Error>>,
-                _,
-            >(
-                __rc::Kind::<__rc::OkOf<Result<User, Error>>>::new()
-                    .rc_option()
-                    .rc_found(),
-            ),
+            __rc::storable::<__rc::OkOf<Result<User, Error>>, _>(kind),
             {
                 const __TTL: __rc::Ttl = __rc::Ttl::from_env(
                     ::core::option_env!("REDIS_CACHED_TTL"),
@@ -212,7 +160,7 @@ fn __user_plan<K: Key>() -> ::redis_cached::__private::Plan<
                 |_| __TTL
             },
         );
-        __rc::Plan::<__rc::OkOf<Result<User, Error>>> {
+        __rc::Plan {
             single_flight: __rc::SingleFlight::Process,
             lease: __rc::Ttl::Millis(5000u64),
             wait: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
@@ -223,18 +171,35 @@ fn __user_plan<K: Key>() -> ::redis_cached::__private::Plan<
         }
     }
 }
+#[doc(hidden)]
+#[inline]
+fn __user_key<K: Key>(
+    cache: &::redis_cached::__private::Context,
+    function: &'static ::redis_cached::__private::Function,
+    slug: &Option<&str>,
+    name: &Cow<'_, str>,
+    id: &Path<K>,
+) -> ::redis_cached::__private::MadeKey {
+    use ::redis_cached::__private as __rc;
+    {
+        use __rc::NoKeyPart as _;
+        let Path(id) = id;
+        let writer = &mut __rc::key(cache, function);
+        writer.literal(":");
+        __rc::part(writer, "slug", slug, __rc::probe(slug).rc_key_part());
+        writer.literal(":");
+        __rc::part(writer, "name", name, __rc::probe(name).rc_key_part());
+        writer.literal(":");
+        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
+        writer.finish()
+    }
+}
 impl Repo {
     fn user(&self, id: u64) -> io::Result<User> {
         use ::redis_cached::__private as __rc;
         let cache = &__rc::installed();
         let plan = Self::__user_plan();
-        let key = {
-            use __rc::NoKeyPart as _;
-            let writer = &mut __rc::key(cache, plan.function);
-            writer.literal(":");
-            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-            writer.finish()
-        };
+        let key = Self::__user_key(cache, plan.function, &id);
         __rc::blocking_call_result_in_background::<
             __rc::Returned<io::Result<User>>,
             _,
@@ -272,13 +237,7 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         let cache = &__rc::installed();
         let plan = Self::__user_plan();
-        let key = {
-            use __rc::NoKeyPart as _;
-            let writer = &mut __rc::key(cache, plan.function);
-            writer.literal(":");
-            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-            writer.finish()
-        };
+        let key = Self::__user_key(cache, plan.function, &id);
         __rc::blocking_refresh_result::<
             __rc::Returned<io::Result<User>>,
         >(
@@ -305,13 +264,7 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         let cache = &__rc::installed();
         let plan = Self::__user_plan();
-        let key = {
-            use __rc::NoKeyPart as _;
-            let writer = &mut __rc::key(cache, plan.function);
-            writer.literal(":");
-            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-            writer.finish()
-        };
+        let key = Self::__user_key(cache, plan.function, &id);
         __rc::blocking_entry(cache, plan, key)
     }
     /// Empties the cache entries of all calls of `user`.
@@ -335,21 +288,16 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         {
             use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
+            let kind = __rc::Kind::<__rc::OkOf<io::Result<User>>>::new()
+                .rc_option()
+                .rc_found();
             let codec = __rc::codec::<
                 __rc::OkOf<io::Result<User>>,
                 __rc::Auto,
                 _,
                 _,
-            >(
-                __rc::Kind::<__rc::OkOf<io::Result<User>>>::new().rc_option().rc_found(),
-                __rc::Kind::<__rc::OkOf<io::Result<User>>>::new()
-                    .rc_option()
-                    .rc_found()
-                    .rc_verdict(),
-            );
-            let plan = __rc::Plan::<
-                __rc::OkOf<io::Result<User>>,
-            >::new(
+            >(kind, kind.rc_verdict());
+            let plan = __rc::Plan::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
                     const __PREFIX: &::core::primitive::str = __rc::default_prefix(
@@ -358,33 +306,21 @@ impl Repo {
                     );
                     __rc::Slot::function(
                         &__SLOT,
-                        const {
-                            &__rc::Site {
-                                ident: "user",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                shape: ":{}",
-                                version: 0u32,
-                                place: ::core::concat!(
-                                    ::core::file!(), ":", ::core::line!(), ":",
-                                    ::core::column!()
-                                ),
-                            }
+                        &__rc::Site {
+                            ident: "user",
+                            prefix: __PREFIX,
+                            name: __rc::Name::Path,
+                            shape: ":{}",
+                            version: 0u32,
                         },
+                        __rc::place(),
                         __rc::path_of(&|| ()),
                         &[],
                         &codec,
                     )
                 },
                 codec,
-                __rc::storable::<
-                    __rc::OkOf<io::Result<User>>,
-                    _,
-                >(
-                    __rc::Kind::<__rc::OkOf<io::Result<User>>>::new()
-                        .rc_option()
-                        .rc_found(),
-                ),
+                __rc::storable::<__rc::OkOf<io::Result<User>>, _>(kind),
                 {
                     const __TTL: __rc::Ttl = __rc::Ttl::from_env(
                         ::core::option_env!("REDIS_CACHED_TTL"),
@@ -392,10 +328,26 @@ impl Repo {
                     |_| __TTL
                 },
             );
-            __rc::Plan::<__rc::OkOf<io::Result<User>>> {
+            __rc::Plan {
                 stale_while_revalidate: __rc::Ttl::Millis(30000u64),
                 ..plan
             }
+        }
+    }
+    #[doc(hidden)]
+    #[inline]
+    fn __user_key(
+        cache: &::redis_cached::__private::Context,
+        function: &'static ::redis_cached::__private::Function,
+        id: &u64,
+    ) -> ::redis_cached::__private::MadeKey {
+        use ::redis_cached::__private as __rc;
+        {
+            use __rc::NoKeyPart as _;
+            let writer = &mut __rc::key(cache, function);
+            writer.literal(":");
+            __rc::part(writer, "id", id, __rc::probe(id).rc_key_part());
+            writer.finish()
         }
     }
     async fn total(self: Arc<Self>) -> Result<u64, Error> {
@@ -403,9 +355,12 @@ impl Repo {
         let cache = &__rc::installed();
         let plan = Self::__total_plan();
         let key = {
-            use __rc::NoKeyPart as _;
-            let writer = &mut __rc::key(cache, plan.function);
-            writer.finish()
+            let function = plan.function;
+            {
+                use __rc::NoKeyPart as _;
+                let writer = &mut __rc::key(cache, function);
+                writer.finish()
+            }
         };
         __rc::call_result_in_background::<
             __rc::Returned<Result<u64, Error>>,
@@ -441,9 +396,12 @@ impl Repo {
         let cache = &__rc::installed();
         let plan = Self::__total_plan();
         let key = {
-            use __rc::NoKeyPart as _;
-            let writer = &mut __rc::key(cache, plan.function);
-            writer.finish()
+            let function = plan.function;
+            {
+                use __rc::NoKeyPart as _;
+                let writer = &mut __rc::key(cache, function);
+                writer.finish()
+            }
         };
         __rc::refresh_result::<
             __rc::Returned<Result<u64, Error>>,
@@ -463,24 +421,25 @@ impl Repo {
         let cache = &__rc::installed();
         let plan = Self::__total_plan();
         let key = {
-            use __rc::NoKeyPart as _;
-            let writer = &mut __rc::key(cache, plan.function);
-            writer.finish()
+            let function = plan.function;
+            {
+                use __rc::NoKeyPart as _;
+                let writer = &mut __rc::key(cache, function);
+                writer.finish()
+            }
         };
         __rc::entry(cache, plan, key)
     }
     /// Empties the cache entries of all calls of `total`.
     ///
     #[allow(unreachable_pub)]
-    async fn total_clear() -> ::core::result::Result<
-        ::core::primitive::u64,
-        ::redis_cached::Error,
-    > {
+    fn total_clear() -> impl ::core::future::Future<
+        Output = ::core::result::Result<::core::primitive::u64, ::redis_cached::Error>,
+    > + ::core::marker::Send {
         let _ = Self::total;
         use ::redis_cached::__private as __rc;
-        let cache = &__rc::installed();
         let plan = Self::__total_plan();
-        __rc::clear(cache, plan.function, false).await
+        __rc::clear_installed(plan.function, false)
     }
     #[doc(hidden)]
     #[inline]
@@ -490,23 +449,16 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         {
             use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
+            let kind = __rc::Kind::<__rc::OkOf<Result<u64, Error>>>::new()
+                .rc_option()
+                .rc_found();
             let codec = __rc::codec::<
                 __rc::OkOf<Result<u64, Error>>,
                 __rc::Auto,
                 _,
                 _,
-            >(
-                __rc::Kind::<__rc::OkOf<Result<u64, Error>>>::new()
-                    .rc_option()
-                    .rc_found(),
-                __rc::Kind::<__rc::OkOf<Result<u64, Error>>>::new()
-                    .rc_option()
-                    .rc_found()
-                    .rc_verdict(),
-            );
-            let plan = __rc::Plan::<
-                __rc::OkOf<Result<u64, Error>>,
-            >::new(
+            >(kind, kind.rc_verdict());
+            let plan = __rc::Plan::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
                     const __PREFIX: &::core::primitive::str = __rc::default_prefix(
@@ -515,33 +467,21 @@ impl Repo {
                     );
                     __rc::Slot::function(
                         &__SLOT,
-                        const {
-                            &__rc::Site {
-                                ident: "total",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                shape: "",
-                                version: 0u32,
-                                place: ::core::concat!(
-                                    ::core::file!(), ":", ::core::line!(), ":",
-                                    ::core::column!()
-                                ),
-                            }
+                        &__rc::Site {
+                            ident: "total",
+                            prefix: __PREFIX,
+                            name: __rc::Name::Path,
+                            shape: "",
+                            version: 0u32,
                         },
+                        __rc::place(),
                         __rc::path_of(&|| ()),
                         &[],
                         &codec,
                     )
                 },
                 codec,
-                __rc::storable::<
-                    __rc::OkOf<Result<u64, Error>>,
-                    _,
-                >(
-                    __rc::Kind::<__rc::OkOf<Result<u64, Error>>>::new()
-                        .rc_option()
-                        .rc_found(),
-                ),
+                __rc::storable::<__rc::OkOf<Result<u64, Error>>, _>(kind),
                 {
                     const __TTL: __rc::Ttl = __rc::Ttl::from_env(
                         ::core::option_env!("REDIS_CACHED_TTL"),
@@ -549,7 +489,7 @@ impl Repo {
                     |_| __TTL
                 },
             );
-            __rc::Plan::<__rc::OkOf<Result<u64, Error>>> {
+            __rc::Plan {
                 refresh_ahead: ::core::option::Option::Some(0.5f64),
                 ..plan
             }

@@ -9,20 +9,7 @@ impl Repo {
             cache
         };
         let plan = Self::__user_plan();
-        let key = {
-            use __rc::NoKeyPart as _;
-            let writer = &mut __rc::key(cache, plan.function);
-            writer.literal(":user:");
-            __rc::part(
-                writer,
-                "self.tenant",
-                &self.tenant,
-                __rc::probe(&self.tenant).rc_key_part(),
-            );
-            writer.literal(":");
-            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-            writer.finish()
-        };
+        let key = Self::__user_key(&self, cache, plan.function, &id);
         __rc::call_value::<
             __rc::Returned<Found>,
             _,
@@ -55,20 +42,7 @@ impl Repo {
             cache
         };
         let plan = Self::__user_plan();
-        let key = {
-            use __rc::NoKeyPart as _;
-            let writer = &mut __rc::key(cache, plan.function);
-            writer.literal(":user:");
-            __rc::part(
-                writer,
-                "self.tenant",
-                &self.tenant,
-                __rc::probe(&self.tenant).rc_key_part(),
-            );
-            writer.literal(":");
-            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-            writer.finish()
-        };
+        let key = Self::__user_key(&self, cache, plan.function, &id);
         __rc::refresh_value::<
             __rc::Returned<Found>,
             _,
@@ -86,20 +60,7 @@ impl Repo {
             cache
         };
         let plan = Self::__user_plan();
-        let key = {
-            use __rc::NoKeyPart as _;
-            let writer = &mut __rc::key(cache, plan.function);
-            writer.literal(":user:");
-            __rc::part(
-                writer,
-                "self.tenant",
-                &self.tenant,
-                __rc::probe(&self.tenant).rc_key_part(),
-            );
-            writer.literal(":");
-            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
-            writer.finish()
-        };
+        let key = Self::__user_key(&self, cache, plan.function, &id);
         __rc::entry(cache, plan, key)
     }
     /// Empties the cache entries of all calls of `user`.
@@ -122,18 +83,9 @@ impl Repo {
         use ::renamed::__private as __rc;
         {
             use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
-            let codec = __rc::codec::<
-                Found,
-                __rc::Auto,
-                _,
-                _,
-            >(
-                __rc::Kind::<Found>::new().rc_option().rc_found(),
-                __rc::Kind::<Found>::new().rc_option().rc_found().rc_verdict(),
-            );
-            let plan = __rc::Plan::<
-                Found,
-            >::new(
+            let kind = __rc::Kind::<Found>::new().rc_option().rc_found();
+            let codec = __rc::codec::<Found, __rc::Auto, _, _>(kind, kind.rc_verdict());
+            __rc::Plan::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
                     const __PREFIX: &::core::primitive::str = __rc::default_prefix(
@@ -142,19 +94,14 @@ impl Repo {
                     );
                     __rc::Slot::function(
                         &__SLOT,
-                        const {
-                            &__rc::Site {
-                                ident: "user",
-                                prefix: __PREFIX,
-                                name: __rc::Name::Path,
-                                shape: ":user:{}:{}",
-                                version: 0u32,
-                                place: ::core::concat!(
-                                    ::core::file!(), ":", ::core::line!(), ":",
-                                    ::core::column!()
-                                ),
-                            }
+                        &__rc::Site {
+                            ident: "user",
+                            prefix: __PREFIX,
+                            name: __rc::Name::Path,
+                            shape: ":user:{}:{}",
+                            version: 0u32,
                         },
+                        __rc::place(),
                         __rc::path_of(&|| ()),
                         &[],
                         &codec,
@@ -168,8 +115,31 @@ impl Repo {
                     );
                     |_| __TTL
                 },
+            )
+        }
+    }
+    #[doc(hidden)]
+    #[inline]
+    fn __user_key(
+        &self,
+        cache: &::renamed::__private::Context,
+        function: &'static ::renamed::__private::Function,
+        id: &u64,
+    ) -> ::renamed::__private::MadeKey {
+        use ::renamed::__private as __rc;
+        {
+            use __rc::NoKeyPart as _;
+            let writer = &mut __rc::key(cache, function);
+            writer.literal(":user:");
+            __rc::part(
+                writer,
+                "self.tenant",
+                &self.tenant,
+                __rc::probe(&self.tenant).rc_key_part(),
             );
-            plan
+            writer.literal(":");
+            __rc::part(writer, "id", id, __rc::probe(id).rc_key_part());
+            writer.finish()
         }
     }
 }

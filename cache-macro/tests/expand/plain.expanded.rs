@@ -5,19 +5,7 @@ where
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __token_plan::<T, D>();
-    let key = {
-        use __rc::NoKeyPart as _;
-        let writer = &mut __rc::key(cache, plan.function);
-        writer.literal(":");
-        __rc::part(writer, "client", &client, __rc::probe(&client).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "kind", &kind, __rc::probe(&kind).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "count", &count, __rc::probe(&count).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "db", &db, __rc::probe(&db).rc_key_part());
-        writer.finish()
-    };
+    let key = __token_key::<T, D>(cache, plan.function, client, &kind, &count, &db);
     __rc::blocking_call_value::<
         __rc::Returned<Option<Token>>,
     >(cache, plan, key, move || token_uncached::<T, D>(client, kind, count, db))
@@ -49,19 +37,7 @@ where
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __token_plan::<T, D>();
-    let key = {
-        use __rc::NoKeyPart as _;
-        let writer = &mut __rc::key(cache, plan.function);
-        writer.literal(":");
-        __rc::part(writer, "client", &client, __rc::probe(&client).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "kind", &kind, __rc::probe(&kind).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "count", &count, __rc::probe(&count).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "db", &db, __rc::probe(&db).rc_key_part());
-        writer.finish()
-    };
+    let key = __token_key::<T, D>(cache, plan.function, client, &kind, &count, &db);
     __rc::blocking_refresh_value::<
         __rc::Returned<Option<Token>>,
     >(cache, plan, key, move || token_uncached::<T, D>(client, kind, count, db))
@@ -82,19 +58,7 @@ where
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __token_plan::<T, D>();
-    let key = {
-        use __rc::NoKeyPart as _;
-        let writer = &mut __rc::key(cache, plan.function);
-        writer.literal(":");
-        __rc::part(writer, "client", &client, __rc::probe(&client).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "kind", &kind, __rc::probe(&kind).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "count", &count, __rc::probe(&count).rc_key_part());
-        writer.literal(":");
-        __rc::part(writer, "db", &db, __rc::probe(&db).rc_key_part());
-        writer.finish()
-    };
+    let key = __token_key::<T, D>(cache, plan.function, client, &kind, &count, &db);
     __rc::blocking_entry(cache, plan, key)
 }
 /// Empties the cache entries of all calls of `token`.
@@ -122,48 +86,39 @@ where
     use ::redis_cached::__private as __rc;
     {
         use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
+        let kind = __rc::Kind::<Option<Token>>::new().rc_option().rc_found();
         let codec = __rc::codec::<
             Option<Token>,
             __rc::Json,
             _,
             _,
         >(
-            __rc::Kind::<Option<Token>>::new().rc_option().rc_found(),
+            kind,
             __rc::blame(
-                __rc::Kind::<Option<Token>>::new().rc_option().rc_found().rc_verdict(),
+                kind.rc_verdict(),
                 __rc::Kind::<Token>::new().rc_option().rc_found().rc_verdict(),
             ),
         );
-        let plan = __rc::Plan::<
-            Option<Token>,
-        >::new(
+        let plan = __rc::Plan::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
                 __rc::Slot::function(
                     &__SLOT,
-                    const {
-                        &__rc::Site {
-                            ident: "token",
-                            prefix: SHOP,
-                            name: __rc::Name::Given("token"),
-                            shape: ":{}:{}:{}:{}",
-                            version: 2u32,
-                            place: ::core::concat!(
-                                ::core::file!(), ":", ::core::line!(), ":",
-                                ::core::column!()
-                            ),
-                        }
+                    &__rc::Site {
+                        ident: "token",
+                        prefix: SHOP,
+                        name: __rc::Name::Given("token"),
+                        shape: ":{}:{}:{}:{}",
+                        version: 2u32,
                     },
+                    __rc::place(),
                     __rc::path_of(&|| ()),
                     &[&::core::any::type_name::<T>(), &::core::any::type_name::<D>()],
                     &codec,
                 )
             },
             codec,
-            __rc::storable_option::<
-                Option<Token>,
-                _,
-            >(__rc::Kind::<Option<Token>>::new().rc_option().rc_found()),
+            __rc::storable_option::<Option<Token>, _>(kind),
             |value| __rc::IntoTtl::into_ttl(
                 __rc::of_value::<
                     Option<Token>,
@@ -171,11 +126,39 @@ where
                 >(|token: &Token| token.expires_in, value),
             ),
         );
-        __rc::Plan::<Option<Token>> {
+        __rc::Plan {
             none_ttl: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
             cache_if: Option::is_some,
             jitter: 0.1f64,
             ..plan
         }
+    }
+}
+#[doc(hidden)]
+#[inline]
+fn __token_key<'a, T: Kind, D>(
+    cache: &::redis_cached::__private::Context,
+    function: &'static ::redis_cached::__private::Function,
+    client: &'a str,
+    kind: &T,
+    count: &u8,
+    db: &D,
+) -> ::redis_cached::__private::MadeKey
+where
+    D: Find<T>,
+{
+    use ::redis_cached::__private as __rc;
+    {
+        use __rc::NoKeyPart as _;
+        let writer = &mut __rc::key(cache, function);
+        writer.literal(":");
+        __rc::part(writer, "client", &client, __rc::probe(&client).rc_key_part());
+        writer.literal(":");
+        __rc::part(writer, "kind", kind, __rc::probe(kind).rc_key_part());
+        writer.literal(":");
+        __rc::part(writer, "count", count, __rc::probe(count).rc_key_part());
+        writer.literal(":");
+        __rc::part(writer, "db", db, __rc::probe(db).rc_key_part());
+        writer.finish()
     }
 }

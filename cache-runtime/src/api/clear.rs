@@ -5,6 +5,8 @@ use std::future::Future;
 
 #[cfg(feature = "tokio")]
 use crate::api::cache::Cache;
+#[cfg(feature = "tokio")]
+use crate::api::default_cache::installed;
 use crate::engine::Engine;
 use crate::engine::context::Context;
 use crate::error::{Error, ErrorKind};
@@ -89,6 +91,15 @@ pub fn clear<'a>(
 ) -> impl Future<Output = Result<u64, Error>> + Send + use<'a> {
     let extent = extent_of_function(cache, function, in_group);
     async move { Engine::tokio(cache).clear(&extent).await }
+}
+
+/// The function is called by the `…_clear` of an async function without `cache = …`.
+#[cfg(feature = "tokio")]
+pub fn clear_installed(
+    function: &'static Function,
+    in_group: bool,
+) -> impl Future<Output = Result<u64, Error>> + Send + use<> {
+    async move { clear(&installed(), function, in_group).await }
 }
 
 /// The function is called by the `…_clear` of a plain function.

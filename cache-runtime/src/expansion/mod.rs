@@ -4,14 +4,15 @@
 mod own;
 
 use std::marker::PhantomData;
+use std::panic::Location;
 
 use serde::Serialize;
 
 use crate::api::cache::Cache;
-#[cfg(feature = "tokio")]
-pub use crate::api::clear::clear;
 #[cfg(feature = "blocking")]
 pub use crate::api::clear::clear_blocking as blocking_clear;
+#[cfg(feature = "tokio")]
+pub use crate::api::clear::{clear, clear_installed};
 pub use crate::api::default_cache::installed;
 #[cfg(feature = "blocking")]
 pub use crate::api::entry::blocking::entry as blocking_entry;
@@ -29,7 +30,7 @@ pub use crate::engine::blocking::{
     refresh_batch_result as blocking_refresh_batch_result, refresh_batch_value as blocking_refresh_batch_value,
     refresh_result as blocking_refresh_result, refresh_value as blocking_refresh_value,
 };
-use crate::engine::context::Context;
+pub use crate::engine::context::Context;
 pub use crate::engine::ids::{BatchIds, BatchMap, IdOfMap, batch_ids, collect_ids};
 pub use crate::engine::sharing::{ErrorProbe, Errors, Unshared};
 #[cfg(feature = "tokio")]
@@ -37,6 +38,7 @@ pub use crate::engine::tokio::{
     batch_result, batch_value, call_result, call_result_in_background, call_value, call_value_in_background,
     refresh_batch_result, refresh_batch_value, refresh_result, refresh_value,
 };
+use crate::error::Error;
 pub use crate::expansion::own::{
     Cloned, Kept, KeptReferent, KeptSelf, KeptSelfReferent, Lender, Lent, LentByThread, NotKept, Referent, cloned,
     keep, keep_cow, keep_option, keep_referent, keep_self, keep_self_referent, lend, lend_cow, lend_option, lent,
@@ -58,6 +60,9 @@ pub use crate::stored::codec::Json;
 #[cfg(feature = "messagepack")]
 pub use crate::stored::codec::MessagePack;
 pub use crate::stored::codec::{Codec, Codecs};
+
+/// The key of a call, or the reason why its arguments have none.
+pub type MadeKey = Result<Key, Error>;
 
 /// A handle of the cache that the attribute names.
 pub fn own_cache(cache: &Cache) -> Context {
@@ -106,6 +111,13 @@ pub fn into_tags<T: IntoTags>(tags: T) -> Vec<String> {
 /// The path of the function around the closure `|| ()`.
 pub fn path_of<F>(_: &F) -> &'static str {
     std::any::type_name::<F>()
+}
+
+/// The place of the call in the source.
+#[inline]
+#[track_caller]
+pub fn place() -> &'static Location<'static> {
+    Location::caller()
 }
 
 /// Applies a closure of the attribute. With this signature it needs no annotations, may be a path to a function, and

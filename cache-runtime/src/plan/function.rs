@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use crate::error::{Error, ErrorKind};
 use crate::key::{escape_part, function_name, given_name, shown_path};
 use crate::plan::codec::{CodecFns, Nones, TypeFormats};
-use crate::plan::names::{self, Stored};
+use crate::plan::names::{self, Place, Stored};
 use crate::plan::ttl::Ttl;
 use crate::stored::codec::{self, Rank};
 use crate::stored::envelope::Identity;
@@ -26,8 +26,6 @@ pub struct Site {
     pub shape: &'static str,
     /// Abandons what was stored under another number.
     pub version: u32,
-    /// The file, line and column of the function, the same for its siblings.
-    pub place: &'static str,
 }
 
 /// The second part of a function's keys.
@@ -77,7 +75,14 @@ pub(crate) enum Once {
 }
 
 impl Function {
-    fn new(site: &Site, path: &str, slot: usize, generics: &[&dyn Display], found: TypeFormats) -> Function {
+    fn new(
+        site: &Site,
+        place: Place,
+        path: &str,
+        slot: usize,
+        generics: &[&dyn Display],
+        found: TypeFormats,
+    ) -> Function {
         let prefix = escape_part(site.prefix);
         let prefix_len = prefix.len();
         let name = match site.name {
@@ -89,7 +94,7 @@ impl Function {
         let [(_, fingerprint), _] = found.formats;
         let stored = Stored { path: shown_path(path, site.ident), slot, fingerprint };
         let namesake = match site.name {
-            Name::Path => names::claim(&head, &stored.path, site.place),
+            Name::Path => names::claim(&head, &stored.path, place),
             Name::Given(_) | Name::GivenInTrait(_) => None,
         };
         if namesake.is_none() {
@@ -260,16 +265,19 @@ impl Slot {
     pub fn function<V>(
         &'static self,
         site: &Site,
+        place: Place,
         path: &'static str,
         generics: &[&dyn Display],
         codec: &CodecFns<V>,
     ) -> &'static Function {
-        self.find(site, path, generics, codec.find)
+        self.find(site, place, path, generics, codec.find)
     }
 
+    /// The same, compiled once.
     fn find(
         &'static self,
         site: &Site,
+        place: Place,
         path: &'static str,
         generics: &[&dyn Display],
         find: fn() -> TypeFormats,
@@ -277,12 +285,8 @@ impl Slot {
         let mut slot = self;
         loop {
             let node = slot.0.get_or_init(|| {
-                Box::new(Node {
-                    path,
-                    find,
-                    function: Function::new(site, path, std::ptr::from_ref(self).addr(), generics, find()),
-                    next: Slot::new(),
-                })
+                let function = Function::new(site, place, path, std::ptr::from_ref(self).addr(), generics, find());
+                Box::new(Node { path, find, function, next: Slot::new() })
             });
             if std::ptr::eq(node.path, path) && std::ptr::fn_addr_eq(node.find, find) {
                 return &node.function;

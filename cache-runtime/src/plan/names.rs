@@ -8,6 +8,7 @@
 //! each of them takes the other's value for a miss and displaces it. [`register`] logs that.
 
 use std::collections::HashMap;
+use std::panic::Location;
 use std::sync::{Mutex, PoisonError};
 
 /// The values that a function stores under a name.
@@ -78,20 +79,23 @@ pub(crate) fn register(head: &str, shape: &'static str, new: &Stored) {
     }
 }
 
+/// The file, line and column of a function, the same for its siblings.
+pub(crate) type Place = &'static Location<'static>;
+
 /// The functions that have default names.
 #[derive(Default)]
 struct Claims {
     /// The place of the function, by prefix and name.
-    places: HashMap<String, &'static str>,
+    places: HashMap<String, Place>,
     /// The places of pairs that were logged.
-    logged: Vec<[&'static str; 2]>,
+    logged: Vec<[Place; 2]>,
 }
 
 static CLAIMS: Mutex<Option<Claims>> = Mutex::new(None);
 
 /// Notes that the function at `place` has this default name, once per instantiation. If a function at another place had it
 /// before, returns why this one must not be cached, and logs that once for the two functions.
-pub(crate) fn claim(head: &str, path: &str, place: &'static str) -> Option<String> {
+pub(crate) fn claim(head: &str, path: &str, place: Place) -> Option<String> {
     let (first, is_news) = {
         let mut claims = CLAIMS.lock().unwrap_or_else(PoisonError::into_inner);
         let claims = claims.get_or_insert_default();
@@ -110,8 +114,8 @@ pub(crate) fn claim(head: &str, path: &str, place: &'static str) -> Option<Strin
         tracing::warn!(
             name = head,
             function = path,
-            place,
-            first,
+            %place,
+            %first,
             "two functions have the same default name: the one at `first` keeps it, and this one runs uncached; \
              write `name = \"…\"` on one of them"
         );

@@ -33,11 +33,25 @@ pub struct NoOption<T>(PhantomData<fn() -> T>);
 #[derive(Debug)]
 pub struct FoundOption<T>(PhantomData<fn() -> T>);
 /// The type is a `Result` that the spelling hid.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct HiddenResult;
 /// The type is neither, as far as the compiler can see.
 #[derive(Debug)]
 pub struct FoundValue<T>(PhantomData<fn() -> T>);
+
+// A derive would ask for `T: Copy`.
+impl<T> Clone for FoundOption<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for FoundOption<T> {}
+impl<T> Clone for FoundValue<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for FoundValue<T> {}
 
 impl<T> Kind<Option<T>> {
     /// An `Option`.
