@@ -22,6 +22,7 @@ use crate::parse::function::Face;
 //         plan,
 //         key,
 //         ERRORS,
+//         verb,
 //         (db, id),
 //         |(db, id)| user_uncached(db, id),
 //         |(db, id)| {
@@ -36,7 +37,7 @@ use crate::parse::function::Face;
 // The closures capture nothing: all arguments of `user` go through the tuple, and the copies that
 // outlive the call are made only when a refresh starts. The compiler shows the error of a copy that
 // is not `'static` at the argument that asks for a refresh.
-pub(crate) fn run(model: &Model, background: &Background, callee: &TokenStream) -> TokenStream {
+pub(crate) fn run(model: &Model, background: &Background, verb: &TokenStream, callee: &TokenStream) -> TokenStream {
     let Names { cache, plan, key, .. } = &Names::of(model);
     let _output = &model.output;
     let span = generated(background.keyword.span());
@@ -75,7 +76,7 @@ pub(crate) fn run(model: &Model, background: &Background, callee: &TokenStream) 
     };
     let args = quote_spanned!(span=> (#(#given,)*));
     let body = quote_spanned!(span=> |(#(#names,)*)| #callee(#(#names),*));
-    let call = quote_spanned!(span=> #function(#cache, #plan, #key, #errors #args, #body, #own));
+    let call = quote_spanned!(span=> #function(#cache, #plan, #key, #errors #verb, #args, #body, #own));
     match model.face {
         Face::Async | Face::Boxed => quote_spanned!(span=> #call.await),
         Face::Plain => call,

@@ -16,7 +16,7 @@ use crate::parse::function::{Face, Param};
 //     async fn users(db: Db, ids: &[u64]) -> Result<HashMap<u64, User>, Error> { BODY }
 //
 // Output:
-//     __rc::batch_result::<Result<HashMap<u64, User>, Error>, _, _>(cache, plan, ids, move |ids: Vec<_>| {
+//     __rc::batch_result::<Result<HashMap<u64, User>, Error>, _, _>(cache, plan, ids, verb, move |ids: Vec<_>| {
 //         let db = Clone::clone(&db);
 //         async move {
 //             let ids = __rc::collect_ids::<[u64], _>(some(ids));
@@ -27,7 +27,7 @@ use crate::parse::function::{Face, Param};
 //
 // The body runs as often as it takes, each time with copies of the other arguments. They are made
 // before the future, so that it borrows nothing of the closure.
-pub(crate) fn run(model: &Model, batch: &Batch, verb: &str, callee: &TokenStream) -> TokenStream {
+pub(crate) fn run(model: &Model, batch: &Batch, verb: &TokenStream, callee: &TokenStream) -> TokenStream {
     let _output = &model.output;
     let Names { cache, plan, ids, .. } = &Names::of(model);
     let span = generated(batch.name.span());
@@ -58,15 +58,14 @@ pub(crate) fn run(model: &Model, batch: &Batch, verb: &str, callee: &TokenStream
     let span = at_output(model);
     let (rc, returned) = (private(span), returned(model));
     let kind = if model.kind == Kind::Result { "result" } else { "value" };
-    let verb = if verb == "refresh" { "refresh_batch" } else { "batch" };
     match model.face {
         Face::Async | Face::Boxed => {
-            let function = format_ident!("{verb}_{kind}", span = span);
-            quote_spanned!(span=> #rc::#function::<#returned, _, _>(#cache, #plan, #ids, #body).await)
+            let function = format_ident!("batch_{kind}", span = span);
+            quote_spanned!(span=> #rc::#function::<#returned, _, _>(#cache, #plan, #ids, #verb, #body).await)
         }
         Face::Plain => {
-            let function = format_ident!("blocking_{verb}_{kind}", span = span);
-            quote_spanned!(span=> #rc::#function::<#returned>(#cache, #plan, #ids, #body))
+            let function = format_ident!("blocking_batch_{kind}", span = span);
+            quote_spanned!(span=> #rc::#function::<#returned>(#cache, #plan, #ids, #verb, #body))
         }
     }
 }

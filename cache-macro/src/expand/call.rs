@@ -10,7 +10,7 @@ use crate::model::returns::{self, Kind};
 use crate::parse::function::Face;
 
 /// The one call into the runtime.
-pub(crate) fn run(model: &Model, verb: &str, closure: &TokenStream) -> TokenStream {
+pub(crate) fn run(model: &Model, verb: &TokenStream, closure: &TokenStream) -> TokenStream {
     let Names { cache, plan, key, .. } = &Names::of(model);
     let _output = &model.output;
     let span = at_output(model);
@@ -21,14 +21,14 @@ pub(crate) fn run(model: &Model, verb: &str, closure: &TokenStream) -> TokenStre
     };
     match model.face {
         Face::Async | Face::Boxed => {
-            let function = format_ident!("{verb}_{kind}", span = span);
+            let function = format_ident!("call_{kind}", span = span);
             let function = quote_spanned!(span=> #rc::#function::<#returned, _, _>);
-            quote_spanned!(span=> #function(#cache, #plan, #key, #errors #closure).await)
+            quote_spanned!(span=> #function(#cache, #plan, #key, #errors #verb, #closure).await)
         }
         Face::Plain => {
-            let function = format_ident!("blocking_{verb}_{kind}", span = span);
+            let function = format_ident!("blocking_call_{kind}", span = span);
             let function = quote_spanned!(span=> #rc::#function::<#returned>);
-            quote_spanned!(span=> #function(#cache, #plan, #key, #errors #closure))
+            quote_spanned!(span=> #function(#cache, #plan, #key, #errors #verb, #closure))
         }
     }
 }

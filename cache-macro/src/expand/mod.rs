@@ -3,16 +3,17 @@
 use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
-use syn::{FnArg, Ident, ReturnType, Signature, parse_quote};
+use syn::{FnArg, Ident, ReturnType, Signature, Token, Type, parse_quote};
 
 use self::clear::{clear, clear_signature};
 use self::description::{description, description_of_batch};
 use self::entry::{entry, entry_signature, group, group_signature};
 use self::key::check_units;
-use self::names::{at_output, generated};
-use self::signature::{needs_rebinding, path, plain_signature, sibling};
+use self::names::{at_output, facade, generated, private, variable};
+use self::signature::{needs_rebinding, path, plain_signature, sibling, visibility};
 use crate::model::Model;
 use crate::parse::function::{Face, Function, Param};
+use crate::syntax::mentions::same;
 use crate::syntax::place::Place;
 
 mod attrs;
@@ -39,8 +40,8 @@ mod values;
 //         CALL of `user_uncached`
 //     }
 //     async fn user_uncached(db: &Db, id: u64) -> Result<User, Error> { BODY }
-//     async fn user_refresh(db: &Db, id: u64) -> Result<User, Error> {
-//         REFRESH of `user_uncached`
+//     fn user_refresh(db: &Db, id: u64) -> impl Future<Output = Result<User, Error>> {
+//         REFRESH by `user`
 //     }
 //     fn user_entry(id: u64) -> Entry<User> { … }
 //     fn user_group(…) -> Group { … }, with `group = …`
@@ -51,9 +52,9 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     if !model.args.siblings {
         return alone(model);
     }
-    let call = caller(model, "call", None);
+    let call = caller(model, false);
     let body = body(model);
-    let refresh = caller(model, "refresh", Some("refresh"));
+    let refresh = if refreshes_by_call(model) { refresh(model) } else { caller(model, true) };
     let entry = entry(model);
     let group = model.group.as_ref().map(|pieces| group(model, pieces));
     let clear = clear(model);
@@ -91,36 +92,95 @@ pub(crate) fn fallback(model: &Model) -> TokenStream {
 //
 // Output:
 //     async fn user(db: &Db, id: Path<u64>) -> Result<User, Error> {
+//         let verb = __rc::verb();
 //         DESCRIPTION: cache, plan, key
-//         __rc::call_result::<Result<User, Error>, _, _>(cache, plan, key, move || user_uncached(db, id)).await
+//         __rc::call_result::<Result<User, Error>, _, _>(cache, plan, key, verb, move || user_uncached(db, id)).await
 //     }
-fn caller(model: &Model, verb: &str, suffix: Option<&str>) -> TokenStream {
+//
+// It is `user`, or a `user_refresh` that cannot call it.
+fn caller(model: &Model, is_refresh: bool) -> TokenStream {
     let Function { attrs, vis, sig, .. } = &model.function;
-    let docs = suffix.map(|_| attrs::of_refresh(&sig.ident.unraw()));
-    let allow_sibling = suffix.map(|_| attrs::second_allowances());
-    let attrs = if suffix.is_none() { attrs::of_caller(attrs) } else { attrs::shared(attrs) };
+    let docs = is_refresh.then(|| attrs::of_refresh(&sig.ident.unraw()));
+    let allow_sibling = is_refresh.then(attrs::second_allowances);
+    let attrs = if is_refresh { attrs::shared(attrs) } else { attrs::of_caller(attrs) };
     let allow = attrs::allowances(model);
     let mut new_sig = plain_signature(sig, &model.params);
-    if let Some(suffix) = suffix {
-        new_sig.ident = sibling(&sig.ident, suffix);
+    if is_refresh {
+        new_sig.ident = sibling(&sig.ident, "refresh");
     }
     let callee = path(model, &sibling(&sig.ident, "uncached"));
-    let receiver = sig.receiver().map(|receiver| receiver.self_token);
-    let args = receiver.map(ToTokens::into_token_stream).into_iter();
-    let args = args.chain(model.params.iter().map(|param| param.ident.to_token_stream()));
+    let args = arguments(model);
     let description = match &model.batch {
         Some(batch) => description_of_batch(model, batch, sig.receiver()),
         None => description(model, sig.receiver(), &model.output, &TokenStream::new()),
     };
+    let rc = private(Span::mixed_site());
+    let (let_verb, verb) = if refreshes_by_call(model) {
+        let verb = variable("verb");
+        (Some(quote!(let #verb = #rc::verb();)), verb.into_token_stream())
+    } else {
+        (None, if is_refresh { quote!(#rc::Verb::Refresh) } else { quote!(#rc::Verb::Call) })
+    };
     let run = match (&model.batch, &model.background) {
-        (Some(batch), _) => batch::run(model, batch, verb, &callee),
-        (None, Some(background)) if suffix.is_none() => background::run(model, background, &callee),
-        _ => call::run(model, verb, &quote!(move || #callee (#(#args),*))),
+        (Some(batch), _) => batch::run(model, batch, &verb, &callee),
+        (None, Some(background)) if !is_refresh => background::run(model, background, &verb, &callee),
+        _ => call::run(model, &verb, &quote!(move || #callee (#args))),
     };
     let check_units = check_units(model);
     // The constants are checked once.
-    let check_constants = suffix.is_none().then(|| lifetimes::checks(model));
-    let block = block(model, &quote!(#check_units #check_constants #description), &run, suffix.is_none());
+    let check_constants = (!is_refresh).then(|| lifetimes::checks(model));
+    let block = block(model, &quote!(#let_verb #check_units #check_constants #description), &run, !is_refresh);
+    quote!(#docs #attrs #allow #allow_sibling #vis #new_sig #block)
+}
+
+/// The parameters, as arguments of a call.
+fn arguments(model: &Model) -> TokenStream {
+    let receiver = model.function.sig.receiver().map(|receiver| receiver.self_token.to_token_stream());
+    let args = receiver.into_iter().chain(model.params.iter().map(|param| param.ident.to_token_stream()));
+    quote!(#(#args),*)
+}
+
+/// Returns `true` if `user_refresh` calls `user`. In a trait, another function can take the place of that one; and a
+/// parameter may have its name.
+fn refreshes_by_call(model: &Model) -> bool {
+    let ident = &model.function.sig.ident;
+    model.place != Place::Trait && !model.params.iter().any(|param| same(&param.ident, ident))
+}
+
+// Input:
+//     async fn user(db: &Db, Path(id): Path<u64>) -> Result<User, Error> { BODY }
+//
+// Output:
+//     fn user_refresh(db: &Db, id: Path<u64>) -> impl Future<Output = Result<User, Error>> {
+//         __rc::refreshing(user(db, id))
+//     }
+//
+// Like the function, the future borrows from all arguments: the tokens of `impl` have the edition of this crate, not that
+// of the user's.
+fn refresh(model: &Model) -> TokenStream {
+    let Function { attrs, sig, .. } = &model.function;
+    let docs = attrs::of_refresh(&sig.ident.unraw());
+    let (attrs, allow, allow_sibling) =
+        (attrs::shared(attrs), attrs::allowances(model), attrs::sibling_allowances(attrs));
+    let mut new_sig = plain_signature(sig, &model.params);
+    new_sig.ident = sibling(&sig.ident, "refresh");
+    new_sig.fn_token = Token![fn](generated(sig.fn_token.span));
+    let vis = visibility(model);
+    let (rc, facade) = (private(Span::mixed_site()), facade(model));
+    let (callee, args) = (path(model, &sig.ident), arguments(model));
+    let call = quote!(#callee(#args));
+    let run = match model.face {
+        Face::Async => {
+            let (span, output) = (Span::mixed_site(), &model.output);
+            new_sig.asyncness = None;
+            let output = quote_spanned!(span=> impl ::core::future::Future<Output = #output>);
+            new_sig.output = ReturnType::Type(Token![->](span), Box::new(Type::Verbatim(output)));
+            quote!(#rc::refreshing(#call))
+        }
+        Face::Boxed => quote!(::std::boxed::Box::pin(#rc::refreshing(#call))),
+        Face::Plain => quote!(#rc::refresh_next(); #call),
+    };
+    let block = braced(quote!(use #facade::__private as #rc; #run), generated(model.function.body.span()));
     quote!(#docs #attrs #allow #allow_sibling #vis #new_sig #block)
 }
 
@@ -202,7 +262,8 @@ fn alone(model: &Model) -> TokenStream {
         plain.mutability = receiver.mutability;
     }
     let description = description(model, sig.receiver(), output, &attrs::allowances(model));
-    let run = call::run(model, "call", &closure);
+    let rc = private(Span::mixed_site());
+    let run = call::run(model, &quote!(#rc::Verb::Call), &closure);
     let check_units = check_units(model);
     let check_constants = lifetimes::checks(model);
     let block = block(model, &quote!(#check_units #check_constants #description), &run, true);

@@ -71,6 +71,7 @@ impl Find for Repo {
                     use __rc::Unshared as _;
                     __rc::ErrorProbe::<__rc::ErrOf<io::Result<User>>>::new().rc_errors()
                 },
+                __rc::Verb::Call,
                 move || async move {
                     if let ::core::option::Option::Some(ret) = ::core::option::Option::None::<
                         io::Result<User>,
@@ -170,6 +171,7 @@ impl Find for Repo {
                     cache,
                     plan,
                     key,
+                    __rc::Verb::Call,
                     move || -> ::core::pin::Pin<
                         Box<
                             dyn ::core::future::Future<
@@ -248,6 +250,12 @@ impl Find for Repo {
         };
         __rc::blocking_call_value::<
             __rc::Returned<Result<User, Error>>,
-        >(cache, plan, key, move || -> Result<User, Error> { { self.load(id) } })
+        >(
+            cache,
+            plan,
+            key,
+            __rc::Verb::Call,
+            move || -> Result<User, Error> { { self.load(id) } },
+        )
     }
 }

@@ -1,5 +1,6 @@
 /// Looks it up.
 pub async fn user(db: &Db, id: u64, slug: Path<String>) -> Result<User, Error> {
+    let verb = __rc::verb();
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __user_plan();
@@ -17,6 +18,7 @@ pub async fn user(db: &Db, id: u64, slug: Path<String>) -> Result<User, Error> {
                 use __rc::Unshared as _;
                 __rc::ErrorProbe::<__rc::ErrOf<Result<User, Error>>>::new().rc_errors()
             },
+            verb,
             move || user_uncached(db, id, slug),
         )
         .await
@@ -35,27 +37,14 @@ pub async fn user_uncached(
 /// Runs the body of `user` now, and stores what it returns.
 ///
 /// Looks it up.
-pub async fn user_refresh(db: &Db, id: u64, slug: Path<String>) -> Result<User, Error> {
+#[allow(unreachable_pub)]
+pub fn user_refresh(
+    db: &Db,
+    id: u64,
+    slug: Path<String>,
+) -> impl ::core::future::Future<Output = Result<User, Error>> {
     use ::redis_cached::__private as __rc;
-    let cache = &__rc::installed();
-    let plan = __user_plan();
-    let key = __user_key(cache, plan.function, &id, &slug);
-    __rc::refresh_result::<
-        __rc::Returned<Result<User, Error>>,
-        _,
-        _,
-    >(
-            cache,
-            plan,
-            key,
-            {
-                #[allow(unused_imports)]
-                use __rc::Unshared as _;
-                __rc::ErrorProbe::<__rc::ErrOf<Result<User, Error>>>::new().rc_errors()
-            },
-            move || user_uncached(db, id, slug),
-        )
-        .await
+    __rc::refreshing(user(db, id, slug))
 }
 /// The cache entry behind the call of `user` with the same arguments.
 ///

@@ -3,6 +3,7 @@ async fn users(
     tenant: String,
     ids: &[u64],
 ) -> Result<HashMap<u64, User>, Error> {
+    let verb = __rc::verb();
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __users_plan();
@@ -18,6 +19,7 @@ async fn users(
             cache,
             plan,
             ids,
+            verb,
             move |ids: ::std::vec::Vec<_>| {
                 let db = ::core::clone::Clone::clone(&db);
                 let tenant = ::core::clone::Clone::clone(&tenant);
@@ -45,41 +47,14 @@ async fn users_uncached(
 }
 /// Runs the body of `users` now, and stores what it returns.
 ///
-async fn users_refresh(
+#[allow(unreachable_pub)]
+fn users_refresh(
     db: &Db,
     tenant: String,
     ids: &[u64],
-) -> Result<HashMap<u64, User>, Error> {
+) -> impl ::core::future::Future<Output = Result<HashMap<u64, User>, Error>> {
     use ::redis_cached::__private as __rc;
-    let cache = &__rc::installed();
-    let plan = __users_plan();
-    let (ids, some) = __rc::batch_ids::<
-        __rc::Returned<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
-        _,
-    >(ids, |id: &_| __users_key(cache, plan.function, &tenant, id));
-    __rc::refresh_batch_result::<
-        __rc::Returned<Result<HashMap<u64, User>, Error>>,
-        _,
-        _,
-    >(
-            cache,
-            plan,
-            ids,
-            move |ids: ::std::vec::Vec<_>| {
-                let db = ::core::clone::Clone::clone(&db);
-                let tenant = ::core::clone::Clone::clone(&tenant);
-                async move {
-                    let ids = __rc::collect_ids::<[u64], _>(some(ids));
-                    users_uncached(
-                            db,
-                            tenant,
-                            ::core::borrow::Borrow::<[u64]>::borrow(&ids),
-                        )
-                        .await
-                }
-            },
-        )
-        .await
+    __rc::refreshing(users(db, tenant, ids))
 }
 /// The cache entry of one `id` behind the call of `users` with the same other arguments.
 ///
@@ -193,6 +168,7 @@ fn __users_key(
 }
 impl Repo {
     fn names<T: Kind>(&self, arg0: (u8, T), ids: Ids) -> BTreeMap<Id, String> {
+        let verb = __rc::verb();
         use ::redis_cached::__private as __rc;
         let cache = &__rc::installed();
         let plan = Self::__names_plan();
@@ -206,6 +182,7 @@ impl Repo {
             cache,
             plan,
             ids,
+            verb,
             move |ids: ::std::vec::Vec<_>| {
                 let __self = ::core::clone::Clone::clone(&self);
                 let arg0 = ::core::clone::Clone::clone(&arg0);
@@ -226,27 +203,11 @@ impl Repo {
     }
     /// Runs the body of `names` now, and stores what it returns.
     ///
+    #[allow(unreachable_pub)]
     fn names_refresh<T: Kind>(&self, arg0: (u8, T), ids: Ids) -> BTreeMap<Id, String> {
         use ::redis_cached::__private as __rc;
-        let cache = &__rc::installed();
-        let plan = Self::__names_plan();
-        let (ids, some) = __rc::batch_ids::<
-            __rc::Returned<BTreeMap<Id, String>>,
-            _,
-        >(&ids, |id: &_| Self::__names_key(cache, plan.function, id));
-        __rc::blocking_refresh_batch_value::<
-            __rc::Returned<BTreeMap<Id, String>>,
-        >(
-            cache,
-            plan,
-            ids,
-            move |ids: ::std::vec::Vec<_>| {
-                let __self = ::core::clone::Clone::clone(&self);
-                let arg0 = ::core::clone::Clone::clone(&arg0);
-                let ids = <Ids as ::core::iter::FromIterator<_>>::from_iter(some(ids));
-                Self::names_uncached::<T>(__self, arg0, ids)
-            },
-        )
+        __rc::refresh_next();
+        Self::names::<T>(self, arg0, ids)
     }
     /// The cache entry of one `id` behind the call of `names` with the same other arguments.
     ///

@@ -4,6 +4,7 @@ async fn user<E: Executor>(
     org: &Org,
     id: u64,
 ) -> Result<User, Error> {
+    let verb = __rc::verb();
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __user_plan();
@@ -21,6 +22,7 @@ async fn user<E: Executor>(
                 use __rc::Unshared as _;
                 __rc::ErrorProbe::<__rc::ErrOf<Result<User, Error>>>::new().rc_errors()
             },
+            verb,
             move || user_uncached::<E>(db, class_id, org, id),
         )
         .await
@@ -39,32 +41,15 @@ async fn user_uncached<E: Executor>(
 }
 /// Runs the body of `user` now, and stores what it returns.
 ///
-async fn user_refresh<E: Executor>(
+#[allow(unreachable_pub)]
+fn user_refresh<E: Executor>(
     db: E,
     class_id: u64,
     org: &Org,
     id: u64,
-) -> Result<User, Error> {
+) -> impl ::core::future::Future<Output = Result<User, Error>> {
     use ::redis_cached::__private as __rc;
-    let cache = &__rc::installed();
-    let plan = __user_plan();
-    let key = __user_key(cache, plan.function, &class_id, org, &id);
-    __rc::refresh_result::<
-        __rc::Returned<Result<User, Error>>,
-        _,
-        _,
-    >(
-            cache,
-            plan,
-            key,
-            {
-                #[allow(unused_imports)]
-                use __rc::Unshared as _;
-                __rc::ErrorProbe::<__rc::ErrOf<Result<User, Error>>>::new().rc_errors()
-            },
-            move || user_uncached::<E>(db, class_id, org, id),
-        )
-        .await
+    __rc::refreshing(user::<E>(db, class_id, org, id))
 }
 /// The cache entry behind the call of `user` with the same arguments.
 ///
@@ -200,6 +185,7 @@ fn __user_key(
 }
 impl Repo {
     fn total<'a, T, K: Kind>(&'a self, state: &'a State<T>, kind: K) -> u64 {
+        let verb = __rc::verb();
         use ::redis_cached::__private as __rc;
         let cache = &{
             let cache = __rc::own_cache(&state.cache);
@@ -209,7 +195,13 @@ impl Repo {
         let key = Self::__total_key::<T, K>(&self, cache, plan.function, &kind);
         __rc::blocking_call_value::<
             __rc::Returned<u64>,
-        >(cache, plan, key, move || Self::total_uncached::<T, K>(self, state, kind))
+        >(
+            cache,
+            plan,
+            key,
+            verb,
+            move || Self::total_uncached::<T, K>(self, state, kind),
+        )
     }
     /// The body of `total`: computes, and leaves the cache alone.
     ///
@@ -224,17 +216,11 @@ impl Repo {
     }
     /// Runs the body of `total` now, and stores what it returns.
     ///
+    #[allow(unreachable_pub)]
     fn total_refresh<'a, T, K: Kind>(&'a self, state: &'a State<T>, kind: K) -> u64 {
         use ::redis_cached::__private as __rc;
-        let cache = &{
-            let cache = __rc::own_cache(&state.cache);
-            cache
-        };
-        let plan = Self::__total_plan::<T, K>();
-        let key = Self::__total_key::<T, K>(&self, cache, plan.function, &kind);
-        __rc::blocking_refresh_value::<
-            __rc::Returned<u64>,
-        >(cache, plan, key, move || Self::total_uncached::<T, K>(self, state, kind))
+        __rc::refresh_next();
+        Self::total::<T, K>(self, state, kind)
     }
     /// The cache entry behind the call of `total` with the same arguments.
     ///

@@ -4,6 +4,7 @@ async fn user<K: Key>(
     name: Cow<'_, str>,
     id: Path<K>,
 ) -> Result<User, Error> {
+    let verb = __rc::verb();
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __user_plan::<K>();
@@ -24,6 +25,7 @@ async fn user<K: Key>(
                 use __rc::Unshared as _;
                 __rc::ErrorProbe::<__rc::ErrOf<Result<User, Error>>>::new().rc_errors()
             },
+            verb,
             (db, slug, name, id),
             |(db, slug, name, id)| user_uncached::<K>(db, slug, name, id),
             |(db, slug, name, id)| {
@@ -59,32 +61,15 @@ async fn user_uncached<K: Key>(
 }
 /// Runs the body of `user` now, and stores what it returns.
 ///
-async fn user_refresh<K: Key>(
+#[allow(unreachable_pub)]
+fn user_refresh<K: Key>(
     db: &Db,
     slug: Option<&str>,
     name: Cow<'_, str>,
     id: Path<K>,
-) -> Result<User, Error> {
+) -> impl ::core::future::Future<Output = Result<User, Error>> {
     use ::redis_cached::__private as __rc;
-    let cache = &__rc::installed();
-    let plan = __user_plan::<K>();
-    let key = __user_key::<K>(cache, plan.function, &slug, &name, &id);
-    __rc::refresh_result::<
-        __rc::Returned<Result<User, Error>>,
-        _,
-        _,
-    >(
-            cache,
-            plan,
-            key,
-            {
-                #[allow(unused_imports)]
-                use __rc::Unshared as _;
-                __rc::ErrorProbe::<__rc::ErrOf<Result<User, Error>>>::new().rc_errors()
-            },
-            move || user_uncached::<K>(db, slug, name, id),
-        )
-        .await
+    __rc::refreshing(user::<K>(db, slug, name, id))
 }
 /// The cache entry behind the call of `user` with the same arguments.
 ///
@@ -196,6 +181,7 @@ fn __user_key<K: Key>(
 }
 impl Repo {
     fn user(&self, id: u64) -> io::Result<User> {
+        let verb = __rc::verb();
         use ::redis_cached::__private as __rc;
         let cache = &__rc::installed();
         let plan = Self::__user_plan();
@@ -213,6 +199,7 @@ impl Repo {
                 use __rc::Unshared as _;
                 __rc::ErrorProbe::<__rc::ErrOf<io::Result<User>>>::new().rc_errors()
             },
+            verb,
             (self, id),
             |(__self, id)| Self::user_uncached(__self, id),
             |(__self, id)| {
@@ -233,24 +220,11 @@ impl Repo {
     }
     /// Runs the body of `user` now, and stores what it returns.
     ///
+    #[allow(unreachable_pub)]
     fn user_refresh(&self, id: u64) -> io::Result<User> {
         use ::redis_cached::__private as __rc;
-        let cache = &__rc::installed();
-        let plan = Self::__user_plan();
-        let key = Self::__user_key(cache, plan.function, &id);
-        __rc::blocking_refresh_result::<
-            __rc::Returned<io::Result<User>>,
-        >(
-            cache,
-            plan,
-            key,
-            {
-                #[allow(unused_imports)]
-                use __rc::Unshared as _;
-                __rc::ErrorProbe::<__rc::ErrOf<io::Result<User>>>::new().rc_errors()
-            },
-            move || Self::user_uncached(self, id),
-        )
+        __rc::refresh_next();
+        Self::user(self, id)
     }
     /// The cache entry behind the call of `user` with the same arguments.
     ///
@@ -351,6 +325,7 @@ impl Repo {
         }
     }
     async fn total(self: Arc<Self>) -> Result<u64, Error> {
+        let verb = __rc::verb();
         use ::redis_cached::__private as __rc;
         let cache = &__rc::installed();
         let plan = Self::__total_plan();
@@ -374,6 +349,7 @@ impl Repo {
                 plan,
                 key,
                 __rc::Errors::never(),
+                verb,
                 (self,),
                 |(__self,)| Self::total_uncached(__self),
                 |(__self,)| {
@@ -391,24 +367,12 @@ impl Repo {
     }
     /// Runs the body of `total` now, and stores what it returns.
     ///
-    async fn total_refresh(self: Arc<Self>) -> Result<u64, Error> {
+    #[allow(unreachable_pub)]
+    fn total_refresh(
+        self: Arc<Self>,
+    ) -> impl ::core::future::Future<Output = Result<u64, Error>> {
         use ::redis_cached::__private as __rc;
-        let cache = &__rc::installed();
-        let plan = Self::__total_plan();
-        let key = {
-            let function = plan.function;
-            {
-                use __rc::NoKeyPart as _;
-                let writer = &mut __rc::key(cache, function);
-                writer.finish()
-            }
-        };
-        __rc::refresh_result::<
-            __rc::Returned<Result<u64, Error>>,
-            _,
-            _,
-        >(cache, plan, key, __rc::Errors::never(), move || Self::total_uncached(self))
-            .await
+        __rc::refreshing(Self::total(self))
     }
     /// The cache entry behind the call of `total` with the same arguments.
     ///

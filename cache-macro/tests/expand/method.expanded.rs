@@ -3,6 +3,7 @@ impl Repo {
     where
         E: Executor,
     {
+        let verb = __rc::verb();
         use ::renamed::__private as __rc;
         let cache = &{
             let cache = __rc::own_cache(&self.cache);
@@ -14,7 +15,7 @@ impl Repo {
             __rc::Returned<Found>,
             _,
             _,
-        >(cache, plan, key, move || Self::user_uncached::<E>(self, id, executor))
+        >(cache, plan, key, verb, move || Self::user_uncached::<E>(self, id, executor))
             .await
     }
     /// The body of `user`: computes, and leaves the cache alone.
@@ -32,23 +33,17 @@ impl Repo {
     }
     /// Runs the body of `user` now, and stores what it returns.
     ///
-    async fn user_refresh<E>(self: Arc<Self>, id: u64, executor: E) -> Found
+    #[allow(unreachable_pub)]
+    fn user_refresh<E>(
+        self: Arc<Self>,
+        id: u64,
+        executor: E,
+    ) -> impl ::core::future::Future<Output = Found>
     where
         E: Executor,
     {
         use ::renamed::__private as __rc;
-        let cache = &{
-            let cache = __rc::own_cache(&self.cache);
-            cache
-        };
-        let plan = Self::__user_plan();
-        let key = Self::__user_key(&self, cache, plan.function, &id);
-        __rc::refresh_value::<
-            __rc::Returned<Found>,
-            _,
-            _,
-        >(cache, plan, key, move || Self::user_uncached::<E>(self, id, executor))
-            .await
+        __rc::refreshing(Self::user::<E>(self, id, executor))
     }
     /// The cache entry behind the call of `user` with the same arguments.
     ///

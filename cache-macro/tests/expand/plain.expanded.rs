@@ -2,13 +2,14 @@ fn token<'a, T: Kind, D>(client: &'a str, kind: T, count: u8, db: D) -> Option<T
 where
     D: Find<T>,
 {
+    let verb = __rc::verb();
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __token_plan::<T, D>();
     let key = __token_key::<T, D>(cache, plan.function, client, &kind, &count, &db);
     __rc::blocking_call_value::<
         __rc::Returned<Option<Token>>,
-    >(cache, plan, key, move || token_uncached::<T, D>(client, kind, count, db))
+    >(cache, plan, key, verb, move || token_uncached::<T, D>(client, kind, count, db))
 }
 /// The body of `token`: computes, and leaves the cache alone.
 ///
@@ -25,6 +26,7 @@ where
 }
 /// Runs the body of `token` now, and stores what it returns.
 ///
+#[allow(unreachable_pub)]
 fn token_refresh<'a, T: Kind, D>(
     client: &'a str,
     kind: T,
@@ -35,12 +37,8 @@ where
     D: Find<T>,
 {
     use ::redis_cached::__private as __rc;
-    let cache = &__rc::installed();
-    let plan = __token_plan::<T, D>();
-    let key = __token_key::<T, D>(cache, plan.function, client, &kind, &count, &db);
-    __rc::blocking_refresh_value::<
-        __rc::Returned<Option<Token>>,
-    >(cache, plan, key, move || token_uncached::<T, D>(client, kind, count, db))
+    __rc::refresh_next();
+    token::<T, D>(client, kind, count, db)
 }
 /// The cache entry behind the call of `token` with the same arguments.
 ///

@@ -31,9 +31,15 @@ impl<'a> Engine<'a, Backend<'a, BlockingStore>, OnThreads<'a>> {
 
 /// A call of a function whose value is stored as it is.
 #[inline(always)]
-pub fn call_value<V>(cache: &Context, plan: Plan<V>, key: Result<Key, Error>, body: impl FnOnce() -> V) -> V {
+pub fn call_value<V>(
+    cache: &Context,
+    plan: Plan<V>,
+    key: Result<Key, Error>,
+    verb: Verb,
+    body: impl FnOnce() -> V,
+) -> V {
     let work = Body(|| ready(with_room(body)));
-    block_on(Engine::blocking(cache).call(Verb::Call, plan, key, Errors::never(), Returns::value(), work))
+    block_on(Engine::blocking(cache).call(verb, plan, key, Errors::never(), Returns::value(), work))
 }
 
 /// A call of a function that returns a `Result`, of which the `Ok` is stored.
@@ -43,10 +49,11 @@ pub fn call_result<R: ResultLike>(
     plan: Plan<R::Ok>,
     key: Result<Key, Error>,
     errors: Errors<R::Err>,
+    verb: Verb,
     body: impl FnOnce() -> R,
 ) -> R {
     let work = Body(|| ready(with_room(body)));
-    block_on(Engine::blocking(cache).call(Verb::Call, plan, key, errors, Returns::result(), work))
+    block_on(Engine::blocking(cache).call(verb, plan, key, errors, Returns::result(), work))
 }
 
 /// This is [`call_value`] for a function that is refreshed in the background: `body` runs with the arguments, and `own`
@@ -56,6 +63,7 @@ pub fn call_value_in_background<V, A, Bg>(
     cache: &Context,
     plan: Plan<V>,
     key: Result<Key, Error>,
+    verb: Verb,
     args: A,
     body: impl FnOnce(A) -> V,
     own: impl Fn(&A) -> Bg,
@@ -69,7 +77,7 @@ where
         refresh_in_background(cache, plan, ticket, id, Errors::never(), Returns::value(), || own(args));
     };
     let work = RefreshableBody { args, body, start };
-    block_on(Engine::blocking(cache).call(Verb::Call, plan, key, Errors::never(), Returns::value(), work))
+    block_on(Engine::blocking(cache).call(verb, plan, key, Errors::never(), Returns::value(), work))
 }
 
 /// This is [`call_result`] for a function that is refreshed in the background.
@@ -79,6 +87,7 @@ pub fn call_result_in_background<R, A, Bg>(
     plan: Plan<R::Ok>,
     key: Result<Key, Error>,
     errors: Errors<R::Err>,
+    verb: Verb,
     args: A,
     body: impl FnOnce(A) -> R,
     own: impl Fn(&A) -> Bg,
@@ -94,7 +103,7 @@ where
         refresh_in_background(cache, plan, ticket, id, errors, Returns::result(), || own(args));
     };
     let work = RefreshableBody { args, body, start };
-    block_on(Engine::blocking(cache).call(Verb::Call, plan, key, errors, Returns::result(), work))
+    block_on(Engine::blocking(cache).call(verb, plan, key, errors, Returns::result(), work))
 }
 
 /// Starts a thread that refreshes, if it may, with the values that `own` makes of the arguments.
@@ -153,78 +162,12 @@ impl Drop for Running {
     }
 }
 
-/// This is [`call_value`], but the body runs whatever is stored.
-pub fn refresh_value<V>(cache: &Context, plan: Plan<V>, key: Result<Key, Error>, body: impl FnOnce() -> V) -> V {
-    let work = Body(|| ready(with_room(body)));
-    block_on(Engine::blocking(cache).call(Verb::Refresh, plan, key, Errors::never(), Returns::value(), work))
-}
-
-/// This is [`call_result`], but the body runs whatever is stored.
-pub fn refresh_result<R: ResultLike>(
-    cache: &Context,
-    plan: Plan<R::Ok>,
-    key: Result<Key, Error>,
-    errors: Errors<R::Err>,
-    body: impl FnOnce() -> R,
-) -> R {
-    let work = Body(|| ready(with_room(body)));
-    block_on(Engine::blocking(cache).call(Verb::Refresh, plan, key, errors, Returns::result(), work))
-}
-
 /// A call for many ids, of a function whose map is stored as it is.
-pub fn batch_value<M>(cache: &Context, plan: Plan<M::Value>, ids: Ids<M::Id>, body: impl Fn(Vec<M::Id>) -> M) -> M
-where
-    M: BatchMap,
-    M::Id: Clone + Eq + Hash,
-{
-    value_of_batch(cache, &plan, ids, false, body)
-}
-
-/// A call for many ids, of a function that returns a `Result`, of which the `Ok` is stored.
-pub fn batch_result<R>(
-    cache: &Context,
-    plan: Plan<<R::Ok as BatchMap>::Value>,
-    ids: Ids<<R::Ok as BatchMap>::Id>,
-    body: impl Fn(Vec<<R::Ok as BatchMap>::Id>) -> R,
-) -> R
-where
-    R: ResultLike<Ok: BatchMap<Id: Clone + Eq + Hash>>,
-{
-    result_of_batch(cache, &plan, ids, false, body)
-}
-
-/// This is [`batch_value`], but the body runs whatever is stored.
-pub fn refresh_batch_value<M>(
+pub fn batch_value<M>(
     cache: &Context,
     plan: Plan<M::Value>,
     ids: Ids<M::Id>,
-    body: impl Fn(Vec<M::Id>) -> M,
-) -> M
-where
-    M: BatchMap,
-    M::Id: Clone + Eq + Hash,
-{
-    value_of_batch(cache, &plan, ids, true, body)
-}
-
-/// This is [`batch_result`], but the body runs whatever is stored.
-pub fn refresh_batch_result<R>(
-    cache: &Context,
-    plan: Plan<<R::Ok as BatchMap>::Value>,
-    ids: Ids<<R::Ok as BatchMap>::Id>,
-    body: impl Fn(Vec<<R::Ok as BatchMap>::Id>) -> R,
-) -> R
-where
-    R: ResultLike<Ok: BatchMap<Id: Clone + Eq + Hash>>,
-{
-    result_of_batch(cache, &plan, ids, true, body)
-}
-
-fn value_of_batch<M>(
-    cache: &Context,
-    plan: &Plan<M::Value>,
-    ids: Ids<M::Id>,
-    anew: bool,
+    verb: Verb,
     body: impl Fn(Vec<M::Id>) -> M,
 ) -> M
 where
@@ -236,15 +179,16 @@ where
         let run = || Ok::<_, Infallible>(with_room(|| body(ids)).into_pairs());
         async { run() }
     };
-    let Ok(pairs) = block_on(Engine::blocking(cache).batch(plan, ids, anew, body));
+    let Ok(pairs) = block_on(Engine::blocking(cache).batch(&plan, ids, verb == Verb::Refresh, body));
     M::from_pairs(pairs)
 }
 
-fn result_of_batch<R>(
+/// A call for many ids, of a function that returns a `Result`, of which the `Ok` is stored.
+pub fn batch_result<R>(
     cache: &Context,
-    plan: &Plan<<R::Ok as BatchMap>::Value>,
+    plan: Plan<<R::Ok as BatchMap>::Value>,
     ids: Ids<<R::Ok as BatchMap>::Id>,
-    anew: bool,
+    verb: Verb,
     body: impl Fn(Vec<<R::Ok as BatchMap>::Id>) -> R,
 ) -> R
 where
@@ -255,5 +199,7 @@ where
         let run = || with_room(|| body(ids)).into_result().map(BatchMap::into_pairs);
         async { run() }
     };
-    R::from_result(block_on(Engine::blocking(cache).batch(plan, ids, anew, body)).map(BatchMap::from_pairs))
+    R::from_result(
+        block_on(Engine::blocking(cache).batch(&plan, ids, verb == Verb::Refresh, body)).map(BatchMap::from_pairs),
+    )
 }

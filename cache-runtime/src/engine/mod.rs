@@ -193,7 +193,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
 /// What a call does if a value is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verb {
+pub enum Verb {
     /// It returns the value.
     Call,
     /// It runs the body all the same.

@@ -33,13 +33,14 @@ pub fn call_value<V, F, Fut>(
     cache: &Context,
     plan: Plan<V>,
     key: Result<Key, Error>,
+    verb: Verb,
     body: F,
 ) -> impl Future<Output = V>
 where
     F: FnOnce() -> Fut,
     Fut: Future<Output = V>,
 {
-    Engine::tokio(cache).call(Verb::Call, plan, key, Errors::never(), Returns::value(), Body(|| nested(body)))
+    Engine::tokio(cache).call(verb, plan, key, Errors::never(), Returns::value(), Body(|| nested(body)))
 }
 
 /// A call of a function that returns a `Result`, of which the `Ok` is stored.
@@ -49,6 +50,7 @@ pub fn call_result<R, F, Fut>(
     plan: Plan<R::Ok>,
     key: Result<Key, Error>,
     errors: Errors<R::Err>,
+    verb: Verb,
     body: F,
 ) -> impl Future<Output = R>
 where
@@ -56,7 +58,7 @@ where
     F: FnOnce() -> Fut,
     Fut: Future<Output = R>,
 {
-    Engine::tokio(cache).call(Verb::Call, plan, key, errors, Returns::result(), Body(|| nested(body)))
+    Engine::tokio(cache).call(verb, plan, key, errors, Returns::result(), Body(|| nested(body)))
 }
 
 /// This is [`call_value`] for a function that is refreshed in the background: `body` runs with the arguments, and `own`
@@ -66,6 +68,7 @@ pub fn call_value_in_background<V, A, F, Fut, O, Bg>(
     cache: &Context,
     plan: Plan<V>,
     key: Result<Key, Error>,
+    verb: Verb,
     args: A,
     body: F,
     own: O,
@@ -82,7 +85,7 @@ where
         refresh_in_background(cache, plan, ticket, id, Errors::never(), Returns::value(), own(args));
     };
     let work = RefreshableBody { args, body, start };
-    Engine::tokio(cache).call(Verb::Call, plan, key, Errors::never(), Returns::value(), work)
+    Engine::tokio(cache).call(verb, plan, key, Errors::never(), Returns::value(), work)
 }
 
 /// This is [`call_result`] for a function that is refreshed in the background.
@@ -92,6 +95,7 @@ pub fn call_result_in_background<R, A, F, Fut, O, Bg>(
     plan: Plan<R::Ok>,
     key: Result<Key, Error>,
     errors: Errors<R::Err>,
+    verb: Verb,
     args: A,
     body: F,
     own: O,
@@ -109,7 +113,7 @@ where
     let start = move |args: &A, cache: &Context, plan: &Plan<R::Ok>, ticket: Ticket, id: Token| {
         refresh_in_background(cache, plan, ticket, id, errors, Returns::result(), own(args));
     };
-    Engine::tokio(cache).call(Verb::Call, plan, key, errors, Returns::result(), RefreshableBody { args, body, start })
+    Engine::tokio(cache).call(verb, plan, key, errors, Returns::result(), RefreshableBody { args, body, start })
 }
 
 fn refresh_in_background<V, E, R>(
@@ -144,38 +148,8 @@ fn spawn(task: impl Future<Output = ()> + Send + 'static) {
     }
 }
 
-/// This is [`call_value`], but the body runs whatever is stored.
-pub fn refresh_value<V, F, Fut>(
-    cache: &Context,
-    plan: Plan<V>,
-    key: Result<Key, Error>,
-    body: F,
-) -> impl Future<Output = V>
-where
-    F: FnOnce() -> Fut,
-    Fut: Future<Output = V>,
-{
-    Engine::tokio(cache).call(Verb::Refresh, plan, key, Errors::never(), Returns::value(), Body(|| nested(body)))
-}
-
-/// This is [`call_result`], but the body runs whatever is stored.
-pub fn refresh_result<R, F, Fut>(
-    cache: &Context,
-    plan: Plan<R::Ok>,
-    key: Result<Key, Error>,
-    errors: Errors<R::Err>,
-    body: F,
-) -> impl Future<Output = R>
-where
-    R: ResultLike,
-    F: FnOnce() -> Fut,
-    Fut: Future<Output = R>,
-{
-    Engine::tokio(cache).call(Verb::Refresh, plan, key, errors, Returns::result(), Body(|| nested(body)))
-}
-
 /// A call for many ids, of a function whose map is stored as it is.
-pub async fn batch_value<M, F, Fut>(cache: &Context, plan: Plan<M::Value>, ids: Ids<M::Id>, body: F) -> M
+pub async fn batch_value<M, F, Fut>(cache: &Context, plan: Plan<M::Value>, ids: Ids<M::Id>, verb: Verb, body: F) -> M
 where
     M: BatchMap,
     M::Id: Clone + Eq + Hash,
@@ -183,7 +157,7 @@ where
     Fut: Future<Output = M>,
 {
     let body = move |ids| nested(|| pairs_of(body(ids)));
-    let Ok(pairs) = Engine::tokio(cache).batch(&plan, ids, false, body).await;
+    let Ok(pairs) = Engine::tokio(cache).batch(&plan, ids, verb == Verb::Refresh, body).await;
     M::from_pairs(pairs)
 }
 
@@ -192,6 +166,7 @@ pub async fn batch_result<R, F, Fut>(
     cache: &Context,
     plan: Plan<<R::Ok as BatchMap>::Value>,
     ids: Ids<<R::Ok as BatchMap>::Id>,
+    verb: Verb,
     body: F,
 ) -> R
 where
@@ -200,36 +175,7 @@ where
     Fut: Future<Output = R>,
 {
     let body = move |ids| nested(|| pairs_of_result(body(ids)));
-    R::from_result(Engine::tokio(cache).batch(&plan, ids, false, body).await.map(BatchMap::from_pairs))
-}
-
-/// This is [`batch_value`], but the body runs whatever is stored.
-pub async fn refresh_batch_value<M, F, Fut>(cache: &Context, plan: Plan<M::Value>, ids: Ids<M::Id>, body: F) -> M
-where
-    M: BatchMap,
-    M::Id: Clone + Eq + Hash,
-    F: Fn(Vec<M::Id>) -> Fut,
-    Fut: Future<Output = M>,
-{
-    let body = move |ids| nested(|| pairs_of(body(ids)));
-    let Ok(pairs) = Engine::tokio(cache).batch(&plan, ids, true, body).await;
-    M::from_pairs(pairs)
-}
-
-/// This is [`batch_result`], but the body runs whatever is stored.
-pub async fn refresh_batch_result<R, F, Fut>(
-    cache: &Context,
-    plan: Plan<<R::Ok as BatchMap>::Value>,
-    ids: Ids<<R::Ok as BatchMap>::Id>,
-    body: F,
-) -> R
-where
-    R: ResultLike<Ok: BatchMap<Id: Clone + Eq + Hash>>,
-    F: Fn(Vec<<R::Ok as BatchMap>::Id>) -> Fut,
-    Fut: Future<Output = R>,
-{
-    let body = move |ids| nested(|| pairs_of_result(body(ids)));
-    R::from_result(Engine::tokio(cache).batch(&plan, ids, true, body).await.map(BatchMap::from_pairs))
+    R::from_result(Engine::tokio(cache).batch(&plan, ids, verb == Verb::Refresh, body).await.map(BatchMap::from_pairs))
 }
 
 async fn pairs_of<M: BatchMap>(map: impl Future<Output = M>) -> Result<Vec<(M::Id, M::Value)>, Infallible> {

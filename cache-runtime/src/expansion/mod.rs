@@ -2,6 +2,7 @@
 //! facade pins the macro's version.
 
 mod own;
+mod verb;
 
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -22,13 +23,12 @@ pub use crate::api::entry::entry;
 pub use crate::api::group::blocking::group as blocking_group;
 #[cfg(feature = "tokio")]
 pub use crate::api::group::group;
+pub use crate::engine::Verb;
 #[cfg(feature = "blocking")]
 pub use crate::engine::blocking::{
     batch_result as blocking_batch_result, batch_value as blocking_batch_value, call_result as blocking_call_result,
     call_result_in_background as blocking_call_result_in_background, call_value as blocking_call_value,
     call_value_in_background as blocking_call_value_in_background,
-    refresh_batch_result as blocking_refresh_batch_result, refresh_batch_value as blocking_refresh_batch_value,
-    refresh_result as blocking_refresh_result, refresh_value as blocking_refresh_value,
 };
 pub use crate::engine::context::Context;
 pub use crate::engine::ids::{BatchIds, BatchMap, IdOfMap, batch_ids, collect_ids};
@@ -36,7 +36,6 @@ pub use crate::engine::sharing::{ErrorProbe, Errors, Unshared};
 #[cfg(feature = "tokio")]
 pub use crate::engine::tokio::{
     batch_result, batch_value, call_result, call_result_in_background, call_value, call_value_in_background,
-    refresh_batch_result, refresh_batch_value, refresh_result, refresh_value,
 };
 use crate::error::Error;
 pub use crate::expansion::own::{
@@ -44,6 +43,9 @@ pub use crate::expansion::own::{
     keep, keep_cow, keep_option, keep_referent, keep_self, keep_self_referent, lend, lend_cow, lend_option, lent,
     lent_by_thread,
 };
+#[cfg(feature = "tokio")]
+pub use crate::expansion::verb::refreshing;
+pub use crate::expansion::verb::{refresh_next, verb};
 use crate::key::escape_part;
 pub use crate::key::{Key, KeyWriter};
 pub use crate::plan::codec::{CodecFns, Nones};
