@@ -133,6 +133,10 @@ impl Requests {
         std::mem::replace(&mut *self.exchange.lock().unwrap_or_else(PoisonError::into_inner), next)
     }
 
+    fn answer(&self, reply: Reply) {
+        self.exchange(Exchange::Answered(reply));
+    }
+
     /// Takes the reply, if there is one; a request stays.
     fn reply(&self) -> Option<Reply> {
         let mut exchange = self.exchange.lock().unwrap_or_else(PoisonError::into_inner);
@@ -221,8 +225,16 @@ impl<F: Future> Conductor for Outlined<F> {
                 return Poll::Ready(());
             }
             let Exchange::Asked(request) = requests.exchange(Exchange::Empty) else { return Poll::Pending };
-            match answer(&requests.terms, request, typed, context) {
-                Poll::Ready(reply) => drop(requests.exchange(Exchange::Answered(reply))),
+            // The frames of everything else would be below those of a body.
+            let polled = match request {
+                Request::Poll { flight, tells_pending } => poll_body(flight.as_ref(), tells_pending, typed, context),
+                request => {
+                    answer(requests, request, typed);
+                    continue;
+                }
+            };
+            match polled {
+                Poll::Ready(reply) => requests.answer(reply),
                 Poll::Pending => return Poll::Pending,
             }
         }
@@ -239,19 +251,30 @@ impl<F: Future> Conductor for Option<Outlined<F>> {
     }
 }
 
-fn answer(terms: &Terms, request: Request, typed: &mut dyn Typed, context: &mut Context<'_>) -> Poll<Reply> {
-    Poll::Ready(match request {
-        Request::Poll { flight, tells_pending } => {
-            let poll = match &flight {
-                Some(flight) => poll_within(flight, &mut || typed.poll_body(context)),
-                None => typed.poll_body(context),
-            };
-            match poll {
-                Poll::Ready(is_value) => Reply::Ran(is_value),
-                Poll::Pending if tells_pending => Reply::Runs,
-                Poll::Pending => return Poll::Pending,
-            }
-        }
+fn poll_body(
+    flight: Option<&Arc<Flight>>,
+    tells_pending: bool,
+    typed: &mut dyn Typed,
+    context: &mut Context<'_>,
+) -> Poll<Reply> {
+    let poll = match flight {
+        Some(flight) => poll_within(flight, &mut || typed.poll_body(context)),
+        None => typed.poll_body(context),
+    };
+    match poll {
+        Poll::Ready(is_value) => Poll::Ready(Reply::Ran(is_value)),
+        Poll::Pending if tells_pending => Poll::Ready(Reply::Runs),
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+/// Answers a request about a value or an error.
+#[inline(never)]
+fn answer(requests: &Requests, request: Request, typed: &mut dyn Typed) {
+    let terms = &requests.terms;
+    requests.answer(match request {
+        // It is answered by `poll_body`.
+        Request::Poll { .. } => Reply::Runs,
         Request::Decode { payload, rank, is_none } => {
             let stored = if is_none { Stored::None } else { Stored::Value(&payload, rank) };
             Reply::Decoded(payload::decode(terms.function, stored, &mut |stored| typed.keep(stored)))
@@ -266,7 +289,7 @@ fn answer(terms: &Terms, request: Request, typed: &mut dyn Typed, context: &mut 
             let own = OwnTags::default();
             Reply::Encoded(of_value(typed, Ok(None), |value| payload::payload(terms.function, value, &own)))
         }
-    })
+    });
 }
 
 fn of_value<T>(typed: &dyn Typed, absent: T, of: impl Fn(&dyn StoredValue) -> T) -> T {
