@@ -40,6 +40,24 @@ fn those_of_the_system_are_the_default() {
     }
 }
 
+/// They are not read at each connection: `works` makes new ones.
+#[test]
+fn those_of_the_system_are_read_once() {
+    match in_child() {
+        Some(cache) => {
+            works(&cache);
+            std::fs::remove_file(std::env::var_os("SSL_CERT_FILE").unwrap()).unwrap();
+            works(&cache);
+        }
+        None => {
+            let server = server();
+            let trusted = server.certificates.path("trusted.pem");
+            std::fs::copy(server.certificates.path("ca.pem"), &trusted).unwrap();
+            child("those_of_the_system_are_read_once", &server.address(), &trusted);
+        }
+    }
+}
+
 #[test]
 fn an_unknown_one_is_refused_with_advice() {
     match in_child() {
