@@ -151,13 +151,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
         let started = Instant::now();
         self.cache.flights().void(key);
-        let leased = match self.take(plan.function, plan.lease, key).await {
-            Ok(leased) => Some(leased),
-            Err(error) => {
-                events::written_around(key, &error);
-                None
-            }
-        };
+        let leased = self.take_to_write(&plan.terms(), key).await;
         // The write may have been committed at any point from here: until its outcome is in the
         // slot, dropping this future empties the slot.
         let mut doubt = Doubt { flights: self.cache.flights(), store: &self.store, key, settled: false };
@@ -197,16 +191,28 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 .and_then(|own| self.seal(terms, &leased, &own, &ValueOf { plan, value: written.1.borrow() }, started));
             doubt.settled = self.store_written(terms, leased, sealed, started, left).await;
         }
-        if !doubt.settled {
-            // A value that a third party put there may be older than the write. If the invalidation fails, the store
-            // keeps it and delivers it later.
-            let emptied = self.invalidate(key).await;
-            doubt.settled = true;
-            if let Err(error) = emptied {
-                events::uninvalidated(key, &error);
-            }
-        }
+        self.settle(doubt).await;
         Ok(written)
+    }
+
+    /// Empties the slot of a write if it may not show the outcome.
+    async fn settle(&self, mut doubt: Doubt<'_, S>) {
+        if doubt.settled {
+            return;
+        }
+        // A value that a third party put there may be older than the write. If the invalidation fails, the store
+        // keeps it and delivers it later.
+        let emptied = self.invalidate(doubt.key).await;
+        doubt.settled = true;
+        if let Err(error) = emptied {
+            events::uninvalidated(doubt.key, &error);
+        }
+    }
+
+    /// Takes the slot of a write; `None` if that fails.
+    async fn take_to_write<'a>(&'a self, terms: &Terms, key: &'a Key) -> Option<Leased<'a, S>> {
+        let taken = self.take(terms.function, terms.lease, key).await;
+        taken.map_err(|error| events::written_around(key, &error)).ok()
     }
 
     /// Fills the slot with a written value in the time that is `left`. Returns true if the slot holds it then.

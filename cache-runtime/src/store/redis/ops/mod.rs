@@ -1,6 +1,6 @@
 //! The operations of a store, as commands to one server.
 //!
-//! `commands` and `scripts` know what is sent and what replies mean, and `read_plan` is pure.
+//! `commands`, `fill_commands` and `scripts` know what is sent and what replies mean, and `read_plan` is pure.
 //! The others carry an operation out, over any transport.
 
 mod abandoned;
@@ -10,6 +10,7 @@ mod deliverer;
 pub(crate) mod delivery;
 mod each;
 mod fill;
+mod fill_commands;
 mod lease;
 mod probe;
 mod read;

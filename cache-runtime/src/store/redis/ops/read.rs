@@ -156,11 +156,22 @@ impl<T: Transport> RedisStore<T> {
             outcome => outcome,
         };
         let name = keys.first().map_or("", |key| key.as_str());
-        let mut reads = outcome.map_err(|fault| self.reported_error(fault.about(name)))?;
+        let reads = outcome.map_err(|fault| self.reported_error(fault.about(name)))?;
+        self.completed(epoch, keys, reads, by).await
+    }
+
+    /// Reads that have arrived, with their times and the seals of the tags that values have of their own.
+    async fn completed(
+        &self,
+        epoch: Epoch,
+        keys: &[&Key],
+        mut reads: Replies<Read>,
+        by: Instant,
+    ) -> Result<Replies<Read>, Error> {
         let times = self.times(by);
         reads.iter_mut().flatten().for_each(|read| read.times = times);
         let sizes = reads.iter().flatten().map(|read| read.bytes.as_ref().map_or(0, Bytes::len));
-        client.sizes.found_all(keys.iter().copied().zip(sizes));
+        self.client().sizes.found_all(keys.iter().copied().zip(sizes));
         match &mut reads {
             Results::One(Ok(read)) if has_own_tags(read) => {
                 read.own_seal = self.own_seal(epoch, keys[0], read, by).await?;
