@@ -8,11 +8,11 @@ use crate::key::{Address, Key};
 use crate::plan::ttl::Ttl;
 use crate::store::redis::ops::scripts::{self, Form};
 use crate::store::redis::request::{Request, checked};
-use crate::store::redis::server::fault::{Blame, Fault};
+use crate::store::redis::server::fault::Fault;
 use crate::store::redis::server::features::Features;
 use crate::store::{MarkReply, Precondition, Read, Release, TakeReply, Times};
 use crate::stored::envelope::layout::COMPARED;
-use crate::stored::envelope::{self, HEAD_LEN, Lease, LeasePlace, Seal, Token, value_front};
+use crate::stored::envelope::{self, HEAD_LEN, Lease, Seal, Token, value_front};
 
 /// The longest lifetime, far below the overflow of the server's clock: 30,000 years.
 const LONGEST_MILLIS: u64 = 1_000_000_000_000_000;
