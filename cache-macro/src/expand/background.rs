@@ -39,7 +39,6 @@ use crate::parse::function::Face;
 // is not `'static` at the argument that asks for a refresh.
 pub(crate) fn run(model: &Model, background: &Background, verb: &TokenStream, callee: &TokenStream) -> TokenStream {
     let Names { cache, plan, key, .. } = &Names::of(model);
-    let _output = &model.output;
     let span = generated(background.keyword.span());
     let rc = private(span);
     let (kind, errors) = match model.kind {

@@ -28,7 +28,6 @@ use crate::parse::function::{Face, Param};
 // The body runs as often as it takes, each time with copies of the other arguments. They are made
 // before the future, so that it borrows nothing of the closure.
 pub(crate) fn run(model: &Model, batch: &Batch, verb: &TokenStream, callee: &TokenStream) -> TokenStream {
-    let _output = &model.output;
     let Names { cache, plan, ids, .. } = &Names::of(model);
     let span = generated(batch.name.span());
     let receiver = model.function.sig.receiver().map(|receiver| {

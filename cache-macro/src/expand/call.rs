@@ -12,7 +12,6 @@ use crate::parse::function::Face;
 /// The one call into the runtime.
 pub(crate) fn run(model: &Model, verb: &TokenStream, closure: &TokenStream) -> TokenStream {
     let Names { cache, plan, key, .. } = &Names::of(model);
-    let _output = &model.output;
     let span = at_output(model);
     let (rc, returned) = (private(span), returned(model));
     let (kind, errors) = match model.kind {
