@@ -81,6 +81,7 @@ where
 }
 
 /// This is [`call_result`] for a function that is refreshed in the background.
+#[expect(clippy::too_many_arguments, reason = "only generated code calls it")]
 #[inline(always)]
 pub fn call_result_in_background<R, A, Bg>(
     cache: &Context,

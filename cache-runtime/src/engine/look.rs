@@ -98,21 +98,24 @@ impl Candidate {
         }
     }
 
-    /// Decodes the value in a call. The output is `Some` for a value that is to be refreshed.
-    pub(super) fn kept(self, function: &Function, key: &Key, call: &mut dyn Served) -> Result<Option<Old>, Miss> {
-        match payload::decode(function, Stored::of(&self.value, &self.bytes), &mut |stored| call.keep(stored)) {
-            Ok(true) => Ok(self.old.map(|(refresh, is_stale)| Old { refresh, is_stale, value: self.value })),
-            Ok(false) => Err(self.refused(function, key, None)),
-            Err(error) => Err(self.refused(function, key, Some(&error))),
-        }
+    /// Decodes the value in a call, which keeps it.
+    pub(super) fn kept(self, function: &Function, key: &Key, call: &mut dyn Served) -> Look<()> {
+        let kept = payload::decode(function, Stored::of(&self.value, &self.bytes), &mut |stored| call.keep(stored));
+        self.looked(function, key, kept)
     }
 
-    /// Decodes the value in a call's typed part, and returns whether it is past its lifetime.
-    pub(super) async fn keep(self, key: &Key, typed: &Requests) -> Result<bool, Miss> {
-        match typed.decode(&self.value, &self.bytes).await {
-            Ok(true) => Ok(self.old.is_some_and(|(_, is_stale)| is_stale)),
-            Ok(false) => Err(self.refused(typed.terms().function, key, None)),
-            Err(error) => Err(self.refused(typed.terms().function, key, Some(&error))),
+    /// Decodes the value in the typed part of a call, which keeps it.
+    pub(super) async fn keep(self, key: &Key, typed: &Requests) -> Look<()> {
+        let kept = typed.decode(&self.value, &self.bytes).await;
+        self.looked(typed.terms().function, key, kept)
+    }
+
+    fn looked(self, function: &Function, key: &Key, kept: Result<bool, Undecodable>) -> Look<()> {
+        match (kept, self.old) {
+            (Ok(true), None) => Look::Fresh(self.value, ()),
+            (Ok(true), Some((refresh, is_stale))) => Look::Old(Old { refresh, is_stale, value: self.value }, ()),
+            (Ok(false), _) => Look::Miss(self.refused(function, key, None)),
+            (Err(error), _) => Look::Miss(self.refused(function, key, Some(&error))),
         }
     }
 

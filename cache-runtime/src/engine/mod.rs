@@ -40,7 +40,7 @@ use bytes::Bytes;
 
 use self::events::Event;
 use self::lease::Claim;
-use self::look::{Candidate, Inspection};
+use self::look::{Candidate, Inspection, Look};
 use self::miss::Start;
 use self::timer::Timer;
 use self::typed::{End, Requests, Served};
@@ -151,17 +151,17 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             FirstLook::Missed(start) => return Found::Missed(start),
         };
         match candidate.kept(terms.function, key, call) {
-            Ok(None) => {
+            Look::Fresh(..) => {
                 terms.function.found_something();
                 self.record(terms.function, Event::Hit);
                 Found::Served
             }
-            Ok(Some(old)) => {
+            Look::Old(old, ()) => {
                 self.record(terms.function, if old.is_stale { Event::StaleHit } else { Event::Hit });
                 self.refresh_in_background(terms, key, &old, call);
                 Found::Served
             }
-            Err(miss) => Found::Missed(Start::Miss(miss, seal)),
+            Look::Miss(miss) => Found::Missed(Start::Miss(miss, seal)),
         }
     }
 

@@ -89,6 +89,7 @@ where
 }
 
 /// This is [`call_result`] for a function that is refreshed in the background.
+#[expect(clippy::too_many_arguments, reason = "only generated code calls it")]
 #[inline(always)]
 pub fn call_result_in_background<R, A, F, Fut, O, Bg>(
     cache: &Context,

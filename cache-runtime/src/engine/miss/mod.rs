@@ -36,7 +36,7 @@ use super::Engine;
 use super::events::Event;
 use super::follow::Settlement;
 use super::lease::Leased;
-use super::look::{Candidate, Fallback, Miss};
+use super::look::{Candidate, Fallback, Look, Miss};
 use super::timer::Timer;
 use super::typed::{End, Requests};
 use crate::engine::flight::Leader;
@@ -121,8 +121,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         loop {
             step = match self.resolve(&mut progress, step).await {
                 Resolution::Candidate(candidate) => match candidate.keep(key, typed).await {
-                    Ok(is_stale) => return served(if is_stale { Event::StaleHit } else { Event::Hit }),
-                    Err(miss) => progress.looked(miss),
+                    Look::Old(old, ()) if old.is_stale => return served(Event::StaleHit),
+                    Look::Fresh(..) | Look::Old(..) => return served(Event::Hit),
+                    Look::Miss(miss) => progress.looked(miss),
                 },
                 Resolution::Paused(old) => match old.keep(typed).await {
                     true => return served(Event::StaleHit),
