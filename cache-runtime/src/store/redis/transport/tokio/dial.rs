@@ -20,6 +20,8 @@ use super::super::connect::{Way, configured, no_address};
 #[cfg(feature = "_rustls")]
 use super::super::connect::{handshake_fault, tls_fault};
 use super::driver::Driver;
+#[cfg(feature = "_rustls")]
+use super::on_blocking_thread;
 use crate::store::redis::request::checked;
 use crate::store::redis::server::endpoint::Login;
 #[cfg(feature = "_rustls")]
@@ -79,7 +81,7 @@ async fn configuration(connector: &Arc<Connector>) -> Result<Arc<ClientConfig>, 
         return Ok(config);
     }
     let connector = Arc::clone(connector);
-    let made = tokio::task::spawn_blocking(move || connector.config()).await.map_err(io::Error::from)?;
+    let made = on_blocking_thread(move || connector.config()).await?;
     made.map_err(|error| Fault { error, blame: Blame::Connection })
 }
 

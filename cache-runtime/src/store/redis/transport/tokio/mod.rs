@@ -461,6 +461,14 @@ impl Drop for Leave {
     }
 }
 
+/// Runs what may block on a thread of the runtime that is there for it.
+async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| match error.is_panic() {
+        true => Fault::new(ErrorKind::Unreachable, Blame::Connection, "connecting panicked"),
+        false => ended(),
+    })
+}
+
 fn no_room() -> Fault {
     Fault::new(ErrorKind::Timeout, Blame::Wait, "too many large values are on their way")
 }

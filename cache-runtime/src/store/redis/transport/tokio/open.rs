@@ -1,6 +1,5 @@
 //! The task that connects, and the outcome that it reports to the waiting callers.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,7 +9,7 @@ use tokio::sync::watch;
 use super::super::connect::Way;
 use super::dial::{self, Refusal};
 use super::lane::{Connection, Line};
-use super::{Outcome, current, unsupported};
+use super::{Outcome, current, on_blocking_thread, unsupported};
 use crate::error::ErrorKind;
 use crate::store::redis::server::Server;
 use crate::store::redis::server::breaker::Epoch;
@@ -69,7 +68,7 @@ async fn login(endpoint: &Arc<Endpoint>) -> Result<Login, Fault> {
         return endpoint.login();
     }
     let endpoint = Arc::clone(endpoint);
-    tokio::task::spawn_blocking(move || endpoint.login()).await.map_err(io::Error::from)?
+    on_blocking_thread(move || endpoint.login()).await?
 }
 
 async fn greet(connection: &mut MultiplexedConnection, greeting: &mut Greeting<'_>) -> Result<(), Fault> {
