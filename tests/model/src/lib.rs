@@ -20,7 +20,7 @@
 //!
 //! | command | what it explores | time |
 //! |---|---|---|
-//! | `cargo test -p protocol-model` | 35 scenarios with two to four actors, 3.5 million states; one broken rule at a time, with traces (`-- --nocapture` prints them) | 25 s |
+//! | `cargo test -p protocol-model` | 38 scenarios with two to four actors, 3.9 million states; one broken rule at a time, with traces (`-- --nocapture` prints them) | 25 s |
 //! | `cargo run -p protocol-model --release` | the same scenarios, states and depth of each printed | 15 s |
 //! | `cargo run -p protocol-model --release -- --tagged` | the 13 of these scenarios that have a tag | 3 s |
 //! | `cargo run -p protocol-model --release -- --actors 4` | seven scenarios, 1.2 million states; the number of actors may be two to five | 5 s |
@@ -38,6 +38,9 @@
 //! - a **refresher** calls, returns the value that it finds, and then refreshes it in the background,
 //!   under a mark in the value's header or in the companion of a hash field.
 //! - an **invalidator** changes the origin, invalidates, and returns.
+//! - a **clearer** changes the origin, scans, and empties the slot if the scan has returned it. `SCAN`
+//!   returns a slot that holds something from its start to its end; a slot that was empty in between it
+//!   need not return.
 //! - a **writer** writes through: takes the slot, changes the origin, fills or else erases.
 //!
 //! A request, its effect at the server, and the receipt of the reply are separate steps, and other
@@ -108,6 +111,7 @@
 //! | `clean_up_by_comparison` | `after_a_fill_of_unknown_fate_only_the_own_lease_is_deleted` | two bodies at once |
 //! | `mark_in_the_value` | `a_refresh_is_marked_in_the_value_itself` | stale return |
 //! | `writes_erase_the_companion` | `whoever_writes_a_field_erases_its_companion` | stale return |
+//! | `clear_removes_leases` | `a_clear_removes_leases_too` | stale return |
 //! | `refill_needs_a_value` | `a_refresh_is_stored_only_where_there_is_a_value` | stale return |
 //! | `hand_over` | `a_cancelled_leader_hands_its_flight_over` | a call that never ends |
 //! | `leases_expire` | `leases_expire` | a call that never ends |

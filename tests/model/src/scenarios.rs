@@ -18,6 +18,8 @@ pub const REFRESHER: Spec = Spec { role: Role::Refresher, process: 0, shape: 0 }
 pub const INVALIDATOR: Spec = Spec { role: Role::Invalidator, process: 1, shape: 0 };
 /// An invalidator of the tag in the second process.
 pub const TAG_INVALIDATOR: Spec = Spec { role: Role::TagInvalidator, process: 1, shape: 0 };
+/// A clearer in the second process.
+pub const CLEARER: Spec = Spec { role: Role::Clearer, process: 1, shape: 0 };
 /// A writer through in the second process.
 pub const WRITER: Spec = Spec { role: Role::Writer, process: 1, shape: 0 };
 
@@ -76,6 +78,22 @@ pub fn small() -> Vec<Scenario> {
                 ..Protocol::new([READER, READER, ELSEWHERE, INVALIDATOR])
             },
         ),
+        (
+            "a clear among calls",
+            Protocol {
+                mishaps: Mishaps { expiries: 1, timeouts: 1, ..NOTHING },
+                ..Protocol::new([READER, ELSEWHERE, CLEARER])
+            },
+        ),
+        (
+            "a clear, a refresh and an invalidation",
+            Protocol {
+                initial: Initial::Value(0),
+                mishaps: expiry,
+                ..Protocol::new([READER, REFRESHER, INVALIDATOR, CLEARER])
+            },
+        ),
+        ("a clear and a write through", Protocol { mishaps: expiry, ..Protocol::new([READER, CLEARER, WRITER]) }),
         (
             "two invalidations",
             Protocol { mishaps: timeout, ..Protocol::new([READER, READER, INVALIDATOR, INVALIDATOR]) },

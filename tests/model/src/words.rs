@@ -45,7 +45,9 @@ fn happening(model: &Protocol, before: &State, step: Step, after: &State) -> Str
             Role::Reader | Role::Refresher => {
                 format!("{} calls, after v{} was acknowledged; {}", who(number), before.acknowledged, then(number))
             }
-            Role::Invalidator | Role::TagInvalidator => format!("{} begins; {}", who(number), then(number)),
+            Role::Invalidator | Role::TagInvalidator | Role::Clearer => {
+                format!("{} begins; {}", who(number), then(number))
+            }
             Role::Writer => format!("{} begins a write through; {}", who(number), then(number)),
         },
         Step::StartInFlight(number, leader) => format!(
@@ -93,6 +95,9 @@ fn application(model: &Protocol, before: &State, after: &State, number: usize) -
     let answer = match after.actors[number].at {
         At::Answered(_, answer) => answer,
         At::Asked(Request::ReadStamp(held)) => Reply::Found(held, None),
+        At::Asked(Request::ScanEnd(_)) => {
+            return format!("the server begins the SCAN of {}, at {}", name(model, number), slot(before.slot));
+        }
         At::Asked(Request::ReadSlot(held)) => {
             return format!("the server tells {} the stamp: {}", name(model, number), stamp(held));
         }
@@ -137,7 +142,7 @@ fn next_move(model: &Protocol, before: &State, number: usize, after: &State) -> 
     let is_stored = after.actors[number].lease.is_some();
     match after.actors[number].at {
         At::Asked(asked) => format!("it sends {}", request(asked)),
-        At::Body if matches!(model.actors[number].role, Role::Invalidator | Role::TagInvalidator) => {
+        At::Body if matches!(model.actors[number].role, Role::Invalidator | Role::TagInvalidator | Role::Clearer) => {
             "it has not invalidated yet".to_owned()
         }
         At::Body if model.actors[number].role == Role::Writer => "its write starts".to_owned(),
@@ -169,6 +174,7 @@ fn name(model: &Protocol, number: usize) -> String {
         Role::Refresher => "refresher",
         Role::Invalidator => "invalidator",
         Role::TagInvalidator => "invalidator of the tag",
+        Role::Clearer => "clearer",
         Role::Writer => "writer",
     };
     let alike = |actors: &[crate::protocol::Spec]| actors.iter().filter(|spec| spec.role == role).count();
@@ -189,6 +195,8 @@ fn request(request: Request) -> String {
         Request::Displace(held, seen) => format!("displacement of {} by {}", slot(seen), lease(held)),
         Request::Take(held) => format!("SET of {}", lease(held)),
         Request::Unlink => "UNLINK".to_owned(),
+        Request::Scan => "SCAN".to_owned(),
+        Request::ScanEnd(_) => "end of the SCAN".to_owned(),
         Request::Fill(held, data) => format!("fill with {} if lease {} stands", content(data), id(held.token)),
         Request::Set(_, data) => format!("SET of {}", content(data)),
         Request::Release(held) => format!("release of lease {}", id(held.token)),

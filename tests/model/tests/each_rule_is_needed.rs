@@ -6,8 +6,8 @@ use protocol_model::check::{Report, check};
 use protocol_model::configuration;
 use protocol_model::protocol::{Initial, Mishaps, Property, Protocol, Rules, Tag};
 use protocol_model::scenarios::{
-    BATCH, ELSEWHERE, INVALIDATOR, INVALIDATOR_OF_FIRST, OTHER_TYPE, READER, REFRESHER, SINGLE, TAG_INVALIDATOR,
-    TURNED, TURNED_ELSEWHERE, WRITER,
+    BATCH, CLEARER, ELSEWHERE, INVALIDATOR, INVALIDATOR_OF_FIRST, OTHER_TYPE, READER, REFRESHER, SINGLE,
+    TAG_INVALIDATOR, TURNED, TURNED_ELSEWHERE, WRITER,
 };
 
 /// Checks that `model` has every property with all rules, and lacks this one with `rules`. The trace
@@ -238,6 +238,23 @@ fn whoever_writes_a_field_erases_its_companion() {
         Protocol { initial: Initial::Value(0), field: true, ..Protocol::new(actors) },
         Property::NoStaleReturn,
         &["reads v0", "applies UNLINK", "applies fill with v1", "applies refill with v0", "it returns v0"],
+    );
+}
+
+#[test]
+fn a_clear_removes_leases_too() {
+    let rules = Rules { clear_removes_leases: false, ..Rules::default() };
+    without(
+        rules,
+        Protocol::new([READER, ELSEWHERE, CLEARER]),
+        Property::NoStaleReturn,
+        &[
+            "reads v0",
+            "begins the SCAN of clearer, at lease",
+            "applies fill with v0",
+            "returns Ok for v1",
+            "returns v0",
+        ],
     );
 }
 

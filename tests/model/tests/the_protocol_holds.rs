@@ -118,6 +118,8 @@ fn everything_that_is_modelled_happens() {
         "Refill Yes",
         "Release No",
         "Release Yes",
+        "ScanEnd No",
+        "ScanEnd Yes",
         "Stamp Stamped",
         "Stamp Yes",
         "Take Yes",

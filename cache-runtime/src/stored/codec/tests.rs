@@ -398,6 +398,13 @@ mod bincode {
         same(node(20));
         same(vec![Kind::Unit, Kind::New(7), Kind::Tuple(1, "x".into())]);
         same(BTreeMap::from([(1, 2)]));
+        for bits in 0..64 {
+            for number in [1_u64 << bits, (1 << bits) - 1, !(1 << bits), 250 << bits >> bits, 251 + bits] {
+                same((number, number as u32, number as u16, number as u8));
+                let number = number.cast_signed();
+                same((number, number as i32, number as i16, number as i8));
+            }
+        }
     }
 
     #[test]

@@ -104,7 +104,9 @@ impl Protocol {
                 self.ask(state, number, if compared { Request::Release(lease) } else { Request::Unlink });
             }
             // The invalidator gets an error, and therefore no promise.
-            Request::Unlink | Request::UnlinkStamp if !self.calls(number) => state.actors[number] = Actor::done(),
+            Request::Unlink | Request::UnlinkStamp | Request::Scan | Request::ScanEnd(_) if !self.calls(number) => {
+                state.actors[number] = Actor::done()
+            }
             Request::Unlink if version.is_none() => self.begin_body(state, number),
             _ => state.finish(number),
         }

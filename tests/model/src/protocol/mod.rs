@@ -51,6 +51,8 @@ pub struct Rules {
     pub mark_in_the_value: bool,
     /// Every write of a field erases its companion. Without: only refreshes touch it.
     pub writes_erase_the_companion: bool,
+    /// A clear removes leases too. Without: only values.
+    pub clear_removes_leases: bool,
     /// A refresh is stored only if the slot still holds a value. Without: its mark suffices.
     pub refill_needs_a_value: bool,
     /// The followers of a cancelled leader go on. Without: they wait for it.
@@ -107,6 +109,7 @@ impl Default for Rules {
             clean_up_by_comparison: true,
             mark_in_the_value: true,
             writes_erase_the_companion: true,
+            clear_removes_leases: true,
             refill_needs_a_value: true,
             hand_over: true,
             leases_expire: true,
@@ -137,6 +140,8 @@ pub enum Role {
     Invalidator,
     /// Changes the origin, then invalidates the tag.
     TagInvalidator,
+    /// Changes the origin, then scans for slots that hold something, and empties them.
+    Clearer,
     /// Changes the origin through the entry.
     Writer,
 }

@@ -49,6 +49,7 @@ impl Protocol {
             Step::Cancel(number) => self.cancel(state, number),
             Step::HandOver(number, heir) => self.hand_over(state, number, heir),
         }
+        self.note_gap(state);
     }
 
     fn begin(&self, state: &mut State, number: usize) {
@@ -61,7 +62,9 @@ impl Protocol {
                 self.ask(state, number, Request::Stamp(stamp, Slot::Empty));
             }
             Role::Writer if self.rules.write_takes_the_slot => self.take_any(state, number, None),
-            Role::Writer | Role::Invalidator | Role::TagInvalidator => state.actors[number].at = At::Body,
+            Role::Writer | Role::Invalidator | Role::TagInvalidator | Role::Clearer => {
+                state.actors[number].at = At::Body;
+            }
         }
     }
 
@@ -80,7 +83,9 @@ impl Protocol {
     fn receive(&self, state: &mut State, number: usize, request: Request, reply: Reply) {
         let role = self.actors[number].role;
         match (role, request, reply) {
-            (Role::Invalidator | Role::TagInvalidator, ..) | (Role::Writer, Request::Unlink | Request::Set(..), _) => {
+            (Role::Clearer, Request::ScanEnd(_), Reply::Yes) => self.ask(state, number, Request::Unlink),
+            (Role::Invalidator | Role::TagInvalidator | Role::Clearer, ..)
+            | (Role::Writer, Request::Unlink | Request::Set(..), _) => {
                 state.acknowledge(number);
             }
             (_, Request::Stamp(new, seen), reply) => {
@@ -302,8 +307,12 @@ impl Protocol {
         if role != Role::Writer && actor.version.is_some() {
             // Versions that others have written since count too, because `invalidate` is called only now.
             actor.version = Some(state.origin);
-            let of_tag = role == Role::TagInvalidator;
-            self.ask(state, number, if of_tag { Request::UnlinkStamp } else { Request::Unlink });
+            let request = match role {
+                Role::TagInvalidator => Request::UnlinkStamp,
+                Role::Clearer => Request::Scan,
+                _ => Request::Unlink,
+            };
+            self.ask(state, number, request);
             return;
         }
         state.origin += 1;

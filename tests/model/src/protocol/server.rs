@@ -1,6 +1,6 @@
 //! The effects of requests on the server.
 
-use super::state::{Data, Lease, Mark, Reply, Request, Slot, State, Token, Value};
+use super::state::{At, Data, Lease, Mark, Reply, Request, Slot, State, Token, Value};
 use super::{Protocol, Tag};
 
 impl Protocol {
@@ -15,6 +15,7 @@ impl Protocol {
         match request {
             Request::Read if is_tagged && self.rules.slot_before_stamp => Some(Request::ReadStamp(state.slot)),
             Request::Read if is_tagged => Some(Request::ReadSlot(state.stamp)),
+            Request::Scan => Some(Request::ScanEnd(self.is_scanned(state.slot))),
             _ => None,
         }
     }
@@ -44,6 +45,9 @@ impl Protocol {
             }
             Request::Take(lease) => self.put(state, Slot::Lease(lease)),
             Request::Unlink => state.slot = Slot::Empty,
+            // An iteration has two commands; see `next_command`.
+            Request::Scan | Request::ScanEnd(false) => return Reply::No,
+            Request::ScanEnd(true) => {}
             Request::Fill(lease, data) => {
                 if state.slot != Slot::Lease(lease) {
                     return Reply::No;
@@ -78,6 +82,25 @@ impl Protocol {
             }
         }
         Reply::Yes
+    }
+
+    fn is_scanned(&self, slot: Slot) -> bool {
+        match slot {
+            Slot::Empty => false,
+            Slot::Lease(_) => self.rules.clear_removes_leases,
+            Slot::Value(_) => true,
+        }
+    }
+
+    /// An iteration with `SCAN` need not return a slot that was empty in between.
+    pub(super) fn note_gap(&self, state: &mut State) {
+        if !self.is_scanned(state.slot) {
+            for actor in &mut state.actors {
+                if actor.at == At::Asked(Request::ScanEnd(true)) {
+                    actor.at = At::Asked(Request::ScanEnd(false));
+                }
+            }
+        }
     }
 
     fn store(&self, state: &mut State, id: Token, data: Data) {

@@ -96,6 +96,10 @@ pub enum Request {
     Take(Lease),
     /// `UNLINK`
     Unlink,
+    /// The start of an iteration with `SCAN`.
+    Scan,
+    /// The end of the iteration, which returns the slot if it held something from the start to now.
+    ScanEnd(bool),
     /// Sets the value if the slot holds the lease.
     Fill(Lease, Data),
     /// Sets the value unconditionally. The token is the new value's id. Only broken rules use it.
@@ -244,6 +248,10 @@ impl Request {
     pub(super) fn reads(self) -> bool {
         matches!(self, Self::Read | Self::ReadStamp(_) | Self::ReadSlot(_))
     }
+
+    fn scans(self) -> bool {
+        matches!(self, Self::Scan | Self::ScanEnd(_))
+    }
 }
 
 impl State {
@@ -279,7 +287,7 @@ impl State {
     /// The sender stops waiting for its request in flight.
     pub(super) fn leave_behind(&mut self, at: At) {
         match at {
-            At::Asked(request) if request.reads() => {}
+            At::Asked(request) if request.reads() || request.scans() => {}
             // The content that its sender has read is lost with the sender.
             At::Asked(Request::Stamp(stamp, _)) => self.add_late(Request::Stamp(stamp, Slot::Empty)),
             At::Asked(request) => self.add_late(request),
@@ -381,7 +389,7 @@ impl Reply {
 impl Request {
     fn for_each_token(&mut self, visit: &mut impl FnMut(&mut Token)) {
         match self {
-            Self::Read | Self::Unlink | Self::UnlinkStamp => {}
+            Self::Read | Self::Scan | Self::ScanEnd(_) | Self::Unlink | Self::UnlinkStamp => {}
             Self::ReadStamp(slot) => slot.for_each_token(visit),
             Self::ReadSlot(stamp) => stamp.iter_mut().for_each(visit),
             Self::Stamp(stamp, slot) => {

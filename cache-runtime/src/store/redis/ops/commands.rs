@@ -8,17 +8,17 @@ use crate::key::{Address, Key};
 use crate::plan::ttl::Ttl;
 use crate::store::redis::ops::scripts::{self, Form};
 use crate::store::redis::request::{Request, checked};
-use crate::store::redis::server::fault::Fault;
+use crate::store::redis::server::fault::{Blame, Fault};
 use crate::store::redis::server::features::Features;
 use crate::store::{MarkReply, Precondition, Read, Release, TakeReply, Times};
 use crate::stored::envelope::layout::COMPARED;
-use crate::stored::envelope::{self, HEAD_LEN, Lease, Seal, Token, value_front};
+use crate::stored::envelope::{self, HEAD_LEN, Lease, LeasePlace, Token, value_front};
+
+/// The largest value that travels as a script's argument: a larger one is quicker as a staged write under another key.
+const INLINE: usize = 4 * 1024;
 
 /// The longest lifetime, far below the overflow of the server's clock: 30,000 years.
 const LONGEST_MILLIS: u64 = 1_000_000_000_000_000;
-
-/// The time that a stamp lives longer than the entries under it.
-const STAMP_MARGIN_MILLIS: u64 = 60_000;
 
 /// Reads a slot.
 pub(crate) fn get(key: &Key) -> Cmd {
@@ -274,89 +274,6 @@ pub(crate) fn taken(
     }
 }
 
-/// Takes the stamp of a tag, unless it has one.
-pub(crate) fn stamp(features: Features, form: Form, tag: &str, new: Token, millis: u64) -> Cmd {
-    let millis = bounded(millis);
-    if features.has(Features::SET_NX_GET) {
-        let mut command = Cmd::with_capacity(7, tag.len() + 64);
-        command.arg("SET").arg(tag).arg(new.bytes()).arg("NX").arg("GET").arg("PX").arg(&millis);
-        return command;
-    }
-    scripts::ACQUIRE.command(form.of(features), &[tag.as_bytes()], &[new.bytes(), millis.as_bytes()])
-}
-
-/// Lets a stamp live as long as an entry under it.
-pub(crate) fn keep_stamp(features: Features, tag: &str, ttl: Ttl) -> Cmd {
-    let Ttl::Millis(millis) = ttl else {
-        let mut command = ::redis::cmd("PERSIST");
-        command.arg(tag);
-        return command;
-    };
-    let millis = bounded(millis.saturating_add(STAMP_MARGIN_MILLIS));
-    // The same version introduced both.
-    if features.has(Features::SET_NX_GET) {
-        let mut command = Cmd::with_capacity(4, tag.len() + 32);
-        command.arg("PEXPIRE").arg(tag).arg(millis).arg("GT");
-        return command;
-    }
-    scripts::KEEP_STAMP.command(Form::Text, &[tag.as_bytes()], &[millis.as_bytes()])
-}
-
-/// Reads the stamps of tags, in one command if the server permits it.
-pub(crate) fn add_stamps<'a>(features: Features, tags: impl IntoIterator<Item = &'a String>, pipeline: &mut Pipeline) {
-    let mut tags = tags.into_iter().peekable();
-    if features.reads_together() && tags.peek().is_some() {
-        let mut command = ::redis::cmd("MGET");
-        for tag in tags {
-            command.arg(tag);
-        }
-        pipeline.add_command(command);
-    } else {
-        for tag in tags {
-            let name = if features.has(Features::GET) { "GET" } else { "MGET" };
-            pipeline.cmd(name).arg(tag);
-        }
-    }
-}
-
-/// The replies to [`add_stamps`].
-pub(crate) fn stamps<'a>(
-    tags: impl IntoIterator<Item = &'a String>,
-    replies: impl IntoIterator<Item = Value>,
-) -> Result<Vec<Value>, Fault> {
-    let mut stamps = Vec::new();
-    for (reply, tag) in replies.into_iter().zip(tags) {
-        match checked(reply).map_err(|fault| fault.about(tag))? {
-            Value::Array(together) => stamps.extend(together),
-            // A stamp has another type only if another program wrote it.
-            stamp => stamps.push(stamp),
-        }
-    }
-    Ok(stamps)
-}
-
-/// Does the same, and returns a seal; `None` if a tag has no stamp.
-pub(crate) fn seal(tags: &[String], mut replies: impl Iterator<Item = Value>) -> Result<Option<Seal>, Fault> {
-    let [first, ..] = tags else { return Ok(Some(Seal::default())) };
-    let stamps = match checked(replies.next().unwrap_or_default()).map_err(|fault| fault.about(first))? {
-        Value::Array(together) if together.len() == tags.len() => together,
-        reply => stamps(tags, std::iter::once(reply).chain(replies))?,
-    };
-    if stamps.len() != tags.len() {
-        return Err(Fault::unexpected("MGET"));
-    }
-    let stamped: Option<Vec<_>> = tags.iter().zip(&stamps).map(|(tag, stamp)| sealed(tag, stamp)).collect();
-    Ok(stamped.map(Seal::of))
-}
-
-/// A tag with its stamp, if it has one.
-pub(crate) fn sealed<'a>(tag: &'a str, stamp: &'a Value) -> Option<(&'a str, &'a [u8])> {
-    match stamp {
-        Value::BulkString(stamp) => Some((tag, stamp)),
-        _ => None,
-    }
-}
-
 /// Marks a value.
 pub(crate) fn mark(features: Features, form: Form, key: &Key, id: Token, lease: &Lease, force: bool) -> Cmd {
     let (millis, front) = (bounded(lease.millis), value_front(id));
@@ -403,6 +320,91 @@ pub(crate) fn release(features: Features, form: Form, key: &Key, lease: &Lease, 
     }
 }
 
+/// The way in which a value replaces a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FillMethod {
+    /// By `SET … IFEQ`, which compares the whole slot; a lease in a value's header is only a part.
+    Compared,
+    /// In the argument of a script.
+    Inline,
+    /// By a staged write under another key, from where a script moves it.
+    Ahead,
+}
+
+impl FillMethod {
+    pub(crate) fn of(features: Features, key: &Key, lease: &Lease, value: &[u8]) -> FillMethod {
+        match key.address() {
+            // A script's argument is copied twice, but there is no other way into a hash.
+            Address::Field { .. } => FillMethod::Inline,
+            Address::Key(_) if lease.place() == LeasePlace::Slot && features.has(Features::SET_IFEQ) => {
+                FillMethod::Compared
+            }
+            Address::Key(_) if value.len() <= INLINE || !features.moves() => FillMethod::Inline,
+            Address::Key(_) => FillMethod::Ahead,
+        }
+    }
+}
+
+/// Fills a slot: one command, or two. `now` is the time of the server.
+pub(crate) fn fill(
+    features: Features,
+    form: Form,
+    method: FillMethod,
+    (key, lease): (&Key, &Lease),
+    value: &[u8],
+    ttl: Ttl,
+    now: u64,
+) -> Vec<Cmd> {
+    let millis = lifetime(ttl);
+    let Address::Key(name) = key.address() else {
+        let until = match ttl {
+            Ttl::Millis(millis) => now.saturating_add(millis),
+            Ttl::Forever => u64::MAX,
+        };
+        let mut value = value.to_vec();
+        envelope::mark(&mut value, None, until);
+        return vec![in_hash(features, form, key, "fill", &[lease.proof(), &value, millis.as_bytes()])];
+    };
+    match method {
+        FillMethod::Compared => {
+            let mut command = Cmd::with_capacity(7, name.len() + value.len() + 64);
+            command.arg("SET").arg(name).arg(value).arg("IFEQ").arg(lease.bytes());
+            if ttl != Ttl::Forever {
+                command.arg("PX").arg(&millis);
+            }
+            vec![command]
+        }
+        FillMethod::Inline => {
+            let arguments = [lease.proof(), value, millis.as_bytes()];
+            vec![scripts::FILL.command(form.of(features), &[name.as_bytes()], &arguments)]
+        }
+        FillMethod::Ahead => {
+            let ahead = ahead_of(name, lease);
+            let moved = move_ahead(form.of(features), key, lease, ttl);
+            vec![set(&ahead, value, &bounded(lease.millis)), moved]
+        }
+    }
+}
+
+/// Moves a staged value.
+pub(crate) fn move_ahead(form: Form, key: &Key, lease: &Lease, ttl: Ttl) -> Cmd {
+    let ahead = ahead_of(key.as_str(), lease);
+    let keys = [key.as_str().as_bytes(), ahead.as_bytes()];
+    scripts::MOVE.command(form, &keys, &[lease.proof(), lifetime(ttl).as_bytes()])
+}
+
+/// The key of a staged write: in the same slot of a cluster.
+fn ahead_of(key: &str, lease: &Lease) -> String {
+    let hash_tag = key.split_once('{').and_then(|(_, tail)| tail.find('}')).is_some_and(|length| length > 0);
+    let mut ahead = if hash_tag { key.to_owned() } else { format!("{{{key}}}") };
+    ahead.push_str(":ahead:");
+    for byte in lease.token().bytes() {
+        // Writing to a string does not fail.
+        let _ = std::fmt::Write::write_fmt(&mut ahead, format_args!("{byte:02x}"));
+    }
+    ahead
+}
+
 pub(crate) fn truth(value: Value) -> Result<bool, Fault> {
     match value {
         // This is the reply of a command that replaces a script.
@@ -410,5 +412,16 @@ pub(crate) fn truth(value: Value) -> Result<bool, Fault> {
         Value::Nil => Ok(false),
         Value::Int(number) => Ok(number > 0),
         _ => Err(Fault::unexpected("a script")),
+    }
+}
+
+/// The reply to the last command of [`fill`].
+pub(crate) fn filled(value: Value) -> Result<bool, Fault> {
+    match checked(value)? {
+        Value::Okay => Ok(true),
+        Value::Nil => Ok(false),
+        Value::Int(-1) => Err(Fault::new(ErrorKind::Protocol, Blame::Command, "a value sent ahead is gone")),
+        Value::Int(number) => Ok(number > 0),
+        _ => Err(Fault::unexpected("SET")),
     }
 }

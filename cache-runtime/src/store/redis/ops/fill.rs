@@ -11,11 +11,11 @@ use crate::key::Key;
 use crate::plan::ttl::Ttl;
 use crate::store::redis::client::RedisStore;
 use crate::store::redis::client::sizes::Sizes;
-use crate::store::redis::ops::commands;
+use crate::store::redis::ops::commands::{self, FillMethod};
 use crate::store::redis::ops::each::{Forms, Gathered, sound};
-use crate::store::redis::ops::fill_commands::{self, FillMethod};
 use crate::store::redis::ops::read_plan::MOST;
 use crate::store::redis::ops::scripts::Form;
+use crate::store::redis::ops::stamps;
 use crate::store::redis::request::{Reply, Request, checked};
 use crate::store::redis::server::breaker::Epoch;
 use crate::store::redis::server::fault::{Blame, Denied, Fault};
@@ -81,7 +81,7 @@ impl<T: Transport> RedisStore<T> {
             End::Fill(value, ttl) if !voided => {
                 let method = FillMethod::of(features, slot.key, &slot.lease, value);
                 let form = forms[usize::from(method == FillMethod::Ahead)].of(slot.key, None);
-                fill_commands::fill(features, form, method, (slot.key, &slot.lease), value, *ttl, now)
+                commands::fill(features, form, method, (slot.key, &slot.lease), value, *ttl, now)
             }
             End::Fill(..) => vec![release(features, slot, Release::Pause(0), &mut forms[2])],
             End::Release(how) => vec![release(features, slot, *how, &mut forms[2])],
@@ -98,7 +98,7 @@ impl<T: Transport> RedisStore<T> {
                 }
             }
             for (tag, ttl) in &tags {
-                pipeline.add_command(commands::keep_stamp(features, tag, *ttl));
+                pipeline.add_command(stamps::keep_stamp(features, tag, *ttl));
             }
             Request::Many(pipeline)
         };
@@ -115,7 +115,7 @@ impl<T: Transport> RedisStore<T> {
                 _ => false,
             };
             let sent = if is_ahead { checked(replies.next().unwrap_or_default()).map(drop) } else { Ok(()) };
-            let done = fill_commands::filled(replies.next().unwrap_or_default());
+            let done = commands::filled(replies.next().unwrap_or_default());
             let outcome = match sent.and(done) {
                 Ok(done) => Ok(done && !(*voided && matches!(slot.end, End::Fill(..)))),
                 Err(fault) => self.end_otherwise(slot, fault, &mut refused, by).await,
@@ -179,8 +179,8 @@ impl<T: Transport> RedisStore<T> {
         let attempt = async |method: Option<FillMethod>, form: Form| {
             let build = |features: Features| {
                 let method = method.unwrap_or_else(|| FillMethod::of(features, key, lease, value));
-                let mut requests = fill_commands::fill(features, form, method, (key, lease), value, ttl, now);
-                requests.extend(tags.iter().map(|tag| commands::keep_stamp(features, tag, ttl)));
+                let mut requests = commands::fill(features, form, method, (key, lease), value, ttl, now);
+                requests.extend(tags.iter().map(|tag| stamps::keep_stamp(features, tag, ttl)));
                 commands::request_of(requests)
             };
             let read = |reply: Reply| {
@@ -189,7 +189,7 @@ impl<T: Transport> RedisStore<T> {
                 // The reply to a staged write comes first, and may be an error, too.
                 let last = replies.pop().unwrap_or_default();
                 replies.into_iter().try_for_each(|reply| checked(reply).map(drop))?;
-                fill_commands::filled(last)
+                commands::filled(last)
             };
             self.exchange_of(epoch, Sizes::writing(value.len()), build, read, by).await
         };
@@ -200,8 +200,8 @@ impl<T: Transport> RedisStore<T> {
         let large = FillMethod::of(self.server().allowed(Features::default()), key, lease, value) == FillMethod::Ahead;
         match (fault.blame, fault.error.kind()) {
             (Blame::Script, _) if large => {
-                let build = |_| self.server().timed(fill_commands::move_ahead(Form::Text, key, lease, ttl));
-                let read = |reply: Reply| fill_commands::filled(self.server().first_of(reply)?);
+                let build = |_| self.server().timed(commands::move_ahead(Form::Text, key, lease, ttl));
+                let read = |reply: Reply| commands::filled(self.server().first_of(reply)?);
                 return self.exchange(epoch, build, read, by).await;
             }
             (Blame::Script, _) => {}

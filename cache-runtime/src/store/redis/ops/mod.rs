@@ -1,6 +1,6 @@
 //! The operations of a store, as commands to one server.
 //!
-//! `commands`, `fill_commands` and `scripts` know what is sent and what replies mean, and `read_plan` is pure.
+//! `commands`, `stamps` and `scripts` know what is sent and what replies mean, and `read_plan` is pure.
 //! The others carry an operation out, over any transport.
 
 mod abandoned;
@@ -10,11 +10,11 @@ mod deliverer;
 pub(crate) mod delivery;
 mod each;
 mod fill;
-mod fill_commands;
 mod lease;
 mod probe;
 mod read;
 mod read_plan;
 mod rights_check;
 pub(crate) mod scripts;
+mod stamps;
 mod store;

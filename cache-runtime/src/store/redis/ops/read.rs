@@ -14,6 +14,7 @@ use crate::store::redis::ops::commands;
 use crate::store::redis::ops::delivery;
 use crate::store::redis::ops::each::Gathered;
 use crate::store::redis::ops::read_plan::{MOST, ReadPlan, seal};
+use crate::store::redis::ops::stamps;
 use crate::store::redis::request::{Load, Reply};
 use crate::store::redis::server::Server;
 use crate::store::redis::server::breaker::Epoch;
@@ -30,20 +31,19 @@ impl<T: Transport> RedisStore<T> {
     pub(crate) async fn read_one(&self, key: &Key, mode: ReadMode, by: Instant) -> Result<Read, Error> {
         let epoch = self.admit()?;
         let client = self.client();
-        let is_bare =
-            mode == ReadMode::Shared && key.tags().is_empty() && !client.pending.any() && !client.server.lacks_some();
+        if client.pending.any() {
+            // Rare paths are boxed, because each call carries its futures along.
+            Box::pin(self.settle(epoch, key.concerned_by(), by)).await.map_err(|fault| self.reported_error(fault))?;
+        }
+        let is_bare = mode == ReadMode::Shared && key.tags().is_empty() && !client.server.lacks_some();
         // Only the read that claims the role check makes it.
         let checks_role = is_bare && client.server.claims_role_check(by);
         if !is_bare || checks_role {
-            // Rare paths are boxed, because each call carries its futures along.
-            return only(Box::pin(self.read_part(epoch, &[key], ReadMode::Exact, checks_role, by)).await?);
+            return only(Box::pin(self.read_settled(epoch, &[key], ReadMode::Exact, checks_role, by)).await?);
         }
         let decode = |reply| commands::slot(reply, || client.server.health.clock.now());
         let bytes = self.exchange_read(epoch, client.sizes.reading(key), key, decode, by).await;
         let bytes = bytes.map_err(|fault| self.reported_error(fault.about(key.as_str())))?;
-        if client.pending.any() {
-            client.pending.settle_losses(client.server.health.clock.now());
-        }
         client.sizes.found(key, bytes.as_ref().map_or(0, Bytes::len));
         let mut read = Read::untagged(bytes, self.times(by));
         if has_own_tags(&read) {
@@ -52,16 +52,21 @@ impl<T: Transport> RedisStore<T> {
         Ok(read)
     }
 
-    /// The times of a reply that has arrived, to an operation with this deadline.
+    /// The times of a reply that has arrived, to an operation with this deadline. If invalidations were lost, the horizon
+    /// is known now that the server answers, and it holds for this reply.
     pub(crate) fn times(&self, by: Instant) -> Times {
-        Times { latest: self.server().health.clock.at(by), not_before: self.client().pending.not_before() }
+        let (clock, pending) = (&self.server().health.clock, &self.client().pending);
+        if pending.any() {
+            pending.settle_losses(clock.now());
+        }
+        Times { latest: clock.at(by), not_before: pending.not_before() }
     }
 
     pub(crate) async fn read_all(&self, keys: &[&Key], mut by: Instant) -> Replies<Read> {
         let mut reads = Gathered::new(keys.len());
         for part in keys.chunks(MOST) {
             let outcome = match self.admit() {
-                Ok(epoch) => self.read_part(epoch, part, ReadMode::Shared, false, by).await,
+                Ok(epoch) => self.read_part(epoch, part, by).await,
                 Err(error) => Err(error),
             };
             if !reads.add(outcome) {
@@ -74,17 +79,10 @@ impl<T: Transport> RedisStore<T> {
 
     /// Invalidations that concern a key may have to be delivered first; where that is refused, the key alone is not
     /// read.
-    async fn read_part(
-        &self,
-        epoch: Epoch,
-        keys: &[&Key],
-        mode: ReadMode,
-        checks_role: bool,
-        by: Instant,
-    ) -> Result<Replies<Read>, Error> {
+    async fn read_part(&self, epoch: Epoch, keys: &[&Key], by: Instant) -> Result<Replies<Read>, Error> {
         let pending = &self.client().pending;
         if !pending.any() {
-            return self.read_settled(epoch, keys, mode, checks_role, by).await;
+            return self.read_settled(epoch, keys, ReadMode::Shared, false, by).await;
         }
         let settled = self.settle(epoch, keys.iter().flat_map(|key| key.concerned_by()), by).await;
         let refused = match settled {
@@ -97,11 +95,8 @@ impl<T: Transport> RedisStore<T> {
             keys.iter().zip(&is_voided).filter(|(_, voided)| !**voided).map(|(key, _)| *key).collect();
         let reads = match read.is_empty() {
             true => Results::Many(Vec::new()),
-            false => self.read_settled(epoch, &read, mode, checks_role, by).await?,
+            false => self.read_settled(epoch, &read, ReadMode::Shared, false, by).await?,
         };
-        if pending.any() {
-            pending.settle_losses(self.server().health.clock.now());
-        }
         let error = refused.unwrap_or_else(|| Error::new(ErrorKind::Protocol, ""));
         let mut reads = reads.into_iter();
         let results = is_voided.into_iter().map(|voided| if voided { None } else { reads.next() });
@@ -156,32 +151,33 @@ impl<T: Transport> RedisStore<T> {
             outcome => outcome,
         };
         let name = keys.first().map_or("", |key| key.as_str());
-        let reads = outcome.map_err(|fault| self.reported_error(fault.about(name)))?;
-        self.completed(epoch, keys, reads, by).await
-    }
-
-    /// Reads that have arrived, with their times and the seals of the tags that values have of their own.
-    async fn completed(
-        &self,
-        epoch: Epoch,
-        keys: &[&Key],
-        mut reads: Replies<Read>,
-        by: Instant,
-    ) -> Result<Replies<Read>, Error> {
+        let mut reads = outcome.map_err(|fault| self.reported_error(fault.about(name)))?;
         let times = self.times(by);
         reads.iter_mut().flatten().for_each(|read| read.times = times);
         let sizes = reads.iter().flatten().map(|read| read.bytes.as_ref().map_or(0, Bytes::len));
-        self.client().sizes.found_all(keys.iter().copied().zip(sizes));
-        match &mut reads {
+        client.sizes.found_all(keys.iter().copied().zip(sizes));
+        self.add_own_seals(epoch, keys, &mut reads, by).await?;
+        Ok(reads)
+    }
+
+    /// Reads the stamps of the tags that values have of their own.
+    async fn add_own_seals(
+        &self,
+        epoch: Epoch,
+        keys: &[&Key],
+        reads: &mut Replies<Read>,
+        by: Instant,
+    ) -> Result<(), Error> {
+        match reads {
             Results::One(Ok(read)) if has_own_tags(read) => {
                 read.own_seal = self.own_seal(epoch, keys[0], read, by).await?;
             }
             Results::Many(reads) if reads.iter().flatten().any(has_own_tags) => {
-                self.add_own_seals(epoch, keys, reads, by).await?;
+                self.add_many_own_seals(epoch, keys, reads, by).await?;
             }
             _ => {}
         }
-        Ok(reads)
+        Ok(())
     }
 
     /// The seal of the tags that a value has of its own. A tag whose invalidation is still to be delivered has none.
@@ -195,15 +191,15 @@ impl<T: Transport> RedisStore<T> {
         }
         let build = |features| {
             let mut pipeline = Pipeline::new();
-            commands::add_stamps(features, &tags, &mut pipeline);
+            stamps::add_stamps(features, &tags, &mut pipeline);
             commands::request(pipeline)
         };
-        let seal = |reply: Reply| commands::seal(&tags, reply.all().into_iter());
+        let seal = |reply: Reply| stamps::seal(&tags, reply.all().into_iter());
         self.exchange(epoch, build, seal, by).await.map_err(|fault| self.reported_error(fault))
     }
 
     /// Does the same for many values.
-    async fn add_own_seals(
+    async fn add_many_own_seals(
         &self,
         epoch: Epoch,
         keys: &[&Key],
@@ -225,10 +221,10 @@ impl<T: Transport> RedisStore<T> {
         for part in tags.chunks(MOST) {
             let build = |features| {
                 let mut pipeline = Pipeline::new();
-                commands::add_stamps(features, part.iter().copied(), &mut pipeline);
+                stamps::add_stamps(features, part.iter().copied(), &mut pipeline);
                 commands::request(pipeline)
             };
-            let read = |reply: Reply| commands::stamps(part.iter().copied(), reply.all());
+            let read = |reply: Reply| stamps::stamps_of(part.iter().copied(), reply.all());
             let found = self.exchange(epoch, build, read, by).await;
             stamps.extend(part.iter().copied().zip(found.map_err(|fault| self.reported_error(fault))?));
         }
@@ -259,4 +255,64 @@ fn note_role(server: &Server, replies: Vec<Value>, sent: Option<Instant>) -> Res
         server.note_time(&time, sent);
     }
     Ok(())
+}
+
+#[cfg(all(test, feature = "tokio", feature = "blocking"))]
+mod tests {
+    use test_support::{PATIENCE, Server as RealServer};
+
+    use super::*;
+    use crate::key::KeyWriter;
+    use crate::poll::block_on::block_on;
+    use crate::store::redis::Redis;
+    use crate::store::url::{Target, parse};
+    use crate::store::{Precondition, Store, TakeReply};
+    use crate::stored::envelope::{Lease, Token};
+
+    #[derive(Clone, Copy, Debug)]
+    enum Kind {
+        Shared,
+        Exact,
+        Many,
+        Take,
+    }
+
+    /// The times of the first reply from a server that is back, after more invalidations failed than are kept.
+    async fn first_times<T: Transport>(store: &RedisStore<T>, kind: Kind) -> Times {
+        let names: Vec<String> = (0..=65_536).map(|number| format!("lost:{number}")).collect();
+        let (pending, by) = (&store.client().pending, Instant::now() + PATIENCE);
+        pending.add(names.iter().map(String::as_str));
+        pending.delivered(&pending.all());
+        let key = KeyWriter::new("", "found").finish().expect("a key");
+        let lease = || Lease::new(Token::random().expect("randomness"), Seal::default(), 60_000);
+        let held = store.take(&key, &lease(), &Precondition::Any, by).await;
+        assert!(matches!(held, Ok(TakeReply::Taken)), "{held:?}");
+        let read = match kind {
+            Kind::Shared => store.read(&key, ReadMode::Shared, by).await,
+            Kind::Exact => store.read(&key, ReadMode::Exact, by).await,
+            Kind::Many => store.read_many(&[&key], by).await.only().expect("one result"),
+            Kind::Take => match store.take(&key, &lease(), &Precondition::Empty, by).await {
+                Ok(TakeReply::Held(read)) => Ok(read),
+                other => panic!("{other:?}"),
+            },
+        };
+        read.expect("the server answers").times
+    }
+
+    #[test]
+    fn the_first_reply_has_the_horizon_of_lost_invalidations() {
+        let server = RealServer::start();
+        let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        for kind in [Kind::Shared, Kind::Exact, Kind::Many, Kind::Take] {
+            let redis = || match parse(&server.url()) {
+                Ok(Target::Redis(target)) => Redis::new(*target, PATIENCE).expect("a store"),
+                other => panic!("{other:?}"),
+            };
+            let (one, other) = (redis(), redis());
+            let times =
+                [block_on(first_times(one.blocking(), kind)), runtime.block_on(first_times(other.tokio(), kind))];
+            let key = KeyWriter::new("", "found").finish().expect("a key");
+            assert!(times.iter().all(|times| times.not_before > one.blocking().now(&key)), "{kind:?}: {times:?}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::error::ErrorKind;
 use crate::key::{Address, Key};
 use crate::store::redis::ops::commands;
+use crate::store::redis::ops::stamps;
 use crate::store::redis::request::checked;
 use crate::store::redis::server::fault::Fault;
 use crate::store::redis::server::features::Features;
@@ -36,7 +37,7 @@ impl<'a> ReadPlan<'a> {
         match self {
             ReadPlan::One(key) => {
                 pipeline.add_command(commands::read(features, key));
-                commands::add_stamps(features, key.tags(), pipeline);
+                stamps::add_stamps(features, key.tags(), pipeline);
             }
             ReadPlan::Many(reads) => reads.add_to(features, pipeline),
         }
@@ -54,7 +55,7 @@ impl<'a> ReadPlan<'a> {
             ReadPlan::One(key) => {
                 let mut replies = replies.into_iter();
                 let bytes = commands::slot(checked(replies.next().unwrap_or_default())?, now)?;
-                let seal = commands::seal(key.tags(), replies)?;
+                let seal = stamps::seal(key.tags(), replies)?;
                 Ok(Results::One(Ok(Read { seal, ..Read::untagged(bytes, Times::default()) })))
             }
             ReadPlan::Many(reads) => reads.reads(features, replies, now()),
@@ -113,7 +114,7 @@ impl<'a> ManyReads<'a> {
             pipeline.add_command(command);
         }
         for tags in self.tags.chunks(MOST) {
-            commands::add_stamps(features, tags.iter().copied(), pipeline);
+            stamps::add_stamps(features, tags.iter().copied(), pipeline);
         }
     }
 
@@ -147,7 +148,7 @@ impl<'a> ManyReads<'a> {
         for tags in self.tags.chunks(MOST) {
             let count = if features.reads_together() { 1 } else { tags.len() };
             let replies = replies.by_ref().take(count);
-            stamps.extend(tags.iter().copied().zip(commands::stamps(tags.iter().copied(), replies)?));
+            stamps.extend(tags.iter().copied().zip(stamps::stamps_of(tags.iter().copied(), replies)?));
         }
         let reads = self.keys.iter().zip(found);
         let read = |(key, bytes): (&&Key, _)| Read {
@@ -171,6 +172,6 @@ pub(crate) fn seal(tags: &[String], stamps: &HashMap<&String, Value>) -> Option<
         return Some(Seal::default());
     }
     let stamped: Option<Vec<_>> =
-        tags.iter().map(|tag| stamps.get(tag).and_then(|stamp| commands::sealed(tag, stamp))).collect();
+        tags.iter().map(|tag| stamps.get(tag).and_then(|stamp| stamps::sealed(tag, stamp))).collect();
     stamped.map(Seal::of)
 }

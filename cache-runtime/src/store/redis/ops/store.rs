@@ -11,6 +11,7 @@ use crate::key::{Extent, Key};
 use crate::store::redis::client::RedisStore;
 use crate::store::redis::ops::commands;
 use crate::store::redis::ops::scripts::Form;
+use crate::store::redis::ops::stamps;
 use crate::store::redis::request::{Reply, Request, checked};
 use crate::store::redis::server::Server;
 use crate::store::redis::server::fault::{Blame, Fault};
@@ -70,7 +71,7 @@ impl<T: Transport> Store for RedisStore<T> {
             let build = |features| {
                 let mut pipeline = Pipeline::with_capacity(tags.len() + 1);
                 for (tag, new) in tags.iter().zip(&new) {
-                    pipeline.add_command(commands::stamp(features, form, tag, *new, STAMP_MILLIS));
+                    pipeline.add_command(stamps::take_stamp(features, form, tag, *new, STAMP_MILLIS));
                 }
                 pipeline.cmd("TIME");
                 Request::ManyOnce(pipeline)

@@ -139,21 +139,6 @@ impl<'de> Reader<'de> {
 
     fn begin_value(&mut self) -> Result<Token<'de>, CodecError> {
         match self.next_marker()? {
-            Marker::FixPos(value) => Ok(Token::U8(value)),
-            Marker::FixNeg(value) => Ok(Token::I8(value)),
-            Marker::Null => Ok(Token::Unit),
-            Marker::False => Ok(Token::Bool(false)),
-            Marker::True => Ok(Token::Bool(true)),
-            Marker::U8 => Ok(Token::U8(u8::from_be_bytes(self.array()?))),
-            Marker::U16 => Ok(Token::U16(u16::from_be_bytes(self.array()?))),
-            Marker::U32 => Ok(Token::U32(u32::from_be_bytes(self.array()?))),
-            Marker::U64 => Ok(Token::U64(u64::from_be_bytes(self.array()?))),
-            Marker::I8 => Ok(Token::I8(i8::from_be_bytes(self.array()?))),
-            Marker::I16 => Ok(Token::I16(i16::from_be_bytes(self.array()?))),
-            Marker::I32 => Ok(Token::I32(i32::from_be_bytes(self.array()?))),
-            Marker::I64 => Ok(Token::I64(i64::from_be_bytes(self.array()?))),
-            Marker::F32 => Ok(Token::F32(f32::from_be_bytes(self.array()?))),
-            Marker::F64 => Ok(Token::F64(f64::from_be_bytes(self.array()?))),
             Marker::FixStr(len) => self.text(usize::from(len)),
             Marker::Str8 => self.length(1).and_then(|len| self.text(len)),
             Marker::Str16 => self.length(2).and_then(|len| self.text(len)),
@@ -175,7 +160,37 @@ impl<'de> Reader<'de> {
             Marker::Ext8 => self.length(1).and_then(|len| self.extension(len)),
             Marker::Ext16 => self.length(2).and_then(|len| self.extension(len)),
             Marker::Ext32 => self.length(4).and_then(|len| self.extension(len)),
-            Marker::Reserved => Err(self.wrong_marker()),
+            marker => self.number_of(marker),
+        }
+    }
+
+    /// A number, a boolean or a unit.
+    fn number(&mut self) -> Result<Token<'de>, CodecError> {
+        match self.inside {
+            Inside::Value => self.next_marker().and_then(|marker| self.number_of(marker)),
+            _ => self.begin(),
+        }
+    }
+
+    #[inline]
+    fn number_of(&mut self, marker: Marker) -> Result<Token<'de>, CodecError> {
+        match marker {
+            Marker::FixPos(value) => Ok(Token::U8(value)),
+            Marker::FixNeg(value) => Ok(Token::I8(value)),
+            Marker::Null => Ok(Token::Unit),
+            Marker::False => Ok(Token::Bool(false)),
+            Marker::True => Ok(Token::Bool(true)),
+            Marker::U8 => Ok(Token::U8(u8::from_be_bytes(self.array()?))),
+            Marker::U16 => Ok(Token::U16(u16::from_be_bytes(self.array()?))),
+            Marker::U32 => Ok(Token::U32(u32::from_be_bytes(self.array()?))),
+            Marker::U64 => Ok(Token::U64(u64::from_be_bytes(self.array()?))),
+            Marker::I8 => Ok(Token::I8(i8::from_be_bytes(self.array()?))),
+            Marker::I16 => Ok(Token::I16(i16::from_be_bytes(self.array()?))),
+            Marker::I32 => Ok(Token::I32(i32::from_be_bytes(self.array()?))),
+            Marker::I64 => Ok(Token::I64(i64::from_be_bytes(self.array()?))),
+            Marker::F32 => Ok(Token::F32(f32::from_be_bytes(self.array()?))),
+            Marker::F64 => Ok(Token::F64(f64::from_be_bytes(self.array()?))),
+            _ => Err(self.wrong_marker()),
         }
     }
 
@@ -258,14 +273,7 @@ impl<'de> Source<'de> for Reader<'de> {
     }
 
     fn token(&mut self, request: Request) -> Result<Token<'de>, CodecError> {
-        let token = self.begin()?;
-        let is_number = match token {
-            Token::Char(_) | Token::Str(_) | Token::Bytes(_) | Token::Sequence | Token::Map | Token::Extension => false,
-            Token::Unit | Token::Bool(_) | Token::F32(_) | Token::F64(_) => true,
-            Token::I8(_) | Token::I16(_) | Token::I32(_) | Token::I64(_) => true,
-            Token::U8(_) | Token::U16(_) | Token::U32(_) | Token::U64(_) => true,
-        };
-        if is_number || !request.is_number() { Ok(token) } else { Err(self.wrong_marker()) }
+        if request.is_number() { self.number() } else { self.begin() }
     }
 
     fn opened(&mut self) -> Compound {

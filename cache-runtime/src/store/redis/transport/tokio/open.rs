@@ -9,13 +9,16 @@ use tokio::sync::watch;
 use super::super::connect::Way;
 use super::dial::{self, Refusal};
 use super::lane::{Connection, Line};
-use super::{Outcome, current, on_blocking_thread, unsupported};
+use super::{current, on_blocking_thread, unsupported};
 use crate::error::ErrorKind;
 use crate::store::redis::server::Server;
 use crate::store::redis::server::breaker::Epoch;
 use crate::store::redis::server::endpoint::{Endpoint, Login};
 use crate::store::redis::server::fault::{Blame, Fault};
 use crate::store::redis::server::greeting::Greeting;
+
+/// The outcome of the task that connects, once it has one.
+pub(super) type Connecting = watch::Receiver<Option<Result<Arc<Connection>, Fault>>>;
 
 /// A guard in the task that connects: if the task ends early, the waiting callers get the reason.
 pub(super) struct End(pub(super) watch::Sender<Option<Result<Arc<Connection>, Fault>>>);
@@ -41,7 +44,7 @@ pub(super) fn ended() -> Fault {
     Fault::new(ErrorKind::Unreachable, Blame::Caller, "the tokio runtime that the connection belongs to has ended")
 }
 
-pub(super) async fn wait(outcome: &mut Outcome) -> Result<Arc<Connection>, Fault> {
+pub(super) async fn wait(outcome: &mut Connecting) -> Result<Arc<Connection>, Fault> {
     match outcome.wait_for(Option::is_some).await {
         Ok(connected) => connected.as_ref().map_or_else(|| Err(Fault::hung()), Clone::clone),
         Err(_) => Err(ended()),

@@ -1,4 +1,9 @@
 //! The entries of a batch: each is read once, for any number of reads.
+//!
+//! The index of the entries is a hash table with linear probing in a fixed array, which is a part of the batch. The
+//! standard map would cost each batch an allocation, and each read a hash of its key with `SipHash`; a search through the
+//! list of entries would cost each read of a full batch up to 64 comparisons. Nothing is removed from the table, and it is
+//! never more than half full, so that `add` is all of its code.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -20,8 +25,7 @@ pub(super) struct Requests {
     /// Their keys, one after another.
     text: String,
     entries: Vec<BatchEntry>,
-    /// A hash table with linear probing: the number of an entry plus one, and zero for a free place. It is a part of the
-    /// batch, where a map of its own would cost each batch an allocation and each read a hash of keys with `SipHash`.
+    /// The number of an entry plus one, at the place of its hash or after it; zero for a free place.
     index: [u8; INDEX],
     /// The number of entries that the one command for all keys reads.
     keys: usize,
