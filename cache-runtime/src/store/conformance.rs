@@ -287,7 +287,9 @@ mod on_a_server {
         let mut of_field = ::redis::cmd("HPTTL");
         if let Ok(left) = of_field.arg(hash).arg("FIELDS").arg(1).arg(field).query::<Vec<i64>>(&mut connection) {
             let expected = if is_forever { -1 } else { (end - now) as i64 };
-            assert!(left[0].abs_diff(expected) < 50, "{left:?} for {expected}");
+            // A command that waits on a busy machine is applied later than the bytes assume. The field must not end first.
+            let surplus = left[0] - expected;
+            assert!((-5..5_000).contains(&surplus) && (surplus == 0 || !is_forever), "{left:?} for {expected}");
         }
         Some(if is_forever { Ttl::Forever } else { Ttl::Millis(end - now) })
     }

@@ -265,6 +265,7 @@ mod tests {
     use crate::key::KeyWriter;
     use crate::poll::block_on::block_on;
     use crate::store::redis::Redis;
+    use crate::store::redis::settings::Settings;
     use crate::store::url::{Target, parse};
     use crate::store::{Precondition, Store, TakeReply};
     use crate::stored::envelope::{Lease, Token};
@@ -305,7 +306,7 @@ mod tests {
         let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         for kind in [Kind::Shared, Kind::Exact, Kind::Many, Kind::Take] {
             let redis = || match parse(&server.url()) {
-                Ok(Target::Redis(target)) => Redis::new(*target, PATIENCE).expect("a store"),
+                Ok(Target::Redis(target)) => Redis::new(*target, &Settings::with_timeout(PATIENCE)),
                 other => panic!("{other:?}"),
             };
             let (one, other) = (redis(), redis());
