@@ -23,6 +23,22 @@ pub struct Error {
 }
 
 /// The cause of an [`Error`]. Causes are distinguished if a caller could react to them differently.
+///
+/// ```
+/// use redis_cached::{Cache, ErrorKind};
+///
+/// /// A deploy stops at what stays wrong, and not at a server that comes back.
+/// fn is_fatal(cache: &Cache) -> bool {
+///     match cache.blocking().ping().map_err(|error| error.kind()) {
+///         Err(ErrorKind::Auth | ErrorKind::Cluster | ErrorKind::Config) => true,
+///         Err(ErrorKind::Off) | Ok(()) => false,
+///         Err(_) => false, // Redis is away: functions run uncached until it is back
+///     }
+/// }
+///
+/// assert!(!is_fatal(&Cache::builder("memory://")?.build()));
+/// # Ok::<(), redis_cached::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -84,6 +100,13 @@ impl Error {
     }
 
     /// The cause.
+    ///
+    /// ```
+    /// use redis_cached::{Cache, ErrorKind};
+    ///
+    /// let error = Cache::builder("http://localhost").map(|_| ()).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Config);
+    /// ```
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use redis_cached::{Cache, redis_cached};
+use redis_cached::{Cache, ErrorKind, redis_cached};
 use test_support::{PATIENCE, Server, eventually, log};
 
 /// Far below a lease, and far above a busy machine's round trips.
@@ -416,5 +416,29 @@ fn an_error_that_is_not_text_costs_no_connection() {
 fn plain_calls(cache: &Cache, runs: &Runs) {
     for id in 0..10 {
         assert_eq!(plain(cache, runs, id), id);
+    }
+}
+
+/// Both faces say which command is missing, and succeed again once it is there.
+#[test]
+fn a_ping_tells_whether_results_can_be_stored() {
+    let server = Server::start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let by_comparison = server.knows(&["SET", "none", "x", "IFEQ", "y"]);
+    for command in ["set", "eval"] {
+        _ = server.cli(&["ACL", "SETUSER", "lib", "reset", "on", ">pw", "~*", "&*", "+@all", &format!("-{command}")]);
+        let [cache, plain] = caches(&format!("redis://lib:pw@127.0.0.1:{}", server.port()));
+        let pings = || [runtime.block_on(cache.ping()), plain.blocking().ping()];
+        if command == "eval" && by_comparison {
+            assert!(pings().iter().all(Result::is_ok), "`SET … IFEQ` stands in for scripts");
+            continue;
+        }
+        for pinged in pings() {
+            let error = pinged.expect_err("nothing can be stored");
+            assert_eq!(error.kind(), ErrorKind::Auth, "{error}");
+            assert!(error.to_string().contains(&format!("lacks `+{command}`")), "{error}");
+        }
+        _ = server.cli(&["ACL", "SETUSER", "lib", "+@all"]);
+        eventually("the permission is noticed", || pings().iter().all(Result::is_ok));
     }
 }

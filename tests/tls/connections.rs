@@ -44,7 +44,7 @@ fn a_port_that_answers_without_tls_is_recognized() {
         }
     });
     let error = fails(&cache(&url, Tls::new().ca_file(certificates.path("ca.pem")))).to_string();
-    assert!(error.contains("is this the port on which the server speaks TLS?"), "{error}");
+    assert!(error.contains("check that this is the port on which the server speaks TLS"), "{error}");
 }
 
 #[test]

@@ -77,9 +77,9 @@ fn a_file_that_is_not_what_is_expected_is_refused_by_its_name() {
     let broken = write("broken.pem", "-----BEGIN CERTIFICATE-----\nsecret\n");
     let message = refused(Tls::new().ca_file(&broken));
     assert!(!message.contains("secret"));
-    named(message, "broken.pem", "no well-formed PEM");
+    named(message, "broken.pem", "not well-formed PEM");
     let junk = write("junk.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
-    named(refused(Tls::new().ca_file(&junk)), "junk.pem", "a certificate there cannot be the one of an authority");
+    named(refused(Tls::new().ca_file(&junk)), "junk.pem", "a certificate in it cannot be that of an authority");
 
     let client = |certificate: &str, key: &str| refused(Tls::new().client_files(path(certificate), path(key)));
     named(client("none.pem", "client.key"), "none.pem", "the certificate of the client cannot be read");
@@ -90,7 +90,7 @@ fn a_file_that_is_not_what_is_expected_is_refused_by_its_name() {
     named(client("client.pem", "server.key"), "client.pem", "does not belong");
     named(client("junk.pem", "client.key"), "junk.pem", "cannot be used");
     write("junk.key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
-    named(client("client.pem", "junk.key"), "junk.key", "the private key there cannot be used");
+    named(client("client.pem", "junk.key"), "junk.key", "the private key in it cannot be used");
     write("locked.key", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n");
     named(client("client.pem", "locked.key"), "locked.key", "has to be decrypted");
 }
@@ -104,7 +104,7 @@ fn urls_are_refused_for_the_same_reasons() {
         (format!("cert={}", path("client.pem")), "`cert` needs `key`"),
         (format!("key={}", path("client.key")), "`key` needs `cert`"),
         (format!("cert={}&key={}", path("client.pem"), path("server.key")), "does not belong"),
-        ("server_name=not%20a%20name".to_owned(), "`not a name` is no name of a server"),
+        ("server_name=not%20a%20name".to_owned(), "`not a name` is not the name of a server"),
         ("sslrootcert=x".to_owned(), "there is `protocol`, `ca`, `cert`, `key` and `server_name`"),
         (format!("ca={0}&ca={0}", path("ca.pem")), "given twice"),
     ] {

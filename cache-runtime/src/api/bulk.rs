@@ -45,7 +45,25 @@ impl Cache {
 
     /// Invalidates entries of any functions, groups and tags in one round trip, and returns how many of them held
     /// something. Entries and groups of another cache are invalidated there, in a round trip of its own.
-    /// [`Invalidation`] has an example.
+    /// [`Invalidation`] shows how a transaction collects them.
+    ///
+    /// ```
+    /// use redis_cached::{Cache, Invalidation, redis_cached};
+    ///
+    /// #[redis_cached(cache = cache, skip(cache))]
+    /// async fn name(cache: &Cache, id: u64) -> String {
+    ///     format!("user {id}")
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), redis_cached::Error> {
+    /// # let cache = &Cache::builder("memory://")?.build();
+    /// name(cache, 1).await;
+    /// let stale = [name_entry(cache, 1).into(), name_entry(cache, 2).into(), Invalidation::tag("org:7")];
+    /// assert_eq!(cache.invalidate_all(stale).await?, 1); // only user 1 was stored
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -37,7 +37,22 @@ use crate::store::url::{self, Target};
 #[derive(Clone)]
 pub struct Cache(pub(crate) Context);
 
-/// The settings of a [`Cache`], from [`Cache::builder`].
+/// The settings of a [`Cache`], from [`Cache::builder`]. Each has a default that suits most programs.
+///
+/// ```
+/// use std::time::Duration;
+/// use redis_cached::Cache;
+///
+/// let cache = Cache::builder("redis://127.0.0.1:6379")?
+///     .namespace("staging")
+///     .timeout(Duration::from_millis(100))
+///     .client_name("shop-web")
+///     .blocking_connections(4)
+///     .keep_alive(Duration::from_secs(60))
+///     .breaker(3, Duration::from_secs(10))
+///     .build();
+/// # Ok::<(), redis_cached::Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct Builder {
@@ -49,6 +64,19 @@ pub struct Builder {
 impl Builder {
     /// A run-time part in front of every key, to tell deployments apart that share a Redis:
     /// `staging:shop:users.user:42`. Empty, the default, adds nothing.
+    ///
+    /// ```
+    /// use redis_cached::{Cache, redis_cached};
+    ///
+    /// #[redis_cached(prefix = "shop", name = "user", cache = cache, skip(cache))]
+    /// async fn user(cache: &Cache, id: u64) -> String {
+    ///     format!("user {id}")
+    /// }
+    ///
+    /// let cache = Cache::builder("memory://")?.namespace("staging").build();
+    /// assert_eq!(user_entry(&cache, 42).key()?, "staging:shop:user:42");
+    /// # Ok::<(), redis_cached::Error>(())
+    /// ```
     pub fn namespace(mut self, namespace: impl Into<String>) -> Builder {
         self.namespace = namespace.into();
         self
@@ -154,6 +182,14 @@ impl Builder {
 
     /// Builds the cache. This never connects, never blocks, and never fails because Redis is away: the first call
     /// connects.
+    ///
+    /// ```
+    /// use redis_cached::Cache;
+    ///
+    /// let cache = Cache::builder("redis://redis.internal")?.build(); // no server is needed yet
+    /// assert_eq!(cache.stats().hits, 0);
+    /// # Ok::<(), redis_cached::Error>(())
+    /// ```
     pub fn build(self) -> Cache {
         let Builder { target, namespace, settings } = self;
         let timeout = settings.timeout;
@@ -211,6 +247,14 @@ impl Cache {
     /// Starts a cache on the URL in the environment variable `REDIS_URL`; without it, on
     /// `memory://`, with a warning in the log.
     ///
+    /// ```
+    /// use redis_cached::Cache;
+    ///
+    /// // REDIS_URL=redis://127.0.0.1:6379
+    /// Cache::from_env()?.namespace("staging").build().install()?;
+    /// # Ok::<(), redis_cached::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// The same as [`Cache::builder`].
@@ -240,6 +284,25 @@ impl Cache {
     }
 
     /// The counts of this cache in this process since it was built. This costs a few loads.
+    ///
+    /// ```
+    /// use redis_cached::{Cache, redis_cached};
+    ///
+    /// #[redis_cached(cache = cache, skip(cache))]
+    /// async fn name(cache: &Cache, id: u64) -> String {
+    ///     format!("user {id}")
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), redis_cached::Error> {
+    /// let cache = Cache::builder("memory://")?.build();
+    /// name(&cache, 42).await;
+    /// name(&cache, 42).await;
+    /// let stats = cache.stats();
+    /// assert_eq!((stats.misses, stats.stored, stats.hits), (1, 1, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn stats(&self) -> Stats {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let Counters { hits, stale, shared, misses, bypasses, refreshes, stored, refused } = self.0.counters();
@@ -255,8 +318,32 @@ impl Cache {
         }
     }
 
-    /// Checks that the store answers within the time-out, for example in a health check. A cache that does not answer
-    /// slows no call down, so this is no reason to take a program out of service.
+    /// Checks that the store answers within the time-out, and that its user has the commands to store results: for a
+    /// health check.
+    ///
+    /// ```
+    /// use redis_cached::Cache;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), redis_cached::Error> {
+    /// let cache = Cache::builder("memory://")?.build(); // or redis://127.0.0.1:6379
+    /// if let Err(error) = cache.ping().await {
+    ///     eprintln!("results are not cached: {error}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// A cache that does not answer slows no call down, so this is no reason to take a program out of service.
+    ///
+    /// Which commands the server refuses is found out when a connection is made, and again every two seconds while
+    /// something needs one of them. The check covers entries outside of groups; it does not cover the keys that the user
+    /// may access, nor whether the server has memory left.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Auth`] if the user lacks a command that storing needs; the message names it. [`ErrorKind::Off`] for
+    /// `off://`. Otherwise the reason why the store did not answer.
     #[cfg(feature = "tokio")]
     pub async fn ping(&self) -> Result<(), Error> {
         Engine::tokio(&self.0).ping().await
@@ -310,6 +397,18 @@ impl fmt::Debug for Cache {
 }
 
 /// The counts of a [`Cache`] in this process, from [`Cache::stats`]. All numbers only grow.
+///
+/// ```
+/// use redis_cached::Cache;
+///
+/// let cache = Cache::builder("memory://")?.build();
+/// let stats = cache.stats();
+/// let bodies = stats.misses + stats.bypasses + stats.refreshes;
+/// let without_a_body = stats.hits + stats.stale + stats.shared;
+/// println!("{without_a_body} calls answered, {bodies} bodies run");
+/// println!("{} values stored, {} not", stats.stored, stats.refused);
+/// # Ok::<(), redis_cached::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

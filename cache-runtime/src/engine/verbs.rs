@@ -123,7 +123,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         self.store.clear(extent, self.cache.timeout()).await
     }
 
-    /// Checks that the store answers.
+    /// Checks that the store answers, and lets its user store entries.
     pub(crate) async fn ping(&self) -> Result<(), Error> {
         self.store.ping(self.cache.deadline()).await
     }

@@ -95,7 +95,7 @@ impl Key {
     pub(crate) fn of_group(namespace: &str, name: &str) -> Result<Key, Error> {
         let refuse = |why| Err(Error::new(ErrorKind::Key, why));
         if name.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control()) {
-            return refuse("a group's name holds no white space");
+            return refuse("a group's name must not contain white space");
         }
         let Some((prefix, name)) = name.split_once(':').filter(|(prefix, name)| !prefix.is_empty() && !name.is_empty())
         else {
@@ -103,7 +103,7 @@ impl Key {
         };
         let name = name.strip_prefix(GROUP).and_then(|name| name.strip_prefix(':')).unwrap_or(name);
         if prefix.starts_with('#') || name.starts_with('#') || name.is_empty() {
-            return refuse("neither the prefix of a group nor the rest of its name begins with `#`");
+            return refuse("neither the prefix of a group nor the rest of its name may begin with `#`");
         }
         let namespace = escape_part(namespace);
         let separator = if namespace.is_empty() { "" } else { ":" };

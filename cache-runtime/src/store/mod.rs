@@ -230,7 +230,7 @@ pub(crate) trait Store: Send + Sync {
     /// Returns the number of values in a group.
     fn count(&self, group: &Key, by: Instant) -> impl Future<Output = Result<u64, Error>> + Send;
 
-    /// Checks that the store answers at all.
+    /// Checks that the store answers, and that it lets the cache store entries as far as is known.
     fn ping(&self, by: Instant) -> impl Future<Output = Result<(), Error>> + Send;
 
     fn capabilities(&self, key: &Key) -> Capabilities;

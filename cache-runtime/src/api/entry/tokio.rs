@@ -46,6 +46,19 @@ pub struct Entry<V>(Base<V>);
 
 impl<V> Entry<V> {
     /// The key, as `redis-cli` shows it.
+    ///
+    /// ```
+    /// use redis_cached::{Cache, redis_cached};
+    ///
+    /// #[redis_cached(prefix = "shop", name = "name", cache = cache, skip(cache))]
+    /// async fn name(cache: &Cache, id: u64) -> String {
+    ///     format!("user {id}")
+    /// }
+    ///
+    /// # let cache = &Cache::builder("memory://")?.build();
+    /// assert_eq!(name_entry(cache, 42).key()?, "shop:name:42");
+    /// # Ok::<(), redis_cached::Error>(())
+    /// ```
     pub fn key(&self) -> Result<&str, Error> {
         Ok(self.0.key()?.as_str())
     }
@@ -59,6 +72,23 @@ impl<V> Entry<V> {
     /// attribute excludes this value (`cache_if`, a `None` without `none_ttl`, a `ttl` of zero), or the entry was
     /// invalidated on the way. The value that was there before is gone in either case.
     ///
+    /// ```
+    /// use redis_cached::{Cache, redis_cached};
+    ///
+    /// #[redis_cached(cache = cache, skip(cache))]
+    /// async fn name(cache: &Cache, id: u64) -> String {
+    ///     format!("user {id}")
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), redis_cached::Error> {
+    /// # let cache = &Cache::builder("memory://")?.build();
+    /// assert!(name_entry(cache, 42).put(&"Ada".to_owned()).await?);
+    /// assert_eq!(name(cache, 42).await, "Ada"); // the body does not run
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// This asserts that `value` is current. After a write to the origin, prefer
     /// [`write_through`](Self::write_through) or [`invalidate`](Self::invalidate).
     pub async fn put(&self, value: &V) -> Result<bool, Error> {
@@ -68,6 +98,25 @@ impl<V> Entry<V> {
     /// Forgets the value; true if something was there. Also voids computations in flight: their callers get their
     /// result, no other call does, and it is not stored.
     ///
+    /// ```
+    /// use redis_cached::{Cache, redis_cached};
+    ///
+    /// #[redis_cached(cache = cache, skip(cache))]
+    /// async fn name(cache: &Cache, id: u64) -> String {
+    ///     format!("user {id}")
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), redis_cached::Error> {
+    /// # let cache = &Cache::builder("memory://")?.build();
+    /// name(cache, 42).await;
+    /// // … UPDATE users SET name = …
+    /// assert!(name_entry(cache, 42).invalidate().await?);
+    /// assert!(!name_entry(cache, 42).invalidate().await?); // nothing is there any more
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// Where this fails, the entry is kept: it is invalidated in the background once the server takes it
     /// ([`Cache::flush`](crate::Cache::flush) waits for that), and before this process reads it again.
     pub async fn invalidate(&self) -> Result<bool, Error> {
@@ -75,6 +124,25 @@ impl<V> Entry<V> {
     }
 
     /// The rest of the value's fresh lifetime: `None` if there is no value, [`Duration::MAX`] if it lives for ever.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use redis_cached::{Cache, redis_cached};
+    ///
+    /// #[redis_cached(ttl = "10m", cache = cache, skip(cache))]
+    /// async fn name(cache: &Cache, id: u64) -> String {
+    ///     format!("user {id}")
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), redis_cached::Error> {
+    /// # let cache = &Cache::builder("memory://")?.build();
+    /// assert_eq!(name_entry(cache, 42).ttl().await?, None);
+    /// name(cache, 42).await;
+    /// assert!(name_entry(cache, 42).ttl().await?.is_some_and(|left| left <= Duration::from_secs(600)));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn ttl(&self) -> Result<Option<Duration>, Error> {
         Engine::tokio(&self.0.cache).ttl(&self.0.plan, self.0.key()?).await
     }
@@ -82,6 +150,25 @@ impl<V> Entry<V> {
     /// Runs `write`, which makes `value` current at the origin, and stores `value`. Returns what
     /// `write` returns: a cache that cannot be asked is logged, and its entry invalidated as soon
     /// as it can.
+    ///
+    /// ```
+    /// use redis_cached::{Cache, Error, redis_cached};
+    ///
+    /// #[redis_cached(cache = cache, skip(cache))]
+    /// async fn name(cache: &Cache, id: u64) -> String {
+    ///     format!("user {id}")
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), redis_cached::Error> {
+    /// # let cache = &Cache::builder("memory://")?.build();
+    /// let ada = "Ada".to_owned();
+    /// let update = async || Ok::<_, Error>(1); // UPDATE users SET name = 'Ada' …, which changed one row
+    /// assert_eq!(name_entry(cache, 42).write_through(&ada, update).await?, 1);
+    /// assert_eq!(name(cache, 42).await, "Ada"); // from the cache
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// From before the write until after it no call stores anything else here. If the write
     /// fails, the entry is left empty, for the write may have been committed all the same. Dropped half-way, it is emptied too.

@@ -27,8 +27,10 @@ use crate::poll::block_on::block_on;
 /// grade(7, "Ada");
 /// grade(7, "Grace");
 /// let class = grade_group(7);
+/// assert!(class.key()?.ends_with(":#group:class:7"));
 /// assert_eq!(class.len()?, 2);
 /// assert!(class.invalidate()?); // one command, however many they are
+/// assert!(class.is_empty()?);
 /// assert_eq!(grade_entry(7, "Ada").get()?, None);
 /// # Ok(())
 /// # }

@@ -27,8 +27,10 @@ use crate::key::Key;
 /// grade(7, "Ada").await;
 /// grade(7, "Grace").await;
 /// let class = grade_group(7);
+/// assert!(class.key()?.ends_with(":#group:class:7"));
 /// assert_eq!(class.len().await?, 2);
 /// assert!(class.invalidate().await?); // one command, however many they are
+/// assert!(class.is_empty().await?);
 /// assert_eq!(grade_entry(7, "Ada").get().await?, None);
 /// # Ok(())
 /// # }

@@ -94,7 +94,7 @@ pub(super) fn refused_type(function: &Function, reason: &str) {
 /// The arguments of a call make no key.
 pub(super) fn unusable_key(function: &Function, error: &Error) {
     if function.first(Once::Key) {
-        tracing::warn!(function = function.head(), %error, "a call runs uncached; further ones are not told");
+        tracing::warn!(function = function.head(), %error, "a call runs uncached; this is logged once for each function");
     }
 }
 
@@ -107,7 +107,7 @@ pub(super) fn uncached(function: &Function, key: &Key, error: &Error) {
         _ => return,
     };
     if function.first(once) {
-        tracing::warn!(key = key.as_str(), %error, "a call runs uncached; further ones are not told");
+        tracing::warn!(key = key.as_str(), %error, "a call runs uncached; this is logged once for each function");
     }
 }
 
@@ -115,21 +115,25 @@ pub(super) fn uncached(function: &Function, key: &Key, error: &Error) {
 /// would ever hit.
 pub(super) fn undecodable(function: &Function, key: &Key, Undecodable { error, is_final }: &Undecodable) {
     if *is_final && function.first(Once::Decode) {
-        tracing::warn!(key = key.as_str(), error, "a value cannot be read back; further ones are not told");
+        tracing::warn!(key = key.as_str(), error, "a value cannot be read back; this is logged once for each function");
     }
 }
 
 /// A value cannot be encoded.
 pub(super) fn unencodable(function: &Function, key: &Key, error: &Error) {
     if function.first(Once::Encode) {
-        tracing::warn!(key = key.as_str(), %error, "a value is not stored; further ones are not told");
+        tracing::warn!(key = key.as_str(), %error, "a value is not stored; this is logged once for each function");
     }
 }
 
 /// The values of a function do not get into the store.
 pub(super) fn unstored(function: &Function, key: &Key, reason: &str) {
     if function.first(Once::Unstored) {
-        tracing::warn!(key = key.as_str(), reason, "values of this function are not stored; further ones are not told");
+        tracing::warn!(
+            key = key.as_str(),
+            reason,
+            "values of this function are not stored; this is logged once for each function"
+        );
     }
 }
 
@@ -138,7 +142,7 @@ pub(super) fn uncopied(function: &Function, reason: &dyn Display) {
     if function.first(Once::Refresh) {
         tracing::warn!(
             function = function.head(),
-            "a refresh in the background needs copies of the arguments: {reason}; further ones are not told"
+            "a refresh in the background needs copies of the arguments: {reason}; this is logged once for each function"
         );
     }
 }
@@ -148,7 +152,7 @@ pub(super) fn refresh_failed(function: &Function, key: &Key) {
     if function.first(Once::Refresh) {
         tracing::warn!(
             key = key.as_str(),
-            "a refresh in the background failed, and the old value stays; further ones are not told"
+            "a refresh in the background failed, and the old value stays; this is logged once for each function"
         );
     }
 }
@@ -159,17 +163,17 @@ pub(super) fn unmarked(function: &Function, key: &Key, error: &Error) {
         tracing::warn!(
             key = key.as_str(),
             %error,
-            "an old value is not served while it is refreshed; further ones are not told"
+            "an old value is not served while it is refreshed; this is logged once for each function"
         );
     }
 }
 
 /// A write went past a cache that could not be asked before.
 pub(super) fn written_around(key: &Key, error: &Error) {
-    tracing::warn!(key = key.as_str(), %error, "written through while the cache cannot be asked");
+    tracing::warn!(key = key.as_str(), %error, "a write runs, although the cache could not be asked to empty its entry first");
 }
 
 /// A write is committed, and its entry is still to be invalidated.
 pub(super) fn uninvalidated(key: &Key, error: &Error) {
-    tracing::warn!(key = key.as_str(), %error, "written, but the entry could not be invalidated yet");
+    tracing::warn!(key = key.as_str(), %error, "a write is done, but its entry is not invalidated yet; this is tried again in the background");
 }

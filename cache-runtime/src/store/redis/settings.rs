@@ -9,6 +9,19 @@ use std::time::Duration;
 use super::server::breaker::Limits;
 
 /// The user and the password of a connection, from a provider: see [`Builder::credentials`](crate::Builder::credentials).
+///
+/// ```
+/// use redis_cached::{Cache, Credentials};
+///
+/// let by_name = Credentials::new("shop", "secret"); // a user of the server's ACL
+/// let by_password = Credentials::password("secret"); // the user `default`
+/// assert!(!format!("{by_name:?} {by_password:?}").contains("secret"));
+///
+/// let cache = Cache::builder("redis://redis.internal")?
+///     .credentials(move || Ok::<_, std::io::Error>(by_name.clone()))
+///     .build();
+/// # Ok::<(), redis_cached::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Credentials {
     pub(crate) user: Option<String>,

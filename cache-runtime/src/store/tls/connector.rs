@@ -36,7 +36,7 @@ impl Connector {
     pub(crate) fn new(settings: Tls, host: &str) -> Result<Connector, Error> {
         let name = settings.server_name.as_deref().unwrap_or(host);
         let name = ServerName::try_from(name.to_owned()).map_err(|_| {
-            let why = format!("`{name}` is no name of a server: expected a DNS name or an IP address");
+            let why = format!("`{name}` is not the name of a server: expected a DNS name or an IP address");
             Error::new(ErrorKind::Config, why)
         })?;
         let files = Files::read(&settings, &provider())?;
@@ -91,7 +91,7 @@ impl Connector {
             }
             Err(error) => {
                 if state.refused.as_ref() != Some(&stamps) {
-                    tracing::warn!(%error, "changed certificates cannot be used, and the earlier ones are used on");
+                    tracing::warn!(%error, "the changed certificates cannot be used; connections keep using the earlier ones");
                     state.refused = Some(stamps);
                 }
             }
@@ -137,7 +137,7 @@ fn of_the_system() -> Result<RootCertStore, Error> {
     Err(Error::new(ErrorKind::Unreachable, why))
 }
 
-const NAME_THE_CA: &str = "name the one of the server's authority by `Tls::ca_file`, or by `?ca=…` in the URL";
+const NAME_THE_CA: &str = "name the certificate of the server's authority by `Tls::ca_file`, or by `?ca=…` in the URL";
 
 /// The kind and the text of a failed handshake: what happened, and what to do about it.
 pub(crate) fn fault_text(error: &rustls::Error) -> (ErrorKind, String) {
@@ -160,7 +160,7 @@ pub(crate) fn fault_text(error: &rustls::Error) -> (ErrorKind, String) {
             | AlertDescription::CertificateUnknown
             | AlertDescription::AccessDenied,
         ) => (ErrorKind::Auth, "the server refuses the certificate of this client"),
-        InvalidMessage(_) => (ErrorKind::Unreachable, "is this the port on which the server speaks TLS?"),
+        InvalidMessage(_) => (ErrorKind::Unreachable, "check that this is the port on which the server speaks TLS"),
         _ => return (ErrorKind::Unreachable, error.to_string()),
     };
     (kind, format!("{error}; {advice}"))

@@ -47,7 +47,7 @@ impl Files {
         for pem in &settings.authorities {
             for certificate in certificates(pem, "the certificate of an authority")? {
                 roots.add(certificate).map_err(|error| {
-                    let why = format!("a certificate there cannot be the one of an authority: {error}");
+                    let why = format!("a certificate in it cannot be that of an authority: {error}");
                     refuse(pem, &why)
                 })?;
             }
@@ -70,13 +70,13 @@ fn identity(
             let certificate = client.certificate.name();
             Err(refuse(
                 &client.key,
-                &format!("the private key there does not belong to the certificate in {certificate}"),
+                &format!("the private key in it does not belong to the certificate in {certificate}"),
             ))
         }
         Err(rustls::Error::InvalidCertificate(error)) => {
-            Err(refuse(&client.certificate, &format!("the certificate there cannot be used: {error:?}")))
+            Err(refuse(&client.certificate, &format!("the certificate in it cannot be used: {error:?}")))
         }
-        Err(error) => Err(refuse(&client.key, &format!("the private key there cannot be used: {error}"))),
+        Err(error) => Err(refuse(&client.key, &format!("the private key in it cannot be used: {error}"))),
     }
 }
 
@@ -85,7 +85,7 @@ fn certificates(pem: &Pem, what: &str) -> Result<Vec<CertificateDer<'static>>, E
     let text = pem.text(what)?;
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     // Its error quotes the text, which may be a key.
-    let certificates = read.map_err(|_| refuse(pem, "this is no well-formed PEM"))?;
+    let certificates = read.map_err(|_| refuse(pem, "this is not well-formed PEM"))?;
     if certificates.is_empty() {
         return Err(refuse(
             pem,
@@ -108,7 +108,7 @@ fn private_key(pem: &Pem) -> Result<PrivateKeyDer<'static>, Error> {
                 &format!("expected the private key of the client (`-----BEGIN PRIVATE KEY-----`), and found {advice}"),
             )
         }
-        _ => refuse(pem, "this is no well-formed PEM"),
+        _ => refuse(pem, "this is not well-formed PEM"),
     })
 }
 

@@ -88,6 +88,15 @@ impl Tls {
     }
 
     /// Does what [`client_files`](Self::client_files) does, with the content of such files.
+    ///
+    /// ```no_run
+    /// use redis_cached::{Cache, Tls};
+    ///
+    /// let secret = |name| std::env::var(name).unwrap_or_default();
+    /// let tls = Tls::new().client_pem(secret("REDIS_CERT"), secret("REDIS_KEY"));
+    /// let cache = Cache::builder("rediss://redis.internal")?.tls(tls)?.build();
+    /// # Ok::<(), redis_cached::Error>(())
+    /// ```
     pub fn client_pem(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Tls {
         self.client = Some(Client { certificate: Pem::Text(certificate.into()), key: Pem::Text(key.into()) });
         self

@@ -108,6 +108,14 @@ pub trait Codec {
 }
 
 /// The reason why a value could not be encoded or decoded. Serializers and deserializers can have it as their error.
+///
+/// ```
+/// use redis_cached::CodecError;
+///
+/// let bytes = [0xff];
+/// let error = std::str::from_utf8(&bytes).map_err(CodecError::new).unwrap_err();
+/// assert!(error.to_string().starts_with("invalid utf-8"));
+/// ```
 #[derive(Debug, Clone)]
 pub struct CodecError(Option<Box<Reason>>);
 

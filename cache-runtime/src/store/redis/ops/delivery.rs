@@ -159,7 +159,11 @@ impl<T: Transport> RedisStore<T> {
             let removed = self.remove(epoch, &names, by).await?;
             // Another server has taken the place of the one that confirmed them.
             if !client.server.health.is_current(epoch) {
-                return Err(Fault::new(ErrorKind::Unreachable, Blame::Wait, "the server was replaced meanwhile"));
+                return Err(Fault::new(
+                    ErrorKind::Unreachable,
+                    Blame::Wait,
+                    "another server took its place while invalidations were delivered",
+                ));
             }
             client.pending.delivered(&removed.confirmed(keys.to_vec()));
             // Writes are refused for a while, everything else permanently.

@@ -55,11 +55,20 @@ impl<T: Transport> RedisStore<T> {
 
     /// Checks that the user has the right to end a lease: without it, none is taken.
     pub(crate) fn may_end(&self, key: &Key, place: LeasePlace) -> Result<(), Error> {
+        self.may_lease(place, || matches!(key.address(), Address::Field { .. }))
+    }
+
+    /// Checks that the user has the commands to store an entry outside of a group.
+    pub(crate) fn may_store(&self) -> Result<(), Error> {
+        self.may_lease(LeasePlace::Slot, || false)
+    }
+
+    fn may_lease(&self, place: LeasePlace, in_hash: impl FnOnce() -> bool) -> Result<(), Error> {
         let server = self.server();
         if !server.lacks_some() {
             return Ok(());
         }
-        let in_hash = matches!(key.address(), Address::Field { .. });
+        let in_hash = in_hash();
         let features = server.allowed(server.known_features());
         let missing = match place {
             LeasePlace::Slot => features.cannot_lease(in_hash),

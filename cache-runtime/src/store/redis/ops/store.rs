@@ -160,7 +160,8 @@ impl<T: Transport> Store for RedisStore<T> {
             Value::SimpleString(_) | Value::BulkString(_) => Ok(()),
             _ => Err(Fault::unexpected("PING")),
         };
-        self.command(epoch, || ::redis::cmd("PING"), read, by).await.map_err(|fault| self.reported_error(fault))
+        self.command(epoch, || ::redis::cmd("PING"), read, by).await.map_err(|fault| self.reported_error(fault))?;
+        self.may_store()
     }
 
     fn capabilities(&self, key: &Key) -> Capabilities {

@@ -144,7 +144,7 @@ impl Health {
             0 => ErrorKind::OutOfMemory,
             _ => ErrorKind::ReadOnly,
         };
-        Err(Error::new(kind, "not tried again yet"))
+        Err(Error::new(kind, "a write was refused a moment ago, and this one was not sent"))
     }
 
     pub(crate) fn wrote(&self) {
@@ -181,7 +181,7 @@ impl Health {
             tracing::warn!(
                 server = self.server,
                 %error,
-                "Redis refused a command; further ones are not told"
+                "Redis refused a command; further refusals of this kind are not logged"
             );
         }
     }
@@ -193,7 +193,7 @@ impl Health {
             tracing::warn!(
                 server = self.server,
                 %error,
-                "Redis takes no more connections: calls share those that are open; further refusals are not told"
+                "Redis takes no more connections: calls share those that are open; further refusals are not logged"
             );
         }
     }

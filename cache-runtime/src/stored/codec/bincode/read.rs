@@ -141,7 +141,7 @@ fn refuse(error: DecodeError) -> CodecError {
 #[cold]
 fn not_self_describing() -> CodecError {
     de::Error::custom(format_args!(
-        "the type asks what the bytes hold, and bincode cannot tell; {SELF_DESCRIBING_ADVICE}"
+        "the type needs a self-describing format, and bincode is not one; {SELF_DESCRIBING_ADVICE}"
     ))
 }
 
@@ -363,7 +363,8 @@ impl<'de> Elements<'_, 'de> {
         let value = self.value(seed)?;
         if self.input.len() == before {
             let fewer = self.input.empty.checked_sub(1);
-            self.input.empty = fewer.ok_or_else(|| CodecError::new("more elements than bytes"))?;
+            self.input.empty =
+                fewer.ok_or_else(|| CodecError::new("the bytes announce more elements than they can hold"))?;
         }
         Ok(Some(value))
     }

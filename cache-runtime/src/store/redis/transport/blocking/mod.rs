@@ -144,7 +144,11 @@ impl Blocking {
                 let is_hung = since.is_some_and(|since| now - since >= self.server.timeout * 3 / 4);
                 return Err(match is_hung {
                     true => Fault::hung(),
-                    false => Fault::new(ErrorKind::Timeout, Blame::Wait, "all connections are busy"),
+                    false => Fault::new(
+                        ErrorKind::Timeout,
+                        Blame::Wait,
+                        "all connections are busy; `Builder::blocking_connections` allows more",
+                    ),
                 });
             }
             state.waiting += 1;

@@ -233,7 +233,7 @@ async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send +
 }
 
 fn no_room() -> Fault {
-    Fault::new(ErrorKind::Timeout, Blame::Wait, "too many large values are on their way")
+    Fault::new(ErrorKind::Timeout, Blame::Wait, "too many large values are being sent at once")
 }
 
 fn current() -> Result<Handle, Fault> {
