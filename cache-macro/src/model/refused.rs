@@ -56,7 +56,7 @@ pub(crate) fn check(function: &Function, features: Features, errors: &Errors) ->
         if let FnArg::Typed(typed) = input
             && let Some(span) = opaque(&typed.pat)
         {
-            refuse(span, "which names this binds cannot be seen, so the key would miss them; write the pattern out");
+            refuse(span, "the names that this binds cannot be seen, so the key would miss them; write the pattern out");
         }
     }
     let face = function.face();

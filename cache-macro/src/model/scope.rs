@@ -161,7 +161,7 @@ impl Scope<'_> {
                     }
                     if let Some(batch) = self.batch.filter(|batch| variables.mention(&batch.name)) {
                         let place = variables.place(&batch.name).unwrap_or_else(|| expr.span());
-                        let message = format!("an entry is of one of `{}`; write `{}`", batch.name, batch.id);
+                        let message = format!("an entry belongs to one of `{}`; write `{}`", batch.name, batch.id);
                         errors.at(place, message);
                     }
                     for name in args.skip.iter().filter(|name| variables.mention(name)) {

@@ -11,7 +11,7 @@ pub(crate) fn check(expr: &Expr, errors: &Errors) {
     let Expr::Closure(closure) = expr else { return };
     let ExprClosure { inputs, asyncness, .. } = closure;
     if let Some(asyncness) = asyncness {
-        errors.at(asyncness.span, "it is called while the value is stored, and cannot wait; remove `async`");
+        errors.at(asyncness.span, "the closure is called while the value is stored, and cannot wait; remove `async`");
         return;
     }
     let Some(param) = inputs.first().filter(|_| inputs.len() == 1) else {

@@ -13,7 +13,9 @@ pub(crate) enum Wrong {
 /// `REDIS_CACHED_TTL`.
 pub(crate) fn milliseconds(text: &str) -> Result<u64, Wrong> {
     if text.is_empty() {
-        return Err(Wrong::Form("empty; write seconds (600) or a text such as \"10m\", \"1h30m\", \"250ms\""));
+        return Err(Wrong::Form(
+            "this text is empty; write seconds (600) or a text such as \"10m\", \"1h30m\", \"250ms\"",
+        ));
     }
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return nonzero(scaled(text, 1000)?);

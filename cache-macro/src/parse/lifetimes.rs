@@ -42,25 +42,25 @@ struct Words {
 
 const OF_VALUES: Words = Words {
     zero: "a lifetime of zero stores nothing",
-    too_large: "too large; for values that never expire write `forever`",
+    too_large: "this lifetime is too large; for values that never expire write `forever`",
     forms: "write seconds (`600`), a text (`\"10m\"`), a constant, `forever`, or a closure of the value",
 };
 
 const OF_STALE_VALUES: Words = Words {
-    zero: "for no stale values leave the argument out",
-    too_large: "too large; for stale values without a limit write `forever`",
+    zero: "zero means no stale values; leave the argument out",
+    too_large: "this span of time is too large; for stale values without a limit write `forever`",
     forms: "write seconds (`600`), a text (`\"10m\"`), a constant, or `forever`",
 };
 
 const OF_LEASES: Words = Words {
-    zero: "shorter than 100 ms would be lost to a slow reply; write `\"100ms\"` or more",
-    too_large: "longer than 10 minutes would keep all callers waiting for one that crashed; write `\"10m\"` or less",
+    zero: "a lease shorter than 100 ms would be lost to a slow reply; write `\"100ms\"` or more",
+    too_large: "a lease longer than 10 minutes would keep all callers waiting for one that crashed; write `\"10m\"` or less",
     forms: "write seconds (`10`), a text (`\"10s\"`), or a constant",
 };
 
 const OF_WAITS: Words = Words {
-    zero: "for calls that wait for no other write `single_flight = off`",
-    too_large: "longer than an hour would keep calls waiting for a body that hangs; write `\"1h\"` or less",
+    zero: "zero means that calls do not wait for each other; write `single_flight = off`",
+    too_large: "a wait longer than an hour would keep calls waiting for a body that hangs; write `\"1h\"` or less",
     forms: "write seconds (`60`), a text (`\"1m\"`), or a constant",
 };
 

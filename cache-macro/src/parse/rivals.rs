@@ -19,7 +19,7 @@ pub(crate) fn advice(name: &str) -> Option<&'static str> {
         "key_type" | "ty" | "type" | "create" => {
             "keys are made of the parameters, and values are found by their type; remove it"
         }
-        "result" => "of a `Result` only `Ok` is stored anyway; remove it",
+        "result" => "only the `Ok` of a `Result` is stored anyway; remove it",
         "option" | "cache_none" => {
             "`None` is stored with a lifetime of its own: write `none_ttl = \"30s\"`, or remove it"
         }

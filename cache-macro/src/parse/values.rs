@@ -97,7 +97,7 @@ pub(super) fn string(expr: Expr, form: &str) -> syn::Result<LitStr> {
 fn part(text: LitStr, errors: &Errors) -> Option<LitStr> {
     let value = text.value();
     if value.is_empty() {
-        errors.at(text.span(), "empty; leave the argument out to get the default");
+        errors.at(text.span(), "this text is empty; leave the argument out to get the default");
         return None;
     }
     if value.contains(':') {

@@ -185,7 +185,7 @@ pub const fn check_ttl(ttl: Ttl) {
 /// Like [`check_ttl`].
 #[track_caller]
 pub const fn check_stale(ttl: Ttl) {
-    assert!(!matches!(ttl, Ttl::Millis(0)), "zero or less: for no stale values leave the argument out");
+    assert!(!matches!(ttl, Ttl::Millis(0)), "zero or less means no stale values; leave the argument out");
 }
 
 /// Refuses a constant `lease` that is out of range.
@@ -208,8 +208,8 @@ pub const fn check_lease(ttl: Ttl) {
 #[track_caller]
 pub const fn check_wait(ttl: Ttl) {
     let Ttl::Millis(millis) = ttl else { return };
-    assert!(millis > 0, "zero or less: for calls that wait for no other write `single_flight = off`");
-    assert!(millis <= 3_600_000, "longer than an hour would keep calls waiting for a body that hangs");
+    assert!(millis > 0, "zero or less means that calls do not wait for each other; write `single_flight = off`");
+    assert!(millis <= 3_600_000, "a wait longer than an hour would keep calls waiting for a body that hangs");
 }
 
 #[cfg(test)]
