@@ -420,7 +420,11 @@ pub(crate) fn filled(value: Value) -> Result<bool, Fault> {
     match checked(value)? {
         Value::Okay => Ok(true),
         Value::Nil => Ok(false),
-        Value::Int(-1) => Err(Fault::new(ErrorKind::Protocol, Blame::Command, "a value sent ahead is gone")),
+        Value::Int(-1) => Err(Fault::new(
+            ErrorKind::Protocol,
+            Blame::Command,
+            "a large value, sent first under a second key, is gone from there",
+        )),
         Value::Int(number) => Ok(number > 0),
         _ => Err(Fault::unexpected("SET")),
     }
