@@ -165,8 +165,9 @@ fn refuse_others(keyword: &Ident, args: &Args, errors: &Errors) {
         args.stale_if_error.as_ref().map(|(keyword, _)| keyword),
     ];
     for keyword in of_one_value.into_iter().flatten() {
-        let message =
-            format!("not with `batch`: it takes an old value to fall back on for every id; remove `{keyword}`");
+        let message = format!(
+            "`{keyword}` cannot be combined with `batch`: it takes an old value to fall back on for every id; remove it"
+        );
         errors.at(keyword.span(), message);
     }
     if let Some((keyword, _)) = &args.share_errors {

@@ -118,7 +118,7 @@ impl Parser<'_> {
                 return self.value.len();
             }
             _ if c.is_whitespace() || c.is_control() => {
-                let message = format_args!("a {what} holds no white space; write `_` or `-`");
+                let message = format_args!("a {what} must not contain white space; write `_` or `-`");
                 self.refuse(self.spans.at(at..next), message);
             }
             _ => self.text.push(c),
@@ -323,7 +323,7 @@ mod tests {
             (Of::Group, "", "an empty group; write one such as \\\"class:{class_id}\\\""),
             (Of::Group, ":a", "leading"),
             (Of::Group, "#a", "a group that begins with `#`"),
-            (Of::Tag, "a b", "a tag holds no white space"),
+            (Of::Tag, "a b", "a tag must not contain white space"),
             (Of::Tag, "{a}{b}", "share a tag"),
         ] {
             let error = parsed_of(template, of).expect_err(template);

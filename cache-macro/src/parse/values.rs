@@ -222,7 +222,10 @@ pub(super) fn tags(expr: Expr, form: &str, errors: &Errors) -> Tags {
     let mut tags = Tags::default();
     let given = match ungrouped(expr) {
         Expr::Array(array) if array.elems.is_empty() => {
-            errors.at(array.span(), format_args!("no tag; write one, as in `{form}`, or leave the argument out"));
+            errors.at(
+                array.span(),
+                format_args!("the list has no tag; write one, as in `{form}`, or leave the argument out"),
+            );
             return tags;
         }
         Expr::Array(array) => array.elems.into_iter().map(ungrouped).collect(),
