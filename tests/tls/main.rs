@@ -2,7 +2,7 @@
 
 mod connections;
 mod files;
-#[path = "../faults/outage.rs"]
+#[path = "../faults/outage/mod.rs"]
 mod outage;
 mod roots;
 

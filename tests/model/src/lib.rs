@@ -93,7 +93,7 @@
 //! # Each rule is needed
 //!
 //! With a rule of [`protocol::Rules`] or [`batches::Rules`] switched off, the checker finds the
-//! shortest trace to a violation. All tests are in `tests/each_rule_is_needed.rs`.
+//! shortest trace to a violation. All tests are in `tests/each_rule_is_needed`.
 //!
 //! | rule | test | without it |
 //! |---|---|---|

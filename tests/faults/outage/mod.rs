@@ -1,0 +1,351 @@
+//! The function always works: whatever is wrong with Redis, a call returns what the body returns,
+//! within a bound, and once the fault is over, the cache works again with nothing restarted.
+//!
+//! `cargo test --test faults outage:: -- --nocapture` prints a row for each fault.
+
+mod bodies;
+mod breaker;
+mod writes;
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use redis_cached::{Cache, ErrorKind, redis_cached};
+use test_support::{Gate, Mode, PATIENCE, Proxy, Server, eventually, given_time, in_time, log};
+
+const BODY: Duration = Duration::from_millis(20);
+/// Over TLS, it has room for the handshakes of sixteen connections at once in a debug build.
+const TIMEOUT: Duration = Duration::from_millis(if crate::OVER_TLS { 400 } else { 200 });
+
+/// The margin of a machine that runs a hundred callers on two cores while it compiles.
+const MARGIN: Duration = Duration::from_millis(150);
+
+const CALLERS: u64 = 100;
+
+/// The origin that the cached functions read, in place of a database.
+#[derive(Default)]
+struct Source {
+    version: AtomicU64,
+    runs: AtomicU64,
+}
+
+impl Source {
+    fn read(&self, id: u64) -> (u64, u64) {
+        self.runs.fetch_add(1, SeqCst);
+        (id, self.version.load(SeqCst))
+    }
+}
+
+#[redis_cached(prefix = "outage", name = "row", cache = cache, skip(cache, source))]
+async fn row(cache: &Cache, source: &Source, id: u64) -> (u64, u64) {
+    let row = source.read(id);
+    tokio::time::sleep(BODY).await;
+    row
+}
+
+#[redis_cached(prefix = "outage", name = "row", cache = cache, skip(cache, source))]
+fn row_blocking(cache: &Cache, source: &Source, id: u64) -> (u64, u64) {
+    let row = source.read(id);
+    thread::sleep(BODY);
+    row
+}
+
+/// `async fn` or plain `fn`.
+#[derive(Clone, Copy, Debug)]
+enum Face {
+    Async,
+    Plain,
+}
+
+/// A server with a proxy in front of it, and a cache.
+struct Rig {
+    server: crate::OutageServer,
+    proxy: Proxy,
+    url: String,
+    cache: Cache,
+    source: Arc<Source>,
+    face: Face,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Rig {
+    fn new(face: Face, arguments: &[&str]) -> Rig {
+        let (server, proxy, url) = crate::start(arguments);
+        Rig {
+            cache: Cache::builder(&url).unwrap().timeout(TIMEOUT).build(),
+            url,
+            server,
+            proxy,
+            source: Arc::default(),
+            face,
+            runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap(),
+        }
+    }
+
+    fn call(&self, id: u64) -> (u64, u64) {
+        match self.face {
+            Face::Async => self.runtime.block_on(row(&self.cache, &self.source, id)),
+            Face::Plain => row_blocking(&self.cache, &self.source, id),
+        }
+    }
+
+    fn invalidate(&self, id: u64) -> Result<bool, redis_cached::Error> {
+        match self.face {
+            Face::Async => self.runtime.block_on(row_entry(&self.cache, id).invalidate()),
+            Face::Plain => row_blocking_entry(&self.cache, id).invalidate(),
+        }
+    }
+
+    /// True if a call was answered from the cache.
+    fn hits(&self, id: u64) -> bool {
+        let before = self.source.runs.load(SeqCst);
+        let version = self.source.version.load(SeqCst);
+        assert_eq!(self.call(id), (id, version));
+        self.source.runs.load(SeqCst) == before
+    }
+
+    fn warm(&self, ids: Range<u64>) {
+        if crate::OVER_TLS {
+            // On a busy machine, the first handshake takes longer than the deadline.
+            eventually("a connection", || {
+                self.call(ids.start);
+                self.hits(ids.start)
+            });
+        }
+        self.calls(ids.clone());
+        for id in ids {
+            assert!(self.hits(id), "nothing is wrong yet");
+        }
+    }
+
+    /// Many callers at once, half of them for warm entries: how long the slowest took.
+    fn burst(&self) -> Duration {
+        self.calls(0..CALLERS)
+    }
+
+    /// Calls at the same time, each of which gets what the body returns.
+    fn calls(&self, ids: Range<u64>) -> Duration {
+        let version = self.source.version.load(SeqCst);
+        let mut slowest = Duration::ZERO;
+        match self.face {
+            Face::Async => self.runtime.block_on(async {
+                let calls = ids.map(|id| {
+                    let (cache, source) = (self.cache.clone(), Arc::clone(&self.source));
+                    tokio::spawn(async move {
+                        let begun = Instant::now();
+                        assert_eq!(row(&cache, &source, id).await, (id, version));
+                        begun.elapsed()
+                    })
+                });
+                for call in calls.collect::<Vec<_>>() {
+                    slowest = slowest.max(call.await.expect("no call panics"));
+                }
+            }),
+            Face::Plain => thread::scope(|scope| {
+                let calls = ids.map(|id| {
+                    scope.spawn(move || {
+                        let begun = Instant::now();
+                        assert_eq!(row_blocking(&self.cache, &self.source, id), (id, version));
+                        begun.elapsed()
+                    })
+                });
+                for call in calls.collect::<Vec<_>>() {
+                    slowest = slowest.max(call.join().expect("no call panics"));
+                }
+            }),
+        }
+        slowest
+    }
+}
+
+/// A fault, and how it ends.
+struct Fault {
+    name: &'static str,
+    arguments: &'static [&'static str],
+    strike: fn(&Rig),
+    heal: fn(&Rig),
+    /// The outage begins with the first call, rather than after a while in health.
+    from_the_start: bool,
+    /// Deadlines that a call may lose.
+    deadlines: u32,
+    /// True if calls stop asking after a while.
+    opens_the_breaker: bool,
+}
+
+const FAULT: Fault = Fault {
+    name: "",
+    arguments: &[],
+    strike: |_| {},
+    heal: |_| {},
+    from_the_start: false,
+    deadlines: 1,
+    opens_the_breaker: true,
+};
+
+/// Times are bounded below: one test at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Fault {
+    fn check(&self, face: Face) {
+        let _alone = alone();
+        let rig = Rig::new(face, self.arguments);
+        if !self.from_the_start {
+            rig.warm(0..CALLERS / 2);
+        }
+        (self.strike)(&rig);
+        let begun = Instant::now();
+        let first = rig.burst();
+        let second = rig.burst();
+        let third = rig.burst();
+        let slowest = first.max(second).max(third);
+        let bound = BODY + TIMEOUT * self.deadlines + MARGIN;
+        assert!(slowest <= bound, "{face:?}, {}: {first:?}, {second:?}, {third:?}", self.name);
+        if self.opens_the_breaker {
+            assert!(third <= BODY + MARGIN, "{face:?}, {}: {third:?} with an open breaker", self.name);
+        }
+        let struck = begun.elapsed();
+
+        (self.heal)(&rig);
+        let begun = Instant::now();
+        let mut id = 1_000;
+        eventually("a hit", || {
+            id += 1;
+            rig.call(id);
+            rig.hits(id)
+        });
+        println!(
+            "| {:24} | {:5} | {:4} calls in {:4} ms | 0 failed | slowest {:3} ms | then {:3} ms | back after {:4} ms |",
+            self.name,
+            format!("{face:?}"),
+            CALLERS * 3,
+            struck.as_millis(),
+            slowest.as_millis(),
+            third.as_millis(),
+            begun.elapsed().as_millis(),
+        );
+        // Everything else works, too.
+        rig.warm(2_000..2_010);
+        rig.invalidate(2_000).expect("the server is back");
+        assert!(!rig.hits(2_000), "invalidated");
+    }
+}
+
+/// A test for each face of each fault.
+macro_rules! faults {
+    ($($name:ident: $fault:expr;)*) => {$(
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn of_async_functions() {
+                Fault { name: stringify!($name), ..$fault }.check(Face::Async);
+            }
+
+            #[test]
+            fn of_plain_functions() {
+                Fault { name: stringify!($name), ..$fault }.check(Face::Plain);
+            }
+        }
+    )*};
+}
+
+faults! {
+    refused_from_the_start: Fault {
+        strike: |rig| rig.server.kill(),
+        heal: |rig| rig.server.restart(),
+        from_the_start: true,
+        ..FAULT
+    };
+    killed: Fault { strike: |rig| rig.server.kill(), heal: |rig| rig.server.restart(), ..FAULT };
+    restarted_empty: Fault { strike: |rig| rig.server.restart(), opens_the_breaker: false, ..FAULT };
+    hung: Fault { strike: |rig| rig.server.stop(), heal: |rig| rig.server.cont(), ..FAULT };
+    hung_from_the_start: Fault {
+        strike: |rig| rig.server.stop(),
+        heal: |rig| rig.server.cont(),
+        from_the_start: true,
+        ..FAULT
+    };
+    half_open: Fault { strike: |rig| rig.proxy.set(Mode::Freeze), heal: |rig| rig.proxy.set(Mode::Pass), ..FAULT };
+    half_open_while_new_ones_pass: Fault {
+        strike: |rig| rig.proxy.set(Mode::FreezeExisting),
+        opens_the_breaker: false,
+        ..FAULT
+    };
+    slower_than_the_deadline: Fault {
+        strike: |rig| rig.proxy.set(Mode::Delay(TIMEOUT * 3)),
+        heal: |rig| rig.proxy.set(Mode::Pass),
+        ..FAULT
+    };
+    trickling: Fault {
+        strike: |rig| rig.proxy.set(Mode::Trickle { bytes: 1, pause: Duration::from_millis(40) }),
+        heal: |rig| rig.proxy.set(Mode::Pass),
+        ..FAULT
+    };
+    connections_cut: Fault { strike: |rig| rig.proxy.cut(), opens_the_breaker: false, ..FAULT };
+    corrupt_bytes: Fault {
+        strike: |rig| rig.proxy.set(Mode::Corrupt),
+        heal: |rig| rig.proxy.set(Mode::Pass),
+        deadlines: 2,
+        opens_the_breaker: false,
+        ..FAULT
+    };
+    loading: Fault {
+        strike: |rig| rig.proxy.set(Mode::Answer("-LOADING Redis is loading the dataset in memory")),
+        heal: |rig| rig.proxy.set(Mode::Pass),
+        ..FAULT
+    };
+    redirecting: Fault {
+        strike: |rig| rig.proxy.set(Mode::Answer("-MOVED 3999 127.0.0.1:6381")),
+        heal: |rig| rig.proxy.set(Mode::Pass),
+        ..FAULT
+    };
+    too_many_clients: Fault {
+        strike: |rig| {
+            rig.proxy.set(Mode::Answer("-ERR max number of clients reached"));
+            rig.proxy.cut();
+        },
+        heal: |rig| rig.proxy.set(Mode::Pass),
+        ..FAULT
+    };
+    persistence_fails: Fault {
+        strike: |rig| rig.proxy.set(Mode::Answer("-MISCONF Redis is configured to save RDB snapshots")),
+        heal: |rig| rig.proxy.set(Mode::Pass),
+        opens_the_breaker: false,
+        ..FAULT
+    };
+    password_required: Fault {
+        strike: |rig| {
+            rig.server.cli(&["CONFIG", "SET", "requirepass", "secret"]);
+            rig.proxy.cut();
+        },
+        heal: |rig| {
+            let mut connection = rig.server.connection();
+            redis::cmd("AUTH").arg("secret").exec(&mut connection).unwrap();
+            redis::cmd("CONFIG").arg("SET").arg("requirepass").arg("").exec(&mut connection).unwrap();
+        },
+        ..FAULT
+    };
+    read_only_replica: Fault {
+        // It follows a master that does not exist, so that it keeps its data.
+        strike: |rig| {
+            rig.server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
+        },
+        heal: |rig| rig.server.promote(),
+        ..FAULT
+    };
+    permission_taken: Fault {
+        strike: |rig| {
+            rig.server.cli(&["ACL", "SETUSER", "default", "-get"]);
+        },
+        heal: |rig| {
+            rig.server.cli(&["ACL", "SETUSER", "default", "+get"]);
+        },
+        ..FAULT
+    };
+}
