@@ -26,6 +26,11 @@ async fn the_first_commands_are_the_same_for_both_kinds_of_functions() {
         &["ROLE"],
         &["EXISTS", "redis-cached"],
     ];
+    // Before Redis 7.0, `MONITOR` leaves `CLIENT` out.
+    redis::cmd("CLIENT").arg("SETNAME").arg("shown").exec(&mut server.connection()).unwrap();
+    let shows_client = observer.commands().iter().any(|command| command[0] == "CLIENT");
+    let expected: Vec<&[&str]> =
+        expected.into_iter().filter(|command| shows_client || command[0] != "CLIENT").collect();
     for face in ["async", "plain"] {
         let cache = Cache::builder(&format!("{}/3", server.url())).unwrap().client_name("shop").build();
         match face {
@@ -33,11 +38,9 @@ async fn the_first_commands_are_the_same_for_both_kinds_of_functions() {
             _ => _ = greeted_plain(&cache, 1),
         }
         let commands = observer.commands();
-        assert_eq!(commands[..6], expected, "{face}");
+        let (first, others) = commands.split_at(expected.len());
+        assert_eq!(first, expected, "{face}");
         // The commands that the user may lack follow once, without effect.
-        assert!(
-            commands[6..].iter().any(|command| command[0] == "GET" && command[1].contains("permissions")),
-            "{face}"
-        );
+        assert!(others.iter().any(|command| command[0] == "GET" && command[1].contains("permissions")), "{face}");
     }
 }
