@@ -1,7 +1,8 @@
 //! What a program may set about a server, for both kinds of functions.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use redis_cached::{Builder, Cache, Credentials, Error, ErrorKind, redis_cached};
@@ -96,6 +97,28 @@ fn a_provider_that_fails_is_an_outage() {
             }
         });
     }
+}
+
+#[test]
+fn a_provider_that_does_not_return_keeps_no_runtime_from_ending() {
+    let server = Server::start();
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let provider = move || {
+        let _ = released.lock().unwrap().recv();
+        Err::<Credentials, _>("released")
+    };
+    let cache =
+        Cache::builder(&server.url()).unwrap().timeout(Duration::from_millis(100)).credentials(provider).build();
+    let (end, ended) = mpsc::channel();
+    let caller = thread::spawn(move || {
+        let ran = in_runtime(async { runs(&cache, 1).await });
+        end.send(ran).unwrap();
+    });
+    let ran = ended.recv_timeout(PATIENCE);
+    drop(release);
+    caller.join().unwrap();
+    assert_eq!(ran, Ok(2), "the functions always work, and the runtime ends");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::server::breaker::Limits;
@@ -47,20 +48,34 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// The most calls of a provider that run at the same time. Each attempt to connect makes one, and a provider that does not
+/// return would otherwise take more and more threads.
+const MOST_CALLS: usize = 256;
+
 /// A closure that returns the current credentials, or the reason why there are none.
 #[derive(Clone)]
-pub(crate) struct Provider(Arc<dyn Fn() -> Result<Credentials, String> + Send + Sync>);
+pub(crate) struct Provider {
+    provide: Arc<dyn Fn() -> Result<Credentials, String> + Send + Sync>,
+    /// The number of calls that run.
+    calls: Arc<AtomicUsize>,
+}
 
 impl Provider {
     pub(crate) fn new<E: fmt::Display>(
         provide: impl Fn() -> Result<Credentials, E> + Send + Sync + 'static,
     ) -> Provider {
-        Provider(Arc::new(move || provide().map_err(|error| error.to_string())))
+        Provider { provide: Arc::new(move || provide().map_err(|error| error.to_string())), calls: Arc::default() }
     }
 
     /// Calls the closure, which may block, and may panic.
     pub(crate) fn credentials(&self) -> Result<Credentials, String> {
-        catch_unwind(AssertUnwindSafe(|| (self.0)())).unwrap_or_else(|_| Err("it panicked".to_owned()))
+        let more = |calls| (calls < MOST_CALLS).then_some(calls + 1);
+        if self.calls.fetch_update(Relaxed, Relaxed, more).is_err() {
+            return Err(format!("{MOST_CALLS} calls of it have not returned"));
+        }
+        let provided = catch_unwind(AssertUnwindSafe(|| (self.provide)()));
+        self.calls.fetch_sub(1, Relaxed);
+        provided.unwrap_or_else(|_| Err("it panicked".to_owned()))
     }
 }
 
@@ -123,7 +138,32 @@ fn program() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Barrier, Mutex, mpsc};
+    use std::thread;
+
     use super::*;
+
+    #[test]
+    fn calls_that_do_not_return_have_a_bound() {
+        let (release, released) = mpsc::channel::<()>();
+        let (begun, released) = (Arc::new(Barrier::new(MOST_CALLS + 1)), Mutex::new(released));
+        let begins = Arc::clone(&begun);
+        let provider = Provider::new(move || {
+            begins.wait();
+            let _ = released.lock().unwrap().recv();
+            Err::<Credentials, _>("released")
+        });
+        let says = |provider: &Provider| provider.credentials().unwrap_err();
+        thread::scope(|scope| {
+            let calls: Vec<_> = (0..MOST_CALLS).map(|_| scope.spawn(|| says(&provider))).collect();
+            begun.wait();
+            let refused = says(&provider);
+            drop(release);
+            assert_eq!(refused, "256 calls of it have not returned");
+            assert!(calls.into_iter().all(|call| call.join().unwrap() == "released"));
+        });
+        assert_eq!(provider.calls.load(Relaxed), 0);
+    }
 
     #[test]
     fn names_are_visible_ascii() {

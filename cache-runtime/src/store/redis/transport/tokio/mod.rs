@@ -225,6 +225,7 @@ impl Transport for Tokio {
 }
 
 /// Runs what may block on a thread of the runtime that is there for it.
+#[cfg(feature = "_rustls")]
 async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
     tokio::task::spawn_blocking(work).await.map_err(|error| match error.is_panic() {
         true => Fault::new(ErrorKind::Unreachable, Blame::Connection, "connecting panicked"),

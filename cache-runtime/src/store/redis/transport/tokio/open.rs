@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use redis::aio::MultiplexedConnection;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::super::connect::Way;
 use super::dial::{self, Refusal};
 use super::lane::{Connection, Line};
-use super::{current, on_blocking_thread, unsupported};
+use super::{current, unsupported};
 use crate::error::ErrorKind;
 use crate::store::redis::server::Server;
 use crate::store::redis::server::breaker::Epoch;
@@ -65,13 +65,22 @@ pub(super) async fn connect(server: &Arc<Server>, line: Line, epoch: Epoch) -> R
     Ok(Arc::new(Connection::new(line, (multiplexed, driver), features, epoch, current()?, server.opened())))
 }
 
-/// The login, which a thread for blocking work asks the program for.
+/// The login, which a thread asks the program for. The runtime waits for its own threads when it ends, and for this one it
+/// does not: the program may not answer.
 async fn login(endpoint: &Arc<Endpoint>) -> Result<Login, Fault> {
     if !endpoint.asks_for_credentials() {
         return endpoint.login();
     }
-    let endpoint = Arc::clone(endpoint);
-    on_blocking_thread(move || endpoint.login()).await?
+    let (answer, answered) = oneshot::channel();
+    let (endpoint, runtime) = (Arc::clone(endpoint), current()?);
+    let thread = std::thread::Builder::new().name("redis-cached login".to_owned());
+    let asked = thread.spawn(move || {
+        let _entered = runtime.enter();
+        // The attempt may have been given up.
+        let _ = answer.send(endpoint.login());
+    });
+    asked.map_err(|error| Fault::new(ErrorKind::Unreachable, Blame::Caller, error.to_string()))?;
+    answered.await.unwrap_or_else(|_| Err(ended()))
 }
 
 async fn greet(connection: &mut MultiplexedConnection, greeting: &mut Greeting<'_>) -> Result<(), Fault> {
