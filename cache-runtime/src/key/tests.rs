@@ -76,6 +76,13 @@ impl Serialize for Displayed {
     }
 }
 
+struct Refusing;
+impl Serialize for Refusing {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("not today"))
+    }
+}
+
 #[test]
 fn numbers() {
     for (found, expected) in [

@@ -1,7 +1,5 @@
 //! Code that is spelled as no formatter would leave it.
 
-use super::*;
-
 /// A spelling that a formatter would indent.
 mod not_formatted {
     use std::sync::Arc;

@@ -178,13 +178,6 @@ fn key_of(arguments: &[Model]) -> Key {
     writer.finish().expect("valid")
 }
 
-struct Refusing;
-impl Serialize for Refusing {
-    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-        Err(serde::ser::Error::custom("not today"))
-    }
-}
-
 /// The `Serialize` of this map ignores an error and continues.
 #[test]
 fn a_part_that_failed_before_it_wrote_anything_is_passed_over() {
