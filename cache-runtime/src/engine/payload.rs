@@ -10,7 +10,7 @@ use crate::plan::erased::StoredValue;
 use crate::plan::function::{Function, Terms};
 use crate::plan::policy;
 use crate::plan::ttl::Ttl;
-use crate::poll::caught::caught;
+use crate::poll::caught::{catch, caught};
 use crate::stored::codec::{CodecError, Rank, Root};
 use crate::stored::envelope::{self, Identity, OwnTags};
 
@@ -118,8 +118,10 @@ pub(super) fn decode(
     stored: Stored<'_>,
     keep: &mut dyn FnMut(Stored<'_>) -> Result<bool, CodecError>,
 ) -> Result<bool, Undecodable> {
-    let kept = caught(|| keep(stored))
-        .unwrap_or_else(|panicked| Err(CodecError::new(format_args!("its `Deserialize`: {panicked}"))));
+    let mut kept = Ok(false);
+    if let Err(panicked) = catch(&mut || kept = keep(stored)) {
+        kept = Err(CodecError::new(format_args!("its `Deserialize`: {panicked}")));
+    }
     kept.map_err(|error| undecodable(function, stored, &error))
 }
 

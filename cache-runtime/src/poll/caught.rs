@@ -14,8 +14,8 @@ pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
     output.ok_or_else(|| Panicked("without a message".into()))
 }
 
-/// This is compiled once, not for each closure.
-fn catch(run: &mut dyn FnMut()) -> Result<(), Panicked> {
+/// [`caught`] for a closure that keeps its output. This is compiled once, not for each closure.
+pub(crate) fn catch(run: &mut dyn FnMut()) -> Result<(), Panicked> {
     panic::catch_unwind(AssertUnwindSafe(run)).map_err(|payload| Panicked::new(&*payload))
 }
 
