@@ -98,10 +98,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                     };
                     match self.found(requests.terms(), key, looked, &mut run) {
                         Found::Served => return run.returned(),
-                        Found::Missed(start) => Begin::Miss(start, by, run.accepts()),
+                        Found::Missed(start) => Some(Begin::Miss(start, by, run.accepts())),
                     }
                 }
-                (_, Verb::Refresh) | (None, _) => Begin::Refresh,
+                (_, Verb::Refresh) => Some(Begin::Refresh),
+                (None, Verb::Call) => None,
             };
             let mut conductor = self.conductor(key.as_ref(), begin, &requests);
             poll_fn(|context| run.poll(&mut conductor, &requests, context)).await
@@ -112,14 +113,14 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     fn conductor<'a>(
         &'a self,
         key: Option<&'a Key>,
-        begin: Begin,
+        begin: Option<Begin>,
         requests: &'a Requests,
     ) -> Option<Outlined<impl Future<Output = End> + 'a>> {
-        let is_refresh = matches!(begin, Begin::Refresh);
-        let Some(key) = key.filter(|_| is_refresh || !is_deep()) else {
+        let begin = begin.filter(|begin| matches!(begin, Begin::Refresh) || !is_deep());
+        if begin.is_none() {
             self.record(requests.terms().function, Event::Bypass);
-            return None;
-        };
+        }
+        let (key, begin) = (key?, begin?);
         Some(outlined(|| async move {
             match begin {
                 Begin::Miss(start, by, accepts) => self.miss(key, start, by, accepts, requests).await,

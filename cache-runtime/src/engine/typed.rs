@@ -2,11 +2,11 @@
 //!
 //! Everything that is generic over a function's types is compiled again for each function. The steps of a call are
 //! therefore not generic: they run in a future, the *conductor*, that knows keys, leases and bytes alone. If it needs
-//! the body, a value or an error, it puts a [`Request`] into [`Requests`] and returns pending. [`Conductor::drive`] answers the
-//! request with the [`Typed`] part of the call, and polls the conductor again.
+//! the body, a value or an error, it puts a [`Request`] into [`Requests`] and returns pending. [`Conductor::drive`] answers
+//! the request with the [`Typed`] part of the call, and polls the conductor again.
 //!
 //! The body is polled by `drive`, in no frame of the conductor, so that nested calls take little stack. A future that
-//! held the body behind a `dyn` could not tell whether it is `Send`; the conductor holds none, and is always `Send`.
+//! held the body as a trait object could not tell whether it is `Send`; the conductor holds none, and is always `Send`.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -57,22 +57,18 @@ pub(super) trait Typed {
 /// A question to the typed part of a call.
 enum Request {
     /// Poll the body, as that of this flight. If it is pending, so is the call, unless the conductor wants to know.
-    Poll {
-        flight: Option<Arc<Flight>>,
-        tells_pending: bool,
-    },
-    Decode {
-        payload: Bytes,
-        rank: Rank,
-        is_none: bool,
-    },
+    Poll { flight: Option<Arc<Flight>>, tells_pending: bool },
+    /// Do this with the value or the error.
+    Of(ValueRequest),
+}
+
+/// A request that is answered at once.
+enum ValueRequest {
+    Decode { payload: Bytes, rank: Rank, is_none: bool },
     KeepError(Arc<Mutex<Shared>>),
     ShareError,
     OwnTags,
-    Encode {
-        own: OwnTags,
-        random: u64,
-    },
+    Encode { own: OwnTags, random: u64 },
     EncodeUnstored,
 }
 
@@ -179,33 +175,33 @@ impl Requests {
     /// Decodes a stored value, or a stored `None`. `Ok(false)` means that the function has no `None`.
     pub(super) async fn decode(&self, value: &envelope::Value, bytes: &Bytes) -> Result<bool, Undecodable> {
         let payload = bytes.slice_ref(value.payload(bytes));
-        let request = Request::Decode { payload, rank: value.rank, is_none: value.negative };
-        ask!(self, request, Reply::Decoded(decoded) => decoded, else Ok(false))
+        let request = ValueRequest::Decode { payload, rank: value.rank, is_none: value.negative };
+        ask!(self, Request::Of(request), Reply::Decoded(decoded) => decoded, else Ok(false))
     }
 
     /// Takes another call's error; returns false if that is no error of this function.
     pub(super) async fn keep_error(&self, shared: Arc<Mutex<Shared>>) -> bool {
-        ask!(self, Request::KeepError(shared), Reply::Kept(is_kept) => is_kept, else false)
+        ask!(self, Request::Of(ValueRequest::KeepError(shared)), Reply::Kept(is_kept) => is_kept, else false)
     }
 
     /// A copy of the body's error for other calls.
     pub(super) async fn share_error(&self) -> Option<Shared> {
-        ask!(self, Request::ShareError, Reply::Shared(shared) => shared, else None)
+        ask!(self, Request::Of(ValueRequest::ShareError), Reply::Shared(shared) => shared, else None)
     }
 
     /// The names of the tags that the body's value has of its own.
     pub(super) async fn own_tags(&self) -> Result<Vec<String>, Error> {
-        ask!(self, Request::OwnTags, Reply::OwnTags(tags) => tags, else Ok(Vec::new()))
+        ask!(self, Request::Of(ValueRequest::OwnTags), Reply::OwnTags(tags) => tags, else Ok(Vec::new()))
     }
 
     /// The encoded value with its lifetime; `None` if it is not stored.
     pub(super) async fn encode(&self, own: OwnTags, random: u64) -> Result<Option<Encoded>, Error> {
-        ask!(self, Request::Encode { own, random }, Reply::Encoded(encoded) => encoded, else Ok(None))
+        ask!(self, Request::Of(ValueRequest::Encode { own, random }), Reply::Encoded(encoded) => encoded, else Ok(None))
     }
 
     /// The encoded value, for calls of this process alone.
     pub(super) async fn encode_unstored(&self) -> Option<Encoded> {
-        ask!(self, Request::EncodeUnstored, Reply::Encoded(Ok(encoded)) => encoded, else None)
+        ask!(self, Request::Of(ValueRequest::EncodeUnstored), Reply::Encoded(Ok(encoded)) => encoded, else None)
     }
 }
 
@@ -225,13 +221,9 @@ impl<F: Future> Conductor for Outlined<F> {
                 return Poll::Ready(());
             }
             let Exchange::Asked(request) = requests.exchange(Exchange::Empty) else { return Poll::Pending };
-            // The frames of everything else would be below those of a body.
             let polled = match request {
                 Request::Poll { flight, tells_pending } => poll_body(flight.as_ref(), tells_pending, typed, context),
-                request => {
-                    answer(requests, request, typed);
-                    continue;
-                }
+                Request::Of(value) => Poll::Ready(answer(&requests.terms, value, typed)),
             };
             match polled {
                 Poll::Ready(reply) => requests.answer(reply),
@@ -269,27 +261,25 @@ fn poll_body(
 }
 
 /// Answers a request about a value or an error.
+// The frame of a body's poll has no room for what happens here.
 #[inline(never)]
-fn answer(requests: &Requests, request: Request, typed: &mut dyn Typed) {
-    let terms = &requests.terms;
-    requests.answer(match request {
-        // It is answered by `poll_body`.
-        Request::Poll { .. } => Reply::Runs,
-        Request::Decode { payload, rank, is_none } => {
+fn answer(terms: &Terms, request: ValueRequest, typed: &mut dyn Typed) -> Reply {
+    match request {
+        ValueRequest::Decode { payload, rank, is_none } => {
             let stored = if is_none { Stored::None } else { Stored::Value(&payload, rank) };
             Reply::Decoded(payload::decode(terms.function, stored, &mut |stored| typed.keep(stored)))
         }
-        Request::KeepError(shared) => Reply::Kept(typed.keep_error(&shared)),
-        Request::ShareError => Reply::Shared(typed.share_error()),
-        Request::OwnTags => Reply::OwnTags(of_value(typed, Ok(Vec::new()), payload::own_tags)),
-        Request::Encode { own, random } => {
+        ValueRequest::KeepError(shared) => Reply::Kept(typed.keep_error(&shared)),
+        ValueRequest::ShareError => Reply::Shared(typed.share_error()),
+        ValueRequest::OwnTags => Reply::OwnTags(of_value(typed, Ok(Vec::new()), payload::own_tags)),
+        ValueRequest::Encode { own, random } => {
             Reply::Encoded(of_value(typed, Ok(None), |value| payload::encode(terms, value, &own, random)))
         }
-        Request::EncodeUnstored => {
+        ValueRequest::EncodeUnstored => {
             let own = OwnTags::default();
             Reply::Encoded(of_value(typed, Ok(None), |value| payload::payload(terms.function, value, &own)))
         }
-    });
+    }
 }
 
 fn of_value<T>(typed: &dyn Typed, absent: T, of: impl Fn(&dyn StoredValue) -> T) -> T {

@@ -86,7 +86,7 @@ fn server(url: &str) -> Result<Target, Error> {
     Ok(Target::Redis(Box::new(redis_target(url, url)?)))
 }
 
-/// A server behind TLS, which redis-rs sees as a plain one.
+/// A server that speaks TLS, which redis-rs sees as a plain one.
 #[cfg(feature = "_rustls")]
 fn over_tls(url: &str) -> Result<Target, Error> {
     let (_, rest) = url.split_once("://").unwrap_or_default();
@@ -102,7 +102,7 @@ fn over_tls(url: &str) -> Result<Target, Error> {
     Ok(Target::Redis(Box::new(target)))
 }
 
-/// A server behind TLS, with which redis-rs speaks it.
+/// A server that speaks TLS, with which redis-rs speaks it.
 #[cfg(not(feature = "_rustls"))]
 fn over_tls(url: &str) -> Result<Target, Error> {
     server(url)

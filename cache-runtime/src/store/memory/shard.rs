@@ -1,4 +1,4 @@
-//! A part of the memory store, behind one lock: its slots, and the order in which they are evicted.
+//! A part of the memory store, under one lock: its slots, and the order in which they are evicted.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};

@@ -1,4 +1,4 @@
-//! The leases that tasks have left behind.
+//! The leases that ended tasks could not give back.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};

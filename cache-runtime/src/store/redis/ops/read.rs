@@ -245,7 +245,7 @@ fn has_own_tags(read: &Read) -> bool {
     read.bytes.as_deref().is_some_and(envelope::has_own_tags)
 }
 
-/// Checks the replies to `ROLE` and `TIME`: a replica may be behind its master.
+/// Checks the replies to `ROLE` and `TIME`: a replica may lag its master.
 fn note_role(server: &Server, replies: Vec<Value>, sent: Option<Instant>) -> Result<(), Fault> {
     let mut replies = replies.into_iter();
     if name_of_role(&replies.next().unwrap_or_default()) == Some("slave") {
