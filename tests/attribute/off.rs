@@ -63,6 +63,18 @@ async fn every_call_runs_its_body() {
     assert!(stats.bypasses >= 9, "{stats:?}");
 }
 
+/// A refresh runs its body whatever is stored, so it bypasses nothing.
+#[tokio::test]
+async fn a_refresh_is_no_bypass() {
+    let (cache, runs) = (off(), AtomicUsize::new(0));
+    assert_eq!(row_refresh(&cache, &runs, 10).await, Ok(10));
+    assert_eq!(plain_refresh(&cache, &runs, 10), 11);
+    assert_eq!(cache.stats().bypasses, 0);
+    assert_eq!(row(&cache, &runs, 10).await, Ok(12));
+    assert_eq!(plain(&cache, &runs, 10), 13);
+    assert_eq!(cache.stats().bypasses, 2);
+}
+
 #[test]
 fn calls_do_not_wait_for_each_other() {
     #[redis_cached(prefix = "off", name = "gated", single_flight = process, cache = cache, skip(cache, gate))]
