@@ -1,5 +1,6 @@
 //! Redis over TLS, through rustls, for both kinds of functions.
 
+mod cluster;
 mod connections;
 mod files;
 #[path = "../faults/outage/mod.rs"]

@@ -3,6 +3,7 @@
 //! Nothing here sleeps for a guessed time: a test polls for the event that it waits for, up to [`PATIENCE`].
 
 mod certificates;
+mod cluster;
 mod gate;
 pub mod log;
 mod monitor;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 
 pub use self::{
     certificates::{Certificates, TlsServer},
+    cluster::{Cluster, MigratingSlot, Node, slot_of},
     gate::Gate,
     monitor::Monitor,
     proxy::{Mode, Proxy},
@@ -130,19 +132,20 @@ impl Server {
 
     /// Starts a server with arguments for its command line, such as `--maxmemory 1mb`.
     pub fn with(arguments: &[&str]) -> Server {
-        for _ in 0..10 {
-            let server = Server {
-                port: free_port(),
-                arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
-                directory: directory(),
-                process: Mutex::new(None),
-            };
-            // Another process may take the port between its choice and its use.
-            if server.spawn() {
-                return server;
-            }
-        }
-        panic!("{} does not start with {arguments:?}", program().display());
+        // Another process may take the port between its choice and its use.
+        let server = (0..10).find_map(|_| Server::on(free_port(), arguments));
+        server.unwrap_or_else(|| panic!("{} does not start with {arguments:?}", program().display()))
+    }
+
+    /// Starts a server on this port, if it is free.
+    fn on(port: u16, arguments: &[&str]) -> Option<Server> {
+        let server = Server {
+            port,
+            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+            directory: directory(),
+            process: Mutex::new(None),
+        };
+        server.spawn().then_some(server)
     }
 
     /// Its address, as [`redis_cached::Cache::builder`] takes it.

@@ -1,0 +1,3 @@
+//! A cluster: three masters, each with a replica.
+
+mod support;
