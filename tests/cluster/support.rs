@@ -1,6 +1,6 @@
 //! The cluster that the other tests use does what they ask of it.
 
-use test_support::{Cluster, slot_of};
+use test_support::{Cluster, ClusterClient, Mode, Proxy, slot_of};
 
 /// The value that a node has for a key, and where another has it.
 fn get(cluster: &Cluster, key: &str) -> Vec<String> {
@@ -68,4 +68,39 @@ fn a_proxy_stands_before_one_node() {
         ["a", "b", "c", "d", "e", "f", "g", "h"].into_iter().find(|key| cluster.master_of(key).id() == first.id());
     let moved = second.cli(&["GET", key.unwrap()]);
     assert!(moved.ends_with(&format!("127.0.0.1:{}", proxy.port())), "{moved}");
+}
+
+#[test]
+fn a_client_follows_redirections() {
+    let cluster = Cluster::start();
+    let mut client = ClusterClient::of(&cluster.url());
+    let mut incremented =
+        |count: i64| assert_eq!(client.run("{s}", redis::cmd("INCR").arg("{s}")), redis::Value::Int(count));
+    incremented(1);
+    let migration = cluster.begin_migration(slot_of("{s}"), cluster.other_master(cluster.master_of("{s}")));
+    incremented(2);
+    migration.move_key("{s}");
+    incremented(3);
+    migration.finish();
+    incremented(4);
+    cluster.failover(cluster.replica_of(cluster.master_of("{s}")));
+    incremented(5);
+}
+
+#[test]
+fn a_proxy_lies_about_slots() {
+    let cluster = Cluster::shared();
+    let node = &cluster.nodes()[0];
+    let (one, other) = (cluster.owner(0).port(), cluster.owner(16_383).port());
+    let proxy = Proxy::to(node.port());
+    let slots = |port: u16| -> Vec<Vec<redis::Value>> {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
+        redis::cmd("CLUSTER").arg("SLOTS").query(&mut client.get_connection().unwrap()).unwrap()
+    };
+    let first = |slots: &[Vec<redis::Value>]| {
+        format!("{:?}", slots.iter().find(|range| range[0] == redis::Value::Int(0)).unwrap()[2])
+    };
+    assert!(first(&slots(proxy.port())).contains(&one.to_string()));
+    proxy.set(Mode::SwapPorts(one, other));
+    assert!(first(&slots(proxy.port())).contains(&other.to_string()));
 }

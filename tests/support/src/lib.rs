@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 pub use self::{
     certificates::{Certificates, TlsServer},
-    cluster::{Cluster, MigratingSlot, Node, slot_of},
+    cluster::{Cluster, ClusterClient, MigratingSlot, Node, slot_of},
     gate::Gate,
     monitor::Monitor,
     proxy::{Mode, Proxy},

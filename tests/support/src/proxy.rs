@@ -30,6 +30,8 @@ pub enum Mode {
     },
     /// Replies arrive with flipped bits.
     Corrupt,
+    /// Replies that tell where slots are name these two ports the wrong way round.
+    SwapPorts(u16, u16),
     /// This line is the reply to everything; the server hears nothing.
     Answer(&'static str),
     /// The proxy keeps the bytes of clients, also after they have given up, until [`Proxy::deliver`].
@@ -303,9 +305,26 @@ impl State {
                 }
                 (&pair.client).write_all(&bytes).is_ok()
             }
+            Mode::SwapPorts(one, other) => (&pair.client).write_all(&swapped(&bytes, one, other)).is_ok(),
             _ => (&pair.client).write_all(&bytes).is_ok(),
         }
     }
+}
+
+/// The same bytes with one port in place of the other wherever a reply has a number of its own for them, as those to
+/// `CLUSTER SLOTS` and `CLUSTER SHARDS` do. The ports have as many digits as each other.
+fn swapped(bytes: &[u8], one: u16, other: u16) -> Vec<u8> {
+    let [one, other] = [one, other].map(|port| format!("\r\n:{port}\r\n").into_bytes());
+    let mut bytes = bytes.to_vec();
+    for at in 0..bytes.len() {
+        let rest = &mut bytes[at..];
+        match (rest.starts_with(&one), rest.starts_with(&other)) {
+            (true, _) => rest[..one.len()].copy_from_slice(&other),
+            (_, true) => rest[..one.len()].copy_from_slice(&one),
+            _ => {}
+        }
+    }
+    bytes
 }
 
 /// How many commands begin in these bytes, which hold whole ones.

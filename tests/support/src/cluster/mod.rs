@@ -1,5 +1,6 @@
 //! Clusters of three masters, each with a replica.
 
+mod client;
 mod migration;
 mod node;
 
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::{Certificates, Monitor, Server, eventually};
 
-pub use self::{migration::MigratingSlot, node::Node};
+pub use self::{client::ClusterClient, migration::MigratingSlot, node::Node};
 
 const MASTERS: usize = 3;
 const SLOTS: u16 = 16_384;
