@@ -42,3 +42,5 @@ mod ttl;
 mod unstored;
 mod version;
 mod wait;
+#[cfg(not(any(feature = "tls-rustls", feature = "tls-rustls-aws-lc-rs", feature = "tls-native")))]
+mod without_tls;
