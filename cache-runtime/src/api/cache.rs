@@ -108,9 +108,7 @@ impl Builder {
     /// protect nothing.
     #[cfg(feature = "_rustls")]
     pub fn tls(mut self, tls: Tls) -> Result<Builder, Error> {
-        if let Target::Redis(target) = &mut self.target {
-            target.set_tls(tls)?;
-        }
+        self.target.set_tls(tls)?;
         Ok(self)
     }
 
@@ -198,10 +196,17 @@ impl Builder {
                 (format!("memory:// ({max_bytes} bytes)"), CacheStore::Memory(Box::new(MemoryStore::new(max_bytes))))
             }
             Target::Redis(target) => (target.to_string(), CacheStore::Redis(Redis::new(*target, &settings))),
+            Target::Cluster(cluster) => (cluster.to_string(), CacheStore::Unusable(not_supported(&cluster))),
+            Target::Sentinel(sentinel) => (sentinel.to_string(), CacheStore::Unusable(not_supported(&sentinel))),
             Target::Off => ("off://".to_owned(), CacheStore::Off(Error::new(ErrorKind::Off, "its URL is off://"))),
         };
         Cache(Context::new(store, namespace, timeout, display))
     }
+}
+
+/// The refusal of a kind of server that no store serves yet.
+fn not_supported(target: &impl fmt::Display) -> Error {
+    Error::new(ErrorKind::Config, format!("`{target}` is not supported yet"))
 }
 
 impl Cache {
@@ -241,7 +246,13 @@ impl Cache {
     /// [`ErrorKind::Config`] if the URL cannot be used; the message quotes it without its
     /// password.
     pub fn builder(url: &str) -> Result<Builder, Error> {
-        Ok(Builder { target: url::parse(url)?, namespace: String::new(), settings: Settings::default() })
+        let target = url::parse(url)?;
+        match &target {
+            Target::Cluster(cluster) => return Err(not_supported(cluster)),
+            Target::Sentinel(sentinel) => return Err(not_supported(sentinel)),
+            Target::Redis(_) | Target::Memory { .. } | Target::Off => {}
+        }
+        Ok(Builder { target, namespace: String::new(), settings: Settings::default() })
     }
 
     /// Starts a cache on the URL in the environment variable `REDIS_URL`; without it, on

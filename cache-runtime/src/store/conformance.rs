@@ -264,7 +264,7 @@ mod on_a_server {
     fn redis(server: &Server) -> Redis {
         match parse(&server.url()).unwrap() {
             Target::Redis(target) => Redis::new(*target, &Settings::with_timeout(Duration::from_secs(5))),
-            Target::Memory { .. } | Target::Off => unreachable!("a server's URL"),
+            other => unreachable!("{other:?}"),
         }
     }
 

@@ -10,10 +10,15 @@ use super::Tls;
 use super::files::{Files, Stamps};
 use crate::error::{Error, ErrorKind};
 
-/// What the connections of one cache have in common. Sessions are resumed across them.
+/// The way in which connections to one host are secured.
 pub(crate) struct Connector {
-    settings: Tls,
+    shared: Arc<Shared>,
     name: ServerName<'static>,
+}
+
+/// What the connections of one cache have in common. Sessions are resumed across them.
+struct Shared {
+    settings: Tls,
     state: Mutex<State>,
 }
 
@@ -27,24 +32,27 @@ struct State {
 
 impl std::fmt::Debug for Connector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.settings.fmt(f)
+        self.shared.settings.fmt(f)
     }
 }
 
 impl Connector {
     /// Reads the files of the settings. `host` is the name in the server's certificate if the settings have none.
     pub(crate) fn new(settings: Tls, host: &str) -> Result<Connector, Error> {
-        let name = settings.server_name.as_deref().unwrap_or(host);
-        let name = ServerName::try_from(name.to_owned()).map_err(|_| {
-            let why = format!("`{name}` is not the name of a server: expected a DNS name or an IP address");
-            Error::new(ErrorKind::Config, why)
-        })?;
+        let name = name_of(&settings, host)?;
         let files = Files::read(&settings, &provider())?;
-        Ok(Connector { settings, name, state: Mutex::new(State { files, config: None, refused: None }) })
+        let state = Mutex::new(State { files, config: None, refused: None });
+        Ok(Connector { shared: Arc::new(Shared { settings, state }), name })
+    }
+
+    /// The same for another host.
+    pub(crate) fn at(&self, host: &str) -> Result<Connector, Error> {
+        let shared = Arc::clone(&self.shared);
+        Ok(Connector { name: name_of(&shared.settings, host)?, shared })
     }
 
     pub(crate) fn settings(&self) -> &Tls {
-        &self.settings
+        &self.shared.settings
     }
 
     /// The name that the server's certificate must have.
@@ -53,20 +61,35 @@ impl Connector {
     }
 
     pub(crate) fn shows_certificate(&self) -> bool {
-        self.settings.client.is_some()
+        self.shared.settings.client.is_some()
     }
 
     /// The configuration, if no file has to be read for it: this does not block.
     #[cfg(feature = "tokio")]
     pub(crate) fn ready(&self) -> Option<Arc<ClientConfig>> {
-        match self.state.try_lock() {
-            Ok(state) if !self.settings.reload => state.config.clone(),
+        match self.shared.state.try_lock() {
+            Ok(state) if !self.shared.settings.reload => state.config.clone(),
             _ => None,
         }
     }
 
     /// The configuration for a new connection. This may read files.
     pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, Error> {
+        self.shared.config()
+    }
+}
+
+/// The name in the certificate of a host.
+fn name_of(settings: &Tls, host: &str) -> Result<ServerName<'static>, Error> {
+    let name = settings.server_name.as_deref().unwrap_or(host);
+    ServerName::try_from(name.to_owned()).map_err(|_| {
+        let why = format!("`{name}` is not the name of a server: expected a DNS name or an IP address");
+        Error::new(ErrorKind::Config, why)
+    })
+}
+
+impl Shared {
+    fn config(&self) -> Result<Arc<ClientConfig>, Error> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if self.settings.reload {
             self.reload(&mut state);
