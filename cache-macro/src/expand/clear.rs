@@ -22,13 +22,13 @@ use crate::syntax::types::without_lifetimes;
 // Output:
 //     fn user_clear() -> impl Future<Output = Result<u64, ::redis_cached::Error>> + Send {
 //         let plan = PLAN;
-//         __rc::clear_installed(plan.function, false)
+//         __rc::clear_installed(plan.terms.function, false)
 //     }
 //
 // With `cache = …`:
 //     async fn user_clear() -> Result<u64, ::redis_cached::Error> {
 //         DESCRIPTION: cache, plan
-//         __rc::clear(cache, plan.function, false).await
+//         __rc::clear(cache, plan.terms.function, false).await
 //     }
 //
 // A future that is made here costs the compiler more than the rest of the function.
@@ -53,9 +53,9 @@ pub(crate) fn clear(model: &Model) -> Option<TokenStream> {
     let rc = private(Span::mixed_site());
     let is_in_group = model.group.is_some();
     let run = match model.face {
-        _ if finds_cache_itself(model) => quote!(#rc::clear_installed(#plan.function, #is_in_group)),
-        Face::Async | Face::Boxed => quote!(#rc::clear(#cache, #plan.function, #is_in_group).await),
-        Face::Plain => quote!(#rc::blocking_clear(#cache, #plan.function, #is_in_group)),
+        _ if finds_cache_itself(model) => quote!(#rc::clear_installed(#plan.terms.function, #is_in_group)),
+        Face::Async | Face::Boxed => quote!(#rc::clear(#cache, #plan.terms.function, #is_in_group).await),
+        Face::Plain => quote!(#rc::blocking_clear(#cache, #plan.terms.function, #is_in_group)),
     };
     let uses = uses_function(model, &model.not_in_entry);
     // The block is at the return type, like that of the entry.

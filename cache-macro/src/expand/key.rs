@@ -93,7 +93,7 @@ pub(crate) fn key(model: &Model, receiver: Option<&Receiver>) -> TokenStream {
         let Names { plan, .. } = &Names::of(model);
         let function = variable("function");
         let make_key = make_key(model, receiver, Given::Itself);
-        return quote!({ let #function = #plan.function; #make_key });
+        return quote!({ let #function = #plan.terms.function; #make_key });
     }
     let Names { cache, plan, .. } = &Names::of(model);
     let generics = generics::without(&model.function.sig.generics, &model.not_in_entry);
@@ -109,7 +109,7 @@ pub(crate) fn key(model: &Model, receiver: Option<&Receiver>) -> TokenStream {
         _ if is_lent(ty) => quote!(#ident),
         _ => quote!(&#ident),
     });
-    quote!(#function(#of_self #cache, #plan.function, #(#args),*))
+    quote!(#function(#of_self #cache, #plan.terms.function, #(#args),*))
 }
 
 /// How a function that makes a key has the parameters of the user's.

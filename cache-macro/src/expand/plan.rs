@@ -84,7 +84,7 @@ pub(crate) fn plan(model: &Model, output: &Type) -> TokenStream {
 //         let kind = __rc::Kind::<User>::new().rc_option().rc_found();
 //         let codec = CODEC;
 //         let plan = __rc::Plan::new(FUNCTION, codec, NONES, |_| __rc::Ttl::Millis(600_000));
-//         __rc::Plan { jitter: 0.1, ..plan }
+//         __rc::Plan { terms: __rc::Terms { jitter: 0.1, ..plan.terms }, ..plan }
 //     }
 fn make_plan(model: &Model, output: &Type) -> TokenStream {
     let Names { codec, value, plan, .. } = &Names::of(model);
@@ -110,7 +110,10 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
         quote!(tags: ::core::option::Option::Some(#tags),)
     });
     let jitter = model.args.jitter.as_ref().map(|(_, jitter)| quote!(jitter: #jitter,));
-    let fields: TokenStream = [none_ttl, cache_if, tags, jitter].into_iter().flatten().chain(protocol(model)).collect();
+    let has_own_tags = tags.as_ref().map(|_| quote!(has_own_tags: true,));
+    let terms: TokenStream = [none_ttl, jitter, has_own_tags].into_iter().flatten().chain(protocol(model)).collect();
+    let terms = (!terms.is_empty()).then(|| quote!(terms: #rc::Terms { #terms ..#plan.terms },));
+    let fields: TokenStream = [terms, cache_if, tags].into_iter().flatten().collect();
     let new = quote_spanned!(span=> #rc_output::Plan::new(#function, #codec, #nones, #ttl));
     let finish =
         if fields.is_empty() { new } else { quote_spanned!(span=> let #plan = #new; #rc::Plan { #fields ..#plan }) };

@@ -46,7 +46,7 @@ impl Find for Repo {
             )
         };
         let key = {
-            let function = plan.function;
+            let function = plan.terms.function;
             {
                 use __rc::NoKeyPart as _;
                 let (a, b) = &arg0;
@@ -147,7 +147,7 @@ impl Find for Repo {
                 )
             };
             let key = {
-                let function = plan.function;
+                let function = plan.terms.function;
                 {
                     use __rc::NoKeyPart as _;
                     let writer = &mut __rc::key(cache, function);
@@ -237,7 +237,7 @@ impl Find for Repo {
             )
         };
         let key = {
-            let function = plan.function;
+            let function = plan.terms.function;
             {
                 use __rc::NoKeyPart as _;
                 let writer = &mut __rc::key(cache, function);

@@ -4,7 +4,7 @@ pub async fn user(db: &Db, id: u64, slug: Path<String>) -> Result<User, Error> {
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __user_plan();
-    let key = __user_key(cache, plan.function, &id, &slug);
+    let key = __user_key(cache, plan.terms.function, &id, &slug);
     __rc::call_result::<
         __rc::Returned<Result<User, Error>>,
         _,
@@ -58,7 +58,7 @@ pub fn user_entry(
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __user_plan();
-    let key = __user_key(cache, plan.function, &id, &slug);
+    let key = __user_key(cache, plan.terms.function, &id, &slug);
     __rc::entry(cache, plan, key)
 }
 /// Empties the cache entries of all calls of `user`.
@@ -71,7 +71,7 @@ pub fn user_clear() -> impl ::core::future::Future<
     let _ = user;
     use ::redis_cached::__private as __rc;
     let plan = __user_plan();
-    __rc::clear_installed(plan.function, false)
+    __rc::clear_installed(plan.terms.function, false)
 }
 #[doc(hidden)]
 #[inline]

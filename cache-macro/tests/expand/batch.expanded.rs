@@ -10,7 +10,7 @@ async fn users(
     let (ids, some) = __rc::batch_ids::<
         __rc::Returned<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
         _,
-    >(ids, |id: &_| __users_key(cache, plan.function, &tenant, id));
+    >(ids, |id: &_| __users_key(cache, plan.terms.function, &tenant, id));
     __rc::batch_result::<
         __rc::Returned<Result<HashMap<u64, User>, Error>>,
         _,
@@ -72,7 +72,7 @@ fn users_entry(
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __users_plan();
-    let key = __users_key(cache, plan.function, &tenant, id);
+    let key = __users_key(cache, plan.terms.function, &tenant, id);
     __rc::entry(cache, plan, key)
 }
 /// Empties the cache entries of all calls of `users`.
@@ -84,7 +84,7 @@ fn users_clear() -> impl ::core::future::Future<
     let _ = users;
     use ::redis_cached::__private as __rc;
     let plan = __users_plan();
-    __rc::clear_installed(plan.function, false)
+    __rc::clear_installed(plan.terms.function, false)
 }
 #[doc(hidden)]
 #[inline]
@@ -142,7 +142,10 @@ fn __users_plan() -> ::redis_cached::__private::Plan<
             },
         );
         __rc::Plan {
-            none_ttl: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
+            terms: __rc::Terms {
+                none_ttl: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
+                ..plan.terms
+            },
             ..plan
         }
     }
@@ -175,7 +178,7 @@ impl Repo {
         let (ids, some) = __rc::batch_ids::<
             __rc::Returned<BTreeMap<Id, String>>,
             _,
-        >(&ids, |id: &_| Self::__names_key(cache, plan.function, id));
+        >(&ids, |id: &_| Self::__names_key(cache, plan.terms.function, id));
         __rc::blocking_batch_value::<
             __rc::Returned<BTreeMap<Id, String>>,
         >(
@@ -221,7 +224,7 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         let cache = &__rc::installed();
         let plan = Self::__names_plan();
-        let key = Self::__names_key(cache, plan.function, id);
+        let key = Self::__names_key(cache, plan.terms.function, id);
         __rc::blocking_entry(cache, plan, key)
     }
     /// The group that the entry of `names` is in, with the arguments that name it.
@@ -261,7 +264,7 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         let cache = &__rc::installed();
         let plan = Self::__names_plan();
-        __rc::blocking_clear(cache, plan.function, true)
+        __rc::blocking_clear(cache, plan.terms.function, true)
     }
     #[doc(hidden)]
     #[inline]

@@ -8,7 +8,7 @@ async fn user<E: Executor>(
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __user_plan();
-    let key = __user_key(cache, plan.function, &class_id, org, &id);
+    let key = __user_key(cache, plan.terms.function, &class_id, org, &id);
     __rc::call_result::<
         __rc::Returned<Result<User, Error>>,
         _,
@@ -62,7 +62,7 @@ fn user_entry(
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __user_plan();
-    let key = __user_key(cache, plan.function, &class_id, org, &id);
+    let key = __user_key(cache, plan.terms.function, &class_id, org, &id);
     __rc::entry(cache, plan, key)
 }
 /// The group that the entry of `user` is in, with the arguments that name it.
@@ -92,7 +92,7 @@ fn user_clear() -> impl ::core::future::Future<
 > + ::core::marker::Send {
     use ::redis_cached::__private as __rc;
     let plan = __user_plan();
-    __rc::clear_installed(plan.function, true)
+    __rc::clear_installed(plan.terms.function, true)
 }
 #[doc(hidden)]
 #[inline]
@@ -143,6 +143,10 @@ fn __user_plan() -> ::redis_cached::__private::Plan<
             },
         );
         __rc::Plan {
+            terms: __rc::Terms {
+                has_own_tags: true,
+                ..plan.terms
+            },
             tags: ::core::option::Option::Some(|value| __rc::into_tags(
                 __rc::of_value::<
                     __rc::OkOf<Result<User, Error>>,
@@ -192,7 +196,7 @@ impl Repo {
             cache
         };
         let plan = Self::__total_plan::<T, K>();
-        let key = Self::__total_key::<T, K>(&self, cache, plan.function, &kind);
+        let key = Self::__total_key::<T, K>(&self, cache, plan.terms.function, &kind);
         __rc::blocking_call_value::<
             __rc::Returned<u64>,
         >(
@@ -237,7 +241,7 @@ impl Repo {
             cache
         };
         let plan = Self::__total_plan::<T, K>();
-        let key = Self::__total_key::<T, K>(&self, cache, plan.function, &kind);
+        let key = Self::__total_key::<T, K>(&self, cache, plan.terms.function, &kind);
         __rc::blocking_entry(cache, plan, key)
     }
     /// The group that the entry of `total` is in, with the arguments that name it.
@@ -279,7 +283,7 @@ impl Repo {
             cache
         };
         let plan = Self::__total_plan::<T, K>();
-        __rc::blocking_clear(cache, plan.function, true)
+        __rc::blocking_clear(cache, plan.terms.function, true)
     }
     #[doc(hidden)]
     #[inline]

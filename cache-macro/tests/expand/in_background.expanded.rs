@@ -8,7 +8,7 @@ async fn user<K: Key>(
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __user_plan::<K>();
-    let key = __user_key::<K>(cache, plan.function, &slug, &name, &id);
+    let key = __user_key::<K>(cache, plan.terms.function, &slug, &name, &id);
     __rc::call_result_in_background::<
         __rc::Returned<Result<User, Error>>,
         _,
@@ -83,7 +83,7 @@ fn user_entry<K: Key>(
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __user_plan::<K>();
-    let key = __user_key::<K>(cache, plan.function, &slug, &name, &id);
+    let key = __user_key::<K>(cache, plan.terms.function, &slug, &name, &id);
     __rc::entry(cache, plan, key)
 }
 /// Empties the cache entries of all calls of `user`.
@@ -95,7 +95,7 @@ fn user_clear<K: Key>() -> impl ::core::future::Future<
     let _ = user::<K>;
     use ::redis_cached::__private as __rc;
     let plan = __user_plan::<K>();
-    __rc::clear_installed(plan.function, false)
+    __rc::clear_installed(plan.terms.function, false)
 }
 #[doc(hidden)]
 #[inline]
@@ -146,12 +146,15 @@ fn __user_plan<K: Key>() -> ::redis_cached::__private::Plan<
             },
         );
         __rc::Plan {
-            single_flight: __rc::SingleFlight::Process,
-            lease: __rc::Ttl::Millis(5000u64),
-            wait: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
-            refresh_ahead: ::core::option::Option::Some(0.8f64),
-            stale_while_revalidate: __rc::Ttl::Millis(30000u64),
-            stale_if_error: __rc::Ttl::Forever,
+            terms: __rc::Terms {
+                single_flight: __rc::SingleFlight::Process,
+                lease: __rc::Ttl::Millis(5000u64),
+                wait: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
+                refresh_ahead: ::core::option::Option::Some(0.8f64),
+                stale_while_revalidate: __rc::Ttl::Millis(30000u64),
+                stale_if_error: __rc::Ttl::Forever,
+                ..plan.terms
+            },
             ..plan
         }
     }
@@ -185,7 +188,7 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         let cache = &__rc::installed();
         let plan = Self::__user_plan();
-        let key = Self::__user_key(cache, plan.function, &id);
+        let key = Self::__user_key(cache, plan.terms.function, &id);
         __rc::blocking_call_result_in_background::<
             __rc::Returned<io::Result<User>>,
             _,
@@ -238,7 +241,7 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         let cache = &__rc::installed();
         let plan = Self::__user_plan();
-        let key = Self::__user_key(cache, plan.function, &id);
+        let key = Self::__user_key(cache, plan.terms.function, &id);
         __rc::blocking_entry(cache, plan, key)
     }
     /// Empties the cache entries of all calls of `user`.
@@ -252,7 +255,7 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         let cache = &__rc::installed();
         let plan = Self::__user_plan();
-        __rc::blocking_clear(cache, plan.function, false)
+        __rc::blocking_clear(cache, plan.terms.function, false)
     }
     #[doc(hidden)]
     #[inline]
@@ -303,7 +306,10 @@ impl Repo {
                 },
             );
             __rc::Plan {
-                stale_while_revalidate: __rc::Ttl::Millis(30000u64),
+                terms: __rc::Terms {
+                    stale_while_revalidate: __rc::Ttl::Millis(30000u64),
+                    ..plan.terms
+                },
                 ..plan
             }
         }
@@ -330,7 +336,7 @@ impl Repo {
         let cache = &__rc::installed();
         let plan = Self::__total_plan();
         let key = {
-            let function = plan.function;
+            let function = plan.terms.function;
             {
                 use __rc::NoKeyPart as _;
                 let writer = &mut __rc::key(cache, function);
@@ -385,7 +391,7 @@ impl Repo {
         let cache = &__rc::installed();
         let plan = Self::__total_plan();
         let key = {
-            let function = plan.function;
+            let function = plan.terms.function;
             {
                 use __rc::NoKeyPart as _;
                 let writer = &mut __rc::key(cache, function);
@@ -403,7 +409,7 @@ impl Repo {
         let _ = Self::total;
         use ::redis_cached::__private as __rc;
         let plan = Self::__total_plan();
-        __rc::clear_installed(plan.function, false)
+        __rc::clear_installed(plan.terms.function, false)
     }
     #[doc(hidden)]
     #[inline]
@@ -454,7 +460,10 @@ impl Repo {
                 },
             );
             __rc::Plan {
-                refresh_ahead: ::core::option::Option::Some(0.5f64),
+                terms: __rc::Terms {
+                    refresh_ahead: ::core::option::Option::Some(0.5f64),
+                    ..plan.terms
+                },
                 ..plan
             }
         }

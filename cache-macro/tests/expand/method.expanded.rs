@@ -10,7 +10,7 @@ impl Repo {
             cache
         };
         let plan = Self::__user_plan();
-        let key = Self::__user_key(&self, cache, plan.function, &id);
+        let key = Self::__user_key(&self, cache, plan.terms.function, &id);
         __rc::call_value::<
             __rc::Returned<Found>,
             _,
@@ -55,7 +55,7 @@ impl Repo {
             cache
         };
         let plan = Self::__user_plan();
-        let key = Self::__user_key(&self, cache, plan.function, &id);
+        let key = Self::__user_key(&self, cache, plan.terms.function, &id);
         __rc::entry(cache, plan, key)
     }
     /// Empties the cache entries of all calls of `user`.
@@ -70,7 +70,7 @@ impl Repo {
             cache
         };
         let plan = Self::__user_plan();
-        __rc::clear(cache, plan.function, false).await
+        __rc::clear(cache, plan.terms.function, false).await
     }
     #[doc(hidden)]
     #[inline]

@@ -6,7 +6,10 @@ where
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __token_plan::<T, D>();
-    let key = __token_key::<T, D>(cache, plan.function, client, &kind, &count, &db);
+    let key = __token_key::<
+        T,
+        D,
+    >(cache, plan.terms.function, client, &kind, &count, &db);
     __rc::blocking_call_value::<
         __rc::Returned<Option<Token>>,
     >(cache, plan, key, verb, move || token_uncached::<T, D>(client, kind, count, db))
@@ -56,7 +59,10 @@ where
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __token_plan::<T, D>();
-    let key = __token_key::<T, D>(cache, plan.function, client, &kind, &count, &db);
+    let key = __token_key::<
+        T,
+        D,
+    >(cache, plan.terms.function, client, &kind, &count, &db);
     __rc::blocking_entry(cache, plan, key)
 }
 /// Empties the cache entries of all calls of `token`.
@@ -73,7 +79,7 @@ where
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __token_plan::<T, D>();
-    __rc::blocking_clear(cache, plan.function, false)
+    __rc::blocking_clear(cache, plan.terms.function, false)
 }
 #[doc(hidden)]
 #[inline]
@@ -125,9 +131,12 @@ where
             ),
         );
         __rc::Plan {
-            none_ttl: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
+            terms: __rc::Terms {
+                none_ttl: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
+                jitter: 0.1f64,
+                ..plan.terms
+            },
             cache_if: Option::is_some,
-            jitter: 0.1f64,
             ..plan
         }
     }

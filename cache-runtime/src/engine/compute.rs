@@ -25,7 +25,7 @@ use crate::stored::envelope::{self, Header, OwnTags, Seal, Token};
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// Runs the body for the calls that wait for it.
-    pub(super) async fn compute(&self, key: &Key, mandate: Mandate<'_, S>, typed: &Requests) -> End {
+    pub(super) async fn compute(&self, key: &Key, mandate: Mandate<'_, S>, typed: &Requests<'_>) -> End {
         match mandate {
             Mandate::Leased(leased) => self.lead(leased, typed).await,
             Mandate::Process(leader) => lead_here(key, leader, typed).await,
@@ -34,7 +34,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// Runs the body under a lease, and fills the slot with its value or gives the lease back.
-    pub(super) async fn lead(&self, leased: Leased<'_, S>, typed: &Requests) -> End {
+    pub(super) async fn lead(&self, leased: Leased<'_, S>, typed: &Requests<'_>) -> End {
         let started = Instant::now();
         // If this is dropped here, by cancellation or a panic, `leased` gives the slot back.
         if !self.run_leased(&leased, typed).await {
@@ -65,7 +65,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// Runs the body while the lease is renewed, and tells whether it returned a value.
-    async fn run_leased(&self, leased: &Leased<'_, S>, typed: &Requests) -> bool {
+    async fn run_leased(&self, leased: &Leased<'_, S>, typed: &Requests<'_>) -> bool {
         let flight = leased.flight();
         if T::POLLS_BODY_FIRST
             && let Some(is_value) = typed.start(flight).await
@@ -77,7 +77,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// The tags that the value has of its own, whether it has some, and the time that is left to store it.
-    async fn own_tags_of(&self, leased: &Leased<'_, S>, typed: &Requests) -> (Option<OwnTags>, bool, Duration) {
+    async fn own_tags_of(&self, leased: &Leased<'_, S>, typed: &Requests<'_>) -> (Option<OwnTags>, bool, Duration) {
         let terms = typed.terms();
         if !terms.has_own_tags {
             return (Some(OwnTags::none(false)), false, self.cache.timeout());
@@ -98,7 +98,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         leased: &Leased<'_, S>,
         own: OwnTags,
         started: Instant,
-        typed: &Requests,
+        typed: &Requests<'_>,
     ) -> Option<(Bytes, Ttl)> {
         match typed.encode(own, leased.id().as_random()).await {
             Ok(encoded) => Some(self.finish(typed.terms(), leased, encoded?, started)),
@@ -191,7 +191,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 }
 
 /// Runs the body for the calls of this process, without a right to store its value.
-async fn lead_here(key: &Key, leader: Leader, typed: &Requests) -> End {
+async fn lead_here(key: &Key, leader: Leader, typed: &Requests<'_>) -> End {
     if typed.run(Some(leader.flight()), false).await {
         leader.publish(unstored_by(key, leader.is_followed(), typed).await);
         End::Value
@@ -206,13 +206,13 @@ fn end(is_value: bool) -> End {
 }
 
 /// The outcome for followers of the body's error.
-async fn failure(is_followed: bool, typed: &Requests) -> Outcome {
+async fn failure(is_followed: bool, typed: &Requests<'_>) -> Outcome {
     let shared = if is_followed { typed.share_error().await } else { None };
     shared.map_or(Outcome::Failed, |shared| Outcome::Error(Arc::new(Mutex::new(shared))))
 }
 
 /// The outcome for followers of the body's value, which is not stored.
-async fn unstored_by(key: &Key, is_followed: bool, typed: &Requests) -> Outcome {
+async fn unstored_by(key: &Key, is_followed: bool, typed: &Requests<'_>) -> Outcome {
     let encoded = if is_followed { typed.encode_unstored().await } else { None };
     encoded.map_or(Outcome::Unshared, |encoded| unstored_bytes(typed.terms().function, key, encoded))
 }

@@ -48,7 +48,7 @@ pub(super) struct Fallback {
 
 impl Fallback {
     /// Decodes the value in a call's typed part; returns false if that fails.
-    pub(super) async fn keep(&self, typed: &Requests) -> bool {
+    pub(super) async fn keep(&self, typed: &Requests<'_>) -> bool {
         typed.decode(&self.value, &self.bytes).await.unwrap_or(false)
     }
 }
@@ -93,19 +93,30 @@ impl Candidate {
                 None => Look::Fresh(self.value, decoded),
                 Some((refresh, is_stale)) => Look::Old(Old { refresh, is_stale, value: self.value }, decoded),
             },
-            Ok(None) => Look::Miss(self.refused(plan.function, key, None)),
-            Err(error) => Look::Miss(self.refused(plan.function, key, Some(&error))),
+            Ok(None) => Look::Miss(self.refused(plan.terms.function, key, None)),
+            Err(error) => Look::Miss(self.refused(plan.terms.function, key, Some(&error))),
         }
     }
 
-    /// Decodes the value in a call, which keeps it.
-    pub(super) fn kept(self, function: &Function, key: &Key, call: &mut dyn Served) -> Look<()> {
-        let kept = payload::decode(function, Stored::of(&self.value, &self.bytes), &mut |stored| call.keep(stored));
-        self.looked(function, key, kept)
+    /// Decodes the value in a call, which keeps it. A hit does not move the candidate.
+    #[inline]
+    pub(super) fn decode_in(&self, function: &Function, call: &mut dyn Served) -> Result<bool, Undecodable> {
+        payload::decode_in(function, Stored::of(&self.value, &self.bytes), call)
+    }
+
+    /// How the value is to be refreshed, if it is old.
+    pub(super) fn into_old(self) -> Option<Old> {
+        let (refresh, is_stale) = self.old?;
+        Some(Old { refresh, is_stale, value: self.value })
+    }
+
+    /// Returns true if the value is to be refreshed.
+    pub(super) fn is_old(&self) -> bool {
+        self.old.is_some()
     }
 
     /// Decodes the value in the typed part of a call, which keeps it.
-    pub(super) async fn keep(self, key: &Key, typed: &Requests) -> Look<()> {
+    pub(super) async fn keep(self, key: &Key, typed: &Requests<'_>) -> Look<()> {
         let kept = typed.decode(&self.value, &self.bytes).await;
         self.looked(typed.terms().function, key, kept)
     }
@@ -121,7 +132,7 @@ impl Candidate {
 
     /// The value cannot be served. Without an error, another function with this key stored a `None`.
     #[cold]
-    fn refused(self, function: &Function, key: &Key, error: Option<&Undecodable>) -> Miss {
+    pub(super) fn refused(self, function: &Function, key: &Key, error: Option<&Undecodable>) -> Miss {
         if let Some(error) = error {
             events::undecodable(function, key, error);
         }
@@ -132,7 +143,7 @@ impl Candidate {
 impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// The present meaning of a slot to this function.
     pub(super) fn look<V>(&self, plan: &Plan<V>, key: &Key, read: Read) -> Look<V> {
-        match self.inspect(&plan.terms(), key, read) {
+        match self.inspect(&plan.terms, key, read) {
             Inspection::Usable(candidate) => candidate.decoded(plan, key, decode),
             Inspection::Miss(miss) => Look::Miss(miss),
         }
@@ -187,7 +198,9 @@ pub(super) struct Undecodable {
 /// Decodes a value. `Ok(None)` is a stored `None` where the type has none.
 pub(super) fn decode<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<Option<V>, Undecodable> {
     let mut decoded = None;
-    payload::decode(plan.function, Stored::of(value, bytes), &mut |stored| decode_into(plan, stored, &mut decoded))?;
+    payload::decode(plan.terms.function, Stored::of(value, bytes), &mut |stored| {
+        decode_into(plan, stored, &mut decoded)
+    })?;
     Ok(decoded)
 }
 

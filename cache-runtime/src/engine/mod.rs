@@ -33,14 +33,15 @@ mod verbs;
 mod work;
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::task::{self, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use self::events::Event;
 use self::lease::Claim;
-use self::look::{Candidate, Inspection, Look};
+use self::look::{Candidate, Inspection};
 use self::miss::Start;
 use self::timer::Timer;
 use self::typed::{End, Requests, Served};
@@ -52,9 +53,9 @@ use crate::key::Key;
 use crate::plan::function::{Function, Plan, Terms};
 use crate::plan::policy;
 use crate::plan::ttl::Ttl;
-use crate::poll::outlined::{Outlined, outlined, poll_apart};
+use crate::poll::outlined::{Outlined, outlined};
 use crate::poll::stack::is_deep;
-use crate::store::{ReadMode, Store};
+use crate::store::{Read, ReadMode, Store};
 use crate::stored::envelope::Seal;
 
 /// A cache, through one of its faces.
@@ -84,28 +85,31 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         W: Work<V, Fut>,
         Fut: Future<Output = R> + Unpin,
     {
-        let key = usable(self.cache, plan.function, key);
+        let key = usable(self.cache, plan.terms.function, key);
         // A future holds what it captures and what it makes of that.
-        let mut run = Run::new(plan, errors, returns, work);
+        let mut run = Run::new(errors, returns, work);
         async move {
-            let requests = Requests::new(run.terms());
             let begin = match (&key, verb) {
                 (Some(key), Verb::Call) => {
                     let by = self.cache.deadline();
-                    let looked = {
-                        let mut look = pin!(self.first_look(requests.terms(), key, by));
-                        poll_fn(|context| poll_apart(look.as_mut(), context)).await
+                    let start = if self.skips_look(&plan.terms, key) {
+                        Some(Start::Skipped)
+                    } else {
+                        let mut read = pin!(self.store.read(key, ReadMode::Shared, by));
+                        let looking = poll_fn(|context| {
+                            self.poll_look(read.as_mut(), &plan.terms, key, &mut run.under(&plan), context)
+                        });
+                        looking.await
                     };
-                    match self.found(requests.terms(), key, looked, &mut run) {
-                        Found::Served => return run.returned(),
-                        Found::Missed(start) => Some(Begin::Miss(start, by, run.accepts())),
-                    }
+                    let Some(start) = start else { return run.returned() };
+                    Some(Begin::Miss(start, by, run.accepts()))
                 }
                 (_, Verb::Refresh) => Some(Begin::Refresh),
                 (None, Verb::Call) => None,
             };
+            let requests = Requests::new(&plan.terms);
             let mut conductor = self.conductor(key.as_ref(), begin, &requests);
-            poll_fn(|context| run.poll(&mut conductor, &requests, context)).await
+            poll_fn(|context| run.poll(&plan, &mut conductor, &requests, context)).await
         }
     }
 
@@ -114,7 +118,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         &'a self,
         key: Option<&'a Key>,
         begin: Option<Begin>,
-        requests: &'a Requests,
+        requests: &'a Requests<'a>,
     ) -> Option<Outlined<impl Future<Output = End> + 'a>> {
         let begin = begin.filter(|begin| matches!(begin, Begin::Refresh) || !is_deep());
         if begin.is_none() {
@@ -129,41 +133,54 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }))
     }
 
-    /// Reads the slot, before anything else is tried.
-    async fn first_look(&self, terms: &Terms, key: &Key, by: Instant) -> FirstLook {
-        if terms.function.expects_nothing() && self.may_take_first(terms, key) {
-            return FirstLook::Missed(Start::Skipped);
-        }
-        let read = match self.store.read(key, ReadMode::Shared, by).await {
-            Ok(read) => read,
-            Err(error) => return FirstLook::Missed(Start::Failed(error)),
+    /// Polls the read of the first look; then decodes the value that it found, and has it refreshed if it is old.
+    /// `None` means that the call keeps the value.
+    ///
+    /// This frame has returned before a body runs, and what was found is not moved out of it.
+    #[inline(never)]
+    fn poll_look(
+        &self,
+        read: Pin<&mut impl Future<Output = Result<Read, Error>>>,
+        terms: &Terms,
+        key: &Key,
+        call: &mut dyn Served,
+        context: &mut task::Context<'_>,
+    ) -> Poll<Option<Start>> {
+        let read = match read.poll(context) {
+            Poll::Ready(Ok(read)) => read,
+            Poll::Ready(Err(error)) => return Poll::Ready(Some(Start::Failed(error))),
+            Poll::Pending => return Poll::Pending,
         };
         let seal = read.seal;
-        match self.inspect(terms, key, read) {
-            Inspection::Usable(candidate) => FirstLook::Usable(candidate, seal),
-            Inspection::Miss(miss) => FirstLook::Missed(Start::Miss(miss, seal)),
+        let miss = match self.inspect(terms, key, read) {
+            Inspection::Usable(candidate) => match candidate.decode_in(terms.function, call) {
+                Ok(true) if candidate.is_old() => {
+                    self.serve_old(terms, key, candidate, call);
+                    return Poll::Ready(None);
+                }
+                Ok(true) => {
+                    terms.function.found_something();
+                    self.record(terms.function, Event::Hit);
+                    return Poll::Ready(None);
+                }
+                refused => candidate.refused(terms.function, key, refused.as_ref().err()),
+            },
+            Inspection::Miss(miss) => miss,
+        };
+        Poll::Ready(Some(Start::Miss(miss, seal)))
+    }
+
+    /// The call keeps an old value, which is refreshed in the background.
+    fn serve_old(&self, terms: &Terms, key: &Key, candidate: Candidate, call: &dyn Served) {
+        if let Some(old) = candidate.into_old() {
+            self.record(terms.function, if old.is_stale { Event::StaleHit } else { Event::Hit });
+            self.refresh_in_background(terms, key, &old, call);
         }
     }
 
-    /// Decodes the value that the first look found, and has it refreshed if it is old.
-    fn found(&self, terms: &Terms, key: &Key, looked: FirstLook, call: &mut dyn Served) -> Found {
-        let (candidate, seal) = match looked {
-            FirstLook::Usable(candidate, seal) => (candidate, seal),
-            FirstLook::Missed(start) => return Found::Missed(start),
-        };
-        match candidate.kept(terms.function, key, call) {
-            Look::Fresh(..) => {
-                terms.function.found_something();
-                self.record(terms.function, Event::Hit);
-                Found::Served
-            }
-            Look::Old(old, ()) => {
-                self.record(terms.function, if old.is_stale { Event::StaleHit } else { Event::Hit });
-                self.refresh_in_background(terms, key, &old, call);
-                Found::Served
-            }
-            Look::Miss(miss) => Found::Missed(Start::Miss(miss, seal)),
-        }
+    /// Returns true if the call does not look at the slot before it requests the lease.
+    fn skips_look(&self, terms: &Terms, key: &Key) -> bool {
+        terms.function.expects_nothing() && self.may_take_first(terms, key)
     }
 
     /// Returns true if the call is to request the lease at once; the reply shows the slot if it is not empty. Where the
@@ -206,20 +223,6 @@ enum Begin {
     /// The first look found nothing usable. The call has this deadline, and can use these errors of other calls.
     Miss(Start, Instant, Accepts),
     Refresh,
-}
-
-/// The result of a call's first look.
-enum FirstLook {
-    /// The slot held a value, and its tags had this seal.
-    Usable(Candidate, Option<Seal>),
-    Missed(Start),
-}
-
-/// The result of a call's first look, after a value was decoded.
-enum Found {
-    /// The call keeps the value.
-    Served,
-    Missed(Start),
 }
 
 /// The seal of tags with these stamps.

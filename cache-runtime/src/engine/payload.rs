@@ -4,13 +4,14 @@ use std::fmt::Display;
 
 use super::events::MOST_BYTES;
 use super::look::Undecodable;
+use super::typed::Served;
 use crate::error::{Error, ErrorKind};
 use crate::key;
 use crate::plan::erased::StoredValue;
 use crate::plan::function::{Function, Terms};
 use crate::plan::policy;
 use crate::plan::ttl::Ttl;
-use crate::poll::caught::{catch, caught};
+use crate::poll::caught::{Panicked, catch, caught};
 use crate::stored::codec::{CodecError, Rank, Root};
 use crate::stored::envelope::{self, Identity, OwnTags};
 
@@ -112,6 +113,13 @@ impl<'b> Stored<'b> {
     }
 }
 
+/// Decodes a value in a call, which keeps it; returns false if the function has no such value.
+pub(super) fn decode_in(function: &Function, stored: Stored<'_>, call: &mut dyn Served) -> Result<bool, Undecodable> {
+    let mut kept = Ok(false);
+    let panicked = catch(&mut || kept = call.keep(stored)).err();
+    decoded(function, stored, kept, panicked)
+}
+
 /// Decodes a value with `keep`, which keeps it, and returns false if the function has no such value.
 pub(super) fn decode(
     function: &Function,
@@ -119,10 +127,25 @@ pub(super) fn decode(
     keep: &mut dyn FnMut(Stored<'_>) -> Result<bool, CodecError>,
 ) -> Result<bool, Undecodable> {
     let mut kept = Ok(false);
-    if let Err(panicked) = catch(&mut || kept = keep(stored)) {
-        kept = Err(CodecError::new(format_args!("its `Deserialize`: {panicked}")));
+    let panicked = catch(&mut || kept = keep(stored)).err();
+    decoded(function, stored, kept, panicked)
+}
+
+#[inline]
+fn decoded(
+    function: &Function,
+    stored: Stored<'_>,
+    kept: Result<bool, CodecError>,
+    panicked: Option<Panicked>,
+) -> Result<bool, Undecodable> {
+    match (kept, panicked) {
+        (Ok(is_kept), None) => Ok(is_kept),
+        (Err(error), None) => Err(undecodable(function, stored, &error)),
+        (_, Some(panicked)) => {
+            let error = CodecError::new(format_args!("its `Deserialize`: {panicked}"));
+            Err(undecodable(function, stored, &error))
+        }
     }
-    kept.map_err(|error| undecodable(function, stored, &error))
 }
 
 #[cold]

@@ -10,7 +10,7 @@ use super::lease::{Leased, PAUSE};
 use super::look::Old;
 use super::miss::Mandate;
 use super::timer::Timer;
-use super::typed::{End, Requests, Served};
+use super::typed::{Conductor as _, End, Requests, Served};
 use super::work::{Returns, Run, Work};
 use crate::engine::flight::Ticket;
 use crate::engine::sharing::Errors;
@@ -28,7 +28,7 @@ const LOOKS: usize = 3;
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// Runs the body whatever is stored, and stores its value.
-    pub(super) async fn refresh(&self, key: &Key, typed: &Requests) -> End {
+    pub(super) async fn refresh(&self, key: &Key, typed: &Requests<'_>) -> End {
         let terms = typed.terms();
         match outlined(|| self.take_over(terms.lease, key)).await {
             Ok(leased) => {
@@ -87,13 +87,13 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         W: Work<V, Fut>,
         Fut: Future<Output = R> + Unpin,
     {
-        let typed = Requests::new(plan.terms());
+        let typed = Requests::new(&plan.terms);
         let mut conductor = outlined(|| self.refresh_by_ticket(ticket, id, &typed));
-        let mut run = Run::new(*plan, errors, returns, work);
-        poll_fn(|context| run.poll_refresh(&mut conductor, &typed, context)).await;
+        let mut run = Run::new(errors, returns, work);
+        poll_fn(|context| conductor.drive(&typed, &mut run.under(plan), context)).await;
     }
 
-    async fn refresh_by_ticket(&self, mut ticket: Ticket, id: Token, typed: &Requests) {
+    async fn refresh_by_ticket(&self, mut ticket: Ticket, id: Token, typed: &Requests<'_>) {
         let key = ticket.key().clone();
         let terms = typed.terms();
         match self.right_to_refresh(terms, &key, ticket.seal(), id).await {

@@ -37,12 +37,9 @@ pub(super) trait Served {
 }
 
 /// The part of a call that knows the function's types. It keeps the call's value and its error.
-pub(super) trait Typed {
+pub(super) trait Typed: Served {
     /// Polls the body. If it returns, its value or error is kept, and the output tells whether it is a value.
     fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<bool>;
-
-    /// Decodes a stored value, and keeps it; returns false for a `None` if the function's values have none.
-    fn keep(&mut self, stored: Stored<'_>) -> Result<bool, CodecError>;
 
     /// Keeps a copy of another call's error; returns false if that is no error of this function.
     fn keep_error(&mut self, shared: &Mutex<Shared>) -> bool;
@@ -93,8 +90,8 @@ pub(super) enum End {
 }
 
 /// The requests of a conductor, one at a time.
-pub(super) struct Requests {
-    terms: Terms,
+pub(super) struct Requests<'a> {
+    terms: &'a Terms,
     // It is locked by one task, so that no lock waits.
     exchange: Mutex<Exchange>,
 }
@@ -116,13 +113,13 @@ macro_rules! ask {
     };
 }
 
-impl Requests {
-    pub(super) fn new(terms: Terms) -> Requests {
+impl<'a> Requests<'a> {
+    pub(super) fn new(terms: &'a Terms) -> Requests<'a> {
         Requests { terms, exchange: Mutex::default() }
     }
 
-    pub(super) fn terms(&self) -> &Terms {
-        &self.terms
+    pub(super) fn terms(&self) -> &'a Terms {
+        self.terms
     }
 
     fn exchange(&self, next: Exchange) -> Exchange {
@@ -211,11 +208,11 @@ pub(super) trait Conductor {
     ///
     /// The value or the error of the call is in `typed` when this is ready. An error may live there for this poll alone:
     /// after the body's error, the steps make requests, but wait for nothing.
-    fn drive(&mut self, requests: &Requests, typed: &mut dyn Typed, context: &mut Context<'_>) -> Poll<()>;
+    fn drive(&mut self, requests: &Requests<'_>, typed: &mut dyn Typed, context: &mut Context<'_>) -> Poll<()>;
 }
 
 impl<F: Future> Conductor for Outlined<F> {
-    fn drive(&mut self, requests: &Requests, typed: &mut dyn Typed, context: &mut Context<'_>) -> Poll<()> {
+    fn drive(&mut self, requests: &Requests<'_>, typed: &mut dyn Typed, context: &mut Context<'_>) -> Poll<()> {
         loop {
             if Pin::new(&mut *self).poll(context).is_ready() {
                 return Poll::Ready(());
@@ -223,7 +220,7 @@ impl<F: Future> Conductor for Outlined<F> {
             let Exchange::Asked(request) = requests.exchange(Exchange::Empty) else { return Poll::Pending };
             let polled = match request {
                 Request::Poll { flight, tells_pending } => poll_body(flight.as_ref(), tells_pending, typed, context),
-                Request::Of(value) => Poll::Ready(answer(&requests.terms, value, typed)),
+                Request::Of(value) => Poll::Ready(answer(requests.terms, value, typed)),
             };
             match polled {
                 Poll::Ready(reply) => requests.answer(reply),
@@ -235,7 +232,7 @@ impl<F: Future> Conductor for Outlined<F> {
 
 /// A call without steps runs the body.
 impl<F: Future> Conductor for Option<Outlined<F>> {
-    fn drive(&mut self, requests: &Requests, typed: &mut dyn Typed, context: &mut Context<'_>) -> Poll<()> {
+    fn drive(&mut self, requests: &Requests<'_>, typed: &mut dyn Typed, context: &mut Context<'_>) -> Poll<()> {
         match self {
             Some(conductor) => conductor.drive(requests, typed, context),
             None => typed.poll_body(context).map(drop),
@@ -267,7 +264,7 @@ fn answer(terms: &Terms, request: ValueRequest, typed: &mut dyn Typed) -> Reply 
     match request {
         ValueRequest::Decode { payload, rank, is_none } => {
             let stored = if is_none { Stored::None } else { Stored::Value(&payload, rank) };
-            Reply::Decoded(payload::decode(terms.function, stored, &mut |stored| typed.keep(stored)))
+            Reply::Decoded(payload::decode_in(terms.function, stored, typed))
         }
         ValueRequest::KeepError(shared) => Reply::Kept(typed.keep_error(&shared)),
         ValueRequest::ShareError => Reply::Shared(typed.share_error()),

@@ -31,7 +31,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let keys: Vec<&Key> = entries.iter().map(|(_, key)| *key).collect();
         let reads = self.store.read_many(&keys, self.cache.deadline()).await;
         let found = entries.iter().zip(reads).map(|((plan, key), read)| {
-            plan.function.owns_entries()?;
+            plan.terms.function.owns_entries()?;
             Ok(self.fresh_of(plan, key, read?))
         });
         found.map(|found| found.map(|found| found.map(|(_, value)| value))).collect()
@@ -47,7 +47,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     async fn fresh<V>(&self, plan: &Plan<V>, key: &Key) -> Result<Option<(Value, V)>, Error> {
-        plan.function.owns_entries()?;
+        plan.terms.function.owns_entries()?;
         let read = self.store.read(key, ReadMode::Exact, self.cache.deadline()).await?;
         Ok(self.fresh_of(plan, key, read))
     }
@@ -67,9 +67,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             return Ok(false);
         }
         self.cache.flights().void(key);
-        let leased = self.take(plan.function, plan.lease, key).await?;
+        let leased = self.take(plan.terms.function, plan.terms.lease, key).await?;
         let by = self.cache.deadline();
-        let terms = &plan.terms();
+        let terms = &plan.terms;
         let names = own_tags(terms, key, &ValueOf { plan, value });
         let own = self.stamp_own(terms, key, names, by).await;
         // Both round trips share one deadline; a value is encoded in its own time.
@@ -151,14 +151,14 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
         let started = Instant::now();
         self.cache.flights().void(key);
-        let leased = self.take_to_write(&plan.terms(), key).await;
+        let leased = self.take_to_write(&plan.terms, key).await;
         // The write may have been committed at any point from here: until its outcome is in the
         // slot, dropping this future empties the slot.
         let mut doubt = Doubt { flights: self.cache.flights(), store: &self.store, key, settled: false };
         let writing = async {
             match &leased {
                 Some(leased) => {
-                    let pace = Pace::of(&plan.terms());
+                    let pace = Pace::of(&plan.terms);
                     self.timer.during(pace, &[leased], within(leased.flight(), async { write().await })).await
                 }
                 None => write().await,
@@ -178,7 +178,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         };
         if let Some(leased) = leased {
             let by = self.cache.deadline();
-            let terms = &plan.terms();
+            let terms = &plan.terms;
             let names = {
                 let value = ValueOf { plan, value: written.1.borrow() };
                 own_tags(terms, key, &value)

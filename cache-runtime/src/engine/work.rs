@@ -12,7 +12,7 @@ use crate::engine::context::Context;
 use crate::engine::flight::Ticket;
 use crate::engine::sharing::{Accepts, Errors, Shared};
 use crate::plan::erased::{StoredValue, ValueOf};
-use crate::plan::function::{Plan, Terms};
+use crate::plan::function::Plan;
 use crate::plan::result::ResultLike;
 use crate::stored::codec::CodecError;
 use crate::stored::envelope::Token;
@@ -104,7 +104,6 @@ impl<R: ResultLike> Returns<R::Ok, R::Err, R> {
 
 /// The part of a call that depends on the function's types.
 pub(super) struct Run<V, E, R, W, Fut> {
-    plan: Plan<V>,
     errors: Errors<E>,
     returns: Returns<V, E, R>,
     /// The body, until it runs.
@@ -122,12 +121,8 @@ where
     W: Work<V, Fut>,
     Fut: Future<Output = R> + Unpin,
 {
-    pub(super) fn new(plan: Plan<V>, errors: Errors<E>, returns: Returns<V, E, R>, work: W) -> Self {
-        Run { plan, errors, returns, work: Some(work), running: None, value: None }
-    }
-
-    pub(super) fn terms(&self) -> Terms {
-        self.plan.terms()
+    pub(super) fn new(errors: Errors<E>, returns: Returns<V, E, R>, work: W) -> Self {
+        Run { errors, returns, work: Some(work), running: None, value: None }
     }
 
     /// The errors of other calls that this one can use.
@@ -148,51 +143,48 @@ where
         })
     }
 
+    /// The call in this poll.
+    // The error lives in the frame of one poll alone, so that it need not be `Send`.
+    pub(super) fn under<'r>(&'r mut self, plan: &'r Plan<V>) -> Polled<'r, V, E, R, W, Fut> {
+        Polled { plan, run: self, error: None }
+    }
+
     /// Makes a call.
     pub(super) fn poll(
         &mut self,
+        plan: &Plan<V>,
         conductor: &mut dyn Conductor,
-        requests: &Requests,
+        requests: &Requests<'_>,
         context: &mut task::Context<'_>,
     ) -> Poll<R> {
-        // The error lives in this frame alone, so that it need not be `Send`.
-        let mut polled = Polled { run: self, error: None };
+        let mut polled = self.under(plan);
         match conductor.drive(requests, &mut polled, context) {
             Poll::Ready(()) => Poll::Ready(polled.run.result(polled.error)),
             Poll::Pending => Poll::Pending,
         }
     }
-
-    /// Refreshes an entry; no call waits for the result.
-    pub(super) fn poll_refresh(
-        &mut self,
-        conductor: &mut dyn Conductor,
-        requests: &Requests,
-        context: &mut task::Context<'_>,
-    ) -> Poll<()> {
-        conductor.drive(requests, &mut Polled { run: self, error: None }, context)
-    }
 }
 
-impl<V, E, R, W, Fut> Served for Run<V, E, R, W, Fut>
+/// A call in one poll, with the error that the poll gave it.
+pub(super) struct Polled<'r, V, E, R, W, Fut> {
+    plan: &'r Plan<V>,
+    run: &'r mut Run<V, E, R, W, Fut>,
+    error: Option<E>,
+}
+
+impl<V, E, R, W, Fut> Served for Polled<'_, V, E, R, W, Fut>
 where
     W: Work<V, Fut>,
 {
     fn keep(&mut self, stored: Stored<'_>) -> Result<bool, CodecError> {
-        decode_into(&self.plan, stored, &mut self.value)
+        decode_into(self.plan, stored, &mut self.run.value)
     }
 
     fn refresh_in_background(&self, cache: &Context, ticket: Ticket, id: Token) {
-        if let Some(work) = &self.work {
-            work.run_in_background(cache, &self.plan, ticket, id);
+        if let Some(work) = &self.run.work {
+            work.run_in_background(cache, self.plan, ticket, id);
         }
     }
-}
-
-/// A call in one poll, with the error that the poll gave it.
-struct Polled<'r, V, E, R, W, Fut> {
-    run: &'r mut Run<V, E, R, W, Fut>,
-    error: Option<E>,
 }
 
 impl<V, E, R, W, Fut> Typed for Polled<'_, V, E, R, W, Fut>
@@ -214,10 +206,6 @@ where
         Poll::Ready(self.error.is_none())
     }
 
-    fn keep(&mut self, stored: Stored<'_>) -> Result<bool, CodecError> {
-        self.run.keep(stored)
-    }
-
     fn keep_error(&mut self, shared: &Mutex<Shared>) -> bool {
         self.error = self.run.errors.take(shared);
         self.error.is_some()
@@ -229,7 +217,7 @@ where
 
     fn with_value(&self, use_value: &mut dyn FnMut(&dyn StoredValue)) {
         if let Some(value) = &self.run.value {
-            use_value(&ValueOf { plan: &self.run.plan, value });
+            use_value(&ValueOf { plan: self.plan, value });
         }
     }
 }

@@ -49,7 +49,7 @@ pub use crate::expansion::verb::{refresh_next, verb};
 use crate::key::escape_part;
 pub use crate::key::{Key, KeyWriter};
 pub use crate::plan::codec::{CodecFns, Nones};
-pub use crate::plan::function::{Function, Name, Plan, SingleFlight, Site, Slot, default_prefix};
+pub use crate::plan::function::{Function, Name, Plan, SingleFlight, Site, Slot, Terms, default_prefix};
 pub use crate::plan::result::ResultLike;
 pub use crate::plan::ttl::{AnyConst, Const, IntoTtl, Ttl, check_lease, check_stale, check_ttl, check_wait};
 pub use crate::plan::value::*;

@@ -298,18 +298,28 @@ impl Slot {
 
 /// Everything that a call has to know, apart from its key.
 pub struct Plan<V> {
-    /// The description.
-    pub function: &'static Function,
+    /// The part that does not depend on the type of values.
+    pub terms: Terms,
     /// How values become bytes.
     pub codec: CodecFns<V>,
     /// Which values are `None`.
     pub nones: Nones<V>,
     /// The lifetime of a value that is not `None`.
     pub ttl: fn(&V) -> Ttl,
-    /// The lifetime of a `None`.
-    pub none_ttl: Option<Ttl>,
     /// Which values are stored.
     pub cache_if: fn(&V) -> bool,
+    /// Tags that a value has in addition to those that follow from the arguments; see [`Terms::has_own_tags`].
+    pub tags: Option<fn(&V) -> Vec<String>>,
+}
+
+/// The part of a [`Plan`] that does not depend on the type of values. Code that needs no more than this is compiled
+/// once, not for each function.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// The description.
+    pub function: &'static Function,
+    /// The lifetime of a `None`.
+    pub none_ttl: Option<Ttl>,
     /// By what part of it, at most, a lifetime is shortened at random.
     pub jitter: f64,
     /// How far "computed once" reaches.
@@ -324,25 +334,8 @@ pub struct Plan<V> {
     pub stale_while_revalidate: Ttl,
     /// How long after its lifetime a value is served where the body fails.
     pub stale_if_error: Ttl,
-    /// Tags that a value has in addition to those that follow from the arguments.
-    pub tags: Option<fn(&V) -> Vec<String>>,
-}
-
-/// The part of a [`Plan`] that does not depend on the type of values. Code that needs no more than this is compiled
-/// once, not for each function.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Terms {
-    pub(crate) function: &'static Function,
-    pub(crate) none_ttl: Option<Ttl>,
-    pub(crate) jitter: f64,
-    pub(crate) single_flight: SingleFlight,
-    pub(crate) lease: Ttl,
-    pub(crate) wait: Option<Ttl>,
-    pub(crate) refresh_ahead: Option<f64>,
-    pub(crate) stale_while_revalidate: Ttl,
-    pub(crate) stale_if_error: Ttl,
     /// Values have tags of their own.
-    pub(crate) has_own_tags: bool,
+    pub has_own_tags: bool,
 }
 
 /// The calls among which one runs the body for all.
@@ -356,16 +349,12 @@ pub enum SingleFlight {
     Off,
 }
 
-impl<V> Plan<V> {
-    /// The plan of a function whose attribute says no more: every value is stored, except for `None`.
-    pub fn new(function: &'static Function, codec: CodecFns<V>, nones: Nones<V>, ttl: fn(&V) -> Ttl) -> Plan<V> {
-        Plan {
+impl Terms {
+    /// The terms of a function whose attribute says no more.
+    fn new(function: &'static Function) -> Terms {
+        Terms {
             function,
-            codec,
-            nones,
-            ttl,
             none_ttl: None,
-            cache_if: |_| true,
             jitter: 0.0,
             single_flight: SingleFlight::Shared,
             lease: Ttl::Millis(10_000),
@@ -373,23 +362,15 @@ impl<V> Plan<V> {
             refresh_ahead: None,
             stale_while_revalidate: Ttl::Millis(0),
             stale_if_error: Ttl::Millis(0),
-            tags: None,
+            has_own_tags: false,
         }
     }
+}
 
-    pub(crate) fn terms(&self) -> Terms {
-        Terms {
-            function: self.function,
-            none_ttl: self.none_ttl,
-            jitter: self.jitter,
-            single_flight: self.single_flight,
-            lease: self.lease,
-            wait: self.wait,
-            refresh_ahead: self.refresh_ahead,
-            stale_while_revalidate: self.stale_while_revalidate,
-            stale_if_error: self.stale_if_error,
-            has_own_tags: self.tags.is_some(),
-        }
+impl<V> Plan<V> {
+    /// The plan of a function whose attribute says no more: every value is stored, except for `None`.
+    pub fn new(function: &'static Function, codec: CodecFns<V>, nones: Nones<V>, ttl: fn(&V) -> Ttl) -> Plan<V> {
+        Plan { terms: Terms::new(function), codec, nones, ttl, cache_if: |_| true, tags: None }
     }
 }
 

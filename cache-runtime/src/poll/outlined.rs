@@ -51,9 +51,3 @@ impl<F: Future> Future for Nested<F> {
         with_room(|| self.0.as_mut().poll(context))
     }
 }
-
-/// Polls a future in a frame of its own, without moving it. It costs no allocation.
-#[inline(never)]
-pub(crate) fn poll_apart<F: Future>(future: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {
-    future.poll(context)
-}

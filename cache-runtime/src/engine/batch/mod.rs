@@ -119,8 +119,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     {
         let positions = given.once_each();
         let Ids { ids, keys } = given;
-        let keys: Vec<_> = keys.into_iter().map(|key| usable(self.cache, plan.function, key)).collect();
-        let longest = policy::wait(&plan.terms());
+        let keys: Vec<_> = keys.into_iter().map(|key| usable(self.cache, plan.terms.function, key)).collect();
+        let longest = policy::wait(&plan.terms);
         let mut call = Call {
             ids: &ids,
             positions: &positions,
@@ -135,7 +135,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 break;
             }
             let Round { mut assignments, mut waiters, .. } = if anew {
-                outlined(|| self.round_anew(plan.terms(), &keys, &open)).await
+                outlined(|| self.round_anew(&plan.terms, &keys, &open)).await
             } else {
                 let is_last = number >= ROUNDS || call.open.patience.is_zero();
                 outlined(|| self.round(plan, &mut call, &open, is_last)).await

@@ -73,16 +73,16 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         is_last: bool,
     ) -> Round<'a, S> {
         let mut round = Round::new(is_last);
-        let (places, keys) = self.keyed(plan.function, call.open.keys, positions, &mut round);
+        let (places, keys) = self.keyed(plan.terms.function, call.open.keys, positions, &mut round);
         let reads = self.store.read_many(&keys, self.cache.deadline()).await;
         let mut failures = Vec::new();
         let ids = places.into_iter().zip(keys);
         let vacancies = self.sort_reads(plan, call, ids.zip(reads), &mut round, &mut failures);
-        let replies = self.take_vacant(&plan.terms(), vacancies, &mut failures).await;
+        let replies = self.take_vacant(&plan.terms, vacancies, &mut failures).await;
         self.sort_replies(plan, call, replies, &mut round, &mut failures);
         for (at, key, error) in failures {
-            events::uncached(plan.function, key, &error);
-            self.join_local(&plan.terms(), &call.open, &mut round, (at, key), Some(&error));
+            events::uncached(plan.terms.function, key, &error);
+            self.join_local(&plan.terms, &call.open, &mut round, (at, key), Some(&error));
         }
         round
     }
@@ -90,7 +90,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// Takes all slots, whatever they hold.
     pub(super) async fn round_anew<'a>(
         &'a self,
-        terms: Terms,
+        terms: &Terms,
         keys: &'a [Option<Key>],
         positions: &[usize],
     ) -> Round<'a, S> {
@@ -167,12 +167,12 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             let seal = read.seal;
             let precondition = match self.look_for(plan, key, read) {
                 Look::Fresh(_, found) | Look::Old(_, found) => {
-                    self.record(plan.function, Event::Hit);
+                    self.record(plan.terms.function, Event::Hit);
                     call.found[at] = Some(found);
                     continue;
                 }
                 Look::Miss(Miss::Leased(token)) => {
-                    self.join(&plan.terms(), &call.open, round, (at, key), token);
+                    self.join(&plan.terms, &call.open, round, (at, key), token);
                     continue;
                 }
                 Look::Miss(Miss::Unusable(seen)) => Precondition::Unchanged(seen),
@@ -215,7 +215,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             let key = leased.key();
             match taken {
                 Ok(TakeReply::Taken) => {
-                    self.record(plan.function, Event::Miss);
+                    self.record(plan.terms.function, Event::Miss);
                     round.assignments.push(Assignment::Leased(at, leased));
                     continue;
                 }
@@ -223,12 +223,12 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 Ok(TakeReply::Held(held)) if !held.bytes.as_deref().is_some_and(envelope::has_own_tags) => {
                     match self.look_for(plan, key, Read { seal: Some(leased.seal()), ..held }) {
                         Look::Fresh(_, found) | Look::Old(_, found) => {
-                            self.record(plan.function, Event::Hit);
+                            self.record(plan.terms.function, Event::Hit);
                             call.found[at] = Some(found);
                             continue;
                         }
                         Look::Miss(Miss::Leased(token)) => {
-                            self.join(&plan.terms(), &call.open, round, (at, key), token);
+                            self.join(&plan.terms, &call.open, round, (at, key), token);
                             continue;
                         }
                         Look::Miss(_) => {}
@@ -243,7 +243,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 }
             }
             if round.is_last {
-                self.join_local(&plan.terms(), &call.open, round, (at, key), None);
+                self.join_local(&plan.terms, &call.open, round, (at, key), None);
             }
         }
     }
@@ -346,7 +346,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// The meaning of a slot to a call for many ids: a value, or that there is none.
     pub(super) fn look_for<V>(&self, plan: &Plan<V>, key: &Key, read: Read) -> Look<Option<V>> {
-        match self.inspect(&plan.terms(), key, read) {
+        match self.inspect(&plan.terms, key, read) {
             Inspection::Usable(candidate) => candidate.decoded(plan, key, decode_id),
             Inspection::Miss(miss) => Look::Miss(miss),
         }

@@ -36,7 +36,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         K: Eq + Hash,
     {
         let mut assignments = LeaseSet { store: &self.store, all: assignments };
-        let pairs = match self.run_under(Pace::of(&plan.terms()), &mut assignments.all, body).await {
+        let pairs = match self.run_under(Pace::of(&plan.terms), &mut assignments.all, body).await {
             Ok(pairs) => pairs,
             Err(error) => {
                 self.fail_all(assignments);
@@ -56,7 +56,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             for (ended, done) in ended.iter().zip(done.iter()) {
                 if let End::Fill(bytes, _) = &ended.end {
                     let attempt = Attempt { key: ended.key, bytes: bytes.len(), started };
-                    self.filled(&plan.terms(), attempt, done);
+                    self.filled(&plan.terms, attempt, done);
                 }
             }
             drop(ended);
@@ -120,14 +120,14 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         own: &[Option<OwnTags>],
         started: Instant,
     ) -> Vec<EndRequest<'a>> {
-        let terms = &plan.terms();
+        let terms = &plan.terms;
         let mut ended = Vec::with_capacity(assignments.len());
         for ((assignment, (value, is_whole)), own) in assignments.iter().zip(values).zip(own) {
             // The tags of the value may have been invalidated by now, and no call could tell.
             let is_tagged = own.as_ref().is_none_or(|own| !own.is_empty());
             let share = |key: &Key, is_followed| match value {
                 Some(value) if *is_whole && !is_tagged => {
-                    unstored(plan.function, key, is_followed, &ValueOf { plan, value })
+                    unstored(plan.terms.function, key, is_followed, &ValueOf { plan, value })
                 }
                 Some(_) => Outcome::Unshared,
                 None => absent(plan, key, is_followed),
@@ -136,7 +136,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 Assignment::Leased(_, leased) => {
                     let sealed = match value {
                         Some(_) if !is_whole => {
-                            events::unstored(plan.function, leased.key(), "its body returned this id more than once");
+                            events::unstored(
+                                plan.terms.function,
+                                leased.key(),
+                                "its body returned this id more than once",
+                            );
                             None
                         }
                         Some(value) => own
@@ -176,7 +180,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                     let stamped = keys.iter().filter_map(|tag| Some((tag.as_str(), &**stamps.get(tag)?)));
                     let own = OwnTags::new(names, Seal::of(stamped));
                     if let (None, Some(key)) = (&own, key) {
-                        events::unencodable(plan.function, key, &Error::new(ErrorKind::Codec, "it has too many tags"));
+                        events::unencodable(
+                            plan.terms.function,
+                            key,
+                            &Error::new(ErrorKind::Codec, "it has too many tags"),
+                        );
                     }
                     own
                 });
@@ -184,7 +192,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             }
             (Err(error), key) => {
                 if let Some(key) = key {
-                    events::uncached(plan.function, key, &error);
+                    events::uncached(plan.terms.function, key, &error);
                 }
                 names.iter().map(|_| None).collect()
             }
@@ -234,7 +242,7 @@ fn own_names<'a, V, S: Store>(
 ) -> Vec<OwnNames<'a>> {
     let names = assignments.iter().zip(values).map(|(assignment, (value, _))| match (assignment, value) {
         (Assignment::Leased(_, leased), Some(value)) => {
-            let names = own_tags(&plan.terms(), leased.key(), &ValueOf { plan, value });
+            let names = own_tags(&plan.terms, leased.key(), &ValueOf { plan, value });
             let keys = names.iter().flatten().map(|name| leased.key().tag_key(name)).collect();
             (Some(leased.key()), names, keys)
         }
@@ -248,5 +256,5 @@ fn absent<V>(plan: &Plan<V>, key: &Key, is_followed: bool) -> Outcome {
     if !is_followed || (plan.nones.none)().is_some() {
         return Outcome::Unshared;
     }
-    unstored_none(plan.function, key)
+    unstored_none(plan.terms.function, key)
 }

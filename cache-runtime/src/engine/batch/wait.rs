@@ -51,7 +51,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         match self.wait(key, token, &follower, until).await {
             Ok(Outcome::Value(bytes)) => match self.shared_for(plan, key, &bytes) {
                 Some(found) => {
-                    self.record(plan.function, Event::Shared);
+                    self.record(plan.terms.function, Event::Shared);
                     call.found[at] = Some(found);
                 }
                 None => call.open.trouble(at).fail(),
@@ -93,7 +93,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 let Ok(read) = read else { continue };
                 match self.look_for(plan, waiting.key, read) {
                     Look::Fresh(_, found) | Look::Old(_, found) => {
-                        self.record(plan.function, Event::Hit);
+                        self.record(plan.terms.function, Event::Hit);
                         call.found[waiting.at] = Some(found);
                     }
                     Look::Miss(Miss::Leased(token)) if Some(token) == waiting.token && waiting.at != ended => {
@@ -109,7 +109,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// The value that another call computed for its followers.
     fn shared_for<V>(&self, plan: &Plan<V>, key: &Key, bytes: &Bytes) -> Option<Option<V>> {
-        match envelope::parse(key, plan.function.identities(), bytes) {
+        match envelope::parse(key, plan.terms.function.identities(), bytes) {
             Content::Value(value) => decode_id(plan, &value, bytes).ok().flatten(),
             // Another function has this key, and other values.
             _ => None,

@@ -111,13 +111,20 @@ impl From<Cause> for Event {
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// Goes on with a call that found nothing usable in its first look.
-    pub(super) async fn miss(&self, key: &Key, start: Start, by: Instant, accepts: Accepts, typed: &Requests) -> End {
+    pub(super) async fn miss(
+        &self,
+        key: &Key,
+        start: Start,
+        by: Instant,
+        accepts: Accepts,
+        typed: &Requests<'_>,
+    ) -> End {
         let terms = typed.terms();
         let served = |event| {
             self.record(terms.function, event);
             End::Value
         };
-        let (mut progress, mut step) = self.start(*terms, key, start, by, accepts);
+        let (mut progress, mut step) = self.start(terms, key, start, by, accepts);
         loop {
             step = match self.resolve(&mut progress, step).await {
                 Resolution::Candidate(candidate) => match candidate.keep(key, typed).await {
@@ -154,7 +161,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// Returns the old value instead of an error.
-    async fn or_stale(&self, end: End, fallback: Option<Fallback>, typed: &Requests) -> End {
+    async fn or_stale(&self, end: End, fallback: Option<Fallback>, typed: &Requests<'_>) -> End {
         match (end, fallback) {
             (End::Error, Some(old)) if old.keep(typed).await => {
                 self.record(typed.terms().function, Event::StaleHit);
@@ -165,7 +172,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// Takes the value that another call computed for its followers.
-    async fn keep_shared(&self, key: &Key, bytes: &Bytes, typed: &Requests) -> bool {
+    async fn keep_shared(&self, key: &Key, bytes: &Bytes, typed: &Requests<'_>) -> bool {
         match envelope::parse(key, typed.terms().function.identities(), bytes) {
             envelope::Content::Value(value) => typed.decode(&value, bytes).await.unwrap_or(false),
             // The value belongs to another function with this key, which has other values.

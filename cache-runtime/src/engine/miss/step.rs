@@ -51,7 +51,7 @@ pub(super) enum Reason {
 
 /// The data of a miss in addition to its step.
 pub(super) struct Progress<'a> {
-    terms: Terms,
+    terms: &'a Terms,
     key: &'a Key,
     /// The errors of other calls that the call can use.
     accepts: Accepts,
@@ -99,7 +99,7 @@ impl Progress<'_> {
 impl<S: Store, T: Timer> Engine<'_, S, T> {
     pub(super) fn start<'a>(
         &'a self,
-        terms: Terms,
+        terms: &'a Terms,
         key: &'a Key,
         start: Start,
         by: Instant,
@@ -107,7 +107,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     ) -> (Progress<'a>, Step<'a, S>) {
         // The first thing that the call did was to set its deadline.
         let began = by.checked_sub(self.cache.timeout()).unwrap_or(by);
-        let patience = Patience::new(began, policy::wait(&terms));
+        let patience = Patience::new(began, policy::wait(terms));
         let (seal, awaited, fallback, predictor) = (None, None, None, Some(terms.function));
         let mut progress = Progress { terms, key, accepts, by, seal, patience, awaited, fallback, predictor };
         let step = match start {
@@ -246,7 +246,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     fn inspect_again<'a>(&self, progress: &mut Progress<'a>, read: Read) -> Step<'a, S> {
         progress.predict(Function::found_something);
         progress.seal = read.seal;
-        match self.inspect(&progress.terms, progress.key, read) {
+        match self.inspect(progress.terms, progress.key, read) {
             Inspection::Usable(candidate) => Step::Resolved(Resolution::Candidate(candidate)),
             Inspection::Miss(miss) => progress.looked(miss),
         }

@@ -24,10 +24,10 @@ enum Expecting {
 }
 
 impl Sanitizer {
-    /// Processes the next bytes.
+    /// Processes the next bytes. Each hit takes this way, so that a line is a loop of its own.
     pub(crate) fn pass(&mut self, bytes: &mut [u8]) {
         let mut rest = bytes;
-        while let Some(first) = rest.first_mut() {
+        while let Some(first) = rest.first() {
             let taken = match self.state {
                 Expecting::Bulk(left) => {
                     let taken = left.min(rest.len());
@@ -42,31 +42,49 @@ impl Sanitizer {
                     1
                 }
                 Expecting::Length { length, is_negative } => {
-                    self.state = match *first {
-                        b'\n' if is_negative => Expecting::Type,
-                        // The payload has a line end of its own.
-                        b'\n' => Expecting::Bulk(length.saturating_add(2)),
-                        b'-' => Expecting::Length { length, is_negative: true },
-                        digit @ b'0'..=b'9' => {
-                            let length = length.saturating_mul(10).saturating_add(usize::from(digit - b'0'));
-                            Expecting::Length { length, is_negative }
-                        }
-                        _ => self.state,
-                    };
-                    1
+                    let (taken, state) = read_length(rest, length, is_negative);
+                    self.state = state;
+                    taken
                 }
                 Expecting::Line => {
-                    if !first.is_ascii() {
-                        *first = b'?';
-                    } else if *first == b'\n' {
+                    let (taken, is_over) = clean_line(rest);
+                    if is_over {
                         self.state = Expecting::Type;
                     }
-                    1
+                    taken
                 }
             };
             rest = rest.get_mut(taken..).unwrap_or_default();
         }
     }
+}
+
+/// Reads on in a line with a length. Returns the number of bytes taken, and what comes next.
+fn read_length(bytes: &[u8], mut length: usize, mut is_negative: bool) -> (usize, Expecting) {
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => length = length.saturating_mul(10).saturating_add(usize::from(byte - b'0')),
+            b'\n' if is_negative => return (at + 1, Expecting::Type),
+            // The payload has a line end of its own.
+            b'\n' => return (at + 1, Expecting::Bulk(length.saturating_add(2))),
+            b'-' => is_negative = true,
+            _ => {}
+        }
+    }
+    (bytes.len(), Expecting::Length { length, is_negative })
+}
+
+/// Replaces what is not ASCII up to the end of a line. Returns the number of bytes taken, and true if the line ended.
+fn clean_line(bytes: &mut [u8]) -> (usize, bool) {
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        if *byte == b'\n' {
+            return (at + 1, true);
+        }
+        if !byte.is_ascii() {
+            *byte = b'?';
+        }
+    }
+    (bytes.len(), false)
 }
 
 #[cfg(test)]
