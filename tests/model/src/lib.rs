@@ -20,9 +20,10 @@
 //!
 //! | command | what it explores | time |
 //! |---|---|---|
-//! | `cargo test -p protocol-model` | 38 scenarios with two to four actors, 3.9 million states; one broken rule at a time, with traces (`-- --nocapture` prints them) | 25 s |
+//! | `cargo test -p protocol-model` | 50 scenarios with two to four actors, 5.2 million states; one broken rule at a time, with traces (`-- --nocapture` prints them) | 25 s |
 //! | `cargo run -p protocol-model --release` | the same scenarios, states and depth of each printed | 15 s |
 //! | `cargo run -p protocol-model --release -- --tagged` | the 13 of these scenarios that have a tag | 3 s |
+//! | `cargo run -p protocol-model --release -- --cluster` | the 12 of these scenarios that are about clusters, 1.3 million states | 4 s |
 //! | `cargo run -p protocol-model --release -- --actors 4` | seven scenarios, 1.2 million states; the number of actors may be two to five | 5 s |
 //! | `cargo run -p protocol-model --release -- --actors 5` | the same with five, 42 million states | 3 min, 3.5 GB of memory |
 //!
@@ -83,6 +84,20 @@
 //! lease is valid. A cancelled call gives back all its leases. Two calls that each own an id that the
 //! other needs therefore both end, in whatever order they have their ids.
 //!
+//! # Clusters
+//!
+//! In [`scenarios::clusters`] the slot and the stamp are at different nodes, each with a replica.
+//!
+//! - The slot's content **moves** to another node in one step. A command acts at the node that has the key, so a command
+//!   that is redirected is one that is not applied yet, which may take any time in the model anyway.
+//! - From some moment on the **replica** of a node gets no more writes, and then it takes over. A planned failover loses
+//!   nothing, and is no step. Without such losses all properties hold, as everywhere.
+//! - A write that is lost ends the promises that it stood for, and no others: a call may then return values
+//!   older than the invalidations that were lost. It returns none older than the last invalidation that the replica
+//!   knows, and an invalidation of a tag is lost only with the node of its stamp: what the slot's replica brings back
+//!   has an old stamp. All else that a failover loses, such as leases, marks and values, makes nothing stale.
+//! - A clear that a failover interrupts promises nothing.
+//!
 //! # Properties
 //!
 //! [`protocol::Property`] lists the properties. Nothing stale is returned or stored; a token has one
@@ -128,6 +143,8 @@
 //! | `one_computes_for_its_others` | `of_the_calls_that_wait_no_longer_one_computes_for_its_others` | a herd |
 //! | `share_what_began_later` | `a_call_that_waits_no_longer_shares_a_body_that_began_later` | stale return |
 //! | `one_replaces_the_dead` | `a_dead_leader_is_replaced_by_one` | a herd |
+//! | `one_copy` | `a_key_that_moves_is_at_one_node` | stale return |
+//! | `promises_end_with_their_writes` | `a_failover_may_lose_an_invalidation` | stale return |
 //! | `fill_before_waiting` | `a_batch_stores_what_it_owns_before_it_waits` | a call that never ends |
 //! | `each_by_its_lease` | `each_value_of_a_batch_is_stored_by_its_own_lease` | stale return |
 //! | `all_are_given_back` | `a_batch_gives_back_all_its_leases` | a call that never ends |
@@ -153,13 +170,13 @@
 //!   count as one. Value ids are the tokens of the fills that stored them.
 //! - **Waiters that read the same lease again.** Their state would not change.
 //!
-//! The following is outside of the model, which says nothing about it: a server that loses acknowledged
-//! writes; a server that is away, undelivered invalidations, and the voiding of local flights, which
-//! matters only then (here invalidations void nothing in the process, and nothing is stale); a write
-//! through whose write fails; the local tier; writes through with a tag that is made of the value; the
-//! deadline inside a field's lease; nested calls, and therefore wait cycles through bodies; ids that the
-//! body of a batch omits or adds; large payloads that pass through a temporary key; forced refreshes;
-//! the bytes of envelopes, and the causes of a miss other than the version of the type and the stamp.
+//! The following is outside of the model, which says nothing about it: a server that is away, undelivered
+//! invalidations, and the voiding of local flights, which matters only then (here invalidations void
+//! nothing in the process, and nothing is stale); a write through whose write fails; the local tier;
+//! writes through with a tag that is made of the value; the deadline inside a field's lease; nested calls,
+//! and therefore wait cycles through bodies; ids that the body of a batch omits or adds; large payloads
+//! that pass through a temporary key; forced refreshes; the bytes of envelopes, and the causes of a miss
+//! other than the version of the type and the stamp.
 //!
 //! The model is also small: five actors, and few mishaps. It cannot find a flaw that needs more.
 //!

@@ -5,19 +5,20 @@ use std::process::ExitCode;
 use protocol_model::check::check;
 use protocol_model::configuration;
 use protocol_model::protocol::Property;
-use protocol_model::scenarios::{batches, large, small, tagged};
+use protocol_model::scenarios::{batches, clusters, large, small, tagged};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let scenarios = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => small().into_iter().chain(tagged()).collect(),
+        [] => small().into_iter().chain(tagged()).chain(clusters()).collect(),
         ["--tagged"] => tagged(),
+        ["--cluster"] => clusters(),
         ["--actors", "2"] => large(2),
         ["--actors", "3"] => large(3),
         ["--actors", "4"] => large(4),
         ["--actors", "5"] => large(5),
         _ => {
-            eprintln!("usage: protocol-model [--tagged | --actors 2|3|4|5]");
+            eprintln!("usage: protocol-model [--tagged | --cluster | --actors 2|3|4|5]");
             return ExitCode::FAILURE;
         }
     };

@@ -23,7 +23,8 @@ pub const CLEARER: Spec = Spec { role: Role::Clearer, process: 1, shape: 0 };
 /// A writer through in the second process.
 pub const WRITER: Spec = Spec { role: Role::Writer, process: 1, shape: 0 };
 
-const NOTHING: Mishaps = Mishaps { expiries: 0, timeouts: 0, crashes: 0, cancels: 0, evictions: 0 };
+const NOTHING: Mishaps =
+    Mishaps { expiries: 0, timeouts: 0, crashes: 0, cancels: 0, evictions: 0, moves: 0, losses: 0, stamp_losses: 0 };
 
 /// The scenarios of the tests, with up to four actors.
 #[must_use]
@@ -158,7 +159,7 @@ pub fn small() -> Vec<Scenario> {
 #[must_use]
 pub fn tagged() -> Vec<Scenario> {
     let eviction = Mishaps { evictions: 1, ..NOTHING };
-    let everything = Mishaps { expiries: 1, timeouts: 1, crashes: 1, cancels: 1, evictions: 1 };
+    let everything = Mishaps { expiries: 1, timeouts: 1, crashes: 1, cancels: 1, evictions: 1, ..NOTHING };
     let of_the_value = |actors: &[Spec]| Protocol { tag: Tag::OfTheValue, ..Protocol::new(actors.iter().copied()) };
     vec![
         ("a tag, and calls alone", Protocol::tagged([READER, READER, READER, ELSEWHERE])),
@@ -220,6 +221,73 @@ pub fn tagged() -> Vec<Scenario> {
         (
             "a tag made of the value, and a refresh",
             Protocol { initial: Initial::Value(0), ..of_the_value(&[READER, REFRESHER, INVALIDATOR, TAG_INVALIDATOR]) },
+        ),
+    ]
+}
+
+/// The scenarios of the tests in a cluster, with up to four actors: slots move, and failovers lose writes.
+#[must_use]
+pub fn clusters() -> Vec<Scenario> {
+    let value = Initial::Value(0);
+    let loss = Mishaps { losses: 1, ..NOTHING };
+    let stamp_loss = Mishaps { stamp_losses: 1, ..NOTHING };
+    let both = Mishaps { losses: 1, stamp_losses: 1, ..NOTHING };
+    vec![
+        (
+            "a slot that moves, and an invalidation",
+            Protocol {
+                initial: value,
+                mishaps: Mishaps { moves: 2, timeouts: 1, ..NOTHING },
+                ..Protocol::new([READER, READER, INVALIDATOR])
+            },
+        ),
+        (
+            "a failover, and an invalidation among calls",
+            Protocol { mishaps: loss, ..Protocol::new([READER, READER, ELSEWHERE, INVALIDATOR]) },
+        ),
+        (
+            "a failover, and two invalidations",
+            Protocol { initial: value, mishaps: loss, ..Protocol::new([READER, READER, INVALIDATOR, INVALIDATOR]) },
+        ),
+        (
+            "two failovers, and more goes wrong",
+            Protocol {
+                mishaps: Mishaps { losses: 2, expiries: 1, timeouts: 1, ..NOTHING },
+                ..Protocol::new([READER, ELSEWHERE, INVALIDATOR])
+            },
+        ),
+        (
+            "a failover, a refresh and an invalidation",
+            Protocol {
+                initial: value,
+                mishaps: Mishaps { losses: 1, expiries: 1, ..NOTHING },
+                ..Protocol::new([READER, REFRESHER, INVALIDATOR])
+            },
+        ),
+        (
+            "a failover, a refresh in a field and an invalidation",
+            Protocol { initial: value, field: true, mishaps: loss, ..Protocol::new([READER, REFRESHER, INVALIDATOR]) },
+        ),
+        (
+            "a failover, and a write through",
+            Protocol { initial: value, mishaps: loss, ..Protocol::new([READER, ELSEWHERE, INVALIDATOR, WRITER]) },
+        ),
+        ("a failover, and a clear", Protocol { mishaps: loss, ..Protocol::new([READER, INVALIDATOR, CLEARER]) }),
+        (
+            "a failover of the slot's node, and an invalidation of a tag",
+            Protocol { mishaps: loss, ..Protocol::tagged([READER, ELSEWHERE, TAG_INVALIDATOR]) },
+        ),
+        (
+            "a failover of the stamp's node, and an invalidation of the tag",
+            Protocol { mishaps: stamp_loss, ..Protocol::tagged([READER, ELSEWHERE, TAG_INVALIDATOR]) },
+        ),
+        (
+            "a failover of each node, and invalidations of a tag and of an entry under it",
+            Protocol { initial: value, mishaps: both, ..Protocol::tagged([READER, INVALIDATOR, TAG_INVALIDATOR]) },
+        ),
+        (
+            "a failover of each node, and a refresh under a tag",
+            Protocol { initial: value, mishaps: both, ..Protocol::tagged([READER, REFRESHER, TAG_INVALIDATOR]) },
         ),
     ]
 }

@@ -43,7 +43,12 @@ fn happening(model: &Protocol, before: &State, step: Step, after: &State) -> Str
     match step {
         Step::Start(number) => match model.actors[number].role {
             Role::Reader | Role::Refresher => {
-                format!("{} calls, after v{} was acknowledged; {}", who(number), before.acknowledged, then(number))
+                format!(
+                    "{} calls, after v{} was acknowledged; {}",
+                    who(number),
+                    before.acknowledged.latest(),
+                    then(number)
+                )
             }
             Role::Invalidator | Role::TagInvalidator | Role::Clearer => {
                 format!("{} begins; {}", who(number), then(number))
@@ -53,13 +58,13 @@ fn happening(model: &Protocol, before: &State, step: Step, after: &State) -> Str
         Step::StartInFlight(number, leader) => format!(
             "{} calls, after v{} was acknowledged, and joins the flight of {} unread",
             who(number),
-            before.acknowledged,
+            before.acknowledged.latest(),
             who(leader)
         ),
         Step::StartOnRead(number, other) => format!(
             "{} calls, after v{} was acknowledged, and shares the read that {} has sent before",
             who(number),
-            before.acknowledged,
+            before.acknowledged.latest(),
             who(other)
         ),
         Step::Apply(number) => application(model, before, after, number),
@@ -81,6 +86,11 @@ fn happening(model: &Protocol, before: &State, step: Step, after: &State) -> Str
         }
         Step::Expire => format!("{} expires", slot(before.slot)),
         Step::Evict => format!("{} is evicted", stamp(before.stamp)),
+        Step::Move => "the slot moves to another node".to_owned(),
+        Step::Lag => "no more writes reach the replica of the slot's node".to_owned(),
+        Step::LagStamp => "no more writes reach the replica of the stamp's node".to_owned(),
+        Step::FailOver => "the replica of the slot's node takes over".to_owned(),
+        Step::FailOverStamp => "the replica of the stamp's node takes over".to_owned(),
         Step::Lapse => "the time of the refresh mark is over".to_owned(),
         Step::Crash(process) => format!("process {} dies", process + 1),
         Step::Cancel(number) => format!("{} is cancelled", who(number)),
@@ -151,7 +161,9 @@ fn next_move(model: &Protocol, before: &State, number: usize, after: &State) -> 
         At::Polling => "it waits".to_owned(),
         At::Sharing => "it shares a body of its process".to_owned(),
         At::Following => "it follows the flight".to_owned(),
-        At::Done if after.acknowledged != before.acknowledged => format!("it returns Ok for v{}", after.acknowledged),
+        At::Done if after.acknowledged != before.acknowledged => {
+            format!("it returns Ok for v{}", after.acknowledged.latest())
+        }
         At::Done => match (before.actors[number].at, before.actors[number].version) {
             (At::Answered(_, Reply::Found(Slot::Lease(held), _)), _) => {
                 let leader = before.actors.iter().filter(|actor| actor.lease == Some(held));

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use protocol_model::check::{Model, check};
 use protocol_model::configuration;
 use protocol_model::protocol::{At, Property, Reply, Step};
-use protocol_model::scenarios::{Scenario, batches, small, tagged};
+use protocol_model::scenarios::{Scenario, batches, clusters, small, tagged};
 
 #[test]
 fn every_property_holds_in_every_state() {
@@ -15,6 +15,11 @@ fn every_property_holds_in_every_state() {
 #[test]
 fn every_property_holds_in_every_state_under_a_tag() {
     hold(tagged());
+}
+
+#[test]
+fn every_property_holds_in_every_state_in_a_cluster() {
+    hold(clusters());
 }
 
 #[track_caller]
@@ -66,7 +71,7 @@ fn explore<M: Model>(model: &M, mut tell: impl FnMut(&M::State, M::Step)) {
 #[test]
 fn everything_that_is_modelled_happens() {
     let mut happened = BTreeSet::new();
-    for (_, model) in small().into_iter().chain(tagged()) {
+    for (_, model) in small().into_iter().chain(tagged()).chain(clusters()) {
         explore(&model, |state, step| {
             happened.insert(match step {
                 Step::Receive(number) => match state.actors[number].at {
@@ -86,9 +91,14 @@ fn everything_that_is_modelled_happens() {
         "End",
         "Evict",
         "Expire",
+        "FailOver",
+        "FailOverStamp",
         "GiveUp",
         "HandOver",
+        "Lag",
+        "LagStamp",
         "Lapse",
+        "Move",
         "Poll",
         "Sample",
         "Start",

@@ -2,8 +2,9 @@
 //!
 //! This module contains the configurations and the properties. The states are in `state`, the possible
 //! steps in `steps`, the effects of requests on the server in `server`, the actions of the actors in
-//! `moves`, and the effects of mishaps in `mishaps`.
+//! `moves`, and the effects of mishaps in `mishaps` and `failovers`.
 
+mod failovers;
 mod mishaps;
 mod moves;
 mod server;
@@ -12,7 +13,7 @@ mod steps;
 
 use std::fmt;
 
-pub use self::state::{Actor, At, Data, Lease, Mark, Reply, Request, Slot, State, Token, Value};
+pub use self::state::{Actor, At, Data, Lease, Mark, Promises, Reply, Request, Slot, State, Token, Value};
 pub use self::steps::Step;
 
 /// The rules of the callers, the writers and the server. Each rule can be switched off alone.
@@ -90,6 +91,11 @@ pub struct Rules {
     /// When the lease of a dead leader has ended, the calls that waited for it ask for another lease, and one of
     /// them gets it. Without: each computes.
     pub one_replaces_the_dead: bool,
+    /// A key that moves to another node is at one node at a time. Without: the new node keeps the copy of a move that
+    /// was interrupted, and shows it when the old node has nothing.
+    pub one_copy: bool,
+    /// If a failover loses an invalidation, its promise ends. Without: the promise is expected to hold.
+    pub promises_end_with_their_writes: bool,
 }
 
 impl Default for Rules {
@@ -125,6 +131,8 @@ impl Default for Rules {
             one_computes_for_its_others: true,
             share_what_began_later: true,
             one_replaces_the_dead: true,
+            one_copy: true,
+            promises_end_with_their_writes: true,
         }
     }
 }
@@ -191,6 +199,12 @@ pub struct Mishaps {
     pub cancels: u8,
     /// The server evicts the stamp, or it expires.
     pub evictions: u8,
+    /// The slot's content moves to another node of a cluster.
+    pub moves: u8,
+    /// A replica that lacks the latest writes takes over from the node of the slot.
+    pub losses: u8,
+    /// The same for the node of the stamp, which is another one.
+    pub stamp_losses: u8,
 }
 
 /// A configuration of the model.
@@ -245,7 +259,7 @@ impl Protocol {
 pub enum Property {
     /// A call that started after an invalidation or a write through returned never returns a value
     /// computed from an older version. (An invalidation of a tag that is made of the value counts if
-    /// it came after the value's stamp was read.)
+    /// it came after the value's stamp was read. An invalidation that a failover lost does not count.)
     NoStaleReturn,
     /// Such a value is not in the slot under the current stamp either, where a later call would find it.
     NoStaleStored,

@@ -45,10 +45,16 @@ impl Protocol {
                 state.disturbed = true;
                 state.stamp = None;
             }
+            Step::Move => self.move_slot(state),
+            Step::Lag => self.lag(state),
+            Step::FailOver => self.fail_over(state),
+            Step::LagStamp => self.lag_stamp(state),
+            Step::FailOverStamp => self.fail_over_stamp(state),
             Step::Crash(process) => self.crash(state, process),
             Step::Cancel(number) => self.cancel(state, number),
             Step::HandOver(number, heir) => self.hand_over(state, number, heir),
         }
+        self.uncover(state);
         self.note_gap(state);
     }
 
@@ -72,7 +78,11 @@ impl Protocol {
         if let At::Asked(request) = state.actors[number].at {
             state.actors[number].at = match self.next_command(state, request) {
                 Some(next) => At::Asked(next),
-                None => At::Answered(request, self.serve(state, request)),
+                None => {
+                    let reply = self.serve(state, request);
+                    self.note_promise(state, number, request, reply);
+                    At::Answered(request, reply)
+                }
             };
             if self.tag == Tag::OfTheValue {
                 self.excuse(state, number, request);
@@ -86,7 +96,7 @@ impl Protocol {
             (Role::Clearer, Request::ScanEnd(_), Reply::Yes) => self.ask(state, number, Request::Unlink),
             (Role::Invalidator | Role::TagInvalidator | Role::Clearer, ..)
             | (Role::Writer, Request::Unlink | Request::Set(..), _) => {
-                state.acknowledge(number);
+                state.acknowledge(number, role);
             }
             (_, Request::Stamp(new, seen), reply) => {
                 let stamp = if let Reply::Stamped(held) = reply { held } else { new };
@@ -100,7 +110,7 @@ impl Protocol {
             }
             (Role::Writer, Request::Fill(..), reply) => {
                 if reply == Reply::Yes || !self.rules.refused_write_erases {
-                    state.acknowledge(number);
+                    state.acknowledge(number, role);
                 } else {
                     self.ask(state, number, Request::Unlink);
                 }

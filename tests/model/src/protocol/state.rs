@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU8;
 
+use super::Role;
+
 /// The identity of a lease, mark, value or stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Token(pub(crate) NonZeroU8);
@@ -158,13 +160,37 @@ pub struct Actor {
     pub lease: Option<Lease>,
     /// The origin's version that its body saw or its write made.
     pub version: Option<u8>,
-    /// The last version whose invalidation had returned when the call started.
-    pub need: u8,
+    /// The last versions whose invalidations had returned when the call started.
+    pub need: Promises,
     /// The call has returned, and its refresh runs in the background.
     pub background: bool,
     /// The identity, within its process, of the body that runs. For a call that may share a body by the key alone,
     /// because the body began after the call: the last such body.
     pub body: Option<Token>,
+}
+
+/// Versions below which values are stale.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Promises {
+    /// By a write to the slot.
+    pub slot: u8,
+    /// By a write to the stamp, which may be at another node.
+    pub stamp: u8,
+}
+
+/// The content that a replica of the slot's node has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Replica {
+    pub(super) slot: Slot,
+    pub(super) side: Option<Mark>,
+    pub(super) applied: u8,
+}
+
+/// The content that a replica of the stamp's node has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StampReplica {
+    pub(super) stamp: Option<Token>,
+    pub(super) applied: u8,
 }
 
 pub(super) const ACTORS: usize = 6;
@@ -181,17 +207,26 @@ pub struct State {
     pub side: Option<Mark>,
     /// The stamp of the tag.
     pub stamp: Option<Token>,
+    /// The copy of the slot's content that another node has.
+    pub copy: Slot,
+    /// The replica of the slot's node, from the moment on when no writes reach it.
+    pub replica: Option<Replica>,
+    /// The same for the node of the stamp.
+    pub stamp_replica: Option<StampReplica>,
     /// Requests whose senders no longer wait. They are applied later.
     pub late: [Option<Request>; LATE],
     /// The states of the actors, in the order of [`Protocol::actors`](super::Protocol::actors).
     pub actors: [Actor; ACTORS],
     /// The mishaps that can still happen.
-    pub(super) left: [u8; 5],
+    pub(super) left: [u8; 8],
     pub(super) next_token: u8,
-    /// The last version whose invalidation, or write through, has returned.
-    pub acknowledged: u8,
+    /// The last versions whose invalidations, or writes through, have returned.
+    pub acknowledged: Promises,
     /// The last version whose invalidation of a tag made of the value was applied.
     pub(super) unlinked: u8,
+    /// The last versions whose invalidations, or writes through, were applied and are not lost. Counted only where
+    /// writes can be lost.
+    pub(super) applied: Promises,
     /// A mishap has happened after which two bodies may run at once.
     pub(super) disturbed: bool,
     /// Bodies begun under leases, up to two.
@@ -209,6 +244,23 @@ pub(super) const TIMEOUT: usize = 1;
 pub(super) const CRASH: usize = 2;
 pub(super) const CANCEL: usize = 3;
 pub(super) const EVICTION: usize = 4;
+pub(super) const MOVE: usize = 5;
+pub(super) const LOSS: usize = 6;
+pub(super) const STAMP_LOSS: usize = 7;
+
+impl Promises {
+    /// All of them.
+    #[must_use]
+    pub fn latest(self) -> u8 {
+        self.slot.max(self.stamp)
+    }
+
+    /// Adds the promise of a writer.
+    pub(super) fn add(&mut self, role: Role, version: Option<u8>) {
+        let last = if role == Role::TagInvalidator { &mut self.stamp } else { &mut self.slot };
+        *last = version.unwrap_or(0).max(*last);
+    }
+}
 
 impl Actor {
     pub(super) fn done() -> Self {
@@ -272,15 +324,15 @@ impl State {
     }
 
     /// An invalidation, or a write through, returns.
-    pub(super) fn acknowledge(&mut self, number: usize) {
-        self.acknowledged = self.acknowledged.max(self.actors[number].version.unwrap_or(0));
+    pub(super) fn acknowledge(&mut self, number: usize, role: Role) {
+        self.acknowledged.add(role, self.actors[number].version);
         self.actors[number] = Actor::done();
     }
 
     /// A call returns, unless it has before.
     pub(super) fn finish(&mut self, number: usize) {
         let Actor { version, need, background, .. } = self.actors[number];
-        self.stale_return |= !background && version.is_some_and(|version| version < need);
+        self.stale_return |= !background && version.is_some_and(|version| version < need.latest());
         self.actors[number] = Actor::done();
     }
 
@@ -336,6 +388,12 @@ impl State {
         self.slot.for_each_token(visit);
         self.side.iter_mut().for_each(|mark| visit(&mut mark.token));
         self.stamp.iter_mut().for_each(&mut *visit);
+        self.copy.for_each_token(visit);
+        if let Some(replica) = &mut self.replica {
+            replica.slot.for_each_token(visit);
+            replica.side.iter_mut().for_each(|mark| visit(&mut mark.token));
+        }
+        self.stamp_replica.iter_mut().filter_map(|replica| replica.stamp.as_mut()).for_each(&mut *visit);
         for actor in &mut self.actors {
             actor.lease.iter_mut().for_each(|lease| lease.for_each_token(visit));
             actor.body.iter_mut().for_each(&mut *visit);

@@ -1,7 +1,8 @@
 //! The possible steps of a state, and its properties.
 
 use super::state::{
-    ACTORS, Actor, At, CANCEL, CRASH, Data, EVICTION, EXPIRY, LATE, Request, Slot, State, TIMEOUT, Token, Value,
+    ACTORS, Actor, At, CANCEL, CRASH, Data, EVICTION, EXPIRY, LATE, Promises, Request, Slot, State, TIMEOUT, Token,
+    Value,
 };
 use super::{Initial, Mishaps, Property, Protocol, Role, Spec, Tag};
 use crate::check::Model;
@@ -40,6 +41,16 @@ pub enum Step {
     Lapse,
     /// The stamp is evicted, or expires.
     Evict,
+    /// The content of the slot moves to another node.
+    Move,
+    /// From now on no write reaches the replica of the slot's node.
+    Lag,
+    /// The replica of the slot's node takes over.
+    FailOver,
+    /// From now on no write reaches the replica of the stamp's node.
+    LagStamp,
+    /// The replica of the stamp's node takes over.
+    FailOverStamp,
     /// A process dies.
     Crash(u8),
     /// A leader without followers is cancelled, or panics.
@@ -56,7 +67,7 @@ impl Model for Protocol {
     const PROGRESS: Property = Property::Progress;
 
     fn start(&self) -> State {
-        let Mishaps { expiries, timeouts, crashes, cancels, evictions } = self.mishaps;
+        let Mishaps { expiries, timeouts, crashes, cancels, evictions, moves, losses, stamp_losses } = self.mishaps;
         assert!(self.actors.len() <= ACTORS, "at most {ACTORS} actors");
         let (slot, stamp, next_token) = match self.initial {
             Initial::Empty => (Slot::Empty, None, 1),
@@ -73,10 +84,14 @@ impl Model for Protocol {
             stamp,
             late: [None; LATE],
             actors: [Actor::default(); ACTORS],
-            left: [expiries, timeouts, crashes, cancels, evictions],
+            copy: Slot::Empty,
+            replica: None,
+            stamp_replica: None,
+            left: [expiries, timeouts, crashes, cancels, evictions, moves, losses, stamp_losses],
             next_token,
-            acknowledged: 0,
+            acknowledged: Promises::default(),
             unlinked: 0,
+            applied: Promises::default(),
             disturbed: false,
             runs: 0,
             accepted: 0,
@@ -115,6 +130,7 @@ impl Model for Protocol {
         if state.left[EVICTION] > 0 && state.stamp.is_some() {
             steps.push(Step::Evict);
         }
+        self.cluster_steps(state, steps);
         if state.left[CRASH] > 0 {
             let processes = self.actors.iter().map(|spec| spec.process).max().unwrap_or(0);
             // The death of a process in which all calls wait for others has no effect.
@@ -151,7 +167,7 @@ impl Model for Protocol {
         match property {
             Property::NoStaleReturn => !state.stale_return,
             Property::NoStaleStored => !matches!(state.slot, Slot::Value(Value { data, .. })
-                    if data.version < state.acknowledged && self.counts(data.stamp, state.stamp)),
+                    if data.version < state.acknowledged.latest() && self.counts(data.stamp, state.stamp)),
             Property::OneFillPerToken => {
                 let leads = |t| self.each(state).filter(|(_, a)| a.is_at_work() && a.has(t)).count();
                 !state.accepted_twice && !matches!(state.slot, Slot::Lease(lease) if leads(lease.token) > 1)

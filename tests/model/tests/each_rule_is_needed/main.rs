@@ -1,6 +1,7 @@
 //! Each test removes one rule, and the checker shows the harm. The command `cargo test -p
 //! protocol-model --test each_rule_is_needed -- --nocapture` prints the traces.
 
+mod clusters;
 mod stamps;
 
 use protocol_model::batches::{self, Batches};
