@@ -52,12 +52,12 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// How many threads deliver.
+/// How many caches have a thread that delivers.
 fn deliverers() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
     // Linux keeps 15 characters of a thread's name.
-    names.filter(|name| name.starts_with("redis-cached de")).count()
+    names.filter(|name| name.starts_with("redis-cached ke")).count()
 }
 
 fn gone(server: &Server, key: &str) -> bool {
@@ -114,6 +114,30 @@ fn the_thread_ends_with_the_cache() {
     std::thread::sleep(Duration::from_secs(1));
     drop(cache);
     eventually("the thread ends", || deliverers() == 0);
+}
+
+/// An attempt at a server that does not answer takes a second, which the end of a cache does not wait for.
+#[test]
+fn no_thread_outlives_its_cache() {
+    let _alone = alone();
+    let server = Server::start();
+    let caches: Vec<_> =
+        (0..8).map(|_| Cache::builder(&server.url()).unwrap().timeout(Duration::from_millis(50)).build()).collect();
+    caches.iter().for_each(|cache| {
+        plain(cache, 1);
+    });
+    server.stop();
+    for cache in &caches {
+        plain_entry(cache, 1).invalidate().expect_err("hung");
+    }
+    eventually("each has a thread", || deliverers() == caches.len());
+    let (clone, begun) = (caches[0].clone(), Instant::now());
+    drop(caches);
+    eventually("the threads of dropped caches end", || deliverers() == 1);
+    assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+    server.cont();
+    eventually("a clone still delivers", || clone.undelivered() == 0);
+    eventually("its thread ends", || deliverers() == 0);
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //! | `ops::commands`, `ops::scripts` | each operation as commands, and the meaning of the replies |
 //! | `transport` | connections: multiplexed ones in each tokio runtime, a pool for blocking callers |
 //! | `client` | one cache's view of the server: the path of an exchange, and what is kept for later |
+//! | `keeper` | the thread of a cache for what must not depend on callers' runtimes |
 //! | `ops` | the operations of a [`Store`](super::Store), each written once for both faces |
 //!
 //! # Where the next parts belong
@@ -27,6 +28,7 @@
 //! opens for them: the multiplexed connection takes a sender of pushes where it is made, in `transport::tokio::dial`.
 
 pub(crate) mod client;
+pub(crate) mod keeper;
 pub(crate) mod ops;
 #[cfg(all(test, feature = "tokio", feature = "blocking"))]
 mod replaced;
@@ -38,6 +40,7 @@ pub(crate) mod transport;
 use std::sync::Arc;
 
 use self::client::{Client, RedisStore};
+use self::keeper::Keeper;
 use self::server::Server;
 use self::server::endpoint::Endpoint;
 use self::settings::Settings;
@@ -67,7 +70,8 @@ impl Redis {
     pub(crate) fn new(target: RedisTarget, settings: &Settings) -> Redis {
         let name = target.to_string();
         let endpoint = Endpoint::new(target, settings);
-        let client = Client::new(Server::new(name, endpoint, settings.timeout, settings.breaker));
+        let server = Server::new(name, endpoint, settings.timeout, settings.breaker);
+        let client = Client::new(server, Keeper::default());
         Redis {
             #[cfg(feature = "tokio")]
             tokio: RedisStore::new(&client, Tokio::new(&client.server)),
@@ -91,5 +95,11 @@ impl Redis {
     #[cfg(feature = "blocking")]
     pub(crate) fn blocking(&self) -> &BlockingStore {
         &self.blocking
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.client.keeper.end();
     }
 }

@@ -6,9 +6,10 @@ use ::redis::Value;
 use test_support::{PATIENCE, Server as RealServer};
 
 use super::client::RedisStore;
+use super::keeper::Lone;
 use super::server::endpoint::Endpoint;
 use super::settings::Settings;
-use super::transport::{Lone, Transport};
+use super::transport::Transport;
 use super::{Redis, RedisTarget};
 use crate::error::ErrorKind;
 use crate::poll::block_on::block_on;

@@ -1,16 +1,18 @@
-//! The state of the thread that delivers what could not be delivered at once.
+//! The state of the task that delivers what could not be delivered at once.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::store::redis::keeper::Signal;
 
 /// The pause before the first attempt, which doubles with each that fails.
 pub(crate) const SHORTEST: Duration = Duration::from_millis(100);
 
-/// The state of the thread, and the messages to it.
+/// The state of the task, and the messages to it.
 #[derive(Debug, Default)]
 pub(crate) struct Deliverer {
     state: Mutex<DelivererState>,
-    changed: Condvar,
+    changed: Signal,
 }
 
 #[derive(Debug, Default)]
@@ -23,53 +25,79 @@ struct DelivererState {
     is_urgent: bool,
 }
 
+/// The task, while it runs. `None` once it has ended.
+#[derive(Debug)]
+pub(crate) struct Running(Option<Arc<Deliverer>>);
+
+impl Running {
+    /// Waits; returns true if more came meanwhile. `None` means that the cache is dropped.
+    pub(crate) async fn pause(&self, pause: Duration) -> Option<bool> {
+        self.0.as_ref()?.pause(pause).await
+    }
+
+    /// Ends the task if `is_done` returns true.
+    pub(crate) fn unless(mut self, is_done: impl FnOnce() -> bool) -> Option<Running> {
+        let deliverer = self.0.take()?;
+        let mut state = deliverer.lock();
+        // This is done under the lock: a later invalidation finds no task running, and starts one.
+        state.is_running = !is_done();
+        let goes_on = state.is_running;
+        drop(state);
+        goes_on.then_some(Running(Some(deliverer)))
+    }
+}
+
+impl Drop for Running {
+    /// The task was dropped, or panicked.
+    fn drop(&mut self) {
+        if let Some(deliverer) = &self.0 {
+            deliverer.lock().is_running = false;
+        }
+    }
+}
+
 impl Deliverer {
-    /// Notes that something is undelivered. `is_urgent` means that no attempt at it has failed. If the thread is not
-    /// running, `start` starts it and returns true, unless that is impossible.
-    pub(crate) fn wake(&self, is_urgent: bool, start: impl FnOnce() -> bool) {
+    /// Notes that something is undelivered. `is_urgent` means that no attempt at it has failed. Returns the right to run
+    /// the task if it is not running.
+    pub(crate) fn wake(self: &Arc<Self>, is_urgent: bool) -> Option<Running> {
         let mut state = self.lock();
         state.has_more = true;
         state.is_urgent |= is_urgent;
-        if state.is_running {
-            self.changed.notify_one();
-        } else {
-            state.is_running = start();
+        if std::mem::replace(&mut state.is_running, true) {
+            self.changed.notify();
+            return None;
         }
+        Some(Running(Some(Arc::clone(self))))
     }
 
     /// Notes that the cache is dropped.
     pub(crate) fn end(&self) {
         self.lock().is_over = true;
-        self.changed.notify_one();
+        self.changed.notify();
     }
 
-    /// Notes that the thread ends although something is undelivered.
-    pub(crate) fn stopped(&self) {
-        self.lock().is_running = false;
-    }
-
-    /// Waits, in the thread; returns true if more came meanwhile. `None` means that the cache is dropped.
-    pub(crate) fn pause(&self, pause: Duration) -> Option<bool> {
-        let (state, _) = self
-            .changed
-            .wait_timeout_while(self.lock(), SHORTEST.min(pause), |state| !state.is_over && !state.is_urgent)
-            .unwrap_or_else(PoisonError::into_inner);
-        let rest = pause.saturating_sub(SHORTEST);
-        let (mut state, _) = self
-            .changed
-            .wait_timeout_while(state, rest, |state| !state.is_over && !state.has_more)
-            .unwrap_or_else(PoisonError::into_inner);
+    async fn pause(&self, pause: Duration) -> Option<bool> {
+        let begun = Instant::now();
+        self.wait_until(begun + SHORTEST.min(pause), |state| state.is_urgent).await;
+        self.wait_until(begun + pause, |state| state.has_more).await;
+        let mut state = self.lock();
         state.is_urgent = false;
         (!state.is_over).then(|| std::mem::take(&mut state.has_more))
     }
 
-    /// Notes that the thread ends if `is_done` returns true.
-    pub(crate) fn ends_if(&self, is_done: impl FnOnce() -> bool) -> bool {
-        let mut state = self.lock();
-        // This is done under the lock: a later invalidation finds no thread running, and starts one.
-        let is_done = is_done();
-        state.is_running = !is_done;
-        is_done
+    /// Waits until the condition holds, or the cache is dropped, and no longer than until this time.
+    async fn wait_until(&self, by: Instant, condition: fn(&DelivererState) -> bool) {
+        loop {
+            let holds = {
+                let state = self.lock();
+                state.is_over || condition(&state)
+            };
+            let left = by.saturating_duration_since(Instant::now());
+            if holds || left.is_zero() {
+                return;
+            }
+            self.changed.wait(left).await;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, DelivererState> {

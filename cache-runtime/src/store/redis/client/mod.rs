@@ -18,6 +18,7 @@ use self::abandoned::AbandonedLeases;
 use self::deliverer::Deliverer;
 use self::pending::Pending;
 use self::sizes::Sizes;
+use super::keeper::Keeper;
 use super::ops::scripts::Form;
 use super::request::{Load, Reply, Request};
 use super::server::Server;
@@ -35,16 +36,19 @@ pub(crate) struct Client {
     pub(crate) sizes: Sizes,
     pub(crate) abandoned: AbandonedLeases,
     pub(crate) deliverer: Arc<Deliverer>,
+    /// The keeper of the cache, which ends it.
+    pub(crate) keeper: Keeper,
 }
 
 impl Client {
-    pub(crate) fn new(server: Server) -> Arc<Client> {
+    pub(crate) fn new(server: Server, keeper: Keeper) -> Arc<Client> {
         Arc::new(Client {
             server: Arc::new(server),
             pending: Pending::default(),
             sizes: Sizes::default(),
             abandoned: AbandonedLeases::default(),
             deliverer: Arc::default(),
+            keeper,
         })
     }
 }

@@ -3,12 +3,14 @@
 #[cfg(feature = "blocking")]
 pub(crate) mod blocking;
 mod connect;
-mod lone;
+#[cfg(feature = "blocking")]
 mod stream;
+#[cfg(feature = "blocking")]
 mod timed;
 #[cfg(feature = "tokio")]
 pub(crate) mod tokio;
-mod wire;
+#[cfg(feature = "blocking")]
+pub(super) mod wire;
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -19,8 +21,6 @@ use crate::store::redis::request::{Load, Reply, Request};
 use crate::store::redis::server::breaker::Epoch;
 use crate::store::redis::server::fault::Fault;
 use crate::store::redis::server::features::Features;
-
-pub(crate) use self::lone::Lone;
 
 /// The time for connecting, and for a probe's exchange, when no caller waits for it.
 pub(crate) fn patience(timeout: Duration) -> Duration {

@@ -36,7 +36,7 @@ pub(super) struct Link {
     states: [Mutex<LinkState>; 2],
     /// The room for large requests, in kilobytes.
     room: Semaphore,
-    keeper: AbortHandle,
+    watcher: AbortHandle,
     /// The runtime has ended.
     over: Arc<AtomicBool>,
 }
@@ -174,24 +174,24 @@ impl Links {
         let over = Arc::new(AtomicBool::new(false));
         let leave = Leave { links: Arc::downgrade(self), over: Arc::clone(&over) };
         // This is not done under the lock, because a runtime that is ending drops the task at once.
-        let keeper = handle.spawn(async move {
+        let watcher = handle.spawn(async move {
             let _leave = leave;
             std::future::pending::<()>().await;
         });
-        let keeper = keeper.abort_handle();
+        let watcher = watcher.abort_handle();
         let mut links = self.all.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(link) = links.iter().find(|link| link.runtime == runtime) {
-            keeper.abort();
+            watcher.abort();
             return Ok(Arc::clone(link));
         }
-        // `over` is set before the keeper's end takes the lock: either that finds the link, or this check sees
+        // `over` is set before the watcher's end takes the lock: either that finds the link, or this check sees
         // the end.
         if over.load(SeqCst) {
             return Err(unsupported("this tokio runtime is ending"));
         }
         let states = [LinkState::Empty, LinkState::Empty].map(Mutex::new);
         let room = Semaphore::new(IN_FLIGHT / 1024);
-        let link = Arc::new(Link { runtime, handle, states, room, keeper, over });
+        let link = Arc::new(Link { runtime, handle, states, room, watcher, over });
         links.push(Arc::clone(&link));
         Ok(link)
     }
@@ -237,7 +237,7 @@ impl Links {
 impl Drop for Links {
     fn drop(&mut self) {
         for link in self.all.get_mut().unwrap_or_else(PoisonError::into_inner) {
-            link.keeper.abort();
+            link.watcher.abort();
         }
     }
 }
