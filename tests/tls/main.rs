@@ -2,6 +2,8 @@
 
 mod cluster;
 mod connections;
+#[cfg(feature = "tls-rustls-danger")]
+mod danger;
 mod files;
 #[path = "../faults/outage/mod.rs"]
 mod outage;

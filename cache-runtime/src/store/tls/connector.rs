@@ -7,7 +7,7 @@ use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 
 use super::Tls;
-use super::files::{Files, Stamps};
+use super::files::{Files, Stamps, Trusted};
 use crate::error::{Error, ErrorKind};
 
 /// The way in which connections to one host are secured.
@@ -41,6 +41,9 @@ impl Connector {
     pub(crate) fn new(settings: Tls, host: &str) -> Result<Connector, Error> {
         let name = name_of(&settings, host)?;
         let files = Files::read(&settings, &provider())?;
+        if settings.accepts_any_server {
+            tracing::warn!(name = %name.to_str(), "the server's certificate is not checked: others can read what is sent");
+        }
         let state = Mutex::new(State { files, config: None, refused: None });
         Ok(Connector { shared: Arc::new(Shared { settings, state }), name })
     }
@@ -133,14 +136,16 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
 
 fn configured(files: &Files) -> Result<ClientConfig, Error> {
     let unusable = |error: rustls::Error| Error::new(ErrorKind::Unreachable, error.to_string());
-    let roots = match &files.authorities {
-        Some(roots) => Arc::clone(roots),
-        None => Arc::new(of_the_system()?),
+    let builder =
+        ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(unusable)?;
+    let builder = match &files.trusted {
+        Trusted::System => builder.with_root_certificates(of_the_system()?),
+        Trusted::Authorities(roots) => builder.with_root_certificates(Arc::clone(roots)),
+        #[cfg(feature = "tls-rustls-danger")]
+        Trusted::AnyServer => {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(super::danger::AnyServer::new(&provider())))
+        }
     };
-    let builder = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(unusable)?
-        .with_root_certificates(roots);
     match &files.client {
         None => Ok(builder.with_no_client_auth()),
         Some((chain, key)) => builder.with_client_auth_cert(chain.clone(), key.clone_key()).map_err(unusable),

@@ -16,10 +16,18 @@ use crate::error::{Error, ErrorKind};
 
 /// The content of all PEM that the settings name.
 pub(super) struct Files {
-    /// `None` means the authorities that the system trusts.
-    pub(super) authorities: Option<Arc<RootCertStore>>,
+    pub(super) trusted: Trusted,
     pub(super) client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
     pub(super) stamps: Stamps,
+}
+
+/// The servers that are accepted, by what their certificates show.
+pub(super) enum Trusted {
+    /// The authorities that the system trusts.
+    System,
+    Authorities(Arc<RootCertStore>),
+    #[cfg(feature = "tls-rustls-danger")]
+    AnyServer,
 }
 
 /// The times and lengths by which a changed file is noticed. `None` stands for a file that cannot be looked at.
@@ -52,9 +60,14 @@ impl Files {
                 })?;
             }
         }
-        let authorities = (!settings.authorities.is_empty()).then(|| Arc::new(roots));
+        let trusted = match settings {
+            #[cfg(feature = "tls-rustls-danger")]
+            Tls { accepts_any_server: true, .. } => Trusted::AnyServer,
+            Tls { authorities, .. } if authorities.is_empty() => Trusted::System,
+            _ => Trusted::Authorities(Arc::new(roots)),
+        };
         let client = settings.client.as_ref().map(|client| identity(client, provider)).transpose()?;
-        Ok(Files { authorities, client, stamps })
+        Ok(Files { trusted, client, stamps })
     }
 }
 

@@ -4,6 +4,8 @@
 //! cryptography that the program has installed, or with the one that a feature compiles in.
 
 mod connector;
+#[cfg(feature = "tls-rustls-danger")]
+mod danger;
 mod files;
 #[cfg(all(test, feature = "tokio", feature = "blocking"))]
 mod tests;
@@ -37,6 +39,8 @@ pub struct Tls {
     client: Option<Client>,
     server_name: Option<String>,
     reload: bool,
+    /// Set by a method that needs a feature.
+    accepts_any_server: bool,
 }
 
 /// The certificate of a client, and its key.
@@ -125,6 +129,25 @@ impl Tls {
         self
     }
 
+    /// Accepts every server: its certificate may be expired, self-signed, or one for another name. The traffic is
+    /// encrypted, and anyone on the way can read and change it all the same, passwords included, by a server in between.
+    /// It is meant for tests alone. [`ca_file`](Self::ca_file) takes a self-signed certificate, too, and is safe.
+    ///
+    /// ```no_run
+    /// use redis_cached::{Cache, Tls};
+    ///
+    /// let tls = Tls::new().danger_accept_invalid_certificates();
+    /// let cache = Cache::builder("rediss://localhost:6380")?.tls(tls)?.build();
+    /// # Ok::<(), redis_cached::Error>(())
+    /// ```
+    ///
+    /// No parameter of a URL does this. The log has a warning for each cache that does.
+    #[cfg(feature = "tls-rustls-danger")]
+    pub fn danger_accept_invalid_certificates(mut self) -> Tls {
+        self.accepts_any_server = true;
+        self
+    }
+
     /// These settings, and the other ones where these are silent.
     pub(crate) fn or(self, other: &Tls) -> Tls {
         Tls {
@@ -132,6 +155,7 @@ impl Tls {
             client: self.client.or_else(|| other.client.clone()),
             server_name: self.server_name.or_else(|| other.server_name.clone()),
             reload: self.reload || other.reload,
+            accepts_any_server: self.accepts_any_server || other.accepts_any_server,
         }
     }
 }
@@ -139,13 +163,14 @@ impl Tls {
 impl fmt::Debug for Tls {
     /// Paths and names, and no content.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tls { authorities, client, server_name, reload } = self;
+        let Tls { authorities, client, server_name, reload, accepts_any_server } = self;
         let client = client.as_ref().map(|Client { certificate, key }| [certificate, key]);
         f.debug_struct("Tls")
             .field("ca", authorities)
             .field("client", &client)
             .field("server_name", server_name)
             .field("reload", reload)
+            .field("accepts_any_server", accepts_any_server)
             .finish()
     }
 }

@@ -206,8 +206,9 @@ fn check_parts(url: &str) -> Result<(), Error> {
         Some("insecure") if is_tls => Err(refuse(
             url,
             format_args!(
-                "`#insecure` would trust any server, and no feature of redis-cached allows that; with the feature \
-                 `tls-rustls`, name the certificate of the server's authority by `?ca=…` or `Tls::ca_file`"
+                "`#insecure` would trust any server, and no URL may ask for that; with the feature `tls-rustls`, name the \
+                 certificate of the server's authority by `?ca=…` or `Tls::ca_file`, or, for tests, see \
+                 `Tls::danger_accept_invalid_certificates`"
             ),
         )),
         Some(_) => {
