@@ -17,9 +17,23 @@ use std::fmt;
 #[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,
-    detail: String,
+    detail: Box<str>,
     /// The error concerns a command or a key, and not the server. It is logged for each function.
     is_of_one_call: bool,
+    /// A node of a cluster sends the request elsewhere.
+    redirection: Option<Box<Redirection>>,
+}
+
+/// The answer of a node of a cluster that another node has the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Redirection {
+    /// The hash slot of the key.
+    pub(crate) slot: u16,
+    /// The other node may have this key already, while the slot still belongs to the node that was asked.
+    pub(crate) is_ask: bool,
+    /// Empty for the host that was asked; `None` if the node does not know it.
+    pub(crate) host: Option<Box<str>>,
+    pub(crate) port: u16,
 }
 
 /// The cause of an [`Error`]. Causes are distinguished if a caller could react to them differently.
@@ -61,7 +75,7 @@ pub enum ErrorKind {
     /// The server is out of memory and does not evict.
     OutOfMemory,
     /// The server is part of a cluster, while the URL names a single node: it answered with a redirection, or refused
-    /// keys of several slots in one command.
+    /// keys of several slots in one command. Or no node of the cluster serves the key.
     Cluster,
     /// The key holds another Redis type, which this library did not write.
     WrongType,
@@ -79,7 +93,7 @@ pub enum ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, detail: impl Into<String>) -> Error {
-        Error { kind, detail: detail.into(), is_of_one_call: false }
+        Error { kind, detail: detail.into().into_boxed_str(), is_of_one_call: false, redirection: None }
     }
 
     pub(crate) fn of_one_call(self) -> Error {
@@ -91,7 +105,15 @@ impl Error {
     }
 
     pub(crate) fn with_detail(self, detail: impl FnOnce(String) -> String) -> Error {
-        Error { detail: detail(self.detail), ..self }
+        Error { detail: detail(self.detail.into_string()).into_boxed_str(), ..self }
+    }
+
+    pub(crate) fn redirected(self, redirection: Option<Redirection>) -> Error {
+        Error { redirection: redirection.map(Box::new), ..self }
+    }
+
+    pub(crate) fn redirection(&self) -> Option<&Redirection> {
+        self.redirection.as_deref()
     }
 
     #[cfg(feature = "_rustls")]

@@ -22,7 +22,6 @@ fn bad_urls_are_refused_with_the_url_but_not_its_password() {
         ("redis://user:hunter2@local host:6379", "did not parse"),
         ("redis://user:hunter2@localhost:notaport", "did not parse"),
         ("redis://user:hunter2@localhost/notanumber", "notanumber"),
-        ("redis-cluster://user:hunter2@a:1,b:2", "not supported yet"),
         ("redis-sentinel://user:hunter2@a:1/main", "not supported yet"),
         ("memory://?max_mb=much", "max_mb"),
         ("memory://?size=1", "size"),

@@ -11,6 +11,8 @@ use crate::engine::events::Counters;
 use crate::error::{Error, ErrorKind};
 use crate::store::memory::MemoryStore;
 use crate::store::redis::Redis;
+#[cfg(feature = "tokio")]
+use crate::store::redis::cluster::Cluster;
 use crate::store::redis::server::breaker::Limits;
 use crate::store::redis::settings::{Credentials, Provider, Settings, client_name};
 #[cfg(feature = "_rustls")]
@@ -196,6 +198,11 @@ impl Builder {
                 (format!("memory:// ({max_bytes} bytes)"), CacheStore::Memory(Box::new(MemoryStore::new(max_bytes))))
             }
             Target::Redis(target) => (target.to_string(), CacheStore::Redis(Redis::new(*target, &settings))),
+            #[cfg(feature = "tokio")]
+            Target::Cluster(target) => {
+                (target.to_string(), CacheStore::Cluster(Box::new(Cluster::new(*target, &settings))))
+            }
+            #[cfg(not(feature = "tokio"))]
             Target::Cluster(cluster) => (cluster.to_string(), CacheStore::Unusable(not_supported(&cluster))),
             Target::Sentinel(sentinel) => (sentinel.to_string(), CacheStore::Unusable(not_supported(&sentinel))),
             Target::Off => ("off://".to_owned(), CacheStore::Off(Error::new(ErrorKind::Off, "its URL is off://"))),
@@ -214,7 +221,8 @@ impl Cache {
     ///
     /// `redis://`, `rediss://` (with one of the features `tls-rustls`, `tls-rustls-aws-lc-rs`,
     /// `tls-native`), `redis+unix://` and `valkey://` name a server, in the forms that the `redis` crate reads:
-    /// `redis://user:password@host:6379/0`. `memory://` keeps up to 64 MB in this process,
+    /// `redis://user:password@host:6379/0`. `redis-cluster://host:6379,other:6379` names some nodes of a cluster.
+    /// `memory://` keeps up to 64 MB in this process,
     /// `memory://?max_mb=256` more: every promise holds within the process, and no server is
     /// needed.
     ///
@@ -248,9 +256,8 @@ impl Cache {
     pub fn builder(url: &str) -> Result<Builder, Error> {
         let target = url::parse(url)?;
         match &target {
-            Target::Cluster(cluster) => return Err(not_supported(cluster)),
             Target::Sentinel(sentinel) => return Err(not_supported(sentinel)),
-            Target::Redis(_) | Target::Memory { .. } | Target::Off => {}
+            Target::Redis(_) | Target::Cluster(_) | Target::Memory { .. } | Target::Off => {}
         }
         Ok(Builder { target, namespace: String::new(), settings: Settings::default() })
     }

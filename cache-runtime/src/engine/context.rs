@@ -12,8 +12,12 @@ use super::flight::{Flights, Refreshing};
 use super::renewer::Renewer;
 use crate::error::Error;
 use crate::store::backend::Backend;
+#[cfg(feature = "tokio")]
+use crate::store::boxed::AnyStore;
 use crate::store::memory::MemoryStore;
 use crate::store::redis::Redis;
+#[cfg(feature = "tokio")]
+use crate::store::redis::cluster::Cluster;
 
 /// A handle of a cache. Clones are the same cache.
 #[derive(Clone)]
@@ -35,6 +39,8 @@ struct Inner {
 pub(crate) enum CacheStore {
     Memory(Box<MemoryStore>),
     Redis(Redis),
+    #[cfg(feature = "tokio")]
+    Cluster(Box<Cluster>),
     /// `REDIS_URL` cannot be used: functions run uncached. Falling back to memory would keep
     /// results that other processes cannot invalidate.
     Unusable(Error),
@@ -69,7 +75,12 @@ impl Context {
 
     /// Returns true if other programs may store something in the same place.
     pub(crate) fn may_hold_foreign_keys(&self) -> bool {
-        matches!(self.0.store, CacheStore::Redis(_))
+        match &self.0.store {
+            CacheStore::Redis(_) => true,
+            #[cfg(feature = "tokio")]
+            CacheStore::Cluster(_) => true,
+            CacheStore::Memory(_) | CacheStore::Unusable(_) | CacheStore::Off(_) => false,
+        }
     }
 
     pub(crate) fn namespace(&self) -> &str {
@@ -116,6 +127,7 @@ impl Context {
         match &self.0.store {
             CacheStore::Memory(memory) => Backend::Memory(memory),
             CacheStore::Redis(redis) => Backend::Redis(redis.tokio()),
+            CacheStore::Cluster(cluster) => Backend::Cluster(AnyStore::new(cluster.tokio())),
             CacheStore::Unusable(error) => Backend::Unusable(error),
             CacheStore::Off(error) => Backend::Off(error),
         }
@@ -126,6 +138,8 @@ impl Context {
         match &self.0.store {
             CacheStore::Memory(memory) => Backend::Memory(memory),
             CacheStore::Redis(redis) => Backend::Redis(redis.blocking()),
+            #[cfg(feature = "tokio")]
+            CacheStore::Cluster(cluster) => Backend::Cluster(AnyStore::new(cluster.blocking())),
             CacheStore::Unusable(error) => Backend::Unusable(error),
             CacheStore::Off(error) => Backend::Off(error),
         }
@@ -135,6 +149,8 @@ impl Context {
     pub(crate) fn undelivered(&self) -> usize {
         match &self.0.store {
             CacheStore::Redis(redis) => redis.undelivered(),
+            #[cfg(feature = "tokio")]
+            CacheStore::Cluster(cluster) => cluster.undelivered(),
             CacheStore::Memory(_) | CacheStore::Unusable(_) | CacheStore::Off(_) => 0,
         }
     }
@@ -144,6 +160,7 @@ impl Context {
     pub(crate) async fn flush(&self, deadline: Duration) -> Result<(), Error> {
         match &self.0.store {
             CacheStore::Redis(redis) => redis.tokio().flush(end_of(deadline)).await,
+            CacheStore::Cluster(cluster) => Box::pin(cluster.tokio().flush(end_of(deadline))).await,
             CacheStore::Memory(_) | CacheStore::Unusable(_) | CacheStore::Off(_) => Ok(()),
         }
     }
@@ -153,6 +170,8 @@ impl Context {
     pub(crate) fn flush_blocking(&self, deadline: Duration) -> Result<(), Error> {
         match &self.0.store {
             CacheStore::Redis(redis) => crate::poll::block_on::block_on(redis.blocking().flush(end_of(deadline))),
+            #[cfg(feature = "tokio")]
+            CacheStore::Cluster(cluster) => crate::poll::block_on::block_on(cluster.blocking().flush(end_of(deadline))),
             CacheStore::Memory(_) | CacheStore::Unusable(_) | CacheStore::Off(_) => Ok(()),
         }
     }

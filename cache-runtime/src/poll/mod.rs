@@ -1,6 +1,8 @@
-//! Ways to run futures and calls: polled once, in frames of their own, on a grown stack, or with their panics caught.
+//! Ways to run futures and calls: polled once, together, in frames of their own, on a grown stack, or with their panics caught.
 
 pub(crate) mod block_on;
 pub(crate) mod caught;
+#[cfg(feature = "tokio")]
+pub(crate) mod join;
 pub(crate) mod outlined;
 pub(crate) mod stack;

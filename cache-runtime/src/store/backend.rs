@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+#[cfg(feature = "tokio")]
+use super::boxed::AnyStore;
 use super::memory::MemoryStore;
 use super::{
     Capabilities, EndRequest, MarkReply, Read, ReadMode, Release, Replies, Store, TakeReply, TakeRequest, Times,
@@ -14,10 +16,11 @@ use crate::key::{Extent, Key};
 use crate::stored::envelope::{Lease, Token};
 
 /// `R` is the Redis store for async or for blocking callers; memory serves both.
-#[derive(Debug)]
 pub(crate) enum Backend<'a, R> {
     Memory(&'a MemoryStore),
     Redis(&'a R),
+    #[cfg(feature = "tokio")]
+    Cluster(AnyStore<'a>),
     Unusable(&'a Error),
     /// Holds nothing and stores nothing; the error is the answer of every operation that would store something.
     Off(&'a Error),
@@ -42,6 +45,8 @@ macro_rules! delegate {
                 match self {
                     Backend::Memory(store) => store.$verb($($argument),*).await,
                     Backend::Redis(store) => store.$verb($($argument),*).await,
+                    #[cfg(feature = "tokio")]
+                    Backend::Cluster(store) => store.$verb($($argument),*).await,
                     Backend::Unusable(error) => Err(Error::clone(error)),
                     Backend::Off(error) => off!(error $(, $off)?),
                 }
@@ -57,6 +62,8 @@ macro_rules! delegate_many {
                 match self {
                     Backend::Memory(store) => store.$verb($argument, by).await,
                     Backend::Redis(store) => store.$verb($argument, by).await,
+                    #[cfg(feature = "tokio")]
+                    Backend::Cluster(store) => store.$verb($argument, by).await,
                     Backend::Unusable(error) => $argument.iter().map(|_| Err(Error::clone(error))).collect(),
                     Backend::Off(error) => $argument.iter().map(|_| off!(error $(, $off)?)).collect(),
                 }
@@ -71,6 +78,8 @@ macro_rules! delegate_now {
             match self {
                 Backend::Memory(store) => store.$verb($($argument),*),
                 Backend::Redis(store) => store.$verb($($argument),*),
+                #[cfg(feature = "tokio")]
+                Backend::Cluster(store) => store.$verb($($argument),*),
                 Backend::Unusable(_) | Backend::Off(_) => $other,
             }
         }

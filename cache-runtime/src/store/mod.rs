@@ -23,6 +23,8 @@ use crate::plan::ttl::Ttl;
 use crate::stored::envelope::{self, Lease, Seal, Token};
 
 pub(crate) mod backend;
+#[cfg(feature = "tokio")]
+pub(crate) mod boxed;
 #[cfg(all(test, feature = "tokio", feature = "blocking"))]
 mod conformance;
 pub(crate) mod memory;
@@ -75,7 +77,7 @@ pub(crate) enum Precondition {
 }
 
 /// A slot of a `take_many`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct TakeRequest<'a> {
     pub(crate) key: &'a Key,
     pub(crate) lease: Lease,
@@ -83,7 +85,7 @@ pub(crate) struct TakeRequest<'a> {
 }
 
 /// A lease of an `end_many`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct EndRequest<'a> {
     pub(crate) key: &'a Key,
     pub(crate) lease: Lease,

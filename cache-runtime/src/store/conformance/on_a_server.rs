@@ -1,5 +1,7 @@
 //! The suite over a real server.
 
+mod cluster;
+
 use super::*;
 use crate::store::redis::Redis;
 use crate::store::redis::settings::Settings;

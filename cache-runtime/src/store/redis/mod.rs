@@ -10,16 +10,9 @@
 //! | `client` | one cache's view of the server: the path of an exchange, and what is kept for later |
 //! | `keeper` | the thread of a cache for what must not depend on callers' runtimes |
 //! | `ops` | the operations of a [`Store`](super::Store), each written once for both faces |
+//! | `cluster` | a router over the servers of a cluster |
 //!
 //! # Where the next parts belong
-//!
-//! **Cluster.** A node is a [`Server`] with transports of its own, and a `ClusterStore` implements
-//! [`Store`](super::Store) over a [`RedisStore`] of each node, without the refusal of a node that is not alone, in
-//! `server::greeting`. It
-//! routes by the [`Key`](crate::key::Key) of each operation: an operation on a single slot has its key as an argument,
-//! operations on many are grouped by node before `ops::each` makes pipelines of them, and stamps are keys like others.
-//! `MOVED`, `ASK` and `TRYAGAIN` become blames of their own in `server::fault`: a redirected command was not executed,
-//! so even a [`Request::OneOnce`](request::Request::OneOnce) is sent again.
 //!
 //! **Sentinel.** A switch of the master is a [`Server::replace_endpoint`]: each new connection asks for the endpoint, and
 //! the new epoch that it begins makes sure that connections of an earlier one are not used again, by either face.
@@ -28,6 +21,8 @@
 //! opens for them: the multiplexed connection takes a sender of pushes where it is made, in `transport::tokio::dial`.
 
 pub(crate) mod client;
+#[cfg(feature = "tokio")]
+pub(crate) mod cluster;
 pub(crate) mod keeper;
 pub(crate) mod ops;
 #[cfg(all(test, feature = "tokio", feature = "blocking"))]
@@ -83,7 +78,7 @@ impl Redis {
 
     /// The number of keys that are still to be invalidated.
     pub(crate) fn undelivered(&self) -> usize {
-        self.client.pending.len()
+        self.client.backlog.pending.len()
     }
 
     #[cfg(feature = "tokio")]

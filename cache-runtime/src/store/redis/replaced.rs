@@ -79,7 +79,7 @@ async fn what_a_replaced_server_confirmed_is_not_delivered() {
     let (one, two) = (RealServer::start(), RealServer::start());
     let redis = Redis::new(target(&one), &Settings::with_timeout(PATIENCE));
     let (client, store) = (&redis.client, redis.blocking());
-    client.pending.add(["replaced:1"]);
+    client.backlog.pending.add(["replaced:1"]);
     let earlier = client.server.health.epoch();
     client.server.replace_endpoint(endpoint(&two));
     let by = Instant::now() + PATIENCE;

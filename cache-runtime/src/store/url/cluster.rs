@@ -14,6 +14,7 @@ const PORT: u16 = 6379;
 /// A cluster, by some of its nodes.
 pub(crate) struct ClusterTarget {
     /// The nodes of the URL, at least one.
+    #[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "such a URL is refused then"))]
     pub(crate) seeds: Vec<RedisTarget>,
     display: String,
 }
@@ -21,7 +22,7 @@ pub(crate) struct ClusterTarget {
 impl ClusterTarget {
     /// A node of the cluster, with the login and the security of the others. An error means that the host cannot be that
     /// of a certificate.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no cache is built from it yet"))]
+    #[cfg(feature = "tokio")]
     pub(crate) fn node(&self, host: &str, port: u16) -> Result<RedisTarget, Error> {
         self.seeds[0].at(host, port)
     }

@@ -87,8 +87,8 @@ impl RedisTarget {
     }
 
     /// The host and the port, unless it is a socket.
-    #[cfg(feature = "_rustls")]
-    pub(super) fn address(&self) -> Option<(&str, u16)> {
+    #[cfg(any(feature = "_rustls", feature = "tokio"))]
+    pub(crate) fn address(&self) -> Option<(&str, u16)> {
         match self.info.addr() {
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => Some((host, *port)),
             _ => None,

@@ -1,24 +1,26 @@
 //! The view of a server that a cache has, and the path of an operation through it: the breaker's gate, the exchange,
 //! and the conclusions about the server's health.
 //!
-//! What a cache keeps for both faces is in `pending`, `abandoned`, `deliverer` and `sizes`; `ops` works on it.
+//! What a cache keeps for both faces is in `backlog` (`pending`, `abandoned` and `deliverer`) and in `sizes`; `ops` works
+//! on it.
 
 pub(crate) mod abandoned;
+mod asking;
+pub(crate) mod backlog;
 pub(crate) mod deliverer;
 pub(crate) mod pending;
 pub(crate) mod sizes;
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use ::redis::{Cmd, Value};
 
-use self::abandoned::AbandonedLeases;
-use self::deliverer::Deliverer;
-use self::pending::Pending;
+use self::backlog::Backlog;
 use self::sizes::Sizes;
 use super::keeper::Keeper;
+use super::ops::commands;
 use super::ops::scripts::Form;
 use super::request::{Load, Reply, Request};
 use super::server::Server;
@@ -29,27 +31,66 @@ use super::transport::{Build, Decode, Transport};
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 
-/// The state that a cache keeps for both faces.
+/// The state that a cache keeps for both faces, about one server.
 pub(crate) struct Client {
     pub(crate) server: Arc<Server>,
-    pub(crate) pending: Pending,
     pub(crate) sizes: Sizes,
-    pub(crate) abandoned: AbandonedLeases,
-    pub(crate) deliverer: Arc<Deliverer>,
     /// The keeper of the cache, which ends it.
     pub(crate) keeper: Keeper,
+    pub(crate) backlog: Arc<Backlog>,
+    /// The place of the server in a cluster.
+    pub(crate) membership: Option<Membership>,
+}
+
+/// A cluster, as its nodes see it.
+pub(crate) trait Cluster: Send + Sync {
+    /// Makes sure that the backlog is delivered. `is_urgent` means that no attempt at it has failed.
+    fn wake(&self, is_urgent: bool);
+
+    /// Notes that a node failed: another one may have its keys.
+    fn suspects(&self);
+
+    /// Returns true if the node has the key with this name, as far as is known.
+    fn has(&self, node: u16, name: &str) -> bool;
+}
+
+/// The place of a server in a cluster.
+pub(crate) struct Membership {
+    pub(crate) cluster: Weak<dyn Cluster>,
+    pub(crate) node: u16,
 }
 
 impl Client {
     pub(crate) fn new(server: Server, keeper: Keeper) -> Arc<Client> {
         Arc::new(Client {
             server: Arc::new(server),
-            pending: Pending::default(),
             sizes: Sizes::default(),
-            abandoned: AbandonedLeases::default(),
-            deliverer: Arc::default(),
             keeper,
+            backlog: Arc::default(),
+            membership: None,
         })
+    }
+
+    /// A node of a cluster, which shares the backlog with the others.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn of_node(
+        server: Server,
+        keeper: Keeper,
+        backlog: &Arc<Backlog>,
+        membership: Membership,
+    ) -> Arc<Client> {
+        Arc::new(Client {
+            server: Arc::new(server),
+            sizes: Sizes::default(),
+            keeper,
+            backlog: Arc::clone(backlog),
+            membership: Some(membership),
+        })
+    }
+
+    /// The cluster that the server is a node of, if it is one and the cache is still there.
+    pub(crate) fn cluster(&self) -> Option<Arc<dyn Cluster>> {
+        self.membership.as_ref()?.cluster.upgrade()
     }
 }
 
@@ -59,15 +100,11 @@ impl std::fmt::Debug for Client {
     }
 }
 
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.deliverer.end();
-    }
-}
-
 /// A face of a server.
 pub(crate) struct RedisStore<T> {
     pub(crate) core: Arc<Core<T>>,
+    /// True for a node to which a slot is moving: it executes only commands that follow `ASKING`.
+    asks: bool,
 }
 
 pub(crate) struct Core<T> {
@@ -77,7 +114,7 @@ pub(crate) struct Core<T> {
 
 impl<T> Clone for RedisStore<T> {
     fn clone(&self) -> Self {
-        RedisStore { core: Arc::clone(&self.core) }
+        RedisStore { core: Arc::clone(&self.core), asks: self.asks }
     }
 }
 
@@ -89,7 +126,17 @@ impl<T> std::fmt::Debug for RedisStore<T> {
 
 impl<T: Transport> RedisStore<T> {
     pub(crate) fn new(client: &Arc<Client>, transport: T) -> RedisStore<T> {
-        RedisStore { core: Arc::new(Core { client: Arc::clone(client), transport }) }
+        RedisStore::of(Arc::new(Core { client: Arc::clone(client), transport }))
+    }
+
+    pub(crate) fn of(core: Arc<Core<T>>) -> RedisStore<T> {
+        RedisStore { core, asks: false }
+    }
+
+    /// Returns true for a node of a cluster. Its operations leave stamps, and keys that belong to other nodes, to the
+    /// router.
+    pub(crate) fn is_node(&self) -> bool {
+        self.client().membership.is_some()
     }
 
     pub(crate) fn client(&self) -> &Arc<Client> {
@@ -98,6 +145,16 @@ impl<T: Transport> RedisStore<T> {
 
     pub(crate) fn server(&self) -> &Server {
         &self.core.client.server
+    }
+
+    /// Returns true if another node has to be asked.
+    pub(crate) fn is_elsewhere<R>(&self, outcome: &Result<R, Error>) -> bool {
+        self.is_node() && outcome.as_ref().is_err_and(|error| error.redirection().is_some())
+    }
+
+    /// The tags of an entry whose stamps are read and kept along with it.
+    pub(crate) fn tags_here<'k>(&self, key: &'k Key) -> &'k [String] {
+        if self.is_node() { &[] } else { key.tags() }
     }
 
     /// Passes the breaker's gate.
@@ -153,7 +210,10 @@ impl<T: Transport> RedisStore<T> {
         by: Instant,
     ) -> Result<(), Fault> {
         let watch = self.watch(epoch, by);
-        let outcome = self.core.transport.exchange(epoch, load, build, decode, by).await;
+        let outcome = match self.asks {
+            false => self.core.transport.exchange(epoch, load, build, decode, by).await,
+            true => Box::pin(self.ask((epoch, load), build, decode, by)).await,
+        };
         watch.saw(&outcome);
         outcome
     }
@@ -173,7 +233,13 @@ impl<T: Transport> RedisStore<T> {
             Ok(())
         };
         let watch = self.watch(epoch, by);
-        let outcome = self.core.transport.read(epoch, load, key, &mut decode, by).await;
+        let outcome = match self.asks {
+            false => self.core.transport.read(epoch, load, key, &mut decode, by).await,
+            true => {
+                let build = |_| Request::One(commands::get(key));
+                Box::pin(self.ask((epoch, load), &build, &mut decode, by)).await
+            }
+        };
         watch.saw(&outcome);
         outcome.and_then(|()| decoded.ok_or_else(Fault::hung))
     }
@@ -186,14 +252,36 @@ impl<T: Transport> RedisStore<T> {
         if let Blame::Denied(denied) = fault.blame {
             self.note_denied(denied);
         }
+        if self.is_node() {
+            if fault.is_redirection() {
+                return self.server().health.succeeded(epoch);
+            }
+            self.suspect(fault);
+        }
         if self.server().health.failed(epoch, fault) {
             self.probe(false);
         }
     }
 
+    /// Another node may have taken the place of one that fails.
+    fn suspect(&self, fault: &Fault) {
+        let is_suspect = matches!(
+            fault.blame,
+            Blame::Server | Blame::Closed | Blame::Connection | Blame::Role | Blame::Full | Blame::ClusterDown
+        );
+        if let Some(cluster) = self.client().cluster().filter(|_| is_suspect) {
+            cluster.suspects();
+        }
+    }
+
     /// The error that the caller of a verb gets. Misuse is also logged; functions report permanent refusals.
     pub(crate) fn reported_error(&self, fault: Fault) -> Error {
-        if matches!(fault.blame, Blame::Command | Blame::Server) {
+        let is_to_tell = match fault.blame {
+            Blame::Command | Blame::Server | Blame::TryAgain | Blame::ClusterDown => true,
+            Blame::Moved | Blame::Ask => !self.is_node(),
+            _ => false,
+        };
+        if is_to_tell {
             self.server().health.tell_once(&fault.error);
         }
         fault.error

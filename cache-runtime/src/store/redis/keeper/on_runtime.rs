@@ -175,6 +175,10 @@ impl Transport for Lone {
     /// The other faces start their own background tasks: this transport does not live as long as one.
     fn background(&self, _task: impl Future<Output = ()> + Send + 'static) {}
 
+    async fn wait<F: Future + Send>(&self, event: F, by: Instant) -> Result<Option<F::Output>, Fault> {
+        self.0.wait(event, by).await
+    }
+
     async fn pause(duration: Duration) {
         tokio::time::sleep(duration).await;
     }

@@ -4,6 +4,8 @@
 //! then the thread that delivers takes over, over a connection of its own. To give a lease back twice is harmless: the
 //! server compares the token.
 
+#[cfg(feature = "tokio")]
+use std::future::Future;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
@@ -25,7 +27,7 @@ struct Task<T: Transport> {
 
 impl<T: Transport> Task<T> {
     fn new(store: &RedisStore<T>, leases: Vec<Abandoned>) -> Task<T> {
-        store.client().abandoned.task_began();
+        store.client().backlog.abandoned.task_began();
         Task { store: store.clone(), leases }
     }
 
@@ -54,10 +56,10 @@ impl<T: Transport> Drop for Task<T> {
     fn drop(&mut self) {
         let client = self.store.client();
         if !self.leases.is_empty() {
-            client.abandoned.add_orphans(std::mem::take(&mut self.leases));
+            client.backlog.abandoned.add_orphans(std::mem::take(&mut self.leases));
             deliverer::wake_at_once(client);
         }
-        client.abandoned.task_ended();
+        client.backlog.abandoned.task_ended();
     }
 }
 
@@ -86,11 +88,19 @@ impl<T: Transport> RedisStore<T> {
         }
         self.written(outcome)
     }
+
+    /// Gives leases back, and waits for it.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn release_now(&self, leases: Vec<Abandoned>) -> impl Future<Output = ()> + Send + use<T> {
+        // It is counted from here on.
+        Task::new(self, leases).run()
+    }
+
     /// Gives back the leases whose tasks were dropped.
     pub(crate) async fn release_orphans(&self) {
         // The task is counted before the orphans are taken: a flush finds either the orphans or the task.
         let mut task = Task::new(self, Vec::new());
-        task.leases = self.client().abandoned.take_orphans();
+        task.leases = self.client().backlog.abandoned.take_orphans();
         if !task.leases.is_empty() {
             task.run().await;
         }
@@ -106,7 +116,7 @@ impl<T: Transport> RedisStore<T> {
         loop {
             self.release_orphans().await;
             let left = by.saturating_duration_since(Instant::now());
-            if client.abandoned.is_done() || left.is_zero() {
+            if client.backlog.abandoned.is_done() || left.is_zero() {
                 return;
             }
             T::pause(PAUSE.min(left)).await;

@@ -25,7 +25,7 @@ const STEP: usize = 1000;
 const GROUPS: usize = 64;
 
 /// The cursor at the start and at the end of an iteration.
-const START: &str = "0";
+pub(crate) const START: &str = "0";
 
 impl<T: Transport> RedisStore<T> {
     pub(crate) async fn clear_extent(&self, extent: &Extent, each: Duration) -> Result<u64, Error> {
@@ -62,7 +62,7 @@ impl<T: Transport> RedisStore<T> {
 
     /// Makes one step of the iteration: returns the cursor of the next one, and keys. A key that is not text is not
     /// this library's.
-    async fn scan(
+    pub(crate) async fn scan(
         &self,
         epoch: Epoch,
         cursor: &str,
@@ -82,7 +82,7 @@ impl<T: Transport> RedisStore<T> {
     }
 
     /// The names of all entries in groups.
-    async fn fields(&self, epoch: Epoch, hashes: &[String], each: Duration) -> Result<Vec<String>, Fault> {
+    pub(crate) async fn fields(&self, epoch: Epoch, hashes: &[String], each: Duration) -> Result<Vec<String>, Fault> {
         let mut names = Vec::new();
         for hashes in hashes.chunks(GROUPS) {
             let mut pipeline = Pipeline::with_capacity(hashes.len());

@@ -12,9 +12,9 @@ use crate::store::redis::keeper::Lone;
 use crate::store::redis::ops::delivery::LONGEST;
 
 /// With the time that an attempt takes, this is the longest delay of the delivery after the server's return.
-const LONG: Duration = Duration::from_millis(800);
+pub(crate) const LONG: Duration = Duration::from_millis(800);
 /// The pause when the server is well and refuses the rest.
-const REFUSED: Duration = Duration::from_secs(30);
+pub(crate) const REFUSED: Duration = Duration::from_secs(30);
 
 /// Wakes the task for something that an attempt failed to deliver.
 pub(crate) fn wake(client: &Arc<Client>) {
@@ -27,7 +27,10 @@ pub(crate) fn wake_at_once(client: &Arc<Client>) {
 }
 
 fn wake_if(client: &Arc<Client>, is_urgent: bool) {
-    if let Some(running) = client.deliverer.wake(is_urgent) {
+    if client.membership.is_some() {
+        return client.cluster().map_or((), |cluster| cluster.wake(is_urgent));
+    }
+    if let Some(running) = client.backlog.deliverer.wake(is_urgent) {
         // If it cannot be started, the next read of a key delivers it, and the next failure tries again.
         client.keeper.spawn(run(running, Arc::downgrade(client)));
     }
@@ -41,7 +44,7 @@ async fn run(mut running: Running, client: Weak<Client>) {
         store.release_orphans().await;
         let delivered = store.deliver(client.server.health.epoch(), Instant::now() + LONGEST).await;
         // This comes before the drop of the last reference to the client, because its end takes the same lock.
-        match running.unless(|| !client.pending.any() && !client.abandoned.has_orphans()) {
+        match running.unless(|| !client.backlog.pending.any() && !client.backlog.abandoned.has_orphans()) {
             Some(goes_on) => running = goes_on,
             None => return,
         }

@@ -63,19 +63,19 @@ impl Removed {
 
 /// Returns true if the server is well, and refuses this: others may pass.
 pub(crate) fn is_of_some(fault: &Fault) -> bool {
-    matches!(fault.blame, Blame::Command | Blame::Denied(_) | Blame::Writes)
+    matches!(fault.blame, Blame::Command | Blame::Denied(_) | Blame::TryAgain | Blame::Writes)
 }
 
 impl<T: Transport> RedisStore<T> {
     /// Keeps keys to be invalidated.
     pub(crate) fn keep<'a>(&self, keys: impl IntoIterator<Item = &'a str>) {
-        self.client().pending.add(keys);
+        self.client().backlog.pending.add(keys);
         deliverer::wake(self.client());
     }
 
     /// Does the same for a key that need not be delivered.
     pub(crate) fn keep_if_room(&self, key: &str) {
-        self.client().pending.add_if_room(key);
+        self.client().backlog.pending.add_if_room(key);
         deliverer::wake(self.client());
     }
 
@@ -95,6 +95,24 @@ impl<T: Transport> RedisStore<T> {
 
     /// Empties each slot alone, without the features that are now known to be refused.
     async fn remove_each(&self, epoch: Epoch, names: &[&str], by: Instant) -> Result<Removed, Fault> {
+        let mut removed = Removed::default();
+        for (outcome, name) in self.remove_alone(epoch, names, by).await?.into_iter().zip(names) {
+            match outcome {
+                Ok(count) => removed.count += count,
+                Err(fault) => removed.refused.push((String::from(*name), fault)),
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Empties each slot alone, and returns the number of slots that each name emptied. A refusal, or the redirection of
+    /// a node, is that of one name.
+    pub(crate) async fn remove_alone(
+        &self,
+        epoch: Epoch,
+        names: &[&str],
+        by: Instant,
+    ) -> Result<Vec<Result<u64, Fault>>, Fault> {
         let client = self.client();
         let features = client.server.allowed(client.server.known_features());
         let (mut pipeline, mut counts) = (Pipeline::with_capacity(names.len()), Vec::with_capacity(names.len()));
@@ -104,15 +122,15 @@ impl<T: Transport> RedisStore<T> {
             counts.extend(count);
         }
         let read = |reply: Reply| {
-            let mut removed = Removed::default();
-            for ((reply, name), counts) in reply.all().into_iter().zip(names).zip(&counts) {
-                match commands::removed_by(reply, *counts) {
-                    Ok(count) => removed.count += count,
-                    Err(fault) if is_of_some(&fault) => removed.refused.push((String::from(*name), fault.about(name))),
-                    Err(fault) => return Err(fault),
+            let removed = reply.all().into_iter().zip(names).zip(&counts);
+            let outcome = |((reply, name), counts): ((Value, &&str), &bool)| match commands::removed_by(reply, *counts)
+            {
+                Err(fault) if is_of_some(&fault) || self.is_node() && fault.is_redirection() => {
+                    Ok(Err(fault.about(name)))
                 }
-            }
-            Ok(removed)
+                outcome => outcome.map(Ok),
+            };
+            removed.map(outcome).collect()
         };
         self.exchange(epoch, |_| Request::Many(pipeline.clone()), read, by).await
     }
@@ -125,7 +143,11 @@ impl<T: Transport> RedisStore<T> {
         names: impl Iterator<Item = &'a str> + Send,
         by: Instant,
     ) -> Result<(), Fault> {
-        let pending = &self.client().pending;
+        // The router of a cluster has done it, at the nodes that have the keys.
+        if self.is_node() {
+            return Ok(());
+        }
+        let pending = &self.client().backlog.pending;
         let keys = pending.find_all(names);
         if keys.is_empty() {
             return Ok(());
@@ -144,8 +166,11 @@ impl<T: Transport> RedisStore<T> {
     pub(crate) async fn deliver(&self, epoch: Epoch, by: Instant) -> Result<Option<Fault>, Fault> {
         let client = self.client();
         let mut refused = None;
-        let all = client.pending.all();
-        if all.is_empty() && client.pending.any() {
+        let mut all = client.backlog.pending.all();
+        if let (Some(member), Some(cluster)) = (&client.membership, client.cluster()) {
+            all.retain(|(name, _)| cluster.has(member.node, name));
+        }
+        if all.is_empty() && client.backlog.pending.any() {
             // Some invalidations were lost, so it only matters that the server answers.
             let by = by.min(Instant::now() + patience(client.server.timeout));
             self.command(epoch, || ::redis::cmd("PING"), Ok, by).await.or_else(|fault| match is_of_some(&fault) {
@@ -165,13 +190,13 @@ impl<T: Transport> RedisStore<T> {
                     "another server took its place while invalidations were delivered",
                 ));
             }
-            client.pending.delivered(&removed.confirmed(keys.to_vec()));
+            client.backlog.pending.delivered(&removed.confirmed(keys.to_vec()));
             // Writes are refused for a while, everything else permanently.
             if !matches!(&refused, Some(Fault { blame: Blame::Writes, .. })) {
                 refused = removed.reason().or(refused);
             }
         }
-        client.pending.settle_losses(client.server.health.clock.now());
+        client.backlog.pending.settle_losses(client.server.health.clock.now());
         if let Some(fault) = &refused {
             client.server.health.tell_once(&fault.error);
         }
@@ -199,7 +224,7 @@ impl<T: Transport> RedisStore<T> {
         let client = self.client();
         self.flush_abandoned(by).await;
         let mut earlier = None;
-        while client.pending.any() {
+        while client.backlog.pending.any() {
             let outcome = self.deliver(client.server.health.epoch(), by).await;
             if outcome.is_ok() && client.server.health.is_down() {
                 self.probe(true);
@@ -214,7 +239,7 @@ impl<T: Transport> RedisStore<T> {
                 // The last attempt may have had no time to find the reason.
                 let is_late = fault.error.kind() == ErrorKind::Timeout;
                 let fault = earlier.filter(|_| is_late).unwrap_or(fault);
-                let count = client.pending.len();
+                let count = client.backlog.pending.len();
                 return Err(fault
                     .error
                     .with_detail(|detail| format!("{count} keys are still to be invalidated: {detail}")));
@@ -231,7 +256,7 @@ struct Later(Arc<Client>);
 
 impl Drop for Later {
     fn drop(&mut self) {
-        if self.0.pending.any() {
+        if self.0.backlog.pending.any() {
             deliverer::wake(&self.0);
         }
     }

@@ -55,21 +55,6 @@ pub(crate) enum Repeat<'a> {
     Allowed,
 }
 
-/// Returns the replies, unless one of them says that the server must not be asked now. Errors of one slot, or of
-/// writes, are left to the reader of the replies.
-pub(crate) fn sound(replies: Vec<Value>) -> Result<Vec<Value>, Fault> {
-    let fault_of = |reply: &Value| match reply {
-        Value::ServerError(error) => Some(Fault::from(error)),
-        _ => None,
-    };
-    let is_of_all =
-        |fault: &Fault| matches!(fault.blame, Blame::Role | Blame::Connection | Blame::Closed | Blame::Server);
-    match replies.iter().filter_map(fault_of).find(is_of_all) {
-        Some(fault) => Err(fault),
-        None => Ok(replies),
-    }
-}
-
 /// The results of the round trips of one operation.
 pub(crate) struct Gathered<R> {
     replies: Replies<R>,
@@ -116,6 +101,24 @@ impl<T: Transport> RedisStore<T> {
         Instant::now() + self.server().timeout
     }
 
+    /// Returns the replies, unless one of them says that the server must not be asked now. Errors of one slot, or of
+    /// writes, are left to the reader of the replies.
+    pub(crate) fn sound(&self, replies: Vec<Value>) -> Result<Vec<Value>, Fault> {
+        let fault_of = |reply: &Value| match reply {
+            Value::ServerError(error) => Some(Fault::from(error)),
+            _ => None,
+        };
+        let is_of_all = |fault: &Fault| match fault.blame {
+            Blame::Role | Blame::Connection | Blame::Closed | Blame::Server | Blame::ClusterDown => true,
+            Blame::Moved | Blame::Ask => !self.is_node(),
+            _ => false,
+        };
+        match replies.iter().filter_map(fault_of).find(is_of_all) {
+            Some(fault) => Err(fault),
+            None => Ok(replies),
+        }
+    }
+
     /// Sends the command of each slot, and reads its reply. A fault of one slot is among the results; a fault of the
     /// server, or of the only slot, is that of the exchange.
     pub(crate) async fn each<S: Sync, R: Send>(
@@ -154,9 +157,9 @@ impl<T: Transport> RedisStore<T> {
                 let replies = self.server().all_of(reply);
                 let is_grant = |reply: &Value| matches!(reply, Value::Okay | Value::Nil | Value::Int(1..));
                 has_granted.store(replies.iter().any(is_grant), Relaxed);
-                sound(replies)
+                self.sound(replies)
             }
-            Repeat::Allowed => sound(reply.all()),
+            Repeat::Allowed => self.sound(reply.all()),
         };
         let replies = self.exchange(epoch, pipeline, replies, by).await?;
         Ok(slots.iter().zip(replies).map(|(slot, reply)| checked(reply).and_then(|reply| read(slot, reply))).collect())

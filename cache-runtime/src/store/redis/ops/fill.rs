@@ -12,7 +12,7 @@ use crate::plan::ttl::Ttl;
 use crate::store::redis::client::RedisStore;
 use crate::store::redis::client::sizes::Sizes;
 use crate::store::redis::ops::commands::{self, FillMethod};
-use crate::store::redis::ops::each::{Forms, Gathered, sound};
+use crate::store::redis::ops::each::{Forms, Gathered};
 use crate::store::redis::ops::read_plan::MOST;
 use crate::store::redis::ops::scripts::Form;
 use crate::store::redis::ops::stamps;
@@ -38,7 +38,7 @@ impl<T: Transport> RedisStore<T> {
             let (part, later) = rest.split_at(part_len(rest));
             rest = later;
             let outcome = self.end_part(part, by).await;
-            if outcome.is_err() {
+            if outcome.is_err() && !self.is_elsewhere(&outcome) {
                 // The fill may have arrived, or may still arrive: once a lease is gone it stores nothing.
                 let left = slots[ended.len()..].iter().map(|slot| {
                     let release = match slot.end {
@@ -62,7 +62,7 @@ impl<T: Transport> RedisStore<T> {
             End::Fill(value, ttl) => self.fill_one(slot.key, &slot.lease, value, *ttl, by).await,
             End::Release(release) => {
                 let released = self.release_one(slot.key, &slot.lease, *release, by).await;
-                if released.is_err() {
+                if released.is_err() && !self.is_elsewhere(&released) {
                     self.abandon_in_background(slot.key, &slot.lease, *release);
                 }
                 released
@@ -76,7 +76,7 @@ impl<T: Transport> RedisStore<T> {
         let now = self.server().health.clock.now();
         // An invalidation that did not arrive still voids what was computed before it.
         let voided: Vec<bool> = slots.iter().map(|slot| self.is_voided(slot.key)).collect();
-        let tags = longest_lived(slots);
+        let tags = if self.is_node() { BTreeMap::new() } else { longest_lived(slots) };
         let commands_of = |features, slot: &EndRequest<'_>, voided: bool, forms: &mut [Forms; 3]| match &slot.end {
             End::Fill(value, ttl) if !voided => {
                 let method = FillMethod::of(features, slot.key, &slot.lease, value);
@@ -102,7 +102,7 @@ impl<T: Transport> RedisStore<T> {
             }
             Request::Many(pipeline)
         };
-        let outcome = self.exchange_of(epoch, Sizes::writing(size), build, |reply| sound(reply.all()), by).await;
+        let outcome = self.exchange_of(epoch, Sizes::writing(size), build, |reply| self.sound(reply.all()), by).await;
         let replies = self.part_written(outcome)?;
         let features = Features::from_bits(sent_with.load(Relaxed));
         let mut replies = replies.into_iter();
@@ -134,11 +134,20 @@ impl<T: Transport> RedisStore<T> {
         refused: &mut bool,
         by: Instant,
     ) -> Result<bool, Error> {
+        let is_large = |value| {
+            let features = self.server().allowed(Features::default());
+            FillMethod::of(features, slot.key, &slot.lease, value) == FillMethod::Ahead
+        };
         let (value, ttl) = match &slot.end {
+            // A large value may have to be sent another way, while its slot moves.
+            End::Fill(value, _) if self.is_node() && fault.is_redirection() && !is_large(value) => {
+                return Err(fault.error);
+            }
+            End::Release(_) if self.is_node() && fault.is_redirection() => return Err(fault.error),
             End::Fill(value, ttl) => (value, ttl),
             End::Release(how) => return Err(self.not_released((slot.key, &slot.lease, *how), fault)),
         };
-        if fault.is_of_form() || fault.is_denied() {
+        if fault.is_of_form() || fault.is_denied() || self.is_node() && is_of_a_move(&fault) {
             // A single fill handles this case.
             return self.fill_one(slot.key, &slot.lease, value, *ttl, by).await;
         }
@@ -156,7 +165,7 @@ impl<T: Transport> RedisStore<T> {
             Ok(epoch) => self.written(self.fill_by_size(epoch, key, lease, value, ttl, by).await),
             Err(error) => Err(error),
         };
-        if outcome.is_err() {
+        if outcome.is_err() && !self.is_elsewhere(&outcome) {
             // The fill may have arrived, or may still arrive: once the lease is gone it stores nothing.
             self.abandon_in_background(key, lease, Release::Pause(0));
         }
@@ -172,8 +181,8 @@ impl<T: Transport> RedisStore<T> {
         ttl: Ttl,
         by: Instant,
     ) -> Result<bool, Fault> {
-        let mut tags = own_tags(key, value);
-        tags.extend_from_slice(key.tags());
+        let mut tags = if self.is_node() { Vec::new() } else { own_tags(key, value) };
+        tags.extend_from_slice(self.tags_here(key));
         let now = self.server().health.clock.now();
         // The server's features decide, unless that was tried.
         let attempt = async |method: Option<FillMethod>, form: Form| {
@@ -210,6 +219,8 @@ impl<T: Transport> RedisStore<T> {
                     self.deny(Features::SET_IFEQ);
                 }
             }
+            // The slot is moving to another node, and one of the two keys is there.
+            _ if large && self.is_node() && is_of_a_move(fault) => {}
             // The user is confined to a pattern of keys that excludes the staged key, or lacks the right to move it.
             (Blame::Denied(_), _) if large => {}
             (Blame::Denied(Denied::Command(Some(Features::EVALSHA))), _) => {}
@@ -217,6 +228,11 @@ impl<T: Transport> RedisStore<T> {
         }
         attempt(Some(FillMethod::Inline), Form::Text).await.map_err(|fault| fault.about(key.as_str()))
     }
+}
+
+/// Returns true if a command of two keys may be refused because they are on two nodes.
+fn is_of_a_move(fault: &Fault) -> bool {
+    matches!(fault.blame, Blame::Moved | Blame::Ask | Blame::TryAgain)
 }
 
 fn release(features: Features, slot: &EndRequest<'_>, release: Release, forms: &mut Forms) -> Cmd {
@@ -243,7 +259,7 @@ fn part_len(slots: &[EndRequest<'_>]) -> usize {
 }
 
 /// The tags of all values to fill, each with the longest lifetime under it.
-fn longest_lived(slots: &[EndRequest<'_>]) -> BTreeMap<String, Ttl> {
+pub(crate) fn longest_lived(slots: &[EndRequest<'_>]) -> BTreeMap<String, Ttl> {
     let mut tags = BTreeMap::new();
     for slot in slots {
         let End::Fill(value, ttl) = &slot.end else { continue };

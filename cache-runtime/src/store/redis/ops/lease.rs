@@ -1,5 +1,6 @@
 //! Leases: they are taken, marked in a value, renewed, and given back.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
@@ -9,7 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::store::redis::client::RedisStore;
 use crate::store::redis::ops::commands::{self, truth};
-use crate::store::redis::ops::each::{Forms, Gathered, Repeat, sound};
+use crate::store::redis::ops::each::{Forms, Gathered, Repeat};
 use crate::store::redis::ops::read_plan::MOST;
 use crate::store::redis::ops::scripts::Form;
 use crate::store::redis::request::{Reply, Request, checked};
@@ -44,8 +45,8 @@ impl<T: Transport> RedisStore<T> {
         self.settle(epoch, anything.clone().flat_map(|slot| slot.key.concerned_by().skip(1)), by)
             .await
             .map_err(|fault| self.reported_error(fault))?;
-        // The take removes the old content, which is the effect of these invalidations.
-        let settled = self.client().pending.find_all(anything.map(|slot| slot.key.as_str()));
+        // A take removes the old content, which is the effect of these invalidations.
+        let mut settled = self.client().backlog.pending.find_all(anything.map(|slot| slot.key.as_str()));
         let has_granted = AtomicBool::new(false);
         let send = async || {
             let build = |features, forms: &mut Forms, slot: &TakeRequest<'_>| {
@@ -80,9 +81,14 @@ impl<T: Transport> RedisStore<T> {
                 self.refused_write(fault.about(slot.key.as_str()), &mut refused)
             })
         });
-        let taken = taken.collect();
+        let taken: Replies<TakeReply> = taken.collect();
+        if !settled.is_empty() {
+            let done = slots.iter().zip(taken.iter()).filter(|(_, reply)| matches!(reply, Ok(TakeReply::Taken)));
+            let done: HashSet<&str> = done.map(|(slot, _)| slot.key.as_str()).collect();
+            settled.retain(|(name, _)| done.contains(&**name));
+        }
         self.wrote_unless(refused);
-        self.client().pending.delivered(&settled);
+        self.client().backlog.pending.delivered(&settled);
         Ok(taken)
     }
 
@@ -160,7 +166,7 @@ impl<T: Transport> RedisStore<T> {
             };
             let by = self.part_deadline();
             let outcome = match self.admit() {
-                Ok(epoch) => self.exchange(epoch, build, |reply: Reply| sound(reply.all()), by).await.ok(),
+                Ok(epoch) => self.exchange(epoch, build, |reply: Reply| self.sound(reply.all()), by).await.ok(),
                 Err(_) => None,
             };
             let Some(replies) = outcome else {
@@ -190,7 +196,7 @@ impl<T: Transport> RedisStore<T> {
 
     /// Returns true if something that concerns the entry is still to be invalidated.
     pub(crate) fn is_voided(&self, key: &Key) -> bool {
-        let pending = &self.client().pending;
+        let pending = &self.client().backlog.pending;
         pending.any() && !pending.find_all(key.concerned_by()).is_empty()
     }
 

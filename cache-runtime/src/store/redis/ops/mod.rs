@@ -4,17 +4,19 @@
 //! The others carry an operation out, over any transport.
 
 mod abandoned;
-mod clear;
+pub(crate) mod clear;
 pub(crate) mod commands;
-mod deliverer;
+pub(crate) mod deliverer;
 pub(crate) mod delivery;
 mod each;
-mod fill;
+pub(crate) mod fill;
 mod lease;
+#[cfg(feature = "tokio")]
+pub(crate) mod node;
 mod probe;
 mod read;
-mod read_plan;
+pub(crate) mod read_plan;
 mod rights_check;
 pub(crate) mod scripts;
-mod stamps;
+pub(crate) mod stamps;
 mod store;

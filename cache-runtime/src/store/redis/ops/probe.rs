@@ -22,7 +22,7 @@ async fn probe<T: Transport>(core: Weak<Core<T>>, mut prober: Prober) {
     loop {
         T::pause(prober.pause).await;
         let Some(core) = core.upgrade() else { return };
-        let store = RedisStore { core };
+        let store = RedisStore::of(core);
         let patience = patience(store.server().timeout);
         if !prober.proceeds(patience) {
             return;
@@ -36,7 +36,7 @@ async fn probe<T: Transport>(core: Weak<Core<T>>, mut prober: Prober) {
         };
         match recovered {
             Ok(()) => return prober.succeeded(epoch),
-            Err(fault) => match prober.failed(&fault, store.client().pending.any()) {
+            Err(fault) => match prober.failed(&fault, store.client().backlog.pending.any()) {
                 Some(pause) => prober.pause = pause,
                 None => return,
             },

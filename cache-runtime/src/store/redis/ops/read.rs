@@ -31,11 +31,11 @@ impl<T: Transport> RedisStore<T> {
     pub(crate) async fn read_one(&self, key: &Key, mode: ReadMode, by: Instant) -> Result<Read, Error> {
         let epoch = self.admit()?;
         let client = self.client();
-        if client.pending.any() {
+        if client.backlog.pending.any() {
             // Rare paths are boxed, because each call carries its futures along.
             Box::pin(self.settle(epoch, key.concerned_by(), by)).await.map_err(|fault| self.reported_error(fault))?;
         }
-        let is_bare = mode == ReadMode::Shared && key.tags().is_empty() && !client.server.lacks_some();
+        let is_bare = mode == ReadMode::Shared && self.tags_here(key).is_empty() && !client.server.lacks_some();
         // Only the read that claims the role check makes it.
         let checks_role = is_bare && client.server.claims_role_check(by);
         if !is_bare || checks_role {
@@ -46,7 +46,7 @@ impl<T: Transport> RedisStore<T> {
         let bytes = bytes.map_err(|fault| self.reported_error(fault.about(key.as_str())))?;
         client.sizes.found(key, bytes.as_ref().map_or(0, Bytes::len));
         let mut read = Read::untagged(bytes, self.times(by));
-        if has_own_tags(&read) {
+        if has_own_tags(&read) && !self.is_node() {
             read.own_seal = Box::pin(self.own_seal(epoch, key, &read, by)).await?;
         }
         Ok(read)
@@ -55,7 +55,7 @@ impl<T: Transport> RedisStore<T> {
     /// The times of a reply that has arrived, to an operation with this deadline. If invalidations were lost, the horizon
     /// is known now that the server answers, and it holds for this reply.
     pub(crate) fn times(&self, by: Instant) -> Times {
-        let (clock, pending) = (&self.server().health.clock, &self.client().pending);
+        let (clock, pending) = (&self.server().health.clock, &self.client().backlog.pending);
         if pending.any() {
             pending.settle_losses(clock.now());
         }
@@ -80,8 +80,8 @@ impl<T: Transport> RedisStore<T> {
     /// Invalidations that concern a key may have to be delivered first; where that is refused, the key alone is not
     /// read.
     async fn read_part(&self, epoch: Epoch, keys: &[&Key], by: Instant) -> Result<Replies<Read>, Error> {
-        let pending = &self.client().pending;
-        if !pending.any() {
+        let pending = &self.client().backlog.pending;
+        if !pending.any() || self.is_node() {
             return self.read_settled(epoch, keys, ReadMode::Shared, false, by).await;
         }
         let settled = self.settle(epoch, keys.iter().flat_map(|key| key.concerned_by()), by).await;
@@ -115,8 +115,8 @@ impl<T: Transport> RedisStore<T> {
         let client = self.client();
         let checks_role = checks_role || client.server.claims_role_check(by);
         let plan = match (mode, keys) {
-            (ReadMode::Exact, [key]) => ReadPlan::One(key),
-            _ => ReadPlan::many(keys),
+            (ReadMode::Exact, [key]) => ReadPlan::One(key, self.tags_here(key)),
+            _ => ReadPlan::many(keys, self.is_node()),
         };
         // The number of commands depends on the server's features.
         let sent_with = AtomicU32::new(0);
@@ -136,7 +136,7 @@ impl<T: Transport> RedisStore<T> {
             let features = Features::from_bits(sent_with.load(Relaxed));
             let reads = plan.reads(features, replies, || client.server.health.clock.now())?;
             if checks_role {
-                note_role(&client.server, last, sent)?;
+                note_role(&client.server, last, sent, self.is_node())?;
             }
             Ok(reads)
         };
@@ -156,7 +156,9 @@ impl<T: Transport> RedisStore<T> {
         reads.iter_mut().flatten().for_each(|read| read.times = times);
         let sizes = reads.iter().flatten().map(|read| read.bytes.as_ref().map_or(0, Bytes::len));
         client.sizes.found_all(keys.iter().copied().zip(sizes));
-        self.add_own_seals(epoch, keys, &mut reads, by).await?;
+        if !self.is_node() {
+            self.add_own_seals(epoch, keys, &mut reads, by).await?;
+        }
         Ok(reads)
     }
 
@@ -186,7 +188,7 @@ impl<T: Transport> RedisStore<T> {
         if tags.is_empty() {
             return Ok(Some(Seal::default()));
         }
-        if !self.client().pending.find_all(tags.iter().map(String::as_str)).is_empty() {
+        if !self.client().backlog.pending.find_all(tags.iter().map(String::as_str)).is_empty() {
             return Ok(None);
         }
         let build = |features| {
@@ -229,7 +231,7 @@ impl<T: Transport> RedisStore<T> {
             stamps.extend(part.iter().copied().zip(found.map_err(|fault| self.reported_error(fault))?));
         }
         // A tag whose invalidation is still to be delivered counts for nothing.
-        for (tag, _) in client.pending.find_all(tags.iter().map(|tag| tag.as_str())) {
+        for (tag, _) in client.backlog.pending.find_all(tags.iter().map(|tag| tag.as_str())) {
             stamps.remove(&String::from(tag));
         }
         for (read, own) in reads.iter_mut().zip(&own) {
@@ -245,10 +247,11 @@ fn has_own_tags(read: &Read) -> bool {
     read.bytes.as_deref().is_some_and(envelope::has_own_tags)
 }
 
-/// Checks the replies to `ROLE` and `TIME`: a replica may lag its master.
-fn note_role(server: &Server, replies: Vec<Value>, sent: Option<Instant>) -> Result<(), Fault> {
+/// Checks the replies to `ROLE` and `TIME`: a replica may lag its master. In a cluster, a replica serves no reads.
+fn note_role(server: &Server, replies: Vec<Value>, sent: Option<Instant>, is_node: bool) -> Result<(), Fault> {
     let mut replies = replies.into_iter();
-    if name_of_role(&replies.next().unwrap_or_default()) == Some("slave") {
+    let role = replies.next().unwrap_or_default();
+    if name_of_role(&role) == Some("slave") && !is_node {
         return Err(Fault::replica());
     }
     if let (Some(time), Some(sent)) = (replies.next(), sent) {
@@ -281,7 +284,7 @@ mod tests {
     /// The times of the first reply from a server that is back, after more invalidations failed than are kept.
     async fn first_times<T: Transport>(store: &RedisStore<T>, kind: Kind) -> Times {
         let names: Vec<String> = (0..=65_536).map(|number| format!("lost:{number}")).collect();
-        let (pending, by) = (&store.client().pending, Instant::now() + PATIENCE);
+        let (pending, by) = (&store.client().backlog.pending, Instant::now() + PATIENCE);
         pending.add(names.iter().map(String::as_str));
         pending.delivered(&pending.all());
         let key = KeyWriter::new("", "found").finish().expect("a key");

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use ::redis::{Cmd, Pipeline, Value};
 use bytes::Bytes;
 
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 use crate::key::{Address, Key};
 use crate::store::redis::ops::commands;
 use crate::store::redis::ops::stamps;
@@ -20,24 +20,25 @@ pub(crate) const MOST: usize = 1024;
 
 /// The commands that read slots and the stamps of their tags.
 pub(crate) enum ReadPlan<'a> {
-    /// A key of the wrong type is an error.
-    One(&'a Key),
+    /// The key, and the tags whose stamps are read along. A key of the wrong type is an error.
+    One(&'a Key, &'a [String]),
     /// A key of the wrong type may look like an empty slot, because one command reads many keys.
     Many(ManyReads<'a>),
 }
 
 impl<'a> ReadPlan<'a> {
-    pub(crate) fn many(keys: &'a [&'a Key]) -> ReadPlan<'a> {
-        ReadPlan::Many(ManyReads::of(keys))
+    /// A node of a cluster reads no stamps, and may redirect each of the keys.
+    pub(crate) fn many(keys: &'a [&'a Key], of_node: bool) -> ReadPlan<'a> {
+        ReadPlan::Many(ManyReads::of(keys, of_node))
     }
 
     /// The stamps follow the reads: a lease that was granted in between must not look older than its stamps, and be
     /// displaced.
     pub(crate) fn add_to(&self, features: Features, pipeline: &mut Pipeline) {
         match self {
-            ReadPlan::One(key) => {
+            ReadPlan::One(key, tags) => {
                 pipeline.add_command(commands::read(features, key));
-                stamps::add_stamps(features, key.tags(), pipeline);
+                stamps::add_stamps(features, *tags, pipeline);
             }
             ReadPlan::Many(reads) => reads.add_to(features, pipeline),
         }
@@ -52,10 +53,10 @@ impl<'a> ReadPlan<'a> {
         now: impl FnOnce() -> u64,
     ) -> Result<Replies<Read>, Fault> {
         match self {
-            ReadPlan::One(key) => {
+            ReadPlan::One(_, tags) => {
                 let mut replies = replies.into_iter();
                 let bytes = commands::slot(checked(replies.next().unwrap_or_default())?, now)?;
-                let seal = stamps::seal(key.tags(), replies)?;
+                let seal = stamps::seal(tags, replies)?;
                 Ok(Results::One(Ok(Read { seal, ..Read::untagged(bytes, Times::default()) })))
             }
             ReadPlan::Many(reads) => reads.reads(features, replies, now()),
@@ -71,19 +72,22 @@ pub(crate) struct ManyReads<'a> {
     /// The positions of the slots in each hash.
     hashes: BTreeMap<&'a str, Vec<usize>>,
     tags: Vec<&'a String>,
+    of_node: bool,
 }
 
 impl<'a> ManyReads<'a> {
-    fn of(keys: &'a [&'a Key]) -> ManyReads<'a> {
-        let mut plan =
-            ManyReads { keys, alone: Vec::with_capacity(keys.len()), hashes: BTreeMap::new(), tags: Vec::new() };
+    fn of(keys: &'a [&'a Key], of_node: bool) -> ManyReads<'a> {
+        let alone = Vec::with_capacity(keys.len());
+        let mut plan = ManyReads { keys, alone, hashes: BTreeMap::new(), tags: Vec::new(), of_node };
         let mut tags = BTreeMap::new();
         for (at, key) in keys.iter().enumerate() {
             match key.address() {
                 Address::Key(_) => plan.alone.push(at),
                 Address::Field { hash, .. } => plan.hashes.entry(hash).or_default().push(at),
             }
-            tags.extend(key.tags().iter().map(|tag| (tag, ())));
+            if !of_node {
+                tags.extend(key.tags().iter().map(|tag| (tag, ())));
+            }
         }
         plan.tags = tags.into_keys().collect();
         plan
@@ -120,11 +124,18 @@ impl<'a> ManyReads<'a> {
 
     fn reads(&self, features: Features, replies: Vec<Value>, now: u64) -> Result<Replies<Read>, Fault> {
         let mut found: Vec<Option<Bytes>> = vec![None; self.keys.len()];
+        // The slots that other nodes have.
+        let mut elsewhere: BTreeMap<usize, Error> = BTreeMap::new();
         let mut replies = replies.into_iter();
         let mut next = || checked(replies.next().unwrap_or_default());
         if !features.reads_together() {
             for at in &self.alone {
-                found[*at] = commands::slot(next()?, || now)?;
+                match next() {
+                    // One command that reads many keys does not find a key of another type either.
+                    Err(fault) if fault.error.kind() == ErrorKind::WrongType => {}
+                    Err(fault) if self.of_node && fault.is_redirection() => drop(elsewhere.insert(*at, fault.error)),
+                    reply => found[*at] = commands::slot(reply?, || now)?,
+                }
             }
         } else if !self.alone.is_empty() {
             for (at, value) in self.alone.iter().zip(array(next()?)?) {
@@ -136,6 +147,10 @@ impl<'a> ManyReads<'a> {
                 Ok(values) => array(values)?,
                 // The wrong type means that something else is in its place: its entries are not there.
                 Err(fault) if fault.error.kind() == ErrorKind::WrongType => continue,
+                Err(fault) if self.of_node && fault.is_redirection() => {
+                    elsewhere.extend(members.iter().map(|at| (*at, fault.error.clone())));
+                    continue;
+                }
                 Err(fault) => return Err(fault),
             };
             let mut values = values.into_iter();
@@ -150,12 +165,15 @@ impl<'a> ManyReads<'a> {
             let replies = replies.by_ref().take(count);
             stamps.extend(tags.iter().copied().zip(stamps::stamps_of(tags.iter().copied(), replies)?));
         }
-        let reads = self.keys.iter().zip(found);
-        let read = |(key, bytes): (&&Key, _)| Read {
-            seal: seal(key.tags(), &stamps),
-            ..Read::untagged(bytes, Times::default())
+        let reads = self.keys.iter().zip(found).enumerate();
+        let read = |(at, (key, bytes)): (usize, (&&Key, _))| match elsewhere.remove(&at) {
+            Some(error) => Err(error),
+            None => {
+                let seal = if self.of_node { Some(Seal::default()) } else { seal(key.tags(), &stamps) };
+                Ok(Read { seal, ..Read::untagged(bytes, Times::default()) })
+            }
         };
-        Ok(Results::Many(reads.map(|found| Ok(read(found))).collect()))
+        Ok(Results::Many(reads.map(read).collect()))
     }
 }
 

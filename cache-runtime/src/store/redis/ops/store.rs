@@ -124,7 +124,7 @@ impl<T: Transport> Store for RedisStore<T> {
         if keys.is_empty() {
             return Ok(0);
         }
-        let pending = &self.client().pending;
+        let pending = &self.client().backlog.pending;
         let earlier = pending.find_all(keys.iter().map(Key::as_str));
         // This also works if the future is dropped.
         let mut undelivered = Undelivered { store: self, keys: keys.iter().map(Key::as_str).collect() };
@@ -171,7 +171,7 @@ impl<T: Transport> Store for RedisStore<T> {
             // A read also fetches stamps and handles undelivered invalidations, and large values have a connection of
             // their own. Without the right to end a lease, none is requested.
             takes_first: is_untagged
-                && !client.pending.concerns(key.concerned_by())
+                && !client.backlog.pending.concerns(key.concerned_by())
                 && !client.sizes.reading(key).is_large
                 && !client.server.lacks_some(),
             // Stamps of tags are read along with their entry.
@@ -180,7 +180,7 @@ impl<T: Transport> Store for RedisStore<T> {
     }
 
     fn queue_invalidation(&self, key: &Key) {
-        self.client().pending.add([key.as_str()]);
+        self.client().backlog.pending.add([key.as_str()]);
         self.deliver_soon();
     }
 

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "tokio")]
+use ::redis::ConnectionAddr;
 use ::redis::ConnectionInfo;
 
 use super::fault::{Blame, Fault};
@@ -70,6 +72,16 @@ impl Endpoint {
     #[cfg(feature = "_rustls")]
     pub(crate) fn tls(&self) -> Option<&Arc<Connector>> {
         self.tls.as_ref()
+    }
+
+    /// Returns true if connections are secured.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_tls(&self) -> bool {
+        #[cfg(feature = "_rustls")]
+        if self.tls.is_some() {
+            return true;
+        }
+        matches!(self.info.addr(), ConnectionAddr::TcpTls { .. })
     }
 
     pub(crate) fn info(&self) -> &ConnectionInfo {

@@ -5,7 +5,7 @@ use std::io;
 use redis::{ErrorKind as RedisErrorKind, RedisError, ServerError, ServerErrorKind};
 
 use super::features::Features;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Redirection};
 use crate::key::TAG;
 
 /// A failed exchange.
@@ -24,6 +24,14 @@ pub(crate) enum Blame {
     Denied(Denied),
     /// Nothing: the script has to be sent in full once.
     Script,
+    /// Nothing: another node of the cluster has the key, and the command was not executed.
+    Moved,
+    /// Nothing: another node may have the key, to which it is moving, and the command was not executed.
+    Ask,
+    /// Nothing: the node has some of the keys of the command, which was not executed.
+    TryAgain,
+    /// The node, which serves no keys because the cluster is incomplete.
+    ClusterDown,
     /// Writes: the server still answers reads.
     Writes,
     /// The server as it is now, which the connection survives.
@@ -89,10 +97,15 @@ impl Fault {
         let error = Error::new(kind, detail);
         let is_of_call = match blame {
             Blame::Denied(_) => true,
-            Blame::Command => matches!(kind, ErrorKind::Auth | ErrorKind::Cluster),
+            Blame::Command | Blame::TryAgain => matches!(kind, ErrorKind::Auth | ErrorKind::Cluster),
             _ => false,
         };
         Fault { error: if is_of_call { error.of_one_call() } else { error }, blame }
+    }
+
+    /// Returns true if another node has to be asked. A node that answers this is well.
+    pub(crate) fn is_redirection(&self) -> bool {
+        matches!(self.blame, Blame::Moved | Blame::Ask)
     }
 
     /// The server did not answer the request.
@@ -167,11 +180,27 @@ impl From<&ServerError> for Fault {
             _ => None,
         };
         let words = format!("{} {text}", error.code());
+        let redirection = match blame {
+            Blame::Moved | Blame::Ask => redirection(text, blame == Blame::Ask),
+            _ => None,
+        };
         match name {
             Some(name) => Fault::new(kind, blame, format!("{}: {words}", lacked(name))),
-            None => Fault::new(kind, blame, words),
+            None => {
+                let fault = Fault::new(kind, blame, words);
+                Fault { error: fault.error.redirected(redirection), blame }
+            }
         }
     }
+}
+
+/// Parses the text of a redirection: the slot, and the other node's address. A host may have colons in it.
+fn redirection(text: &str, is_ask: bool) -> Option<Redirection> {
+    let mut words = text.split_ascii_whitespace();
+    let slot = words.next()?.parse().ok()?;
+    let (host, port) = words.next()?.rsplit_once(':')?;
+    let host = (host != "?").then(|| host.trim_matches(['[', ']']).into());
+    Some(Redirection { slot, is_ask, host, port: port.parse().ok()? })
 }
 
 /// Parses a reply that refuses something permanently, in the words of Redis 6 to 8 and Valkey, on its own or for a
@@ -220,11 +249,11 @@ fn key_pattern(name: &str) -> String {
 fn known(kind: ServerErrorKind) -> Option<(ErrorKind, Blame)> {
     Some(match kind {
         ServerErrorKind::BusyLoading => (ErrorKind::Loading, Blame::Server),
-        ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::ClusterDown => {
-            (ErrorKind::Cluster, Blame::Server)
-        }
+        ServerErrorKind::Moved => (ErrorKind::Cluster, Blame::Moved),
+        ServerErrorKind::Ask => (ErrorKind::Cluster, Blame::Ask),
+        ServerErrorKind::ClusterDown => (ErrorKind::Cluster, Blame::ClusterDown),
         // The server answers this while a slot moves.
-        ServerErrorKind::TryAgain => (ErrorKind::Cluster, Blame::Command),
+        ServerErrorKind::TryAgain => (ErrorKind::Cluster, Blame::TryAgain),
         ServerErrorKind::CrossSlot => (ErrorKind::Cluster, Blame::Denied(Denied::ManyKeys)),
         // `MASTERDOWN` is the reply of a replica without its master.
         ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown => (ErrorKind::ReadOnly, Blame::Role),
@@ -246,8 +275,10 @@ fn by_code(code: &str) -> Option<(ErrorKind, Blame)> {
         "LOADING" => (ErrorKind::Loading, Blame::Server),
         // Another client's script occupies the server.
         "BUSY" => (ErrorKind::Timeout, Blame::Server),
-        "MOVED" | "ASK" | "CLUSTERDOWN" => (ErrorKind::Cluster, Blame::Server),
-        "TRYAGAIN" => (ErrorKind::Cluster, Blame::Command),
+        "MOVED" => (ErrorKind::Cluster, Blame::Moved),
+        "ASK" => (ErrorKind::Cluster, Blame::Ask),
+        "CLUSTERDOWN" => (ErrorKind::Cluster, Blame::ClusterDown),
+        "TRYAGAIN" => (ErrorKind::Cluster, Blame::TryAgain),
         "CROSSSLOT" => (ErrorKind::Cluster, Blame::Denied(Denied::ManyKeys)),
         _ => return None,
     })
@@ -292,10 +323,11 @@ mod tests {
             ("NOAUTH Authentication required.", ErrorKind::Auth, Blame::Connection),
             ("WRONGPASS invalid username-password pair", ErrorKind::Auth, Blame::Connection),
             ("NOPERM this user has no permissions", ErrorKind::Auth, Blame::Command),
-            ("TRYAGAIN Multiple keys request during rehashing of slot", ErrorKind::Cluster, Blame::Command),
+            ("TRYAGAIN Multiple keys request during rehashing of slot", ErrorKind::Cluster, Blame::TryAgain),
             ("CROSSSLOT Keys in request don't hash", ErrorKind::Cluster, Blame::Denied(Denied::ManyKeys)),
-            ("MOVED 3999 127.0.0.1:6381", ErrorKind::Cluster, Blame::Server),
-            ("CLUSTERDOWN Hash slot not served", ErrorKind::Cluster, Blame::Server),
+            ("MOVED 3999 127.0.0.1:6381", ErrorKind::Cluster, Blame::Moved),
+            ("ASK 3999 127.0.0.1:6381", ErrorKind::Cluster, Blame::Ask),
+            ("CLUSTERDOWN Hash slot not served", ErrorKind::Cluster, Blame::ClusterDown),
             ("BUSY Redis is busy running a script", ErrorKind::Timeout, Blame::Server),
             ("ERR max number of clients reached", ErrorKind::Unreachable, Blame::Full),
             ("NOSCRIPT No matching script", ErrorKind::Protocol, Blame::Script),
@@ -317,6 +349,26 @@ mod tests {
             ),
         ] {
             assert_eq!(fault(line), (kind, blame), "{line}");
+        }
+    }
+
+    #[test]
+    fn redirections_name_a_node() {
+        for (line, slot, is_ask, host, port) in [
+            ("MOVED 3999 127.0.0.1:6381", 3999, false, Some("127.0.0.1"), 6381),
+            ("ASK 16383 redis-1.internal:6379", 16383, true, Some("redis-1.internal"), 6379),
+            ("MOVED 0 ::1:7000", 0, false, Some("::1"), 7000),
+            ("MOVED 0 [::1]:7000", 0, false, Some("::1"), 7000),
+            ("MOVED 7 :7000", 7, false, Some(""), 7000),
+            ("MOVED 7 ?:7000", 7, false, None, 7000),
+        ] {
+            let value = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).expect("an error line");
+            let fault = Fault::from(value.extract_error().expect_err("an error"));
+            let expected = Redirection { slot, is_ask, host: host.map(Into::into), port };
+            assert_eq!(fault.error.redirection(), Some(&expected), "{line}");
+        }
+        for text in ["", "x 127.0.0.1:1", "1", "1 127.0.0.1", "1 127.0.0.1:x", "70000 127.0.0.1:1"] {
+            assert_eq!(redirection(text, false), None, "{text}");
         }
     }
 

@@ -69,8 +69,8 @@ impl<'a> Greeting<'a> {
     pub(crate) fn answered(&mut self, replies: Vec<Value>, sent: Instant) -> Result<(), Fault> {
         self.step = match self.step {
             Step::First => match self.first(replies, sent)? {
-                Node::OfCluster => Step::Cluster,
-                Node::Alone => self.rights(),
+                Node::OfCluster if !self.server.in_cluster => Step::Cluster,
+                _ => self.rights(),
             },
             Step::Cluster => {
                 alone(replies.into_iter().next().unwrap_or_default())?;
@@ -113,7 +113,8 @@ impl<'a> Greeting<'a> {
         };
         [&info, &time, &role, &exists].into_iter().try_for_each(tolerated)?;
         match name_of_role(&role) {
-            Some("slave") => return Err(Fault::replica()),
+            // A replica in a cluster sends requests on to its master.
+            Some("slave") if !self.server.in_cluster => return Err(Fault::replica()),
             Some("sentinel") => {
                 let advice = "this is a sentinel; name the master itself";
                 return Err(Fault::new(ErrorKind::Unsupported, Blame::Role, advice));
@@ -192,7 +193,7 @@ fn alone(info: Value) -> Result<(), Fault> {
         Some(size) => Err(Fault::new(
             ErrorKind::Cluster,
             Blame::Role,
-            format!("one of {size} masters; clusters are not supported yet"),
+            format!("one of {size} masters of a cluster; write redis-cluster:// for all of it"),
         )),
     }
 }

@@ -106,10 +106,12 @@ impl Health {
     pub(crate) fn failed(&self, epoch: Epoch, fault: &Fault) -> bool {
         match fault.blame {
             Blame::Dropped | Blame::Late | Blame::Wait | Blame::Caller => return false,
-            Blame::Command | Blame::Denied(_) | Blame::Script | Blame::Writes => {
+            Blame::Command | Blame::Denied(_) | Blame::Script | Blame::TryAgain | Blame::Writes => {
                 self.succeeded(epoch);
                 return false;
             }
+            // A server outside of a cluster redirects once it has become a node of one.
+            Blame::Moved | Blame::Ask | Blame::ClusterDown => {}
             Blame::Server | Blame::Closed | Blame::Connection | Blame::Full | Blame::Role => {}
         }
         if !self.breaker.failed(epoch, fault.blame == Blame::Role) {

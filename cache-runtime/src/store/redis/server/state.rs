@@ -25,6 +25,8 @@ pub(crate) struct Server {
     pub(crate) health: Arc<Health>,
     /// The time that an operation may take, connecting included.
     pub(crate) timeout: Duration,
+    /// True for a node whose cluster is known, so that it need not serve all keys, or be a master.
+    pub(super) in_cluster: bool,
     /// Each new connection reads it. The lock also covers the begin of the epoch that a new one opens.
     endpoint: RwLock<Arc<Endpoint>>,
     /// The features that the server refused although its version has them, and the commands that it refuses.
@@ -66,6 +68,7 @@ impl Server {
         Server {
             health: Arc::new(Health::new(name, breaker)),
             timeout,
+            in_cluster: false,
             endpoint: RwLock::new(Arc::new(endpoint)),
             denied: AtomicU32::new(0),
             features: AtomicU32::new(Features::default().bits()),
@@ -75,6 +78,12 @@ impl Server {
             time_due: AtomicU64::new(0),
             connections: AtomicUsize::new(0),
         }
+    }
+
+    /// Makes it a node of a cluster.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn in_cluster(self) -> Server {
+        Server { in_cluster: true, ..self }
     }
 
     /// The current endpoint. A connection that is made in an epoch must read it after that epoch began, so that it leads

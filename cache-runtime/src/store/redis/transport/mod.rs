@@ -16,6 +16,8 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use crate::key::Key;
+#[cfg(feature = "tokio")]
+use crate::poll::block_on::block_until;
 use crate::store::redis::ops::commands;
 use crate::store::redis::request::{Load, Reply, Request};
 use crate::store::redis::server::breaker::Epoch;
@@ -81,6 +83,16 @@ pub(crate) trait Transport: Send + Sync + Sized + 'static {
     /// Runs a short task that no caller waits for, perhaps at once.
     fn soon(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.background(task);
+    }
+
+    /// Waits for something that is not a reply. `None` means that it did not happen in time.
+    #[cfg(feature = "tokio")]
+    fn wait<F: Future + Send>(
+        &self,
+        event: F,
+        by: Instant,
+    ) -> impl Future<Output = Result<Option<F::Output>, Fault>> + Send {
+        async move { Ok(block_until(event, by)) }
     }
 
     /// Waits, inside a [`Transport::background`] task.

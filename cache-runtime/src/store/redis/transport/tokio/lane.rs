@@ -69,7 +69,7 @@ impl Connection {
         runtime: Handle,
         open: Open,
     ) -> Connection {
-        let (timeouts, spoilt, coalescer) = (AtomicU32::new(0), AtomicBool::new(false), Arc::default());
+        let (timeouts, spoilt, coalescer) = (AtomicU32::new(0), AtomicBool::new(false), Coalescer::new(features));
         Connection { line, multiplexed, features, epoch, runtime, timeouts, spoilt, coalescer, driver, _open: open }
     }
 

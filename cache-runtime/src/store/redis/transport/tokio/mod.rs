@@ -210,6 +210,12 @@ impl Transport for Tokio {
         self.background(task);
     }
 
+    async fn wait<F: Future + Send>(&self, event: F, by: Instant) -> Result<Option<F::Output>, Fault> {
+        // This also checks that the runtime has timers.
+        let link = self.links.of_runtime(current()?)?;
+        Ok(in_runtime(&link.handle, || timeout_at(by.into(), event)).await.ok())
+    }
+
     async fn pause(duration: Duration) {
         tokio::time::sleep(duration).await;
     }

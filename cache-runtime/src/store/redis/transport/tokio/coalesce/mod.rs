@@ -28,6 +28,7 @@ use tokio::sync::Semaphore;
 use self::requests::{Replies, Requests};
 use crate::key::Key;
 use crate::poll::block_on::{step, yield_now};
+use crate::store::redis::server::features::Features;
 
 /// With this number of reads under way, the next ones join a batch, and so do all that follow until they are few.
 const FEW: usize = 4;
@@ -83,19 +84,18 @@ enum BatchOutcome {
     Lost,
 }
 
-impl Default for Coalescer {
-    fn default() -> Self {
-        Coalescer {
+impl Coalescer {
+    /// Where one command cannot read many keys, a batch is a pipeline of commands.
+    pub(super) fn new(features: Features) -> Arc<Coalescer> {
+        Arc::new(Coalescer {
             under_way: AtomicUsize::new(0),
             is_on: AtomicBool::new(false),
             open: Mutex::default(),
             turns: Semaphore::new(WAKING),
-            is_refused: AtomicBool::new(false),
-        }
+            is_refused: AtomicBool::new(!features.has(Features::MANY_KEYS)),
+        })
     }
-}
 
-impl Coalescer {
     /// Counts one more read. `None` means that it must be sent [`together`](Self::together) with others.
     pub(super) fn enter(&self) -> Option<UnderWay<'_>> {
         let under_way = self.under_way.fetch_add(1, Relaxed);

@@ -1,0 +1,235 @@
+//! Refreshes of the topology, in the background: no operation waits for one, unless nothing is known yet.
+
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use ::tokio::sync::watch;
+
+use super::state::ClusterState;
+use super::topology::{View, Vote};
+use super::{ClusterStore, NodeTransport};
+use crate::error::{Error, ErrorKind};
+use crate::poll::join::join_until;
+use crate::store::redis::keeper::Lone;
+use crate::store::redis::request::{Load, Reply, Request};
+use crate::store::redis::server::breaker::{Limits, Pauses, noise};
+use crate::store::redis::server::fault::Fault;
+use crate::store::redis::transport::{Transport, patience};
+
+/// The nodes that are asked, in addition to those of the URL.
+const ASKED: usize = 3;
+
+/// The most nodes of the URL that are asked.
+const SEEDS: usize = 8;
+
+/// After this time without a cause for a refresh, the pauses between refreshes are short again.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// The longest pause between refreshes.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// When the topology was asked for, and with which result.
+#[derive(Debug)]
+pub(super) struct Refresh {
+    state: Mutex<RefreshState>,
+    /// The number of refreshes that have ended.
+    ended: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct RefreshState {
+    is_running: bool,
+    /// There is a cause for one more refresh.
+    is_wanted: bool,
+    pauses: Pauses,
+    /// The time of the last refresh, and that of the next one at the earliest.
+    last: Option<Instant>,
+    next: Option<Instant>,
+    failure: Option<Error>,
+}
+
+impl Default for Refresh {
+    fn default() -> Refresh {
+        let pauses = Pauses::new(Limits { longest_pause: LONGEST_PAUSE, ..Limits::default() });
+        let (last, next) = (None, None);
+        let state = RefreshState { is_running: false, is_wanted: false, pauses, last, next, failure: None };
+        Refresh { state: Mutex::new(state), ended: watch::Sender::new(0) }
+    }
+}
+
+impl Refresh {
+    /// Notes a cause for a refresh. Returns true if the caller has to start it.
+    fn begin(&self) -> bool {
+        let mut state = self.lock();
+        state.is_wanted = true;
+        !std::mem::replace(&mut state.is_running, true)
+    }
+
+    /// The time until the next refresh may begin. `None` if there is no cause for one: then the task ends.
+    fn pause(&self) -> Option<Duration> {
+        let mut state = self.lock();
+        if !state.is_wanted {
+            state.is_running = false;
+            return None;
+        }
+        let now = Instant::now();
+        if state.last.is_some_and(|last| now.saturating_duration_since(last) > QUIET) {
+            state.pauses.reset();
+        }
+        Some(state.next.map_or(Duration::ZERO, |next| next.saturating_duration_since(now)))
+    }
+
+    /// Notes that a refresh begins: causes that come from now on are causes for another one.
+    fn began(&self) {
+        self.lock().is_wanted = false;
+    }
+
+    fn finished(&self, outcome: Result<(), Error>) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        let pause = state.pauses.next(noise());
+        (state.last, state.next, state.failure) = (Some(now), Some(now + pause), outcome.err());
+        drop(state);
+        self.ended.send_modify(|ended| *ended += 1);
+    }
+
+    /// Notes that no task runs, because none could be started.
+    fn stopped(&self) {
+        self.lock().is_running = false;
+    }
+
+    /// Notes that the topology is another one than before.
+    pub(super) fn changed(&self) {
+        self.lock().pauses.reset();
+    }
+
+    fn failure(&self) -> Option<Error> {
+        self.lock().failure.clone()
+    }
+
+    /// The last failure, if the next refresh has to wait.
+    fn recent_failure(&self) -> Option<Error> {
+        let state = self.lock();
+        state.next.filter(|next| Instant::now() < *next).and(state.failure.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RefreshState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A guard in the task that refreshes: if it ends early, another one may start.
+struct Running(Weak<ClusterState>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(state) = self.0.upgrade() {
+            state.refresh.stopped();
+        }
+    }
+}
+
+impl ClusterState {
+    /// Asks for the topology in the background, soon.
+    pub(super) fn refresh_soon(&self) {
+        if self.refresh.begin() && !self.keeper.spawn(refreshed(Weak::clone(&self.me))) {
+            self.refresh.stopped();
+        }
+    }
+
+    /// The nodes to ask for the topology: those of the URL, and some of those that have slots.
+    fn to_ask(&self) -> Vec<u16> {
+        let mut known = self.slots.nodes();
+        // Some start is as good as any other.
+        let start = noise() as usize % known.len().max(1);
+        known.rotate_left(start);
+        known.sort_by_key(|node| self.node(*node).is_none_or(|node| node.client.server.health.is_down()));
+        known.truncate(ASKED);
+        for seed in self.seeds.iter().take(SEEDS) {
+            if !known.contains(seed) {
+                known.push(*seed);
+            }
+        }
+        known
+    }
+}
+
+/// Refreshes as long as there is a cause for it.
+async fn refreshed(state: Weak<ClusterState>) {
+    let _running = Running(Weak::clone(&state));
+    loop {
+        let Some(pause) = state.upgrade().and_then(|state| state.refresh.pause()) else { return };
+        <Lone as Transport>::pause(pause).await;
+        let Some(state) = state.upgrade() else { return };
+        state.refresh.began();
+        let outcome = ClusterStore::<Lone>::new(&state).ask_for_topology().await;
+        state.refresh.finished(outcome);
+    }
+}
+
+impl<T: NodeTransport> ClusterStore<T> {
+    /// Asks some nodes for the topology, and applies the view that most of them share.
+    async fn ask_for_topology(&self) -> Result<(), Error> {
+        let state = self.state();
+        let asked = state.to_ask();
+        let (mut vote, mut failure) = (Vote::default(), None);
+        let by = Instant::now() + patience(state.settings.timeout);
+        let views = asked.iter().map(|node| self.view_of(*node, by));
+        join_until(views, |_, view| match view {
+            Ok(view) => vote.add(view, asked.len()),
+            Err(error) => {
+                failure.get_or_insert(error);
+                false
+            }
+        })
+        .await;
+        match vote.winner() {
+            Some(view) => {
+                state.apply(&view);
+                Ok(())
+            }
+            None => Err(failure.unwrap_or_else(|| Error::new(ErrorKind::Cluster, "no node of the cluster has slots"))),
+        }
+    }
+
+    /// Asks one node. This says nothing about its health: it may be asked because it is down.
+    async fn view_of(&self, number: u16, by: Instant) -> Result<View, Error> {
+        let unusable = || Error::new(ErrorKind::Cluster, "the node cannot be used");
+        let node = self.state().node(number).ok_or_else(unusable)?;
+        let store = self.store(number).ok_or_else(unusable)?;
+        let endpoint = node.client.server.endpoint();
+        let (host, is_tls) = (&node.address.0, endpoint.is_tls());
+        let mut view = None;
+        let mut read = |reply: Reply| {
+            view = Some(View::of(reply.one()?, host, is_tls).ok_or_else(|| Fault::unexpected("CLUSTER SLOTS"))?);
+            Ok(())
+        };
+        let build = |_| {
+            let mut command = ::redis::cmd("CLUSTER");
+            command.arg("SLOTS");
+            Request::One(command)
+        };
+        let epoch = node.client.server.health.epoch();
+        let outcome = store.core.transport.exchange(epoch, Load::default(), &build, &mut read, by).await;
+        outcome.map_err(|fault| fault.error)?;
+        view.ok_or_else(unusable)
+    }
+
+    /// Waits for the first topology, or for the next one.
+    pub(super) async fn refreshed(&self, by: Instant) -> Result<(), Error> {
+        let refresh = &self.state().refresh;
+        if let Some(failure) = refresh.recent_failure() {
+            return Err(failure);
+        }
+        let mut ended = refresh.ended.subscribe();
+        let before = *ended.borrow_and_update();
+        self.state().refresh_soon();
+        let seed = self.state().seeds.first().and_then(|seed| self.store(*seed));
+        let seed = seed.ok_or_else(|| Error::new(ErrorKind::Cluster, "no node of the URL can be used"))?;
+        let waited = seed.core.transport.wait(ended.wait_for(|ended| *ended != before), by).await;
+        match waited.map_err(|fault| fault.error)? {
+            Some(_) => refresh.failure().map_or(Ok(()), Err),
+            None => Err(Fault::hung().error),
+        }
+    }
+}

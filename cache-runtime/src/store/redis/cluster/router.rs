@@ -1,0 +1,150 @@
+//! The way of operations to their nodes.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Instant;
+
+use super::slots::slot_of;
+use super::state::ClusterState;
+use super::{ClusterStore, NodeTransport};
+use crate::error::{Error, Redirection};
+use crate::poll::join::join_all;
+use crate::store::Replies;
+use crate::store::redis::client::RedisStore;
+
+/// The most redirections that one operation follows.
+const REDIRECTIONS: usize = 5;
+
+/// The node that an operation on a slot goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Route {
+    node: u16,
+    /// The slot is moving to the node, which has to be told that the request comes from the owner.
+    asks: bool,
+}
+
+impl<T: NodeTransport> ClusterStore<T> {
+    /// Carries out an operation on one slot at the node that has it.
+    pub(super) async fn at_slot<'a, R: Send, F>(
+        &'a self,
+        slot: u16,
+        by: Instant,
+        operation: impl Fn(&'a RedisStore<T>) -> F + Send + Sync,
+    ) -> Result<R, Error>
+    where
+        F: Future<Output = Result<R, Error>> + Send + 'a,
+    {
+        self.state().refresh_if_due(by);
+        let mut route = match self.state().slots.owner(slot) {
+            Some(node) => Route { node, asks: false },
+            None => Box::pin(self.first_route(slot, by)).await?,
+        };
+        let mut followed = 0;
+        loop {
+            let outcome = operation(self.at(route).ok_or_else(|| ClusterState::unserved(slot))?).await;
+            let redirection = outcome.as_ref().err().and_then(Error::redirection);
+            let Some(redirection) = redirection.filter(|_| followed < REDIRECTIONS && Instant::now() < by) else {
+                return outcome;
+            };
+            route = Box::pin(self.follow(route, slot, redirection, by)).await?;
+            followed += 1;
+        }
+    }
+
+    /// Carries out an operation on many slots: a part at each node, at the same time. `operation` gets the positions of
+    /// the requests that it is for. The results have the order of the requests.
+    pub(super) async fn at_slots<'a, Q: Sync, R: Send, F>(
+        &'a self,
+        requests: &'a [Q],
+        name: impl Fn(&Q) -> &str + Send + Sync,
+        by: Instant,
+        operation: impl Fn(&'a RedisStore<T>, Vec<usize>, Instant) -> F + Send + Sync,
+    ) -> Vec<Result<R, Error>>
+    where
+        F: Future<Output = Replies<R>> + Send + 'a,
+    {
+        self.state().refresh_if_due(by);
+        let slots: Vec<u16> = requests.iter().map(|request| slot_of(name(request))).collect();
+        let mut results: Vec<Option<Result<R, Error>>> = requests.iter().map(|_| None).collect();
+        let mut parts: BTreeMap<Route, Vec<usize>> = BTreeMap::new();
+        for (at, slot) in slots.iter().enumerate() {
+            match self.route(*slot, by).await {
+                Ok(route) => parts.entry(route).or_default().push(at),
+                Err(error) => results[at] = Some(Err(error)),
+            }
+        }
+        let mut by = by;
+        for followed in 0..=REDIRECTIONS {
+            let sent = std::mem::take(&mut parts).into_iter().filter_map(|(route, positions)| {
+                let part = operation(self.at(route)?, positions.clone(), by);
+                Some(async move { (route, positions, part.await) })
+            });
+            for (route, positions, replies) in join_all(sent.collect::<Vec<_>>()).await {
+                for (at, reply) in positions.into_iter().zip(replies) {
+                    let redirection = reply.as_ref().err().and_then(Error::redirection);
+                    let Some(redirection) = redirection.filter(|_| followed < REDIRECTIONS) else {
+                        results[at] = Some(reply);
+                        continue;
+                    };
+                    match self.follow(route, slots[at], redirection, by).await {
+                        Ok(next) => parts.entry(next).or_default().push(at),
+                        Err(error) => results[at] = Some(Err(error)),
+                    }
+                }
+            }
+            if parts.is_empty() {
+                break;
+            }
+            // Each round trip of an operation on many slots has a time of its own.
+            by = Instant::now() + self.state().settings.timeout;
+        }
+        let unserved = |(result, slot): (Option<_>, &u16)| result.unwrap_or_else(|| Err(ClusterState::unserved(*slot)));
+        results.into_iter().zip(&slots).map(unserved).collect()
+    }
+
+    fn at(&self, route: Route) -> Option<&RedisStore<T>> {
+        let node = self.node_store(route.node)?;
+        Some(if route.asks { &node.asking } else { &node.owning })
+    }
+
+    async fn route(&self, slot: u16, by: Instant) -> Result<Route, Error> {
+        match self.state().slots.owner(slot) {
+            Some(node) => Ok(Route { node, asks: false }),
+            None => Box::pin(self.first_route(slot, by)).await,
+        }
+    }
+
+    /// The route of a slot that no node is known to have: perhaps nothing is known yet.
+    async fn first_route(&self, slot: u16, by: Instant) -> Result<Route, Error> {
+        if self.state().slots.changes() == 0 {
+            self.refreshed(by).await?;
+        } else {
+            self.state().refresh_soon();
+        }
+        let owner = self.state().slots.owner(slot).ok_or_else(|| ClusterState::unserved(slot))?;
+        Ok(Route { node: owner, asks: false })
+    }
+
+    /// The route that a redirection names.
+    async fn follow(&self, route: Route, slot: u16, redirection: &Redirection, by: Instant) -> Result<Route, Error> {
+        let state = self.state();
+        let named = state.target_of(redirection, route.node);
+        if !redirection.is_ask {
+            if let Some(node) = named {
+                state.slots.set(redirection.slot, node);
+            }
+            state.refresh_soon();
+        }
+        match named {
+            // An answer for many slots concerns one of them.
+            Some(node) if redirection.slot == slot => Ok(Route { node, asks: redirection.is_ask }),
+            Some(_) if route.asks => Ok(route),
+            Some(_) => self.route(slot, by).await,
+            // The node does not know the other one's address; the topology may.
+            None => {
+                self.refreshed(by).await?;
+                self.route(slot, by).await
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The parts of an operation that the router of a cluster carries out at one node, where the operation of a single server
+//! includes them.
+
+use std::time::Instant;
+
+use ::redis::{Pipeline, Value};
+
+use crate::error::Error;
+use crate::plan::ttl::Ttl;
+use crate::store::Replies;
+use crate::store::redis::client::RedisStore;
+use crate::store::redis::ops::{commands, stamps};
+use crate::store::redis::request::{Reply, checked};
+use crate::store::redis::server::fault::Fault;
+use crate::store::redis::transport::Transport;
+
+impl<T: Transport> RedisStore<T> {
+    /// Reads the stamps of tags.
+    pub(crate) async fn read_stamps(&self, tags: &[String], by: Instant) -> Replies<Value> {
+        let build = |features| {
+            let mut pipeline = Pipeline::new();
+            stamps::add_stamps(features, tags, &mut pipeline);
+            commands::request(pipeline)
+        };
+        let read = |reply: Reply| {
+            let stamps = self.sound(reply.all())?.into_iter().zip(tags);
+            Ok(stamps.map(|(reply, tag)| stamp(reply).map_err(|fault| fault.about(tag))).collect())
+        };
+        let outcome = match self.admit() {
+            Ok(epoch) => self.exchange(epoch, build, read, by).await.map_err(|fault| self.reported_error(fault)),
+            Err(error) => Err(error),
+        };
+        self.each_reported(outcome, tags.len())
+    }
+
+    /// Empties slots, each of which may be at another node by now. This is always tried.
+    pub(crate) async fn remove_here(&self, names: &[&str], by: Instant) -> Replies<u64> {
+        let health = &self.server().health;
+        let outcome = self.remove_alone(health.epoch(), names, by).await;
+        if outcome.is_ok() && health.is_down() {
+            self.probe(true);
+        }
+        self.each_reported(outcome.map_err(|fault| self.reported_error(fault)), names.len())
+    }
+
+    /// The result of each of several requests.
+    fn each_reported<R>(&self, outcome: Result<Vec<Result<R, Fault>>, Error>, requests: usize) -> Replies<R> {
+        match outcome {
+            Ok(results) => {
+                results.into_iter().map(|result| result.map_err(|fault| self.reported_error(fault))).collect()
+            }
+            Err(error) => std::iter::repeat_with(|| Err(error.clone())).take(requests).collect(),
+        }
+    }
+
+    /// Lets stamps live as long as the entries under them.
+    pub(crate) async fn keep_stamps(&self, tags: &[(String, Ttl)], by: Instant) -> Result<(), Error> {
+        let epoch = self.admit_write()?;
+        let build = |features| {
+            commands::request_of(tags.iter().map(|(tag, ttl)| stamps::keep_stamp(features, tag, *ttl)).collect())
+        };
+        let read = |reply: Reply| reply.all().into_iter().try_for_each(|reply| checked(reply).map(drop));
+        self.exchange(epoch, build, read, by).await.map_err(|fault| self.reported_error(fault))
+    }
+}
+
+/// The reply to a command that reads one stamp.
+fn stamp(reply: Value) -> Result<Value, Fault> {
+    match checked(reply)? {
+        Value::Array(mut only) if only.len() == 1 => Ok(only.pop().unwrap_or_default()),
+        stamp => Ok(stamp),
+    }
+}
