@@ -246,3 +246,29 @@ fn silent_connections_are_checked_after_the_time_that_is_set() {
         eventually("the connections end", || names(&server).is_empty());
     }
 }
+
+/// The user, the password, the database and the protocol are those of the client.
+#[test]
+fn a_client_of_redis_rs_names_the_server() {
+    let server = Server::start();
+    server.cli(&["ACL", "SETUSER", "shop", "on", ">pass:word", "~*", "&*", "+@all"]);
+    in_runtime(async {
+        for (protocol, id) in [("resp2", 1), ("resp3", 2)] {
+            let url = format!("redis://shop:pass%3Aword@127.0.0.1:{}/3?protocol={protocol}", server.port());
+            let client = redis::Client::open(url).unwrap();
+            let cache = Cache::from_client(&client).unwrap().timeout(PATIENCE).client_name("of-a-client").build();
+            assert_eq!(runs(&cache, id).await, 2);
+            assert_eq!(runs(&cache, id).await, 0, "hits of both kinds");
+            let clients = server.cli(&["CLIENT", "LIST"]);
+            let ours: Vec<_> = clients.lines().filter(|line| line.contains("name=of-a-client")).collect();
+            assert!(ours.len() >= 2 && ours.iter().all(|line| line.contains(" db=3 ")), "{clients}");
+            assert!(ours.iter().all(|line| line.contains("user=shop")), "{clients}");
+            assert!(!format!("{cache:?}").contains("word"));
+        }
+        // The client stays as it is.
+        let client = redis::Client::open(server.url()).unwrap();
+        let cache = Cache::from_client(&client).unwrap().timeout(PATIENCE).build();
+        assert_eq!(runs(&cache, 3).await, 2);
+        client.get_connection().unwrap();
+    });
+}

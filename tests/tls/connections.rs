@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
+use redis::{ConnectionAddr, IntoConnectionInfo as _};
 use redis_cached::{Cache, ErrorKind, Tls, redis_cached};
 use test_support::{Certificates, Mode, PATIENCE, TlsServer, eventually};
 
-use super::{cache, fails, in_runtime, pings, square, square_plain, square_plain_entry};
+use super::{cache, fails, in_runtime, pings, square, square_plain, square_plain_entry, works};
 
 #[test]
 fn a_server_that_requires_a_certificate_says_so() {
@@ -59,6 +60,22 @@ fn the_password_and_the_database_are_those_of_the_url() {
     assert!(server.cli(&["INFO", "keyspace"]).contains("db3:keys=2"));
     let error = fails(&super::cache(&url("shop:wrong"), Tls::new()));
     assert_eq!(error.kind(), ErrorKind::Auth, "{error}");
+}
+
+/// redis-rs knows that the server speaks TLS, and the certificates are settings of the cache.
+#[test]
+fn a_client_of_redis_rs_names_the_server() {
+    let server = TlsServer::start();
+    let port = server.address().rsplit(':').next().unwrap().parse().unwrap();
+    let info = "redis://localhost".into_connection_info().unwrap();
+    let address = ConnectionAddr::TcpTls { host: "localhost".to_owned(), port, insecure: false, tls_params: None };
+    let client = redis::Client::open(info.set_addr(address)).unwrap();
+    let path = |file| server.certificates.path(file);
+    let tls = Tls::new().ca_file(path("ca.pem")).client_files(path("client.pem"), path("client.key"));
+    works(&Cache::from_client(&client).unwrap().tls(tls).unwrap().timeout(PATIENCE).build());
+    let alone = Tls::new().ca_file(path("ca.pem"));
+    let shows_none = Cache::from_client(&client).unwrap().tls(alone).unwrap().timeout(PATIENCE).build();
+    assert!(fails(&shows_none).to_string().contains("`Tls::client_files`"));
 }
 
 /// The deadline of a call is one of the whole call, and not of each read.

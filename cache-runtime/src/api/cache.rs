@@ -289,6 +289,28 @@ impl Cache {
         }
     }
 
+    /// Starts a cache on the server of a client of redis-rs: with its address, database, user, password and protocol. The
+    /// cache opens connections of its own. Their time-outs and settings are those of the builder.
+    ///
+    /// ```
+    /// use redis_cached::Cache;
+    ///
+    /// let client = redis::Client::open("redis://shop:secret@redis.internal/3").expect("a URL");
+    /// let cache = Cache::from_client(&client)?.client_name("shop-web").build();
+    /// # Ok::<(), redis_cached::Error>(())
+    /// ```
+    ///
+    /// The client is one of redis-rs 1, from 1.8 on: a `redis::Client` of another major version is another type.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if the client has something that a cache cannot take over: certificates for TLS, which
+    /// redis-rs does not hand out and `Builder::tls` takes in their place, `#insecure`, or a user without a password.
+    /// The same for TLS without a feature for it.
+    pub fn from_client(client: &redis::Client) -> Result<Builder, Error> {
+        Ok(Builder { target: url::of_client(client)?, namespace: String::new(), settings: Settings::default() })
+    }
+
     /// The cache of [`Cache::from_env`], or one that runs functions uncached where `REDIS_URL` cannot be used.
     pub(crate) fn from_env_or_unusable() -> Cache {
         Cache::from_env().map_or_else(

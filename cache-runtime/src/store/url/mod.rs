@@ -3,12 +3,14 @@
 //! | module | concern |
 //! |---|---|
 //! | `server` | `redis://` and its variants: one server |
+//! | `client` | the server of a client of redis-rs, in place of a URL |
 //! | `cluster`, `sentinel` | `redis-cluster://` and `redis-sentinel://`: several hosts |
 //! | `hosts` | what the two have in common |
 //! | `parameters` | the part after `?`, of all kinds |
 //! | `memory` | `memory://` |
 //! | `redact` | a URL without its password, for messages |
 
+mod client;
 mod cluster;
 mod hosts;
 mod memory;
@@ -19,6 +21,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::client::of_client;
 pub(crate) use self::cluster::ClusterTarget;
 pub(crate) use self::sentinel::SentinelTarget;
 pub(crate) use self::server::RedisTarget;

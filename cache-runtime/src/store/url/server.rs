@@ -32,22 +32,46 @@ impl RedisTarget {
         let Some(parameters) = tls else { return read(url, &format!("redis://{rest}")) };
         #[cfg(feature = "_rustls")]
         {
-            let mut target = read(url, &format!("redis://{rest}"))?;
+            let target = read(url, &format!("redis://{rest}"))?;
             let ConnectionAddr::Tcp(host, _) = target.info.addr() else {
                 return Err(refuse(url, format_args!("TLS needs a host")));
             };
             let connector = Connector::new(parameters.tls(url)?, host).map_err(|error| {
                 error.with_detail(|detail| refuse(url, format_args!("{detail}")).detail().to_owned())
             })?;
-            target.tls = Some(Arc::new(connector));
-            target.display = target.shown();
-            Ok(target)
+            Ok(target.secured(connector))
         }
         #[cfg(not(feature = "_rustls"))]
         {
             let _ = parameters;
             read(url, &format!("rediss://{rest}"))
         }
+    }
+
+    /// A server as redis-rs sees it.
+    pub(super) fn of_info(info: ConnectionInfo) -> RedisTarget {
+        let mut target = RedisTarget {
+            info,
+            #[cfg(feature = "_rustls")]
+            tls: None,
+            display: String::new(),
+        };
+        target.display = target.shown();
+        target
+    }
+
+    /// The same server, with connections that rustls secures.
+    #[cfg(feature = "_rustls")]
+    pub(super) fn secured(mut self, connector: Connector) -> RedisTarget {
+        self.tls = Some(Arc::new(connector));
+        self.display = self.shown();
+        self
+    }
+
+    /// True if there is a user that could not be logged in.
+    pub(super) fn is_without_password(&self) -> bool {
+        let settings = self.info.redis_settings();
+        settings.username().is_some() && settings.password().is_none()
     }
 
     /// A server at another address, with the same login and the same security. An error means that the host cannot be
@@ -170,19 +194,12 @@ fn read(url: &str, inner: &str) -> Result<RedisTarget, Error> {
         )
     })?;
     check_parts(url)?;
-    let settings = info.redis_settings();
-    if settings.username().is_some() && settings.password().is_none() {
+    let target = RedisTarget::of_info(info);
+    if target.is_without_password() {
         let advice = "a user without a password is not logged in; write both, as in `redis://user:password@host`, or \
                       `redis://:password@host` for a password alone";
         return Err(refuse(url, format_args!("{advice}")));
     }
-    let mut target = RedisTarget {
-        info,
-        #[cfg(feature = "_rustls")]
-        tls: None,
-        display: String::new(),
-    };
-    target.display = target.shown();
     Ok(target)
 }
 
