@@ -104,8 +104,10 @@ fn urls_are_refused_for_the_same_reasons() {
         (format!("cert={}", path("client.pem")), "`cert` needs `key`"),
         (format!("key={}", path("client.key")), "`key` needs `cert`"),
         (format!("cert={}&key={}", path("client.pem"), path("server.key")), "does not belong"),
+        ("reload=yes".to_owned(), "`reload` is `true` or `false`"),
+        ("reload".to_owned(), "`reload` is `true` or `false`"),
         ("server_name=not%20a%20name".to_owned(), "`not a name` is not the name of a server"),
-        ("sslrootcert=x".to_owned(), "there is `protocol`, `ca`, `cert`, `key` and `server_name`"),
+        ("sslrootcert=x".to_owned(), "there is `protocol`, `ca`, `cert`, `key`, `server_name` and `reload`"),
         (format!("ca={0}&ca={0}", path("ca.pem")), "given twice"),
     ] {
         let error = Cache::builder(&format!("rediss://:secret@localhost/?{parameters}")).map(drop).expect_err(says);
@@ -170,6 +172,21 @@ fn files_that_are_replaced_are_read_again_if_asked_for() {
     let (server, cache) = rotated(|tls| tls);
     replace_all(&server);
     assert!(fails(&cache).to_string().contains("invalid peer certificate"));
+}
+
+#[test]
+fn a_url_asks_for_it_too() {
+    for (parameter, is_read_again) in [("&reload=true", true), ("&reload=false", false), ("", false)] {
+        let server = TlsServer::start();
+        let cache = Cache::builder(&(server.url() + parameter)).unwrap().timeout(PATIENCE).build();
+        works(&cache);
+        replace_all(&server);
+        if is_read_again {
+            works(&cache);
+        } else {
+            fails(&cache);
+        }
+    }
 }
 
 #[test]

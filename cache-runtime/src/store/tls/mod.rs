@@ -30,8 +30,8 @@ pub(crate) use self::connector::{Connector, SHOW_A_CERTIFICATE, fault_text};
 /// ```
 ///
 /// The parameters of a URL say the same, for programs that are configured by `REDIS_URL`:
-/// `rediss://host:6380/0?ca=/etc/ca.pem&cert=/etc/client.pem&key=/etc/client.key&server_name=redis.internal`. What is set
-/// here comes before a parameter.
+/// `rediss://host:6380/0?ca=/etc/ca.pem&cert=/etc/client.pem&key=/etc/client.key&server_name=redis.internal&reload=true`.
+/// What is set here comes before a parameter.
 #[derive(Clone, Default)]
 #[must_use = "it does nothing until it is handed to `Builder::tls`"]
 pub struct Tls {

@@ -5,7 +5,7 @@ use crate::error::Error;
 #[cfg(feature = "_rustls")]
 use crate::store::tls::Tls;
 
-const TLS: [&str; 4] = ["ca", "cert", "key", "server_name"];
+const TLS: [&str; 5] = ["ca", "cert", "key", "server_name", "reload"];
 
 /// The parameters, decoded.
 pub(super) struct Parameters(Vec<(String, String)>);
@@ -69,6 +69,11 @@ impl Parameters {
         }
         if let Some(name) = self.get("server_name") {
             tls = tls.server_name(name);
+        }
+        match self.get("reload") {
+            Some("true") => tls = tls.reload(),
+            Some("false") | None => {}
+            Some(_) => return Err(refuse(url, format_args!("the parameter `reload` is `true` or `false`"))),
         }
         match (self.get("cert"), self.get("key")) {
             (Some(certificate), Some(key)) => Ok(tls.client_files(certificate, key)),

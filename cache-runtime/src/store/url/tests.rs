@@ -310,7 +310,7 @@ fn hosts_of_one_url_share_their_security() {
     for (url, reason) in [
         ("rediss-cluster://a?cert=/c.pem", "`cert` needs `key`"),
         ("rediss-sentinel://a/m?ca=/no/such.pem", "/no/such.pem"),
-        ("rediss-cluster://a?x=1", "there is `protocol`, `ca`, `cert`, `key` and `server_name`"),
+        ("rediss-cluster://a?x=1", "there is `protocol`, `ca`, `cert`, `key`, `server_name` and `reload`"),
     ] {
         assert!(message(url).contains(reason), "{}", message(url));
     }
