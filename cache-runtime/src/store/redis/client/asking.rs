@@ -25,6 +25,11 @@ impl<T> RedisStore<T> {
 }
 
 impl<T: Transport> RedisStore<T> {
+    /// Returns true for a node to which a slot is moving. It refuses a command of two keys if one of them is not there.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.asks
+    }
+
     /// Does an exchange in which `ASKING` precedes each command.
     pub(super) async fn ask(
         &self,

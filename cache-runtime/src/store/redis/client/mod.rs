@@ -52,6 +52,9 @@ pub(crate) trait Cluster: Send + Sync {
 
     /// Returns true if the node has the key with this name, as far as is known.
     fn has(&self, node: u16, name: &str) -> bool;
+
+    /// Returns true if the node has any slots, as far as is known.
+    fn serves(&self, node: u16) -> bool;
 }
 
 /// The place of a server in a cluster.

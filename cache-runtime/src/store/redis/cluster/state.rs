@@ -125,9 +125,15 @@ impl ClusterState {
         let mut changed = false;
         for range in view.ranges() {
             let Some(node) = self.node_at(&range.owner.0, range.owner.1) else { continue };
+            let mut gains = false;
             for slot in range.first..=range.last {
-                changed |= self.slots.set(slot, node);
+                gains |= self.slots.set(slot, node);
             }
+            if let Some(node) = self.node(node).filter(|node| gains && node.client.server.health.is_down()) {
+                // The others say that it is back: a probe is due.
+                node.client.server.health.renew();
+            }
+            changed |= gains;
         }
         if changed {
             self.refresh.changed();
@@ -161,6 +167,10 @@ impl Cluster for ClusterState {
 
     fn has(&self, node: u16, name: &str) -> bool {
         self.slots.owner(slot_of(name)) == Some(node)
+    }
+
+    fn serves(&self, node: u16) -> bool {
+        self.slots.nodes().contains(&node)
     }
 }
 

@@ -139,6 +139,32 @@ impl<T: Transport> RedisStore<T> {
             let result = self.scripted(epoch, request, build, |reply| read(slot, reply), by).await?;
             return Ok(Results::One(Ok(result)));
         }
+        let all: Vec<&S> = slots.iter().collect();
+        let replies = self.pipelined(epoch, &all, repeat, &build, by).await?;
+        let mut results: Vec<_> =
+            slots.iter().zip(replies).map(|(slot, reply)| checked(reply).and_then(|reply| read(slot, reply))).collect();
+        let is_unknown = |result: &Result<R, Fault>| matches!(result, Err(fault) if fault.blame == Blame::Script);
+        if results.iter().any(is_unknown) {
+            // The command that sent the text of the script was not executed: its key is elsewhere, for example.
+            let again: Vec<usize> = (0..slots.len()).filter(|at| is_unknown(&results[*at])).collect();
+            let part: Vec<&S> = again.iter().map(|at| &slots[*at]).collect();
+            let replies = Box::pin(self.pipelined(epoch, &part, repeat, &build, by)).await?;
+            for (at, reply) in again.into_iter().zip(replies) {
+                results[at] = checked(reply).and_then(|reply| read(&slots[at], reply));
+            }
+        }
+        Ok(Results::Many(results))
+    }
+
+    /// Sends the commands of slots, and returns their replies.
+    async fn pipelined<S: Sync>(
+        &self,
+        epoch: Epoch,
+        slots: &[&S],
+        repeat: Repeat<'_>,
+        build: &(impl Fn(Features, &mut Forms, &S) -> Cmd + Send + Sync),
+        by: Instant,
+    ) -> Result<Vec<Value>, Fault> {
         let pipeline = |features| {
             let (mut forms, mut pipeline) = (Forms::default(), Pipeline::with_capacity(slots.len() + 1));
             for slot in slots {
@@ -156,13 +182,12 @@ impl<T: Transport> RedisStore<T> {
             Repeat::Never(has_granted) => {
                 let replies = self.server().all_of(reply);
                 let is_grant = |reply: &Value| matches!(reply, Value::Okay | Value::Nil | Value::Int(1..));
-                has_granted.store(replies.iter().any(is_grant), Relaxed);
+                has_granted.fetch_or(replies.iter().any(is_grant), Relaxed);
                 self.sound(replies)
             }
             Repeat::Allowed => self.sound(reply.all()),
         };
-        let replies = self.exchange(epoch, pipeline, replies, by).await?;
-        Ok(slots.iter().zip(replies).map(|(slot, reply)| checked(reply).and_then(|reply| read(slot, reply))).collect())
+        self.exchange(epoch, pipeline, replies, by).await
     }
 
     /// Does what `written` does, before the replies are read.

@@ -79,7 +79,7 @@ impl<T: Transport> RedisStore<T> {
         let tags = if self.is_node() { BTreeMap::new() } else { longest_lived(slots) };
         let commands_of = |features, slot: &EndRequest<'_>, voided: bool, forms: &mut [Forms; 3]| match &slot.end {
             End::Fill(value, ttl) if !voided => {
-                let method = FillMethod::of(features, slot.key, &slot.lease, value);
+                let method = self.fill_method(features, slot.key, &slot.lease, value);
                 let form = forms[usize::from(method == FillMethod::Ahead)].of(slot.key, None);
                 commands::fill(features, form, method, (slot.key, &slot.lease), value, *ttl, now)
             }
@@ -110,7 +110,7 @@ impl<T: Transport> RedisStore<T> {
         for (slot, voided) in slots.iter().zip(&voided) {
             let is_ahead = match &slot.end {
                 End::Fill(value, _) if !voided => {
-                    FillMethod::of(features, slot.key, &slot.lease, value) == FillMethod::Ahead
+                    self.fill_method(features, slot.key, &slot.lease, value) == FillMethod::Ahead
                 }
                 _ => false,
             };
@@ -136,7 +136,7 @@ impl<T: Transport> RedisStore<T> {
     ) -> Result<bool, Error> {
         let is_large = |value| {
             let features = self.server().allowed(Features::default());
-            FillMethod::of(features, slot.key, &slot.lease, value) == FillMethod::Ahead
+            self.fill_method(features, slot.key, &slot.lease, value) == FillMethod::Ahead
         };
         let (value, ttl) = match &slot.end {
             // A large value may have to be sent another way, while its slot moves.
@@ -144,15 +144,32 @@ impl<T: Transport> RedisStore<T> {
                 return Err(fault.error);
             }
             End::Release(_) if self.is_node() && fault.is_redirection() => return Err(fault.error),
+            // The command that sent the text of the script was not executed.
+            End::Release(how) if fault.blame == Blame::Script => {
+                let released = self.release_one(slot.key, &slot.lease, *how, by).await;
+                if released.is_err() && !self.is_elsewhere(&released) {
+                    self.abandon_in_background(slot.key, &slot.lease, *how);
+                }
+                return released;
+            }
             End::Fill(value, ttl) => (value, ttl),
             End::Release(how) => return Err(self.not_released((slot.key, &slot.lease, *how), fault)),
         };
-        if fault.is_of_form() || fault.is_denied() || self.is_node() && is_of_a_move(&fault) {
+        let is_of_script = fault.blame == Blame::Script;
+        if is_of_script || fault.is_of_form() || fault.is_denied() || self.is_node() && is_of_a_move(&fault) {
             // A single fill handles this case.
             return self.fill_one(slot.key, &slot.lease, value, *ttl, by).await;
         }
         self.abandon_in_background(slot.key, &slot.lease, Release::Pause(0));
         Err(self.refused_write(fault, refused))
+    }
+
+    /// The way in which a value replaces a lease at this server.
+    fn fill_method(&self, features: Features, key: &Key, lease: &Lease, value: &[u8]) -> FillMethod {
+        match FillMethod::of(features, key, lease, value) {
+            FillMethod::Ahead if self.is_asking() => FillMethod::Inline,
+            method => method,
+        }
     }
 
     async fn fill_one(&self, key: &Key, lease: &Lease, value: &[u8], ttl: Ttl, by: Instant) -> Result<bool, Error> {
@@ -187,7 +204,7 @@ impl<T: Transport> RedisStore<T> {
         // The server's features decide, unless that was tried.
         let attempt = async |method: Option<FillMethod>, form: Form| {
             let build = |features: Features| {
-                let method = method.unwrap_or_else(|| FillMethod::of(features, key, lease, value));
+                let method = method.unwrap_or_else(|| self.fill_method(features, key, lease, value));
                 let mut requests = commands::fill(features, form, method, (key, lease), value, ttl, now);
                 requests.extend(tags.iter().map(|tag| stamps::keep_stamp(features, tag, ttl)));
                 commands::request_of(requests)
@@ -206,7 +223,8 @@ impl<T: Transport> RedisStore<T> {
         let Err(fault) = &outcome else { return outcome };
         // This guess holds unless the connection was made anew meanwhile: then nothing was staged, and the script
         // notices that.
-        let large = FillMethod::of(self.server().allowed(Features::default()), key, lease, value) == FillMethod::Ahead;
+        let large =
+            self.fill_method(self.server().allowed(Features::default()), key, lease, value) == FillMethod::Ahead;
         match (fault.blame, fault.error.kind()) {
             (Blame::Script, _) if large => {
                 let build = |_| self.server().timed(commands::move_ahead(Form::Text, key, lease, ttl));

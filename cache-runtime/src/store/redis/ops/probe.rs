@@ -15,6 +15,15 @@ impl<T: Transport> RedisStore<T> {
             self.core.transport.background(probe(Arc::downgrade(&self.core), prober));
         }
     }
+
+    /// Asks the other nodes of a cluster for the topology, because a node that is away does not tell who has its slots now.
+    /// Returns true if this node has none any more, as far as is known: no operation needs it.
+    fn has_moved_away(&self) -> bool {
+        let client = self.client();
+        let (Some(member), Some(cluster)) = (&client.membership, client.cluster()) else { return false };
+        cluster.suspects();
+        !cluster.serves(member.node)
+    }
 }
 
 /// Asks an unreachable server until it is back or no operation needs it.
@@ -23,6 +32,9 @@ async fn probe<T: Transport>(core: Weak<Core<T>>, mut prober: Prober) {
         T::pause(prober.pause).await;
         let Some(core) = core.upgrade() else { return };
         let store = RedisStore::of(core);
+        if store.has_moved_away() {
+            return;
+        }
         let patience = patience(store.server().timeout);
         if !prober.proceeds(patience) {
             return;
@@ -31,7 +43,11 @@ async fn probe<T: Transport>(core: Weak<Core<T>>, mut prober: Prober) {
         let connected = store.core.transport.reconnect(epoch, Instant::now() + patience).await;
         let recovered = match connected {
             // Invalidations that the server refuses stay undelivered; nothing else does.
-            Ok(()) => store.deliver(epoch, Instant::now() + LONGEST).await.map(drop),
+            Ok(()) => match store.deliver(epoch, Instant::now() + LONGEST).await {
+                // The node is well, and some of the keys are elsewhere.
+                Err(fault) if store.is_node() && fault.is_redirection() => Ok(()),
+                delivered => delivered.map(drop),
+            },
             Err(fault) => Err(fault),
         };
         match recovered {
