@@ -1,8 +1,13 @@
 //! Futures that are run at the same time.
 
 use std::future::{Future, poll_fn};
+use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
+use std::sync::{Mutex, PoisonError};
 use std::task::Poll;
+use std::thread;
+
+use crate::poll::block_on::block_on;
 
 /// Returns the outputs, in the order of the futures. Each wake-up polls all that are left, so they should be few. Futures
 /// that block run one after the other.
@@ -15,6 +20,30 @@ pub(crate) async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) ->
     .await;
     outputs.sort_by_key(|(at, _)| *at);
     outputs.into_iter().map(|(_, output)| output).collect()
+}
+
+/// Does what [`join_all`] does for futures that block: each but the first has a thread of its own.
+pub(crate) fn join_on_threads<F: Future<Output: Send> + Send>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let futures: Vec<Mutex<Option<F>>> = futures.into_iter().map(|future| Mutex::new(Some(future))).collect();
+    let run = |future: &Mutex<Option<F>>| {
+        let future = future.lock().unwrap_or_else(PoisonError::into_inner).take();
+        future.map(block_on)
+    };
+    thread::scope(|scope| {
+        let start = |future| {
+            thread::Builder::new().name("redis-cached node".to_owned()).spawn_scoped(scope, move || run(future))
+        };
+        let others: Vec<_> = futures.iter().skip(1).map(start).collect();
+        let mut outputs: Vec<Option<F::Output>> = futures.first().map(run).into_iter().collect();
+        for (started, future) in others.into_iter().zip(futures.iter().skip(1)) {
+            // Without a thread for it, a future runs here.
+            outputs.push(match started {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                Err(_) => run(future),
+            });
+        }
+        outputs.into_iter().flatten().collect()
+    })
 }
 
 /// Returns both outputs.
@@ -82,6 +111,17 @@ mod tests {
         assert_eq!(block_on(join_all([1, 2, 3].map(ready))), [1, 2, 3]);
         assert_eq!(block_on(both(ready(1), ready("b"))), (1, "b"));
         assert_eq!(block_on(join_all(Vec::<std::future::Ready<u8>>::new())), Vec::<u8>::new());
+    }
+
+    #[test]
+    fn futures_that_block_run_at_the_same_time() {
+        let barrier = std::sync::Barrier::new(3);
+        let meet = async |number: u8| {
+            barrier.wait();
+            number
+        };
+        assert_eq!(join_on_threads([1, 2, 3].map(meet)), [1, 2, 3]);
+        assert_eq!(join_on_threads(Vec::<std::future::Ready<u8>>::new()), Vec::<u8>::new());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::slots::slot_of;
 use super::state::ClusterState;
 use super::{ClusterStore, NodeTransport};
 use crate::error::{Error, Redirection};
-use crate::poll::join::join_all;
+use crate::poll::join::{join_all, join_on_threads};
 use crate::store::Replies;
 use crate::store::redis::client::RedisStore;
 
@@ -79,7 +79,12 @@ impl<T: NodeTransport> ClusterStore<T> {
                 let part = operation(self.at(route)?, positions.clone(), by);
                 Some(async move { (route, positions, part.await) })
             });
-            for (route, positions, replies) in join_all(sent.collect::<Vec<_>>()).await {
+            let sent: Vec<_> = sent.collect();
+            let received = match T::BLOCKS && sent.len() > 1 {
+                true => join_on_threads(sent),
+                false => join_all(sent).await,
+            };
+            for (route, positions, replies) in received {
                 for (at, reply) in positions.into_iter().zip(replies) {
                     let redirection = reply.as_ref().err().and_then(Error::redirection);
                     let Some(redirection) = redirection.filter(|_| followed < REDIRECTIONS) else {

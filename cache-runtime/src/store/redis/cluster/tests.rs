@@ -17,8 +17,12 @@ use crate::stored::envelope::{self, Lease, Seal, Token};
 const MINUTE: Ttl = Ttl::Millis(60_000);
 
 fn cluster(url: &str) -> Cluster {
+    patient_cluster(url, Duration::from_secs(5))
+}
+
+fn patient_cluster(url: &str, timeout: Duration) -> Cluster {
     match parse(url) {
-        Ok(Target::Cluster(target)) => Cluster::new(*target, &Settings::with_timeout(Duration::from_secs(5))),
+        Ok(Target::Cluster(target)) => Cluster::new(*target, &Settings::with_timeout(timeout)),
         other => panic!("{other:?}"),
     }
 }
@@ -150,5 +154,108 @@ fn operations_on_many_slots_follow_those_that_move() {
         nodes,
         |cluster| block_on(many_moving_slots(cluster.blocking(), nodes, "blocking")),
         async |cluster| many_moving_slots(cluster.tokio(), nodes, "tokio").await,
+    );
+}
+
+/// By default, no node serves anything while one of the masters is away.
+const OTHERS_GO_ON: [&str; 2] = ["--cluster-require-full-coverage", "no"];
+
+/// The time-out of operations on nodes that fail.
+const SHORT: Duration = Duration::from_millis(250);
+
+fn soon() -> Instant {
+    Instant::now() + SHORT
+}
+
+/// A key for each master, in their order.
+fn keys_of_masters(nodes: &Nodes) -> Vec<Key> {
+    let find = |id: &str| {
+        let keys = (0..).map(|number| key(&format!("of {number}")));
+        keys.filter(|key| nodes.master_of(key.as_str()).id() == id).next().expect("endless")
+    };
+    nodes.masters().iter().map(|node| find(node.id())).collect()
+}
+
+async fn stored(store: &impl Store, key: &Key) -> bool {
+    let lease = lease();
+    matches!(store.take(key, &lease, &Precondition::Any, soon()).await, Ok(TakeReply::Taken))
+        && store.fill(key, &lease, value(200), MINUTE, soon()).await.unwrap_or(false)
+}
+
+/// A master fails, by `fail`, and its replica takes over. Meanwhile, an invalidation of one of its keys fails.
+async fn a_master_fails(store: &impl Store, cluster: &Cluster, nodes: &Nodes, fail: impl Fn(&test_support::Node)) {
+    let keys = keys_of_masters(nodes);
+    for key in &keys {
+        assert!(stored(store, key).await);
+    }
+    let (failing, replica) = (nodes.master_of(keys[0].as_str()), nodes.replica_of(nodes.master_of(keys[0].as_str())));
+    test_support::in_time("the replica has the value", async || replica.cli(&["DBSIZE"]) == failing.cli(&["DBSIZE"]))
+        .await;
+    fail(failing);
+    assert!(store.invalidate(&keys, soon()).await.is_err());
+    assert_eq!(cluster.undelivered(), 1, "the others were delivered");
+    let begun = Instant::now();
+    test_support::in_time("the key is served again", async || {
+        for key in &keys[1..] {
+            let begun = Instant::now();
+            let read = store.read(key, ReadMode::Shared, soon()).await;
+            assert!(read.is_ok_and(|read| read.bytes.is_none()), "the other shards go on");
+            assert!(begun.elapsed() < SHORT, "{:?}", begun.elapsed());
+        }
+        match store.read(&keys[0], ReadMode::Shared, soon()).await {
+            Ok(read) => {
+                assert_eq!(read.bytes, None, "it was invalidated");
+                true
+            }
+            Err(_) => false,
+        }
+    })
+    .await;
+    println!("served again after {:?}", begun.elapsed());
+    test_support::in_time("all are delivered", async || cluster.undelivered() == 0).await;
+    assert!(stored(store, &keys[0]).await);
+}
+
+fn each_face_fails(fail: impl Fn(&test_support::Node)) {
+    let nodes = Nodes::with(&OTHERS_GO_ON);
+    let cache = patient_cluster(&nodes.url(), SHORT);
+    let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(a_master_fails(cache.tokio(), &cache, &nodes, &fail));
+    drop(nodes);
+    let nodes = Nodes::with(&OTHERS_GO_ON);
+    let cache = patient_cluster(&nodes.url(), SHORT);
+    runtime.block_on(async { a_master_fails(cache.blocking(), &cache, &nodes, &fail).await });
+}
+
+#[test]
+fn a_killed_master_is_replaced() {
+    each_face_fails(test_support::Node::kill);
+}
+
+#[test]
+fn a_frozen_master_is_replaced() {
+    each_face_fails(test_support::Node::freeze);
+}
+
+async fn an_ordered_failover(store: &impl Store, nodes: &Nodes) {
+    let keys = keys_of_masters(nodes);
+    for key in &keys {
+        assert!(stored(store, key).await);
+    }
+    nodes.failover(nodes.replica_of(nodes.master_of(keys[0].as_str())));
+    for key in &keys {
+        assert!(read(store, key).await.is_some());
+        assert!(stored(store, key).await);
+    }
+    nodes.settle();
+}
+
+#[test]
+fn an_ordered_failover_is_followed() {
+    let nodes = Nodes::start();
+    both_faces(
+        &nodes,
+        |cluster| block_on(an_ordered_failover(cluster.blocking(), &nodes)),
+        async |cluster| an_ordered_failover(cluster.tokio(), &nodes).await,
     );
 }

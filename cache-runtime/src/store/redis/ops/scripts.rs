@@ -228,7 +228,8 @@ return 1"
 script! {
     /// Moves a staged value from its key into the lease's place.
     ///
-    /// The replaced value is unlinked first because a rename frees it at once, in the server's only thread; a rename
+    /// A replaced value is unlinked first because a rename frees it at once, in the server's only thread. A lease is not:
+    /// while a slot is moving to another node of a cluster, a rename onto a key that is not there is refused. A rename
     /// carries the other key's lifetime along.
     MOVE = concat!(
         held!(),
@@ -238,7 +239,7 @@ if not held then
   return 0
 end
 if redis.call('EXISTS', KEYS[2]) == 0 then return -1 end
-redis.call('UNLINK', KEYS[1])
+if marked then redis.call('UNLINK', KEYS[1]) end
 redis.call('RENAME', KEYS[2], KEYS[1])
 if ARGV[2] == '0' then
   redis.call('PERSIST', KEYS[1])

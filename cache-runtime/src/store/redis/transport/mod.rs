@@ -47,6 +47,9 @@ pub(crate) type Decode<'a> = &'a mut (dyn FnMut(Reply) -> Result<(), Fault> + Se
 
 /// Carries requests, for callers of one kind.
 pub(crate) trait Transport: Send + Sync + Sized + 'static {
+    /// True if the futures block their thread, and are ready at their first poll.
+    #[cfg(feature = "tokio")]
+    const BLOCKS: bool = false;
     /// True if simultaneous [reads](Transport::read) are coalesced.
     const SHARES_READS: bool = false;
 

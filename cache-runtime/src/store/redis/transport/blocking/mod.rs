@@ -180,6 +180,9 @@ impl Blocking {
 }
 
 impl Transport for Blocking {
+    #[cfg(feature = "tokio")]
+    const BLOCKS: bool = true;
+
     async fn exchange(
         &self,
         epoch: Epoch,
