@@ -177,6 +177,8 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("hdel", &["grouped"]),
     ("hexists", &["grouped"]),
     ("hstrlen", &["grouped"]),
+    ("hkeys", &[]),
+    ("hrandfield", &[]),
     ("info", &[]),
     ("role", &[]),
     ("client", &[]),
@@ -441,4 +443,68 @@ fn a_ping_tells_whether_results_can_be_stored() {
         _ = server.cli(&["ACL", "SETUSER", "lib", "+@all"]);
         eventually("the permission is noticed", || pings().iter().all(Result::is_ok));
     }
+}
+
+/// The user is told about each command that something cannot do without: by the ping if nothing outside of groups is stored,
+/// and otherwise by the log, once for each function, or by the verb's own error.
+#[test]
+fn each_command_that_is_missing_is_named() {
+    log::listen();
+    let server = Server::start();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let by_comparison = server.knows(&["SET", "none", "x", "IFEQ", "y"]);
+    let without = |commands: &[&str], namespace: &str| {
+        _ = server.cli(&["FLUSHALL"]);
+        _ = server.cli(&["ACL", "SETUSER", "lib", "reset", "on", ">pw", "~*", "&*", "+@all"]);
+        for command in commands {
+            _ = server.cli(&["ACL", "SETUSER", "lib", &format!("-{command}")]);
+        }
+        let url = format!("redis://lib:pw@127.0.0.1:{}/1", server.port());
+        Cache::builder(&url).unwrap().namespace(namespace).timeout(Duration::from_secs(1)).build()
+    };
+    let named = |told: &str, command: &str| assert!(told.contains(&format!("`+{command}`")), "-{command}: {told}");
+    let pings = |cache: &Cache| [runtime.block_on(cache.ping()), cache.blocking().ping()];
+
+    // Nothing outside of groups is stored.
+    for (commands, name) in [(&["set"][..], "set"), (&["eval"], "eval"), (&["get", "getrange"], "getrange")] {
+        if name != "set" && by_comparison {
+            continue;
+        }
+        for pinged in pings(&without(commands, name)) {
+            named(&pinged.expect_err(name).to_string(), name);
+        }
+    }
+    // There is no answer, or no connection.
+    for name in ["ping", "select"] {
+        for pinged in pings(&without(&[name], name)) {
+            named(&pinged.expect_err(name).to_string(), name);
+        }
+    }
+    // Groups, and no other function.
+    macro_rules! told_of {
+        ($($name:ident)*) => {$({
+            // The log has a line for each function.
+            #[redis_cached(prefix = "rights", name = "told", group = "all", cache = cache, skip(cache))]
+            async fn told(cache: &Cache, id: u64) -> u64 {
+                id
+            }
+            let name = stringify!($name);
+            let cache = without(&[name], name);
+            assert!(pings(&cache).iter().all(Result::is_ok), "{name}");
+            for id in 0..10 {
+                assert_eq!(runtime.block_on(told(&cache, id)), id);
+            }
+            let lines = log::lines_about(&format!("\"{name}:rights:#group:all told"));
+            assert_eq!(lines.len(), 1, "-{name}: {lines:#?}");
+            named(&lines[0].text, name);
+        })*};
+    }
+    told_of!(hset hdel hget hmget hexists hstrlen exists time pttl pexpire);
+    // Verbs.
+    let cache = without(&["scan"], "scan");
+    named(&runtime.block_on(cache.clear()).unwrap_err().to_string(), "scan");
+    let cache = without(&["unlink", "del"], "unlink");
+    named(&runtime.block_on(one_entry(&cache, 1).invalidate()).unwrap_err().to_string(), "del");
+    let cache = without(&["hkeys"], "hkeys");
+    named(&runtime.block_on(grouped_group(&cache).len()).unwrap_err().to_string(), "hkeys");
 }

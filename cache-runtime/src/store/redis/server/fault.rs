@@ -186,6 +186,9 @@ impl From<&ServerError> for Fault {
         };
         match name {
             Some(name) => Fault::new(kind, blame, format!("{}: {words}", lacked(name))),
+            None if matches!(blame, Blame::Denied(Denied::Command(_))) => {
+                Fault::new(kind, blame, format!("{}: {words}", lacked(IN_SCRIPTS)))
+            }
             None => {
                 let fault = Fault::new(kind, blame, words);
                 Fault { error: fault.error.redirected(redirection), blame }
@@ -223,6 +226,9 @@ pub(crate) fn denied(text: &str) -> Option<(ErrorKind, Blame)> {
     }
     None
 }
+
+/// The commands of scripts about which the server is not asked: without another one, no script runs.
+const IN_SCRIPTS: &str = "hset`, `+persist` or `+hkeys";
 
 fn lacked(command: &str) -> String {
     format!("the Redis user lacks `+{}`, or the server lacks the command", command.to_ascii_lowercase())
@@ -416,7 +422,7 @@ mod tests {
                 "ERR The user executing the script can't run this command or subcommand script: 65, on @user_script:1.",
                 ErrorKind::Auth,
                 Denied::Command(None),
-                "can't run",
+                "`+hset`, `+persist` or `+hkeys`",
             ),
             (
                 "ERR ACL failure in script: User u has no permissions to run the 'set' command script: on @user_script:1.",
