@@ -12,8 +12,6 @@ use super::flight::{Flights, Refreshing};
 use super::renewer::Renewer;
 use crate::error::Error;
 use crate::store::backend::Backend;
-#[cfg(feature = "tokio")]
-use crate::store::boxed::AnyStore;
 use crate::store::memory::MemoryStore;
 use crate::store::redis::Redis;
 #[cfg(feature = "tokio")]
@@ -127,7 +125,7 @@ impl Context {
         match &self.0.store {
             CacheStore::Memory(memory) => Backend::Memory(memory),
             CacheStore::Redis(redis) => Backend::Redis(redis.tokio()),
-            CacheStore::Cluster(cluster) => Backend::Cluster(AnyStore::new(cluster.tokio())),
+            CacheStore::Cluster(cluster) => Backend::Cluster(cluster.any_tokio()),
             CacheStore::Unusable(error) => Backend::Unusable(error),
             CacheStore::Off(error) => Backend::Off(error),
         }
@@ -139,7 +137,7 @@ impl Context {
             CacheStore::Memory(memory) => Backend::Memory(memory),
             CacheStore::Redis(redis) => Backend::Redis(redis.blocking()),
             #[cfg(feature = "tokio")]
-            CacheStore::Cluster(cluster) => Backend::Cluster(AnyStore::new(cluster.blocking())),
+            CacheStore::Cluster(cluster) => Backend::Cluster(cluster.any_blocking()),
             CacheStore::Unusable(error) => Backend::Unusable(error),
             CacheStore::Off(error) => Backend::Off(error),
         }

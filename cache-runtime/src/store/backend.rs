@@ -20,7 +20,7 @@ pub(crate) enum Backend<'a, R> {
     Memory(&'a MemoryStore),
     Redis(&'a R),
     #[cfg(feature = "tokio")]
-    Cluster(AnyStore<'a>),
+    Cluster(&'a AnyStore),
     Unusable(&'a Error),
     /// Holds nothing and stores nothing; the error is the answer of every operation that would store something.
     Off(&'a Error),

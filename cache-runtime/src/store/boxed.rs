@@ -13,12 +13,11 @@ use crate::key::{Extent, Key};
 use crate::stored::envelope::{Lease, Token};
 
 /// A store of any type.
-#[derive(Clone, Copy)]
-pub(crate) struct AnyStore<'s>(&'s dyn BoxedStore);
+pub(crate) struct AnyStore(Box<dyn BoxedStore>);
 
-impl<'s> AnyStore<'s> {
-    pub(crate) fn new(store: &'s impl Store) -> AnyStore<'s> {
-        AnyStore(store)
+impl AnyStore {
+    pub(crate) fn new(store: impl Store + 'static) -> AnyStore {
+        AnyStore(Box::new(store))
     }
 }
 
@@ -71,7 +70,7 @@ boxed! {
     }
 }
 
-impl Store for AnyStore<'_> {
+impl Store for AnyStore {
     async fn read(&self, key: &Key, mode: ReadMode, by: Instant) -> Result<Read, Error> {
         self.0.read(key, mode, by).await
     }

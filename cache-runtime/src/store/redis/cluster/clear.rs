@@ -1,13 +1,17 @@
 //! Empties all slots of a namespace or a function, at each node.
 //!
 //! A key that moves to another node meanwhile may be missed at both: the other node may have been scanned before. Therefore
-//! all nodes are scanned again if slots have moved.
+//! all nodes are scanned again if slots have moved, and once more if some are moving: a key that the first scan missed had
+//! moved by then, and does not move back.
 
 use std::time::{Duration, Instant};
+
+use ::redis::Value;
 
 use super::{ClusterStore, NodeTransport};
 use crate::error::{Error, ErrorKind};
 use crate::key::Extent;
+use crate::poll::join::join_all;
 use crate::store::redis::client::RedisStore;
 use crate::store::redis::ops::clear::START;
 
@@ -28,17 +32,38 @@ impl<T: NodeTransport> ClusterStore<T> {
 
     pub(super) async fn clear_extent(&self, extent: &Extent, each: Duration) -> Result<u64, Error> {
         let mut count = 0;
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
             let nodes = self.nodes(Instant::now() + each).await?;
             let changes = self.state().slots.changes();
-            for node in nodes {
+            let mut are_moving = self.are_slots_moving(&nodes, each).await;
+            for node in &nodes {
                 count += self.clear_node(node, extent, each).await?;
             }
-            if self.state().slots.changes() == changes {
+            are_moving |= self.are_slots_moving(&nodes, each).await;
+            // Without an answer, what is known has to do.
+            let _ = self.refreshed(Instant::now() + each).await;
+            if self.state().slots.changes() == changes && (!are_moving || round > 0) {
                 return Ok(count);
             }
         }
         Err(Error::new(ErrorKind::Cluster, "slots moved to other nodes all the time, so that some keys may be left"))
+    }
+
+    /// Returns true if a node says that slots are on their way to it, or from it. A node that does not say it is left out.
+    async fn are_slots_moving(&self, nodes: &[&RedisStore<T>], each: Duration) -> bool {
+        let ask = |node: &RedisStore<T>| {
+            let node = node.clone();
+            async move {
+                let build = || {
+                    let mut command = ::redis::cmd("CLUSTER");
+                    command.arg("NODES");
+                    command
+                };
+                let epoch = node.server().health.epoch();
+                node.command(epoch, build, |reply| Ok(is_moving(&reply)), Instant::now() + each).await.unwrap_or(false)
+            }
+        };
+        join_all(nodes.iter().map(|node| ask(node))).await.contains(&true)
     }
 
     async fn clear_node(&self, node: &RedisStore<T>, extent: &Extent, each: Duration) -> Result<u64, Error> {
@@ -87,5 +112,31 @@ impl<T: NodeTransport> ClusterStore<T> {
         });
         let names: Vec<Vec<String>> = fields.await.into_iter().collect::<Result<_, _>>()?;
         Ok(names.into_iter().flatten().collect())
+    }
+}
+
+/// Returns true if the line of the node that was asked has slots in brackets: those are moving.
+fn is_moving(reply: &Value) -> bool {
+    let text = match reply {
+        Value::BulkString(bytes) => String::from_utf8_lossy(bytes),
+        Value::VerbatimString { text, .. } => text.as_str().into(),
+        _ => return false,
+    };
+    text.lines().any(|line| line.contains("myself") && line.contains('['))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moving_slots_are_in_brackets() {
+        let says = |line: &str| is_moving(&Value::BulkString(line.into()));
+        let at = "127.0.0.1:7000@17000";
+        assert!(!says(&format!(
+            "a {at} myself,master - 0 0 1 connected 0-5460\nb {at} master - 0 0 2 connected [7-<-a]"
+        )));
+        assert!(says(&format!("a {at} myself,master - 0 0 1 connected 0-5460 [7->-b]\n")));
+        assert!(!is_moving(&Value::Nil));
     }
 }

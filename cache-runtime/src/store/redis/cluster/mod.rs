@@ -43,14 +43,15 @@ use super::transport::Transport;
 #[cfg(feature = "blocking")]
 use super::transport::blocking::Blocking;
 use super::transport::tokio::Tokio;
+use crate::store::boxed::AnyStore;
 use crate::store::url::ClusterTarget;
 
 /// A cluster, for both faces.
 pub(crate) struct Cluster {
     state: Arc<ClusterState>,
-    tokio: ClusterStore<Tokio>,
+    tokio: (ClusterStore<Tokio>, AnyStore),
     #[cfg(feature = "blocking")]
-    blocking: ClusterStore<Blocking>,
+    blocking: (ClusterStore<Blocking>, AnyStore),
 }
 
 impl Cluster {
@@ -58,9 +59,9 @@ impl Cluster {
     pub(crate) fn new(target: ClusterTarget, settings: &Settings) -> Cluster {
         let state = ClusterState::new(target, settings);
         Cluster {
-            tokio: ClusterStore::new(&state),
+            tokio: ClusterStore::with_any(&state),
             #[cfg(feature = "blocking")]
-            blocking: ClusterStore::new(&state),
+            blocking: ClusterStore::with_any(&state),
             state,
         }
     }
@@ -71,13 +72,24 @@ impl Cluster {
     }
 
     pub(crate) fn tokio(&self) -> &ClusterStore<Tokio> {
-        &self.tokio
+        &self.tokio.0
+    }
+
+    /// The same, for operations of a [`Store`](crate::store::Store).
+    pub(crate) fn any_tokio(&self) -> &AnyStore {
+        &self.tokio.1
     }
 
     /// The futures of this face are ready at the first poll, after blocking.
     #[cfg(feature = "blocking")]
     pub(crate) fn blocking(&self) -> &ClusterStore<Blocking> {
-        &self.blocking
+        &self.blocking.0
+    }
+
+    /// The same, for operations of a [`Store`](crate::store::Store).
+    #[cfg(feature = "blocking")]
+    pub(crate) fn any_blocking(&self) -> &AnyStore {
+        &self.blocking.1
     }
 }
 
@@ -135,6 +147,11 @@ impl<T> Clone for ClusterStore<T> {
 impl<T: NodeTransport> ClusterStore<T> {
     fn new(state: &Arc<ClusterState>) -> ClusterStore<T> {
         ClusterStore(Arc::new(Face { state: Arc::clone(state), nodes: Table::default() }))
+    }
+
+    fn with_any(state: &Arc<ClusterState>) -> (ClusterStore<T>, AnyStore) {
+        let store = ClusterStore::new(state);
+        (store.clone(), AnyStore::new(store))
     }
 
     fn state(&self) -> &ClusterState {

@@ -46,13 +46,16 @@ struct RefreshState {
     last: Option<Instant>,
     next: Option<Instant>,
     failure: Option<Error>,
+    /// The log says that nothing is known.
+    is_told: bool,
 }
 
 impl Default for Refresh {
     fn default() -> Refresh {
         let pauses = Pauses::new(Limits { longest_pause: LONGEST_PAUSE, ..Limits::default() });
         let (last, next) = (None, None);
-        let state = RefreshState { is_running: false, is_wanted: false, pauses, last, next, failure: None };
+        let state =
+            RefreshState { is_running: false, is_wanted: false, pauses, last, next, failure: None, is_told: false };
         Refresh { state: Mutex::new(state), ended: watch::Sender::new(0) }
     }
 }
@@ -137,6 +140,21 @@ impl ClusterState {
         }
     }
 
+    /// Logs that no node tells the topology while nothing is known, and that this is over.
+    fn tell(&self, outcome: &Result<(), Error>) {
+        let is_unknown = self.slots.changes() == 0;
+        let was_told = std::mem::replace(&mut self.refresh.lock().is_told, is_unknown);
+        match outcome {
+            Err(error) if is_unknown && !was_told => tracing::warn!(
+                server = %self.target,
+                %error,
+                "Redis is away: functions run uncached until it is back"
+            ),
+            Ok(()) if was_told => tracing::info!(server = %self.target, "Redis is back: results are cached again"),
+            _ => {}
+        }
+    }
+
     /// The nodes to ask for the topology: those of the URL, and some of those that have slots.
     fn to_ask(&self) -> Vec<u16> {
         let mut known = self.slots.nodes();
@@ -163,6 +181,7 @@ async fn refreshed(state: Weak<ClusterState>) {
         let Some(state) = state.upgrade() else { return };
         state.refresh.began();
         let outcome = ClusterStore::<Lone>::new(&state).ask_for_topology().await;
+        state.tell(&outcome);
         state.refresh.finished(outcome);
     }
 }
@@ -211,7 +230,7 @@ impl<T: NodeTransport> ClusterStore<T> {
         };
         let epoch = node.client.server.health.epoch();
         let outcome = store.core.transport.exchange(epoch, Load::default(), &build, &mut read, by).await;
-        outcome.map_err(|fault| fault.error)?;
+        outcome.map_err(|fault| no_cluster(fault).error)?;
         view.ok_or_else(unusable)
     }
 
@@ -231,5 +250,13 @@ impl<T: NodeTransport> ClusterStore<T> {
             Some(_) => refresh.failure().map_or(Ok(()), Err),
             None => Err(Fault::hung().error),
         }
+    }
+}
+
+/// Says what to write for a server that is not in a cluster.
+fn no_cluster(fault: Fault) -> Fault {
+    match fault.error.to_string().contains("cluster support disabled") {
+        true => Fault::new(ErrorKind::Unsupported, fault.blame, "the server is in no cluster; write redis:// for it"),
+        false => fault,
     }
 }

@@ -31,7 +31,7 @@ pub(super) struct Node {
 
 pub(super) struct ClusterState {
     pub(super) me: Weak<ClusterState>,
-    target: ClusterTarget,
+    pub(super) target: ClusterTarget,
     pub(super) settings: Settings,
     pub(super) keeper: Keeper,
     pub(super) backlog: Arc<Backlog>,

@@ -259,3 +259,31 @@ fn an_ordered_failover_is_followed() {
         async |cluster| an_ordered_failover(cluster.tokio(), &nodes).await,
     );
 }
+
+/// The entries of a function, one of which has moved ahead of its slot.
+async fn a_clear_during_a_move(store: &impl Store, nodes: &Nodes, face: &str) {
+    let head = format!("cleared:{face}");
+    let keys: Vec<Key> =
+        (0..50).map(|number| KeyWriter::new("", &head).arg("id", &number).finish().expect("a key")).collect();
+    for key in &keys {
+        assert!(stored(store, key).await);
+    }
+    let slot = slot_of(keys[0].as_str());
+    let migration = nodes.begin_migration(slot, nodes.other_master(nodes.owner(slot)));
+    migration.move_key(keys[0].as_str());
+    let extent = crate::key::Extent::of_function("", "cleared", face, false);
+    assert_eq!(store.clear(&extent, PATIENCE).await.unwrap(), 50);
+    let reads = store.read_many(&keys.iter().collect::<Vec<_>>(), by()).await;
+    assert!(reads.iter().all(|read| read.as_ref().is_ok_and(|read| read.bytes.is_none())), "{reads:?}");
+    migration.finish();
+}
+
+#[test]
+fn a_clear_follows_a_slot_that_moves() {
+    let nodes = Nodes::shared();
+    both_faces(
+        nodes,
+        |cluster| block_on(a_clear_during_a_move(cluster.blocking(), nodes, "blocking")),
+        async |cluster| a_clear_during_a_move(cluster.tokio(), nodes, "tokio").await,
+    );
+}

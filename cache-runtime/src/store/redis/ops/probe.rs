@@ -22,7 +22,11 @@ impl<T: Transport> RedisStore<T> {
         let client = self.client();
         let (Some(member), Some(cluster)) = (&client.membership, client.cluster()) else { return false };
         cluster.suspects();
-        !cluster.serves(member.node)
+        let serves = cluster.serves(member.node);
+        if !serves {
+            tracing::info!(server = self.server().health.server, "other nodes of the Redis cluster have taken over");
+        }
+        !serves
     }
 }
 
