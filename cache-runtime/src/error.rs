@@ -116,7 +116,7 @@ impl Error {
         self.redirection.as_deref()
     }
 
-    #[cfg(feature = "_rustls")]
+    #[cfg(any(feature = "_rustls", feature = "tokio"))]
     pub(crate) fn detail(&self) -> &str {
         &self.detail
     }

@@ -22,7 +22,8 @@ fn bad_urls_are_refused_with_the_url_but_not_its_password() {
         ("redis://user:hunter2@local host:6379", "did not parse"),
         ("redis://user:hunter2@localhost:notaport", "did not parse"),
         ("redis://user:hunter2@localhost/notanumber", "notanumber"),
-        ("redis-sentinel://user:hunter2@a:1/main", "not supported yet"),
+        ("redis-sentinel://user:hunter2@a:1", "the name of the master is missing"),
+        ("redis-sentinel://:hunter2@a:1/main?sentinel_user=s", "sentinel_password"),
         ("memory://?max_mb=much", "max_mb"),
         ("memory://?size=1", "size"),
     ] {
@@ -44,6 +45,7 @@ fn good_urls_are_accepted_and_shown_without_their_password() {
         "redis+unix:///run/redis.sock",
         "unix:///run/redis.sock?db=2&pass=hunter2",
         "valkey://localhost",
+        "redis-sentinel://user:hunter2@a:1,b/main/2?sentinel_password=hunter2",
         "memory://",
         "memory://?max_mb=1",
     ] {

@@ -202,18 +202,24 @@ impl Builder {
             Target::Cluster(target) => {
                 (target.to_string(), CacheStore::Cluster(Box::new(Cluster::new(*target, &settings))))
             }
+            #[cfg(feature = "tokio")]
+            Target::Sentinel(target) => {
+                (target.to_string(), CacheStore::Redis(Redis::of_sentinels(*target, &settings)))
+            }
             #[cfg(not(feature = "tokio"))]
-            Target::Cluster(cluster) => (cluster.to_string(), CacheStore::Unusable(not_supported(&cluster))),
-            Target::Sentinel(sentinel) => (sentinel.to_string(), CacheStore::Unusable(not_supported(&sentinel))),
+            Target::Cluster(target) => (target.to_string(), CacheStore::Unusable(without_tokio())),
+            #[cfg(not(feature = "tokio"))]
+            Target::Sentinel(target) => (target.to_string(), CacheStore::Unusable(without_tokio())),
             Target::Off => ("off://".to_owned(), CacheStore::Off(Error::new(ErrorKind::Off, "its URL is off://"))),
         };
         Cache(Context::new(store, namespace, timeout, display))
     }
 }
 
-/// The refusal of a kind of server that no store serves yet.
-fn not_supported(target: &impl fmt::Display) -> Error {
-    Error::new(ErrorKind::Config, format!("`{target}` is not supported yet"))
+/// The reader of URLs has refused these.
+#[cfg(not(feature = "tokio"))]
+fn without_tokio() -> Error {
+    Error::new(ErrorKind::Config, "it needs the feature `tokio` of redis-cached")
 }
 
 impl Cache {
@@ -254,12 +260,7 @@ impl Cache {
     /// [`ErrorKind::Config`] if the URL cannot be used; the message quotes it without its
     /// password.
     pub fn builder(url: &str) -> Result<Builder, Error> {
-        let target = url::parse(url)?;
-        match &target {
-            Target::Sentinel(sentinel) => return Err(not_supported(sentinel)),
-            Target::Redis(_) | Target::Cluster(_) | Target::Memory { .. } | Target::Off => {}
-        }
-        Ok(Builder { target, namespace: String::new(), settings: Settings::default() })
+        Ok(Builder { target: url::parse(url)?, namespace: String::new(), settings: Settings::default() })
     }
 
     /// Starts a cache on the URL in the environment variable `REDIS_URL`; without it, on

@@ -8,6 +8,7 @@ mod gate;
 pub mod log;
 mod monitor;
 mod proxy;
+mod sentinels;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -26,6 +27,7 @@ pub use self::{
     gate::Gate,
     monitor::Monitor,
     proxy::{Mode, Proxy},
+    sentinels::{MASTER, Sentinel, Sentinels},
 };
 
 /// The longest time that a test waits for an event.
@@ -266,22 +268,12 @@ impl Server {
         if server.try_wait().unwrap().is_some() {
             return false;
         }
-        let undertaker = Command::new("sh")
-            .args(["-c", "cat >/dev/null; kill -KILL $0; rm -rf \"$1\"", &server.id().to_string()])
-            .arg(&self.directory)
-            // Closed when this process ends.
-            .stdin(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        *self.process() = Some(Process { server, undertaker });
+        *self.process() = Some(Process::of(server, &self.directory));
         true
     }
 
     fn signal(&self, name: &str) {
-        let id = self.process().as_ref().expect("the server runs").server.id();
-        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {id}")]).status().unwrap();
-        assert!(sent.success());
+        self.process().as_ref().expect("the server runs").signal(name);
     }
 
     fn process(&self) -> MutexGuard<'_, Option<Process>> {
@@ -290,6 +282,24 @@ impl Server {
 }
 
 impl Process {
+    /// `directory` is removed with it when the test's process ends.
+    fn of(server: Child, directory: &Path) -> Process {
+        let undertaker = Command::new("sh")
+            .args(["-c", "cat >/dev/null; kill -KILL $0; rm -rf \"$1\"", &server.id().to_string()])
+            .arg(directory)
+            // Closed when this process ends.
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Process { server, undertaker }
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.server.id())]).status().unwrap();
+        assert!(sent.success());
+    }
+
     fn kill(self) {
         for mut process in [self.undertaker, self.server] {
             let _ = process.kill();

@@ -9,13 +9,11 @@
 //! | `transport` | connections: multiplexed ones in each tokio runtime, a pool for blocking callers |
 //! | `client` | one cache's view of the server: the path of an exchange, and what is kept for later |
 //! | `keeper` | the thread of a cache for what must not depend on callers' runtimes |
+//! | `sentinel` | the address of a master that sentinels know, followed |
 //! | `ops` | the operations of a [`Store`](super::Store), each written once for both faces |
 //! | `cluster` | a router over the servers of a cluster |
 //!
 //! # Where the next parts belong
-//!
-//! **Sentinel.** A switch of the master is a [`Server::replace_endpoint`]: each new connection asks for the endpoint, and
-//! the new epoch that it begins makes sure that connections of an earlier one are not used again, by either face.
 //!
 //! **Local tier.** It hears of invalidations by pushes, on a connection of the async transport that `transport::tokio`
 //! opens for them: the multiplexed connection takes a sender of pushes where it is made, in `transport::tokio::dial`.
@@ -28,6 +26,8 @@ pub(crate) mod ops;
 #[cfg(all(test, feature = "tokio", feature = "blocking"))]
 mod replaced;
 pub(crate) mod request;
+#[cfg(feature = "tokio")]
+mod sentinel;
 pub(crate) mod server;
 pub(crate) mod settings;
 pub(crate) mod transport;
@@ -36,6 +36,8 @@ use std::sync::Arc;
 
 use self::client::{Client, RedisStore};
 use self::keeper::Keeper;
+#[cfg(feature = "tokio")]
+use self::sentinel::Sentinels;
 use self::server::Server;
 use self::server::endpoint::Endpoint;
 use self::settings::Settings;
@@ -44,6 +46,8 @@ use self::transport::blocking::Blocking;
 #[cfg(feature = "tokio")]
 use self::transport::tokio::Tokio;
 use super::url::RedisTarget;
+#[cfg(feature = "tokio")]
+use super::url::SentinelTarget;
 
 #[cfg(feature = "tokio")]
 pub(crate) type TokioStore = RedisStore<Tokio>;
@@ -66,7 +70,21 @@ impl Redis {
         let name = target.to_string();
         let endpoint = Endpoint::new(target, settings);
         let server = Server::new(name, endpoint, settings.timeout, settings.breaker);
-        let client = Client::new(server, Keeper::default());
+        Redis::of(Client::new(server, Keeper::default()), settings)
+    }
+
+    /// Does the same for a master that sentinels know.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn of_sentinels(target: SentinelTarget, settings: &Settings) -> Redis {
+        let keeper = Keeper::default();
+        let sentinels = Sentinels::new(target, settings.clone(), keeper.clone());
+        let client = Client::new(sentinels.server(), keeper);
+        sentinels.serve(&client);
+        Redis::of(client, settings)
+    }
+
+    #[cfg_attr(not(feature = "blocking"), expect(unused_variables, reason = "async callers share connections"))]
+    fn of(client: Arc<Client>, settings: &Settings) -> Redis {
         Redis {
             #[cfg(feature = "tokio")]
             tokio: RedisStore::new(&client, Tokio::new(&client.server)),

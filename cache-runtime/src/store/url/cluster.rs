@@ -14,7 +14,10 @@ const PORT: u16 = 6379;
 /// A cluster, by some of its nodes.
 pub(crate) struct ClusterTarget {
     /// The nodes of the URL, at least one.
-    #[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "such a URL is refused then"))]
+    #[cfg_attr(
+        not(any(feature = "tokio", feature = "_rustls")),
+        expect(dead_code, reason = "such a URL is refused then")
+    )]
     pub(crate) seeds: Vec<RedisTarget>,
     display: String,
 }

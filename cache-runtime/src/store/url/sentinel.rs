@@ -14,7 +14,7 @@ use crate::store::tls::Tls;
 const PORT: u16 = 26379;
 
 /// A master, by the sentinels that know its address.
-#[cfg_attr(not(test), expect(dead_code, reason = "no cache is built from it yet"))]
+#[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "it is refused without tokio"))]
 pub(crate) struct SentinelTarget {
     /// At least one.
     pub(crate) sentinels: Vec<RedisTarget>,
@@ -27,7 +27,7 @@ pub(crate) struct SentinelTarget {
 
 impl SentinelTarget {
     /// The server at an address that a sentinel named. An error means that the host cannot be that of a certificate.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no cache is built from it yet"))]
+    #[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "it is refused without tokio"))]
     pub(crate) fn server(&self, host: &str, port: u16) -> Result<RedisTarget, Error> {
         self.server.at(host, port)
     }

@@ -216,7 +216,7 @@ impl<T: NodeTransport> ClusterStore<T> {
         let unusable = || Error::new(ErrorKind::Cluster, "the node cannot be used");
         let node = self.state().node(number).ok_or_else(unusable)?;
         let store = self.store(number).ok_or_else(unusable)?;
-        let endpoint = node.client.server.endpoint();
+        let endpoint = node.client.server.known_endpoint().ok_or_else(unusable)?;
         let (host, is_tls) = (&node.address.0, endpoint.is_tls());
         let mut view = None;
         let mut read = |reply: Reply| {

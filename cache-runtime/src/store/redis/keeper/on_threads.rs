@@ -15,7 +15,7 @@ use crate::store::redis::transport::{Build, Decode, Transport, patience};
 
 /// The keeper of one cache.
 #[derive(Clone, Default)]
-pub(crate) struct Keeper;
+pub(crate) struct Keeper(());
 
 impl Keeper {
     /// Runs a task on a thread of its own. Returns false, and drops the task, if none can be started.

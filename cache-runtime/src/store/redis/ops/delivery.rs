@@ -156,10 +156,17 @@ impl<T: Transport> RedisStore<T> {
         Box::pin(async {
             let names: Vec<&str> = commands::names(&keys).collect();
             let removed = self.remove(epoch, &names, by).await?;
-            pending.delivered(&removed.confirmed(keys.clone()));
+            self.confirmed(epoch, &removed.confirmed(keys.clone()));
             removed.outcome().map(drop)
         })
         .await
+    }
+
+    /// Notes invalidations that the server confirmed, unless another one has taken its place.
+    pub(crate) fn confirmed(&self, epoch: Epoch, keys: &KeptKeys) {
+        if self.server().health.is_current(epoch) {
+            self.client().backlog.pending.delivered(keys);
+        }
     }
 
     /// Sends all undelivered invalidations. The refused ones stay; one of the reasons is returned.

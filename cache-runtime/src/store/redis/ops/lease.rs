@@ -88,7 +88,7 @@ impl<T: Transport> RedisStore<T> {
             settled.retain(|(name, _)| done.contains(&**name));
         }
         self.wrote_unless(refused);
-        self.client().backlog.pending.delivered(&settled);
+        self.confirmed(epoch, &settled);
         Ok(taken)
     }
 

@@ -128,8 +128,15 @@ impl<T: Transport> Store for RedisStore<T> {
         let earlier = pending.find_all(keys.iter().map(Key::as_str));
         // This also works if the future is dropped.
         let mut undelivered = Undelivered { store: self, keys: keys.iter().map(Key::as_str).collect() };
-        let epoch = self.server().health.epoch();
-        let removed = self.remove(epoch, &undelivered.keys, by).await.map_err(|fault| self.reported_error(fault))?;
+        let removed = loop {
+            let (moves, epoch) = (self.server().moves(), self.server().health.epoch());
+            let removed =
+                self.remove(epoch, &undelivered.keys, by).await.map_err(|fault| self.reported_error(fault))?;
+            // If another server has taken the place of the one that confirmed them, it has not heard of them.
+            if self.server().moves() == moves {
+                break removed;
+            }
+        };
         undelivered.keys.retain(|name| removed.is_refused(name));
         pending.delivered(&removed.confirmed(earlier));
         if self.server().health.is_down() {

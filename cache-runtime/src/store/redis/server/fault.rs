@@ -117,6 +117,12 @@ impl Fault {
         Fault::new(ErrorKind::ReadOnly, Blame::Role, "the server is a replica; this library reads from masters only")
     }
 
+    /// Returns true if the server is no master.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_of_replica(&self) -> bool {
+        self.blame == Blame::Role && self.error.kind() == ErrorKind::ReadOnly
+    }
+
     /// A reply of a type that the command does not have: the replies may be out of step.
     pub(crate) fn unexpected(command: &str) -> Fault {
         Fault::new(ErrorKind::Protocol, Blame::Connection, format!("in reply to {command}"))

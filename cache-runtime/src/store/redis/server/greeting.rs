@@ -116,7 +116,7 @@ impl<'a> Greeting<'a> {
             // A replica in a cluster sends requests on to its master.
             Some("slave") if !self.server.in_cluster => return Err(Fault::replica()),
             Some("sentinel") => {
-                let advice = "this is a sentinel; name the master itself";
+                let advice = "this is a sentinel; its URL is `redis-sentinel://host:port/master-name`";
                 return Err(Fault::new(ErrorKind::Unsupported, Blame::Role, advice));
             }
             _ => self.server.role_is_known(),

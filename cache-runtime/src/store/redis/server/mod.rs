@@ -11,6 +11,8 @@ pub(crate) mod fault;
 pub(crate) mod features;
 pub(crate) mod greeting;
 pub(crate) mod health;
+#[cfg(feature = "tokio")]
+pub(crate) mod locator;
 pub(crate) mod rights;
 pub(crate) mod sanitize;
 mod state;

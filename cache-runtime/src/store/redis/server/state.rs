@@ -11,10 +11,16 @@ use super::endpoint::Endpoint;
 use super::fault::{Blame, Fault};
 use super::features::Features;
 use super::health::Health;
+#[cfg(feature = "tokio")]
+use super::locator::Locator;
 use crate::store::redis::request::{Reply, Request, checked};
 
 /// The interval at which a connection that only reads asks if its server is still a master.
 const ROLE_CHECKED: Duration = Duration::from_secs(5);
+
+/// The pause before the address of a server is asked for again.
+#[cfg(feature = "tokio")]
+const LOCATED_AGAIN: Duration = Duration::from_millis(50);
 
 /// The time for which the server's time is known well enough: two clocks part by a fraction of a millisecond in it, and
 /// a clock that was reset is noticed.
@@ -27,8 +33,14 @@ pub(crate) struct Server {
     pub(crate) timeout: Duration,
     /// True for a node whose cluster is known, so that it need not serve all keys, or be a master.
     pub(super) in_cluster: bool,
-    /// Each new connection reads it. The lock also covers the begin of the epoch that a new one opens.
-    endpoint: RwLock<Arc<Endpoint>>,
+    /// Each new connection reads it. `None` until a [`Locator`] has found it. The lock also covers the begin of the epoch
+    /// that a new one opens.
+    endpoint: RwLock<Option<Arc<Endpoint>>>,
+    /// The number of times that another endpoint took the place of one.
+    moves: AtomicU64,
+    /// Set if others tell the address of the server, which may change.
+    #[cfg(feature = "tokio")]
+    locator: Option<Locator>,
     /// The features that the server refused although its version has them, and the commands that it refuses.
     pub(super) denied: AtomicU32,
     /// The features of the last server that was connected to.
@@ -65,11 +77,24 @@ impl std::fmt::Debug for Server {
 impl Server {
     /// Neither connects nor blocks. `name` is shown in the log.
     pub(crate) fn new(name: String, endpoint: Endpoint, timeout: Duration, breaker: Limits) -> Server {
+        Server::with(name, Some(endpoint), timeout, breaker)
+    }
+
+    /// A server whose address is still to be found, and may change.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn located(name: String, locator: Locator, timeout: Duration, breaker: Limits) -> Server {
+        Server { locator: Some(locator), ..Server::with(name, None, timeout, breaker) }
+    }
+
+    fn with(name: String, endpoint: Option<Endpoint>, timeout: Duration, breaker: Limits) -> Server {
         Server {
             health: Arc::new(Health::new(name, breaker)),
             timeout,
             in_cluster: false,
-            endpoint: RwLock::new(Arc::new(endpoint)),
+            endpoint: RwLock::new(endpoint.map(Arc::new)),
+            moves: AtomicU64::new(0),
+            #[cfg(feature = "tokio")]
+            locator: None,
             denied: AtomicU32::new(0),
             features: AtomicU32::new(Features::default().bits()),
             rights_asked: AtomicU64::new(0),
@@ -86,22 +111,105 @@ impl Server {
         Server { in_cluster: true, ..self }
     }
 
-    /// The current endpoint. A connection that is made in an epoch must read it after that epoch began, so that it leads
-    /// to the endpoint of that epoch or of a later one.
-    pub(crate) fn endpoint(&self) -> Arc<Endpoint> {
-        Arc::clone(&self.endpoint.read().unwrap_or_else(PoisonError::into_inner))
+    /// The current endpoint, which may have to be found first. A connection that is made in an epoch must read it after
+    /// that epoch began, so that it leads to the endpoint of that epoch or of a later one.
+    #[cfg(feature = "tokio")]
+    pub(crate) async fn endpoint(&self) -> Result<Arc<Endpoint>, Fault> {
+        if let Some(endpoint) = self.known_endpoint() {
+            return Ok(endpoint);
+        }
+        if let Some(locator) = &self.locator {
+            locator.ask().await?;
+        }
+        self.known_endpoint().ok_or_else(Fault::hung)
+    }
+
+    /// Does the same for a caller that blocks.
+    #[cfg(any(feature = "blocking", not(feature = "tokio")))]
+    pub(crate) fn endpoint_blocking(&self, by: Instant) -> Result<Arc<Endpoint>, Fault> {
+        if let Some(endpoint) = self.known_endpoint() {
+            return Ok(endpoint);
+        }
+        #[cfg(feature = "tokio")]
+        if let Some(locator) = &self.locator {
+            locator.ask_blocking(by)?;
+        }
+        let _ = by;
+        self.known_endpoint().ok_or_else(Fault::hung)
+    }
+
+    /// The current endpoint, if it is known.
+    pub(crate) fn known_endpoint(&self) -> Option<Arc<Endpoint>> {
+        #[cfg(feature = "tokio")]
+        if let Some(locator) = &self.locator {
+            locator.follow();
+        }
+        self.endpoint.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Another endpoint than the one that turned out to lead to no master, if there is one within the time-out.
+    /// Otherwise, the fault.
+    #[cfg(feature = "tokio")]
+    pub(crate) async fn other_endpoint(&self, tried: &Arc<Endpoint>, fault: Fault) -> Result<Arc<Endpoint>, Fault> {
+        let Some(locator) = self.locator.as_ref().filter(|_| fault.is_of_replica()) else { return Err(fault) };
+        let changed = async {
+            loop {
+                locator.ask().await?;
+                match self.known_endpoint() {
+                    Some(endpoint) if !Arc::ptr_eq(&endpoint, tried) => return Ok(endpoint),
+                    _ => tokio::time::sleep(LOCATED_AGAIN).await,
+                }
+            }
+        };
+        tokio::time::timeout(self.timeout, changed).await.unwrap_or(Err(fault))
+    }
+
+    /// Does the same for a caller that blocks.
+    #[cfg(any(feature = "blocking", not(feature = "tokio")))]
+    pub(crate) fn other_endpoint_blocking(
+        &self,
+        tried: &Arc<Endpoint>,
+        fault: Fault,
+        by: Instant,
+    ) -> Result<Arc<Endpoint>, Fault> {
+        #[cfg(feature = "tokio")]
+        if let Some(locator) = self.locator.as_ref().filter(|_| fault.is_of_replica()) {
+            let by = by.min(Instant::now() + self.timeout);
+            while locator.ask_blocking(by).is_ok() {
+                if let Some(endpoint) = self.known_endpoint().filter(|endpoint| !Arc::ptr_eq(endpoint, tried)) {
+                    return Ok(endpoint);
+                }
+                std::thread::sleep(LOCATED_AGAIN);
+            }
+        }
+        let _ = (tried, by);
+        Err(fault)
     }
 
     /// Replaces the endpoint, and begins a new epoch: connections made before are not handed out again, by either face.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "a followed master changes its address, and only tests do so yet")
-    )]
+    #[cfg_attr(not(any(test, feature = "tokio")), expect(dead_code, reason = "no address changes"))]
     pub(crate) fn replace_endpoint(&self, endpoint: Endpoint) {
         let mut current = self.endpoint.write().unwrap_or_else(PoisonError::into_inner);
-        *current = Arc::new(endpoint);
-        // This is done under the lock: a caller that sees the new epoch finds the new endpoint.
-        self.health.renew();
+        let is_first = current.is_none();
+        *current = Some(Arc::new(endpoint));
+        // This is done under the lock: a caller that sees the new epoch finds the new endpoint. Before the first
+        // endpoint, there is no connection that a new epoch could end.
+        if !is_first || self.health.is_down() {
+            self.moves.fetch_add(1, Relaxed);
+            self.health.renew();
+        }
+    }
+
+    /// The number of times that another server took the place of this one. What a server confirmed counts if this is the
+    /// same before the request and after the reply.
+    pub(crate) fn moves(&self) -> u64 {
+        self.moves.load(Relaxed)
+    }
+
+    /// The locator, if others tell the address of the server.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn locator(&self) -> Option<&Locator> {
+        self.locator.as_ref()
     }
 
     pub(crate) fn allowed(&self, features: Features) -> Features {

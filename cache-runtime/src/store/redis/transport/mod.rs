@@ -3,13 +3,13 @@
 #[cfg(feature = "blocking")]
 pub(crate) mod blocking;
 mod connect;
-#[cfg(feature = "blocking")]
+#[cfg(any(feature = "blocking", not(feature = "tokio")))]
 mod stream;
-#[cfg(feature = "blocking")]
+#[cfg(any(feature = "blocking", not(feature = "tokio")))]
 mod timed;
 #[cfg(feature = "tokio")]
 pub(crate) mod tokio;
-#[cfg(feature = "blocking")]
+#[cfg(any(feature = "blocking", not(feature = "tokio")))]
 pub(super) mod wire;
 
 use std::future::Future;

@@ -21,7 +21,7 @@ use crate::store::redis::request::{Reply, Request, checked};
 use crate::store::redis::server::Open;
 use crate::store::redis::server::Server;
 use crate::store::redis::server::breaker::Epoch;
-use crate::store::redis::server::endpoint::Login;
+use crate::store::redis::server::endpoint::{Endpoint, Login};
 use crate::store::redis::server::fault::{Blame, Fault};
 use crate::store::redis::server::features::Features;
 use crate::store::redis::server::greeting::Greeting;
@@ -48,8 +48,17 @@ enum Line {
 
 impl Wire {
     pub(crate) fn open(server: &Arc<Server>, epoch: Epoch, by: Instant) -> Result<Wire, Fault> {
-        let endpoint = server.endpoint();
-        let way = Way::to(&endpoint);
+        let mut endpoint = server.endpoint_blocking(by)?;
+        loop {
+            match Wire::open_at(&endpoint, server, epoch, by) {
+                Err(fault) => endpoint = server.other_endpoint_blocking(&endpoint, fault, by)?,
+                wire => return wire,
+            }
+        }
+    }
+
+    fn open_at(endpoint: &Endpoint, server: &Arc<Server>, epoch: Epoch, by: Instant) -> Result<Wire, Fault> {
+        let way = Way::to(endpoint);
         let login = endpoint.login()?;
         let mut wire = Wire { line: connected(&way, &login, by)?, open: None, features: Features::default() };
         let login = way.greeting_login(login);

@@ -1,5 +1,6 @@
 //! Opens a connection whose replies are fit for redis-rs' parser.
 
+use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -7,7 +8,10 @@ use std::task::{Context, Poll};
 
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, RedisConnectionInfo};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, PushInfo,
+    RedisConnectionInfo,
+};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 #[cfg(unix)]
@@ -38,27 +42,61 @@ pub(super) async fn dial(
     login: &Login,
     refusal: &Refusal,
 ) -> Result<(MultiplexedConnection, Option<Driver>), Fault> {
-    // Each exchange has its own deadline; a second timer would only cost.
-    let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+    // The login is a part of the greeting: redis-rs has nothing to send.
+    let settings = RedisConnectionInfo::default().set_skip_set_lib_name();
+    opened(way, settings, |info| login.applied_to(info), config(), refusal).await
+}
+
+/// The same for a connection over which the server may push. redis-rs logs in, because pushes need RESP3. `push` is called
+/// while the connection is read, and must not block; it is also called at the end of the connection.
+pub(super) async fn dial_with_pushes(
+    way: &Way<'_>,
+    login: &Login,
+    push: impl Fn(PushInfo) + Send + Sync + 'static,
+) -> Result<(MultiplexedConnection, Option<Driver>), Fault> {
+    let plain = ConnectionAddr::Tcp(String::new(), 0).into_connection_info()?;
+    let settings = login.applied_to(&plain).redis_settings().clone();
+    let settings = settings.set_skip_set_lib_name().set_protocol(ProtocolVersion::RESP3);
+    let config = config().set_push_sender(move |told| {
+        push(told);
+        Ok::<_, Infallible>(())
+    });
+    let applied = |info: &ConnectionInfo| info.clone().set_redis_settings(settings.clone());
+    opened(way, settings.clone(), applied, config, &Refusal::default()).await
+}
+
+/// Each exchange has its own deadline; a second timer would only cost.
+fn config() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None)
+}
+
+/// Opens a connection, over which redis-rs sends what `settings` needs; `applied` makes the same of what it reads itself.
+async fn opened(
+    way: &Way<'_>,
+    settings: RedisConnectionInfo,
+    applied: impl FnOnce(&ConnectionInfo) -> ConnectionInfo,
+    config: AsyncConnectionConfig,
+    refusal: &Refusal,
+) -> Result<(MultiplexedConnection, Option<Driver>), Fault> {
     match *way {
-        Way::Tcp { host, port, settings } => {
-            let stream = connect(host, port, settings).await?;
-            driven(Clean::of(stream, refusal), config).await
+        Way::Tcp { host, port, settings: tcp } => {
+            let stream = connect(host, port, tcp).await?;
+            driven(Clean::of(stream, refusal), &settings, config).await
         }
         #[cfg(feature = "_rustls")]
-        Way::Tls { host, port, settings, connector } => {
+        Way::Tls { host, port, settings: tcp, connector } => {
             let tls = configuration(connector).await?;
-            let stream = connect(host, port, settings).await?;
+            let stream = connect(host, port, tcp).await?;
             let stream = TlsConnector::from(tls).connect(connector.name().clone(), stream).await;
-            driven(Clean::of(stream.map_err(handshake_fault)?, refusal), config).await
+            driven(Clean::of(stream.map_err(handshake_fault)?, refusal), &settings, config).await
         }
         #[cfg(unix)]
         Way::Unix(path) => {
             let stream = UnixStream::connect(path).await?;
-            driven(Clean::of(stream, refusal), config).await
+            driven(Clean::of(stream, refusal), &settings, config).await
         }
         Way::RedisRs(info) => {
-            let client = Client::open(login.applied_to(info))?;
+            let client = Client::open(applied(info))?;
             Ok((client.get_multiplexed_async_connection_with_config(&config).await?, None))
         }
     }
@@ -66,11 +104,10 @@ pub(super) async fn dial(
 
 async fn driven<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: Clean<S>,
+    settings: &RedisConnectionInfo,
     config: AsyncConnectionConfig,
 ) -> Result<(MultiplexedConnection, Option<Driver>), Fault> {
-    // The login is a part of the greeting: redis-rs has nothing to send.
-    let settings = RedisConnectionInfo::default().set_skip_set_lib_name();
-    let (connection, driver) = MultiplexedConnection::new_with_config(&settings, stream, config).await?;
+    let (connection, driver) = MultiplexedConnection::new_with_config(settings, stream, config).await?;
     Ok((connection, Some(Driver::spawn(driver))))
 }
 

@@ -14,6 +14,7 @@ mod driver;
 mod lane;
 mod links;
 mod open;
+mod pushes;
 
 use std::future::Future;
 use std::pin::pin;
@@ -27,6 +28,7 @@ use tokio::time::timeout_at;
 use self::lane::{Lane, Line, in_runtime};
 use self::links::{Link, Links, Route};
 use self::open::ended;
+pub(crate) use self::pushes::Pushes;
 use crate::error::ErrorKind;
 use crate::key::Key;
 use crate::poll::block_on::step;

@@ -52,10 +52,24 @@ pub(super) async fn wait(outcome: &mut Connecting) -> Result<Arc<Connection>, Fa
 }
 
 pub(super) async fn connect(server: &Arc<Server>, line: Line, epoch: Epoch) -> Result<Arc<Connection>, Fault> {
-    let endpoint = server.endpoint();
-    let way = Way::to(&endpoint);
+    let mut endpoint = server.endpoint().await?;
+    loop {
+        match connect_to(&endpoint, server, line, epoch).await {
+            Err(fault) => endpoint = server.other_endpoint(&endpoint, fault).await?,
+            connected => return connected,
+        }
+    }
+}
+
+async fn connect_to(
+    endpoint: &Arc<Endpoint>,
+    server: &Arc<Server>,
+    line: Line,
+    epoch: Epoch,
+) -> Result<Arc<Connection>, Fault> {
+    let way = Way::to(endpoint);
     let refusal = Refusal::default();
-    let login = login(&endpoint).await?;
+    let login = login(endpoint).await?;
     let (mut multiplexed, driver) = dial::dial(&way, &login, &refusal).await?;
     let login = way.greeting_login(login);
     let mut greeting = Greeting::new(server, epoch, &login);
