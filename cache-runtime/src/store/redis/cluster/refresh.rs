@@ -1,9 +1,11 @@
 //! Refreshes of the topology, in the background: no operation waits for one, unless nothing is known yet.
 
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use ::tokio::sync::watch;
+use ::tokio::time::timeout_at;
 
 use super::state::ClusterState;
 use super::topology::{View, Vote};
@@ -21,6 +23,9 @@ const ASKED: usize = 3;
 
 /// The most nodes of the URL that are asked.
 const SEEDS: usize = 8;
+
+/// The time that the nodes have at least for their answers.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// After this time without a cause for a refresh, the pauses between refreshes are short again.
 const QUIET: Duration = Duration::from_secs(10);
@@ -191,18 +196,26 @@ impl<T: NodeTransport> ClusterStore<T> {
     async fn ask_for_topology(&self) -> Result<(), Error> {
         let state = self.state();
         let asked = state.to_ask();
-        let (mut vote, mut failure) = (Vote::default(), None);
-        let by = Instant::now() + patience(state.settings.timeout);
+        let (vote, mut failure) = (Mutex::new(Vote::default()), None);
+        let begun = Instant::now();
+        let by = begun + patience(state.settings.timeout);
         let views = asked.iter().map(|node| self.view_of(*node, by));
-        join_until(views, |_, view| match view {
-            Ok(view) => vote.add(view, asked.len()),
-            Err(error) => {
-                failure.get_or_insert(error);
-                false
+        let votes = || vote.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut views = pin!(join_until(views, |_, view| match view {
+                Ok(view) => votes().add(view, asked.len()),
+                Err(error) => {
+                    failure.get_or_insert(error);
+                    false
+                }
+            }));
+            // Nodes that hang are not waited for if others answer.
+            let in_time = timeout_at((begun + GRACE).into(), views.as_mut()).await;
+            if in_time.is_err() && votes().is_empty() {
+                views.await;
             }
-        })
-        .await;
-        match vote.winner() {
+        }
+        match votes().winner() {
             Some(view) => {
                 state.apply(&view);
                 Ok(())

@@ -9,8 +9,8 @@ use super::state::ClusterState;
 use super::{ClusterStore, NodeTransport};
 use crate::error::{Error, Redirection};
 use crate::poll::join::{join_all, join_on_threads};
-use crate::store::Replies;
 use crate::store::redis::client::RedisStore;
+use crate::store::{Replies, only};
 
 /// The most redirections that one operation follows.
 const REDIRECTIONS: usize = 5;
@@ -63,6 +63,13 @@ impl<T: NodeTransport> ClusterStore<T> {
     where
         F: Future<Output = Replies<R>> + Send + 'a,
     {
+        if let [request] = requests {
+            let only_here = |node: &'a RedisStore<T>| {
+                let part = operation(node, vec![0], by);
+                async move { only(part.await) }
+            };
+            return vec![self.at_slot(slot_of(name(request)), by, only_here).await];
+        }
         self.state().refresh_if_due(by);
         let slots: Vec<u16> = requests.iter().map(|request| slot_of(name(request))).collect();
         let mut results: Vec<Option<Result<R, Error>>> = requests.iter().map(|_| None).collect();

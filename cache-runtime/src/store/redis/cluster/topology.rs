@@ -105,9 +105,14 @@ impl Vote {
         *count * 2 > voters
     }
 
-    pub(super) fn winner(self) -> Option<View> {
-        let views = self.0.into_iter().filter(|(view, _)| !view.is_empty());
-        views.max_by_key(|(view, count)| (*count, view.coverage())).map(|(view, _)| view)
+    /// Returns true if no node has told a view that has slots.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.keys().all(View::is_empty)
+    }
+
+    pub(super) fn winner(&self) -> Option<View> {
+        let views = self.0.iter().filter(|(view, _)| !view.is_empty());
+        views.max_by_key(|(view, count)| (**count, view.coverage())).map(|(view, _)| view.clone())
     }
 }
 

@@ -218,7 +218,8 @@ mod tests {
     fn a_cluster_of_one_is_a_server() {
         let info = |text: &str| alone(Value::BulkString(text.into()));
         assert!(info("cluster_state:ok\r\ncluster_size:1\r\n").is_ok());
-        assert!(info("cluster_state:ok\r\ncluster_size:3\r\n").is_err());
+        let refused = info("cluster_state:ok\r\ncluster_size:3\r\n").expect_err("one of three");
+        assert!(refused.error.to_string().contains("redis-cluster://"), "{}", refused.error);
         assert!(alone(Value::Nil).is_ok());
     }
 }
