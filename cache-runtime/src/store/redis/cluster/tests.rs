@@ -178,8 +178,8 @@ fn keys_of_masters(nodes: &Nodes) -> Vec<Key> {
 
 async fn stored(store: &impl Store, key: &Key) -> bool {
     let lease = lease();
-    matches!(store.take(key, &lease, &Precondition::Any, soon()).await, Ok(TakeReply::Taken))
-        && store.fill(key, &lease, value(200), MINUTE, soon()).await.unwrap_or(false)
+    matches!(store.take(key, &lease, &Precondition::Any, by()).await, Ok(TakeReply::Taken))
+        && store.fill(key, &lease, value(200), MINUTE, by()).await.unwrap_or(false)
 }
 
 /// A master fails, by `fail`, and its replica takes over. Meanwhile, an invalidation of one of its keys fails.
@@ -192,15 +192,13 @@ async fn a_master_fails(store: &impl Store, cluster: &Cluster, nodes: &Nodes, fa
     test_support::in_time("the replica has the value", async || replica.cli(&["DBSIZE"]) == failing.cli(&["DBSIZE"]))
         .await;
     fail(failing);
-    assert!(store.invalidate(&keys, soon()).await.is_err());
+    // A busy machine needs some time for the others.
+    assert!(store.invalidate(&keys, Instant::now() + Duration::from_secs(2)).await.is_err());
     assert_eq!(cluster.undelivered(), 1, "the others were delivered");
     let begun = Instant::now();
     test_support::in_time("the key is served again", async || {
         for key in &keys[1..] {
-            let begun = Instant::now();
-            let read = store.read(key, ReadMode::Shared, soon()).await;
-            assert!(read.is_ok_and(|read| read.bytes.is_none()), "the other shards go on");
-            assert!(begun.elapsed() < SHORT, "{:?}", begun.elapsed());
+            assert_eq!(read(store, key).await, None, "the other shards go on");
         }
         match store.read(&keys[0], ReadMode::Shared, soon()).await {
             Ok(read) => {
