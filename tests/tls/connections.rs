@@ -66,7 +66,7 @@ fn the_password_and_the_database_are_those_of_the_url() {
 #[test]
 fn a_client_of_redis_rs_names_the_server() {
     let server = TlsServer::start();
-    let port = server.address().rsplit(':').next().unwrap().parse().unwrap();
+    let port = server.tls_port();
     let info = "redis://localhost".into_connection_info().unwrap();
     let address = ConnectionAddr::TcpTls { host: "localhost".to_owned(), port, insecure: false, tls_params: None };
     let client = redis::Client::open(info.set_addr(address)).unwrap();

@@ -137,6 +137,11 @@ impl TlsServer {
         TlsServer { server, certificates, port }
     }
 
+    /// Its port for TLS on 127.0.0.1.
+    pub fn tls_port(&self) -> u16 {
+        self.port
+    }
+
     /// Its address over TLS, without certificates.
     pub fn address(&self) -> String {
         format!("rediss://localhost:{}", self.port)
