@@ -56,7 +56,8 @@ pub(crate) struct Redirection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The URL or a setting cannot be used. Building the cache returns this.
+    /// The URL or a setting cannot be used. Building the cache returns this, and a use of it if sentinels do not know the
+    /// name of the master.
     Config,
     /// A cache is installed already.
     Installed,
