@@ -170,8 +170,8 @@ fn soon() -> Instant {
 /// A key for each master, in their order.
 fn keys_of_masters(nodes: &Nodes) -> Vec<Key> {
     let find = |id: &str| {
-        let keys = (0..).map(|number| key(&format!("of {number}")));
-        keys.filter(|key| nodes.master_of(key.as_str()).id() == id).next().expect("endless")
+        let mut keys = (0..).map(|number| key(&format!("of {number}")));
+        keys.find(|key| nodes.master_of(key.as_str()).id() == id).expect("endless")
     };
     nodes.masters().iter().map(|node| find(node.id())).collect()
 }
