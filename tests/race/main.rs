@@ -52,6 +52,8 @@ struct Setup {
     refreshers: u64,
     /// Half of the readers' calls are for up to so many ids, if that is more than none.
     most: u64,
+    /// `true` if the cache connects over TLS.
+    over_tls: bool,
     /// `true` if calls are judged, `false` if only `get` is. A call that cannot ask the cache may share
     /// a body of its process that runs already, and began before an invalidation elsewhere.
     judge_calls: bool,
@@ -79,6 +81,7 @@ const SETUP: Setup = Setup {
     promise: Promise::Current,
     refreshers: 0,
     most: 0,
+    over_tls: false,
     judge_calls: true,
 };
 
@@ -285,6 +288,14 @@ races! {
     batched_by_value: Numbered, [tags = |user: &Numbered| vec![user.class()]], { by_tag in_batches },
         Setup { most: BATCHES.most, promise: Promise::Stored, ..TAGS };
     batched_impatient: Numbered, [], { in_batches }, Setup { most: BATCHES.most, ..IMPATIENT_CLASSES };
+
+    #[cfg(feature = "tls-rustls")]
+    calls_over_tls: u64, [], {}, Setup { over_tls: true, ..SETUP };
+    #[cfg(feature = "tls-rustls")]
+    grouped_over_tls: Numbered, [group = "class:{id / TOGETHER}"], { in_groups }, Setup { over_tls: true, ..GROUPS };
+    #[cfg(feature = "tls-rustls")]
+    batched_by_tag_over_tls: Numbered, [tags = ["class:{id / TOGETHER}", "all"]], { by_tag in_batches },
+        Setup { most: BATCHES.most, over_tls: true, ..TAGS };
 }
 
 fn choose<T: Copy>(among: &[T]) -> T {

@@ -9,13 +9,36 @@ use redis_cached::Cache;
 use crate::course::{COLUMNS, Counts, Course, HITS, WRITES};
 use crate::subject::Subject;
 use crate::{One, Setup, Write, part};
-use test_support::{Server, child};
+use test_support::{Server, TlsServer, child};
 
 pub(crate) const PROCESSES: u64 = 3;
 
-/// A child finds its number, the cache's server and the origin's here.
+/// A child finds its number, the cache's URL, its server and the origin's here.
 const CHILD: &str = "REDIS_CACHED_RACE_CHILD";
 const SECONDS: &str = "REDIS_CACHED_RACE_SECONDS";
+
+/// The place of a race's entries.
+enum Place {
+    Plain(Server),
+    Tls(Box<TlsServer>),
+}
+
+impl Place {
+    fn start(over_tls: bool) -> Place {
+        match over_tls {
+            true => Place::Tls(Box::new(TlsServer::start())),
+            false => Place::Plain(Server::start()),
+        }
+    }
+
+    /// The server, and the URL by which the cache reaches it.
+    fn server(&self) -> (&Server, String) {
+        match self {
+            Place::Plain(server) => (server, server.url()),
+            Place::Tls(server) => (server, server.url()),
+        }
+    }
+}
 
 /// Runs one race, in processes that run this very test.
 pub(crate) fn race<S: Subject>(setup: Setup) {
@@ -26,10 +49,11 @@ pub(crate) fn race<S: Subject>(setup: Setup) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
 
-    let (server, origin) = (Server::start(), Server::start());
+    let (place, origin) = (Place::start(setup.over_tls), Server::start());
+    let (server, url) = place.server();
     let children = (0..PROCESSES).map(|process| {
         child("race", S::TEST)
-            .env(CHILD, format!("{process} {} {}", server.url(), origin.url()))
+            .env(CHILD, format!("{process} {url} {} {}", server.url(), origin.url()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -62,9 +86,9 @@ pub(crate) fn race<S: Subject>(setup: Setup) {
 fn take_part<S: Subject>(setup: Setup, part: &str) {
     let mut words = part.split(' ');
     let mut word = || words.next().unwrap().to_owned();
-    let (process, server, origin) = (word().parse().unwrap(), word(), word());
+    let (process, url, server, origin) = (word().parse().unwrap(), word(), word(), word());
     let seconds = std::env::var(SECONDS).map_or(setup.seconds, |seconds| seconds.parse().unwrap());
-    let cache = Cache::builder(&server).unwrap().timeout(setup.timeout);
+    let cache = Cache::builder(&url).unwrap().timeout(setup.timeout);
     let cache = if setup.namespace.is_empty() { cache } else { cache.namespace(setup.namespace) };
     let course = Arc::new(Course {
         cache: cache.build(),
