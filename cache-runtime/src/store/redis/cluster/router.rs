@@ -143,7 +143,7 @@ impl<T: NodeTransport> ClusterStore<T> {
         let named = state.target_of(redirection, route.node);
         if !redirection.is_ask {
             if let Some(node) = named {
-                state.slots.set(redirection.slot, node);
+                state.gains(node, redirection.slot..=redirection.slot);
             }
             state.refresh_soon();
         }

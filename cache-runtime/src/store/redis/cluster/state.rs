@@ -1,6 +1,7 @@
 //! The state of a cluster for both faces: its nodes, and the slots of each.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -125,19 +126,20 @@ impl ClusterState {
         let mut changed = false;
         for range in view.ranges() {
             let Some(node) = self.node_at(&range.owner.0, range.owner.1) else { continue };
-            let mut gains = false;
-            for slot in range.first..=range.last {
-                gains |= self.slots.set(slot, node);
-            }
-            if let Some(node) = self.node(node).filter(|node| gains && node.client.server.health.is_down()) {
-                // The others say that it is back: a probe is due.
-                node.client.server.health.renew();
-            }
-            changed |= gains;
+            changed |= self.gains(node, range.first..=range.last);
         }
         if changed {
             self.refresh.changed();
         }
+    }
+
+    /// Notes the node of slots. Returns true if some had another one before.
+    pub(super) fn gains(&self, node: u16, slots: RangeInclusive<u16>) -> bool {
+        let gains = slots.fold(false, |gains, slot| self.slots.set(slot, node) || gains);
+        if let Some(node) = self.node(node).filter(|node| gains && node.client.server.health.is_down()) {
+            node.client.server.health.trust();
+        }
+        gains
     }
 
     /// Asks for a refresh if the last one is long ago. The deadline of an operation serves as the time.

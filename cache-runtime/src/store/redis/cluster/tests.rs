@@ -285,3 +285,28 @@ fn a_clear_follows_a_slot_that_moves() {
         async |cluster| a_clear_during_a_move(cluster.tokio(), nodes, "tokio").await,
     );
 }
+
+/// A master is killed, comes back as a replica, and is promoted again.
+async fn a_master_comes_back(store: &impl Store, nodes: &Nodes) {
+    let key = &keys_of_masters(nodes)[0];
+    assert!(stored(store, key).await);
+    let (master, replica) = (nodes.master_of(key.as_str()), nodes.replica_of(nodes.master_of(key.as_str())));
+    master.kill();
+    let is_served = async || store.read(key, ReadMode::Shared, soon()).await.is_ok();
+    test_support::in_time("the replica serves", is_served).await;
+    nodes.await_promotion(replica);
+    master.restart();
+    nodes.settle();
+    nodes.failover(master);
+    assert!(stored(store, key).await, "other nodes vouch for it");
+}
+
+#[test]
+fn a_master_that_comes_back_is_used_again() {
+    let nodes = Nodes::with(&OTHERS_GO_ON);
+    let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let cache = patient_cluster(&nodes.url(), SHORT);
+    runtime.block_on(a_master_comes_back(cache.tokio(), &nodes));
+    let cache = patient_cluster(&nodes.url(), SHORT);
+    runtime.block_on(a_master_comes_back(cache.blocking(), &nodes));
+}

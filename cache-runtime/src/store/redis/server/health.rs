@@ -82,6 +82,15 @@ impl Health {
         self.prober_due.store(0, Relaxed);
     }
 
+    /// Lets operations pass again, because other nodes of the cluster say that the server is well. Failures open the breaker
+    /// as before.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn trust(&self) {
+        self.renew();
+        self.outage().closed = self.clock.ticks();
+        self.breaker.close(self.breaker.epoch());
+    }
+
     /// Returns true if no later epoch has begun.
     pub(crate) fn is_current(&self, epoch: Epoch) -> bool {
         self.breaker.epoch() == epoch
