@@ -38,7 +38,7 @@ fn a_slot_moves_in_steps() {
 
 #[test]
 fn replicas_take_over() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::alert();
     let master = cluster.master_of("{s}");
     let replica = cluster.replica_of(master);
     println!("promoted after {:?}", cluster.failover(replica));

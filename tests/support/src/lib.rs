@@ -200,11 +200,7 @@ impl Server {
     /// Runs one command; the reply as text, one line for each part.
     #[track_caller]
     pub fn cli(&self, command: &[&str]) -> String {
-        let (name, arguments) = command.split_first().expect("a command");
-        match redis::cmd(name).arg(arguments).query(&mut self.connection()) {
-            Ok(value) => text(&value),
-            Err(error) => format!("(error) {error}"),
-        }
+        reply(query(&mut self.connection(), command))
     }
 
     /// Runs a command; false if the server does not know this form of it.
@@ -360,6 +356,19 @@ fn answers(port: u16) -> bool {
         && stream.write_all(b"PING\r\n").is_ok()
         && stream.read_exact(&mut reply).is_ok()
         && matches!(&reply, b"+" | b"-")
+}
+
+fn query(connection: &mut redis::Connection, command: &[&str]) -> redis::RedisResult<redis::Value> {
+    let (name, arguments) = command.split_first().expect("a command");
+    redis::cmd(name).arg(arguments).query(connection)
+}
+
+/// A reply as text, one line for each part.
+fn reply(outcome: redis::RedisResult<redis::Value>) -> String {
+    match outcome {
+        Ok(value) => text(&value),
+        Err(error) => format!("(error) {error}"),
+    }
 }
 
 fn text(value: &redis::Value) -> String {

@@ -19,17 +19,16 @@ const SLOTS: u16 = 16_384;
 /// The port of a node's bus lies that far above the one for clients.
 const BUS: u16 = 10_000;
 
+const ARGUMENTS: [&str; 4] = ["--cluster-enabled", "yes", "--repl-diskless-sync-delay", "0"];
+
+/// A replica takes over only if it is told to: a busy machine may well keep a node waiting.
+const STEADY: [&str; 4] = ["--cluster-node-timeout", "3000", "--cluster-replica-no-failover", "yes"];
+
 /// A failure is noticed after a second, and a replica never refuses to take over.
-const ARGUMENTS: [&str; 8] = [
-    "--cluster-enabled",
-    "yes",
-    "--cluster-node-timeout",
-    "1000",
-    "--cluster-replica-validity-factor",
-    "0",
-    "--repl-diskless-sync-delay",
-    "0",
-];
+const ALERT: [&str; 4] = ["--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0"];
+
+/// A failover that has not happened after this time has been given up.
+const GIVEN_UP: Duration = Duration::from_secs(6);
 
 /// Three masters with a third of the slots each, and a replica of each. Its servers end when it is dropped, and at the
 /// latest with the test's process.
@@ -39,9 +38,14 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts a cluster, and waits until each node serves.
+    /// Starts a cluster, and waits until each node serves. Its replicas take over only by [`Cluster::failover`].
     pub fn start() -> Cluster {
         Cluster::with(&[])
+    }
+
+    /// Starts a cluster whose replicas take over from masters that are away for a second.
+    pub fn alert() -> Cluster {
+        Cluster::of(&ALERT)
     }
 
     /// A cluster that the tests of this process share, for tests that leave it as it was.
@@ -52,6 +56,10 @@ impl Cluster {
 
     /// Starts a cluster with further arguments for the command line of each node.
     pub fn with(arguments: &[&str]) -> Cluster {
+        Cluster::of(&[&STEADY, arguments].concat())
+    }
+
+    fn of(arguments: &[&str]) -> Cluster {
         let arguments = [&ARGUMENTS, arguments].concat();
         let nodes = (0..2 * MASTERS).map(|_| {
             let server = started(|| Server::on(free_ports(), &arguments));
@@ -72,7 +80,7 @@ impl Cluster {
                     .map(str::to_owned);
                 let files = ["--tls-cert-file", &pem, "--tls-key-file", &key, "--tls-ca-cert-file", &ca];
                 let arguments: Vec<&str> =
-                    ARGUMENTS.into_iter().chain(tls.iter().map(String::as_str)).chain(files).collect();
+                    ARGUMENTS.into_iter().chain(STEADY).chain(tls.iter().map(String::as_str)).chain(files).collect();
                 Some((Server::on(super::free_port(), &arguments)?, port))
             });
             Node::of(server, Some(port))
@@ -213,8 +221,15 @@ impl Cluster {
     /// Lets a replica take over from its master, which hands over to it, and returns how long that took.
     pub fn failover(&self, replica: &Node) -> Duration {
         let begun = Instant::now();
-        replica.expect("OK", &["CLUSTER", "FAILOVER"]);
-        self.await_promotion(replica);
+        let mut asked = None::<Instant>;
+        eventually("the replica takes over", || {
+            // Masters do not vote twice for the same change in a short time.
+            if asked.is_none_or(|asked| asked.elapsed() > GIVEN_UP) {
+                replica.expect("OK", &["CLUSTER", "FAILOVER"]);
+                asked = Some(Instant::now());
+            }
+            replica.line().is_some_and(|line| line.is_master())
+        });
         begun.elapsed()
     }
 
@@ -222,6 +237,17 @@ impl Cluster {
     #[track_caller]
     pub fn await_promotion(&self, replica: &Node) {
         eventually("the replica is promoted", || replica.line().is_some_and(|line| line.is_master()));
+    }
+
+    /// Waits until the replica of a master has all writes.
+    #[track_caller]
+    pub fn await_replication(&self, master: &Node) {
+        let replica = self.replica_of(master);
+        let offset = |node: &Node| {
+            let info = node.cli(&["INFO", "replication"]);
+            info.lines().find_map(|line| line.strip_prefix("master_repl_offset:")).map(str::to_owned)
+        };
+        eventually("the replica has all writes", || offset(replica) == offset(master));
     }
 
     fn running(&self) -> impl Iterator<Item = &Node> {

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Mutex, PoisonError};
 
 use super::{Cluster, eventually};
-use crate::{Monitor, Proxy, Server};
+use crate::{Monitor, Proxy, Server, query, reply};
 
 /// Each master that has slots, with these and its replicas.
 pub(super) type Owners = BTreeMap<String, (Vec<(u16, u16)>, BTreeSet<String>)>;
@@ -16,6 +17,8 @@ pub struct Node {
     /// The port over which other nodes and clients reach it: the one for TLS, if nodes speak that.
     port: u16,
     id: String,
+    /// The one for [`Node::cli`].
+    connection: Mutex<Option<redis::Connection>>,
     frozen: AtomicBool,
     dead: AtomicBool,
 }
@@ -24,7 +27,14 @@ impl Node {
     pub(super) fn of(server: Server, port: Option<u16>) -> Node {
         let id = server.cli(&["CLUSTER", "MYID"]);
         let port = port.unwrap_or(server.port());
-        Node { server, port, id, frozen: AtomicBool::new(false), dead: AtomicBool::new(false) }
+        Node {
+            server,
+            port,
+            id,
+            connection: Mutex::default(),
+            frozen: AtomicBool::new(false),
+            dead: AtomicBool::new(false),
+        }
     }
 
     /// Its port on 127.0.0.1, as other nodes and clients use it.
@@ -45,7 +55,14 @@ impl Node {
     /// Runs one command on it, as [`Server::cli`].
     #[track_caller]
     pub fn cli(&self, command: &[&str]) -> String {
-        self.server.cli(command)
+        let mut held = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = query(held.get_or_insert_with(|| self.server.connection()), command);
+        // The server may have closed it since the last command.
+        let outcome = match outcome {
+            Err(error) if error.is_io_error() => query(held.insert(self.server.connection()), command),
+            outcome => outcome,
+        };
+        reply(outcome)
     }
 
     /// Listens to the commands that reach it from now on.

@@ -14,6 +14,7 @@ use crate::key::Extent;
 use crate::poll::join::join_all;
 use crate::store::redis::client::RedisStore;
 use crate::store::redis::ops::clear::START;
+use crate::store::redis::ops::node::Attempt;
 
 /// The most rounds. Slots that go on moving for longer may keep an entry.
 const ROUNDS: usize = 5;
@@ -82,7 +83,7 @@ impl<T: NodeTransport> ClusterStore<T> {
             names.retain(|name| extent.covers(name));
             for names in names.chunks(STEP) {
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                for removed in self.remove(&names, Instant::now() + each).await {
+                for removed in self.remove(&names, Attempt::Always, Instant::now() + each).await {
                     count += removed?;
                 }
             }

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::plan::ttl::Ttl;
 use crate::poll::join::both;
+use crate::store::redis::ops::node::Attempt;
 use crate::store::redis::ops::stamps::sealed;
 use crate::store::{Read, ReadMode, Replies, Store, own_tags};
 use crate::stored::envelope::{self, Seal};
@@ -39,7 +40,7 @@ impl<T: NodeTransport> ClusterStore<T> {
     }
 
     pub(super) async fn read_all(&self, keys: &[&Key], by: Instant) -> Replies<Read> {
-        let refusals = self.settle_each(keys.iter().flat_map(|key| key.concerned_by()), by).await;
+        let refusals = self.settle_each(keys.iter().flat_map(|key| key.concerned_by()), Attempt::IfAdmitted, by).await;
         let refusal = |key: &Key| refusals.about(key.concerned_by());
         let read: Vec<&Key> = keys.iter().copied().filter(|key| refusal(key).is_none()).collect();
         let tags: BTreeSet<&String> = read.iter().flat_map(|key| key.tags()).collect();

@@ -17,6 +17,7 @@ use crate::store::redis::keeper::Lone;
 use crate::store::redis::ops::commands::names;
 use crate::store::redis::ops::deliverer::{LONG, REFUSED};
 use crate::store::redis::ops::delivery::LONGEST;
+use crate::store::redis::ops::node::Attempt;
 use crate::store::redis::transport::patience;
 
 /// Undelivered invalidations that are sent together.
@@ -69,14 +70,14 @@ impl Drop for Passing<'_> {
 
 impl<T: NodeTransport> ClusterStore<T> {
     /// Empties slots by their names, each at its own node.
-    pub(super) async fn remove(&self, names: &[&str], by: Instant) -> Vec<Result<u64, Error>> {
+    pub(super) async fn remove(&self, names: &[&str], attempt: Attempt, by: Instant) -> Vec<Result<u64, Error>> {
         self.at_slots(
             names,
             |name| name,
             by,
             |node, positions, by| {
                 let part: Vec<&str> = positions.into_iter().map(|at| names[at]).collect();
-                async move { node.remove_here(&part, by).await }
+                async move { node.remove_here(&part, attempt, by).await }
             },
         )
         .await
@@ -91,7 +92,7 @@ impl<T: NodeTransport> ClusterStore<T> {
         let mut earlier = pending.find_all(names.iter().copied());
         // This also works if the future is dropped.
         let mut undelivered = Undelivered { state: self.state(), keys: names.clone() };
-        let removed = self.remove(&names, by).await;
+        let removed = self.remove(&names, Attempt::Always, by).await;
         let failed = names.iter().zip(&removed).filter(|(_, removed)| removed.is_err());
         let mut failed: Vec<&str> = failed.map(|(name, _)| *name).collect();
         failed.sort_unstable();
@@ -105,11 +106,16 @@ impl<T: NodeTransport> ClusterStore<T> {
     /// Sends the undelivered invalidations with these names first: a later read or fill would otherwise be out of date, or
     /// be refused on their account.
     pub(super) async fn settle(&self, names: impl Iterator<Item = &str> + Send, by: Instant) -> Result<(), Error> {
-        self.settle_each(names, by).await.0.into_values().next().map_or(Ok(()), Err)
+        self.settle_each(names, Attempt::IfAdmitted, by).await.0.into_values().next().map_or(Ok(()), Err)
     }
 
     /// Does the same, and returns those that were refused.
-    pub(super) async fn settle_each(&self, keys: impl Iterator<Item = &str> + Send, by: Instant) -> Refusals {
+    pub(super) async fn settle_each(
+        &self,
+        keys: impl Iterator<Item = &str> + Send,
+        attempt: Attempt,
+        by: Instant,
+    ) -> Refusals {
         let pending = &self.state().backlog.pending;
         let mut kept = pending.find_all(keys);
         if kept.is_empty() {
@@ -117,7 +123,7 @@ impl<T: NodeTransport> ClusterStore<T> {
         }
         // This is boxed, because it is rare.
         Box::pin(async {
-            let removed = self.remove(&names(&kept).collect::<Vec<_>>(), by).await;
+            let removed = self.remove(&names(&kept).collect::<Vec<_>>(), attempt, by).await;
             let failed =
                 kept.iter().zip(removed).filter_map(|((name, _), removed)| Some((name.clone(), removed.err()?)));
             let refusals = Refusals(failed.collect());
@@ -139,7 +145,7 @@ impl<T: NodeTransport> ClusterStore<T> {
             self.ping(by.min(Instant::now() + each)).await?;
         }
         for keys in all.chunks(CHUNK) {
-            let refusals = self.settle_each(names(keys), by.min(Instant::now() + each)).await;
+            let refusals = self.settle_each(names(keys), Attempt::Always, by.min(Instant::now() + each)).await;
             // A permanent refusal comes last: the others are worth another attempt soon.
             let mut failures: Vec<Error> = refusals.0.into_values().chain(failure).collect();
             failures.sort_by_key(|error| error.kind() == ErrorKind::Auth);

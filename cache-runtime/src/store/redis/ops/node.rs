@@ -14,6 +14,15 @@ use crate::store::redis::request::{Reply, checked};
 use crate::store::redis::server::fault::Fault;
 use crate::store::redis::transport::Transport;
 
+/// The condition under which a node is asked to remove keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// None: it is the last chance, or it happens in the background.
+    Always,
+    /// The circuit breaker is closed, because another operation waits for it.
+    IfAdmitted,
+}
+
 impl<T: Transport> RedisStore<T> {
     /// Reads the stamps of tags.
     pub(crate) async fn read_stamps(&self, tags: &[String], by: Instant) -> Replies<Value> {
@@ -33,8 +42,13 @@ impl<T: Transport> RedisStore<T> {
         self.each_reported(outcome, tags.len())
     }
 
-    /// Empties slots, each of which may be at another node by now. This is always tried.
-    pub(crate) async fn remove_here(&self, names: &[&str], by: Instant) -> Replies<u64> {
+    /// Empties slots, each of which may be at another node by now.
+    pub(crate) async fn remove_here(&self, names: &[&str], attempt: Attempt, by: Instant) -> Replies<u64> {
+        if attempt == Attempt::IfAdmitted
+            && let Err(error) = self.admit()
+        {
+            return self.each_reported(Err(error), names.len());
+        }
         let health = &self.server().health;
         let outcome = self.remove_alone(health.epoch(), names, by).await;
         if outcome.is_ok() && health.is_down() {
