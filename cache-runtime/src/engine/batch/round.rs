@@ -106,7 +106,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let vacancies =
             usable.into_iter().map(|(at, key)| Vacancy { at, key, precondition: Precondition::Any, seal: None });
         let mut failures = Vec::new();
-        for LeaseReply { at, taken, leased } in self.take_vacant(&terms, vacancies.collect(), &mut failures).await {
+        for LeaseReply { at, taken, leased } in self.take_vacant(terms, vacancies.collect(), &mut failures).await {
             match taken {
                 Ok(_) => {
                     self.record(terms.function, Event::Refresh);
