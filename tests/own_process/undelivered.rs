@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, ErrorKind, Invalidation, redis_cached};
 use test_support::{Mode, Server, eventually};
+
+use crate::{alone, keepers};
 
 const TIMEOUT: Duration = Duration::from_millis(200);
 
@@ -42,22 +43,8 @@ async fn tagged(cache: &Cache, id: u64) -> u64 {
     id + RUNS.fetch_add(1, SeqCst) * 1_000
 }
 
-/// The runs, and the threads of this process, are counted: one test at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
-}
-
-/// How many caches have a thread that delivers.
-fn deliverers() -> usize {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    // Linux keeps 15 characters of a thread's name.
-    names.filter(|name| name.starts_with("redis-cached ke")).count()
 }
 
 fn gone(server: &Server, key: &str) -> bool {
@@ -75,7 +62,7 @@ fn an_idle_process_delivers_when_the_server_is_back() {
         tasks.block_on(row(&cache, 1));
         plain(&cache, 1);
         assert!(!gone(&server, "kept:row:1") && !gone(&server, "kept:plain:1"));
-        assert_eq!((cache.undelivered(), deliverers()), (0, 0));
+        assert_eq!((cache.undelivered(), keepers()), (0, 0));
         if is_hung {
             server.stop();
         } else {
@@ -85,7 +72,7 @@ fn an_idle_process_delivers_when_the_server_is_back() {
         tasks.block_on(row_entry(&cache, 1).invalidate()).expect_err("away");
         plain_entry(&cache, 1).invalidate().expect_err("away");
         assert_eq!(cache.undelivered(), 2);
-        eventually("one thread for both", || deliverers() == 1);
+        eventually("one thread for both", || keepers() == 1);
         // It needs no runtime, and pauses have grown by then.
         drop(tasks);
         std::thread::sleep(Duration::from_secs(2));
@@ -98,7 +85,7 @@ fn an_idle_process_delivers_when_the_server_is_back() {
         let begun = Instant::now();
         eventually("it is delivered", || gone(&server, "kept:row:1") && gone(&server, "kept:plain:1"));
         assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
-        eventually("nothing is left, no thread either", || cache.undelivered() == 0 && deliverers() == 0);
+        eventually("nothing is left, no thread either", || cache.undelivered() == 0 && keepers() == 0);
     }
 }
 
@@ -110,10 +97,10 @@ fn the_thread_ends_with_the_cache() {
     plain(&cache, 1);
     server.kill();
     plain_entry(&cache, 1).invalidate().expect_err("away");
-    eventually("a thread delivers", || deliverers() == 1);
+    eventually("a thread delivers", || keepers() == 1);
     std::thread::sleep(Duration::from_secs(1));
     drop(cache);
-    eventually("the thread ends", || deliverers() == 0);
+    eventually("the thread ends", || keepers() == 0);
 }
 
 /// An attempt at a server that does not answer takes a second, which the end of a cache does not wait for.
@@ -130,14 +117,14 @@ fn no_thread_outlives_its_cache() {
     for cache in &caches {
         plain_entry(cache, 1).invalidate().expect_err("hung");
     }
-    eventually("each has a thread", || deliverers() == caches.len());
+    eventually("each has a thread", || keepers() == caches.len());
     let (clone, begun) = (caches[0].clone(), Instant::now());
     drop(caches);
-    eventually("the threads of dropped caches end", || deliverers() == 1);
+    eventually("the threads of dropped caches end", || keepers() == 1);
     assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
     server.cont();
     eventually("a clone still delivers", || clone.undelivered() == 0);
-    eventually("its thread ends", || deliverers() == 0);
+    eventually("its thread ends", || keepers() == 0);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use redis_cached::{Cache, redis_cached};
+use test_support::PATIENCE;
 use test_support::log::{Line, lines_about};
 
 /// A failover takes longer than a call waits.
@@ -23,6 +24,12 @@ const SWITCHED: &str = "another server is the Redis master now";
 fn cache(url: &str) -> Cache {
     test_support::log::listen();
     Cache::builder(url).unwrap().timeout(TIMEOUT).build()
+}
+
+/// A cache whose calls wait for every answer, however busy the machine is.
+fn patient(url: &str) -> Cache {
+    test_support::log::listen();
+    Cache::builder(url).unwrap().timeout(PATIENCE).build()
 }
 
 /// The lines about a cache that begin like this. `about` is a part of the text of its server.

@@ -10,6 +10,9 @@ use super::{Certificates, PATIENCE, Process, Server, answers, directory, eventua
 /// The name of the master.
 pub const MASTER: &str = "main";
 
+/// The time after which a failover has happened or was given up.
+const GIVEN_UP: Duration = Duration::from_secs(7);
+
 /// The number of sentinels that agree on a failure.
 const QUORUM: &str = "2";
 
@@ -144,22 +147,32 @@ impl Sentinels {
     pub fn fail_over(&self) -> &Server {
         let old = self.port_of(self.master());
         let order = ["SENTINEL", "FAILOVER", MASTER];
-        eventually("a sentinel obeys", || self.sentinels.iter().any(|sentinel| sentinel.cli(&order) == "OK"));
-        self.switched_from(old)
+        let obeys = || self.sentinels.iter().any(|sentinel| sentinel.cli(&order) == "OK");
+        eventually("a sentinel obeys", obeys);
+        let mut ordered = Instant::now();
+        self.switched_from(old, || {
+            // On a busy machine, a failover may be given up.
+            if ordered.elapsed() > GIVEN_UP && obeys() {
+                ordered = Instant::now();
+            }
+        })
     }
 
     /// Kills the master, waits until a sentinel tells another one, and returns it.
     pub fn kill_master(&self) -> &Server {
         let master = self.master();
         master.kill();
-        self.switched_from(self.port_of(master))
+        self.switched_from(self.port_of(master), || {})
     }
 
-    fn switched_from(&self, old: u16) -> &Server {
+    fn switched_from(&self, old: u16, mut meanwhile: impl FnMut()) -> &Server {
         let mut told = None;
         eventually("a sentinel tells another master", || {
             let ports = self.sentinels.iter().filter_map(Sentinel::master);
             told = ports.filter(|port| *port != old).find_map(|port| self.server_at(port));
+            if told.is_none() {
+                meanwhile();
+            }
             told.is_some()
         });
         told.expect("told")

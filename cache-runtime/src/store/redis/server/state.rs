@@ -175,7 +175,7 @@ impl Server {
         #[cfg(feature = "tokio")]
         if let Some(locator) = self.locator.as_ref().filter(|_| fault.is_of_replica()) {
             let by = by.min(Instant::now() + self.timeout);
-            while locator.ask_blocking(by).is_ok() {
+            while Instant::now() < by && locator.ask_blocking(by).is_ok() {
                 if let Some(endpoint) = self.known_endpoint().filter(|endpoint| !Arc::ptr_eq(endpoint, tried)) {
                     return Ok(endpoint);
                 }
