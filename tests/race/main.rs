@@ -11,10 +11,13 @@
 //!
 //! Ids come in classes of one or more, each with one writer: a group, or a tag, is that of a class.
 //! Its writer raises the versions of all of them, tells the cache once, and raises all their floors.
+//!
+//! Each race is run on a server, and in a cluster whose slots move and whose replicas take over meanwhile.
 
 mod course;
 mod origin;
 mod part;
+mod place;
 mod processes;
 #[macro_use]
 mod subject;
@@ -24,6 +27,7 @@ use std::time::Duration;
 
 use One::{CancelledThrough, FailingThrough, Foreign, Invalidate, Put, Through};
 use Write::{Single, Together};
+use place::Kind;
 use subject::{Large, Numbered};
 use test_support::PATIENCE;
 

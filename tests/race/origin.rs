@@ -9,27 +9,23 @@ use redis::{Cmd, FromRedisValue, Pipeline};
 use crate::course::{Course, Floor};
 use crate::random_part;
 use crate::subject::Found;
-use test_support::PATIENCE;
+use test_support::{ClusterClient, PATIENCE};
 
 /// The origin, for async functions. A writer's own connection keeps its writes in order.
 #[derive(Clone)]
 pub(crate) struct Origin {
     connection: redis::aio::MultiplexedConnection,
-    /// A connection to the cache's server that bypasses the cache.
-    outside: redis::aio::MultiplexedConnection,
+    outside: Arc<Outside>,
     course: Arc<Course>,
 }
 
 impl Origin {
     pub(crate) async fn connect(course: &Arc<Course>) -> Origin {
-        let connect = async |url: &str| {
-            let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
-            let client = redis::Client::open(url).unwrap();
-            client.get_multiplexed_async_connection_with_config(&config).await.unwrap()
-        };
+        let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+        let client = redis::Client::open(&*course.origin).unwrap();
         Origin {
-            connection: connect(&course.origin).await,
-            outside: connect(&course.server).await,
+            connection: client.get_multiplexed_async_connection_with_config(&config).await.unwrap(),
+            outside: Arc::new(Outside::of(&course.server)),
             course: Arc::clone(course),
         }
     }
@@ -61,7 +57,8 @@ impl Origin {
     }
 
     pub(crate) async fn foreign(&self, command: &str, keys: &[String]) {
-        foreign(command, keys).query_async::<()>(&mut self.outside.clone()).await.unwrap();
+        let (outside, command, keys) = (Arc::clone(&self.outside), command.to_owned(), keys.to_vec());
+        tokio::task::spawn_blocking(move || outside.run(&command, &keys)).await.unwrap();
     }
 
     async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> T {
@@ -73,20 +70,15 @@ impl Origin {
 #[derive(Clone)]
 pub(crate) struct PlainOrigin {
     connection: Arc<Mutex<redis::Connection>>,
-    outside: Arc<Mutex<redis::Connection>>,
+    outside: Arc<Outside>,
     course: Arc<Course>,
 }
 
 impl PlainOrigin {
     pub(crate) fn connect(course: &Arc<Course>) -> PlainOrigin {
-        let connect = |url: &str| {
-            let connection = redis::Client::open(url).unwrap().get_connection_with_timeout(PATIENCE).unwrap();
-            connection.set_read_timeout(Some(PATIENCE)).unwrap();
-            Arc::new(Mutex::new(connection))
-        };
         PlainOrigin {
-            connection: connect(&course.origin),
-            outside: connect(&course.server),
+            connection: Arc::new(Mutex::new(connect(&course.origin))),
+            outside: Arc::new(Outside::of(&course.server)),
             course: Arc::clone(course),
         }
     }
@@ -117,7 +109,7 @@ impl PlainOrigin {
     }
 
     pub(crate) fn foreign(&self, command: &str, keys: &[String]) {
-        foreign(command, keys).query::<()>(&mut *self.outside.lock().unwrap()).unwrap();
+        self.outside.run(command, keys);
     }
 
     fn ask<T: FromRedisValue>(&self, command: &Cmd) -> T {
@@ -172,14 +164,47 @@ fn found_of((number, versions): (u64, Vec<Option<u64>>)) -> Vec<Found> {
     versions.into_iter().map(|version| Found { version: version.unwrap_or(0), number }).collect()
 }
 
-/// A command for keys, or for fields of hashes, as entries show them.
-fn foreign(command: &str, keys: &[String]) -> Pipeline {
-    let mut pipeline = redis::pipe();
-    for key in keys {
-        pipeline.cmd(command);
-        for part in key.split(' ') {
-            pipeline.arg(part);
+/// What bypasses the cache and goes to its server.
+enum Outside {
+    Server(Mutex<redis::Connection>),
+    Cluster(Mutex<ClusterClient>),
+}
+
+impl Outside {
+    fn of(url: &str) -> Outside {
+        match url.starts_with("redis-cluster:") {
+            true => Outside::Cluster(Mutex::new(ClusterClient::of(url))),
+            false => Outside::Server(Mutex::new(connect(url))),
         }
     }
-    pipeline
+
+    /// A command for keys, or for fields of hashes, as entries show them.
+    fn run(&self, command: &str, keys: &[String]) {
+        let commands = keys.iter().map(|key| {
+            let mut parts = redis::cmd(command);
+            parts.arg(key.split(' ').collect::<Vec<_>>());
+            (key.split(' ').next().unwrap_or_default(), parts)
+        });
+        match self {
+            Outside::Server(connection) => {
+                let mut pipeline = redis::pipe();
+                for (_, command) in commands {
+                    pipeline.add_command(command);
+                }
+                pipeline.exec(&mut *connection.lock().unwrap()).unwrap();
+            }
+            Outside::Cluster(client) => {
+                let mut client = client.lock().unwrap();
+                for (key, command) in commands {
+                    client.run(key, &command);
+                }
+            }
+        }
+    }
+}
+
+fn connect(url: &str) -> redis::Connection {
+    let connection = redis::Client::open(url).unwrap().get_connection_with_timeout(PATIENCE).unwrap();
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    connection
 }

@@ -7,41 +7,20 @@ use std::time::{Duration, Instant};
 use redis_cached::Cache;
 
 use crate::course::{COLUMNS, Counts, Course, HITS, WRITES};
+use crate::place::Kind;
 use crate::subject::Subject;
 use crate::{One, Setup, Write, part};
-use test_support::{Server, TlsServer, child};
+use test_support::{PATIENCE, Server, child};
 
 pub(crate) const PROCESSES: u64 = 3;
 
-/// A child finds its number, the cache's URL, its server and the origin's here.
+/// A child finds its number, the cache's URL, its server's and the origin's here.
 const CHILD: &str = "REDIS_CACHED_RACE_CHILD";
 const SECONDS: &str = "REDIS_CACHED_RACE_SECONDS";
 
-/// The place of a race's entries.
-enum Place {
-    Plain(Server),
-    Tls(Box<TlsServer>),
-}
-
-impl Place {
-    fn start(over_tls: bool) -> Place {
-        match over_tls {
-            true => Place::Tls(Box::new(TlsServer::start())),
-            false => Place::Plain(Server::start()),
-        }
-    }
-
-    /// The server, and the URL by which the cache reaches it.
-    fn server(&self) -> (&Server, String) {
-        match self {
-            Place::Plain(server) => (server, server.url()),
-            Place::Tls(server) => (server, server.url()),
-        }
-    }
-}
-
 /// Runs one race, in processes that run this very test.
-pub(crate) fn race<S: Subject>(setup: Setup) {
+pub(crate) fn race<S: Subject>(setup: Setup, test: &str, kind: Kind) {
+    let setup = kind.adapt(setup);
     if let Ok(part) = std::env::var(CHILD) {
         return take_part::<S>(setup, &part);
     }
@@ -49,11 +28,11 @@ pub(crate) fn race<S: Subject>(setup: Setup) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
 
-    let (place, origin) = (Place::start(setup.over_tls), Server::start());
-    let (server, url) = place.server();
+    let (place, origin) = (kind.start(setup.over_tls), Server::start());
+    let test = format!("{}::{test}", S::NAME);
     let children = (0..PROCESSES).map(|process| {
-        child("race", S::TEST)
-            .env(CHILD, format!("{process} {url} {} {}", server.url(), origin.url()))
+        child("race", &test)
+            .env(CHILD, format!("{process} {} {} {}", place.url(), place.plain_url(), origin.url()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -61,6 +40,7 @@ pub(crate) fn race<S: Subject>(setup: Setup) {
             .unwrap()
     });
     let children: Vec<_> = children.collect();
+    let disturbance = place.disturb();
     let mut sums = [0; COLUMNS.len()];
     for child in children {
         let output = child.wait_with_output().unwrap();
@@ -73,10 +53,13 @@ pub(crate) fn race<S: Subject>(setup: Setup) {
         }
     }
     let counts: Vec<_> = sums.iter().zip(COLUMNS).map(|(sum, column)| format!("{sum} {column}")).collect();
-    let counts = format!("| {} | {} | {} |", server.program(), S::TEST, counts.join(" | "));
-    println!("{counts}");
-    let [reads, hits, bodies, cancelled, invalidations, through, _, stale] = sums;
+    let counts = format!("| {} | {test} | {} |", place.program(), counts.join(" | "));
+    let disturbed = disturbance.end();
+    println!("{counts}{disturbed}");
+    let [reads, hits, bodies, cancelled, invalidations, through, undelivered, stale] = sums;
     assert_eq!(stale, 0, "{counts}");
+    // Nothing is away, and a cache that has patience reaches it.
+    assert!(undelivered == 0 || setup.timeout < PATIENCE, "{counts}");
     assert!(invalidations >= PROCESSES * WRITES && hits >= PROCESSES * HITS, "{counts}");
     assert!(reads > 0 && bodies > 0 && cancelled > 0, "{counts}");
     let writes_through = setup.writes.iter().any(|write| matches!(write, Write::Single(One::Through)));

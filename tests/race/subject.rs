@@ -91,8 +91,8 @@ pub(crate) fn class(id: u64) -> String {
 
 /// The functions of one race, async and plain ones, with the same entries.
 pub(crate) trait Subject: Send + Sync + 'static {
-    /// The name of its test.
-    const TEST: &'static str;
+    /// The name of the module of its tests.
+    const NAME: &'static str;
 
     fn call(cache: &Cache, origin: &Origin, id: u64) -> impl Future<Output = Found> + Send;
     fn refresh(cache: &Cache, origin: &Origin, id: u64) -> impl Future<Output = Found> + Send;
@@ -136,7 +136,12 @@ macro_rules! races {
 
             #[test]
             fn nothing_stale() {
-                processes::race::<Race>($setup);
+                processes::race::<Race>($setup, "nothing_stale", Kind::Server);
+            }
+
+            #[test]
+            fn nothing_stale_in_a_cluster() {
+                processes::race::<Race>($setup, "nothing_stale_in_a_cluster", Kind::Cluster);
             }
         }
     )*};
@@ -165,7 +170,7 @@ macro_rules! subject {
         many! { $value, ($id in $ids, $key) [$($argument)*] { $($feature)* } }
 
         impl Subject for Race {
-            const TEST: &'static str = concat!(stringify!($name), "::nothing_stale");
+            const NAME: &'static str = stringify!($name);
 
             async fn call(cache: &Cache, origin: &Origin, id: u64) -> Found {
                 user(cache, origin, id).await.found(id)

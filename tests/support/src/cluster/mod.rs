@@ -119,7 +119,13 @@ impl Cluster {
         self.url_by(&self.nodes.iter().map(|node| node.port()).collect::<Vec<_>>())
     }
 
-    /// The same, as this user.
+    /// The same without TLS, also if nodes speak it.
+    pub fn plain_url(&self) -> String {
+        let hosts = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.server().port()));
+        format!("redis-cluster://{}", hosts.collect::<Vec<_>>().join(","))
+    }
+
+    /// Its address, as this user.
     pub fn url_as(&self, user: &str, password: &str) -> String {
         self.url().replacen("://", &format!("://{user}:{password}@"), 1)
     }
