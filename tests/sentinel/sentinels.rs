@@ -94,7 +94,7 @@ async fn a_wrong_name_is_told_with_the_sentinels_that_were_asked() {
     }
     let away = lines("Redis is away", "/mani");
     assert!(away.len() == 1 && away[0].text.contains("it knows no master `mani`"), "{away:?}");
-    // Of several sentinels, the one that knows the name counts.
+    // The sentinel that knows the name counts.
     let mixed = sentinels.url_by(&[free_port(), ports[1]], MASTER);
     caches_again(&crate::cache(&mixed), &runs).await;
 }

@@ -18,6 +18,13 @@ async fn a_cache_finds_its_master_and_follows_it() {
     cache.ping().await.expect("a master");
     cache.blocking().ping().expect("a master");
     assert!(lines(SWITCHED, hosts(&url)).is_empty());
+    for sentinel in sentinels.sentinels() {
+        let clients = sentinel.cli(&["CLIENT", "LIST"]);
+        assert!(
+            clients.lines().any(|client| client.contains("name=sentinel-") && client.contains("sub=1")),
+            "{clients}"
+        );
+    }
     let ordered = Instant::now();
     let (second, promoted) = std::thread::scope(|scope| {
         let promoted = scope.spawn(|| {
@@ -59,7 +66,7 @@ async fn a_killed_master_is_an_outage_that_ends_with_the_switch() {
     eprintln!("killed: told after {told:?}, followed after {followed:?}, cached again after {:?}", killed.elapsed());
 }
 
-/// What the old master never heard of is sent to the new one before anything is read from there.
+/// Invalidations that the old master never heard of are sent to the new one before anything is read from there.
 #[tokio::test]
 async fn the_new_master_hears_of_undelivered_invalidations_first() {
     let sentinels = Sentinels::start();

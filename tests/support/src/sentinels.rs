@@ -26,7 +26,7 @@ pub struct Sentinels {
     certificates: Option<Certificates>,
 }
 
-/// What the servers and the sentinels ask of clients.
+/// The things that the servers and the sentinels ask of clients.
 #[derive(Clone, Copy, Default)]
 struct Options {
     /// The passwords of the servers and of the sentinels.

@@ -77,7 +77,7 @@ fn address(text: &str) -> Result<Address<'_>, &'static str> {
     Ok((host, port))
 }
 
-/// What URLs with several hosts have in common.
+/// The parts that URLs with several hosts have in common.
 pub(super) struct Hosts<'a> {
     url: &'a str,
     is_tls: bool,

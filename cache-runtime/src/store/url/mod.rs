@@ -59,7 +59,7 @@ impl Target {
     }
 }
 
-/// What the scheme of a URL says about servers.
+/// The kind of servers that the scheme of a URL names.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     One,

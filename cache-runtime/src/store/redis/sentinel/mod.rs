@@ -123,7 +123,7 @@ impl Sentinels {
             locator.answer(asked, Err(self.none_tells(&state)));
         }
         drop(state);
-        // What is undelivered goes to a new master before the next attempt is due.
+        // A new master gets the undelivered invalidations before the next attempt is due.
         if is_switched && client.backlog.pending.any() {
             deliverer::wake_at_once(&client);
         }

@@ -28,7 +28,7 @@ pub(super) fn concerns(push: &PushInfo, master: &str) -> bool {
     }
 }
 
-/// What a sentinel says about a master; `None` if it knows none of this name.
+/// The address that a sentinel tells for a master; `None` if it knows none of this name.
 pub(super) async fn ask(sentinel: &mut Pushes, master: &str) -> Result<Option<Statement>, Fault> {
     // The number comes first: the address may be newer than it, and so is told again. In the other order, an old address
     // could come with the number of a new one.

@@ -16,7 +16,7 @@ const AGREED: Duration = Duration::from_secs(3);
 /// The number of left addresses that are remembered.
 const LEFT: usize = 8;
 
-/// What one sentinel says.
+/// The answer of one sentinel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Statement {
     pub(super) address: Address,
@@ -29,7 +29,7 @@ pub(super) struct View {
     known: Option<Known>,
     /// The addresses that were left, the latest last.
     left: VecDeque<Address>,
-    /// By sentinel: what it says instead.
+    /// By sentinel: the other address that it tells.
     doubts: Vec<Option<Doubt>>,
 }
 
@@ -57,7 +57,7 @@ impl View {
         self.known.as_ref().map(|known| &known.address)
     }
 
-    /// Notes what a sentinel says; returns true if there is another master now.
+    /// Notes the answer of a sentinel; returns true if there is another master now.
     pub(super) fn heard(&mut self, sentinel: usize, statement: Statement, now: Instant) -> bool {
         let Statement { address, epoch } = statement;
         let is_newer = match &mut self.known {

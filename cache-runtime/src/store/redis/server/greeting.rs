@@ -155,7 +155,7 @@ fn selection(login: &Login) -> Option<Cmd> {
 }
 
 /// The command that names the connection, for `CLIENT LIST`.
-fn naming(login: &Login) -> Option<Cmd> {
+pub(crate) fn naming(login: &Login) -> Option<Cmd> {
     let mut command = Cmd::new();
     command.arg("CLIENT").arg("SETNAME").arg(&*login.client_name);
     (!login.client_name.is_empty()).then_some(command)

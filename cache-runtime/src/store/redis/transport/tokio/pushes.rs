@@ -9,6 +9,7 @@ use super::driver::Driver;
 use crate::store::redis::request::checked;
 use crate::store::redis::server::endpoint::Endpoint;
 use crate::store::redis::server::fault::Fault;
+use crate::store::redis::server::greeting::naming;
 
 /// A connection with RESP3, which ends when it is dropped. It is not greeted: nothing is known of the server, and no
 /// health depends on it.
@@ -18,14 +19,20 @@ pub(crate) struct Pushes {
 }
 
 impl Pushes {
-    /// Connects and logs in. `push` must not block.
+    /// Connects, logs in and names the connection. `push` must not block.
     pub(crate) async fn open(
         endpoint: &Endpoint,
         push: impl Fn(PushInfo) + Send + Sync + 'static,
     ) -> Result<Pushes, Fault> {
         let way = Way::to(endpoint);
-        let (connection, driver) = dial_with_pushes(&way, &endpoint.login()?, push).await?;
-        Ok(Pushes { connection, _driver: driver })
+        let login = endpoint.login()?;
+        let (connection, driver) = dial_with_pushes(&way, &login, push).await?;
+        let mut opened = Pushes { connection, _driver: driver };
+        if let Some(naming) = naming(&login) {
+            // A server or a user without the command does without the name.
+            let _ = opened.request(&naming).await;
+        }
+        Ok(opened)
     }
 
     /// Sends one command. Dropping the future does not spoil the connection.
