@@ -177,7 +177,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("hdel", &["grouped"]),
     ("hexists", &["grouped"]),
     ("hstrlen", &["grouped"]),
-    ("hkeys", &[]),
+    ("hscan", &[]),
     ("hrandfield", &[]),
     ("info", &[]),
     ("role", &[]),
@@ -505,6 +505,6 @@ fn each_command_that_is_missing_is_named() {
     named(&runtime.block_on(cache.clear()).unwrap_err().to_string(), "scan");
     let cache = without(&["unlink", "del"], "unlink");
     named(&runtime.block_on(one_entry(&cache, 1).invalidate()).unwrap_err().to_string(), "del");
-    let cache = without(&["hkeys"], "hkeys");
-    named(&runtime.block_on(grouped_group(&cache).len()).unwrap_err().to_string(), "hkeys");
+    let cache = without(&["hscan"], "hscan");
+    named(&runtime.block_on(grouped_group(&cache).len()).unwrap_err().to_string(), "hscan");
 }

@@ -1,6 +1,7 @@
 //! The engine's view of a cache: its store, its time-out, and the flights and refreshes of this process.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 #[cfg(feature = "blocking")]
 use std::sync::Weak;
@@ -190,6 +191,11 @@ impl WeakContext {
         self.0.upgrade().map(Context)
     }
 }
+
+/// No panic leaves a cache in a state that harms its next user: locks recover from a panic, and programs share a cache
+/// with code that panics. The pointers to other code inside would otherwise hide this.
+impl UnwindSafe for Context {}
+impl RefUnwindSafe for Context {}
 
 /// The debug output says `Cache`, which is the name that users know.
 impl fmt::Debug for Context {

@@ -129,8 +129,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// How many values a group holds.
-    pub(crate) async fn count(&self, group: &Key) -> Result<u64, Error> {
-        self.store.count(group, self.cache.deadline()).await
+    pub(crate) async fn count(&self, group: &Key, most: u64) -> Result<u64, Error> {
+        self.store.count(group, most, self.cache.timeout()).await
     }
 
     /// Takes the slot, writes, and stores the value that `write` returns next to its own result, if nothing took the

@@ -94,7 +94,7 @@ impl<R: Store> Store for Backend<'_, R> {
         mark(key: &Key, id: Token, lease: &Lease, force: bool, by: Instant) -> MarkReply;
         invalidate(keys: &[Key], by: Instant) -> u64, off 0;
         clear(extent: &Extent, each: Duration) -> u64, off 0;
-        count(group: &Key, by: Instant) -> u64, off 0;
+        count(group: &Key, most: u64, each: Duration) -> u64, off 0;
         ping(by: Instant) -> ();
     }
 

@@ -59,7 +59,7 @@ boxed! {
         renew_many(leases: &'a [(Key, Lease)], by: Instant) -> Replies<bool>;
         invalidate(keys: &'a [Key], by: Instant) -> Result<u64, Error>;
         clear(extent: &'a Extent, each: Duration) -> Result<u64, Error>;
-        count(group: &'a Key, by: Instant) -> Result<u64, Error>;
+        count(group: &'a Key, most: u64, each: Duration) -> Result<u64, Error>;
         ping(by: Instant) -> Result<(), Error>;
     }
     direct {
@@ -111,8 +111,8 @@ impl Store for AnyStore {
         self.0.clear(extent, each).await
     }
 
-    async fn count(&self, group: &Key, by: Instant) -> Result<u64, Error> {
-        self.0.count(group, by).await
+    async fn count(&self, group: &Key, most: u64, each: Duration) -> Result<u64, Error> {
+        self.0.count(group, most, each).await
     }
 
     async fn ping(&self, by: Instant) -> Result<(), Error> {

@@ -91,7 +91,7 @@ async fn suite(store: &impl Store, expiry: &(dyn Fn(&Key) -> Option<Ttl> + Sync)
 async fn groups_go_whole(store: &impl Store, expiry: &(dyn Fn(&Key) -> Option<Ttl> + Sync)) {
     let group = Key::of_group("", "conformance:group").unwrap();
     store.invalidate(std::slice::from_ref(&group), by()).await.unwrap();
-    assert_eq!(store.count(&group, by()).await.unwrap(), 0);
+    assert_eq!(store.count(&group, u64::MAX, Duration::from_secs(20)).await.unwrap(), 0);
     assert_eq!(store.invalidate(std::slice::from_ref(&group), by()).await.unwrap(), 0);
     let (one, two, three) = (key("one"), key("two"), key("three"));
     for (key, ttl) in [(&one, Ttl::Millis(90_000)), (&two, MINUTE)] {
@@ -101,16 +101,19 @@ async fn groups_go_whole(store: &impl Store, expiry: &(dyn Fn(&Key) -> Option<Tt
     }
     let leased = lease();
     assert!(acquired(store, &three, &leased).await);
-    assert_eq!(store.count(&group, by()).await.unwrap(), 2, "a lease is no entry");
+    assert_eq!(store.count(&group, u64::MAX, Duration::from_secs(20)).await.unwrap(), 2, "a lease is no entry");
     assert!(matches!(expiry(&one), Some(Ttl::Millis(80_000..=90_000))));
     assert!(matches!(expiry(&two), Some(Ttl::Millis(50_000..=60_000))));
 
     assert_eq!(store.invalidate(std::slice::from_ref(&one), by()).await.unwrap(), 1);
-    assert_eq!((read(store, &one).await, store.count(&group, by()).await.unwrap()), (None, 1));
+    assert_eq!(
+        (read(store, &one).await, store.count(&group, u64::MAX, Duration::from_secs(20)).await.unwrap()),
+        (None, 1)
+    );
     assert_eq!(store.invalidate(std::slice::from_ref(&group), by()).await.unwrap(), 1);
     assert_eq!((read(store, &two).await, read(store, &three).await), (None, None));
     assert!(!store.fill(&three, &leased, value(200, 1), MINUTE, by()).await.unwrap(), "voided");
-    assert_eq!(store.count(&group, by()).await.unwrap(), 0);
+    assert_eq!(store.count(&group, u64::MAX, Duration::from_secs(20)).await.unwrap(), 0);
 }
 
 async fn an_empty_slot_is_taken_once(store: &impl Store) {

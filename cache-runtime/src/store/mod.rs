@@ -229,8 +229,8 @@ pub(crate) trait Store: Send + Sync {
     /// has not reached stay.
     fn clear(&self, extent: &Extent, each: Duration) -> impl Future<Output = Result<u64, Error>> + Send;
 
-    /// Returns the number of values in a group.
-    fn count(&self, group: &Key, by: Instant) -> impl Future<Output = Result<u64, Error>> + Send;
+    /// Returns the number of values in a group. It may stop once it has found `most`. Each round trip may take `each`.
+    fn count(&self, group: &Key, most: u64, each: Duration) -> impl Future<Output = Result<u64, Error>> + Send;
 
     /// Checks that the store answers, and that it lets the cache store entries as far as is known.
     fn ping(&self, by: Instant) -> impl Future<Output = Result<(), Error>> + Send;

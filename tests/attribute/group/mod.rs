@@ -3,6 +3,7 @@
 
 mod computing;
 mod entries;
+mod large;
 mod lifetimes;
 mod old_values;
 mod outages;

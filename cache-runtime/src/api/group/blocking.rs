@@ -37,7 +37,7 @@ use crate::poll::block_on::block_on;
 /// ```
 ///
 /// Made by the `…_group` function of a cached function, or by [`Cache::group`](crate::api::blocking::Cache::group). Making one sends nothing.
-/// Every verb takes at most one time-out of its cache.
+/// Every verb takes at most one time-out of its cache, except for [`len`](Self::len) and [`is_empty`](Self::is_empty).
 #[derive(Clone)]
 pub struct Group(Base);
 
@@ -59,14 +59,19 @@ impl Group {
 
     /// How many values the group holds. One that has expired counts until its field is removed: at
     /// once where the server lets fields expire (Redis 7.4, Valkey 9), else at some later
-    /// computation in the group. The server looks at each field.
+    /// computation in the group.
+    ///
+    /// The server looks at each field, in steps of at most about 500 fields, so that its other clients need not wait:
+    /// a million fields take some 2,000 round trips, each of which may take a time-out. A value that is stored or
+    /// removed meanwhile may be counted or not, and one may be counted twice if the server resizes the hash meanwhile.
     pub fn len(&self) -> Result<u64, Error> {
-        block_on(Engine::blocking(&self.0.cache).count(self.0.key()?))
+        block_on(Engine::blocking(&self.0.cache).count(self.0.key()?, u64::MAX))
     }
 
-    /// Returns true if the group holds no value, counted like [`len`](Self::len).
+    /// Returns true if the group holds no value, counted like [`len`](Self::len), but no further than to the first
+    /// value.
     pub fn is_empty(&self) -> Result<bool, Error> {
-        Ok(self.len()? == 0)
+        Ok(block_on(Engine::blocking(&self.0.cache).count(self.0.key()?, 1))? == 0)
     }
 }
 

@@ -349,7 +349,7 @@ impl Store for MemoryStore {
         ready(leases.iter().map(|(key, lease)| Ok(self.renew_now(key, lease))).collect())
     }
 
-    fn count(&self, group: &Key, _: Instant) -> impl Future<Output = Result<u64, Error>> + Send {
+    fn count(&self, group: &Key, _: u64, _: Duration) -> impl Future<Output = Result<u64, Error>> + Send {
         let shard = self.lock(self.shard_index(group.as_str()));
         let now = self.clock();
         let is_value = |member: &&Arc<str>| {

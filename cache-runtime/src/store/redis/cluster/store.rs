@@ -126,9 +126,10 @@ impl<T: NodeTransport> Store for ClusterStore<T> {
         self.clear_extent(extent, each).await
     }
 
-    async fn count(&self, group: &Key, by: Instant) -> Result<u64, Error> {
+    async fn count(&self, group: &Key, most: u64, each: Duration) -> Result<u64, Error> {
+        let by = Instant::now() + each;
         self.settle([group.as_str()].into_iter(), by).await?;
-        self.at_slot(slot_of(group.as_str()), by, |node| node.count(group, by)).await
+        self.at_slot(slot_of(group.as_str()), by, |node| node.count(group, most, each)).await
     }
 
     async fn ping(&self, by: Instant) -> Result<(), Error> {

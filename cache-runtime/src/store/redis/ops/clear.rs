@@ -8,21 +8,18 @@
 
 use std::time::{Duration, Instant};
 
-use ::redis::{Cmd, Pipeline, Value};
+use ::redis::Value;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::key::Extent;
 use crate::store::redis::client::RedisStore;
-use crate::store::redis::request::{Reply, Request, checked};
+use crate::store::redis::request::{Reply, Request};
 use crate::store::redis::server::breaker::Epoch;
 use crate::store::redis::server::fault::Fault;
 use crate::store::redis::transport::Transport;
 
 /// The number of keys that the server scans in one step, and about the number that are removed together.
 const STEP: usize = 1000;
-
-/// The number of groups that are asked for their fields together.
-const GROUPS: usize = 64;
 
 /// The cursor at the start and at the end of an iteration.
 pub(crate) const START: &str = "0";
@@ -80,39 +77,6 @@ impl<T: Transport> RedisStore<T> {
         };
         self.exchange(epoch, build, |reply: Reply| scanned(reply.one()?), Instant::now() + each).await
     }
-
-    /// The names of all entries in groups.
-    pub(crate) async fn fields(&self, epoch: Epoch, hashes: &[String], each: Duration) -> Result<Vec<String>, Fault> {
-        let mut names = Vec::new();
-        for hashes in hashes.chunks(GROUPS) {
-            let mut pipeline = Pipeline::with_capacity(hashes.len());
-            for hash in hashes {
-                let mut command = Cmd::new();
-                command.arg("HKEYS").arg(hash);
-                pipeline.add_command(command);
-            }
-            let build = |_| Request::Many(pipeline.clone());
-            let read = |reply: Reply| {
-                let mut names = Vec::new();
-                for (reply, hash) in reply.all().into_iter().zip(hashes) {
-                    match checked(reply) {
-                        Ok(fields) => names.extend(texts(fields).into_iter().filter_map(|field| name_of(hash, &field))),
-                        // This key is not a group.
-                        Err(fault) if fault.error.kind() == ErrorKind::WrongType => {}
-                        Err(fault) => return Err(fault.about(hash)),
-                    }
-                }
-                Ok(names)
-            };
-            names.append(&mut self.exchange(epoch, build, read, Instant::now() + each).await?);
-        }
-        Ok(names)
-    }
-}
-
-/// The name of the entry that a field belongs to; `None` for the companion of another field, which goes with that.
-fn name_of(hash: &str, field: &str) -> Option<String> {
-    (!field.contains('\0')).then(|| format!("{hash} {field}"))
 }
 
 fn scanned(reply: Value) -> Result<(String, Vec<String>), Fault> {
@@ -125,14 +89,14 @@ fn scanned(reply: Value) -> Result<(String, Vec<String>), Fault> {
     Err(Fault::unexpected("SCAN"))
 }
 
-fn texts(values: Value) -> Vec<String> {
+pub(super) fn texts(values: Value) -> Vec<String> {
     match values {
         Value::Array(values) | Value::Set(values) => values.into_iter().filter_map(text).collect(),
         _ => Vec::new(),
     }
 }
 
-fn text(value: Value) -> Option<String> {
+pub(super) fn text(value: Value) -> Option<String> {
     match value {
         Value::BulkString(bytes) => String::from_utf8(bytes).ok(),
         Value::SimpleString(text) => Some(text),

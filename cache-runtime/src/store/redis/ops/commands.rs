@@ -203,10 +203,21 @@ pub(crate) fn lifetime(ttl: Ttl) -> String {
 
 /// Runs the script of slots that are fields.
 pub(crate) fn in_hash(features: Features, form: Form, key: &Key, verb: &str, arguments: &[&[u8]]) -> Cmd {
-    let (hash, field) = match key.address() {
+    let place = match key.address() {
         Address::Field { hash, field } => (hash, field),
         Address::Key(hash) => (hash, ""),
     };
+    in_hash_of(features, form, place, verb, arguments)
+}
+
+/// Does the same for a hash and a field.
+pub(crate) fn in_hash_of(
+    features: Features,
+    form: Form,
+    (hash, field): (&str, &str),
+    verb: &str,
+    arguments: &[&[u8]],
+) -> Cmd {
     let expires: &[u8] = if features.has(Features::FIELD_EXPIRY) { b"1" } else { b"0" };
     let mut all: Vec<&[u8]> = vec![verb.as_bytes(), field.as_bytes(), expires];
     all.extend_from_slice(arguments);

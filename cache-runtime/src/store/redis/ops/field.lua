@@ -175,13 +175,28 @@ if verb == 'mark' then
   return 0
 end
 
-if verb == 'count' then
-  local count = 0
-  for _, name in ipairs(redis.call('HKEYS', hash)) do
-    -- A lease is shorter than this.
-    if string.sub(name, -2) ~= '\0r' and redis.call('HSTRLEN', hash, name) >= {HEADER.len} then count = count + 1 end
+-- Looks at some of the fields. Arguments: the cursor, and about how many. Returns the next cursor, the number of bytes
+-- that were copied, and the names of entries: with '1', only of those that hold a value.
+if verb == 'scan' then
+  local names, copied, skip = {}, 0, expires and 1 or 2
+  -- Servers where fields expire can leave the values out.
+  local scan = { 'HSCAN', hash, ARGV[4], 'COUNT', ARGV[5] }
+  if expires then scan[6] = 'NOVALUES' end
+  local scanned = redis.call(unpack(scan))
+  for at = 1, #scanned[2], skip do
+    local name = scanned[2][at]
+    if string.sub(name, -2) ~= '\0r' then
+      local is_listed = ARGV[6] ~= '1'
+      -- A lease is shorter than this.
+      if not is_listed then
+        local length = expires and redis.call('HSTRLEN', hash, name) or #scanned[2][at + 1]
+        is_listed = length >= {HEADER.len}
+      end
+      if is_listed then names[#names + 1] = name end
+    end
+    if not expires then copied = copied + #scanned[2][at + 1] end
   end
-  return count
+  return { scanned[1], copied, names }
 end
 
 -- The arguments of all other verbs begin with the proof of a lease.

@@ -9,6 +9,7 @@ pub(crate) mod commands;
 pub(crate) mod deliverer;
 pub(crate) mod delivery;
 mod each;
+mod fields;
 pub(crate) mod fill;
 mod lease;
 #[cfg(feature = "tokio")]

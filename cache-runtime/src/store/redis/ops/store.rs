@@ -13,7 +13,6 @@ use crate::store::redis::ops::commands;
 use crate::store::redis::ops::scripts::Form;
 use crate::store::redis::ops::stamps;
 use crate::store::redis::request::{Reply, Request, checked};
-use crate::store::redis::server::Server;
 use crate::store::redis::server::fault::{Blame, Fault};
 use crate::store::redis::server::features::Features;
 use crate::store::redis::transport::Transport;
@@ -146,15 +145,8 @@ impl<T: Transport> Store for RedisStore<T> {
         removed.outcome().map_err(|fault| self.reported_error(fault))
     }
 
-    async fn count(&self, group: &Key, by: Instant) -> Result<u64, Error> {
-        let epoch = self.admit()?;
-        self.settle(epoch, [group.as_str()].into_iter(), by).await.map_err(|fault| self.reported_error(fault))?;
-        let build = |features, form| commands::in_hash(features, form, group, "count", &[]);
-        let read = |reply| match reply {
-            Value::Int(count) => Ok(u64::try_from(count).unwrap_or(0)),
-            _ => Err(Fault::unexpected("a script")),
-        };
-        self.scripted(epoch, Server::timed, build, read, by).await.map_err(|fault| self.reported_error(fault))
+    async fn count(&self, group: &Key, most: u64, each: Duration) -> Result<u64, Error> {
+        self.count_values(group, most, each).await
     }
 
     async fn clear(&self, extent: &Extent, each: Duration) -> Result<u64, Error> {
