@@ -2,6 +2,7 @@
 
 mod connections;
 mod deadline;
+mod giant_values;
 mod kill;
 mod outage;
 mod permissions;

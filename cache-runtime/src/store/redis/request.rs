@@ -14,6 +14,8 @@ pub(crate) struct Load {
     pub(crate) sent: usize,
     /// True if small requests or replies would wait for this one.
     pub(crate) is_large: bool,
+    /// True if the reply is known not to arrive in time.
+    pub(crate) is_too_large: bool,
 }
 
 /// Commands that travel together.

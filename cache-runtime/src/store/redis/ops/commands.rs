@@ -201,6 +201,16 @@ pub(crate) fn lifetime(ttl: Ttl) -> String {
     }
 }
 
+/// Asks for the length of a slot's content.
+pub(crate) fn length(key: &Key) -> Cmd {
+    let mut command = Cmd::new();
+    match key.address() {
+        Address::Key(name) => command.arg("STRLEN").arg(name),
+        Address::Field { hash, field } => command.arg("HSTRLEN").arg(hash).arg(field),
+    };
+    command
+}
+
 /// Runs the script of slots that are fields.
 pub(crate) fn in_hash(features: Features, form: Form, key: &Key, verb: &str, arguments: &[&[u8]]) -> Cmd {
     let place = match key.address() {

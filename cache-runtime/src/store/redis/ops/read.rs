@@ -15,10 +15,10 @@ use crate::store::redis::ops::delivery;
 use crate::store::redis::ops::each::Gathered;
 use crate::store::redis::ops::read_plan::{MOST, ReadPlan, seal};
 use crate::store::redis::ops::stamps;
-use crate::store::redis::request::{Load, Reply};
+use crate::store::redis::request::{Load, Reply, Request};
 use crate::store::redis::server::Server;
 use crate::store::redis::server::breaker::Epoch;
-use crate::store::redis::server::fault::Fault;
+use crate::store::redis::server::fault::{Blame, Fault};
 use crate::store::redis::server::features::Features;
 use crate::store::redis::server::greeting::name_of_role;
 use crate::store::redis::transport::Transport;
@@ -42,14 +42,52 @@ impl<T: Transport> RedisStore<T> {
             return only(Box::pin(self.read_settled(epoch, &[key], ReadMode::Exact, checks_role, by)).await?);
         }
         let decode = |reply| commands::slot(reply, || client.server.health.clock.now());
-        let bytes = self.exchange_read(epoch, client.sizes.reading(key), key, decode, by).await;
-        let bytes = bytes.map_err(|fault| self.reported_error(fault.about(key.as_str())))?;
+        let load = client.sizes.reading(key);
+        if load.is_too_large {
+            return Err(too_large());
+        }
+        let bytes = self.exchange_read(epoch, load, key, decode, by).await;
+        let bytes = bytes.map_err(|fault| self.read_failed(fault, &[key]))?;
         client.sizes.found(key, bytes.as_ref().map_or(0, Bytes::len));
         let mut read = Read::untagged(bytes, self.times(by));
         if has_own_tags(&read) && !self.is_node() {
             read.own_seal = Box::pin(self.own_seal(epoch, key, &read, by)).await?;
         }
         Ok(read)
+    }
+
+    /// The error of a read. If a large value kept it waiting, the values of these keys are large from now on, and those of
+    /// the function whose value it was are not read for a while.
+    fn read_failed(&self, fault: Fault, keys: &[&Key]) -> Error {
+        if let Blame::Large(length) = fault.blame {
+            keys.iter().for_each(|key| self.client().sizes.timed_out(key));
+            let (store, keys) = (self.clone(), keys.iter().map(|key| (*key).clone()).collect());
+            self.core.transport.background(async move { store.find_too_large(keys, length).await });
+        }
+        let name = keys.first().map_or("", |key| key.as_str());
+        self.reported_error(fault.about(name))
+    }
+
+    /// Finds out which of the keys holds a value of this length.
+    async fn find_too_large(&self, keys: Vec<Key>, length: u64) {
+        for keys in keys.chunks(MOST) {
+            let mut pipeline = Pipeline::with_capacity(keys.len());
+            for key in keys {
+                pipeline.add_command(commands::length(key));
+            }
+            let build = |_: Features| Request::Many(pipeline.clone());
+            let by = Instant::now() + self.server().timeout;
+            let read = |reply: Reply| Ok(reply.all());
+            // A reply that is missing leaves the keys as they are: the next time-out asks again.
+            let Ok(lengths) = self.exchange(self.server().health.epoch(), build, read, by).await else { return };
+            let found = keys.iter().zip(lengths).find(|(_, held)| *held == Value::Int(length as i64));
+            if let Some((key, _)) = found
+                && self.client().sizes.is_too_large(key)
+            {
+                self.server().health.tell_too_large(length);
+                return;
+            }
+        }
     }
 
     /// The times of a reply that has arrived, to an operation with this deadline. If invalidations were lost, the horizon
@@ -142,6 +180,9 @@ impl<T: Transport> RedisStore<T> {
         };
         // Usually all keys are of one function, so the first one decides.
         let load = keys.first().map_or(Load::default(), |key| client.sizes.reading(key));
+        if load.is_too_large {
+            return Err(too_large());
+        }
         let outcome = self.exchange_of(epoch, load, build, read, by).await;
         let outcome = match outcome {
             // The retry avoids the features that are now known to be refused.
@@ -150,8 +191,7 @@ impl<T: Transport> RedisStore<T> {
             }
             outcome => outcome,
         };
-        let name = keys.first().map_or("", |key| key.as_str());
-        let mut reads = outcome.map_err(|fault| self.reported_error(fault.about(name)))?;
+        let mut reads = outcome.map_err(|fault| self.read_failed(fault, keys))?;
         let times = self.times(by);
         reads.iter_mut().flatten().for_each(|read| read.times = times);
         let sizes = reads.iter().flatten().map(|read| read.bytes.as_ref().map_or(0, Bytes::len));
@@ -241,6 +281,11 @@ impl<T: Transport> RedisStore<T> {
         }
         Ok(())
     }
+}
+
+/// The values of a function are not read for a while.
+fn too_large() -> Error {
+    Error::new(ErrorKind::Timeout, "its values take longer to read than the time-out").of_one_call()
 }
 
 fn has_own_tags(read: &Read) -> bool {

@@ -52,6 +52,8 @@ pub(crate) enum Blame {
     Late,
     /// Nothing yet: the caller's time ended before anything was sent.
     Wait,
+    /// A value of this many bytes, which was under way when the caller's time ended: the server is well.
+    Large(u64),
     /// This process: the place of the call, or an exhausted resource.
     Caller,
 }
@@ -96,7 +98,7 @@ impl Fault {
     pub(crate) fn new(kind: ErrorKind, blame: Blame, detail: impl Into<String>) -> Fault {
         let error = Error::new(kind, detail);
         let is_of_call = match blame {
-            Blame::Denied(_) => true,
+            Blame::Denied(_) | Blame::Large(_) => true,
             Blame::Command | Blame::TryAgain => matches!(kind, ErrorKind::Auth | ErrorKind::Cluster),
             _ => false,
         };
@@ -111,6 +113,12 @@ impl Fault {
     /// The server did not answer the request.
     pub(crate) fn hung() -> Fault {
         Fault::new(ErrorKind::Timeout, Blame::Server, "")
+    }
+
+    /// A reply of this many bytes was still arriving.
+    pub(crate) fn large(bytes: u64) -> Fault {
+        let detail = format!("a value of {bytes} bytes was still arriving; set a longer `timeout` to read such values");
+        Fault::new(ErrorKind::Timeout, Blame::Large(bytes), detail)
     }
 
     pub(crate) fn replica() -> Fault {
@@ -131,7 +139,7 @@ impl Fault {
     /// Returns true if the server may have received the failed request, or may still receive it.
     pub(crate) fn may_have_arrived(&self) -> bool {
         match self.blame {
-            Blame::Closed | Blame::Dropped | Blame::Late => true,
+            Blame::Closed | Blame::Dropped | Blame::Late | Blame::Large(_) => true,
             // The request cannot have arrived if no connection could be made.
             Blame::Connection => self.error.kind() != ErrorKind::Unreachable,
             Blame::Server => self.error.kind() == ErrorKind::Timeout,
@@ -234,7 +242,7 @@ pub(crate) fn denied(text: &str) -> Option<(ErrorKind, Blame)> {
 }
 
 /// The commands of scripts about which the server is not asked: without another one, no script runs.
-const IN_SCRIPTS: &str = "hset`, `+persist` or `+hkeys";
+const IN_SCRIPTS: &str = "hset`, `+persist` or `+hscan";
 
 fn lacked(command: &str) -> String {
     format!("the Redis user lacks `+{}`, or the server lacks the command", command.to_ascii_lowercase())
@@ -428,7 +436,7 @@ mod tests {
                 "ERR The user executing the script can't run this command or subcommand script: 65, on @user_script:1.",
                 ErrorKind::Auth,
                 Denied::Command(None),
-                "`+hset`, `+persist` or `+hkeys`",
+                "`+hset`, `+persist` or `+hscan`",
             ),
             (
                 "ERR ACL failure in script: User u has no permissions to run the 'set' command script: on @user_script:1.",

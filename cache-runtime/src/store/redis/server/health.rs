@@ -114,7 +114,7 @@ impl Health {
     /// Notes that an operation failed; returns true if the breaker opened.
     pub(crate) fn failed(&self, epoch: Epoch, fault: &Fault) -> bool {
         match fault.blame {
-            Blame::Dropped | Blame::Late | Blame::Wait | Blame::Caller => return false,
+            Blame::Dropped | Blame::Late | Blame::Wait | Blame::Large(_) | Blame::Caller => return false,
             Blame::Command | Blame::Denied(_) | Blame::Script | Blame::TryAgain | Blame::Writes => {
                 self.succeeded(epoch);
                 return false;
@@ -144,6 +144,15 @@ impl Health {
                 "Redis is away: functions run uncached until it is back"
             );
         }
+    }
+
+    /// Logs that a value is too large to be read.
+    pub(crate) fn tell_too_large(&self, length: u64) {
+        tracing::warn!(
+            server = self.server,
+            length,
+            "a value takes longer to read than the time-out: its function runs uncached for a minute"
+        );
     }
 
     /// Lets a write begin, or returns the reason against it.
@@ -350,9 +359,15 @@ mod tests {
     #[test]
     fn errors_of_commands_are_no_failures_of_the_server() {
         let health = Health::new("redis://test".to_owned(), Limits::default());
-        for blame in
-            [Blame::Command, Blame::Denied(Denied::Key), Blame::Writes, Blame::Dropped, Blame::Wait, Blame::Caller]
-        {
+        for blame in [
+            Blame::Command,
+            Blame::Denied(Denied::Key),
+            Blame::Writes,
+            Blame::Dropped,
+            Blame::Wait,
+            Blame::Large(1 << 28),
+            Blame::Caller,
+        ] {
             let fault = Fault::new(ErrorKind::WrongType, blame, "");
             assert!((0..50).all(|_| !health.failed(health.epoch(), &fault)));
         }

@@ -19,19 +19,30 @@ enum Expecting {
     Line,
     /// The next byte is in the line with the length of a bulk string; negative for none.
     Length { length: usize, is_negative: bool },
-    /// The number of bytes that are left of a bulk string, its line end included.
-    Bulk(usize),
+    /// The number of bytes that are left of a bulk string, its line end included, and the length of it.
+    Bulk { left: usize, length: usize },
 }
 
 impl Sanitizer {
+    /// The length of the bulk string of which a part has arrived, or 0.
+    pub(crate) fn under_way(&self) -> usize {
+        match self.state {
+            Expecting::Bulk { length, .. } => length,
+            _ => 0,
+        }
+    }
+
     /// Processes the next bytes. Each hit takes this way, so that a line is a loop of its own.
     pub(crate) fn pass(&mut self, bytes: &mut [u8]) {
         let mut rest = bytes;
         while let Some(first) = rest.first() {
             let taken = match self.state {
-                Expecting::Bulk(left) => {
+                Expecting::Bulk { left, length } => {
                     let taken = left.min(rest.len());
-                    self.state = if taken == left { Expecting::Type } else { Expecting::Bulk(left - taken) };
+                    self.state = match left - taken {
+                        0 => Expecting::Type,
+                        left => Expecting::Bulk { left, length },
+                    };
                     taken
                 }
                 Expecting::Type => {
@@ -66,7 +77,7 @@ fn read_length(bytes: &[u8], mut length: usize, mut is_negative: bool) -> (usize
             b'0'..=b'9' => length = length.saturating_mul(10).saturating_add(usize::from(byte - b'0')),
             b'\n' if is_negative => return (at + 1, Expecting::Type),
             // The payload has a line end of its own.
-            b'\n' => return (at + 1, Expecting::Bulk(length.saturating_add(2))),
+            b'\n' => return (at + 1, Expecting::Bulk { left: length.saturating_add(2), length }),
             b'-' => is_negative = true,
             _ => {}
         }

@@ -1,5 +1,6 @@
 //! The traits and limits of the connections that carry requests to a server and replies back.
 
+mod arrivals;
 #[cfg(feature = "blocking")]
 pub(crate) mod blocking;
 mod connect;

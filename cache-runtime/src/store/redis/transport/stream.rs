@@ -9,6 +9,7 @@ use std::time::Instant;
 use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 
 #[cfg(feature = "_rustls")]
+use super::arrivals::is_large;
 use super::connect::{handshake_fault, tls_fault};
 use super::timed::Timed;
 use crate::store::redis::server::fault::Fault;
@@ -73,6 +74,12 @@ impl Clean {
             #[cfg(feature = "_rustls")]
             Stream::Tls(stream) => stream.sock.set_at,
         }
+    }
+
+    /// The length of a large reply that is under way, if bytes of it arrived since the deadline was set.
+    pub(super) fn large(&mut self) -> Option<u64> {
+        let length = self.sanitizer.under_way() as u64;
+        (is_large(length) && self.stream.socket().has_read).then_some(length)
     }
 
     pub(super) fn take_fault(&mut self) -> Option<Fault> {

@@ -79,12 +79,14 @@ pub(super) struct Timed {
     pub(super) set_at: Instant,
     /// True if nothing was read or written since the clock was read.
     fresh: bool,
+    /// True if something was read since the deadline was set.
+    pub(super) has_read: bool,
 }
 
 impl Timed {
     pub(super) fn new(socket: Socket) -> Timed {
         let now = Instant::now();
-        Timed { socket, timeout: Duration::ZERO, by: now, set_at: now, fresh: true }
+        Timed { socket, timeout: Duration::ZERO, by: now, set_at: now, fresh: true, has_read: false }
     }
 
     /// Sets the deadline of the next operations.
@@ -94,6 +96,7 @@ impl Timed {
         let left = left_at(self.set_at, by)?;
         self.limit(left)?;
         self.fresh = true;
+        self.has_read = false;
         Ok(())
     }
 
@@ -134,6 +137,7 @@ impl Read for Timed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.within_deadline(|socket| socket.read(buffer));
         self.fresh = false;
+        self.has_read |= read.is_ok();
         read
     }
 }

@@ -17,6 +17,7 @@ use redis::{ConnectionLike, Parser, Value};
 use super::connect::{Way, configured, no_address};
 use super::stream::{Clean, Stream};
 use super::timed::{Socket, Timed, is_material, left};
+use crate::error::ErrorKind;
 use crate::store::redis::request::{Reply, Request, checked};
 use crate::store::redis::server::Open;
 use crate::store::redis::server::Server;
@@ -125,7 +126,10 @@ fn exchange(
     let written = stream.write_all(bytes).and_then(|()| stream.flush());
     let mut receive = || {
         let received = parser.parse_value(&mut *stream).map_err(Fault::from);
-        received.map_err(|fault| stream.take_fault().unwrap_or(fault))
+        received.map_err(|fault| match stream.large().filter(|_| fault.error.kind() == ErrorKind::Timeout) {
+            Some(length) => Fault::large(length),
+            None => stream.take_fault().unwrap_or(fault),
+        })
     };
     if let Err(error) = written {
         // A server that closes the connection may have sent the reason.

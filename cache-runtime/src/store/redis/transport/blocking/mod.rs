@@ -79,6 +79,11 @@ impl Blocking {
             let request = build(self.server.allowed(pooled.wire.features));
             let outcome = pooled.wire.send(&request, by).and_then(&mut *decode);
             match outcome {
+                // The connection is lost: the rest of its reply is still to come.
+                Err(fault @ Fault { blame: Blame::Large(_), .. }) => {
+                    drop(lent);
+                    return Err(fault);
+                }
                 Err(fault) if fault.error.kind() == ErrorKind::Timeout && self.is_late(&pooled.wire, by) => {
                     // The connection is lost: its reply may still come.
                     drop(lent);

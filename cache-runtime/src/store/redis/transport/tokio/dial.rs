@@ -32,19 +32,20 @@ use crate::store::redis::server::endpoint::Login;
 use crate::store::redis::server::fault::Blame;
 use crate::store::redis::server::fault::Fault;
 use crate::store::redis::server::sanitize::Sanitizer;
+use crate::store::redis::transport::arrivals::Arrivals;
 #[cfg(feature = "_rustls")]
 use crate::store::tls::Connector;
 
 /// Opens a connection in this runtime, and returns its driver unless redis-rs drives it. The system's TLS library stays
-/// with redis-rs, and its replies are not inspected. `refusal` receives the server's reason for closing the connection.
+/// with redis-rs, and its replies are not inspected. `seen` receives the server's reason for closing the connection.
 pub(super) async fn dial(
     way: &Way<'_>,
     login: &Login,
-    refusal: &Refusal,
+    seen: &Arc<Seen>,
 ) -> Result<(MultiplexedConnection, Option<Driver>), Fault> {
     // The login is a part of the greeting: redis-rs has nothing to send.
     let settings = RedisConnectionInfo::default().set_skip_set_lib_name();
-    opened(way, settings, |info| login.applied_to(info), config(), refusal).await
+    opened(way, settings, |info| login.applied_to(info), config(), seen).await
 }
 
 /// The same for a connection over which the server may push. redis-rs logs in, because pushes need RESP3. `push` is called
@@ -62,7 +63,7 @@ pub(super) async fn dial_with_pushes(
         Ok::<_, Infallible>(())
     });
     let applied = |info: &ConnectionInfo| info.clone().set_redis_settings(settings.clone());
-    opened(way, settings.clone(), applied, config, &Refusal::default()).await
+    opened(way, settings.clone(), applied, config, &Arc::default()).await
 }
 
 /// Each exchange has its own deadline; a second timer would only cost.
@@ -76,24 +77,24 @@ async fn opened(
     settings: RedisConnectionInfo,
     applied: impl FnOnce(&ConnectionInfo) -> ConnectionInfo,
     config: AsyncConnectionConfig,
-    refusal: &Refusal,
+    seen: &Arc<Seen>,
 ) -> Result<(MultiplexedConnection, Option<Driver>), Fault> {
     match *way {
         Way::Tcp { host, port, settings: tcp } => {
             let stream = connect(host, port, tcp).await?;
-            driven(Clean::of(stream, refusal), &settings, config).await
+            driven(Clean::of(stream, seen), &settings, config).await
         }
         #[cfg(feature = "_rustls")]
         Way::Tls { host, port, settings: tcp, connector } => {
             let tls = configuration(connector).await?;
             let stream = connect(host, port, tcp).await?;
             let stream = TlsConnector::from(tls).connect(connector.name().clone(), stream).await;
-            driven(Clean::of(stream.map_err(handshake_fault)?, refusal), &settings, config).await
+            driven(Clean::of(stream.map_err(handshake_fault)?, seen), &settings, config).await
         }
         #[cfg(unix)]
         Way::Unix(path) => {
             let stream = UnixStream::connect(path).await?;
-            driven(Clean::of(stream, refusal), &settings, config).await
+            driven(Clean::of(stream, seen), &settings, config).await
         }
         Way::RedisRs(info) => {
             let client = Client::open(applied(info))?;
@@ -149,18 +150,26 @@ async fn connect(host: &str, port: u16, settings: &TcpSettings) -> Result<TcpStr
 struct Clean<S> {
     stream: S,
     sanitizer: Sanitizer,
-    /// This is set until something was read.
-    refusal: Option<Refusal>,
+    seen: Arc<Seen>,
+    /// True until something was read.
+    is_new: bool,
 }
 
 impl<S> Clean<S> {
-    fn of(stream: S, refusal: &Refusal) -> Clean<S> {
-        Clean { stream, sanitizer: Sanitizer::default(), refusal: Some(Refusal::clone(refusal)) }
+    fn of(stream: S, seen: &Arc<Seen>) -> Clean<S> {
+        Clean { stream, sanitizer: Sanitizer::default(), seen: Arc::clone(seen), is_new: true }
     }
 }
 
+/// What is seen of the bytes of a connection.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) refusal: Refusal,
+    pub(super) arrivals: Arrivals,
+}
+
 /// The reason of a server that ends a new connection: redis-rs reports only that it ended.
-pub(super) type Refusal = Arc<OnceLock<Fault>>;
+pub(super) type Refusal = OnceLock<Fault>;
 
 /// The reason in the first bytes, if the server has no room for the connection.
 fn refused(read: &[u8]) -> Option<Fault> {
@@ -179,20 +188,25 @@ impl<S: AsyncRead + Unpin> AsyncRead for Clean<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let Clean { stream, sanitizer, refusal } = &mut *self;
+        let Clean { stream, sanitizer, seen, is_new } = &mut *self;
         let polled = Pin::new(stream).poll_read(context, buffer);
         match &polled {
             Poll::Ready(Ok(())) => {
                 let read = buffer.filled_mut().get_mut(before..).unwrap_or_default();
                 sanitizer.pass(read);
-                if let (Some(refusal), Some(fault)) = (refusal.take(), refused(read)) {
-                    let _ = refusal.set(fault);
+                seen.arrivals.note(read.len(), sanitizer.under_way());
+                if std::mem::take(is_new)
+                    && let Some(fault) = refused(read)
+                {
+                    let _ = seen.refusal.set(fault);
                 }
             }
             #[cfg(feature = "_rustls")]
             Poll::Ready(Err(error)) => {
-                if let (Some(refusal), Some(fault)) = (refusal.take(), tls_fault(error)) {
-                    let _ = refusal.set(fault);
+                if std::mem::take(is_new)
+                    && let Some(fault) = tls_fault(error)
+                {
+                    let _ = seen.refusal.set(fault);
                 }
             }
             _ => {}

@@ -13,6 +13,7 @@ use tokio::runtime::{Handle, Id};
 use tokio::time::Sleep;
 
 use super::coalesce::Coalescer;
+use super::dial::Seen;
 use super::driver::Driver;
 use crate::key::Key;
 use crate::store::redis::ops::commands;
@@ -57,20 +58,33 @@ pub(super) struct Connection {
     coalescer: Arc<Coalescer>,
     /// `None` if redis-rs has spawned it.
     driver: Option<Driver>,
+    seen: Arc<Seen>,
     _open: Open,
 }
 
 impl Connection {
     pub(super) fn new(
         line: Line,
-        (multiplexed, driver): (MultiplexedConnection, Option<Driver>),
+        (multiplexed, driver, seen): (MultiplexedConnection, Option<Driver>, Arc<Seen>),
         features: Features,
         epoch: Epoch,
         runtime: Handle,
         open: Open,
     ) -> Connection {
         let (timeouts, spoilt, coalescer) = (AtomicU32::new(0), AtomicBool::new(false), Coalescer::new(features));
-        Connection { line, multiplexed, features, epoch, runtime, timeouts, spoilt, coalescer, driver, _open: open }
+        Connection {
+            line,
+            multiplexed,
+            features,
+            epoch,
+            runtime,
+            timeouts,
+            spoilt,
+            coalescer,
+            driver,
+            seen,
+            _open: open,
+        }
     }
 
     /// Ensures that the connection is not used any more.
@@ -83,6 +97,11 @@ impl Connection {
         if let Some(driver) = &self.driver {
             driver.write_now();
         }
+    }
+
+    /// The length of a large reply that is under way, if bytes of it arrived since so many had.
+    pub(super) fn large_since(&self, received: u64) -> Option<u64> {
+        self.seen.arrivals.large_since(received)
     }
 
     /// Notes that an exchange had no reply in time. Returns true if there were so many that the other end must be gone.
@@ -106,29 +125,38 @@ struct Share {
     multiplexed: MultiplexedConnection,
     /// The timer is kept, because resetting a timer is cheaper than creating and removing one.
     timer: Pin<Box<Sleep>>,
+    /// The number of bytes that had arrived on the connection when the exchange began.
+    received: u64,
 }
 
 impl Lane {
     pub(super) fn of(connection: Arc<Connection>) -> Lane {
         // The timer belongs to the connection's runtime, whatever polls this call.
         let timer = in_runtime(&connection.runtime, || Box::pin(tokio::time::sleep(Duration::ZERO)));
-        Lane(Box::new(Share { multiplexed: connection.multiplexed.clone(), connection, timer }))
+        Lane(Box::new(Share { multiplexed: connection.multiplexed.clone(), connection, timer, received: 0 }))
     }
 
     pub(super) fn connection(&self) -> &Arc<Connection> {
         &self.0.connection
     }
 
+    /// The length of a large reply that kept the exchange waiting.
+    pub(super) fn large(&self) -> Option<u64> {
+        self.0.connection.large_since(self.0.received)
+    }
+
     /// Sends the request, and waits for the reply. `None` means that there was none in time.
     pub(super) async fn carry(&mut self, request: &Request, by: Instant) -> Option<RedisResult<Reply>> {
-        let Share { multiplexed, timer, .. } = &mut *self.0;
+        let Share { connection, multiplexed, timer, received } = &mut *self.0;
+        *received = connection.seen.arrivals.received();
         within(timer, by, pin!(send(multiplexed, request))).await
     }
 
     /// Does what [`carry`](Self::carry) does, for the command that reads a slot: the read may be coalesced with others.
     /// A coalesced read is given up after `patience`.
     pub(super) async fn read(&mut self, key: &Key, by: Instant, patience: Duration) -> Option<RedisResult<Value>> {
-        let Share { connection, multiplexed, timer } = &mut *self.0;
+        let Share { connection, multiplexed, timer, received } = &mut *self.0;
+        *received = connection.seen.arrivals.received();
         let Connection { line, coalescer, runtime, .. } = &**connection;
         let mut under_way = None;
         if *line == Line::Small {

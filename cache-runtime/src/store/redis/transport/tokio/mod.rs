@@ -129,6 +129,11 @@ impl Tokio {
     /// Applies the end of an attempt to its lane and its connection.
     fn finished(&self, lane: Lane, reply: Option<redis::RedisResult<Reply>>, decode: Decode<'_>) -> Result<(), Failed> {
         let Some(reply) = reply else {
+            // The rest of the reply would keep other calls waiting; their requests are sent again over another connection.
+            if let Some(length) = lane.large() {
+                self.links.discard(lane.connection());
+                return Err(Failed { fault: Fault::large(length), link: None });
+            }
             if lane.connection().timed_out() {
                 self.links.discard(lane.connection());
             }

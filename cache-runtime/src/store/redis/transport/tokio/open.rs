@@ -7,7 +7,7 @@ use redis::aio::MultiplexedConnection;
 use tokio::sync::{oneshot, watch};
 
 use super::super::connect::Way;
-use super::dial::{self, Refusal};
+use super::dial::{self, Seen};
 use super::lane::{Connection, Line};
 use super::{current, unsupported};
 use crate::error::ErrorKind;
@@ -68,15 +68,15 @@ async fn connect_to(
     epoch: Epoch,
 ) -> Result<Arc<Connection>, Fault> {
     let way = Way::to(endpoint);
-    let refusal = Refusal::default();
+    let seen = Arc::<Seen>::default();
     let login = login(endpoint).await?;
-    let (mut multiplexed, driver) = dial::dial(&way, &login, &refusal).await?;
+    let (mut multiplexed, driver) = dial::dial(&way, &login, &seen).await?;
     let login = way.greeting_login(login);
     let mut greeting = Greeting::new(server, epoch, &login);
     let greeted = greet(&mut multiplexed, &mut greeting).await;
-    greeted.map_err(|fault| refusal.get().cloned().unwrap_or_else(|| way.greeting_fault(fault)))?;
+    greeted.map_err(|fault| seen.refusal.get().cloned().unwrap_or_else(|| way.greeting_fault(fault)))?;
     let features = greeting.features();
-    Ok(Arc::new(Connection::new(line, (multiplexed, driver), features, epoch, current()?, server.opened())))
+    Ok(Arc::new(Connection::new(line, (multiplexed, driver, seen), features, epoch, current()?, server.opened())))
 }
 
 /// The login, which a thread asks the program for. The runtime waits for its own threads when it ends, and for this one it
