@@ -135,7 +135,10 @@ impl ClusterState {
 
     /// Notes the node of slots. Returns true if some had another one before.
     pub(super) fn gains(&self, node: u16, slots: RangeInclusive<u16>) -> bool {
-        let gains = slots.fold(false, |gains, slot| self.slots.set(slot, node) || gains);
+        let mut gains = false;
+        for slot in slots {
+            gains |= self.slots.set(slot, node);
+        }
         if let Some(node) = self.node(node).filter(|node| gains && node.client.server.health.is_down()) {
             node.client.server.health.trust();
         }
