@@ -8,8 +8,8 @@ use std::time::Instant;
 #[cfg(feature = "_rustls")]
 use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 
-#[cfg(feature = "_rustls")]
 use super::arrivals::is_large;
+#[cfg(feature = "_rustls")]
 use super::connect::{handshake_fault, tls_fault};
 use super::timed::Timed;
 use crate::store::redis::server::fault::Fault;
