@@ -1,5 +1,6 @@
 //! The bytes that arrive on a connection: they tell a large reply that is under way from a server that hangs.
 
+#[cfg(feature = "tokio")]
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A reply of fewer bytes is not the reason for a time-out.
@@ -11,12 +12,14 @@ pub(crate) fn is_large(length: u64) -> bool {
 }
 
 /// The bytes that have arrived, as the callers that wait see them. One task writes it.
+#[cfg(feature = "tokio")]
 #[derive(Debug, Default)]
 pub(crate) struct Arrivals {
     received: AtomicU64,
     under_way: AtomicU64,
 }
 
+#[cfg(feature = "tokio")]
 impl Arrivals {
     /// Notes that bytes arrived, and the length of the bulk string of which a part has arrived, or 0.
     pub(crate) fn note(&self, bytes: usize, under_way: usize) {
@@ -36,7 +39,7 @@ impl Arrivals {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "tokio"))]
 mod tests {
     use super::*;
 
