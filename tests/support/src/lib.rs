@@ -114,7 +114,7 @@ pub async fn expired<V>(entry: redis_cached::Entry<V>) {
 /// A server of its own, in a directory of its own, without persistence. Killed when dropped.
 pub struct Server {
     port: u16,
-    arguments: Vec<String>,
+    arguments: Mutex<Vec<String>>,
     directory: PathBuf,
     process: Mutex<Option<Process>>,
 }
@@ -143,7 +143,7 @@ impl Server {
     fn on(port: u16, arguments: &[&str]) -> Option<Server> {
         let server = Server {
             port,
-            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+            arguments: Mutex::new(arguments.iter().map(|argument| (*argument).to_owned()).collect()),
             directory: directory(),
             process: Mutex::new(None),
         };
@@ -174,6 +174,12 @@ impl Server {
         while !self.spawn() {
             assert!(begun.elapsed() < PATIENCE, "the server does not start again");
         }
+    }
+
+    /// Starts it again with more arguments for its command line.
+    fn restart_with(&self, arguments: &[&str]) {
+        self.arguments.lock().unwrap().extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self.restart();
     }
 
     /// Freezes it: connections stay open, and new ones are accepted by the system alone.
@@ -242,7 +248,7 @@ impl Server {
         let server = Command::new(program())
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
             .args(["--repl-diskless-sync-delay", "0"])
-            .args(&self.arguments)
+            .args(&*self.arguments.lock().unwrap())
             .current_dir(&self.directory)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

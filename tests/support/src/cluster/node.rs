@@ -102,10 +102,10 @@ impl Node {
     }
 
     /// A proxy that clients and replicas use from now on, because the node tells its address in place of its own. The
-    /// nodes' bus goes on without it.
+    /// nodes' bus goes on without it. The node starts again for this, without its keys.
     pub fn proxy(&self, cluster: &Cluster) -> Proxy {
         let proxy = Proxy::to(self.port);
-        self.expect("OK", &["CONFIG", "SET", "cluster-announce-port", &proxy.port().to_string()]);
+        self.server.restart_with(&["--cluster-announce-port", &proxy.port().to_string()]);
         let address = format!("{} 127.0.0.1:{}@", self.id, proxy.port());
         eventually("the nodes know the proxy", || cluster.running().all(|node| node.view().contains(&address)));
         cluster.settle();
