@@ -7,7 +7,11 @@
 use std::io::Write;
 use std::net::{TcpStream, ToSocketAddrs};
 #[cfg(unix)]
+use std::os::fd::OwnedFd;
+#[cfg(unix)]
 use std::os::unix::net::UnixStream;
+#[cfg(unix)]
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -161,7 +165,7 @@ fn connected(way: &Way<'_>, login: &Login, by: Instant) -> Result<Line, Fault> {
             Stream::secured(socket, config, connector.name().clone(), by)?
         }
         #[cfg(unix)]
-        Way::Unix(path) => Stream::Plain(Timed::new(Socket::Unix(UnixStream::connect(path)?))),
+        Way::Unix(path) => Stream::Plain(Timed::new(Socket::Unix(dial_unix(path, by)?))),
         Way::RedisRs(info) => {
             let client = redis::Client::open(login.applied_to(info))?;
             let connection = Box::new(client.get_connection_with_timeout(left(by)?)?);
@@ -169,6 +173,16 @@ fn connected(way: &Way<'_>, login: &Login, by: Instant) -> Result<Line, Fault> {
         }
     };
     Ok(Line::Own { stream: Clean::of(stream), parser: Parser::new() })
+}
+
+/// Connects to a unix socket. Where its backlog is full, Linux waits for as long as the socket's time-out of writes.
+#[cfg(unix)]
+fn dial_unix(path: &Path, by: Instant) -> Result<UnixStream, Fault> {
+    use redis::io::tcp::socket2;
+    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+    socket.set_write_timeout(Some(left(by)?))?;
+    socket.connect(&socket2::SockAddr::unix(path)?)?;
+    Ok(UnixStream::from(OwnedFd::from(socket)))
 }
 
 /// The reason why a server closed the connection, if this reply contains it.
@@ -189,4 +203,38 @@ fn dial(host: &str, port: u16, settings: &TcpSettings, by: Instant) -> Result<Tc
         Some(error) => error.into(),
         None => no_address(),
     })
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use redis::io::tcp::socket2::{Domain, SockAddr, Socket, Type};
+
+    use super::*;
+
+    fn unix_socket() -> Socket {
+        Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket")
+    }
+
+    #[test]
+    fn a_unix_socket_with_a_full_backlog_is_given_up() {
+        let path = std::env::temp_dir().join(format!("redis-cached-backlog-{}", std::process::id()));
+        let address = SockAddr::unix(&path).expect("an address");
+        let listener = unix_socket();
+        listener.bind(&address).expect("a free name");
+        listener.listen(0).expect("a listener");
+        // These are never accepted.
+        let mut waiting = Vec::new();
+        loop {
+            let socket = unix_socket();
+            socket.set_nonblocking(true).expect("not blocking");
+            if socket.connect(&address).is_err() {
+                break;
+            }
+            waiting.push(socket);
+        }
+        let outcome = dial_unix(&path, Instant::now() + Duration::from_millis(50));
+        std::fs::remove_file(&path).expect("the name is removed");
+        assert_eq!(outcome.expect_err("no room").error.kind(), ErrorKind::Timeout);
+        assert!(!waiting.is_empty());
+    }
 }
