@@ -157,7 +157,7 @@ impl<T: Transport> RedisStore<T> {
 
     /// The tags of an entry whose stamps are read and kept along with it.
     pub(crate) fn tags_here<'k>(&self, key: &'k Key) -> &'k [String] {
-        if self.is_node() { &[] } else { key.tags() }
+        if key.tags().is_empty() || self.is_node() { &[] } else { key.tags() }
     }
 
     /// Passes the breaker's gate.

@@ -157,8 +157,12 @@ fn operations_on_many_slots_follow_those_that_move() {
     );
 }
 
-/// By default, no node serves anything while one of the masters is away.
-const OTHERS_GO_ON: [&str; 2] = ["--cluster-require-full-coverage", "no"];
+/// Nodes whose replicas take over. By default, none serves anything while one of the masters is away.
+fn alert_nodes() -> Nodes {
+    let nodes = Nodes::alert();
+    nodes.each(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
+    nodes
+}
 
 /// The time-out of operations on nodes that fail.
 const SHORT: Duration = Duration::from_millis(250);
@@ -215,12 +219,12 @@ async fn a_master_fails(store: &impl Store, cluster: &Cluster, nodes: &Nodes, fa
 }
 
 fn each_face_fails(fail: impl Fn(&test_support::Node)) {
-    let nodes = Nodes::with(&OTHERS_GO_ON);
+    let nodes = alert_nodes();
     let cache = patient_cluster(&nodes.url(), SHORT);
     let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(a_master_fails(cache.tokio(), &cache, &nodes, &fail));
     drop(nodes);
-    let nodes = Nodes::with(&OTHERS_GO_ON);
+    let nodes = alert_nodes();
     let cache = patient_cluster(&nodes.url(), SHORT);
     runtime.block_on(async { a_master_fails(cache.blocking(), &cache, &nodes, &fail).await });
 }
@@ -303,7 +307,7 @@ async fn a_master_comes_back(store: &impl Store, nodes: &Nodes) {
 
 #[test]
 fn a_master_that_comes_back_is_used_again() {
-    let nodes = Nodes::with(&OTHERS_GO_ON);
+    let nodes = alert_nodes();
     let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let cache = patient_cluster(&nodes.url(), SHORT);
     runtime.block_on(a_master_comes_back(cache.tokio(), &nodes));

@@ -9,10 +9,11 @@ use super::state::ClusterState;
 use super::{ClusterStore, NodeTransport};
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
-use crate::poll::join::join_all;
+use crate::poll::join::{join_all, join_on_threads};
 use crate::store::Store;
 use crate::store::redis::client::abandoned::{Abandoned, AbandonedLeases};
 use crate::store::redis::client::deliverer::{Running, SHORTEST};
+use crate::store::redis::client::pending::KeptKeys;
 use crate::store::redis::keeper::Lone;
 use crate::store::redis::ops::commands::names;
 use crate::store::redis::ops::deliverer::{LONG, REFUSED};
@@ -137,26 +138,50 @@ impl<T: NodeTransport> ClusterStore<T> {
     /// Sends all undelivered invalidations. Those that fail stay; one of the reasons is returned.
     async fn deliver(&self, by: Instant) -> Result<(), Error> {
         let state = self.state();
-        let (pending, each) = (&state.backlog.pending, patience(state.settings.timeout));
+        let pending = &state.backlog.pending;
         let all = pending.all();
-        let mut failure = None;
         if all.is_empty() && pending.any() {
             // Some invalidations were lost, so it only matters that the cluster answers.
-            self.ping(by.min(Instant::now() + each)).await?;
+            self.ping(by.min(Instant::now() + patience(state.settings.timeout))).await?;
         }
-        for keys in all.chunks(CHUNK) {
-            let refusals = self.settle_each(names(keys), Attempt::Always, by.min(Instant::now() + each)).await;
-            // A permanent refusal comes last: the others are worth another attempt soon.
-            let mut failures: Vec<Error> = refusals.0.into_values().chain(failure).collect();
-            failures.sort_by_key(|error| error.kind() == ErrorKind::Auth);
-            failure = failures.into_iter().next();
+        // A node that hangs must not delay what others get.
+        let mut parts: BTreeMap<Option<u16>, KeptKeys> = BTreeMap::new();
+        for (name, addition) in all {
+            parts.entry(state.slots.owner(slot_of(&name))).or_default().push((name, addition));
         }
+        let parts = parts.into_values().map(|keys| async move { self.deliver_part(&keys, by).await });
+        let outcomes = match T::BLOCKS {
+            true => join_on_threads(parts),
+            false => join_all(parts).await,
+        };
+        // A permanent refusal comes last: the others are worth another attempt soon.
+        let mut failures: Vec<Error> = outcomes.into_iter().filter_map(Result::err).collect();
+        failures.sort_by_key(|error| error.kind() == ErrorKind::Auth);
+        let failure = failures.into_iter().next();
         if failure.is_none() {
             let clocks = state.slots.nodes().into_iter().filter_map(|node| state.node(node));
             let latest = clocks.map(|node| node.client.server.health.clock.now()).max();
             pending.settle_losses(latest.unwrap_or_else(|| state.clock.now()));
         }
         failure.map_or(Ok(()), Err)
+    }
+
+    /// Sends the undelivered invalidations of one node. If the node is away, those that are left stay.
+    async fn deliver_part(&self, keys: &[(Box<str>, u64)], by: Instant) -> Result<(), Error> {
+        let each = patience(self.state().settings.timeout);
+        let mut failure = Ok(());
+        for keys in keys.chunks(CHUNK) {
+            let refusals = self.settle_each(names(keys), Attempt::Always, by.min(Instant::now() + each)).await.0;
+            let is_permanent = |error: &Error| error.kind() == ErrorKind::Auth;
+            let is_away = refusals.len() == keys.len() && !refusals.values().any(is_permanent);
+            // A permanent refusal is the reason only if there is no other.
+            let reason = refusals.into_values().min_by_key(is_permanent);
+            failure = reason.map_or(failure, Err);
+            if is_away {
+                break;
+            }
+        }
+        failure
     }
 
     /// Does the same in the background: at once, and after a failure on the keeper.
