@@ -239,3 +239,41 @@ fn numbers_at_the_edges_have_keys_of_their_own() {
         assert_eq!(keys.len(), edges.len());
     }
 }
+
+/// A function may look at the order of an `IndexSet` or an `IndexMap`, so two orders are two arguments.
+#[tokio::test]
+async fn sets_and_maps_with_an_order_keep_it() {
+    use indexmap::{IndexMap, IndexSet};
+
+    #[redis_cached(cache = cache, skip(cache))]
+    fn header(cache: &Cache, names: &IndexSet<&str>) -> String {
+        names.iter().copied().collect::<Vec<_>>().join(",")
+    }
+    #[redis_cached(cache = cache, skip(cache))]
+    async fn query(cache: &Cache, parts: IndexMap<String, Option<IndexMap<u8, u8>>>) -> String {
+        format!("{parts:?}")
+    }
+    #[redis_cached(cache = cache, skip(cache, runs))]
+    async fn size(cache: &Cache, runs: &std::sync::atomic::AtomicUsize, map: HashMap<u8, HashSet<u8>>) -> usize {
+        runs.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + map.len()
+    }
+    let server = Server::start();
+    for cache in ["memory://", &server.url()].map(|url| Cache::builder(url).unwrap().build()) {
+        for _ in 0..2 {
+            assert_eq!(header(&cache, &IndexSet::from(["name", "age"])), "name,age");
+            assert_eq!(header(&cache, &IndexSet::from(["age", "name"])), "age,name");
+            for parts in [["a", "b"], ["b", "a"]] {
+                for inner in [[(1, 2), (3, 4)], [(3, 4), (1, 2)]] {
+                    let map = parts.map(|part| (part.to_owned(), Some(IndexMap::from(inner))));
+                    let map = IndexMap::from(map);
+                    assert_eq!(query(&cache, map.clone()).await, format!("{map:?}"));
+                }
+            }
+        }
+        let runs = std::sync::atomic::AtomicUsize::new(0);
+        for ids in [[1, 2, 3, 4], [4, 3, 2, 1], [2, 4, 1, 3]] {
+            let map = HashMap::from(ids.map(|id| (id, HashSet::from(ids))));
+            assert_eq!(size(&cache, &runs, map).await, 4);
+        }
+    }
+}

@@ -231,6 +231,59 @@ fn sets_have_no_order() {
 }
 
 #[test]
+fn maps_have_the_order_of_their_type() {
+    /// Entries in the order of their insertion, as in `IndexMap`.
+    struct Entries<K, V>(Vec<(K, V)>);
+    impl<K: Serialize, V: Serialize> Serialize for Entries<K, V> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+        }
+    }
+    #[derive(Serialize)]
+    struct HashMap<K, V>(Entries<K, V>);
+    let entries = || Entries(vec![("b", 2), ("a", 1)]);
+    assert_eq!(text(&entries()), "<b=2,a=1>");
+    assert_eq!(text(&HashMap(entries())), "<b=2,a=1>");
+    let hashed: std::collections::HashMap<_, _> = entries().0.into_iter().collect();
+    assert_eq!(text(&hashed), "<a=1,b=2>");
+    assert_eq!(text(&&Some(Box::new(hashed.clone()))), "<a=1,b=2>");
+    assert_eq!(text(&[Box::new(std::cell::RefCell::new(hashed))]), "[<a=1,b=2>]");
+    assert_eq!(text(&BTreeMap::from([(10, 1), (9, 1)])), "<10=1,9=1>");
+}
+
+#[test]
+fn types_without_an_order_are_known_by_crate_and_name() {
+    for name in [
+        "std::collections::hash::set::HashSet<u8>",
+        "&alloc::sync::Arc<std::collections::hash::map::HashMap<u8, u8, rustc_hash::FxBuildHasher>>",
+        "hashbrown::map::HashMap<u8, u8>",
+        "hashbrown::set::HashSet<u8>",
+        "ahash::hash_set::AHashSet<u8>",
+        "ahash::hash_map::AHashMap<u8, u8>",
+        "dashmap::set::DashSet<u8>",
+        "dashmap::DashMap<u8, u8>",
+        "alloc::borrow::Cow<'_, hashbrown::set::HashSet<u8>>",
+    ] {
+        assert!(super::encode::is_unordered(name), "{name}");
+    }
+    for name in [
+        "indexmap::set::IndexSet<u8>",
+        "indexmap::map::IndexMap<u8, u8>",
+        "mine::HashSet<u8>",
+        "mine::std::HashSet<u8>",
+        "mine::RuleSet<u8>",
+        "mine::Ordered<std::collections::hash::set::HashSet<u8>>",
+        "mine::Box<std::collections::hash::set::HashSet<u8>>",
+        "linked_hash_map::LinkedHashMap<u8, u8>",
+        "alloc::vec::Vec<hashbrown::set::HashSet<u8>>",
+        "[hashbrown::set::HashSet<u8>]",
+        "serde_json::map::Map<alloc::string::String, serde_json::value::Value>",
+    ] {
+        assert!(!super::encode::is_unordered(name), "{name}");
+    }
+}
+
+#[test]
 fn a_key_is_its_parts_between_colons() {
     let key = KeyWriter::new("", "shop:users.user").arg("id", &42).finish().expect("valid");
     assert_eq!(key.as_str(), "shop:users.user:42");

@@ -9,7 +9,7 @@ impl<'a> Encoder<'a> {
     pub(super) fn compound(self, open: char, close: char, sorted: bool) -> Compound<'a> {
         self.out.push(open);
         let at = self.out.len();
-        Compound { out: self.out, at, close, parts: sorted.then(Vec::new), nesting: self.nesting }
+        Compound { out: self.out, at, close, is_first: true, parts: sorted.then(Vec::new), nesting: self.nesting }
     }
 }
 
@@ -19,6 +19,9 @@ pub(super) struct Compound<'a> {
     /// The position after the opening bracket.
     at: usize,
     close: char,
+    /// No part has begun. The text does not tell: a part may have failed before it wrote anything, and the `Serialize`
+    /// ignored the error.
+    is_first: bool,
     /// The start of each part, if the parts are to be sorted.
     parts: Option<Vec<usize>>,
     nesting: Nesting,
@@ -26,9 +29,7 @@ pub(super) struct Compound<'a> {
 
 impl Compound<'_> {
     fn next(&mut self) {
-        // An earlier part may have failed before it wrote anything, and the `Serialize` ignored the error.
-        let is_first = self.parts.as_ref().map_or(self.out.len() == self.at, Vec::is_empty);
-        if !is_first {
+        if !std::mem::take(&mut self.is_first) {
             self.out.push(',');
         }
         if let Some(parts) = &mut self.parts {

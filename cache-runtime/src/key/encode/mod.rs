@@ -10,8 +10,8 @@
 //! | `None`, `Some(x)` | `none`, `x`; `Some` of an encoded `none` is `some(none)`, and so on |
 //! | unit, unit struct | `()` |
 //! | newtype struct | the text of its field |
-//! | sequence, tuple | `[a,b]`, a set in sorted order |
-//! | map | `<k=v,k=v>` in sorted order |
+//! | sequence, tuple | `[a,b]`, a hash set in sorted order |
+//! | map | `<k=v,k=v>`, a hash map or `BTreeMap` in sorted order |
 //! | struct | `(x=1,y=2)`, `(=)` if it has no field |
 //! | variant | `.Name` `.Name(x)` `.Name[a,b]` `.Name(x=1,y=2)` |
 //!
@@ -66,7 +66,7 @@ impl ser::Error for Refused {
 
 struct Encoder<'a> {
     out: &'a mut String,
-    /// The type of the current value. It tells whether a sequence is a set, and is used only for sequences.
+    /// The type of the current value. It tells whether a sequence or a map has an order, and is used only for these.
     type_name: &'static str,
     nesting: Nesting,
 }
@@ -147,11 +147,29 @@ fn is_bytes(text: &[u8]) -> bool {
     text.strip_prefix(b"0x").is_some_and(|digits| digits.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
 }
 
-/// Tells whether the type is a set, whose elements have no order, by its whole path. References and smart pointers to a
-/// set count too. A slice, tuple or array of sets has an order, and so has a type of another crate with a set's name.
+/// The types whose elements or entries have no order, by crate and name. A type that is not known to have none keeps its
+/// order, as `IndexSet` and `IndexMap` do: two arguments in another order may be different arguments.
+const UNORDERED: &[(&str, &str)] = &[
+    ("std", "HashSet"),
+    ("std", "HashMap"),
+    ("hashbrown", "HashSet"),
+    ("hashbrown", "HashMap"),
+    ("ahash", "AHashSet"),
+    ("ahash", "AHashMap"),
+    ("dashmap", "DashSet"),
+    ("dashmap", "DashMap"),
+    // The type has one order. That of the texts is another one.
+    ("alloc", "BTreeMap"),
+];
+
+/// Types that serialize as the type in their first argument.
+const TRANSPARENT: &[&str] = &["Box", "Rc", "Arc", "Cow", "Cell", "RefCell", "Mutex", "RwLock", "Option"];
+
+/// Tells whether the type is a set or a map without an order, by its whole path. References and smart pointers to one
+/// count too. A slice, tuple or array of sets has an order, and so has a type of another crate with a set's name.
 ///
-/// A `#[serde(transparent)]` wrapper of a set is not recognized.
-fn is_set(mut name: &str) -> bool {
+/// A `#[serde(transparent)]` wrapper of a set or a map is not recognized.
+pub(super) fn is_unordered(mut name: &str) -> bool {
     loop {
         name = name.trim_start_matches('&');
         name = name.strip_prefix("mut ").unwrap_or(name);
@@ -159,19 +177,13 @@ fn is_set(mut name: &str) -> bool {
         name = name.strip_prefix("'_, ").unwrap_or(name);
         let Some((path, arguments)) = name.split_once('<') else { return false };
         let (Some((root, _)), Some((_, last))) = (path.split_once("::"), path.rsplit_once("::")) else { return false };
-        match (root, last) {
-            ("std" | "hashbrown", "HashSet")
-            | ("ahash", "AHashSet")
-            | ("dashmap", "DashSet")
-            | ("indexmap", "IndexSet") => {
-                return true;
-            }
-            (
-                "std" | "alloc" | "core",
-                "Box" | "Rc" | "Arc" | "Cow" | "Cell" | "RefCell" | "Mutex" | "RwLock" | "Option",
-            ) => name = arguments,
-            _ => return false,
+        if UNORDERED.contains(&(root, last)) {
+            return true;
         }
+        if !matches!(root, "std" | "alloc" | "core") || !TRANSPARENT.contains(&last) {
+            return false;
+        }
+        name = arguments;
     }
 }
 
@@ -335,7 +347,7 @@ impl<'a> Serializer for Encoder<'a> {
     }
 
     fn serialize_seq(self, _len: Option<usize>) -> Result<Compound<'a>, Refused> {
-        let sorted = is_set(self.type_name);
+        let sorted = is_unordered(self.type_name);
         Ok(self.compound('[', ']', sorted))
     }
 
@@ -359,7 +371,8 @@ impl<'a> Serializer for Encoder<'a> {
     }
 
     fn serialize_map(self, _len: Option<usize>) -> Result<Compound<'a>, Refused> {
-        Ok(self.compound('<', '>', true))
+        let sorted = is_unordered(self.type_name);
+        Ok(self.compound('<', '>', sorted))
     }
 
     fn serialize_struct(self, _name: &'static str, _len: usize) -> Result<Compound<'a>, Refused> {

@@ -71,7 +71,7 @@ impl Serialize for Model {
 }
 
 /// A text that is equal for two values if they must share a key: `Some(x)` is `x` unless `x` is an absent
-/// option, maps have no order, and the sign of zero and the kind of NaN do not count.
+/// option, and the sign of zero and the kind of NaN do not count.
 fn canonical(model: &Model) -> String {
     let list = |items: &[Model]| items.iter().map(canonical).collect::<Vec<_>>().join(" ");
     let fields = |items: &[(usize, Model)]| {
@@ -86,9 +86,8 @@ fn canonical(model: &Model) -> String {
         },
         Model::Seq(v) => format!("Seq{} {}", v.len(), list(v)),
         Model::Map(v) => {
-            let mut entries: Vec<_> =
+            let entries: Vec<_> =
                 v.iter().map(|(key, value)| format!("{} {}", canonical(key), canonical(value))).collect();
-            entries.sort();
             format!("Map{} {}", v.len(), entries.join(" "))
         }
         Model::Struct(v) => format!("Struct{} {}", v.len(), fields(v)),
