@@ -363,7 +363,11 @@ mod tests;
 ///
 /// - types that ask what the bytes hold: `serde_json::Value`, `rust_decimal::Decimal`, and those with
 ///   `#[serde(tag)]`, `#[serde(untagged)]` or `#[serde(flatten)]`;
+/// - types of which a part cannot be seen, and values whose `Serialize` writes other kinds of numbers, or another order of
+///   fields, than their `Deserialize` reads;
 /// - single values that leave a field out, as `#[serde(skip_serializing_if)]` does.
+///
+/// A value that MessagePack would not read back either is not stored, and that is logged once per function.
 ///
 /// Each value says which codec wrote it, and both are hits. `json` is for values that other programs read.
 ///

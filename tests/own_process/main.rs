@@ -3,6 +3,8 @@
 
 mod config;
 mod cost;
+#[cfg(all(feature = "json", feature = "messagepack"))]
+mod crafted;
 mod keeper;
 mod refresh_threads;
 mod undelivered;

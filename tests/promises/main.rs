@@ -12,4 +12,6 @@ mod old_values;
 mod panics;
 mod runtimes;
 #[cfg(all(feature = "json", feature = "messagepack"))]
+mod shapes;
+#[cfg(all(feature = "json", feature = "messagepack"))]
 mod values;

@@ -84,7 +84,8 @@ fn append(function: &Function, value: &dyn StoredValue, buffer: &mut Vec<u8>) ->
     let rank = function.rank();
     let mut encode = |rank| {
         buffer.truncate(start);
-        caught(|| value.encode(buffer, rank)).map_err(|panicked| format!("its `Serialize`: {panicked}"))
+        caught(|| function.check(value, rank).and_then(|()| value.encode(buffer, rank)))
+            .map_err(|panicked| format!("its `Serialize`: {panicked}"))
     };
     let error = match encode(rank).map_err(CodecError::new)? {
         Ok(()) => return Ok(rank),

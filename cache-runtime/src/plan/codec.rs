@@ -1,11 +1,14 @@
 //! How the values of one function become bytes: its codecs, applied to one type, and what they and the type contribute to
 //! the function's identity.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::stored::codec::{self, Codec, CodecError, Codecs, Rank, Root};
-use crate::stored::fingerprint::{self, Fingerprint};
+use crate::stored::fingerprint::{self, Fingerprint, Shape};
+use crate::stored::sink::{Sink, Typed, Value};
 
 /// The part of a function's identity that comes from its value's type and its codecs.
 #[derive(Debug)]
@@ -17,6 +20,33 @@ pub(crate) struct TypeFormats {
     pub(super) needs_second: bool,
     /// No codec can.
     pub(super) lacks_self_describing: bool,
+    /// The type is too large for its shape to be found.
+    pub(super) is_unfinished: bool,
+    /// What a value is compared with before it is stored, by the codec's rank.
+    pub(super) formats_read: [FormatRead; 2],
+}
+
+/// What a codec reads of a type.
+#[derive(Debug)]
+pub(crate) struct FormatRead {
+    shape: Arc<Shape>,
+    is_human_readable: bool,
+    is_self_describing: bool,
+}
+
+impl FormatRead {
+    fn new(shape: &Fingerprint, codec: CodecFacts) -> FormatRead {
+        FormatRead {
+            shape: Arc::clone(&shape.shape),
+            is_human_readable: codec.is_human_readable,
+            is_self_describing: codec.is_self_describing,
+        }
+    }
+
+    /// Fails if the codec would read `value` back as another one.
+    pub(crate) fn check(&self, value: &dyn Value) -> Result<(), CodecError> {
+        self.shape.check(value, self.is_human_readable, !self.is_self_describing)
+    }
 }
 
 /// What a codec contributes.
@@ -42,13 +72,17 @@ impl TypeFormats {
         let shape = shape_of(first.is_human_readable);
         // A type that does not ask whether the format is human-readable has one shape.
         let is_same = second.is_human_readable == first.is_human_readable || !shape.asks_readable;
-        let second_shape = if is_same { shape.value } else { shape_of(second.is_human_readable).value };
-        let first_cannot = shape.needs_self_describing && !first.is_self_describing;
+        let second_shape = if is_same { shape.clone() } else { shape_of(second.is_human_readable) };
+        // A change of a part that was not seen must not be read as if there were none.
+        let needs_names = shape.needs_self_describing || !shape.shape.is_complete();
+        let first_cannot = needs_names && !first.is_self_describing;
         TypeFormats {
-            formats: [(codec::codec_id(first.name), shape.value), (codec::codec_id(second.name), second_shape)],
+            formats: [(codec::codec_id(first.name), shape.value), (codec::codec_id(second.name), second_shape.value)],
             codec_name: first.name,
             needs_second: first_cannot && second.is_self_describing,
             lacks_self_describing: first_cannot && !second.is_self_describing,
+            is_unfinished: shape.is_unfinished || second_shape.is_unfinished,
+            formats_read: [FormatRead::new(&shape, first), FormatRead::new(&second_shape, second)],
         }
     }
 }
@@ -58,6 +92,7 @@ pub struct CodecFns<V> {
     pub(super) encode: fn(&V, &mut Vec<u8>, Rank) -> Result<(), CodecError>,
     pub(crate) decode: fn(&[u8], Rank) -> Result<V, CodecError>,
     pub(crate) root: fn(&V) -> Root,
+    pub(super) write: fn(&V, &mut dyn Sink) -> Result<(), CodecError>,
     pub(super) find: fn() -> TypeFormats,
 }
 
@@ -71,6 +106,7 @@ impl<V> CodecFns<V> {
             encode: codec::encode::<V, C>,
             decode: codec::decode::<V, C>,
             root: codec::root_of::<V>,
+            write: |value, sink| Typed(value).write(sink),
             find: find::<V, C>,
         }
     }
@@ -90,6 +126,7 @@ impl<T> CodecFns<Option<T>> {
             },
             decode: |bytes, rank| codec::decode::<T, C>(bytes, rank).map(Some),
             root: |value| if value.is_some() { Root::Other } else { Root::None },
+            write: |value, sink| value.as_ref().map_or(Ok(()), |value| Typed(value).write(sink)),
             find: find::<T, C>,
         }
     }

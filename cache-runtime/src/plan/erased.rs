@@ -3,9 +3,10 @@
 use crate::plan::function::Plan;
 use crate::plan::ttl::Ttl;
 use crate::stored::codec::{CodecError, Rank, Root};
+use crate::stored::sink::{Sink, Value};
 
 /// A value, and what its function says about it. Each of these methods runs code of the user.
-pub(crate) trait StoredValue {
+pub(crate) trait StoredValue: Value {
     fn is_none(&self) -> bool;
     fn root(&self) -> Root;
     /// Returns true if `cache_if` admits it.
@@ -20,6 +21,12 @@ pub(crate) trait StoredValue {
 pub(crate) struct ValueOf<'v, V> {
     pub(crate) plan: &'v Plan<V>,
     pub(crate) value: &'v V,
+}
+
+impl<V> Value for ValueOf<'_, V> {
+    fn write(&self, sink: &mut dyn Sink) -> Result<(), CodecError> {
+        (self.plan.codec.write)(self.value, sink)
+    }
 }
 
 impl<V> StoredValue for ValueOf<'_, V> {

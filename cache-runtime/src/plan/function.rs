@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use crate::error::{Error, ErrorKind};
 use crate::key::{escape_part, function_name, given_name, shown_path};
-use crate::plan::codec::{CodecFns, Nones, TypeFormats};
+use crate::plan::codec::{CodecFns, FormatRead, Nones, TypeFormats};
 use crate::plan::names::{self, Place, Stored};
 use crate::plan::ttl::Ttl;
-use crate::stored::codec::{self, Rank};
+use crate::stored::codec::{self, CodecError, Rank};
 use crate::stored::envelope::Identity;
+use crate::stored::sink::Value;
 
 /// The attribute's words about one function.
 #[derive(Debug)]
@@ -46,6 +47,7 @@ pub struct Function {
     prefix_len: usize,
     /// The identities by the rank of the codec; both are the same if there is only one codec.
     identities: [Identity; 2],
+    formats_read: [FormatRead; 2],
     /// The first codec cannot read its values back.
     needs_second: AtomicBool,
     refusal: Option<String>,
@@ -111,12 +113,16 @@ impl Function {
                 )
             })
         });
+        let refusal = refusal.or_else(|| {
+            found.is_unfinished.then(|| "its type has too many parts for a change of one to be noticed".to_owned())
+        });
         let identities =
             found.formats.map(|(codec, fingerprint)| Identity { version: site.version, codec, fingerprint });
         Function {
             head,
             prefix_len,
             identities,
+            formats_read: found.formats_read,
             needs_second: AtomicBool::new(found.needs_second),
             refusal,
             is_namesake,
@@ -149,6 +155,11 @@ impl Function {
     /// The identity of values that a codec of this rank writes.
     pub(crate) fn identity(&self, rank: Rank) -> Identity {
         self.identities[rank as usize]
+    }
+
+    /// Fails if the codec of this rank would read `value` back as another one.
+    pub(crate) fn check(&self, value: &dyn Value, rank: Rank) -> Result<(), CodecError> {
+        self.formats_read[rank as usize].check(value)
     }
 
     /// Returns true if the function has two codecs.

@@ -24,7 +24,13 @@ impl Stack {
     /// Tells whether more than [`BYTES`] of stack were used since this position.
     #[inline]
     pub(crate) fn is_spent(self) -> bool {
-        Stack::here().0.abs_diff(self.0) > BYTES
+        self.used() > BYTES
+    }
+
+    /// The bytes of stack that were used since this position.
+    #[inline]
+    pub(crate) fn used(self) -> usize {
+        Stack::here().0.abs_diff(self.0)
     }
 }
 

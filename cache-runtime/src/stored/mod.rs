@@ -3,5 +3,5 @@
 pub(crate) mod codec;
 pub(crate) mod envelope;
 pub(crate) mod fingerprint;
-mod sink;
+pub(crate) mod sink;
 mod source;

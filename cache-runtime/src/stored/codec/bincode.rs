@@ -62,9 +62,11 @@ impl Counts {
 /// The format is not self-describing, so some types and values are not stored:
 ///
 /// - types that contain `#[serde(flatten)]`, `#[serde(untagged)]`, `#[serde(tag = "…")]` or a `serde_json::Value`;
+/// - types of which a part cannot be seen, such as the rest of a tuple after an element that accepts no dummy value;
 /// - values with a field left out by `#[serde(skip_serializing_if = "…")]`;
 /// - values with a variant that `Deserialize` does not list at the same position under the same name (because of `skip`
-///   or `alias` on an earlier variant).
+///   or `alias` on an earlier variant);
+/// - values whose `Serialize` writes another kind of value, or fields in another order, than their `Deserialize` reads.
 ///
 /// The default, `codec = auto`, stores those in MessagePack.
 ///

@@ -22,17 +22,26 @@ pub(super) fn is_too_deep(level: usize, most: usize, root: Stack) -> bool {
     level >= most || root.is_spent()
 }
 
-/// Values with more levels are decoded once before they are stored.
+/// Values with more levels, or whose encoding takes more of the stack, are decoded once before they are stored.
 const CERTAIN: usize = 16;
+const CERTAIN_BYTES: usize = 8 * 1024;
 
 thread_local! {
     static DEEPEST: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Notes that the value which this thread encodes has reached this level.
+/// Notes that the value which this thread encodes, from `root` on, has reached this level.
 #[inline]
-pub(super) fn note(level: usize) {
+pub(super) fn note(level: usize, root: Stack) {
+    let level = if root.used() > CERTAIN_BYTES { usize::MAX } else { level };
     DEEPEST.with(|deepest| deepest.set(deepest.get().max(level)));
+}
+
+/// Tells whether an option is too deep to be written. Its levels are not counted, because the format does not have them.
+#[inline]
+pub(super) fn is_option_too_deep(root: Stack) -> bool {
+    note(0, root);
+    root.is_spent()
 }
 
 /// Begins a value, and returns the level of the value around it: a `Serialize` may encode another value.

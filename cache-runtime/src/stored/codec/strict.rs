@@ -66,7 +66,7 @@ impl Place {
         if self.depth + 2 > DEPTH || self.root.is_spent() {
             return Err(E::custom("nested too deeply"));
         }
-        depth::note(self.depth + 1);
+        depth::note(self.depth + 1, self.root);
         Ok(Place { depth: self.depth + 1, in_some: false, ..self })
     }
 }
@@ -148,6 +148,9 @@ impl<S: Serializer> Serializer for Strict<S> {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
+        if depth::is_option_too_deep(self.place.root) {
+            return Err(ser::Error::custom("nested too deeply"));
+        }
         let place = Place { in_some: true, ..self.place };
         self.inner.serialize_some(&Child { value, place })
     }

@@ -13,42 +13,57 @@
 //!
 //! Some parts stay unseen: the fields of `flatten`, the variants of `untagged`, and the rest of a
 //! tuple after an element that accepts no dummy. They make a type *partial*: its name is hashed too,
-//! so that at least types of different names have different fingerprints.
+//! so that at least types of different names have different fingerprints, and only a format with names stores it.
+//!
+//! The requests also make a graph, the [`Shape`]. A value is compared with it before it is stored, because a
+//! type's `Serialize` may write something else than its `Deserialize` reads.
 
+mod check;
 mod choices;
 mod notes;
 mod recorder;
+mod shape;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::mem;
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use self::choices::Offer;
+pub(crate) use self::shape::Shape;
+use self::shape::{Draft, Id, NOWHERE};
 use crate::poll::stack::Stack;
 use crate::stored::source::{Typed, Value};
 
 /// The nesting limit of types.
 const DEPTH: usize = 96;
 
-/// The budget of runs that find shapes. They take some milliseconds.
-const RUNS: u32 = 4096;
+/// The budget of runs that find shapes: one for each variant, each field that accepts no dummy, and some more for each
+/// type. They take some tens of milliseconds. A type that needs more is not stored.
+const RUNS: u32 = 1 << 15;
 
-/// The budget of further runs that make dummies of types whose shape is known.
-const DUMMIES: u32 = 1 << 16;
+/// The budget of further runs that make dummies of types whose shape is known, and its part for one dummy. Without a
+/// dummy, a field counts as one that accepts none.
+const DUMMIES: u32 = 1 << 17;
+const DUMMY: u32 = 1 << 12;
 
 /// After this number of calls without progress, the `Deserialize` is taken to loop.
 const IDLE: u32 = 1 << 14;
 
 /// The shape of a type, and the demands it makes on a format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint {
     pub(crate) value: u64,
     /// The type asks what the bytes hold, so that only a self-describing format can store it.
     pub(crate) needs_self_describing: bool,
     /// The type asks whether the format is human-readable, and its shape may depend on the answer.
     pub(crate) asks_readable: bool,
+    /// The budget did not suffice, so that a change of the type may not change the fingerprint.
+    pub(crate) is_unfinished: bool,
+    pub(crate) shape: Arc<Shape>,
 }
 
 /// Finds the shape of `V`, for a format that is, or is not, human-readable.
@@ -57,8 +72,15 @@ pub(crate) fn of<V: DeserializeOwned>(human_readable: bool) -> Fingerprint {
 }
 
 fn find(human_readable: bool, value: &mut dyn Value<'_>) -> Fingerprint {
+    let mut draft = Draft::new();
+    let root = draft.fresh();
+    draft.hole = root;
     let mut notes = Notes {
         root: Stack::here(),
+        draft,
+        inline: Vec::new(),
+        is_unfinished: false,
+        dummy: 0,
         human_readable,
         asks_readable: Cell::new(false),
         needs_self_describing: false,
@@ -82,11 +104,19 @@ fn find(human_readable: bool, value: &mut dyn Value<'_>) -> Fingerprint {
         value: notes.digest,
         needs_self_describing: notes.needs_self_describing,
         asks_readable: notes.asks_readable.get(),
+        is_unfinished: notes.is_unfinished,
+        shape: Arc::new(notes.draft.finish(root)),
     }
 }
 
 struct Notes {
     root: Stack,
+    draft: Draft,
+    /// The types that are read in the same call as the part around them, the outermost first.
+    inline: Vec<Inline>,
+    is_unfinished: bool,
+    /// What is left of the budget of the dummy that is being made.
+    dummy: u32,
     human_readable: bool,
     asks_readable: Cell<bool>,
     needs_self_describing: bool,
@@ -119,6 +149,14 @@ struct Known {
     has_value: bool,
     /// The index of the outermost frame that the type refers to.
     outermost: usize,
+    node: Id,
+}
+
+/// A type that is read in the same call as the part around it, as newtype structs and options do.
+struct Inline {
+    visitor: &'static str,
+    node: Id,
+    level: usize,
 }
 
 /// A type that is being explored.
@@ -128,6 +166,10 @@ struct Frame {
     at: usize,
     /// The exploration is for the shape, and not for a dummy alone.
     recording: bool,
+    node: Id,
+    /// The number of inline types outside of it.
+    inline: usize,
+    runs: u32,
     partial: bool,
     outermost: usize,
     choices: Vec<Choice>,
@@ -144,18 +186,8 @@ struct Choice {
 enum Kind {
     /// A choice among `options`: each of them in turn, or the first one that makes a value.
     Pick { at: usize, options: usize, each: bool },
-    /// The order in which a struct's fields are offered: they start after the last field that accepted no dummy.
-    Fields {
-        start: usize,
-        refused: Vec<usize>,
-        /// The field that was offered and has no value yet.
-        pending: Option<usize>,
-        asked: bool,
-        /// A value was made through a seed, without a known type, as an adjacently tagged enum does it.
-        seeded: bool,
-        /// The fields are given by position, as in a format without names.
-        in_order: bool,
-    },
+    /// The order in which a struct's fields are offered.
+    Fields(Offer),
 }
 
 impl Notes {
@@ -165,15 +197,19 @@ impl Notes {
         if !self.begin_type(code, name) {
             return;
         }
-        let (depth, level) = (self.frames.len(), self.level);
+        let (depth, level, inline) = (self.frames.len(), self.level, self.inline.len());
+        let node = self.frames.last().map_or(NOWHERE, |frame| frame.node);
         let mut has_value = false;
         while self.spend() {
+            (self.draft.hole, self.draft.then) = (node, NOWHERE);
             // A `Deserialize` that panics on a dummy would panic on damaged bytes too. The panic hook has
             // already reported the message.
             let run = panic::catch_unwind(AssertUnwindSafe(|| part.read(self)));
             // A panic skips the code that restores these.
             self.frames.truncate(depth);
             self.level = level;
+            self.inline.truncate(inline);
+            self.draft.stopped();
             // The `Drop` of a second dummy may panic too.
             let is_made = mem::take(&mut self.made);
             if run.is_err() && !is_made {

@@ -3,38 +3,62 @@
 use std::panic;
 
 use super::recorder::refused;
-use super::{DEPTH, Frame, Kind, Known, Notes};
+use super::shape::{Id, NOWHERE, Node};
+use super::{DEPTH, DUMMY, Frame, Kind, Known, Notes};
 use crate::hash::hash;
 use crate::stored::codec::CodecError;
+
+fn take(budget: &mut u32) -> Option<()> {
+    *budget = budget.checked_sub(1)?;
+    Some(())
+}
 
 impl Notes {
     /// Begins a type. Returns false if no dummy of it can be made.
     pub(super) fn begin_type(&mut self, code: usize, name: &'static str) -> bool {
+        let hole = self.draft.hole;
         if let Some(at) = self.frames.iter().rposition(|frame| frame.name == name) {
             let distance = self.frames.len() - at;
             self.number(b'^', distance);
             self.refers_to(at);
+            self.refers_to_node(self.frames[at].node);
             return false;
         }
-        let mut recording = self.frames.last().is_none_or(|frame| frame.recording);
-        if let Some(known) = self.closed.get(&(code, name)).or_else(|| self.open.get(name)).copied() {
+        let is_recording = self.frames.last().is_none_or(|frame| frame.recording);
+        let known = self.closed.get(&(code, name)).or_else(|| self.open.get(name)).copied();
+        if let Some(known) = known {
             self.refers_to(known.outermost);
             self.digest(known.digest);
+            self.refers_to_node(known.node);
             if !known.has_value {
                 return false;
             }
-            recording = false;
         }
+        if is_recording && known.is_some() {
+            self.dummy = DUMMY;
+        }
+        let recording = is_recording && known.is_none();
         self.frames.push(Frame {
             name,
             at: self.text.len(),
             recording,
+            node: if recording { hole } else { NOWHERE },
+            inline: self.inline.len(),
+            runs: 0,
             partial: false,
             outermost: usize::MAX,
             choices: Vec::new(),
             made: 0,
         });
         true
+    }
+
+    /// The part has the shape of a node, unless it is that node.
+    fn refers_to_node(&mut self, node: Id) {
+        let hole = self.draft.hole;
+        if hole != node {
+            self.draft.put(hole, Node::Same(node));
+        }
     }
 
     /// Ends the type that was begun last.
@@ -54,7 +78,7 @@ impl Notes {
         }
         let digest = hash(0, &self.text[frame.at..]);
         self.text.truncate(frame.at);
-        let known = Known { digest, has_value, outermost };
+        let known = Known { digest, has_value, outermost, node: frame.node };
         if outermost >= index {
             self.closed.insert((code, frame.name), Known { outermost: usize::MAX, ..known });
         } else if !frame.name.contains("__DeserializeWith") {
@@ -67,16 +91,16 @@ impl Notes {
     /// Takes one run out of the budget.
     pub(super) fn spend(&mut self) -> bool {
         let Some(frame) = self.frames.last() else { return false };
-        let budget = if frame.recording { &mut self.runs } else { &mut self.dummies };
-        match budget.checked_sub(1) {
-            Some(left) => *budget = left,
-            None => {
-                self.partial();
-                self.idle();
-                return false;
-            }
+        let spent = if frame.recording {
+            take(&mut self.runs)
+        } else {
+            take(&mut self.dummy).and_then(|()| take(&mut self.dummies))
+        };
+        if spent.is_none() {
+            self.is_unfinished |= frame.recording;
+            self.idle();
         }
-        true
+        spent.is_some()
     }
 
     pub(super) fn advance(&mut self, ok: bool) -> bool {
@@ -144,8 +168,14 @@ impl Notes {
         match frame.choices[choice].kind {
             Kind::Pick { at, .. } => at.min(options - 1),
             // The `Deserialize` makes other calls than in its previous run.
-            Kind::Fields { .. } => 0,
+            Kind::Fields(_) => 0,
         }
+    }
+
+    /// Picks each of an enum's variants in turn. Returns true for the first one that this choice offers.
+    pub(super) fn variant(&mut self, variants: usize) -> (usize, bool) {
+        let is_first = self.frames.last().is_none_or(|frame| frame.made == frame.choices.len());
+        (self.pick(variants, true), is_first)
     }
 
     /// Picks the first of `options` that makes a value.
@@ -177,6 +207,7 @@ impl Notes {
     pub(super) fn deeper(&mut self) -> Result<(), CodecError> {
         if self.level == DEPTH || self.root.is_spent() {
             self.partial();
+            self.draft.never();
             return Err(refused());
         }
         self.level += 1;

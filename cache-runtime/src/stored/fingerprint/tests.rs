@@ -341,3 +341,111 @@ fn flattened_structs_are_told_by_their_name() {
     assert_ne!(shape::<flat::Flat>(), shape::<flat_wide::Flat>());
     assert_ne!(shape::<Vec<flat::Flat>>(), shape::<Vec<flat_wide::Flat>>());
 }
+
+/// The names of many fields or variants, without the code of a derive for each.
+fn names(count: usize) -> &'static [&'static str] {
+    let name = |number| &*Box::leak(format!("Variant{number}").into_boxed_str());
+    Box::leak((0..count).map(name).collect())
+}
+
+macro_rules! large {
+    ($($name:ident $count:literal $content:ty;)*) => {$(
+        struct $name;
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                static NAMES: std::sync::LazyLock<&'static [&'static str]> = std::sync::LazyLock::new(|| names($count));
+                struct AnyVariant;
+                impl<'de> Visitor<'de> for AnyVariant {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("a variant")
+                    }
+                    fn visit_enum<A: de::EnumAccess<'de>>(self, data: A) -> Result<$name, A::Error> {
+                        let (_, content) = data.variant::<String>()?;
+                        de::VariantAccess::newtype_variant::<$content>(content).map(|_| $name)
+                    }
+                }
+                deserializer.deserialize_enum("Large", *NAMES, AnyVariant)
+            }
+        }
+    )*};
+}
+
+large! { Large4 4200 u8; Large4Swapped 4200 i8; LargeOfStructs 20_000 base::User; TooLarge 40_000 u8; }
+
+types! {
+    after { pub(super) struct Outer { kind: Large4, rest: Vec<Rest> } pub(super) struct Rest { x: u8, width: u8, height: u8 } }
+    after_swapped { pub(super) struct Outer { kind: Large4, rest: Vec<Rest> } pub(super) struct Rest { x: u8, height: u8, width: u8 } }
+    too_large { pub(super) struct Outer { kind: TooLarge, rest: u8 } }
+}
+
+#[test]
+fn what_stands_after_a_large_enum_is_seen() {
+    let start = std::time::Instant::now();
+    let outer = of::<after::Outer>(false);
+    println!("4,200 variants: {:?}", start.elapsed());
+    assert!(outer.shape.is_complete() && !outer.is_unfinished);
+    assert_ne!(outer.value, shape::<after_swapped::Outer>());
+    assert_ne!(shape::<Large4>(), shape::<Large4Swapped>());
+    let start = std::time::Instant::now();
+    assert!(of::<LargeOfStructs>(false).shape.is_complete());
+    println!("20,000 variants: {:?}", start.elapsed());
+    // Nothing is said about it.
+    assert!(of::<TooLarge>(false).is_unfinished);
+    assert!(of::<too_large::Outer>(false).is_unfinished);
+    assert!(of::<Vec<Option<too_large::Outer>>>(false).is_unfinished);
+}
+
+/// A struct of many fields that accept no dummy.
+#[test]
+fn each_field_is_offered_once() {
+    struct Wide;
+    thread_local! {
+        static READ: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    }
+    impl<'de> Deserialize<'de> for Wide {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            static NAMES: std::sync::LazyLock<&'static [&'static str]> = std::sync::LazyLock::new(|| names(2000));
+            struct Fields;
+            impl<'de> Visitor<'de> for Fields {
+                type Value = Wide;
+                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str("fields")
+                }
+                fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Wide, A::Error> {
+                    while let Some(name) = map.next_key::<String>()? {
+                        READ.set(READ.get() + 1);
+                        let is_picky = name.ends_with('7');
+                        let _number = if is_picky { map.next_value().map(|Picky| 0)? } else { map.next_value::<u8>()? };
+                    }
+                    Ok(Wide)
+                }
+            }
+            deserializer.deserialize_struct("Wide", *NAMES, Fields)
+        }
+    }
+    assert!(of::<Wide>(false).shape.is_complete());
+    assert!(READ.get() <= 2 * 2000, "{}", READ.get());
+}
+
+#[test]
+fn a_part_that_is_not_seen_needs_a_format_with_names() {
+    fn is_complete<V: DeserializeOwned>() -> bool {
+        of::<V>(false).shape.is_complete()
+    }
+    assert!(is_complete::<(base::User, first_order::Kind, Vec<mutual::Expr>, list::Node, bare::List, endless::Node)>());
+    assert!(is_complete::<(Duration, SystemTime, IpAddr, SocketAddr, NonZeroU32, std::path::PathBuf)>());
+    assert!(is_complete::<(std::ffi::OsString, std::ops::Range<u8>, std::ops::Bound<u8>, std::num::Wrapping<u8>)>());
+    assert!(is_complete::<(Result<u8, nothing::Void>, Option<Option<()>>, PhantomData<u8>, [u8; 0], [u64; 32])>());
+    assert!(is_complete::<behind::Outer>());
+    assert!(is_complete::<behind_variant::Outer>());
+    assert!(is_complete::<aliased::Outer>());
+    assert!(is_complete::<(tagged::With, tagged::Ghost)>());
+    assert!(is_complete::<(HashMap<NonZeroU32, Option<u8>>, BTreeMap<String, (u8, Picky)>, tagged::Strict)>());
+    assert!(is_complete::<hostile::Outer>());
+    assert!(!is_complete::<tail::A>());
+    assert!(!is_complete::<Vec<BTreeMap<String, (Picky, u8)>>>());
+    assert!(!is_complete::<flat::Flat>());
+    assert!(!is_complete::<tagged::Untagged>());
+}

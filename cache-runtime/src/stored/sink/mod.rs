@@ -25,9 +25,21 @@ pub(crate) trait Sink {
     fn i8(&mut self, value: i8) -> Result<(), CodecError>;
     /// A signed integer of more than one byte. The formats write its value, not its width.
     fn signed(&mut self, value: i64) -> Result<(), CodecError>;
+    fn i16(&mut self, value: i16) -> Result<(), CodecError> {
+        self.signed(value.into())
+    }
+    fn i32(&mut self, value: i32) -> Result<(), CodecError> {
+        self.signed(value.into())
+    }
     fn i128(&mut self, value: i128) -> Result<(), CodecError>;
     fn u8(&mut self, value: u8) -> Result<(), CodecError>;
     fn unsigned(&mut self, value: u64) -> Result<(), CodecError>;
+    fn u16(&mut self, value: u16) -> Result<(), CodecError> {
+        self.unsigned(value.into())
+    }
+    fn u32(&mut self, value: u32) -> Result<(), CodecError> {
+        self.unsigned(value.into())
+    }
     fn u128(&mut self, value: u128) -> Result<(), CodecError>;
     fn f32(&mut self, value: f32) -> Result<(), CodecError>;
     fn f64(&mut self, value: f64) -> Result<(), CodecError>;
@@ -72,7 +84,7 @@ pub(crate) trait Value {
 }
 
 /// A value of type `V`.
-pub(super) struct Typed<'a, V: ?Sized>(pub(super) &'a V);
+pub(crate) struct Typed<'a, V: ?Sized>(pub(crate) &'a V);
 
 impl<V: Serialize + ?Sized> Value for Typed<'_, V> {
     fn write(&self, sink: &mut dyn Sink) -> Result<(), CodecError> {

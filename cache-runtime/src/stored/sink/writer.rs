@@ -31,7 +31,7 @@ impl<'a> Writer<'a> {
 macro_rules! scalars {
     ($($method:ident($argument:ty) $sink:ident)*) => {$(
         fn $method(self, value: $argument) -> Result<(), CodecError> {
-            self.sink.$sink(value.into())
+            self.sink.$sink(value)
         }
     )*};
 }
@@ -50,10 +50,10 @@ impl<'a> Serializer for Writer<'a> {
     scalars! {
         serialize_bool(bool) bool
         serialize_i8(i8) i8
-        serialize_i16(i16) signed serialize_i32(i32) signed serialize_i64(i64) signed
+        serialize_i16(i16) i16 serialize_i32(i32) i32 serialize_i64(i64) signed
         serialize_i128(i128) i128
         serialize_u8(u8) u8
-        serialize_u16(u16) unsigned serialize_u32(u32) unsigned serialize_u64(u64) unsigned
+        serialize_u16(u16) u16 serialize_u32(u32) u32 serialize_u64(u64) unsigned
         serialize_u128(u128) u128
         serialize_f32(f32) f32 serialize_f64(f64) f64
         serialize_char(char) char serialize_str(&str) str serialize_bytes(&[u8]) bytes

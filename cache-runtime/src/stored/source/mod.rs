@@ -230,9 +230,10 @@ pub(crate) enum Sequence {
 /// A step down in a value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
-    /// Into the value of an option.
-    Some,
-    NewtypeStruct(&'static str),
+    /// Into the value of an option, which this type of visitor reads.
+    Some(&'static str),
+    /// The name of the struct, and the type of its visitor.
+    NewtypeStruct(&'static str, &'static str),
     /// Into a value whose type asks what the bytes hold.
     Any,
     /// Into a part that has no type of its own.
@@ -258,9 +259,8 @@ pub(crate) struct Compound {
     pub(super) is_fixed: bool,
     /// The names of the fields.
     pub(super) names: &'static [&'static str],
-    /// The recorder's choice among the fields, and the field that it offers first.
+    /// The recorder's choice among the fields, or its node of the elements.
     pub(super) choice: usize,
-    pub(super) start: usize,
 }
 
 /// The way in which a struct's fields are given.
@@ -277,6 +277,8 @@ pub(crate) struct Variant<'de> {
     pub(super) has_content: bool,
     /// The depth outside of it.
     pub(super) outside: Depth,
+    /// The recorder's node of the enum.
+    pub(super) node: usize,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,7 @@
 //! The deserializer.
 
+use std::any::type_name;
+
 use serde::de::{Deserializer, Visitor};
 
 use super::access::{Content, Elements, Entries, NamedFields};
@@ -157,7 +159,7 @@ impl<'de> Deserializer<'de> for Part<'_, 'de> {
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         match self.source.option() {
             Ok(true) => {
-                let depth = self.source.enter(Step::Some)?;
+                let depth = self.source.enter(Step::Some(type_name::<V>()))?;
                 let value = visitor.visit_some(Part { source: &mut *self.source });
                 self.source.leave(depth);
                 value
@@ -177,7 +179,7 @@ impl<'de> Deserializer<'de> for Part<'_, 'de> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, CodecError> {
-        let depth = self.source.enter(Step::NewtypeStruct(name))?;
+        let depth = self.source.enter(Step::NewtypeStruct(name, type_name::<V>()))?;
         let value = visitor.visit_newtype_struct(Part { source: &mut *self.source });
         self.source.leave(depth);
         value

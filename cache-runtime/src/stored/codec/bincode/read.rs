@@ -64,6 +64,9 @@ struct Input<'de> {
     counts: Counts,
     /// The number of further elements that may take no byte.
     empty: usize,
+    /// The number of further elements for which containers may reserve room. There is a byte for each, so that the lengths
+    /// of nested containers, all of which may be false, reserve no more than one of them would.
+    reserve: usize,
     root: Stack,
     /// The counts of the writer, if there are enough bytes.
     expected: Option<[u8; Counts::LEN]>,
@@ -79,6 +82,7 @@ impl<'de> Input<'de> {
             decoder: DecoderImpl::new(Rest(bytes), CONFIG, ()),
             counts: Counts::default(),
             empty: EMPTY_ELEMENTS + bytes.len(),
+            reserve: bytes.len(),
             root: Stack::here(),
             expected,
         }
@@ -162,8 +166,9 @@ impl<'a, 'de> Walk<'a, 'de> {
     fn elements(self) -> Result<Elements<'a, 'de>, CodecError> {
         let Walk { input, depth } = self.deeper()?;
         let left = input.get()?;
-        // Reserve no more elements than there are bytes.
-        let reserved = usize::try_from(left).map_or(input.len(), |left| left.min(input.len()));
+        let most = input.len().min(input.reserve);
+        let reserved = usize::try_from(left).map_or(most, |left| left.min(most));
+        input.reserve -= reserved;
         Ok(Elements { input, depth, left, reserved })
     }
 

@@ -77,7 +77,7 @@ impl Output<'_> {
             return Err(ser::Error::custom("nested too deeply"));
         }
         self.depth += 1;
-        depth::note(self.depth);
+        depth::note(self.depth, self.root);
         Ok(())
     }
 

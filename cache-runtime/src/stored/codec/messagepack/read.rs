@@ -369,7 +369,7 @@ impl<'de> Source<'de> for Reader<'de> {
             _ => None,
         };
         let name = name.ok_or_else(|| wrong_type(token, expected))?;
-        Ok(Variant { name, index: 0, has_content, outside })
+        Ok(Variant { name, index: 0, has_content, outside, node: 0 })
     }
 
     fn skip(&mut self) -> Result<(), CodecError> {
@@ -385,12 +385,12 @@ impl<'de> Source<'de> for Reader<'de> {
 
     fn enter(&mut self, step: Step) -> Result<Depth, CodecError> {
         match step {
-            Step::Some => return self.deeper(),
-            Step::NewtypeStruct(EXTENSION) => match self.begin()? {
+            Step::Some(_) => return self.deeper(),
+            Step::NewtypeStruct(EXTENSION, _) => match self.begin()? {
                 Token::Extension => {}
                 _ => return Err(self.wrong_marker()),
             },
-            Step::NewtypeStruct(_) => self.expect_value(&"a newtype struct")?,
+            Step::NewtypeStruct(..) => self.expect_value(&"a newtype struct")?,
             Step::Seed => {}
             Step::Any => {
                 let outside = self.depth;

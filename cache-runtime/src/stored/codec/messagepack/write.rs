@@ -36,10 +36,10 @@ impl Output<'_> {
     fn deeper(&mut self) -> Result<(), CodecError> {
         // The root's compound is the first level.
         if self.depth + 2 > DEPTH || self.root.is_spent() {
-            return Err(ser::Error::custom("nested too deeply"));
+            return Err(too_deep());
         }
         self.depth += 1;
-        depth::note(self.depth);
+        depth::note(self.depth, self.root);
         self.is_in_some = false;
         Ok(())
     }
@@ -80,6 +80,11 @@ fn put<T>(written: Result<T, ValueWriteError>) -> Result<(), CodecError> {
 
 fn short(len: usize) -> Result<u32, CodecError> {
     u32::try_from(len).map_err(|_| ser::Error::custom("MessagePack has no lengths above 32 bits"))
+}
+
+#[cold]
+fn too_deep() -> CodecError {
+    ser::Error::custom("nested too deeply")
 }
 
 #[cold]
@@ -163,6 +168,7 @@ impl Sink for Output<'_> {
     fn enter(&mut self, wrapper: Wrapper) -> Result<usize, CodecError> {
         let outside = self.depth;
         match wrapper {
+            Wrapper::Some if depth::is_option_too_deep(self.root) => return Err(too_deep()),
             Wrapper::Some => self.is_in_some = true,
             Wrapper::Variant(variant) => {
                 self.deeper()?;
