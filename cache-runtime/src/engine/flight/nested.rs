@@ -5,9 +5,10 @@
 //! detected; there the bound on waiting ends the wait.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use super::Flight;
@@ -20,8 +21,48 @@ thread_local! {
 /// Held while the edges of all caches are read and added, because their flights may wait for each other.
 static GRAPH: Mutex<()> = Mutex::new(());
 
-/// The flights that one waits for.
-pub(super) type Awaits = Mutex<Vec<Arc<Flight>>>;
+/// The flights that one waits for. A body that makes a call for many ids waits for a flight of each, so an edge knows its
+/// place here.
+#[derive(Debug, Default)]
+pub(super) struct Awaits(Mutex<Places>);
+
+#[derive(Debug, Default)]
+struct Places {
+    all: Vec<Option<Arc<Flight>>>,
+    empty: Vec<usize>,
+}
+
+impl Awaits {
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Places {
+    fn add(&mut self, flight: &Arc<Flight>) -> usize {
+        let flight = Some(Arc::clone(flight));
+        match self.empty.pop() {
+            Some(at) => {
+                self.all[at] = flight;
+                at
+            }
+            None => {
+                self.all.push(flight);
+                self.all.len() - 1
+            }
+        }
+    }
+
+    fn remove(&mut self, at: usize) {
+        if self.all.len() == self.empty.len() + 1 {
+            self.all.clear();
+            self.empty.clear();
+        } else {
+            self.all[at] = None;
+            self.empty.push(at);
+        }
+    }
+}
 
 fn current() -> Option<Arc<Flight>> {
     // A thread that is ending has no current flight.
@@ -64,7 +105,8 @@ impl Drop for Entered {
 #[derive(Debug)]
 pub(crate) struct Edge {
     from: Arc<Flight>,
-    to: Arc<Flight>,
+    /// The place among those that `from` waits for.
+    at: usize,
 }
 
 impl Edge {
@@ -87,17 +129,14 @@ impl Edge {
     }
 
     fn new(from: Arc<Flight>, to: &Arc<Flight>) -> Edge {
-        from.awaits().push(Arc::clone(to));
-        Edge { from, to: Arc::clone(to) }
+        let at = from.awaits.places().add(to);
+        Edge { from, at }
     }
 }
 
 impl Drop for Edge {
     fn drop(&mut self) {
-        let mut awaits = self.from.awaits();
-        if let Some(at) = awaits.iter().position(|flight| Arc::ptr_eq(flight, &self.to)) {
-            awaits.swap_remove(at);
-        }
+        self.from.awaits.places().remove(self.at);
     }
 }
 
@@ -105,23 +144,80 @@ impl Drop for Edge {
 #[derive(Debug)]
 pub(crate) struct Cycle;
 
-impl Flight {
-    fn awaits(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Flight>>> {
-        self.awaits.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Returns true if `from` waits for `to`, or is `to`.
 fn reaches(from: &Arc<Flight>, to: &Arc<Flight>) -> bool {
-    let (mut seen, mut open) = (Vec::new(), vec![Arc::clone(from)]);
+    let (mut seen, mut open) = (HashSet::new(), vec![Arc::clone(from)]);
     while let Some(flight) = open.pop() {
+        #[cfg(test)]
+        tests::LOOKS.set(tests::LOOKS.get() + 1);
         if Arc::ptr_eq(&flight, to) {
             return true;
         }
-        if !seen.iter().any(|known| Arc::ptr_eq(known, &flight)) {
-            open.extend(flight.awaits().iter().cloned());
-            seen.push(flight);
+        if seen.insert(Arc::as_ptr(&flight).addr()) {
+            open.extend(flight.awaits.places().all.iter().flatten().cloned());
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::super::{Flights, Leader};
+    use super::*;
+    use crate::key::KeyWriter;
+    use crate::stored::envelope::Token;
+
+    thread_local! {
+        /// How many flights were looked at.
+        pub(super) static LOOKS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    fn lead(flights: &Arc<Flights>, name: &str) -> Leader {
+        let key = KeyWriter::new("", name).finish().expect("a key");
+        flights.lead(&key, Token::random().expect("randomness"))
+    }
+
+    fn inside<R>(leader: &Leader, mut body: impl FnMut() -> R) -> R {
+        match poll_within(leader.flight(), &mut || Poll::Ready(body())) {
+            Poll::Ready(output) => output,
+            Poll::Pending => unreachable!("it is ready"),
+        }
+    }
+
+    /// A call for many ids inside of a body: each id has a flight, and one look for circles sees each of them once.
+    #[test]
+    fn the_edges_of_many_ids_cost_little_each() {
+        const IDS: usize = 10_000;
+        let flights = Arc::<Flights>::default();
+        let (outer, other) = (lead(&flights, "outer"), lead(&flights, "other"));
+        LOOKS.set(0);
+        let mut inner: Vec<Leader> =
+            inside(&outer, || (0..IDS).map(|id| lead(&flights, &format!("inner:{id}"))).collect());
+        let body = Arc::clone(inner[0].flight());
+        inner.iter_mut().for_each(|leader| leader.runs_within(&body));
+        assert!(inside(&other, || Edge::waiting(outer.flight()).is_ok()));
+        assert!(LOOKS.get() <= 3 * IDS, "{} for {IDS} ids", LOOKS.get());
+        drop(inner);
+        assert!(outer.flight().awaits.places().all.is_empty());
+    }
+
+    #[test]
+    fn each_edge_ends_on_its_own() {
+        let flights = Arc::<Flights>::default();
+        let (from, one, two) = (lead(&flights, "from"), lead(&flights, "one"), lead(&flights, "two"));
+        let edge = |to: &Leader| Edge::within(from.flight(), to.flight());
+        let reaches = |to: &Leader| reaches(from.flight(), to.flight());
+        let (first, second, third) = (edge(&one), edge(&one), edge(&two));
+        drop(first);
+        assert!(reaches(&one) && reaches(&two));
+        let fourth = edge(&two);
+        drop(third);
+        assert!(reaches(&one) && reaches(&two));
+        drop(second);
+        assert!(!reaches(&one) && reaches(&two));
+        drop(fourth);
+        assert!(!reaches(&one) && !reaches(&two));
+    }
 }
