@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, redis_cached};
 use test_support::{Gate, PATIENCE, Server, caches, in_time};
@@ -157,40 +157,97 @@ fn lease(server: &Server, keys: &[String], token: u8, millis: u64) {
     }
 }
 
-/// Starts a call.
-type Spawn = fn(Cache, Arc<Gate>) -> JoinHandle<u64>;
+/// A function, a plain one and one for many ids, with the same entries.
+macro_rules! functions {
+    ($name:tt $one:ident $plain:ident $many:ident [$($argument:tt)*]) => {
+        #[redis_cached(prefix = "wait", name = $name, key = "{id}", lease = "10m", cache = cache, skip(cache, gate), $($argument)*)]
+        async fn $one(cache: &Cache, gate: &Gate, id: u64) -> u64 {
+            id * 1000 + gate.pass().await as u64
+        }
 
-/// Calls that wait while others lease the slot again and again, as leaders that fail or are given up do.
+        #[redis_cached(prefix = "wait", name = $name, key = "{id}", lease = "10m", cache = cache, skip(cache, gate), $($argument)*)]
+        fn $plain(cache: &Cache, gate: &Gate, id: u64) -> u64 {
+            id * 1000 + gate.pass_blocking() as u64
+        }
+
+        #[redis_cached(
+            prefix = "wait", name = $name, key = "{id}", batch(id in ids), lease = "10m", cache = cache, skip(cache, gate), $($argument)*
+        )]
+        async fn $many(cache: &Cache, gate: &Gate, ids: &[u64]) -> BTreeMap<u64, u64> {
+            let run = gate.pass().await as u64;
+            ids.iter().map(|id| (*id, id * 1000 + run)).collect()
+        }
+    };
+}
+
+functions! { "brief" brief brief_blocking brief_rows [wait = "3s"] }
+functions! { "refused" refused refused_blocking refused_rows [cache_if = |_| false] }
+
+/// Starts a call.
+type Spawn = fn(Cache, Arc<Gate>, &'static [u64]) -> JoinHandle<u64>;
+
+/// Starts calls that wait while others lease the slot again and again, as leaders that fail or are given up do. Returns
+/// the number of leases that they saw before one of them computes for all.
+async fn leases_before_a_body(server: &Server, cache: &Cache, keys: &[String], ids: &'static [u64], call: Spawn) -> u8 {
+    let gate = Arc::new(Gate::closed());
+    lease(server, keys, 1, 600_000);
+    let calls: Vec<_> = (0..40).map(|_| call(cache.clone(), Arc::clone(&gate), ids)).collect();
+    let mut token = 1;
+    in_time("a body begins", async || {
+        // Long enough for each of them to see one of these.
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        token += 1;
+        lease(server, keys, token, 600_000);
+        gate.entered() > 0
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(gate.entered(), 1, "{ids:?}");
+    gate.open();
+    for call in calls {
+        assert_eq!(call.await.unwrap(), ids[0] * 1000 + 1, "{ids:?}");
+    }
+    assert_eq!(gate.entered(), 1, "{ids:?}");
+    token
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_calls_whose_leaders_come_and_go_one_computes() {
+async fn of_calls_whose_leaders_come_and_go_one_computes_at_the_end_of_the_wait() {
     let server = Server::start();
     let cache = Cache::builder(&server.url()).unwrap().timeout(PATIENCE).build();
-    let keys = |ids: &[u64]| ids.iter().map(|id| row_entry(&cache, *id).key().unwrap().to_owned()).collect::<Vec<_>>();
     let spawn: [(&[u64], Spawn); 3] = [
-        (&[1], |cache, gate| tokio::spawn(async move { row(&cache, &gate, 1).await })),
-        (&[2], |cache, gate| spawn_blocking(move || row_blocking(&cache, &gate, 2))),
-        (&[3, 4], |cache, gate| tokio::spawn(async move { rows(&cache, &gate, &[3, 4]).await[&3] })),
+        (&[1], |cache, gate, ids| tokio::spawn(async move { brief(&cache, &gate, ids[0]).await })),
+        (&[2], |cache, gate, ids| spawn_blocking(move || brief_blocking(&cache, &gate, ids[0]))),
+        (&[3, 4], |cache, gate, ids| tokio::spawn(async move { brief_rows(&cache, &gate, ids).await[&ids[0]] })),
     ];
     for (ids, call) in spawn {
-        let (gate, keys) = (Arc::new(Gate::closed()), keys(ids));
-        lease(&server, &keys, 1, 600_000);
-        let calls: Vec<_> = (0..40).map(|_| call(cache.clone(), Arc::clone(&gate))).collect();
-        let mut token = 1;
-        in_time("a body begins", async || {
-            // Long enough for each of them to see one of these.
-            tokio::time::sleep(Duration::from_millis(150)).await;
-            token += 1;
-            lease(&server, &keys, token, 600_000);
-            gate.entered() > 0
-        })
-        .await;
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        assert_eq!(gate.entered(), 1, "{ids:?}");
-        gate.open();
-        for call in calls {
-            assert_eq!(call.await.unwrap(), ids[0] * 1000 + 1, "{ids:?}");
-        }
-        assert_eq!(gate.entered(), 1, "{ids:?}");
+        let keys: Vec<String> = ids.iter().map(|id| brief_entry(&cache, *id).key().unwrap().to_owned()).collect();
+        let begun = Instant::now();
+        let leases = leases_before_a_body(&server, &cache, &keys, ids, call).await;
+        assert!(begun.elapsed() >= Duration::from_secs(3) && leases > 3, "{leases} leases of {ids:?}");
+    }
+}
+
+/// Where results are not stored, a leader that succeeds leaves no more than one that fails, and calls of many processes
+/// must not run one after the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_two_leaders_one_computes_where_values_are_not_stored() {
+    let server = Server::start();
+    let cache = Cache::builder(&server.url()).unwrap().timeout(PATIENCE).build();
+    let spawn: [(&[u64], Spawn); 3] = [
+        (&[1], |cache, gate, ids| tokio::spawn(async move { refused(&cache, &gate, ids[0]).await })),
+        (&[2], |cache, gate, ids| spawn_blocking(move || refused_blocking(&cache, &gate, ids[0]))),
+        (&[3, 4], |cache, gate, ids| tokio::spawn(async move { refused_rows(&cache, &gate, ids).await[&ids[0]] })),
+    ];
+    for (ids, call) in spawn {
+        let open = Arc::new(Gate::closed());
+        open.open();
+        // The process learns that values are not stored.
+        call(cache.clone(), open, &[9]).await.unwrap();
+        let keys: Vec<String> = ids.iter().map(|id| refused_entry(&cache, *id).key().unwrap().to_owned()).collect();
+        let begun = Instant::now();
+        leases_before_a_body(&server, &cache, &keys, ids, call).await;
+        assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
     }
 }
 

@@ -7,9 +7,11 @@ mod coalescing;
 mod depth;
 mod invalidate_all;
 mod leases_end;
+mod leases_without_end;
 mod nesting;
 mod old_values;
 mod panics;
+mod paused_clock;
 mod runtimes;
 #[cfg(all(feature = "json", feature = "messagepack"))]
 mod shapes;

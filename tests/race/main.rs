@@ -16,6 +16,7 @@
 
 mod course;
 mod origin;
+mod overlaps;
 mod part;
 mod place;
 mod processes;

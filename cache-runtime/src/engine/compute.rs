@@ -54,10 +54,13 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 let filled = leased.fill(bytes, ttl, Instant::now() + left).await;
                 self.filled(typed.terms(), attempt, &filled);
             }
-            // The value's tags may have been invalidated by now, and no call could tell.
-            None if has_tags => leased.unstored(Outcome::Unshared),
             None => {
-                let outcome = unstored_by(leased.key(), leased.is_followed(), typed).await;
+                typed.terms().function.left_unstored();
+                // The value's tags may have been invalidated by now, and no call could tell.
+                let outcome = match has_tags {
+                    true => Outcome::Unshared,
+                    false => unstored_by(leased.key(), leased.is_followed(), typed).await,
+                };
                 leased.unstored(outcome);
             }
         }

@@ -11,9 +11,10 @@ use crate::engine::flight::{Asking, Edge, Event, Follower, Leader, Outcome, Pati
 use crate::engine::sharing::{Accepts, Shared};
 use crate::error::Error;
 use crate::key::Key;
-use crate::plan::function::SingleFlight;
+use crate::plan::function::{Function, SingleFlight, Terms};
+use crate::plan::policy;
 use crate::store::{Read, ReadMode, Store};
-use crate::stored::envelope::{self, Head, Token};
+use crate::stored::envelope::{self, Head, Lease, Token};
 
 /// The first pause before the store is asked whether another process has ended its computation, with a question of fifty
 /// bytes.
@@ -26,6 +27,9 @@ const PART: u32 = 25;
 
 /// No pause is longer. With two milliseconds for long bodies, too, calls returned no sooner in measurements.
 const SELDOM: Duration = Duration::from_millis(4);
+
+/// After this time it is checked, once, that the server will end the lease. A leader that is gone leaves it to that.
+pub(super) const BOUND_AFTER: Duration = Duration::from_millis(100);
 
 /// The result of waiting for the flight of a lease.
 pub(super) enum WaitOutcome {
@@ -59,6 +63,14 @@ pub(super) enum Settlement {
     Alone,
 }
 
+/// A lease that a call waits for.
+#[derive(Clone, Copy)]
+pub(super) struct Watched {
+    pub(super) token: Token,
+    /// How long the leases of the function last at a time.
+    pub(super) lease: Duration,
+}
+
 /// The reason why waiting for a flight did not end with an outcome.
 pub(super) enum Unended {
     TooLong,
@@ -70,27 +82,28 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// Waits for the flight whose token the call saw in the slot.
     pub(super) async fn follow(
         &self,
-        single_flight: SingleFlight,
+        terms: &Terms,
         key: &Key,
         token: Token,
         accepts: Accepts,
         patience: &mut Patience,
     ) -> WaitOutcome {
-        if single_flight == SingleFlight::Off {
+        if terms.single_flight == SingleFlight::Off {
             return WaitOutcome::Settled(Settlement::Alone);
         }
-        if !patience.allows(token) {
+        if !patience.allows(token, self.timer.now()) {
             return WaitOutcome::Enough;
         }
         let flights = self.cache.flights();
-        let follower = match single_flight {
+        let follower = match terms.single_flight {
             SingleFlight::Process => match flights.follow_or_lead(key, token) {
                 Role::Follower(follower) => follower,
                 Role::Leader(leader) => return WaitOutcome::Settled(Settlement::Lead(leader)),
             },
             _ => flights.follow(key, token),
         };
-        let outcome = match self.wait(key, Some(token), &follower, patience.until).await {
+        let watched = Watched { token, lease: policy::lease(terms.lease) };
+        let outcome = match self.wait(key, Some(watched), &follower, patience.until).await {
             Ok(outcome) => outcome,
             Err(Unended::TooLong) => {
                 patience.leave(follower.flight());
@@ -119,8 +132,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 if follower.may_take_over() { WaitOutcome::HandedOver } else { WaitOutcome::Changed }
             }
             Outcome::Read { number, found } => {
-                // The lease had not been given back yet when this call saw it.
-                if flights.was_abandoned(token) {
+                if self.is_excused(terms.function, token, &found) {
                     patience.forgive(token);
                 }
                 if follower.precedes(number) { WaitOutcome::Found(found) } else { WaitOutcome::Changed }
@@ -143,7 +155,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 Role::Follower(follower) => follower,
                 Role::Leader(leader) => return Settlement::Lead(leader),
             };
-            match self.wait(key, None, &follower, patience.anew()).await {
+            match self.wait(key, None, &follower, patience.anew(self.timer.now())).await {
                 Ok(Outcome::Value(bytes)) => return Settlement::Value(bytes),
                 Ok(Outcome::Error(shared)) if accepts.this(&shared) => return Settlement::Error(shared),
                 Ok(Outcome::Abandoned) => {}
@@ -159,19 +171,23 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     pub(super) async fn wait(
         &self,
         key: &Key,
-        token: Option<Token>,
+        watched: Option<Watched>,
         follower: &Follower,
         until: Instant,
     ) -> Result<Outcome, Unended> {
+        // The ids of a call for many end together. To look for circles costs as much as there are such ids.
+        if let Some(outcome) = follower.outcome() {
+            return Ok(outcome);
+        }
         let _edge = Edge::waiting(follower.flight()).map_err(|_| Unended::Cycle)?;
         loop {
-            match self.timer.wait(follower, follower.check_by(until)).await {
+            match self.timer.wait(follower, follower.check_by(self.timer.now(), until)).await {
                 Event::Ended(outcome) => return Ok(outcome),
-                Event::TimeUp if Instant::now() >= until => return Err(Unended::TooLong),
+                Event::TimeUp if self.timer.now() >= until => return Err(Unended::TooLong),
                 Event::TimeUp => {}
                 Event::Ask(asking) => {
-                    let Some(token) = token else { return Err(Unended::TooLong) };
-                    self.ask(key, token, asking, until).await.ok_or(Unended::TooLong)?;
+                    let Some(watched) = watched else { return Err(Unended::TooLong) };
+                    self.ask(key, watched, asking, until).await.ok_or(Unended::TooLong)?;
                 }
             }
         }
@@ -179,10 +195,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// Asks the store until another process has ended its computation; `None` if that takes too
     /// long.
-    async fn ask(&self, key: &Key, token: Token, asking: Asking, until: Instant) -> Option<()> {
-        let (begun, mut pause) = (Instant::now(), FIRST);
+    async fn ask(&self, key: &Key, watched: Watched, asking: Asking, until: Instant) -> Option<()> {
+        let (begun, mut pause) = (self.timer.now(), FIRST);
+        let mut bound_after = Some(BOUND_AFTER.min(until.saturating_duration_since(begun) / 2));
         loop {
-            let now = Instant::now();
+            let now = self.timer.now();
             let left = until.saturating_duration_since(now);
             if left.is_zero() {
                 return None;
@@ -192,7 +209,12 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             pause = (pause * 2).min((passed / PART).clamp(OFTEN, SELDOM));
             asking.asks(self.cache.timeout());
             let outcome = match self.store.peek(key, self.cache.deadline()).await {
-                Ok(head) if self.is_held(key, head.as_deref(), token) => continue,
+                Ok(head) if self.is_held(key, head.as_deref(), watched.token) => {
+                    if bound_after.take_if(|after| passed >= *after).is_some() {
+                        self.bound([(key, head)], watched.lease).await;
+                    }
+                    continue;
+                }
                 Ok(_) => {
                     let number = asking.number();
                     match self.store.read(key, ReadMode::Shared, self.cache.deadline()).await {
@@ -205,6 +227,35 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             asking.ended(outcome);
             return Some(());
         }
+    }
+
+    /// Gives an end to those leases among the contents of these slots that have none.
+    pub(super) async fn bound<'k>(&self, found: impl IntoIterator<Item = (&'k Key, Option<Bytes>)>, length: Duration) {
+        let millis = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+        let leases = found.into_iter().filter_map(|(key, bytes)| match envelope::head(&bytes?) {
+            Head::Lease(token, seal) => Some((key.clone(), Lease::new(token, seal, millis))),
+            Head::Value(_) | Head::Other => None,
+        });
+        let leases: Vec<_> = leases.collect();
+        if !leases.is_empty() {
+            self.store.bound_many(&leases, self.cache.deadline()).await;
+        }
+    }
+
+    /// Returns true if the lease of another process has ended in a way that does not count: its leader failed or was
+    /// given up, as far as a call can tell. A leader whose value is not stored leaves the same traces, so it counts if
+    /// the function has such values.
+    pub(super) fn is_excused(&self, function: &Function, token: Token, found: &Read) -> bool {
+        // A lease of this process had not been given back yet when the call saw it.
+        if self.cache.flights().was_abandoned(token) {
+            return true;
+        }
+        let is_there = match found.bytes.as_deref().map(envelope::head) {
+            Some(Head::Lease(held, _)) => held == token,
+            Some(Head::Value(mark)) => mark.token == Some(token),
+            Some(Head::Other) | None => false,
+        };
+        !is_there && !function.leaves_unstored()
     }
 
     fn is_held(&self, key: &Key, head: Option<&[u8]>, token: Token) -> bool {

@@ -45,7 +45,7 @@ use self::look::{Candidate, Inspection};
 use self::miss::Start;
 use self::timer::Timer;
 use self::typed::{End, Requests, Served};
-use self::work::{Returns, Run, Work};
+use self::work::{EndsBody, Returns, Run, Work};
 use crate::engine::context::Context;
 use crate::engine::sharing::{Accepts, Errors};
 use crate::error::Error;
@@ -109,7 +109,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             };
             let requests = Requests::new(&plan.terms);
             let mut conductor = self.conductor(key.as_ref(), begin, &requests);
-            poll_fn(|context| run.poll(&plan, &mut conductor, &requests, context)).await
+            let run = EndsBody(&mut run);
+            poll_fn(|context| run.0.poll(&plan, &mut conductor, &requests, context)).await
         }
     }
 

@@ -165,6 +165,18 @@ where
     }
 }
 
+/// Drops the body of a call that is cancelled.
+///
+/// It is declared after the steps of the call, and so dropped before them: the body ends before its lease is given back,
+/// which lets another body begin.
+pub(super) struct EndsBody<'r, V, E, R, W, Fut>(pub(super) &'r mut Run<V, E, R, W, Fut>);
+
+impl<V, E, R, W, Fut> Drop for EndsBody<'_, V, E, R, W, Fut> {
+    fn drop(&mut self) {
+        self.0.running = None;
+    }
+}
+
 /// A call in one poll, with the error that the poll gave it.
 pub(super) struct Polled<'r, V, E, R, W, Fut> {
     plan: &'r Plan<V>,

@@ -58,6 +58,8 @@ pub struct Function {
     empty: AtomicU8,
     /// How many of its last values were not stored.
     unstored: AtomicU8,
+    /// A call of this process got a result that was not to be stored.
+    leaves_unstored: AtomicBool,
 }
 
 /// The messages that a function logs at most once in a process.
@@ -129,6 +131,7 @@ impl Function {
             told: AtomicU32::new(told),
             empty: AtomicU8::new(0),
             unstored: AtomicU8::new(0),
+            leaves_unstored: AtomicBool::new(false),
         }
     }
 
@@ -240,6 +243,19 @@ impl Function {
         let unstored = self.unstored.load(Ordering::Relaxed).saturating_add(1);
         self.unstored.store(unstored, Ordering::Relaxed);
         unstored
+    }
+
+    /// A value is not stored: it is `None`, or `cache_if` or the lifetime says so, or it cannot be encoded.
+    pub(crate) fn left_unstored(&self) {
+        // If no value is ever stored, processors do not contend for it.
+        if !self.leaves_unstored.load(Ordering::Relaxed) {
+            self.leaves_unstored.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns true if a body that succeeds may leave its slot empty, as far as this process has seen.
+    pub(crate) fn leaves_unstored(&self) -> bool {
+        self.leaves_unstored.load(Ordering::Relaxed) || self.unstored.load(Ordering::Relaxed) > 0
     }
 
     /// True for the first caller that asks about `what`.

@@ -117,8 +117,11 @@ pub(crate) fn remaining(value: &Value, now: u64) -> Ttl {
 
 /// How long a slot stays leased if its holder says nothing more.
 pub(crate) fn lease(lease: Ttl) -> Duration {
-    span(lease, 100, 600_000)
+    span(lease, 100, LONGEST_LEASE_MILLIS.unsigned_abs())
 }
+
+/// No slot is leased for longer at a time.
+pub(crate) const LONGEST_LEASE_MILLIS: i64 = 600_000;
 
 /// How long a call waits for another's computation.
 pub(crate) fn wait(terms: &Terms) -> Duration {

@@ -105,6 +105,15 @@ impl<R: Store> Store for Backend<'_, R> {
         renew_many(leases: &[(Key, Lease)]) -> bool;
     }
 
+    async fn bound_many(&self, leases: &[(Key, Lease)], by: Instant) {
+        match self {
+            Backend::Redis(store) => store.bound_many(leases, by).await,
+            #[cfg(feature = "tokio")]
+            Backend::Cluster(store) => store.bound_many(leases, by).await,
+            Backend::Memory(_) | Backend::Unusable(_) | Backend::Off(_) => {}
+        }
+    }
+
     delegate_now! {
         abandon(leases: Vec<(Key, Lease, Release)>), else ();
         queue_invalidation(key: &Key), else ();

@@ -57,6 +57,7 @@ boxed! {
         mark(key: &'a Key, id: Token, lease: &'a Lease, force: bool, by: Instant) -> Result<MarkReply, Error>;
         end_many(requests: &'a [EndRequest<'a>], by: Instant) -> Replies<bool>;
         renew_many(leases: &'a [(Key, Lease)], by: Instant) -> Replies<bool>;
+        bound_many(leases: &'a [(Key, Lease)], by: Instant) -> ();
         invalidate(keys: &'a [Key], by: Instant) -> Result<u64, Error>;
         clear(extent: &'a Extent, each: Duration) -> Result<u64, Error>;
         count(group: &'a Key, most: u64, each: Duration) -> Result<u64, Error>;
@@ -101,6 +102,10 @@ impl Store for AnyStore {
 
     async fn renew_many(&self, leases: &[(Key, Lease)], by: Instant) -> Replies<bool> {
         self.0.renew_many(leases, by).await
+    }
+
+    async fn bound_many(&self, leases: &[(Key, Lease)], by: Instant) {
+        self.0.bound_many(leases, by).await;
     }
 
     async fn invalidate(&self, keys: &[Key], by: Instant) -> Result<u64, Error> {

@@ -213,6 +213,11 @@ pub(crate) trait Store: Send + Sync {
     /// lease is in lives at least as long.
     fn renew_many(&self, leases: &[(Key, Lease)], by: Instant) -> impl Future<Output = Replies<bool>> + Send;
 
+    /// Gives an end to leases in [`Slot`](crate::stored::envelope::LeasePlace::Slot)s that have none: their keys were made
+    /// persistent, or restored from a dump, and their holders are gone. A lease that is held is renewed, and so has an
+    /// end. Errors are left to the operations on these slots that follow.
+    fn bound_many(&self, leases: &[(Key, Lease)], by: Instant) -> impl Future<Output = ()> + Send;
+
     /// Releases leases without waiting for it: for the `Drop` of a leader that was cancelled or panicked.
     fn abandon(&self, leases: Vec<(Key, Lease, Release)>);
 

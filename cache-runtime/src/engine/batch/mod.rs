@@ -34,7 +34,8 @@ use crate::store::Store;
 use crate::stored::envelope::{Token, Value};
 
 /// How often a call looks for the missing ids. It waits twice for the calls that have leased an id, then it computes
-/// the rest for its process. If a call that it waited for was cancelled, it looks once more.
+/// the rest for its process. If a call that it waited for was cancelled, or failed in another process, it looks once
+/// more.
 const ROUNDS: usize = 3;
 
 /// The state of a call for many ids.
@@ -73,7 +74,8 @@ struct Open<'c> {
 
 impl Open<'_> {
     fn trouble(&mut self, at: usize) -> &mut Patience {
-        self.troubled.entry(at).or_insert_with(|| Patience::new(self.began, self.longest))
+        // The call waits for an id until its own time is up.
+        self.troubled.entry(at).or_insert_with(|| Patience::new(self.began, self.began, self.longest))
     }
 
     /// Returns true if this call computes an id whatever other calls do.
@@ -153,8 +155,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 number += 1;
                 continue;
             }
-            let was_cancelled = outlined(|| self.wait_for_all(plan, &mut call, waiters)).await;
-            number += usize::from(!was_cancelled);
+            let is_excused = outlined(|| self.wait_for_all(plan, &mut call, waiters)).await;
+            number += usize::from(!is_excused);
         }
         let Call { found, mut extra, .. } = call;
         let mut pairs = Vec::with_capacity(ids.len() + extra.len());

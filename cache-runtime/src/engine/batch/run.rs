@@ -156,6 +156,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                             End::Fill(bytes, ttl)
                         }
                         None => {
+                            terms.function.left_unstored();
                             leased.publish(share(leased.key(), leased.is_followed()));
                             End::Release(Release::Remove)
                         }

@@ -8,36 +8,37 @@ use super::{Call, Waiter, decode_id};
 use crate::engine::Engine;
 use crate::engine::events::Event;
 use crate::engine::flight::Outcome;
-use crate::engine::follow::Unended;
+use crate::engine::follow::{BOUND_AFTER, Unended, Watched};
 use crate::engine::look::{Look, Miss};
 use crate::engine::timer::Timer;
 use crate::key::Key;
-use crate::plan::function::Plan;
+use crate::plan::function::{Plan, Terms};
+use crate::plan::policy;
 use crate::store::Store;
-use crate::stored::envelope::{self, Content};
+use crate::stored::envelope::{self, Content, Token};
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {
-    /// Waits for the ids that other calls compute, and returns true if one of those calls was cancelled. The ids that
-    /// cannot be had from them stay open.
+    /// Waits for the ids that other calls compute, and returns true if one of those calls was cancelled, or gave up in
+    /// another process. The ids that cannot be had from them stay open.
     pub(super) async fn wait_for_all<K, V>(
         &self,
         plan: &Plan<V>,
         call: &mut Call<'_, K, V>,
         waiting: Vec<Waiter<'_>>,
     ) -> bool {
-        let began = Instant::now();
+        let began = self.timer.now();
         let after = |span| began.checked_add(span).unwrap_or(began);
         let (until, until_here) = (after(call.open.patience), after(call.open.longest));
         let (foreign, here): (Vec<_>, Vec<_>) =
             waiting.into_iter().partition(|waiting| waiting.follower.flight().is_foreign());
-        let mut was_cancelled = false;
+        let mut is_excused = false;
         for waiting in here {
             let until = if waiting.token.is_some() { until } else { until_here };
-            was_cancelled |= self.wait_here(plan, call, waiting, until).await;
+            is_excused |= self.wait_here(plan, call, waiting, until).await;
         }
-        was_cancelled |= self.wait_for_foreign(plan, call, foreign, until).await;
-        call.open.patience = call.open.patience.saturating_sub(began.elapsed());
-        was_cancelled
+        is_excused |= self.wait_for_foreign(plan, call, foreign, until).await;
+        call.open.patience = call.open.patience.saturating_sub(self.timer.now().saturating_duration_since(began));
+        is_excused
     }
 
     /// Waits for an id that another call of this process computes, and returns true if that call was cancelled.
@@ -48,7 +49,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         Waiter { at, key, token, follower }: Waiter<'_>,
         until: Instant,
     ) -> bool {
-        match self.wait(key, token, &follower, until).await {
+        match self.wait(key, watched(&plan.terms, token), &follower, until).await {
             Ok(Outcome::Value(bytes)) => match self.shared_for(plan, key, &bytes) {
                 Some(found) => {
                     self.record(plan.terms.function, Event::Shared);
@@ -68,8 +69,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         false
     }
 
-    /// Waits for the ids that other processes compute, and returns true if one that was cancelled in this process was
-    /// among them.
+    /// Waits for the ids that other processes compute, and returns true if a leader among those does not count.
     async fn wait_for_foreign<K, V>(
         &self,
         plan: &Plan<V>,
@@ -77,13 +77,18 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         mut foreign: Vec<Waiter<'_>>,
         until: Instant,
     ) -> bool {
-        let mut was_cancelled = false;
+        let mut is_excused = false;
+        let mut bound_at = self.timer.now().checked_add(BOUND_AFTER).filter(|at| *at < until);
         while let Some(first) = foreign.first() {
-            if self.wait(first.key, first.token, &first.follower, until).await.is_err() {
-                break;
+            let watched = watched(&plan.terms, first.token);
+            match self.wait(first.key, watched, &first.follower, bound_at.unwrap_or(until)).await {
+                Ok(_) => {}
+                Err(Unended::TooLong) if bound_at.take().is_some() => {
+                    self.bound_all(&plan.terms, &foreign).await;
+                    continue;
+                }
+                Err(Unended::TooLong | Unended::Cycle) => break,
             }
-            // The lease had not been given back yet when this call saw it.
-            was_cancelled |= first.token.is_some_and(|token| self.cache.flights().was_abandoned(token));
             // A process that has ended one flight has probably ended others of them, too: one look tells.
             let ended = first.at;
             let keys: Vec<&Key> = foreign.iter().map(|waiting| waiting.key).collect();
@@ -91,6 +96,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             let mut left = Vec::new();
             for (waiting, read) in foreign.into_iter().zip(reads) {
                 let Ok(read) = read else { continue };
+                let excuses = waiting.token.is_some_and(|token| self.is_excused(plan.terms.function, token, &read));
                 match self.look_for(plan, waiting.key, read) {
                     Look::Fresh(_, found) | Look::Old(_, found) => {
                         self.record(plan.terms.function, Event::Hit);
@@ -99,12 +105,20 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                     Look::Miss(Miss::Leased(token)) if Some(token) == waiting.token && waiting.at != ended => {
                         left.push(waiting);
                     }
-                    Look::Miss(_) => {}
+                    Look::Miss(_) => is_excused |= excuses,
                 }
             }
             foreign = left;
         }
-        was_cancelled
+        is_excused
+    }
+
+    /// Gives an end to those leases among these that have none.
+    async fn bound_all(&self, terms: &Terms, foreign: &[Waiter<'_>]) {
+        let keys: Vec<&Key> = foreign.iter().map(|waiting| waiting.key).collect();
+        let reads = self.store.read_many(&keys, self.cache.deadline()).await;
+        let found = keys.into_iter().zip(reads).filter_map(|(key, read)| Some((key, read.ok()?.bytes)));
+        self.bound(found, policy::lease(terms.lease)).await;
     }
 
     /// The value that another call computed for its followers.
@@ -115,4 +129,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             _ => None,
         }
     }
+}
+
+fn watched(terms: &Terms, token: Option<Token>) -> Option<Watched> {
+    Some(Watched { token: token?, lease: policy::lease(terms.lease) })
 }

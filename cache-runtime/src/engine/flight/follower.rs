@@ -38,10 +38,15 @@ impl Follower {
         matches!(self.flight.id, Id::Leased(_))
     }
 
+    /// The outcome of the flight, if it has ended.
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        self.flight.lock().outcome.clone()
+    }
+
     /// When to look again, at the latest: the follower that asks the store may have fallen silent, which wakes no other
     /// follower.
-    pub(crate) fn check_by(&self, until: Instant) -> Instant {
-        let slice = Instant::now() + SILENCE;
+    pub(crate) fn check_by(&self, now: Instant, until: Instant) -> Instant {
+        let slice = now + SILENCE;
         if self.flight.is_foreign() && slice < until { slice } else { until }
     }
 

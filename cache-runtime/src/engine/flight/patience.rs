@@ -12,8 +12,8 @@ pub(crate) struct Patience {
     pub(crate) until: Instant,
     /// How long it waits for each body of this process that it shares without a look at the slot.
     longest: Duration,
-    /// The leases it waited for. They are few, because results that are not stored must not make callers run one after
-    /// another.
+    /// The leases it waited for that count. They are few, because results that are not stored must not make callers run
+    /// one after another.
     tokens: [Option<Token>; 2],
     /// How often it may still look at a slot that keeps changing.
     looks: usize,
@@ -31,8 +31,7 @@ pub(crate) struct Patience {
 
 pub(super) const LOOKS: usize = 4;
 
-fn end(span: Duration) -> Instant {
-    let now = Instant::now();
+fn end(now: Instant, span: Duration) -> Instant {
     now.checked_add(span).unwrap_or(now)
 }
 
@@ -41,9 +40,10 @@ fn end(span: Duration) -> Instant {
 const FAILURES: usize = 2;
 
 impl Patience {
-    /// The patience of a call that began at this time.
-    pub(crate) fn new(began: Instant, longest: Duration) -> Patience {
-        let until = end(longest);
+    /// The patience of a call that began at this time of the system's clock. `now` is that of the clock that waits go
+    /// by.
+    pub(crate) fn new(began: Instant, now: Instant, longest: Duration) -> Patience {
+        let until = end(now, longest);
         Patience {
             until,
             longest,
@@ -58,8 +58,8 @@ impl Patience {
     }
 
     /// When the call stops waiting for a body of this process that it joins now, without a look at the slot.
-    pub(crate) fn anew(&self) -> Instant {
-        end(self.longest)
+    pub(crate) fn anew(&self, now: Instant) -> Instant {
+        end(now, self.longest)
     }
 
     /// Counts a look at the slot. Returns false if there is none left; the call then computes without storing.
@@ -76,8 +76,8 @@ impl Patience {
     }
 
     /// Returns true if the call may wait for this flight.
-    pub(crate) fn allows(&mut self, token: Token) -> bool {
-        if self.has_enough() || Instant::now() >= self.until {
+    pub(crate) fn allows(&mut self, token: Token, now: Instant) -> bool {
+        if self.has_enough() || now >= self.until {
             return false;
         }
         if self.tokens.contains(&Some(token)) {
@@ -87,8 +87,8 @@ impl Patience {
         place.map(|place| *place = Some(token)).is_some()
     }
 
-    /// The flight's leader was cancelled, so waiting for it does not count. When many callers give up, each may have
-    /// led for a moment.
+    /// The flight's leader was cancelled, or failed in another process, so waiting for it does not count. When many
+    /// callers give up or fail, each may have led for a moment.
     pub(crate) fn forgive(&mut self, token: Token) {
         self.looks = LOOKS;
         self.tokens.iter_mut().filter(|known| **known == Some(token)).for_each(|known| *known = None);
@@ -131,7 +131,11 @@ impl Patience {
 
     /// The call has waited enough for this flight, and shares a body that began later.
     pub(crate) fn leave(&mut self, flight: &Flight) {
-        self.since = self.since.max(flight.born);
+        // The flight of another process is not shared that way. It may have been seen after another call of this process,
+        // whose time was up sooner, had begun a body for all of them.
+        if !flight.is_foreign() {
+            self.since = self.since.max(flight.born);
+        }
     }
 
     /// The same for a flight that it shared without a look at the slot.

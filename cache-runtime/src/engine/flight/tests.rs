@@ -144,7 +144,7 @@ fn without_a_store_nobody_shares_a_body_that_has_returned() {
 #[test]
 fn calls_that_gave_up_are_spread_over_some_bodies() {
     let (flights, key, before) = (Arc::<Flights>::default(), key(), Instant::now());
-    let mut patience = Patience::new(before, Duration::from_secs(20));
+    let mut patience = Patience::new(before, before, Duration::from_secs(20));
     let join = |patience: &Patience| flights.follow_any_or_lead(&key, patience.any(false));
     let Role::Leader(slow) = join(&patience) else { panic!("nothing runs") };
     assert!(matches!(join(&patience), Role::Follower(_)));
@@ -190,20 +190,21 @@ fn a_call_inside_of_a_body_does_not_wait_for_it() {
 #[test]
 fn a_call_waits_for_two_tokens_and_forgives_the_abandoned() {
     let (first, second, third) = (token(), token(), token());
-    let mut patience = Patience::new(Instant::now(), Duration::from_secs(20));
-    assert!(patience.allows(first) && patience.allows(second) && patience.allows(first));
-    assert!(!patience.allows(third));
+    let now = Instant::now();
+    let mut patience = Patience::new(now, now, Duration::from_secs(20));
+    assert!(patience.allows(first, now) && patience.allows(second, now) && patience.allows(first, now));
+    assert!(!patience.allows(third, now));
     assert!((0..LOOKS).all(|_| patience.take_look()) && !patience.take_look());
     patience.forgive(second);
-    assert!(patience.allows(third) && patience.take_look());
+    assert!(patience.allows(third, now) && patience.take_look());
     patience.fail();
-    assert!(patience.allows(first) && !patience.has_enough(), "another body may do better");
+    assert!(patience.allows(first, now) && !patience.has_enough(), "another body may do better");
     for most in [2, 4, 8] {
         patience.fail();
-        assert!(!patience.allows(first) && !patience.is_alone());
+        assert!(!patience.allows(first, now) && !patience.is_alone());
         assert_eq!(patience.any(false).most, most, "bodies at the same time");
     }
-    assert!(!Patience::new(Instant::now(), Duration::ZERO).allows(first));
+    assert!(!Patience::new(now, now, Duration::ZERO).allows(first, now));
 }
 
 #[test]

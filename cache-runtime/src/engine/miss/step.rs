@@ -107,7 +107,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     ) -> (Progress<'a>, Step<'a, S>) {
         // The first thing that the call did was to set its deadline.
         let began = by.checked_sub(self.cache.timeout()).unwrap_or(by);
-        let patience = Patience::new(began, policy::wait(terms));
+        let patience = Patience::new(began, self.timer.now(), policy::wait(terms));
         let (seal, awaited, fallback, predictor) = (None, None, None, Some(terms.function));
         let mut progress = Progress { terms, key, accepts, by, seal, patience, awaited, fallback, predictor };
         let step = match start {
@@ -224,7 +224,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     async fn wait_for<'a>(&'a self, progress: &mut Progress<'a>, token: Token) -> Result<Step<'a, S>, Error> {
         progress.awaited = Some(token);
         let Progress { terms, key, accepts, .. } = *progress;
-        let outcome = self.follow(terms.single_flight, key, token, accepts, &mut progress.patience).await;
+        let outcome = self.follow(terms, key, token, accepts, &mut progress.patience).await;
         // The call may have waited for long.
         progress.by = self.cache.deadline();
         Ok(match outcome {

@@ -40,6 +40,12 @@ impl Timer for InTasks<'_> {
         .await
     }
 
+    /// tokio's clock, which tests pause. It then stands still while a task is ready, and runs ahead of the system's clock
+    /// while all of them wait.
+    fn now(&self) -> Instant {
+        now()
+    }
+
     async fn wait(&self, follower: &Follower, until: Instant) -> Event {
         let mut timer = None;
         poll_fn(|context| {
@@ -55,20 +61,24 @@ impl Timer for InTasks<'_> {
     }
 
     async fn pause(&self, pause: Duration) {
-        match timer_at(Instant::now() + pause) {
+        match timer_at(now() + pause) {
             Some(timer) => timer.await,
             None => yield_now().await,
         }
     }
 }
 
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 async fn renew<S: Store>(pace: Pace, leases: &[&Leased<'_, S>], cache: &Context) {
     let Some(store) = leases.first().map(|leased| leased.store()) else { return };
-    let started = Instant::now();
+    let started = now();
     let mut standing = Vec::new();
     let mut is_first = true;
-    while started.elapsed() < pace.longest {
-        let Some(timer) = timer_at(Instant::now() + pace.every) else { return };
+    while now().saturating_duration_since(started) < pace.longest {
+        let Some(timer) = timer_at(now() + pace.every) else { return };
         timer.await;
         if std::mem::take(&mut is_first) {
             standing = leases.iter().map(|leased| (leased.key().clone(), *leased.lease())).collect();

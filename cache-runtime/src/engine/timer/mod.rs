@@ -35,6 +35,9 @@ pub(crate) trait Timer {
     /// The body's output; its leases are renewed for as long as it runs.
     async fn during<S: Store, T>(&self, pace: Pace, leases: &[&Leased<'_, S>], body: impl Future<Output = T>) -> T;
 
+    /// The clock that the waits go by.
+    fn now(&self) -> Instant;
+
     /// Waits until the flight changes, or the time is up.
     async fn wait(&self, follower: &Follower, until: Instant) -> Event;
 

@@ -30,6 +30,10 @@ impl Timer for OnThreads<'_> {
         body.await
     }
 
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
     async fn wait(&self, follower: &Follower, until: Instant) -> Event {
         follower.block(until)
     }

@@ -109,6 +109,22 @@ impl<T: NodeTransport> Store for ClusterStore<T> {
         renewed.await.into_iter().collect()
     }
 
+    async fn bound_many(&self, leases: &[(Key, Lease)], by: Instant) {
+        let bounded = self.at_slots(
+            leases,
+            |(key, _)| key.as_str(),
+            by,
+            |node, positions, by| {
+                let part: Vec<(Key, Lease)> = positions.into_iter().map(|at| leases[at].clone()).collect();
+                async move {
+                    node.bound_many(&part, by).await;
+                    part.iter().map(|_| Ok(())).collect::<Replies<()>>()
+                }
+            },
+        );
+        drop(bounded.await);
+    }
+
     fn abandon(&self, leases: Vec<(Key, Lease, Release)>) {
         self.abandon_all(leases);
     }

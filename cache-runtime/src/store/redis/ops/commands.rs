@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use crate::error::ErrorKind;
 use crate::key::{Address, Key};
+use crate::plan::policy::LONGEST_LEASE_MILLIS;
 use crate::plan::ttl::Ttl;
 use crate::store::redis::ops::scripts::{self, Form};
 use crate::store::redis::request::{Request, checked};
@@ -96,6 +97,22 @@ pub(crate) fn peek(features: Features, form: Form, key: &Key) -> Cmd {
             command
         }
         Address::Field { .. } => in_hash(features, form, key, "peek", &[]),
+    }
+}
+
+/// Asks how long a slot with a key of its own will live.
+pub(crate) fn expiry(key: &Key) -> Cmd {
+    let mut command = Cmd::with_capacity(2, key.as_str().len() + 4);
+    command.arg("PTTL").arg(key.as_str());
+    command
+}
+
+/// Returns true if no lease has this expiry, or none.
+pub(crate) fn is_unbounded(reply: Value) -> Result<bool, Fault> {
+    const NEVER: i64 = -1;
+    match reply {
+        Value::Int(millis) => Ok(millis == NEVER || millis > LONGEST_LEASE_MILLIS),
+        _ => Err(Fault::unexpected("PTTL")),
     }
 }
 

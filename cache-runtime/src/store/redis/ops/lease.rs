@@ -7,7 +7,7 @@ use std::time::Instant;
 use ::redis::Pipeline;
 
 use crate::error::{Error, ErrorKind};
-use crate::key::Key;
+use crate::key::{Address, Key};
 use crate::store::redis::client::RedisStore;
 use crate::store::redis::ops::commands::{self, truth};
 use crate::store::redis::ops::each::{Forms, Gathered, Repeat};
@@ -135,6 +135,25 @@ impl<T: Transport> RedisStore<T> {
         let renewed = self.each(epoch, leases, Repeat::Allowed, build, |_, reply| truth(reply), by).await;
         let renewed = renewed.map_err(|fault| self.reported_error(fault))?;
         Ok(renewed.into_iter().map(|renewed| renewed.map_err(|fault| self.reported_error(fault))).collect())
+    }
+
+    /// Renews the leases that the server keeps for longer than any lease, or for ever. A field is not concerned, because
+    /// a lease there carries its end.
+    pub(crate) async fn bound_all(&self, leases: &[(Key, Lease)], mut by: Instant) {
+        let keyed = leases.iter().filter(|(key, _)| matches!(key.address(), Address::Key(_)));
+        let keyed: Vec<&(Key, Lease)> = keyed.collect();
+        for part in keyed.chunks(MOST) {
+            let Ok(epoch) = self.admit() else { return };
+            let build = |_, _: &mut Forms, (key, _): &&(Key, Lease)| commands::expiry(key);
+            let read = |_: &&(Key, Lease), reply| commands::is_unbounded(reply);
+            let Ok(replies) = self.each(epoch, part, Repeat::Allowed, build, read, by).await else { return };
+            let unbounded = part.iter().zip(replies).filter(|(_, reply)| matches!(reply, Ok(true)));
+            let unbounded: Vec<(Key, Lease)> = unbounded.map(|(slot, _)| (*slot).clone()).collect();
+            if !unbounded.is_empty() {
+                let _ = self.renew_all(&unbounded, self.part_deadline()).await;
+            }
+            by = self.part_deadline();
+        }
     }
 
     /// Gives one lease back.

@@ -115,6 +115,10 @@ impl<T: Transport> Store for RedisStore<T> {
         self.renew_all(leases, by).await
     }
 
+    async fn bound_many(&self, leases: &[(Key, Lease)], by: Instant) {
+        self.bound_all(leases, by).await;
+    }
+
     fn abandon(&self, leases: Vec<(Key, Lease, Release)>) {
         self.abandon_all(leases, false);
     }
