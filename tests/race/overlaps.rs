@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::future::{Future, pending};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use redis_cached::{Cache, redis_cached};
@@ -324,8 +325,10 @@ fn race(test: &str, processes: u64, memory: bool, subject: Subject, mode: Mode) 
                 .spawn()
                 .unwrap()
         });
-        for child in children.collect::<Vec<_>>() {
-            let output = child.wait_with_output().unwrap();
+        // All are read at the same time: one whose output nobody reads waits for room.
+        let children: Vec<_> = children.map(|child| thread::spawn(move || child.wait_with_output().unwrap())).collect();
+        for child in children {
+            let output = child.join().unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         }
     }
