@@ -15,6 +15,7 @@ struct Node {
 }
 
 /// A list of lists.
+#[expect(clippy::large_enum_variant, reason = "what is reserved for one element is to be large")]
 #[derive(Serialize, Deserialize)]
 enum Lists {
     More(Vec<Lists>),
