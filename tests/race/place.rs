@@ -110,13 +110,13 @@ pub(crate) struct Disturbance {
 }
 
 impl Disturbance {
-    /// Ends it, and tells what it was, and how many failovers there were.
-    pub(crate) fn end(self) -> (String, u64) {
+    /// Ends it, and tells what it was.
+    pub(crate) fn end(self) -> String {
         self.over.store(true, Relaxed);
-        let Some(thread) = self.thread else { return (String::new(), 0) };
+        let Some(thread) = self.thread else { return String::new() };
         let (moves, failovers) = thread.join().expect("the cluster does what it is told");
         assert!(moves > 0 && failovers > 0, "{moves} moves of slots, {failovers} failovers");
-        (format!(" {moves} moves of slots | {failovers} failovers |"), failovers)
+        format!(" {moves} moves of slots | {failovers} failovers |")
     }
 }
 

@@ -1,6 +1,7 @@
 //! The subjects of a race: the functions of each, under one trait.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use redis_cached::Cache;
 use serde::{Deserialize, Serialize};
@@ -87,6 +88,17 @@ impl Versioned for Large {
 /// The tag of a class.
 pub(crate) fn class(id: u64) -> String {
     format!("class:{}", id / TOGETHER)
+}
+
+/// Returns true if the cache confirmed what it was told. The first errors are shown.
+pub(crate) fn confirmed<T>(told: Result<T, redis_cached::Error>) -> bool {
+    static SHOWN: AtomicU64 = AtomicU64::new(0);
+    if let Err(error) = &told
+        && SHOWN.fetch_add(1, Relaxed) < 3
+    {
+        eprintln!("not confirmed: {error}");
+    }
+    told.is_ok()
 }
 
 /// The functions of one race, async and plain ones, with the same entries.
@@ -189,11 +201,11 @@ macro_rules! subject {
                 match how {
                     One::Invalidate => {
                         origin.write(&[(id, version)]).await;
-                        entry.invalidate().await.is_ok()
+                        crate::subject::confirmed(entry.invalidate().await)
                     }
                     One::Put => {
                         origin.write(&[(id, version)]).await;
-                        entry.put(&new).await.is_ok()
+                        crate::subject::confirmed(entry.put(&new).await)
                     }
                     One::Foreign(command) => {
                         origin.write(&[(id, version)]).await;
@@ -244,11 +256,11 @@ macro_rules! subject {
                 match how {
                     One::Invalidate => {
                         origin.write(&[(id, version)]);
-                        entry.invalidate().is_ok()
+                        crate::subject::confirmed(entry.invalidate())
                     }
                     One::Put => {
                         origin.write(&[(id, version)]);
-                        entry.put(&new).is_ok()
+                        crate::subject::confirmed(entry.put(&new))
                     }
                     One::Foreign(command) => {
                         origin.write(&[(id, version)]);
@@ -341,11 +353,11 @@ macro_rules! call_many {
 macro_rules! together {
     ({ in_groups $($batches:ident)? }) => {
         async fn invalidate(cache: &Cache, ids: &[u64]) -> bool {
-            user_group(cache, ids[0]).invalidate().await.is_ok()
+            crate::subject::confirmed(user_group(cache, ids[0]).invalidate().await)
         }
 
         fn invalidate_plain(cache: &Cache, ids: &[u64]) -> bool {
-            plain_group(cache, ids[0]).invalidate().is_ok()
+            crate::subject::confirmed(plain_group(cache, ids[0]).invalidate())
         }
 
         fn keys(cache: &Cache, ids: &[u64]) -> Vec<String> {
@@ -354,11 +366,11 @@ macro_rules! together {
     };
     ({ by_tag $($batches:ident)? }) => {
         async fn invalidate(cache: &Cache, ids: &[u64]) -> bool {
-            cache.invalidate_tag(&crate::subject::class(ids[0])).await.is_ok()
+            crate::subject::confirmed(cache.invalidate_tag(&crate::subject::class(ids[0])).await)
         }
 
         fn invalidate_plain(cache: &Cache, ids: &[u64]) -> bool {
-            cache.blocking().invalidate_tag(&crate::subject::class(ids[0])).is_ok()
+            crate::subject::confirmed(cache.blocking().invalidate_tag(&crate::subject::class(ids[0])))
         }
 
         fn keys(cache: &Cache, ids: &[u64]) -> Vec<String> {
@@ -369,11 +381,11 @@ macro_rules! together {
     };
     ({ $($batches:ident)? }) => {
         async fn invalidate(cache: &Cache, ids: &[u64]) -> bool {
-            cache.invalidate_all(ids.iter().map(|id| user_entry(cache, *id))).await.is_ok()
+            crate::subject::confirmed(cache.invalidate_all(ids.iter().map(|id| user_entry(cache, *id))).await)
         }
 
         fn invalidate_plain(cache: &Cache, ids: &[u64]) -> bool {
-            cache.blocking().invalidate_all(ids.iter().map(|id| plain_entry(cache, *id))).is_ok()
+            crate::subject::confirmed(cache.blocking().invalidate_all(ids.iter().map(|id| plain_entry(cache, *id))))
         }
 
         fn keys(cache: &Cache, ids: &[u64]) -> Vec<String> {

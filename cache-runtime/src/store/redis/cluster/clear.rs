@@ -25,9 +25,7 @@ const STEP: usize = 1000;
 impl<T: NodeTransport> ClusterStore<T> {
     /// The nodes that have slots.
     pub(super) async fn nodes(&self, by: Instant) -> Result<Vec<&RedisStore<T>>, Error> {
-        if self.state().slots.changes() == 0 {
-            self.refreshed(by).await?;
-        }
+        self.first_topology(by).await?;
         Ok(self.state().slots.nodes().into_iter().filter_map(|node| self.store(node)).collect())
     }
 

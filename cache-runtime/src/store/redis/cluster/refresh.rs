@@ -147,7 +147,7 @@ impl ClusterState {
 
     /// Logs that no node tells the topology while nothing is known, and that this is over.
     fn tell(&self, outcome: &Result<(), Error>) {
-        let is_unknown = self.slots.changes() == 0;
+        let is_unknown = !self.slots.is_known();
         let was_told = std::mem::replace(&mut self.refresh.lock().is_told, is_unknown);
         match outcome {
             Err(error) if is_unknown && !was_told => tracing::warn!(
@@ -247,14 +247,31 @@ impl<T: NodeTransport> ClusterStore<T> {
         view.ok_or_else(unusable)
     }
 
-    /// Waits for the first topology, or for the next one.
+    /// Waits for the first topology, unless it is known.
+    pub(super) async fn first_topology(&self, by: Instant) -> Result<(), Error> {
+        if self.state().slots.is_known() {
+            Ok(())
+        } else {
+            self.refreshed_unless(by, || self.state().slots.is_known()).await
+        }
+    }
+
+    /// Waits for the next topology.
     pub(super) async fn refreshed(&self, by: Instant) -> Result<(), Error> {
+        self.refreshed_unless(by, || false).await
+    }
+
+    async fn refreshed_unless(&self, by: Instant, is_done: impl Fn() -> bool + Send + Sync) -> Result<(), Error> {
         let refresh = &self.state().refresh;
+        let mut ended = refresh.ended.subscribe();
+        let before = *ended.borrow_and_update();
+        // A refresh ends after its topology was noted: none can end unnoticed between this and the wait.
+        if is_done() {
+            return Ok(());
+        }
         if let Some(failure) = refresh.recent_failure() {
             return Err(failure);
         }
-        let mut ended = refresh.ended.subscribe();
-        let before = *ended.borrow_and_update();
         self.state().refresh_soon();
         let seed = self.state().seeds.first().and_then(|seed| self.store(*seed));
         let seed = seed.ok_or_else(|| Error::new(ErrorKind::Cluster, "no node of the URL can be used"))?;

@@ -128,10 +128,10 @@ impl<T: NodeTransport> ClusterStore<T> {
 
     /// The route of a slot that no node is known to have: perhaps nothing is known yet.
     async fn first_route(&self, slot: u16, by: Instant) -> Result<Route, Error> {
-        if self.state().slots.changes() == 0 {
-            self.refreshed(by).await?;
-        } else {
+        if self.state().slots.is_known() {
             self.state().refresh_soon();
+        } else {
+            self.first_topology(by).await?;
         }
         let owner = self.state().slots.owner(slot).ok_or_else(|| ClusterState::unserved(slot))?;
         Ok(Route { node: owner, asks: false })

@@ -1,6 +1,9 @@
 //! The hash slots of keys, and the node that has each.
 
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU16, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 use crate::key::Address;
 
@@ -52,11 +55,17 @@ pub(super) struct SlotMap {
     owners: Box<[AtomicU16]>,
     /// The number of changes.
     changes: AtomicU64,
+    /// True once a whole topology was noted: until then, a slot without a node may have one.
+    is_known: AtomicBool,
 }
 
 impl Default for SlotMap {
     fn default() -> SlotMap {
-        SlotMap { owners: (0..SLOTS).map(|_| AtomicU16::new(NOBODY)).collect(), changes: AtomicU64::new(0) }
+        SlotMap {
+            owners: (0..SLOTS).map(|_| AtomicU16::new(NOBODY)).collect(),
+            changes: AtomicU64::new(0),
+            is_known: AtomicBool::new(false),
+        }
     }
 }
 
@@ -75,6 +84,15 @@ impl SlotMap {
             self.changes.fetch_add(1, Relaxed);
         }
         is_new
+    }
+
+    /// Notes that all slots of a topology were noted.
+    pub(super) fn set_known(&self) {
+        self.is_known.store(true, Release);
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        self.is_known.load(Acquire)
     }
 
     /// The number of changes so far.

@@ -128,6 +128,7 @@ impl ClusterState {
             let Some(node) = self.node_at(&range.owner.0, range.owner.1) else { continue };
             changed |= self.gains(node, range.first..=range.last);
         }
+        self.slots.set_known();
         if changed {
             self.refresh.changed();
         }

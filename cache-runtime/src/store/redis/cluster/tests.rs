@@ -62,6 +62,20 @@ fn both_faces(nodes: &Nodes, blocking: impl Fn(&Cluster), tokio: impl AsyncFn(&C
     runtime.block_on(tokio(&cluster(&nodes.url())));
 }
 
+#[test]
+fn a_slot_without_a_node_may_have_one_until_a_whole_topology_is_known() {
+    async fn found(store: &impl Store, cluster: &Cluster) {
+        // This is what a redirection tells, and what the first slots of a topology do while the others follow.
+        assert!(cluster.state.gains(cluster.state.seeds[0], 0..=0));
+        assert_eq!(read(store, &key("elsewhere")).await, None);
+    }
+    both_faces(
+        Nodes::shared(),
+        |cluster| block_on(found(cluster.blocking(), cluster)),
+        async |cluster| found(cluster.tokio(), cluster).await,
+    );
+}
+
 /// Operations on a slot that moves: at its beginning, when this key has moved, and at its end.
 async fn a_moving_slot(store: &impl Store, nodes: &Nodes, face: &str) {
     for length in [200, 300 << 10] {
