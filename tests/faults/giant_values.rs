@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use redis_cached::{Cache, redis_cached};
-use test_support::{Mode, Proxy, Server, log};
+use test_support::{Mode, Proxy, Server, eventually, log};
 
 const TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -104,4 +104,44 @@ fn harm_no_other_plain_function() {
         calls
     });
     judge(&proxy, calls, runs.load(SeqCst));
+}
+
+/// Nothing of it is stored, so that its calls ask for the lease at once.
+#[redis_cached(prefix = "giant", name = "rare", cache_if = |_| false, cache = cache, skip(cache))]
+async fn rare(cache: &Cache, id: u64) -> u64 {
+    id
+}
+
+#[redis_cached(prefix = "giant", name = "rare", cache_if = |_| false, cache = cache, skip(cache))]
+fn plain_rare(cache: &Cache, id: u64) -> u64 {
+    id
+}
+
+/// A request for a lease, whose reply has what the slot holds.
+#[test]
+fn are_met_once_by_requests_for_leases() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let calls: [&dyn Fn(&Cache, u64) -> u64; 2] =
+        [&|cache, id| runtime.block_on(rare(cache, id)), &|cache, id| plain_rare(cache, id)];
+    for call in calls {
+        let (server, proxy, cache) = prepared();
+        proxy.set(Mode::Pass);
+        (10..30).for_each(|id| assert_eq!(call(&cache, id), id));
+        let mut monitor = server.monitor();
+        assert_eq!(call(&cache, 30), 30);
+        assert!(monitor.commands().iter().all(|command| command[0] != "GET"), "it is expected to find nothing");
+        let key = plain_rare_entry(&cache, 1).key().unwrap().to_owned();
+        assert_eq!(server.cli(&["COPY", plain_giant_entry(&cache, 1).key().unwrap(), &key]), "1");
+        proxy.set(SLOWLY);
+        assert_eq!(call(&cache, 1), 1);
+        // It is found out in the background.
+        eventually("the log tells it", || {
+            let lines = log::lines_about(&format!(":{}", proxy.port()));
+            lines.iter().any(|line| line.text.contains("longer to read than the time-out"))
+        });
+        monitor.commands();
+        (0..5).for_each(|_| assert_eq!(call(&cache, 1), 1));
+        let asked = monitor.commands();
+        assert!(asked.iter().all(|command| command.get(1) != Some(&key)), "{asked:?}");
+    }
 }

@@ -41,16 +41,18 @@ pub(crate) struct Counts {
     writes: AtomicU64,
     through: AtomicU64,
     undelivered: AtomicU64,
+    /// Values that a `put` could not store.
+    unstored: AtomicU64,
     stale: AtomicU64,
 }
 
 /// The counters of readers and writers, and of the hits.
-pub(crate) const COLUMNS: [&str; 8] =
-    ["reads", "hits", "bodies", "cancelled", "invalidations", "write-throughs", "undelivered", "stale"];
+pub(crate) const COLUMNS: [&str; 9] =
+    ["reads", "hits", "bodies", "cancelled", "invalidations", "write-throughs", "undelivered", "unstored", "stale"];
 
 impl Course {
     pub(crate) fn row(&self) -> [u64; COLUMNS.len()] {
-        let Counts { reads, bodies, cancelled, writes, through, undelivered, stale } = &self.counts;
+        let Counts { reads, bodies, cancelled, writes, through, undelivered, unstored, stale } = &self.counts;
         let load = |counter: &AtomicU64| counter.load(Relaxed);
         [
             load(reads),
@@ -60,6 +62,7 @@ impl Course {
             load(writes),
             load(through),
             load(undelivered),
+            load(unstored),
             load(stale),
         ]
     }
@@ -107,6 +110,7 @@ impl Course {
             Write::Single(One::Through) => &self.counts.through,
             Write::Single(One::FailingThrough | One::CancelledThrough) | Write::Together(All::Cancelled) => return,
             _ if promised => &self.counts.writes,
+            Write::Single(One::Put) => &self.counts.unstored,
             _ => &self.counts.undelivered,
         };
         counter.fetch_add(1, Relaxed);

@@ -56,10 +56,12 @@ pub(crate) fn race<S: Subject>(setup: Setup, test: &str, kind: Kind) {
     let counts = format!("| {} | {test} | {} |", place.program(), counts.join(" | "));
     let disturbed = disturbance.end();
     println!("{counts}{disturbed}");
-    let [reads, hits, bodies, cancelled, invalidations, through, undelivered, stale] = sums;
+    let [reads, hits, bodies, cancelled, invalidations, through, undelivered, unstored, stale] = sums;
     assert_eq!(stale, 0, "{counts}");
     // Nothing is away, and a cache that has patience reaches it.
     assert!(undelivered == 0 || setup.timeout < PATIENCE, "{counts}");
+    // A node that takes over may be down for a moment, and its circuit breaker does not let a `put` wait for it.
+    assert!(unstored == 0 || setup.timeout < PATIENCE || matches!(kind, Kind::Cluster), "{counts}");
     assert!(invalidations >= PROCESSES * WRITES && hits >= PROCESSES * HITS, "{counts}");
     assert!(reads > 0 && bodies > 0 && cancelled > 0, "{counts}");
     let writes_through = setup.writes.iter().any(|write| matches!(write, Write::Single(One::Through)));

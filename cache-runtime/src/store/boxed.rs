@@ -1,5 +1,5 @@
-//! A store behind a pointer, whose operations are boxed futures: they cost the futures of other stores no room, and no code
-//! where functions are compiled.
+//! A store of any type. Its operations are boxed futures: a call on another store has no room for them in its future, and
+//! the crates with cached functions do not compile them.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -17,8 +17,8 @@ use crate::store::redis::server::features::Features;
 use crate::store::redis::transport::{Build, Decode, Transport};
 
 impl<T> RedisStore<T> {
-    #[cfg(feature = "tokio")]
     /// The same server, as one to which a slot is moving.
+    #[cfg(feature = "tokio")]
     pub(crate) fn asking(&self) -> RedisStore<T> {
         RedisStore { asks: true, ..self.clone() }
     }

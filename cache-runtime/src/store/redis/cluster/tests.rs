@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use test_support::{Cluster as Nodes, MigratingSlot, PATIENCE, slot_of};
+use test_support::{Cluster as Nodes, MigratingSlot, PATIENCE, eventually, slot_of};
 
 use super::Cluster;
 use crate::key::{Key, KeyWriter};
@@ -74,6 +74,39 @@ fn a_slot_without_a_node_may_have_one_until_a_whole_topology_is_known() {
         |cluster| block_on(found(cluster.blocking(), cluster)),
         async |cluster| found(cluster.tokio(), cluster).await,
     );
+}
+
+/// An invalidation that meets a cluster without an owner of some slot, which executes nothing until it has one.
+async fn invalidated_while_incomplete(store: &impl Store, nodes: &Nodes, face: &str) {
+    let (key, missing) = (key(face), slot_of("missing").to_string());
+    let lease = lease();
+    assert!(taken(store, &key, &lease).await);
+    let (owner, asked) = (nodes.owner(slot_of("missing")), nodes.owner(slot_of(key.as_str())));
+    nodes.nodes().iter().for_each(|node| drop(node.cli(&["CLUSTER", "DELSLOTS", &missing])));
+    let is_refused = || asked.cli(&["INFO", "errorstats"]).contains("CLUSTERDOWN");
+    asked.cli(&["CONFIG", "RESETSTAT"]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            eventually("the invalidation is refused", is_refused);
+            assert_eq!(owner.cli(&["CLUSTER", "ADDSLOTS", &missing]), "OK");
+        });
+        let outcome = block_on(store.invalidate(std::slice::from_ref(&key), by()));
+        assert_eq!(outcome.unwrap_or_else(|error| panic!("{error}")), 1);
+    });
+    eventually("the cluster is complete", || {
+        nodes.nodes().iter().all(|node| node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok"))
+    });
+}
+
+#[test]
+fn an_invalidation_waits_for_a_cluster_that_is_incomplete_for_a_moment() {
+    let nodes = Nodes::start();
+    let runtime =
+        ::tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let _entered = runtime.enter();
+    let cluster = cluster(&nodes.url());
+    block_on(invalidated_while_incomplete(cluster.blocking(), &nodes, "blocking"));
+    block_on(invalidated_while_incomplete(cluster.tokio(), &nodes, "tokio"));
 }
 
 /// Operations on a slot that moves: at its beginning, when this key has moved, and at its end.

@@ -70,8 +70,29 @@ impl Drop for Passing<'_> {
 }
 
 impl<T: NodeTransport> ClusterStore<T> {
-    /// Empties slots by their names, each at its own node.
+    /// Empties slots by their names, each at its own node. An incomplete cluster, as it is for a moment during a failover,
+    /// executes nothing: where no operation waits, it is asked again until the deadline.
     pub(super) async fn remove(&self, names: &[&str], attempt: Attempt, by: Instant) -> Vec<Result<u64, Error>> {
+        /// The pause before the next attempt.
+        const PAUSE: Duration = Duration::from_millis(20);
+        let mut removed = self.remove_once(names, attempt, by).await;
+        while attempt == Attempt::Always && Instant::now() + PAUSE < by {
+            let is_refused =
+                |removed: &Result<u64, Error>| removed.as_ref().is_err_and(|error| error.kind() == ErrorKind::Cluster);
+            let left: Vec<usize> = (0..names.len()).filter(|at| is_refused(&removed[*at])).collect();
+            if left.is_empty() {
+                break;
+            }
+            T::pause(PAUSE).await;
+            let again: Vec<&str> = left.iter().map(|at| names[*at]).collect();
+            for (at, outcome) in left.into_iter().zip(self.remove_once(&again, attempt, by).await) {
+                removed[at] = outcome;
+            }
+        }
+        removed
+    }
+
+    async fn remove_once(&self, names: &[&str], attempt: Attempt, by: Instant) -> Vec<Result<u64, Error>> {
         self.at_slots(
             names,
             |name| name,

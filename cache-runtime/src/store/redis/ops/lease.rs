@@ -71,6 +71,10 @@ impl<T: Transport> RedisStore<T> {
             let leases = slots.iter().map(|slot| (slot.key.clone(), slot.lease, Release::Pause(0)));
             self.abandon_all(leases.collect(), true);
         }
+        if let Err(fault) = &outcome {
+            // The reply has the content of a slot that is not empty.
+            self.note_large(fault, slots.iter().map(|slot| slot.key));
+        }
         let replies = self.part_written(outcome)?;
         let mut refused = false;
         let taken = slots.iter().zip(replies).map(|(slot, reply)| {

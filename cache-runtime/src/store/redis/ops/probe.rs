@@ -16,8 +16,8 @@ impl<T: Transport> RedisStore<T> {
         }
     }
 
-    /// Asks the other nodes of a cluster for the topology, because a node that is away does not tell who has its slots now.
-    /// Returns true if this node has none any more, as far as is known: no operation needs it.
+    /// Causes a refresh of a cluster's topology, because only other nodes can tell which one has the slots of a node that is
+    /// away. Returns true if this node has none any more, as far as is known: no operation needs it.
     fn has_moved_away(&self) -> bool {
         let client = self.client();
         let (Some(member), Some(cluster)) = (&client.membership, client.cluster()) else { return false };

@@ -56,16 +56,21 @@ impl<T: Transport> RedisStore<T> {
         Ok(read)
     }
 
-    /// The error of a read. If a large value kept it waiting, the values of these keys are large from now on, and those of
-    /// the function whose value it was are not read for a while.
+    /// The error of a read.
     fn read_failed(&self, fault: Fault, keys: &[&Key]) -> Error {
-        if let Blame::Large(length) = fault.blame {
-            keys.iter().for_each(|key| self.client().sizes.timed_out(key));
-            let (store, keys) = (self.clone(), keys.iter().map(|key| (*key).clone()).collect());
-            self.core.transport.background(async move { store.find_too_large(keys, length).await });
-        }
+        self.note_large(&fault, keys.iter().copied());
         let name = keys.first().map_or("", |key| key.as_str());
         self.reported_error(fault.about(name))
+    }
+
+    /// If a large value kept the reply waiting, the values of these keys are large from now on, and those of the function
+    /// whose value it was are not read for a while.
+    pub(crate) fn note_large<'k>(&self, fault: &Fault, keys: impl Iterator<Item = &'k Key>) {
+        let Blame::Large(length) = fault.blame else { return };
+        let keys: Vec<Key> = keys.cloned().collect();
+        keys.iter().for_each(|key| self.client().sizes.timed_out(key));
+        let store = self.clone();
+        self.core.transport.background(async move { store.find_too_large(keys, length).await });
     }
 
     /// Finds out which of the keys holds a value of this length.
