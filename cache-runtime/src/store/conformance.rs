@@ -1,5 +1,5 @@
-//! The suite for all requirements on a store. It runs over memory, and over a real server through both faces, with and
-//! without TLS, with keys of their own and with fields of hashes.
+//! The suite for all requirements on a store. It runs over memory, and over a real server, one that sentinels know, and a
+//! cluster through both faces, with and without TLS, with keys of their own and with fields of hashes.
 
 mod many;
 mod marks;

@@ -16,7 +16,12 @@ const GIVEN_UP: Duration = Duration::from_secs(7);
 /// The number of sentinels that agree on a failure.
 const QUORUM: &str = "2";
 
-/// A master, two replicas and three sentinels. A master that does not answer for half a second is replaced.
+/// The milliseconds of silence after which a sentinel takes a master for lost.
+const ALERT: u32 = 500;
+/// The same for a sentinel that no busy machine and no outage of a test misleads.
+const STEADY: u32 = 600_000;
+
+/// A master, its replicas, and three sentinels that watch it.
 pub struct Sentinels {
     servers: Vec<Server>,
     /// The ports of the servers, as replicas, sentinels and caches use them.
@@ -27,12 +32,17 @@ pub struct Sentinels {
 }
 
 /// The things that the servers and the sentinels ask of clients.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Options {
     /// The passwords of the servers and of the sentinels.
     passwords: Option<(&'static str, &'static str)>,
     is_tls: bool,
+    replicas: usize,
+    /// The milliseconds of silence after which the master is replaced.
+    down_after: u32,
 }
+
+const OPTIONS: Options = Options { passwords: None, is_tls: false, replicas: 2, down_after: ALERT };
 
 /// One of the sentinels.
 pub struct Sentinel {
@@ -45,24 +55,31 @@ pub struct Sentinel {
 }
 
 impl Sentinels {
-    /// Starts everything, and waits until the sentinels know each other and both replicas.
+    /// Starts a master with two replicas, which is replaced if it does not answer for half a second, and waits until the
+    /// sentinels know everything.
     pub fn start() -> Sentinels {
-        Sentinels::with(Options::default())
+        Sentinels::with(OPTIONS)
+    }
+
+    /// Starts a master that is never replaced: it has no replicas.
+    pub fn steady() -> Sentinels {
+        Sentinels::with(Options { replicas: 0, down_after: STEADY, ..OPTIONS })
     }
 
     /// The same with a password for the servers, and another one for the sentinels.
     pub fn with_passwords(servers: &'static str, sentinels: &'static str) -> Sentinels {
-        Sentinels::with(Options { passwords: Some((servers, sentinels)), ..Options::default() })
+        Sentinels::with(Options { passwords: Some((servers, sentinels)), ..OPTIONS })
     }
 
     /// The same over TLS, with certificates of clients.
     pub fn over_tls() -> Sentinels {
-        Sentinels::with(Options { is_tls: true, ..Options::default() })
+        Sentinels::with(Options { is_tls: true, ..OPTIONS })
     }
 
     fn with(options: Options) -> Sentinels {
         let certificates = options.is_tls.then(Certificates::new);
-        let (servers, ports): (Vec<_>, Vec<_>) = (0..3).map(|_| server(options, certificates.as_ref())).unzip();
+        let (servers, ports): (Vec<_>, Vec<_>) =
+            (0..=options.replicas).map(|_| server(options, certificates.as_ref())).unzip();
         for replica in &servers[1..] {
             command(replica, options, &["REPLICAOF", "127.0.0.1", &ports[0].to_string()]);
         }
@@ -81,7 +98,9 @@ impl Sentinels {
         let knows = |sentinel: &Sentinel| {
             let fields = sentinel.fields();
             let is = |name: &str, value: &str| fields.iter().any(|(known, told)| known == name && told == value);
-            is("num-slaves", "2") && is("num-other-sentinels", "2") && is("flags", "master")
+            is("num-slaves", &(self.servers.len() - 1).to_string())
+                && is("num-other-sentinels", "2")
+                && is("flags", "master")
         };
         eventually("the sentinels know everything", || self.sentinels.iter().all(knows));
     }
@@ -189,7 +208,7 @@ impl Sentinel {
             let mut lines = vec![
                 format!("port {plain_port}\nbind 127.0.0.1\ndir {}", sentinel.directory.display()),
                 format!("sentinel monitor {MASTER} 127.0.0.1 {master} {QUORUM}"),
-                format!("sentinel down-after-milliseconds {MASTER} 500"),
+                format!("sentinel down-after-milliseconds {MASTER} {}", options.down_after),
                 format!("sentinel failover-timeout {MASTER} 3000"),
                 format!("sentinel parallel-syncs {MASTER} 2"),
             ];

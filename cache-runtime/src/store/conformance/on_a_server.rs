@@ -11,6 +11,7 @@ use test_support::Server;
 fn redis(url: &str) -> Redis {
     match parse(url).unwrap() {
         Target::Redis(target) => Redis::new(*target, &Settings::with_timeout(Duration::from_secs(5))),
+        Target::Sentinel(target) => Redis::of_sentinels(*target, &Settings::with_timeout(Duration::from_secs(5))),
         other => unreachable!("{other:?}"),
     }
 }
@@ -121,6 +122,23 @@ fn blocking() {
 fn tokio() {
     let server = Server::start();
     check_tokio(&server, &server.url());
+}
+
+mod of_sentinels {
+    use super::*;
+    use test_support::Sentinels;
+
+    #[test]
+    fn blocking() {
+        let sentinels = Sentinels::steady();
+        check_blocking(sentinels.master(), &sentinels.url());
+    }
+
+    #[test]
+    fn tokio() {
+        let sentinels = Sentinels::steady();
+        check_tokio(sentinels.master(), &sentinels.url());
+    }
 }
 
 #[cfg(feature = "_rustls")]

@@ -25,15 +25,30 @@ struct Route {
 
 impl<T: NodeTransport> ClusterStore<T> {
     /// Carries out an operation on one slot at the node that has it.
-    pub(super) async fn at_slot<'a, R: Send, F>(
+    pub(super) fn at_slot<'a, R: Send, F>(
         &'a self,
         slot: u16,
         by: Instant,
+        operation: impl Fn(&'a RedisStore<T>) -> F + Send + Sync,
+    ) -> impl Future<Output = Result<R, Error>> + Send
+    where
+        F: Future<Output = Result<R, Error>> + Send + 'a,
+    {
+        self.in_steps_at_slot(slot, move || by, operation)
+    }
+
+    /// Does the same for an operation of several steps, each of which has a deadline of its own. A step that is
+    /// redirected begins the operation again.
+    pub(super) async fn in_steps_at_slot<'a, R: Send, F>(
+        &'a self,
+        slot: u16,
+        deadline: impl Fn() -> Instant + Send + Sync,
         operation: impl Fn(&'a RedisStore<T>) -> F + Send + Sync,
     ) -> Result<R, Error>
     where
         F: Future<Output = Result<R, Error>> + Send + 'a,
     {
+        let by = deadline();
         self.state().refresh_if_due(by);
         let mut route = match self.state().slots.owner(slot) {
             Some(node) => Route { node, asks: false },
@@ -43,6 +58,7 @@ impl<T: NodeTransport> ClusterStore<T> {
         loop {
             let outcome = operation(self.at(route).ok_or_else(|| ClusterState::unserved(slot))?).await;
             let redirection = outcome.as_ref().err().and_then(Error::redirection);
+            let by = deadline();
             let Some(redirection) = redirection.filter(|_| followed < REDIRECTIONS && Instant::now() < by) else {
                 return outcome;
             };

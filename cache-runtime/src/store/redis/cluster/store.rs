@@ -143,9 +143,9 @@ impl<T: NodeTransport> Store for ClusterStore<T> {
     }
 
     async fn count(&self, group: &Key, most: u64, each: Duration) -> Result<u64, Error> {
-        let by = Instant::now() + each;
-        self.settle([group.as_str()].into_iter(), by).await?;
-        self.at_slot(slot_of(group.as_str()), by, |node| node.count(group, most, each)).await
+        let deadline = || Instant::now() + each;
+        self.settle([group.as_str()].into_iter(), deadline()).await?;
+        self.in_steps_at_slot(slot_of(group.as_str()), deadline, |node| node.count(group, most, each)).await
     }
 
     async fn ping(&self, by: Instant) -> Result<(), Error> {

@@ -204,6 +204,50 @@ fn operations_on_many_slots_follow_those_that_move() {
     );
 }
 
+/// A group of so many fields that they are counted in steps moves after the time-out of the first one.
+async fn counted_while_it_moves(store: &impl Store, nodes: &Nodes, face: &'static str) {
+    const FIELDS: usize = 2000;
+    const EACH: Duration = Duration::from_millis(1500);
+    let group = Key::of_group("", &format!("moving:{face}")).expect("a key");
+    let slot = slot_of(group.as_str());
+    let owner = nodes.owner(slot);
+    let proxy = owner.proxy(nodes);
+    let field = |number: usize| {
+        let mut writer = KeyWriter::of_group("", "moving");
+        writer.literal(":").literal(face).field("row").arg("id", &number).finish().expect("a key")
+    };
+    let keys: Vec<(Key, Lease)> = (0..FIELDS).map(|number| (field(number), lease())).collect();
+    let requests =
+        keys.iter().map(|(key, lease)| TakeRequest { key, lease: *lease, precondition: Precondition::Empty });
+    store.take_many(&requests.collect::<Vec<_>>(), by()).await;
+    let ends = keys.iter().map(|(key, lease)| EndRequest { key, lease: *lease, end: End::Fill(value(200), MINUTE) });
+    let filled = store.end_many(&ends.collect::<Vec<_>>(), by()).await;
+    assert!(filled.iter().all(|filled| matches!(filled, Ok(true))), "{face}");
+    assert_eq!(store.count(&group, u64::MAX, EACH).await.unwrap(), FIELDS as u64, "{face}: in a slot that stays");
+
+    let (sent, begun) = (proxy.commands(), Instant::now());
+    proxy.set(test_support::Mode::Delay(EACH * 3 / 5));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            eventually("the second step is on its way", || proxy.commands() >= sent + 2);
+            nodes.migrate_slot(slot, nodes.other_master(owner));
+        });
+        let counted = block_on(store.count(&group, u64::MAX, EACH));
+        assert_eq!(counted.unwrap_or_else(|error| panic!("{face}: {error}")), FIELDS as u64, "{face}");
+    });
+    assert!(begun.elapsed() > EACH, "{face}: it was redirected too early");
+}
+
+#[test]
+fn a_count_in_steps_follows_a_group_that_moves() {
+    let nodes = Nodes::start();
+    let runtime =
+        ::tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let _entered = runtime.enter();
+    block_on(counted_while_it_moves(cluster(&nodes.url()).blocking(), &nodes, "blocking"));
+    block_on(counted_while_it_moves(cluster(&nodes.url()).tokio(), &nodes, "tokio"));
+}
+
 /// Nodes whose replicas take over. By default, none serves anything while one of the masters is away.
 fn alert_nodes() -> Nodes {
     let nodes = Nodes::alert();
