@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -253,6 +254,8 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            // Ctrl-C is for this process, whose undertakers end the servers.
+            .process_group(0)
             .spawn();
         let mut server = server.unwrap_or_else(|error| panic!("{} cannot be run: {error}", program().display()));
         let begun = Instant::now();
@@ -292,6 +295,7 @@ impl Process {
             // Closed when this process ends.
             .stdin(Stdio::piped())
             .stderr(Stdio::null())
+            .process_group(0)
             .spawn()
             .unwrap();
         Process { server, undertaker }

@@ -1,5 +1,6 @@
 //! A master with two replicas, and three sentinels that watch it.
 
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -285,6 +286,7 @@ impl Sentinel {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            .process_group(0)
             .spawn();
         let mut sentinel = sentinel.unwrap_or_else(|error| panic!("{} cannot be run: {error}", program().display()));
         let begun = Instant::now();
