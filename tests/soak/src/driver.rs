@@ -17,8 +17,6 @@ use crate::report::{Counts, Report};
 
 /// The time that callers run before anything happens to them.
 const WARM_UP: Duration = Duration::from_secs(2);
-/// A fault goes on that long, or as long as it takes to happen.
-const HOLD: Duration = Duration::from_secs(2);
 /// The pause between two steps of a fault that happens again and again.
 const STEP: Duration = Duration::from_millis(50);
 /// The time after calls hit again in which what the fault left behind may still be met: a connection that is not used often.
@@ -152,7 +150,7 @@ impl Driver<'_> {
         };
         let place = &self.places[kind.name()];
         (fault.strike)(place);
-        let until = Instant::now() + HOLD;
+        let until = Instant::now() + self.options.hold;
         while Instant::now() < until && !INTERRUPTED.load(SeqCst) {
             (fault.meanwhile)(place);
             pause(STEP);

@@ -15,6 +15,7 @@ usage: redis-cached-soak [OPTION]…
   --rounds N        so many rounds over all faults instead
   --kind KIND,…     server, tls, sentinel, cluster or all, which is the default
   --fault NAME,…    these faults alone
+  --hold N          the seconds for which each fault goes on, 2 unless set
   --processes N     the number of processes with callers, 2 unless set
   --list            shows the names of the faults of each kind
   --help            shows this
@@ -35,6 +36,8 @@ pub(crate) struct Options {
     pub(crate) kinds: Vec<Kind>,
     /// Empty for all.
     pub(crate) faults: Vec<String>,
+    /// The time for which a fault goes on.
+    pub(crate) hold: Duration,
     pub(crate) processes: u64,
 }
 
@@ -52,6 +55,7 @@ impl Options {
             length: Length::Time(Duration::from_secs(600)),
             kinds: Kind::ALL.to_vec(),
             faults: Vec::new(),
+            hold: Duration::from_secs(2),
             processes: 2,
         };
         let mut lengths = 0;
@@ -74,6 +78,7 @@ impl Options {
                 "--rounds" => options.length = Length::Rounds(number(name, value()?)?),
                 "--kind" => options.kinds = kinds(value()?)?,
                 "--fault" => options.faults = value()?.split(',').map(str::to_owned).collect(),
+                "--hold" => options.hold = Duration::from_secs(number(name, value()?)?),
                 "--processes" => options.processes = number(name, value()?)?.min(16),
                 _ => return Err(format!("there is no option `{word}`; --help shows what there is")),
             }

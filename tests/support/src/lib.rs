@@ -246,6 +246,8 @@ impl Server {
     }
 
     fn spawn(&self) -> bool {
+        // A server that was a replica has left there what it got from its master, and would load it.
+        let _ = std::fs::remove_file(self.directory.join("dump.rdb"));
         let server = Command::new(program())
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
             .args(["--repl-diskless-sync-delay", "0"])

@@ -216,8 +216,7 @@ impl Judge {
         } else if got.version >= floor.version {
             &self.counts.lost
         } else {
-            let (after, harm) = (began.at.elapsed(), self.harm_since(began));
-            self.show("stale", &format!("{how} got {got:.200?}, {floor:?}, in {after:?}, harm: {harm:?}"));
+            self.show_stale(got, floor, began, how);
             &self.counts.stale
         };
         counter.fetch_add(1, Relaxed);
@@ -226,7 +225,7 @@ impl Judge {
     /// True if the call could not ask the cache, and got the value of a body of its process that ran when it began.
     fn is_shared(&self, got: &Row, began: Moment, process: u64) -> bool {
         let Some((of, number)) = got.body else { return false };
-        let ended = lock(&self.ended).iter().rev().find(|body| body.number == number).map(|body| body.ended);
+        let ended = self.end_of(number);
         let ran = of == process && ended.is_some_and(|ended| ended + SLACK >= began.at);
         let is_away = match self.harm_since(began) {
             Some(Harm::Away | Harm::Loses) => true,
@@ -235,6 +234,26 @@ impl Judge {
             None => lock(&self.bypassed).is_some_and(|at| at + Duration::from_secs(1) >= began.at),
         };
         ran && is_away
+    }
+
+    fn show_stale(&self, got: &Row, floor: Floor, began: Moment, how: &str) {
+        let Row { version, body, .. } = got;
+        let (after, harm) = (began.at.elapsed(), self.harm_since(began));
+        let least = floor.version;
+        let bodies = self.bodies.load(Relaxed);
+        let ended = body.and_then(|(_, number)| self.end_of(number)).map(|ended| ended.elapsed());
+        self.show(
+            "stale",
+            &format!(
+                "{how} got {version} after {after:?} where {least} was promised, harm {harm:?}; of the body \
+                 {body:?}, which ended {ended:?} ago if it is one of this process; {bodies} bodies began here"
+            ),
+        );
+    }
+
+    /// The end of a body of this process, if it is remembered.
+    fn end_of(&self, number: u64) -> Option<Instant> {
+        lock(&self.ended).iter().rev().find(|body| body.number == number).map(|body| body.ended)
     }
 
     fn show(&self, kind: &str, what: &impl Display) {

@@ -179,6 +179,12 @@ impl Scene {
         }
         // A verb asks the cache alone.
         let shares = (how != How::Get).then_some(self.process);
-        self.judge.value(row, floor, began, shares, &format!("{how:?} of {id} by {function:?}"));
+        self.judge.value(
+            row,
+            floor,
+            began,
+            shares,
+            &format!("{how:?} of {id} by {function:?} in process {}", self.process),
+        );
     }
 }
