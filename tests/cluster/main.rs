@@ -5,9 +5,35 @@ mod failovers;
 mod features;
 mod large_values;
 mod migrations;
+#[path = "../faults/outage/mod.rs"]
+mod outage;
 mod rig;
 mod shards;
 mod stampedes;
 mod support;
 mod topology;
 mod undelivered;
+
+use std::sync::OnceLock;
+
+use test_support::ProxiedServers;
+
+/// True if connections are encrypted.
+const OVER_TLS: bool = false;
+
+/// True if the servers are the nodes of a cluster.
+const IN_CLUSTER: bool = true;
+
+/// True if sentinels tell the address of the server.
+const BY_SENTINELS: bool = false;
+
+/// The servers of the outages.
+type Place = &'static ProxiedServers;
+
+/// Makes the servers of one outage: those of the last one, as they were in the beginning.
+fn place() -> Place {
+    static PLACE: OnceLock<ProxiedServers> = OnceLock::new();
+    let place = PLACE.get_or_init(ProxiedServers::cluster);
+    place.reset();
+    place
+}

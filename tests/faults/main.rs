@@ -5,21 +5,26 @@ mod deadline;
 mod giant_values;
 mod kill;
 mod outage;
+#[path = "outage/replicas.rs"]
+mod outages_of_replicas;
 mod permissions;
 mod settings;
 
-use test_support::{Proxy, Server};
+use test_support::ProxiedServers;
 
 /// True if connections are encrypted.
 const OVER_TLS: bool = false;
 
-/// The server of the outages.
-type OutageServer = Server;
+/// True if the servers are the nodes of a cluster.
+const IN_CLUSTER: bool = false;
 
-/// A server, a proxy in front of it, and the URL of the proxy.
-fn start(arguments: &[&str]) -> (OutageServer, Proxy, String) {
-    let server = Server::with(arguments);
-    let proxy = server.proxy();
-    let url = proxy.url();
-    (server, proxy, url)
+/// True if sentinels tell the address of the server.
+const BY_SENTINELS: bool = false;
+
+/// The servers of the outages.
+type Place = ProxiedServers;
+
+/// Makes the servers of one outage.
+fn place() -> Place {
+    ProxiedServers::one()
 }

@@ -2,18 +2,23 @@
 //!
 //! `cargo test --test sentinel -- --nocapture` prints what each race counted.
 
+#[path = "../faults/outage/mod.rs"]
+mod outage;
+#[path = "../faults/outage/replicas.rs"]
+mod outages_of_replicas;
 mod race;
 mod sentinels;
 mod servers;
 #[cfg(feature = "tls-rustls")]
 mod tls;
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use redis_cached::{Cache, redis_cached};
-use test_support::PATIENCE;
 use test_support::log::{Line, lines_about};
+use test_support::{PATIENCE, ProxiedServers};
 
 /// A failover takes longer than a call waits.
 const TIMEOUT: Duration = Duration::from_millis(250);
@@ -67,4 +72,24 @@ async fn caches_again(cache: &Cache, runs: &AtomicU64) {
         plain(cache, runs, id) == plain(cache, runs, id)
     })
     .await;
+}
+
+/// True if connections are encrypted.
+const OVER_TLS: bool = false;
+
+/// True if the servers are the nodes of a cluster.
+const IN_CLUSTER: bool = false;
+
+/// True if sentinels tell the address of the server.
+const BY_SENTINELS: bool = true;
+
+/// The servers of the outages.
+type Place = &'static ProxiedServers;
+
+/// Makes the servers of one outage: those of the last one, as they were in the beginning.
+fn place() -> Place {
+    static PLACE: OnceLock<ProxiedServers> = OnceLock::new();
+    let place = PLACE.get_or_init(ProxiedServers::sentinels);
+    place.reset();
+    place
 }

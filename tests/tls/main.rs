@@ -7,25 +7,30 @@ mod danger;
 mod files;
 #[path = "../faults/outage/mod.rs"]
 mod outage;
+#[path = "../faults/outage/replicas.rs"]
+mod outages_of_replicas;
 mod roots;
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use redis_cached::{Cache, Error, Tls, redis_cached};
-use test_support::{PATIENCE, Proxy, TlsServer};
+use test_support::{PATIENCE, ProxiedServers};
 
 /// True if connections are encrypted.
 const OVER_TLS: bool = true;
 
-/// The server of the outages.
-type OutageServer = TlsServer;
+/// True if the servers are the nodes of a cluster.
+const IN_CLUSTER: bool = false;
 
-/// A server, a proxy in front of it, and the URL of the proxy.
-fn start(arguments: &[&str]) -> (OutageServer, Proxy, String) {
-    let server = TlsServer::with(arguments);
-    let proxy = server.proxy();
-    let url = server.url_at(proxy.port());
-    (server, proxy, url)
+/// True if sentinels tell the address of the server.
+const BY_SENTINELS: bool = false;
+
+/// The servers of the outages.
+type Place = ProxiedServers;
+
+/// Makes the servers of one outage.
+fn place() -> Place {
+    ProxiedServers::over_tls()
 }
 
 /// A cache whose settings are right so far.

@@ -5,17 +5,17 @@ use super::*;
 /// Every fault once more, while a body runs that was leased in health.
 fn killed_mid_body(face: Face) {
     let _alone = alone();
-    let rig = Rig::new(face, &[]);
+    let rig = Rig::new(face);
     rig.warm(0..1);
-    let begun = Instant::now();
+    let (begun, before) = (Instant::now(), rig.source.runs.load(SeqCst));
     thread::scope(|scope| {
         let call = scope.spawn(|| rig.call(7));
-        eventually("the body runs", || rig.source.runs.load(SeqCst) == 2);
-        rig.server.kill();
+        eventually("the body runs", || rig.source.runs.load(SeqCst) == before + 1);
+        rig.place.kill();
         assert_eq!(call.join().expect("no call panics"), (7, 0));
     });
     assert!(begun.elapsed() <= BODY + TIMEOUT * 2 + MARGIN, "{:?}", begun.elapsed());
-    rig.server.restart();
+    rig.place.restart();
     let mut id = 1_000;
     eventually("a hit", || {
         id += 1;
@@ -49,9 +49,9 @@ fn gated_blocking(cache: &Cache, gate: &Gate, id: u64) -> u64 {
 fn killed_while_fifty_wait(face: Face) {
     let _alone = alone();
     given_time("all wait when the server dies", |time| {
-        let rig = Rig::new(face, &[]);
+        let rig = Rig::new(face);
         rig.warm(0..1);
-        let other = Cache::builder(&rig.url).unwrap().timeout(TIMEOUT).build();
+        let other = Cache::builder(rig.place.url()).unwrap().timeout(TIMEOUT).build();
         let gate = Arc::new(Gate::closed());
         let call = |cache: &Cache| {
             let (cache, gate, runtime) = (cache.clone(), Arc::clone(&gate), rig.runtime.handle().clone());
@@ -66,8 +66,8 @@ fn killed_while_fifty_wait(face: Face) {
         let far: Vec<_> = (0..25).map(|_| call(&other)).collect();
         thread::sleep(time);
         let all_wait = gate.entered() == 1;
-        rig.server.kill();
-        rig.proxy.cut();
+        rig.place.kill();
+        rig.place.cut();
         // The other process hears no more of the body, and runs one of its own for all.
         let begun = Instant::now();
         while gate.entered() < 2 && begun.elapsed() < time * 4 {
@@ -81,7 +81,7 @@ fn killed_while_fifty_wait(face: Face) {
         let near = near.into_iter().map(|call| call.join().expect("no call panics")).all(|value| value == 11);
         let far = far.into_iter().map(|call| call.join().expect("no call panics")).all(|value| value == 12);
         assert!(begun.elapsed() < TIMEOUT * 3 + MARGIN, "{face:?}: {:?}", begun.elapsed());
-        rig.server.restart();
+        rig.place.restart();
         eventually("the server is back", || rig.runtime.block_on(gated_entry(&rig.cache, 10).get()).is_ok());
         let stored = rig.runtime.block_on(gated_entry(&rig.cache, 10).get()).unwrap();
         assert_eq!(stored, None, "{face:?}: of a body that a dead server had leased");

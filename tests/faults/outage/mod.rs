@@ -1,11 +1,14 @@
 //! The function always works: whatever is wrong with Redis, a call returns what the body returns,
 //! within a bound, and once the fault is over, the cache works again with nothing restarted.
 //!
+//! The same holds for each kind of Redis: a server (in the binary `faults`), one that speaks TLS (`tls`), one that
+//! sentinels watch (`sentinel`), and a cluster, all of whose masters fail at once (`cluster`).
+//!
 //! `cargo test --test faults outage:: -- --nocapture` prints a row for each fault.
 
 mod bodies;
 mod breaker;
-mod writes;
+pub(crate) mod writes;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -14,20 +17,23 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, ErrorKind, redis_cached};
-use test_support::{Gate, Mode, PATIENCE, Proxy, Server, eventually, given_time, in_time, log};
+use test_support::{Gate, Mode, PATIENCE, eventually, given_time, in_time, log};
+
+use crate::{BY_SENTINELS, IN_CLUSTER, OVER_TLS};
 
 const BODY: Duration = Duration::from_millis(20);
-/// Over TLS, it has room for the handshakes of sixteen connections at once in a debug build.
-const TIMEOUT: Duration = Duration::from_millis(if crate::OVER_TLS { 400 } else { 200 });
+/// Over TLS, it has room for the handshakes of sixteen connections at once in a debug build, and in a cluster for those to
+/// three nodes.
+pub(crate) const TIMEOUT: Duration = Duration::from_millis(if OVER_TLS || IN_CLUSTER { 400 } else { 200 });
 
 /// The margin of a machine that runs a hundred callers on two cores while it compiles.
 const MARGIN: Duration = Duration::from_millis(150);
 
-const CALLERS: u64 = 100;
+pub(crate) const CALLERS: u64 = 100;
 
 /// The origin that the cached functions read, in place of a database.
 #[derive(Default)]
-struct Source {
+pub(crate) struct Source {
     version: AtomicU64,
     runs: AtomicU64,
 }
@@ -40,14 +46,14 @@ impl Source {
 }
 
 #[redis_cached(prefix = "outage", name = "row", cache = cache, skip(cache, source))]
-async fn row(cache: &Cache, source: &Source, id: u64) -> (u64, u64) {
+pub(crate) async fn row(cache: &Cache, source: &Source, id: u64) -> (u64, u64) {
     let row = source.read(id);
     tokio::time::sleep(BODY).await;
     row
 }
 
 #[redis_cached(prefix = "outage", name = "row", cache = cache, skip(cache, source))]
-fn row_blocking(cache: &Cache, source: &Source, id: u64) -> (u64, u64) {
+pub(crate) fn row_blocking(cache: &Cache, source: &Source, id: u64) -> (u64, u64) {
     let row = source.read(id);
     thread::sleep(BODY);
     row
@@ -55,44 +61,40 @@ fn row_blocking(cache: &Cache, source: &Source, id: u64) -> (u64, u64) {
 
 /// `async fn` or plain `fn`.
 #[derive(Clone, Copy, Debug)]
-enum Face {
+pub(crate) enum Face {
     Async,
     Plain,
 }
 
-/// A server with a proxy in front of it, and a cache.
-struct Rig {
-    server: crate::OutageServer,
-    proxy: Proxy,
-    url: String,
-    cache: Cache,
+/// Servers with proxies in front of them, and a cache.
+pub(crate) struct Rig {
+    pub(crate) place: crate::Place,
+    pub(crate) cache: Cache,
     source: Arc<Source>,
-    face: Face,
-    runtime: tokio::runtime::Runtime,
+    pub(crate) face: Face,
+    pub(crate) runtime: tokio::runtime::Runtime,
 }
 
 impl Rig {
-    fn new(face: Face, arguments: &[&str]) -> Rig {
-        let (server, proxy, url) = crate::start(arguments);
+    pub(crate) fn new(face: Face) -> Rig {
+        let place = crate::place();
         Rig {
-            cache: Cache::builder(&url).unwrap().timeout(TIMEOUT).build(),
-            url,
-            server,
-            proxy,
+            cache: Cache::builder(place.url()).unwrap().timeout(TIMEOUT).build(),
+            place,
             source: Arc::default(),
             face,
             runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap(),
         }
     }
 
-    fn call(&self, id: u64) -> (u64, u64) {
+    pub(crate) fn call(&self, id: u64) -> (u64, u64) {
         match self.face {
             Face::Async => self.runtime.block_on(row(&self.cache, &self.source, id)),
             Face::Plain => row_blocking(&self.cache, &self.source, id),
         }
     }
 
-    fn invalidate(&self, id: u64) -> Result<bool, redis_cached::Error> {
+    pub(crate) fn invalidate(&self, id: u64) -> Result<bool, redis_cached::Error> {
         match self.face {
             Face::Async => self.runtime.block_on(row_entry(&self.cache, id).invalidate()),
             Face::Plain => row_blocking_entry(&self.cache, id).invalidate(),
@@ -100,29 +102,44 @@ impl Rig {
     }
 
     /// True if a call was answered from the cache.
-    fn hits(&self, id: u64) -> bool {
+    pub(crate) fn hits(&self, id: u64) -> bool {
         let before = self.source.runs.load(SeqCst);
         let version = self.source.version.load(SeqCst);
         assert_eq!(self.call(id), (id, version));
         self.source.runs.load(SeqCst) == before
     }
 
-    fn warm(&self, ids: Range<u64>) {
-        if crate::OVER_TLS {
-            // On a busy machine, the first handshake takes longer than the deadline.
+    pub(crate) fn warm(&self, ids: Range<u64>) {
+        if OVER_TLS || BY_SENTINELS {
+            // On a busy machine, the first handshake, or the first answer of a sentinel, takes longer than the deadline.
             eventually("a connection", || {
                 self.call(ids.start);
                 self.hits(ids.start)
             });
         }
+        if IN_CLUSTER {
+            // The same holds for the topology and the connections to all nodes.
+            self.recovers();
+        }
         self.calls(ids.clone());
         for id in ids {
-            assert!(self.hits(id), "nothing is wrong yet");
+            assert!(self.hits(id), "nothing is wrong yet: {:?}", self.cache.stats());
         }
     }
 
+    /// Waits until new entries are stored and found, in a cluster at each of its nodes.
+    fn recovers(&self) {
+        let each = if IN_CLUSTER { 40 } else { 1 };
+        let mut ids = (1_000..).step_by(each as usize);
+        eventually("a hit", || {
+            let first = ids.next().unwrap();
+            self.calls(first..first + each);
+            (first..first + each).all(|id| self.hits(id))
+        });
+    }
+
     /// Many callers at once, half of them for warm entries: how long the slowest took.
-    fn burst(&self) -> Duration {
+    pub(crate) fn burst(&self) -> Duration {
         self.calls(0..CALLERS)
     }
 
@@ -162,39 +179,31 @@ impl Rig {
 }
 
 /// A fault, and how it ends.
-struct Fault {
-    name: &'static str,
-    arguments: &'static [&'static str],
-    strike: fn(&Rig),
-    heal: fn(&Rig),
+pub(crate) struct Fault {
+    pub(crate) name: &'static str,
+    pub(crate) strike: fn(&Rig),
+    pub(crate) heal: fn(&Rig),
     /// The outage begins with the first call, rather than after a while in health.
-    from_the_start: bool,
+    pub(crate) from_the_start: bool,
     /// Deadlines that a call may lose.
-    deadlines: u32,
+    pub(crate) deadlines: u32,
     /// True if calls stop asking after a while.
-    opens_the_breaker: bool,
+    pub(crate) opens_the_breaker: bool,
 }
 
-const FAULT: Fault = Fault {
-    name: "",
-    arguments: &[],
-    strike: |_| {},
-    heal: |_| {},
-    from_the_start: false,
-    deadlines: 1,
-    opens_the_breaker: true,
-};
+pub(crate) const FAULT: Fault =
+    Fault { name: "", strike: |_| {}, heal: |_| {}, from_the_start: false, deadlines: 1, opens_the_breaker: true };
 
 /// Times are bounded below: one test at a time.
-fn alone() -> MutexGuard<'static, ()> {
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Fault {
-    fn check(&self, face: Face) {
+    pub(crate) fn check(&self, face: Face) {
         let _alone = alone();
-        let rig = Rig::new(face, self.arguments);
+        let rig = Rig::new(face);
         if !self.from_the_start {
             rig.warm(0..CALLERS / 2);
         }
@@ -213,12 +222,7 @@ impl Fault {
 
         (self.heal)(&rig);
         let begun = Instant::now();
-        let mut id = 1_000;
-        eventually("a hit", || {
-            id += 1;
-            rig.call(id);
-            rig.hits(id)
-        });
+        rig.recovers();
         println!(
             "| {:24} | {:5} | {:4} calls in {:4} ms | 0 failed | slowest {:3} ms | then {:3} ms | back after {:4} ms |",
             self.name,
@@ -230,9 +234,9 @@ impl Fault {
             begun.elapsed().as_millis(),
         );
         // Everything else works, too.
-        rig.warm(2_000..2_010);
-        rig.invalidate(2_000).expect("the server is back");
-        assert!(!rig.hits(2_000), "invalidated");
+        rig.warm(1_000_000..1_000_010);
+        rig.invalidate(1_000_000).expect("the server is back");
+        assert!(!rig.hits(1_000_000), "invalidated");
     }
 }
 
@@ -257,94 +261,82 @@ macro_rules! faults {
 
 faults! {
     refused_from_the_start: Fault {
-        strike: |rig| rig.server.kill(),
-        heal: |rig| rig.server.restart(),
+        strike: |rig| rig.place.kill(),
+        heal: |rig| rig.place.restart(),
         from_the_start: true,
         ..FAULT
     };
-    killed: Fault { strike: |rig| rig.server.kill(), heal: |rig| rig.server.restart(), ..FAULT };
-    restarted_empty: Fault { strike: |rig| rig.server.restart(), opens_the_breaker: false, ..FAULT };
-    hung: Fault { strike: |rig| rig.server.stop(), heal: |rig| rig.server.cont(), ..FAULT };
+    killed: Fault { strike: |rig| rig.place.kill(), heal: |rig| rig.place.restart(), ..FAULT };
+    restarted_empty: Fault { strike: |rig| rig.place.restart(), opens_the_breaker: false, ..FAULT };
+    hung: Fault { strike: |rig| rig.place.stop(), heal: |rig| rig.place.cont(), ..FAULT };
     hung_from_the_start: Fault {
-        strike: |rig| rig.server.stop(),
-        heal: |rig| rig.server.cont(),
+        strike: |rig| rig.place.stop(),
+        heal: |rig| rig.place.cont(),
         from_the_start: true,
         ..FAULT
     };
-    half_open: Fault { strike: |rig| rig.proxy.set(Mode::Freeze), heal: |rig| rig.proxy.set(Mode::Pass), ..FAULT };
+    half_open: Fault { strike: |rig| rig.place.set(Mode::Freeze), heal: |rig| rig.place.set(Mode::Pass), ..FAULT };
     half_open_while_new_ones_pass: Fault {
-        strike: |rig| rig.proxy.set(Mode::FreezeExisting),
+        strike: |rig| rig.place.set(Mode::FreezeExisting),
         opens_the_breaker: false,
         ..FAULT
     };
     slower_than_the_deadline: Fault {
-        strike: |rig| rig.proxy.set(Mode::Delay(TIMEOUT * 3)),
-        heal: |rig| rig.proxy.set(Mode::Pass),
+        strike: |rig| rig.place.set(Mode::Delay(TIMEOUT * 3)),
+        heal: |rig| rig.place.set(Mode::Pass),
         ..FAULT
     };
     trickling: Fault {
-        strike: |rig| rig.proxy.set(Mode::Trickle { bytes: 1, pause: Duration::from_millis(40) }),
-        heal: |rig| rig.proxy.set(Mode::Pass),
+        strike: |rig| rig.place.set(Mode::Trickle { bytes: 1, pause: Duration::from_millis(40) }),
+        heal: |rig| rig.place.set(Mode::Pass),
         ..FAULT
     };
-    connections_cut: Fault { strike: |rig| rig.proxy.cut(), opens_the_breaker: false, ..FAULT };
+    connections_cut: Fault { strike: |rig| rig.place.cut(), opens_the_breaker: false, ..FAULT };
     corrupt_bytes: Fault {
-        strike: |rig| rig.proxy.set(Mode::Corrupt),
-        heal: |rig| rig.proxy.set(Mode::Pass),
+        strike: |rig| rig.place.set(Mode::Corrupt),
+        heal: |rig| rig.place.set(Mode::Pass),
         deadlines: 2,
         opens_the_breaker: false,
         ..FAULT
     };
     loading: Fault {
-        strike: |rig| rig.proxy.set(Mode::Answer("-LOADING Redis is loading the dataset in memory")),
-        heal: |rig| rig.proxy.set(Mode::Pass),
+        strike: |rig| rig.place.set(Mode::Answer("-LOADING Redis is loading the dataset in memory")),
+        heal: |rig| rig.place.set(Mode::Pass),
         ..FAULT
     };
     redirecting: Fault {
-        strike: |rig| rig.proxy.set(Mode::Answer("-MOVED 3999 127.0.0.1:6381")),
-        heal: |rig| rig.proxy.set(Mode::Pass),
+        strike: |rig| rig.place.set(Mode::Answer("-MOVED 3999 127.0.0.1:6381")),
+        heal: |rig| rig.place.set(Mode::Pass),
         ..FAULT
     };
     too_many_clients: Fault {
         strike: |rig| {
-            rig.proxy.set(Mode::Answer("-ERR max number of clients reached"));
-            rig.proxy.cut();
+            rig.place.set(Mode::Answer("-ERR max number of clients reached"));
+            rig.place.cut();
         },
-        heal: |rig| rig.proxy.set(Mode::Pass),
+        heal: |rig| rig.place.set(Mode::Pass),
         ..FAULT
     };
     persistence_fails: Fault {
-        strike: |rig| rig.proxy.set(Mode::Answer("-MISCONF Redis is configured to save RDB snapshots")),
-        heal: |rig| rig.proxy.set(Mode::Pass),
+        strike: |rig| rig.place.set(Mode::Answer("-MISCONF Redis is configured to save RDB snapshots")),
+        heal: |rig| rig.place.set(Mode::Pass),
         opens_the_breaker: false,
         ..FAULT
     };
     password_required: Fault {
         strike: |rig| {
-            rig.server.cli(&["CONFIG", "SET", "requirepass", "secret"]);
-            rig.proxy.cut();
+            rig.place.each(&["CONFIG", "SET", "requirepass", "secret"]);
+            rig.place.cut();
         },
-        heal: |rig| {
-            let mut connection = rig.server.connection();
-            redis::cmd("AUTH").arg("secret").exec(&mut connection).unwrap();
-            redis::cmd("CONFIG").arg("SET").arg("requirepass").arg("").exec(&mut connection).unwrap();
-        },
-        ..FAULT
-    };
-    read_only_replica: Fault {
-        // It follows a master that does not exist, so that it keeps its data.
-        strike: |rig| {
-            rig.server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
-        },
-        heal: |rig| rig.server.promote(),
+        heal: |rig| rig.place.each_with_password("secret", &["CONFIG", "SET", "requirepass", ""]),
         ..FAULT
     };
     permission_taken: Fault {
         strike: |rig| {
-            rig.server.cli(&["ACL", "SETUSER", "default", "-get"]);
+            rig.place.each(&["ACL", "SETUSER", "default", "-get"]);
         },
         heal: |rig| {
-            rig.server.cli(&["ACL", "SETUSER", "default", "+get"]);
+            rig.place.each(&["ACL", "SETUSER", "default", "+get"]);
         },
         ..FAULT
     };

@@ -5,9 +5,9 @@ use super::*;
 /// Full, and not allowed to evict: hits go on, and nothing new is stored.
 fn full(face: Face) {
     let _alone = alone();
-    let rig = Rig::new(face, &["--maxmemory-policy", "noeviction"]);
+    let rig = Rig::new(face);
     rig.warm(0..CALLERS / 2);
-    rig.server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    rig.place.each(&["CONFIG", "SET", "maxmemory", "1"]);
     for _ in 0..3 {
         let slowest = rig.burst();
         assert!(slowest <= BODY + TIMEOUT + MARGIN, "{slowest:?}");
@@ -15,7 +15,7 @@ fn full(face: Face) {
     }
     assert!(!rig.hits(CALLERS), "and nothing new is stored");
     assert!(rig.invalidate(0).expect("an invalidation frees memory"));
-    rig.server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    rig.place.each(&["CONFIG", "SET", "maxmemory", "0"]);
     eventually("results are stored again", || rig.hits(CALLERS));
 }
 
@@ -30,9 +30,9 @@ fn a_full_server_answers_plain_functions() {
 }
 
 /// Once `invalidate` has failed, the value that it could not remove is not served any more.
-fn undelivered_invalidations(face: Face, strike: fn(&Rig), heal: fn(&Rig)) {
+pub(crate) fn undelivered_invalidations(face: Face, strike: fn(&Rig), heal: fn(&Rig)) {
     let _alone = alone();
-    let rig = Rig::new(face, &[]);
+    let rig = Rig::new(face);
     rig.warm(0..10);
     strike(&rig);
     rig.source.version.store(1, SeqCst);
@@ -56,10 +56,10 @@ fn undelivered_invalidations_of_async_functions() {
     undelivered_invalidations(
         Face::Async,
         |rig| {
-            rig.proxy.set(Mode::Refuse);
-            rig.proxy.cut();
+            rig.place.set(Mode::Refuse);
+            rig.place.cut();
         },
-        |rig| rig.proxy.set(Mode::Pass),
+        |rig| rig.place.set(Mode::Pass),
     );
 }
 
@@ -68,41 +68,31 @@ fn undelivered_invalidations_of_plain_functions() {
     undelivered_invalidations(
         Face::Plain,
         |rig| {
-            rig.proxy.set(Mode::Refuse);
-            rig.proxy.cut();
+            rig.place.set(Mode::Refuse);
+            rig.place.cut();
         },
-        |rig| rig.proxy.set(Mode::Pass),
+        |rig| rig.place.set(Mode::Pass),
     );
 }
 
 #[test]
 fn invalidations_of_async_functions_that_a_hung_server_never_saw() {
-    undelivered_invalidations(Face::Async, |rig| rig.proxy.set(Mode::Freeze), |rig| rig.proxy.set(Mode::Pass));
+    undelivered_invalidations(Face::Async, |rig| rig.place.set(Mode::Freeze), |rig| rig.place.set(Mode::Pass));
 }
 
 #[test]
 fn invalidations_of_plain_functions_that_a_hung_server_never_saw() {
-    undelivered_invalidations(Face::Plain, |rig| rig.proxy.set(Mode::Freeze), |rig| rig.proxy.set(Mode::Pass));
-}
-
-#[test]
-fn invalidations_that_a_replica_refused() {
-    for face in [Face::Async, Face::Plain] {
-        let strike: fn(&Rig) = |rig| {
-            rig.server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
-        };
-        undelivered_invalidations(face, strike, |rig| rig.server.promote());
-    }
+    undelivered_invalidations(Face::Plain, |rig| rig.place.set(Mode::Freeze), |rig| rig.place.set(Mode::Pass));
 }
 
 /// A slot that cannot be leased is not asked for again and again: how many commands a call sends
 /// is bounded, for calls of different entries and of one.
 fn no_lease_and_no_spinning(face: Face, strike: fn(&Rig), heal: fn(&Rig)) {
     let _alone = alone();
-    let rig = Rig::new(face, &["--maxmemory-policy", "noeviction"]);
+    let rig = Rig::new(face);
     rig.warm(0..1);
     strike(&rig);
-    let before = rig.proxy.commands();
+    let before = rig.place.commands();
     for _ in 0..3 {
         let slowest = rig.burst();
         assert!(slowest <= BODY + TIMEOUT + MARGIN, "{face:?}: {slowest:?}");
@@ -119,7 +109,7 @@ fn no_lease_and_no_spinning(face: Face, strike: fn(&Rig), heal: fn(&Rig)) {
         assert_eq!(call.join().expect("no call panics"), (777, 0));
     }
     assert!(begun.elapsed() <= BODY * 2 + TIMEOUT * 2 + MARGIN, "{face:?}: {:?}", begun.elapsed());
-    let sent = rig.proxy.commands() - before;
+    let sent = rig.place.commands() - before;
     // A call looks and leases, sometimes as a script by its hash and again by its text; and a pool of
     // connections is made for a hundred threads.
     assert!(sent <= 4 * CALLERS as usize * 5, "{face:?}: {sent} commands for {} calls", 4 * CALLERS);
@@ -136,45 +126,46 @@ fn no_lease_and_no_spinning(face: Face, strike: fn(&Rig), heal: fn(&Rig)) {
 #[test]
 fn no_lease_in_a_full_server() {
     for face in [Face::Async, Face::Plain] {
-        let strike: fn(&Rig) = |rig| _ = rig.server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
-        no_lease_and_no_spinning(face, strike, |rig| _ = rig.server.cli(&["CONFIG", "SET", "maxmemory", "0"]));
+        let strike: fn(&Rig) = |rig| rig.place.each(&["CONFIG", "SET", "maxmemory", "1"]);
+        no_lease_and_no_spinning(face, strike, |rig| rig.place.each(&["CONFIG", "SET", "maxmemory", "0"]));
     }
 }
 
 #[test]
 fn no_lease_where_writes_are_refused() {
     for face in [Face::Async, Face::Plain] {
-        let strike: fn(&Rig) = |rig| _ = rig.server.cli(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
-        no_lease_and_no_spinning(face, strike, |rig| {
-            _ = rig.server.cli(&["CONFIG", "SET", "min-replicas-to-write", "0"])
-        });
+        let strike: fn(&Rig) = |rig| rig.place.each(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+        no_lease_and_no_spinning(face, strike, |rig| rig.place.each(&["CONFIG", "SET", "min-replicas-to-write", "0"]));
     }
 }
 
 #[test]
 fn no_lease_without_the_permission_to_write() {
     for face in [Face::Async, Face::Plain] {
-        let strike: fn(&Rig) = |rig| _ = rig.server.cli(&["ACL", "SETUSER", "default", "-set", "-eval", "-evalsha"]);
+        let strike: fn(&Rig) = |rig| rig.place.each(&["ACL", "SETUSER", "default", "-set", "-eval", "-evalsha"]);
         no_lease_and_no_spinning(face, strike, |rig| {
-            _ = rig.server.cli(&["ACL", "SETUSER", "default", "+set", "+eval", "+evalsha"]);
+            rig.place.each(&["ACL", "SETUSER", "default", "+set", "+eval", "+evalsha"]);
         });
     }
 }
 
-#[tokio::test]
-async fn a_process_that_only_writes_stores_again_after_an_undelivered_invalidation() {
+#[test]
+fn a_process_that_only_writes_stores_again_after_an_undelivered_invalidation() {
     #[redis_cached(prefix = "outage", name = "written", cache = cache, skip(cache))]
     async fn written(cache: &Cache, id: u64) -> u64 {
         id
     }
-    let server = Server::start();
-    let proxy = server.proxy();
-    let cache = Cache::builder(&proxy.url()).unwrap().timeout(Duration::from_millis(100)).build();
-    let entry = written_entry(&cache, 1);
-    in_time("it is stored", async || entry.put(&5).await.is_ok_and(|stored| stored)).await;
-    proxy.set(Mode::Delay(Duration::from_millis(150)));
-    entry.invalidate().await.expect_err("too slow");
-    proxy.set(Mode::Pass);
-    in_time("it is stored again", async || entry.put(&6).await.is_ok_and(|stored| stored)).await;
-    assert_eq!(server.cli(&["EXISTS", "outage:written:1"]), "1");
+    let _alone = alone();
+    let place = crate::place();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let cache = Cache::builder(place.url()).unwrap().timeout(Duration::from_millis(100)).build();
+        let entry = written_entry(&cache, 1);
+        in_time("it is stored", async || entry.put(&5).await.is_ok_and(|stored| stored)).await;
+        place.set(Mode::Delay(Duration::from_millis(150)));
+        entry.invalidate().await.expect_err("too slow");
+        place.set(Mode::Pass);
+        in_time("it is stored again", async || entry.put(&6).await.is_ok_and(|stored| stored)).await;
+    });
+    assert!(place.servers().iter().any(|server| server.cli(&["EXISTS", "outage:written:1"]) == "1"));
 }

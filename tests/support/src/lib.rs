@@ -7,6 +7,7 @@ mod cluster;
 mod gate;
 pub mod log;
 mod monitor;
+mod proxied;
 mod proxy;
 mod sentinels;
 
@@ -27,6 +28,7 @@ pub use self::{
     cluster::{Cluster, ClusterClient, MigratingSlot, Node, slot_of},
     gate::Gate,
     monitor::Monitor,
+    proxied::ProxiedServers,
     proxy::{Mode, Proxy},
     sentinels::{MASTER, Sentinel, Sentinels},
 };

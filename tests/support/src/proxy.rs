@@ -30,7 +30,7 @@ pub enum Mode {
     },
     /// Replies arrive with flipped bits.
     Corrupt,
-    /// Replies that tell where slots are name these two ports the wrong way round.
+    /// Replies that tell where slots or masters are name these two ports the wrong way round.
     SwapPorts(u16, u16),
     /// This line is the reply to everything; the server hears nothing.
     Answer(&'static str),
@@ -311,17 +311,21 @@ impl State {
     }
 }
 
-/// The same bytes with one port in place of the other wherever a reply has a number of its own for them, as those to
-/// `CLUSTER SLOTS` and `CLUSTER SHARDS` do. The ports have as many digits as each other.
+/// The same bytes with one port in place of the other wherever a reply has a number or a text of its own for them, as those
+/// to `CLUSTER SLOTS` and `SENTINEL GET-MASTER-ADDR-BY-NAME` do. The ports have as many digits as each other.
 fn swapped(bytes: &[u8], one: u16, other: u16) -> Vec<u8> {
-    let [one, other] = [one, other].map(|port| format!("\r\n:{port}\r\n").into_bytes());
+    let number = |port: u16| format!("\r\n:{port}\r\n").into_bytes();
+    let text = |port: u16| format!("\r\n${}\r\n{port}\r\n", port.to_string().len()).into_bytes();
+    let forms = [(number(one), number(other)), (text(one), text(other))];
     let mut bytes = bytes.to_vec();
     for at in 0..bytes.len() {
         let rest = &mut bytes[at..];
-        match (rest.starts_with(&one), rest.starts_with(&other)) {
-            (true, _) => rest[..one.len()].copy_from_slice(&other),
-            (_, true) => rest[..one.len()].copy_from_slice(&one),
-            _ => {}
+        for (one, other) in &forms {
+            match (rest.starts_with(one), rest.starts_with(other)) {
+                (true, _) => rest[..one.len()].copy_from_slice(other),
+                (_, true) => rest[..one.len()].copy_from_slice(one),
+                _ => {}
+            }
         }
     }
     bytes

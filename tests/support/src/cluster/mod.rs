@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{Certificates, Monitor, Server, eventually};
+use super::{Certificates, Monitor, Proxy, Server, eventually};
 
 pub use self::{client::ClusterClient, migration::MigratingSlot, node::Node};
 
@@ -66,6 +66,22 @@ impl Cluster {
             Node::of(server, None)
         });
         Cluster::formed(nodes.collect(), None)
+    }
+
+    /// Starts three masters without replicas, each of which tells the address of a proxy in place of its own. None of them
+    /// takes another for lost before a test has ended.
+    pub(crate) fn behind_proxies() -> (Cluster, Vec<Proxy>) {
+        let started = (0..MASTERS).map(|_| {
+            started(|| {
+                let port = free_ports();
+                let proxy = Proxy::to(port);
+                let of_proxy = proxy.port().to_string();
+                let arguments = ["--cluster-node-timeout", "15000", "--cluster-announce-port", &of_proxy];
+                Some((Node::of(Server::on(port, &[&ARGUMENTS[..], &arguments].concat())?, None), proxy))
+            })
+        });
+        let (nodes, proxies) = started.unzip();
+        (Cluster::formed(nodes, None), proxies)
     }
 
     /// Starts a cluster whose nodes speak TLS to each other and to clients, and require certificates.

@@ -51,6 +51,8 @@ struct RefreshState {
     last: Option<Instant>,
     next: Option<Instant>,
     failure: Option<Error>,
+    /// The number of operations in a row that waited for the topology longer than they could.
+    given_up: u32,
     /// The log says that nothing is known.
     is_told: bool,
 }
@@ -59,8 +61,16 @@ impl Default for Refresh {
     fn default() -> Refresh {
         let pauses = Pauses::new(Limits { longest_pause: LONGEST_PAUSE, ..Limits::default() });
         let (last, next) = (None, None);
-        let state =
-            RefreshState { is_running: false, is_wanted: false, pauses, last, next, failure: None, is_told: false };
+        let state = RefreshState {
+            is_running: false,
+            is_wanted: false,
+            pauses,
+            last,
+            next,
+            failure: None,
+            given_up: 0,
+            is_told: false,
+        };
         Refresh { state: Mutex::new(state), ended: watch::Sender::new(0) }
     }
 }
@@ -96,6 +106,9 @@ impl Refresh {
         let mut state = self.lock();
         let now = Instant::now();
         let pause = state.pauses.next(noise());
+        if outcome.is_ok() {
+            state.given_up = 0;
+        }
         (state.last, state.next, state.failure) = (Some(now), Some(now + pause), outcome.err());
         drop(state);
         self.ended.send_modify(|ended| *ended += 1);
@@ -113,6 +126,17 @@ impl Refresh {
 
     fn failure(&self) -> Option<Error> {
         self.lock().failure.clone()
+    }
+
+    /// The reason why it is no use to wait for a refresh: the last one failed, or too many operations gave it up.
+    pub(super) fn hopeless(&self, limits: Limits) -> Option<Error> {
+        let state = self.lock();
+        state.failure.clone().or_else(|| (state.given_up >= limits.failures).then(|| Fault::hung().error))
+    }
+
+    fn was_given_up(&self) {
+        let mut state = self.lock();
+        state.given_up = state.given_up.saturating_add(1);
     }
 
     /// The last failure, if the next refresh has to wait.
@@ -278,7 +302,10 @@ impl<T: NodeTransport> ClusterStore<T> {
         let waited = seed.core.transport.wait(ended.wait_for(|ended| *ended != before), by).await;
         match waited.map_err(|fault| fault.error)? {
             Some(_) => refresh.failure().map_or(Ok(()), Err),
-            None => Err(Fault::hung().error),
+            None => {
+                refresh.was_given_up();
+                Err(Fault::hung().error)
+            }
         }
     }
 }

@@ -142,10 +142,14 @@ impl<T: NodeTransport> ClusterStore<T> {
         }
     }
 
-    /// The route of a slot that no node is known to have: perhaps nothing is known yet.
+    /// The route of a slot that no node is known to have: perhaps nothing is known yet. After failures to find that out, no
+    /// operation waits for the next attempt, as none waits for a server whose circuit breaker is open.
     async fn first_route(&self, slot: u16, by: Instant) -> Result<Route, Error> {
         if self.state().slots.is_known() {
             self.state().refresh_soon();
+        } else if let Some(failure) = self.state().refresh.hopeless(self.state().settings.breaker) {
+            self.state().refresh_soon();
+            return Err(failure);
         } else {
             self.first_topology(by).await?;
         }

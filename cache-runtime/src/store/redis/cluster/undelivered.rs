@@ -93,6 +93,10 @@ impl<T: NodeTransport> ClusterStore<T> {
     }
 
     async fn remove_once(&self, names: &[&str], attempt: Attempt, by: Instant) -> Vec<Result<u64, Error>> {
+        if attempt == Attempt::Always {
+            // Without it, each removal fails with the reason.
+            let _ = self.first_topology(by).await;
+        }
         self.at_slots(
             names,
             |name| name,
