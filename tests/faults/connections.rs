@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, redis_cached};
-use test_support::{Server, eventually, log};
+use test_support::{Mode, Server, eventually, log};
 
 const THREADS: u64 = 40;
 
@@ -161,4 +161,35 @@ fn a_runtime_without_room_for_a_connection_leaves_the_others_alone() {
     let lines = lines_of(&server);
     assert!(!lines.iter().any(|line| line.text.contains("is away")), "{lines:#?}");
     assert_eq!(lines.iter().filter(|line| line.text.contains("max number of clients")).count(), 1, "{lines:#?}");
+}
+
+/// How many connections of clients the server has, but for that of the question.
+fn connections(server: &Server) -> usize {
+    server.cli(&["CLIENT", "LIST", "TYPE", "normal"]).lines().filter(|line| !line.is_empty()).count() - 1
+}
+
+#[test]
+fn the_pool_grows_again_after_an_outage() {
+    let _alone = alone();
+    let server = Server::start();
+    let proxy = server.proxy();
+    let cache = Cache::builder(&proxy.url()).unwrap().timeout(Duration::from_millis(300)).build();
+    assert_eq!(plain(&cache, 1), 1);
+    for mode in [Mode::Freeze, Mode::Refuse] {
+        proxy.set(mode);
+        if mode == Mode::Refuse {
+            proxy.cut();
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(3) {
+            thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(|| plain(&cache, 10)))));
+        }
+        proxy.cut();
+        proxy.set(Mode::Delay(Duration::from_millis(10)));
+        eventually("the server is reached", || cache.blocking().ping().is_ok());
+        eventually("the pool grows", || {
+            thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(|| plain(&cache, 1)))));
+            connections(&server) >= 4
+        });
+    }
 }

@@ -1,9 +1,11 @@
 //! Servers that fail, refuse or hang, and processes that are killed.
 
+mod bounds;
 mod connections;
 mod deadline;
 mod giant_values;
 mod kill;
+mod log_lines;
 mod outage;
 #[path = "outage/replicas.rs"]
 mod outages_of_replicas;

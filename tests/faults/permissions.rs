@@ -494,7 +494,7 @@ fn each_command_that_is_missing_is_named() {
             for id in 0..10 {
                 assert_eq!(runtime.block_on(told(&cache, id)), id);
             }
-            let lines = log::lines_about(&format!("\"{name}:rights:#group:all told"));
+            let lines = log::lines_about(&format!("\"{name}:rights:told\""));
             assert_eq!(lines.len(), 1, "-{name}: {lines:#?}");
             named(&lines[0].text, name);
         })*};

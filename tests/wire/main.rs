@@ -4,4 +4,5 @@ mod commands;
 mod first_look;
 mod greeting;
 mod header;
+mod invalidations;
 mod large_values;

@@ -110,6 +110,12 @@ impl Context {
         Instant::now() + self.0.timeout
     }
 
+    /// When an operation has to end that starts now, in a call that has just lost a whole time-out: a server that is well
+    /// answers in a fraction of one.
+    pub(crate) fn short_deadline(&self) -> Instant {
+        Instant::now() + self.0.timeout / 8
+    }
+
     /// The thread that keeps the leases of blocking bodies.
     #[cfg(feature = "blocking")]
     pub(crate) fn renewer(&self) -> &Renewer {

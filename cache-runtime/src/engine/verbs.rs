@@ -176,8 +176,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 return Err(error);
             }
         };
+        // A write that took its slot has lost no time yet.
+        let mut until = self.cache.deadline();
         if let Some(leased) = leased {
-            let by = self.cache.deadline();
+            let by = until;
             let terms = &plan.terms;
             let names = {
                 let value = ValueOf { plan, value: written.1.borrow() };
@@ -189,40 +191,44 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             // No reference to the value is held over an await: it need not be `Sync`.
             let sealed = own
                 .and_then(|own| self.seal(terms, &leased, &own, &ValueOf { plan, value: written.1.borrow() }, started));
-            doubt.settled = self.store_written(terms, leased, sealed, started, left).await;
+            until = Instant::now() + left;
+            doubt.settled = self.store_written(terms, leased, sealed, started, until).await;
+            // All round trips share one deadline, but an invalidation needs some time of its own.
+            until = until.max(self.cache.short_deadline());
         }
-        self.settle(doubt).await;
+        self.settle(plan.terms.function, doubt, until).await;
         Ok(written)
     }
 
     /// Empties the slot of a write if it may not show the outcome.
-    async fn settle(&self, mut doubt: Doubt<'_, S>) {
+    async fn settle(&self, function: &Function, mut doubt: Doubt<'_, S>, by: Instant) {
         if doubt.settled {
             return;
         }
         // A value that a third party put there may be older than the write. If the invalidation fails, the store
         // keeps it and delivers it later.
-        let emptied = self.invalidate(doubt.key).await;
+        self.cache.flights().void(doubt.key);
+        let emptied = self.store.invalidate(std::slice::from_ref(doubt.key), by).await;
         doubt.settled = true;
         if let Err(error) = emptied {
-            events::uninvalidated(doubt.key, &error);
+            events::uninvalidated(function, doubt.key, &error);
         }
     }
 
     /// Takes the slot of a write; `None` if that fails.
     async fn take_to_write<'a>(&'a self, terms: &Terms, key: &'a Key) -> Option<Leased<'a, S>> {
         let taken = self.take(terms.function, terms.lease, key).await;
-        taken.map_err(|error| events::written_around(key, &error)).ok()
+        taken.map_err(|error| events::written_around(terms.function, key, &error)).ok()
     }
 
-    /// Fills the slot with a written value in the time that is `left`. Returns true if the slot holds it then.
+    /// Fills the slot with a written value. Returns true if the slot holds it then.
     async fn store_written(
         &self,
         terms: &Terms,
         leased: Leased<'_, S>,
         sealed: Option<(Bytes, Ttl)>,
         started: Instant,
-        left: Duration,
+        by: Instant,
     ) -> bool {
         let Some((bytes, ttl)) = sealed else {
             leased.leave();
@@ -230,7 +236,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         };
         leased.share(&bytes);
         let attempt = Attempt { key: leased.key(), bytes: bytes.len(), started };
-        let filled = leased.fill(bytes, ttl, Instant::now() + left).await;
+        let filled = leased.fill(bytes, ttl, by).await;
         self.filled(terms, attempt, &filled);
         filled.unwrap_or(false)
     }

@@ -41,6 +41,11 @@ pub enum Mode {
     /// A connection on which a client sends bytes with this text in them swallows these and all that
     /// follows, and stays open; others pass.
     FreezeOn(&'static str),
+    /// Clients have sent this text so often, those times included that it came in the same bytes: from these bytes on, all
+    /// connections swallow everything and stay open, new ones too. Until then, everything passes.
+    FreezeFrom(&'static str, usize),
+    /// The same, but only the connection that sent these bytes swallows; all others pass.
+    FreezeOnce(&'static str, usize),
 }
 
 /// Listens on a port of its own and forwards to a server. Its connections end with it.
@@ -57,6 +62,8 @@ struct State {
     /// Commands that clients sent.
     commands: AtomicUsize,
     replies: AtomicUsize,
+    /// The occurrences of the text of [`Mode::FreezeFrom`].
+    occurrences: AtomicUsize,
     over: AtomicBool,
 }
 
@@ -83,6 +90,7 @@ impl Proxy {
             accepted: AtomicUsize::new(0),
             commands: AtomicUsize::new(0),
             replies: AtomicUsize::new(0),
+            occurrences: AtomicUsize::new(0),
             over: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&state);
@@ -111,6 +119,7 @@ impl Proxy {
 
     /// Changes what happens from now on.
     pub fn set(&self, mode: Mode) {
+        self.state.occurrences.store(0, SeqCst);
         *self.state.mode.lock().unwrap() = match mode {
             Mode::FreezeExisting => {
                 for pair in &*self.state.pairs.lock().unwrap() {
@@ -270,10 +279,20 @@ impl State {
 
     fn mode_for(&self, bytes: &[u8], from_client: bool) -> Mode {
         let mut mode = self.mode.lock().unwrap();
-        let has = |text: &str| from_client && bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        let count = |text: &str| match from_client {
+            true => bytes.windows(text.len()).filter(|window| *window == text.as_bytes()).count(),
+            false => 0,
+        };
         match *mode {
-            Mode::HoldFrom(text) if has(text) => *mode = Mode::Hold,
-            Mode::FreezeOn(text) if has(text) => return Mode::Freeze,
+            Mode::HoldFrom(text) if count(text) > 0 => *mode = Mode::Hold,
+            Mode::FreezeOn(text) if count(text) > 0 => return Mode::Freeze,
+            Mode::FreezeFrom(text, times) if self.occurrences.fetch_add(count(text), SeqCst) + count(text) >= times => {
+                *mode = Mode::Freeze;
+            }
+            Mode::FreezeOnce(text, times) if self.occurrences.fetch_add(count(text), SeqCst) + count(text) >= times => {
+                *mode = Mode::Pass;
+                return Mode::Freeze;
+            }
             _ => {}
         }
         *mode

@@ -5,6 +5,7 @@
 //! does. An id that no step settles is left to the next round.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -29,6 +30,9 @@ pub(super) struct Round<'a, S: Store> {
     /// Nothing is left to a next round.
     is_last: bool,
 }
+
+/// The most slots, or stamps, in one round trip.
+pub(super) const MOST: usize = 1024;
 
 /// A slot to lease.
 struct Vacancy<'a> {
@@ -74,11 +78,13 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     ) -> Round<'a, S> {
         let mut round = Round::new(is_last);
         let (places, keys) = self.keyed(plan.terms.function, call.open.keys, positions, &mut round);
-        let reads = self.store.read_many(&keys, self.cache.deadline()).await;
+        let (by, ids) = (self.cache.deadline(), keys.len());
+        let reads = self.store.read_many(&keys, by).await;
         let mut failures = Vec::new();
-        let ids = places.into_iter().zip(keys);
-        let vacancies = self.sort_reads(plan, call, ids.zip(reads), &mut round, &mut failures);
-        let replies = self.take_vacant(&plan.terms, vacancies, &mut failures).await;
+        let slots = places.into_iter().zip(keys);
+        let vacancies = self.sort_reads(plan, call, slots.zip(reads), &mut round, &mut failures);
+        let by = self.lease_deadline(&failures, by, ids);
+        let replies = self.take_vacant(&plan.terms, vacancies, &mut failures, by).await;
         self.sort_replies(plan, call, replies, &mut round, &mut failures);
         for (at, key, error) in failures {
             events::uncached(plan.terms.function, key, &error);
@@ -106,7 +112,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let vacancies =
             usable.into_iter().map(|(at, key)| Vacancy { at, key, precondition: Precondition::Any, seal: None });
         let mut failures = Vec::new();
-        for LeaseReply { at, taken, leased } in self.take_vacant(terms, vacancies.collect(), &mut failures).await {
+        let by = self.cache.deadline();
+        for LeaseReply { at, taken, leased } in self.take_vacant(terms, vacancies.collect(), &mut failures, by).await {
             match taken {
                 Ok(_) => {
                     self.record(terms.function, Event::Refresh);
@@ -190,8 +197,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         terms: &Terms,
         vacancies: Vec<Vacancy<'a>>,
         failures: &mut Vec<Failure<'a>>,
+        by: Instant,
     ) -> Vec<LeaseReply<'a, S>> {
-        let seals = self.seals(vacancies.iter().map(|vacancy| (vacancy.key, vacancy.seal))).await;
+        let seals = self.seals(vacancies.iter().map(|vacancy| (vacancy.key, vacancy.seal)), by).await;
+        let earlier = failures.len();
         let mut requests = Vec::with_capacity(vacancies.len());
         for (Vacancy { at, key, precondition, .. }, seal) in vacancies.into_iter().zip(seals) {
             match seal.and_then(|seal| self.claim(terms.lease, key, seal).request(Lease::new)) {
@@ -199,7 +208,19 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 Err(error) => failures.push((at, key, error)),
             }
         }
-        self.take_all(requests).await
+        let by = self.lease_deadline(&failures[earlier..], by, requests.len());
+        self.take_all(requests, by).await
+    }
+
+    /// The deadline of lease requests, after round trips with the deadline `by`. They share it, as those of a single call
+    /// do, unless there are so many ids that each step takes several round trips.
+    fn lease_deadline(&self, failures: &[Failure<'_>], by: Instant, ids: usize) -> Instant {
+        let has_lost = failures.iter().any(|(_, _, error)| error.kind() == ErrorKind::Timeout);
+        match ids > MOST {
+            _ if has_lost => self.cache.short_deadline(),
+            true => self.cache.deadline(),
+            false => by,
+        }
     }
 
     /// Sorts the ids by the replies to their lease requests.
@@ -249,10 +270,14 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// The seals of entries, as they were read. Tags without a stamp get one, all in one round trip.
-    async fn seals<'k>(&self, entries: impl Iterator<Item = (&'k Key, Option<Seal>)>) -> Vec<Result<Seal, Error>> {
+    async fn seals<'k>(
+        &self,
+        entries: impl Iterator<Item = (&'k Key, Option<Seal>)>,
+        by: Instant,
+    ) -> Vec<Result<Seal, Error>> {
         let entries: Vec<_> = entries.collect();
         let new = entries.iter().filter(|(_, seal)| seal.is_none()).flat_map(|(key, _)| key.tags());
-        let stamps = self.stamps(new.collect()).await;
+        let stamps = self.stamps(new.collect(), by).await;
         let seal_of = |key: &Key| {
             let stamps = stamps.as_ref().map_err(Error::clone)?;
             // The stamp of each tag was requested.
@@ -261,20 +286,23 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         entries.iter().map(|(key, seal)| seal.map_or_else(|| seal_of(key), Ok)).collect()
     }
 
-    pub(super) async fn stamps(&self, tags: BTreeSet<&String>) -> Result<HashMap<String, Bytes>, Error> {
-        /// The most stamps that are requested in one round trip.
-        const MOST: usize = 1024;
+    pub(super) async fn stamps(
+        &self,
+        tags: BTreeSet<&String>,
+        mut by: Instant,
+    ) -> Result<HashMap<String, Bytes>, Error> {
         let tags: Vec<String> = tags.into_iter().cloned().collect();
         let mut stamps = HashMap::with_capacity(tags.len());
         for part in tags.chunks(MOST) {
-            let part_stamps = self.store.stamp(part, self.cache.deadline()).await?;
+            let part_stamps = self.store.stamp(part, by).await?;
             stamps.extend(part.iter().cloned().zip(part_stamps));
+            by = self.cache.deadline();
         }
         Ok(stamps)
     }
 
     /// Takes slots.
-    async fn take_all<'a>(&'a self, leases: Vec<LeaseRequest<'a, S>>) -> Vec<LeaseReply<'a, S>> {
+    async fn take_all<'a>(&'a self, leases: Vec<LeaseRequest<'a, S>>, by: Instant) -> Vec<LeaseReply<'a, S>> {
         if leases.is_empty() {
             return Vec::new();
         }
@@ -285,7 +313,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             precondition: precondition.clone(),
         });
         let requests: Vec<TakeRequest<'_>> = requests.collect();
-        let taken = self.store.take_many(&requests, self.cache.deadline()).await;
+        let taken = self.store.take_many(&requests, by).await;
         drop(requests);
         let leases = std::mem::take(&mut held.all);
         let taken = leases.into_iter().zip(taken).map(|(LeaseRequest { at, mut leased, .. }, taken)| {

@@ -2,10 +2,11 @@
 
 use std::future::Future;
 use std::hash::Hash;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Call;
 use super::leases::{Assignment, HoldsLease, LeaseSet};
+use super::round::MOST;
 use crate::engine::Engine;
 use crate::engine::compute::{own_tags, unstored, unstored_none};
 use crate::engine::events::{self, Attempt};
@@ -45,14 +46,14 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         };
         let values = sorted(call, &assignments.all, pairs);
         let names = own_names(plan, &assignments.all, &values);
-        let own = match plan.tags {
+        let (own, left) = match plan.tags {
             Some(_) => outlined(|| self.own_of_all(plan, names)).await,
-            None => assignments.all.iter().map(|_| Some(OwnTags::default())).collect(),
+            None => (assignments.all.iter().map(|_| Some(OwnTags::default())).collect(), self.cache.timeout()),
         };
         let ended = self.seal_all(plan, &assignments.all, &values, &own, started);
         if !ended.is_empty() {
             // If this is dropped half-way, the leases give their slots back, whatever was applied.
-            let done = outlined(|| self.store.end_many(&ended, self.cache.deadline())).await;
+            let done = outlined(|| self.store.end_many(&ended, Instant::now() + left)).await;
             for (ended, done) in ended.iter().zip(done.iter()) {
                 if let End::Fill(bytes, _) = &ended.end {
                     let attempt = Attempt { key: ended.key, bytes: bytes.len(), started };
@@ -170,11 +171,20 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         ended
     }
 
-    /// The tags that values have of their own, with their stamps; `None` if they cannot be had.
-    async fn own_of_all<V>(&self, plan: &Plan<V>, names: Vec<OwnNames<'_>>) -> Vec<Option<OwnTags>> {
-        let stamps = self.stamps(names.iter().flat_map(|(_, _, keys)| keys).collect()).await;
+    /// The tags that values have of their own, with their stamps; `None` if they cannot be had. The time that is left to
+    /// store the values is returned, too: both share one deadline unless they take several round trips.
+    async fn own_of_all<V>(&self, plan: &Plan<V>, names: Vec<OwnNames<'_>>) -> (Vec<Option<OwnTags>>, Duration) {
+        let by = self.cache.deadline();
+        let stamps = self.stamps(names.iter().flat_map(|(_, _, keys)| keys).collect(), by).await;
+        let until = match &stamps {
+            Ok(_) if names.len() > MOST => self.cache.deadline(),
+            Ok(_) => by,
+            // The slots are given back.
+            Err(_) => by.max(self.cache.short_deadline()),
+        };
+        let left = until.saturating_duration_since(Instant::now());
         let told = names.iter().find_map(|(key, ..)| *key);
-        match (stamps, told) {
+        let own = match (stamps, told) {
             (Ok(stamps), _) => {
                 let own = names.into_iter().map(|(key, names, keys)| {
                     let names = names?;
@@ -197,7 +207,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 }
                 names.iter().map(|_| None).collect()
             }
-        }
+        };
+        (own, left)
     }
 }
 

@@ -107,7 +107,7 @@ pub(super) fn uncached(function: &Function, key: &Key, error: &Error) {
         _ => return,
     };
     if function.first(once) {
-        tracing::warn!(key = key.as_str(), %error, "a call runs uncached; this is logged once for each function");
+        tracing::warn!(function = named(function, key), %error, "a call runs uncached; this is logged once for each function");
     }
 }
 
@@ -115,14 +115,18 @@ pub(super) fn uncached(function: &Function, key: &Key, error: &Error) {
 /// would ever hit.
 pub(super) fn undecodable(function: &Function, key: &Key, Undecodable { error, is_final }: &Undecodable) {
     if *is_final && function.first(Once::Decode) {
-        tracing::warn!(key = key.as_str(), error, "a value cannot be read back; this is logged once for each function");
+        tracing::warn!(
+            function = named(function, key),
+            error,
+            "a value cannot be read back; this is logged once for each function"
+        );
     }
 }
 
 /// A value cannot be encoded.
 pub(super) fn unencodable(function: &Function, key: &Key, error: &Error) {
     if function.first(Once::Encode) {
-        tracing::warn!(key = key.as_str(), %error, "a value is not stored; this is logged once for each function");
+        tracing::warn!(function = named(function, key), %error, "a value is not stored; this is logged once for each function");
     }
 }
 
@@ -130,7 +134,7 @@ pub(super) fn unencodable(function: &Function, key: &Key, error: &Error) {
 pub(super) fn unstored(function: &Function, key: &Key, reason: &str) {
     if function.first(Once::Unstored) {
         tracing::warn!(
-            key = key.as_str(),
+            function = named(function, key),
             reason,
             "values of this function are not stored; this is logged once for each function"
         );
@@ -151,7 +155,7 @@ pub(super) fn uncopied(function: &Function, reason: &dyn Display) {
 pub(super) fn refresh_failed(function: &Function, key: &Key) {
     if function.first(Once::Refresh) {
         tracing::warn!(
-            key = key.as_str(),
+            function = named(function, key),
             "a refresh in the background failed, and the old value stays; this is logged once for each function"
         );
     }
@@ -161,7 +165,7 @@ pub(super) fn refresh_failed(function: &Function, key: &Key) {
 pub(super) fn unmarked(function: &Function, key: &Key, error: &Error) {
     if function.first(Once::Refused) {
         tracing::warn!(
-            key = key.as_str(),
+            function = named(function, key),
             %error,
             "an old value is not served while it is refreshed; this is logged once for each function"
         );
@@ -169,11 +173,21 @@ pub(super) fn unmarked(function: &Function, key: &Key, error: &Error) {
 }
 
 /// A write went past a cache that could not be asked before.
-pub(super) fn written_around(key: &Key, error: &Error) {
-    tracing::warn!(key = key.as_str(), %error, "a write runs, although the cache could not be asked to empty its entry first");
+pub(super) fn written_around(function: &Function, key: &Key, error: &Error) {
+    tracing::warn!(function = named(function, key), %error, "a write runs, although the cache could not be asked to empty its entry first");
 }
 
 /// A write is committed, and its entry is still to be invalidated.
-pub(super) fn uninvalidated(key: &Key, error: &Error) {
-    tracing::warn!(key = key.as_str(), %error, "a write is done, but its entry is not invalidated yet; this is tried again in the background");
+pub(super) fn uninvalidated(function: &Function, key: &Key, error: &Error) {
+    tracing::warn!(function = named(function, key), %error, "a write is done, but its entry is not invalidated yet; this is tried again in the background");
+}
+
+/// The name of a function in the namespace of a cache, for a warning. Keys have arguments in them, which do not belong in
+/// a log: a line of the level DEBUG has the key.
+fn named(function: &Function, key: &Key) -> String {
+    tracing::debug!(key = key.as_str(), "the next warning is about this entry");
+    match key.namespace_len() {
+        0 => function.head().to_owned(),
+        length => format!("{}:{}", &key.as_str()[..length], function.head()),
+    }
 }

@@ -4,6 +4,7 @@
 //! concerns only its key: it stays undelivered, and the entries that it concerns are not read; all others are
 //! delivered.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,8 +19,9 @@ use crate::store::redis::server::breaker::Epoch;
 use crate::store::redis::server::fault::{Blame, Fault};
 use crate::store::redis::transport::{Transport, patience};
 
-/// Undelivered invalidations that are sent together.
-const CHUNK: usize = 1024;
+/// The most invalidations in one round trip. A single command for a million keys would keep the server from its other
+/// clients for a second.
+pub(crate) const CHUNK: usize = 1024;
 
 /// The time that all of them together may take.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60);
@@ -33,16 +35,23 @@ pub(crate) struct Removed {
 }
 
 impl Removed {
-    pub(crate) fn is_refused(&self, name: &str) -> bool {
-        self.refused.iter().any(|(refused, _)| refused == name)
+    /// The names that the server refused.
+    pub(crate) fn refused(&self) -> HashSet<&str> {
+        self.refused.iter().map(|(name, _)| name.as_str()).collect()
     }
 
     /// The invalidations that the server confirmed.
     pub(crate) fn confirmed(&self, mut keys: KeptKeys) -> KeptKeys {
         if !self.refused.is_empty() {
-            keys.retain(|(name, _)| !self.is_refused(name));
+            let refused = self.refused();
+            keys.retain(|(name, _)| !refused.contains(&**name));
         }
         keys
+    }
+
+    fn add(&mut self, part: Removed) {
+        self.count += part.count;
+        self.refused.extend(part.refused);
     }
 
     /// The reason why some were refused; a general refusal of writes comes first.
@@ -77,6 +86,20 @@ impl<T: Transport> RedisStore<T> {
     pub(crate) fn keep_if_room(&self, key: &str) {
         self.client().backlog.pending.add_if_room(key);
         deliverer::wake(self.client());
+    }
+
+    /// Empties slots by their names, a part of them in each round trip, which has the time-out. After a failure the rest is
+    /// left. Returns what was removed, how many of the names were reached, and the failure.
+    pub(crate) async fn remove_in_parts(&self, names: &[&str], mut by: Instant) -> (Removed, usize, Option<Fault>) {
+        let mut removed = Removed::default();
+        for (number, part) in names.chunks(CHUNK).enumerate() {
+            match self.remove(self.server().health.epoch(), part, by).await {
+                Ok(part) => removed.add(part),
+                Err(fault) => return (removed, number * CHUNK, Some(fault)),
+            }
+            by = self.part_deadline();
+        }
+        (removed, names.len(), None)
     }
 
     /// Empties slots by their names: together, and if the server refuses that, each alone.
@@ -154,10 +177,13 @@ impl<T: Transport> RedisStore<T> {
         }
         // This is boxed, because it is rare.
         Box::pin(async {
-            let names: Vec<&str> = commands::names(&keys).collect();
-            let removed = self.remove(epoch, &names, by).await?;
-            self.confirmed(epoch, &removed.confirmed(keys.clone()));
-            removed.outcome().map(drop)
+            for keys in keys.chunks(CHUNK) {
+                let names: Vec<&str> = commands::names(keys).collect();
+                let removed = self.remove(epoch, &names, by).await?;
+                self.confirmed(epoch, &removed.confirmed(keys.to_vec()));
+                removed.outcome()?;
+            }
+            Ok(())
         })
         .await
     }
@@ -279,7 +305,7 @@ mod tests {
         let removed = Removed { count: 1, refused: vec![("a".to_owned(), fault)] };
         let keys: KeptKeys = vec![("a".into(), 1), ("b".into(), 2)];
         assert_eq!(removed.confirmed(keys), [("b".into(), 2)]);
-        assert!(removed.is_refused("a") && !removed.is_refused("b"));
+        assert_eq!(removed.refused(), HashSet::from(["a"]));
         assert!(removed.outcome().is_err_and(|fault| fault.is_denied()));
     }
 

@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::plan::ttl::Ttl;
 use crate::store::redis::client::RedisStore;
+use crate::store::redis::client::abandoned::Abandoned;
 use crate::store::redis::client::sizes::Sizes;
 use crate::store::redis::ops::commands::{self, FillMethod};
 use crate::store::redis::ops::each::{Forms, Gathered};
@@ -106,7 +107,7 @@ impl<T: Transport> RedisStore<T> {
         let replies = self.part_written(outcome)?;
         let features = Features::from_bits(sent_with.load(Relaxed));
         let mut replies = replies.into_iter();
-        let (mut ended, mut refused) = (Vec::with_capacity(slots.len()), false);
+        let (mut ended, mut refused) = (Vec::with_capacity(slots.len()), Refusals::default());
         for (slot, voided) in slots.iter().zip(&voided) {
             let is_ahead = match &slot.end {
                 End::Fill(value, _) if !voided => {
@@ -122,7 +123,8 @@ impl<T: Transport> RedisStore<T> {
             };
             ended.push(outcome);
         }
-        self.wrote_unless(refused);
+        self.wrote_unless(refused.of_writes);
+        self.abandon_all(refused.leases, true);
         Ok(Results::Many(ended))
     }
 
@@ -131,7 +133,7 @@ impl<T: Transport> RedisStore<T> {
         &self,
         slot: &EndRequest<'_>,
         fault: Fault,
-        refused: &mut bool,
+        refused: &mut Refusals,
         by: Instant,
     ) -> Result<bool, Error> {
         let is_large = |value| {
@@ -160,8 +162,8 @@ impl<T: Transport> RedisStore<T> {
             // A single fill handles this case.
             return self.fill_one(slot.key, &slot.lease, value, *ttl, by).await;
         }
-        self.abandon_in_background(slot.key, &slot.lease, Release::Pause(0));
-        Err(self.refused_write(fault, refused))
+        refused.leases.push((slot.key.clone(), slot.lease, Release::Pause(0)));
+        Err(self.refused_write(fault, &mut refused.of_writes))
     }
 
     /// The way in which a value replaces a lease at this server.
@@ -246,6 +248,15 @@ impl<T: Transport> RedisStore<T> {
         }
         attempt(Some(FillMethod::Inline), Form::Text).await.map_err(|fault| fault.about(key.as_str()))
     }
+}
+
+/// What the server refused in one round trip.
+#[derive(Default)]
+struct Refusals {
+    /// One of the refusals concerns all writes.
+    of_writes: bool,
+    /// The leases of values that were not stored.
+    leases: Vec<Abandoned>,
 }
 
 /// Returns true if a command of two keys may be refused because they are on two nodes.

@@ -176,10 +176,10 @@ impl<T: Transport> RedisStore<T> {
         self.exchange(epoch, build, read, by).await.map_err(|fault| self.reported_error(fault))
     }
 
-    /// Gives many leases back. Returns those that the server could not be asked about.
+    /// Gives many leases back. Returns those that the server could not be asked about: after one round trip without an
+    /// answer there are no more.
     pub(crate) async fn release_all(&self, leases: &[(Key, Lease, Release)]) -> Vec<(Key, Lease, Release)> {
-        let mut unanswered = Vec::new();
-        for part in leases.chunks(MOST) {
+        for (number, part) in leases.chunks(MOST).enumerate() {
             let build = |features| {
                 let (mut forms, mut pipeline) = (Forms::default(), Pipeline::with_capacity(part.len()));
                 for (key, lease, release) in part {
@@ -192,17 +192,14 @@ impl<T: Transport> RedisStore<T> {
                 Ok(epoch) => self.exchange(epoch, build, |reply: Reply| self.sound(reply.all()), by).await.ok(),
                 Err(_) => None,
             };
-            let Some(replies) = outcome else {
-                unanswered.extend_from_slice(part);
-                continue;
-            };
+            let Some(replies) = outcome else { return leases[number * MOST..].to_vec() };
             for ((key, lease, release), reply) in part.iter().zip(replies) {
                 if let Err(fault) = checked(reply) {
                     self.not_released((key, lease, *release), fault);
                 }
             }
         }
-        unanswered
+        Vec::new()
     }
 
     /// Handles a lease that the server refused to take back.

@@ -9,6 +9,8 @@ use crate::error::Error;
 use crate::plan::ttl::Ttl;
 use crate::store::Replies;
 use crate::store::redis::client::RedisStore;
+use crate::store::redis::ops::delivery::CHUNK;
+use crate::store::redis::ops::each::Gathered;
 use crate::store::redis::ops::{commands, stamps};
 use crate::store::redis::request::{Reply, checked};
 use crate::store::redis::server::fault::Fault;
@@ -42,19 +44,30 @@ impl<T: Transport> RedisStore<T> {
         self.each_reported(outcome, tags.len())
     }
 
-    /// Empties slots, each of which may be at another node by now.
-    pub(crate) async fn remove_here(&self, names: &[&str], attempt: Attempt, by: Instant) -> Replies<u64> {
+    /// Empties slots, each of which may be at another node by now: a part of them in each round trip.
+    pub(crate) async fn remove_here(&self, names: &[&str], attempt: Attempt, mut by: Instant) -> Replies<u64> {
+        let mut removed = Gathered::new(names.len());
+        for part in names.chunks(CHUNK) {
+            if !removed.add(self.remove_part_here(part, attempt, by).await) {
+                break;
+            }
+            by = self.part_deadline();
+        }
+        removed.replies()
+    }
+
+    async fn remove_part_here(&self, names: &[&str], attempt: Attempt, by: Instant) -> Result<Replies<u64>, Error> {
         if attempt == Attempt::IfAdmitted
             && let Err(error) = self.admit()
         {
-            return self.each_reported(Err(error), names.len());
+            return Err(error);
         }
         let health = &self.server().health;
-        let outcome = self.remove_alone(health.epoch(), names, by).await;
-        if outcome.is_ok() && health.is_down() {
+        let outcome = self.remove_alone(health.epoch(), names, by).await.map_err(|fault| self.reported_error(fault))?;
+        if health.is_down() {
             self.probe(true);
         }
-        self.each_reported(outcome.map_err(|fault| self.reported_error(fault)), names.len())
+        Ok(self.each_reported(Ok(outcome), names.len()))
     }
 
     /// The result of each of several requests.

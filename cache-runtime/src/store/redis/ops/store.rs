@@ -1,5 +1,6 @@
 //! The operations of a store: those on slots are in `read`, `lease` and `fill`, for one slot and for many.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,17 @@ use crate::stored::envelope::{Lease, Token};
 struct Undelivered<'a, T: Transport> {
     store: &'a RedisStore<T>,
     keys: Vec<&'a str>,
+}
+
+impl<T: Transport> Undelivered<'_, T> {
+    /// The first keys were reached, and only these of them were refused.
+    fn confirm(&mut self, reached: usize, refused: &HashSet<&str>) {
+        let mut at = 0;
+        self.keys.retain(|name| {
+            at += 1;
+            at > reached || refused.contains(name)
+        });
+    }
 }
 
 impl<T: Transport> Drop for Undelivered<'_, T> {
@@ -128,25 +140,30 @@ impl<T: Transport> Store for RedisStore<T> {
             return Ok(0);
         }
         let pending = &self.client().backlog.pending;
-        let earlier = pending.find_all(keys.iter().map(Key::as_str));
+        let mut earlier = pending.find_all(keys.iter().map(Key::as_str));
         // This also works if the future is dropped.
         let mut undelivered = Undelivered { store: self, keys: keys.iter().map(Key::as_str).collect() };
-        let removed = loop {
-            let (moves, epoch) = (self.server().moves(), self.server().health.epoch());
-            let removed =
-                self.remove(epoch, &undelivered.keys, by).await.map_err(|fault| self.reported_error(fault))?;
+        let (removed, reached, failure) = loop {
+            let moves = self.server().moves();
+            let outcome = self.remove_in_parts(&undelivered.keys, by).await;
             // If another server has taken the place of the one that confirmed them, it has not heard of them.
-            if self.server().moves() == moves {
-                break removed;
+            match outcome {
+                outcome if self.server().moves() == moves => break outcome,
+                (_, _, Some(fault)) => return Err(self.reported_error(fault)),
+                (_, _, None) => {}
             }
         };
-        undelivered.keys.retain(|name| removed.is_refused(name));
+        if reached < keys.len() {
+            let left: HashSet<&str> = undelivered.keys[reached..].iter().copied().collect();
+            earlier.retain(|(name, _)| !left.contains(&**name));
+        }
         pending.delivered(&removed.confirmed(earlier));
-        if self.server().health.is_down() {
+        undelivered.confirm(reached, &removed.refused());
+        if failure.is_none() && self.server().health.is_down() {
             self.probe(true);
         }
         drop(undelivered);
-        removed.outcome().map_err(|fault| self.reported_error(fault))
+        failure.map_or_else(|| removed.outcome(), Err).map_err(|fault| self.reported_error(fault))
     }
 
     async fn count(&self, group: &Key, most: u64, each: Duration) -> Result<u64, Error> {

@@ -193,7 +193,9 @@ impl From<&ServerError> for Fault {
             Blame::Denied(Denied::Command(_)) => quoted(text),
             _ => None,
         };
-        let words = format!("{} {text}", error.code());
+        // A server quotes the arguments of a command that it does not know, and they do not belong in a log.
+        let quoteless = text.split(", with args beginning with").next().unwrap_or_default();
+        let words = format!("{} {quoteless}", error.code());
         let redirection = match blame {
             Blame::Moved | Blame::Ask => redirection(text, blame == Blame::Ask),
             _ => None,
@@ -261,8 +263,11 @@ fn key_pattern(name: &str) -> String {
     if let Some(at) = name.find(TAG) {
         return format!("{}{TAG}*", &name[..at]);
     }
+    // The first two parts: a namespace and a prefix, or a prefix and a name. What follows may be arguments, which do not
+    // belong in a log.
     let group = name.split(' ').next().unwrap_or_default();
-    let front = group.rsplit_once(':').map_or(group, |(front, _)| front);
+    let end = group.match_indices(':').nth(1).or_else(|| group.match_indices(':').next());
+    let front = end.map_or(group, |(end, _)| &group[..end]);
     format!("{front}:*")
 }
 
@@ -475,7 +480,10 @@ mod tests {
             assert!(fault.error.to_string().contains(says), "{line}: {}", fault.error);
         }
         assert_eq!(key_pattern("shop:users.user:42"), "shop:users.user:*");
-        assert_eq!(key_pattern("shop:#group:class:7 seat:1"), "shop:#group:class:*");
+        assert_eq!(key_pattern("shop:users.find:secret:7"), "shop:users.find:*");
+        assert_eq!(key_pattern("staging:shop:users.user:secret:7"), "staging:shop:*");
+        assert_eq!(key_pattern("shop:#group:class:7 seat:1"), "shop:#group:*");
+        assert_eq!(key_pattern("shop:users.all"), "shop:*");
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl Blocking {
     /// Returns true if the last exchange began when most of the caller's time was over: it had waited for a connection,
     /// now or before.
     fn is_late(&self, wire: &Wire, by: Instant) -> bool {
-        wire.began().is_some_and(|began| by.saturating_duration_since(began) < self.server.timeout / 2)
+        by.saturating_duration_since(wire.began()) < self.server.timeout / 2
     }
 
     fn checkout(&self, epoch: Epoch, by: Instant) -> Result<Lent<'_>, Fault> {
@@ -214,8 +214,10 @@ impl Transport for Blocking {
     }
 
     fn soon(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let at_hand = !self.pool.lock().idle.is_empty();
-        if at_hand {
+        // A caller that has just lost its time to the server loses no more.
+        let answers = self.pool.timeouts.load(Relaxed) == 0;
+        let has_connection = !self.pool.lock().idle.is_empty();
+        if answers && has_connection {
             block_on(task);
         } else {
             self.background(task);
