@@ -4,6 +4,8 @@ mod arrivals;
 #[cfg(feature = "blocking")]
 pub(crate) mod blocking;
 mod connect;
+#[cfg(all(test, feature = "tokio", feature = "blocking", any(feature = "_rustls", feature = "tls-native")))]
+mod handshakes;
 #[cfg(any(feature = "blocking", not(feature = "tokio")))]
 mod stream;
 #[cfg(any(feature = "blocking", not(feature = "tokio")))]

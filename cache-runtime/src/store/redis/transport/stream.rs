@@ -12,6 +12,10 @@ use super::arrivals::is_large;
 #[cfg(feature = "_rustls")]
 use super::connect::{handshake_fault, tls_fault};
 use super::timed::Timed;
+#[cfg(feature = "tls-native")]
+use crate::error::ErrorKind;
+#[cfg(feature = "tls-native")]
+use crate::store::redis::server::fault::Blame;
 use crate::store::redis::server::fault::Fault;
 use crate::store::redis::server::sanitize::Sanitizer;
 
@@ -20,6 +24,9 @@ pub(super) enum Stream {
     /// The deadline is that of the socket, whatever TLS reads and writes for one request.
     #[cfg(feature = "_rustls")]
     Tls(Box<StreamOwned<ClientConnection, Timed>>),
+    /// The same, by the TLS library of the system.
+    #[cfg(feature = "tls-native")]
+    Native(Box<native_tls::TlsStream<Timed>>),
 }
 
 impl Stream {
@@ -40,12 +47,37 @@ impl Stream {
         Ok(Stream::Tls(stream))
     }
 
+    /// Does the handshake over a new socket by the TLS library of the system.
+    #[cfg(feature = "tls-native")]
+    pub(super) fn natively_secured(mut socket: Timed, host: &str, by: Instant) -> Result<Stream, Fault> {
+        let connector = native_tls::TlsConnector::new().map_err(native_fault)?;
+        socket.until(by)?;
+        match connector.connect(host, socket) {
+            Ok(stream) => Ok(Stream::Native(Box::new(stream))),
+            Err(native_tls::HandshakeError::Failure(error)) => Err(native_fault(error)),
+            Err(native_tls::HandshakeError::WouldBlock(_)) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+        }
+    }
+
     fn socket(&mut self) -> &mut Timed {
         match self {
             Stream::Plain(socket) => socket,
             #[cfg(feature = "_rustls")]
             Stream::Tls(stream) => &mut stream.sock,
+            #[cfg(feature = "tls-native")]
+            Stream::Native(stream) => stream.get_mut(),
         }
+    }
+}
+
+/// The fault of a connection that the TLS library of the system cannot secure.
+#[cfg(feature = "tls-native")]
+fn native_fault(error: native_tls::Error) -> Fault {
+    use std::error::Error as _;
+    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    match source.map(io::Error::kind) {
+        Some(kind) if kind != io::ErrorKind::Other => io::Error::from(kind).into(),
+        _ => Fault::new(ErrorKind::Unreachable, Blame::Connection, format!("the TLS handshake failed: {error}")),
     }
 }
 
@@ -73,6 +105,8 @@ impl Clean {
             Stream::Plain(socket) => socket.set_at,
             #[cfg(feature = "_rustls")]
             Stream::Tls(stream) => stream.sock.set_at,
+            #[cfg(feature = "tls-native")]
+            Stream::Native(stream) => stream.get_ref().set_at,
         }
     }
 
@@ -93,6 +127,8 @@ impl Read for Clean {
             Stream::Plain(socket) => socket.read(buffer),
             #[cfg(feature = "_rustls")]
             Stream::Tls(stream) => stream.read(buffer).inspect_err(|error| self.fault = tls_fault(error)),
+            #[cfg(feature = "tls-native")]
+            Stream::Native(stream) => stream.read(buffer),
         };
         if let Ok(read) = read {
             self.sanitizer.pass(buffer.get_mut(..read).unwrap_or_default());
@@ -107,6 +143,8 @@ impl Write for Clean {
             Stream::Plain(socket) => socket.write(bytes),
             #[cfg(feature = "_rustls")]
             Stream::Tls(stream) => stream.write(bytes),
+            #[cfg(feature = "tls-native")]
+            Stream::Native(stream) => stream.write(bytes),
         }
     }
 
@@ -115,6 +153,8 @@ impl Write for Clean {
             Stream::Plain(socket) => socket.flush(),
             #[cfg(feature = "_rustls")]
             Stream::Tls(stream) => stream.flush(),
+            #[cfg(feature = "tls-native")]
+            Stream::Native(stream) => stream.flush(),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! A blocking connection that keeps deadlines.
 //!
-//! The connection of redis-rs has a time-out for each read of the socket: a reply that trickles in has no limit.
-//! Therefore replies are read here, with redis-rs' parser. The system's TLS library stays with redis-rs, and each read of
-//! the socket gets the rest of the deadline.
+//! The connection of redis-rs has a time-out for each read of the socket: a reply that trickles in has no limit, and a
+//! TLS handshake has none at all. Therefore replies are read here, with redis-rs' parser, over sockets whose reads and
+//! writes end by a deadline, whatever secures them.
 
 use std::io::Write;
 use std::net::{TcpStream, ToSocketAddrs};
@@ -13,42 +13,33 @@ use std::os::unix::net::UnixStream;
 #[cfg(unix)]
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+#[cfg(feature = "tls-native")]
+use redis::ConnectionAddr;
 use redis::io::tcp::TcpSettings;
-use redis::{ConnectionLike, Parser, Value};
+use redis::{ConnectionInfo, Parser, Value};
 
 use super::connect::{Way, configured, no_address};
 use super::stream::{Clean, Stream};
-use super::timed::{Socket, Timed, is_material, left};
+use super::timed::{Socket, Timed, left};
 use crate::error::ErrorKind;
 use crate::store::redis::request::{Reply, Request, checked};
 use crate::store::redis::server::Open;
 use crate::store::redis::server::Server;
 use crate::store::redis::server::breaker::Epoch;
-use crate::store::redis::server::endpoint::{Endpoint, Login};
+use crate::store::redis::server::endpoint::Endpoint;
 use crate::store::redis::server::fault::{Blame, Fault};
 use crate::store::redis::server::features::Features;
 use crate::store::redis::server::greeting::Greeting;
 
 /// A connection that is greeted.
 pub(crate) struct Wire {
-    line: Line,
+    stream: Clean,
+    parser: Parser,
     /// Set once the connection is greeted.
     open: Option<Open>,
     pub(crate) features: Features,
-}
-
-enum Line {
-    Own {
-        stream: Clean,
-        parser: Parser,
-    },
-    /// redis-rs speaks TLS with the system's library.
-    RedisRs {
-        connection: Box<redis::Connection>,
-        timeout: Duration,
-    },
 }
 
 impl Wire {
@@ -65,8 +56,8 @@ impl Wire {
     fn open_at(endpoint: &Endpoint, server: &Arc<Server>, epoch: Epoch, by: Instant) -> Result<Wire, Fault> {
         let way = Way::to(endpoint);
         let login = endpoint.login()?;
-        let mut wire = Wire { line: connected(&way, &login, by)?, open: None, features: Features::default() };
-        let login = way.greeting_login(login);
+        let stream = Clean::of(connected(&way, by)?);
+        let mut wire = Wire { stream, parser: Parser::new(), open: None, features: Features::default() };
         let mut greeting = Greeting::new(server, epoch, &login);
         wire.greet(&mut greeting, by).map_err(|fault| way.greeting_fault(fault))?;
         wire.features = greeting.features();
@@ -82,13 +73,10 @@ impl Wire {
         Ok(())
     }
 
-    /// The time of the last request, where that is known.
+    /// The time of the last request.
     #[cfg(feature = "blocking")]
-    pub(crate) fn began(&self) -> Option<Instant> {
-        match &self.line {
-            Line::Own { stream, .. } => Some(stream.set_at()),
-            Line::RedisRs { .. } => None,
-        }
+    pub(crate) fn began(&self) -> Instant {
+        self.stream.set_at()
     }
 
     /// Sends a request and receives its replies.
@@ -97,24 +85,7 @@ impl Wire {
             Request::One(command) | Request::OneOnce(command) => (command.get_packed_command(), 1),
             Request::Many(pipeline) | Request::ManyOnce(pipeline) => (pipeline.get_packed_pipeline(), pipeline.len()),
         };
-        match &mut self.line {
-            Line::Own { stream, parser } => exchange(stream, parser, request, (&bytes, count), by),
-            Line::RedisRs { connection, timeout } => {
-                let sent = Instant::now();
-                let left = left(by)?;
-                if is_material(*timeout, left) {
-                    connection.set_read_timeout(Some(left))?;
-                    connection.set_write_timeout(Some(left))?;
-                    *timeout = left;
-                }
-                Ok(match request {
-                    Request::One(_) | Request::OneOnce(_) => Reply::One(connection.req_packed_command(&bytes)?),
-                    Request::Many(_) | Request::ManyOnce(_) => {
-                        Reply::Many { values: connection.req_packed_commands(&bytes, 0, count)?, sent }
-                    }
-                })
-            }
-        }
+        exchange(&mut self.stream, &mut self.parser, request, (&bytes, count), by)
     }
 }
 
@@ -155,8 +126,8 @@ fn exchange(
     }
 }
 
-fn connected(way: &Way<'_>, login: &Login, by: Instant) -> Result<Line, Fault> {
-    let stream = match *way {
+fn connected(way: &Way<'_>, by: Instant) -> Result<Stream, Fault> {
+    Ok(match *way {
         Way::Tcp { host, port, settings } => Stream::Plain(Timed::new(Socket::Tcp(dial(host, port, settings, by)?))),
         #[cfg(feature = "_rustls")]
         Way::Tls { host, port, settings, connector } => {
@@ -166,13 +137,25 @@ fn connected(way: &Way<'_>, login: &Login, by: Instant) -> Result<Line, Fault> {
         }
         #[cfg(unix)]
         Way::Unix(path) => Stream::Plain(Timed::new(Socket::Unix(dial_unix(path, by)?))),
-        Way::RedisRs(info) => {
-            let client = redis::Client::open(login.applied_to(info))?;
-            let connection = Box::new(client.get_connection_with_timeout(left(by)?)?);
-            return Ok(Line::RedisRs { connection, timeout: Duration::ZERO });
-        }
-    };
-    Ok(Line::Own { stream: Clean::of(stream), parser: Parser::new() })
+        Way::RedisRs(info) => natively_secured(info, by)?,
+    })
+}
+
+/// Connects through the TLS library of the system.
+#[cfg(feature = "tls-native")]
+fn natively_secured(info: &ConnectionInfo, by: Instant) -> Result<Stream, Fault> {
+    let ConnectionAddr::TcpTls { host, port, .. } = info.addr() else { return Err(unsupported()) };
+    let socket = Timed::new(Socket::Tcp(dial(host, *port, info.tcp_settings(), by)?));
+    Stream::natively_secured(socket, host, by)
+}
+
+#[cfg(not(feature = "tls-native"))]
+fn natively_secured(_: &ConnectionInfo, _: Instant) -> Result<Stream, Fault> {
+    Err(unsupported())
+}
+
+fn unsupported() -> Fault {
+    Fault::new(ErrorKind::Config, Blame::Connection, "this system has no such addresses")
 }
 
 /// Connects to a unix socket. Where its backlog is full, Linux waits for as long as the socket's time-out of writes.
@@ -207,6 +190,8 @@ fn dial(host: &str, port: u16, settings: &TcpSettings, by: Instant) -> Result<Tc
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    use std::time::Duration;
+
     use redis::io::tcp::socket2::{Domain, SockAddr, Socket, Type};
 
     use super::*;
