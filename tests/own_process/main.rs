@@ -6,6 +6,7 @@ mod cost;
 #[cfg(all(feature = "json", feature = "messagepack"))]
 mod crafted;
 mod keeper;
+mod memory;
 mod refresh_threads;
 mod undelivered;
 

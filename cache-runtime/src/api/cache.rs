@@ -230,7 +230,7 @@ impl Cache {
     /// `redis://user:password@host:6379/0`. `redis-cluster://host:6379,other:6379` names some nodes of a cluster, and
     /// `redis-sentinel://sentinel:26379,other:26379/main` the master `main` by the sentinels that know it; both need the
     /// feature `tokio`, and have an `s` after `redis` for TLS.
-    /// `memory://` keeps up to 64 MB in this process,
+    /// `memory://` takes up to 64 MB of memory in this process,
     /// `memory://?max_mb=256` more: every promise holds within the process, and no server is
     /// needed.
     ///

@@ -189,6 +189,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             negative: matches!(kind, Payload::None),
         };
         envelope::seal(leased.key(), leased.id(), &header, &mut buffer);
+        if self.store.keeps_values() {
+            // Without the room that it grew in.
+            buffer.shrink_to_fit();
+        }
         (buffer.into(), policy::kept(terms, ttl))
     }
 }

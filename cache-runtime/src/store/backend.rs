@@ -119,5 +119,6 @@ impl<R: Store> Store for Backend<'_, R> {
         queue_invalidation(key: &Key), else ();
         capabilities(key: &Key) -> Capabilities, else Capabilities::default();
         now(key: &Key) -> u64, else 0;
+        keeps_values() -> bool, else false;
     }
 }

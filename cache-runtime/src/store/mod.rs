@@ -242,6 +242,11 @@ pub(crate) trait Store: Send + Sync {
 
     fn capabilities(&self, key: &Key) -> Capabilities;
 
+    /// Returns true if values stay in the allocations in which they are handed over.
+    fn keeps_values(&self) -> bool {
+        false
+    }
+
     /// The store's clock, in milliseconds since the Unix epoch.
     fn now(&self, key: &Key) -> u64;
 

@@ -1,10 +1,11 @@
 //! A store in this process: for programs and tests without a server, with the same rules.
 //!
-//! The store is bounded by bytes and evicts by second chance (the CLOCK algorithm): the oldest entry goes, unless it
+//! The store is bounded by the memory that it takes, tables and keys included, and evicts by second chance (the CLOCK algorithm): the oldest entry goes, unless it
 //! was read since the last look. Expired entries go when an operation meets them. The entries of a group are in one
 //! shard, which knows them.
 
 mod shard;
+mod weight;
 
 use std::future::{Future, ready};
 use std::hash::{BuildHasher, RandomState};
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use self::shard::{OVERHEAD, Shard, Slot, Update, lease_update};
+use self::shard::{Shard, Slot, Update, lease_update};
 use super::{
     Capabilities, End, EndRequest, MarkReply, Precondition, Read, ReadMode, Release, Replies, STAMP_MILLIS, Store,
     TakeReply, TakeRequest, Times, own_tags,
@@ -90,25 +91,31 @@ impl MemoryStore {
         let now = self.clock();
         let living = shard.slots.get_mut(key).filter(|slot| slot.expires_at > now);
         let (result, update) = decide(living);
-        let growth = match update {
-            Update::Keep => 0,
-            Update::Remove => -shard.remove(key),
+        let before = shard.weight();
+        match update {
+            Update::Keep => return result,
+            Update::Remove => shard.remove(key),
             Update::Put(bytes, ttl, read) => {
                 let expires_at = match ttl {
                     Ttl::Millis(millis) => now.saturating_add(millis),
                     Ttl::Forever => u64::MAX,
                 };
-                shard.put(key, Slot { bytes, expires_at, read })
-            }
-        };
-        drop(shard);
-        if growth != 0 {
-            let used = self.used_bytes.fetch_add(growth, Ordering::Relaxed) + growth;
-            if growth > 0 && used > self.max_bytes {
-                self.make_room(index, now);
+                shard.put(key, Slot { bytes, expires_at, read });
             }
         }
+        if self.changed(before, shard) {
+            self.make_room(index, now);
+        }
         result
+    }
+
+    /// Counts what a change of a shard, which weighed `before`, did to the memory of all. Returns true if it grew above the
+    /// bound.
+    fn changed(&self, before: usize, shard: MutexGuard<'_, Shard>) -> bool {
+        let growth = shard.weight() as i64 - before as i64;
+        drop(shard);
+        let used = self.used_bytes.fetch_add(growth, Ordering::Relaxed) + growth;
+        growth > 0 && used > self.max_bytes
     }
 
     /// The bytes of a living slot, which count as read. `soon` is a time shortly after now: a slot that lives until
@@ -149,8 +156,9 @@ impl MemoryStore {
     }
 
     fn fill_now(&self, key: &Key, lease: &Lease, value: Bytes, ttl: Ttl) -> Result<bool, Error> {
-        // An entry counts with its key and its overhead: a value above the bound is not stored.
-        let too_large = i64::try_from(value.len() + OVERHEAD + key.as_str().len()).map_or(true, |n| n > self.max_bytes);
+        // A value above the bound is not stored.
+        let weight = weight::content(value.len()) + weight::key_alone(key.as_str());
+        let too_large = i64::try_from(weight).map_or(true, |weight| weight > self.max_bytes);
         let mut tags = own_tags(key, &value);
         let filled = self.update(key.as_str(), |slot| match slot.filter(|slot| slot.holds(lease)) {
             Some(slot) if too_large => (false, slot.release(lease, Release::Pause(0), self.clock())),
@@ -219,12 +227,12 @@ impl MemoryStore {
         let index = self.shard_index(key);
         let mut shard = self.lock(index);
         let now = self.clock();
-        let members = shard.groups.remove(key).unwrap_or_default();
+        let before = shard.weight();
+        let members = shard.take_group(key);
         let is_living = |member: &Arc<str>| shard.slots.get(member).is_some_and(|slot| slot.expires_at > now);
-        let any_living = members.iter().any(is_living);
-        let freed: i64 = members.iter().map(|member| shard.remove(member)).sum();
-        drop(shard);
-        self.used_bytes.fetch_sub(freed, Ordering::Relaxed);
+        let any_living = members.keys().any(is_living);
+        members.keys().for_each(|member| shard.remove(member));
+        self.changed(before, shard);
         was_held || any_living
     }
 
@@ -235,9 +243,9 @@ impl MemoryStore {
         let covered: Vec<Arc<str>> = shard.slots.keys().filter(|key| extent.covers(key)).cloned().collect();
         let is_living = |key: &&Arc<str>| shard.slots.get(*key).is_some_and(|slot| slot.expires_at > now);
         let living = covered.iter().filter(is_living).count();
-        let freed: i64 = covered.iter().map(|key| shard.remove(key)).sum();
-        drop(shard);
-        self.used_bytes.fetch_sub(freed, Ordering::Relaxed);
+        let before = shard.weight();
+        covered.iter().for_each(|key| shard.remove(key));
+        self.changed(before, shard);
         living as u64
     }
 
@@ -252,11 +260,12 @@ impl MemoryStore {
         self.update(key.as_str(), |slot| (slot.map(left), Update::Keep))
     }
 
-    /// Returns true if there is no slot, no queue that grew without bound, and nothing counted.
+    /// Returns true if there is no slot, and nothing that grew without bound, and if the counts agree.
     #[cfg(test)]
     pub(crate) fn is_empty_inside(&self) -> bool {
-        let is_empty = |shard: &Shard| shard.slots.is_empty() && shard.groups.is_empty() && shard.queue.len() <= 64;
-        (0..SHARDS).all(|index| is_empty(&self.lock(index))) && self.used_bytes.load(Ordering::Relaxed) == 0
+        let is_empty = |shard: &Shard| shard.slots.is_empty() && shard.groups.is_empty() && shard.weight() < 4_096;
+        let weight: usize = (0..SHARDS).map(|index| self.lock(index).weight()).sum();
+        (0..SHARDS).all(|index| is_empty(&self.lock(index))) && self.used_bytes.load(Ordering::Relaxed) == weight as i64
     }
 
     /// Evicts until the bound holds again, shard after shard, so that an entry gets its second chance against those of
@@ -266,9 +275,11 @@ impl MemoryStore {
         while self.used_bytes.load(Ordering::Relaxed) > self.max_bytes && fruitless < 4 * SHARDS {
             let index = self.hand.fetch_add(1, Ordering::Relaxed) % SHARDS;
             let spared = index == grown && fruitless < 2 * SHARDS;
-            let freed = if spared { 0 } else { self.lock(index).evict_one(now) };
-            fruitless = if freed == 0 { fruitless + 1 } else { 0 };
-            self.used_bytes.fetch_sub(freed, Ordering::Relaxed);
+            let mut shard = self.lock(index);
+            let before = shard.weight();
+            let has_evicted = !spared && shard.evict_one(now);
+            self.changed(before, shard);
+            fruitless = if has_evicted { 0 } else { fruitless + 1 };
         }
     }
 }
@@ -360,7 +371,7 @@ impl Store for MemoryStore {
             let slot = shard.slots.get(*member).filter(|slot| slot.expires_at > now);
             slot.is_some_and(|slot| matches!(envelope::head(&slot.bytes), Head::Value(_)))
         };
-        let count = shard.groups.get(group.as_str()).map_or(0, |members| members.iter().filter(is_value).count());
+        let count = shard.groups.get(group.as_str()).map_or(0, |members| members.keys().filter(is_value).count());
         ready(Ok(count as u64))
     }
 
@@ -385,6 +396,10 @@ impl Store for MemoryStore {
     fn capabilities(&self, _: &Key) -> Capabilities {
         // There is no round trip to save.
         Capabilities::default()
+    }
+
+    fn keeps_values(&self) -> bool {
+        true
     }
 
     fn now(&self, _: &Key) -> u64 {

@@ -1,0 +1,116 @@
+//! The memory store stays within its bound by the memory of the process, whatever it holds.
+
+use redis_cached::{Cache, redis_cached};
+
+use crate::alone;
+
+const BOUND: usize = 64 << 20;
+
+/// What the process takes in addition: buffers of one call, and room that the allocator keeps between allocations.
+const REST: usize = 8 << 20;
+
+/// The variable that tells a child what to store.
+const KIND: &str = "REDIS_CACHED_MEMORY_KIND";
+
+const KINDS: [&str; 7] = ["tiny", "medium", "large", "grouped", "tagged", "changing", "invalidated"];
+
+#[redis_cached(prefix = "memory", name = "text", cache = cache, skip(cache, length), ttl = forever)]
+fn text(cache: &Cache, _id: u64, length: usize) -> String {
+    "x".repeat(length)
+}
+
+#[redis_cached(prefix = "memory", name = "field", group = "of:{id % 1000}", cache = cache, skip(cache, length))]
+fn field(cache: &Cache, id: u64, length: usize) -> String {
+    "x".repeat(length)
+}
+
+#[redis_cached(prefix = "memory", name = "tagged", tags = ["org:{id / 2}"], cache = cache, skip(cache, length))]
+fn tagged(cache: &Cache, id: u64, length: usize) -> String {
+    "x".repeat(length)
+}
+
+/// The resident memory of this process.
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+/// From 10 to 100 bytes.
+fn tiny(id: u64) -> usize {
+    10 + (id % 91) as usize
+}
+
+/// Stores some times as much as the bound; returns how many entries are left of the last ones, and their bytes.
+fn store(kind: &str, cache: &Cache) -> (usize, usize) {
+    let held = |ids: std::ops::Range<u64>, length: fn(u64) -> usize| {
+        let held = ids.filter(|id| text_entry(cache, *id).get().unwrap().is_some());
+        held.fold((0, 0), |(count, bytes), id| (count + 1, bytes + length(id)))
+    };
+    let texts = |ids: std::ops::Range<u64>, length: fn(u64) -> usize| {
+        ids.for_each(|id| drop(text(cache, id, length(id))));
+    };
+    match kind {
+        "tiny" => {
+            texts(0..500_000, tiny);
+            held(0..500_000, tiny)
+        }
+        "medium" => {
+            texts(0..40_000, |_| 4_000);
+            held(0..40_000, |_| 4_000)
+        }
+        "large" => {
+            texts(1_000..1_300, |_| 1_000_000);
+            held(1_000..1_300, |_| 1_000_000)
+        }
+        "grouped" => {
+            (0..400_000).for_each(|id| drop(field(cache, id, tiny(id))));
+            let held = (0..400_000).filter(|id| field_entry(cache, *id).get().unwrap().is_some());
+            held.fold((0, 0), |(count, bytes), id| (count + 1, bytes + tiny(id)))
+        }
+        "tagged" => {
+            (0..300_000).for_each(|id| drop(tagged(cache, id, tiny(id))));
+            let held = (0..300_000).filter(|id| tagged_entry(cache, *id).get().unwrap().is_some());
+            held.fold((0, 0), |(count, bytes), id| (count + 1, bytes + tiny(id)))
+        }
+        "changing" => {
+            texts(0..300_000, tiny);
+            texts(1_000_000..1_000_300, |_| 400_000);
+            texts(2_000_000..2_040_000, |id| id as usize % 4_000);
+            texts(3_000_000..3_300_000, tiny);
+            held(3_000_000..3_300_000, tiny)
+        }
+        _ => {
+            for id in 0..400_000 {
+                text(cache, id, tiny(id));
+                if id % 4 != 0 {
+                    text_entry(cache, id).invalidate().unwrap();
+                }
+            }
+            held(0..400_000, tiny)
+        }
+    }
+}
+
+#[test]
+fn the_memory_store_stays_within_its_bound() {
+    if let Ok(kind) = std::env::var(KIND) {
+        let cache = Cache::builder("memory://?max_mb=64").unwrap().build();
+        // Whatever the process needs once is there.
+        (0..100).for_each(|id| drop(text(&cache, id, 1_000)));
+        let before = resident();
+        let (count, bytes) = store(&kind, &cache);
+        let grown = resident().saturating_sub(before);
+        let [bound, grown_mb, bytes_mb] = [BOUND, grown, bytes].map(|bytes| bytes as f64 / f64::from(1 << 20));
+        println!("{kind}: {bound} MB were allowed and {grown_mb:.1} MB taken, for {count} values of {bytes_mb:.1} MB");
+        assert!(grown <= BOUND + REST, "{kind}: the process grew by {grown} bytes");
+        return;
+    }
+    let _alone = alone();
+    for kind in KINDS {
+        let mut child = test_support::child(module_path!(), "the_memory_store_stays_within_its_bound");
+        let output = child.env(KIND, kind).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        println!("{}", text.lines().find(|line| line.contains("were allowed")).unwrap_or(&text));
+        assert!(output.status.success(), "{text}");
+    }
+}
