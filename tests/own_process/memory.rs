@@ -12,7 +12,7 @@ const REST: usize = 8 << 20;
 /// The variable that tells a child what to store.
 const KIND: &str = "REDIS_CACHED_MEMORY_KIND";
 
-const KINDS: [&str; 7] = ["tiny", "medium", "large", "grouped", "tagged", "changing", "invalidated"];
+const KINDS: [&str; 4] = ["tiny", "medium", "large", "grouped"];
 
 #[redis_cached(prefix = "memory", name = "text", cache = cache, skip(cache, length), ttl = forever)]
 fn text(cache: &Cache, _id: u64, length: usize) -> String {
@@ -21,11 +21,6 @@ fn text(cache: &Cache, _id: u64, length: usize) -> String {
 
 #[redis_cached(prefix = "memory", name = "field", group = "of:{id % 1000}", cache = cache, skip(cache, length))]
 fn field(cache: &Cache, id: u64, length: usize) -> String {
-    "x".repeat(length)
-}
-
-#[redis_cached(prefix = "memory", name = "tagged", tags = ["org:{id / 2}"], cache = cache, skip(cache, length))]
-fn tagged(cache: &Cache, id: u64, length: usize) -> String {
     "x".repeat(length)
 }
 
@@ -62,31 +57,10 @@ fn store(kind: &str, cache: &Cache) -> (usize, usize) {
             texts(1_000..1_300, |_| 1_000_000);
             held(1_000..1_300, |_| 1_000_000)
         }
-        "grouped" => {
+        _ => {
             (0..400_000).for_each(|id| drop(field(cache, id, tiny(id))));
             let held = (0..400_000).filter(|id| field_entry(cache, *id).get().unwrap().is_some());
             held.fold((0, 0), |(count, bytes), id| (count + 1, bytes + tiny(id)))
-        }
-        "tagged" => {
-            (0..300_000).for_each(|id| drop(tagged(cache, id, tiny(id))));
-            let held = (0..300_000).filter(|id| tagged_entry(cache, *id).get().unwrap().is_some());
-            held.fold((0, 0), |(count, bytes), id| (count + 1, bytes + tiny(id)))
-        }
-        "changing" => {
-            texts(0..300_000, tiny);
-            texts(1_000_000..1_000_300, |_| 400_000);
-            texts(2_000_000..2_040_000, |id| id as usize % 4_000);
-            texts(3_000_000..3_300_000, tiny);
-            held(3_000_000..3_300_000, tiny)
-        }
-        _ => {
-            for id in 0..400_000 {
-                text(cache, id, tiny(id));
-                if id % 4 != 0 {
-                    text_entry(cache, id).invalidate().unwrap();
-                }
-            }
-            held(0..400_000, tiny)
         }
     }
 }
