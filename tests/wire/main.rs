@@ -6,3 +6,4 @@ mod greeting;
 mod header;
 mod invalidations;
 mod large_values;
+mod stamps;

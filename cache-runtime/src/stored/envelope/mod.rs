@@ -34,5 +34,5 @@ pub(crate) use self::header::{HEAD_LEN, Head, Header, Identity, head, mark, seal
 #[cfg(test)]
 pub(crate) use self::header::{HEADER_LEN, Mark};
 pub(crate) use self::lease::{Lease, LeasePlace, Token, value_front};
-pub(crate) use self::tags::{OwnTags, Seal, buffer, has_own_tags, own_tags};
+pub(crate) use self::tags::{OwnTags, Seal, buffer, has_own_tags, own_seal, own_tags};
 pub(crate) use self::value::{Content, Value, from_field, is_sealed, parse};

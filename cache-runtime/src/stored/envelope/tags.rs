@@ -59,6 +59,12 @@ pub(crate) fn own_tags(bytes: &[u8]) -> Vec<&str> {
     rest.and_then(split_own_tags).map(|(names, ..)| names).unwrap_or_default()
 }
 
+/// The seal of the value's own tags; `None` if it has none. Any bytes at all may come in.
+pub(crate) fn own_seal(bytes: &[u8]) -> Option<Seal> {
+    let rest = if has_own_tags(bytes) { bytes.get(HEADER.end..) } else { None };
+    rest.and_then(split_own_tags).filter(|(names, ..)| !names.is_empty()).map(|(_, seal, _)| seal)
+}
+
 /// The names, their seal, and the bytes after them.
 pub(super) fn split_own_tags(rest: &[u8]) -> Option<(Vec<&str>, Seal, &[u8])> {
     let (count, mut rest) = rest.split_first_chunk::<2>()?;

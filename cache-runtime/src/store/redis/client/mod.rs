@@ -1,13 +1,14 @@
 //! The view of a server that a cache has, and the path of an operation through it: the breaker's gate, the exchange,
 //! and the conclusions about the server's health.
 //!
-//! What a cache keeps for both faces is in `backlog` (`pending`, `abandoned` and `deliverer`) and in `sizes`; `ops` works
-//! on it.
+//! What a cache keeps for both faces is in `backlog` (`pending`, `abandoned` and `deliverer`), in `sizes` and in
+//! `known_stamps`; `ops` works on it.
 
 pub(crate) mod abandoned;
 mod asking;
 pub(crate) mod backlog;
 pub(crate) mod deliverer;
+pub(crate) mod known_stamps;
 pub(crate) mod pending;
 pub(crate) mod sizes;
 
@@ -18,6 +19,7 @@ use std::time::Instant;
 use ::redis::{Cmd, Value};
 
 use self::backlog::Backlog;
+use self::known_stamps::KnownStamps;
 use self::sizes::Sizes;
 use super::keeper::Keeper;
 use super::ops::commands;
@@ -35,6 +37,7 @@ use crate::key::Key;
 pub(crate) struct Client {
     pub(crate) server: Arc<Server>,
     pub(crate) sizes: Sizes,
+    pub(crate) stamps: KnownStamps,
     /// The keeper of the cache, which ends it.
     pub(crate) keeper: Keeper,
     pub(crate) backlog: Arc<Backlog>,
@@ -68,6 +71,7 @@ impl Client {
         Arc::new(Client {
             server: Arc::new(server),
             sizes: Sizes::default(),
+            stamps: KnownStamps::default(),
             keeper,
             backlog: Arc::default(),
             membership: None,
@@ -85,6 +89,7 @@ impl Client {
         Arc::new(Client {
             server: Arc::new(server),
             sizes: Sizes::default(),
+            stamps: KnownStamps::default(),
             keeper,
             backlog: Arc::clone(backlog),
             membership: Some(membership),

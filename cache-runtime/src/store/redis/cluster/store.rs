@@ -10,7 +10,7 @@ use super::{ClusterStore, NodeTransport};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Extent, Key};
 use crate::poll::join::{both, join_all};
-use crate::store::redis::ops::fill::longest_lived;
+use crate::store::redis::ops::extension;
 use crate::store::{
     Capabilities, EndRequest, MarkReply, Precondition, Read, ReadMode, Release, Replies, Store, TakeReply, TakeRequest,
 };
@@ -84,7 +84,7 @@ impl<T: NodeTransport> Store for ClusterStore<T> {
                 async move { node.end_many(&part, by).await }
             },
         );
-        let tags = longest_lived(requests).into_iter().collect();
+        let tags = extension::needed(requests, |tag| self.known_stamp(tag)).into_iter().collect();
         let (ended, ()) = both(ended, self.keep_stamps(tags, by)).await;
         // No node was asked in the end: the leases are left.
         let left = requests

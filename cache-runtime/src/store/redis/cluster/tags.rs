@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::plan::ttl::Ttl;
 use crate::poll::join::both;
+use crate::store::redis::ops::extension::Living;
 use crate::store::redis::ops::node::Attempt;
 use crate::store::redis::ops::stamps::sealed;
 use crate::store::{Read, ReadMode, Replies, Store, own_tags};
@@ -113,6 +114,11 @@ impl<T: NodeTransport> ClusterStore<T> {
             async move { node.read_stamps(&part, by).await }
         });
         tags.iter().cloned().zip(stamps.await).collect()
+    }
+
+    /// The stamp that a tag had when the node that has it was last heard of.
+    pub(super) fn known_stamp(&self, tag: &str) -> Option<Living> {
+        self.store(self.state().slots.owner(slot_of(tag))?)?.known_stamp(tag)
     }
 
     /// Lets stamps live as long as the entries under them. The entry of a stamp that is not extended is a miss early.

@@ -19,7 +19,7 @@ use crate::stored::envelope::{self, HEAD_LEN, Lease, LeasePlace, Token, value_fr
 const INLINE: usize = 4 * 1024;
 
 /// The longest lifetime, far below the overflow of the server's clock: 30,000 years.
-const LONGEST_MILLIS: u64 = 1_000_000_000_000_000;
+pub(crate) const LONGEST_MILLIS: u64 = 1_000_000_000_000_000;
 
 /// Reads a slot.
 pub(crate) fn get(key: &Key) -> Cmd {

@@ -1,6 +1,5 @@
 //! The ends of leases: a value is stored in place of each, or it is given back.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Instant;
 
@@ -14,15 +13,15 @@ use crate::store::redis::client::abandoned::Abandoned;
 use crate::store::redis::client::sizes::Sizes;
 use crate::store::redis::ops::commands::{self, FillMethod};
 use crate::store::redis::ops::each::{Forms, Gathered};
+use crate::store::redis::ops::extension::{self, Extensions};
 use crate::store::redis::ops::read_plan::MOST;
 use crate::store::redis::ops::scripts::Form;
-use crate::store::redis::ops::stamps;
 use crate::store::redis::request::{Reply, Request, checked};
 use crate::store::redis::server::breaker::Epoch;
 use crate::store::redis::server::fault::{Blame, Denied, Fault};
 use crate::store::redis::server::features::Features;
 use crate::store::redis::transport::Transport;
-use crate::store::{End, EndRequest, Release, Replies, Results, own_tags};
+use crate::store::{End, EndRequest, Release, Replies, Results};
 use crate::stored::envelope::{Lease, LeasePlace};
 
 /// The approximate number of bytes that one round trip sends.
@@ -77,7 +76,8 @@ impl<T: Transport> RedisStore<T> {
         let now = self.server().health.clock.now();
         // An invalidation that did not arrive still voids what was computed before it.
         let voided: Vec<bool> = slots.iter().map(|slot| self.is_voided(slot.key)).collect();
-        let tags = if self.is_node() { BTreeMap::new() } else { longest_lived(slots) };
+        let extensions = self.extensions_of_all(slots);
+        let sent = Instant::now();
         let commands_of = |features, slot: &EndRequest<'_>, voided: bool, forms: &mut [Forms; 3]| match &slot.end {
             End::Fill(value, ttl) if !voided => {
                 let method = self.fill_method(features, slot.key, &slot.lease, value);
@@ -98,14 +98,15 @@ impl<T: Transport> RedisStore<T> {
                     pipeline.add_command(command);
                 }
             }
-            for (tag, ttl) in &tags {
-                pipeline.add_command(stamps::keep_stamp(features, tag, *ttl));
+            for command in extension::commands(features, &extensions) {
+                pipeline.add_command(command);
             }
             Request::Many(pipeline)
         };
         let outcome = self.exchange_of(epoch, Sizes::writing(size), build, |reply| self.sound(reply.all()), by).await;
-        let replies = self.part_written(outcome)?;
+        let mut replies = self.part_written(outcome)?;
         let features = Features::from_bits(sent_with.load(Relaxed));
+        self.note_extensions((epoch, sent), features, &extensions, &mut replies);
         let mut replies = replies.into_iter();
         let (mut ended, mut refused) = (Vec::with_capacity(slots.len()), Refusals::default());
         for (slot, voided) in slots.iter().zip(&voided) {
@@ -200,20 +201,23 @@ impl<T: Transport> RedisStore<T> {
         ttl: Ttl,
         by: Instant,
     ) -> Result<bool, Fault> {
-        let mut tags = if self.is_node() { Vec::new() } else { own_tags(key, value) };
-        tags.extend_from_slice(self.tags_here(key));
         let now = self.server().health.clock.now();
-        // The server's features decide, unless that was tried.
+        let sent_with = AtomicU32::new(0);
+        // The server's features decide on the commands, unless that was tried.
         let attempt = async |method: Option<FillMethod>, form: Form| {
+            let extensions = self.extensions_of(key, lease, value, ttl);
+            let sent = Instant::now();
             let build = |features: Features| {
+                sent_with.store(features.bits(), Relaxed);
                 let method = method.unwrap_or_else(|| self.fill_method(features, key, lease, value));
                 let mut requests = commands::fill(features, form, method, (key, lease), value, ttl, now);
-                requests.extend(tags.iter().map(|tag| stamps::keep_stamp(features, tag, ttl)));
+                requests.extend(extension::commands(features, &extensions));
                 commands::request_of(requests)
             };
             let read = |reply: Reply| {
                 let mut replies = reply.all();
-                replies.truncate(replies.len().saturating_sub(tags.len()));
+                let features = Features::from_bits(sent_with.load(Relaxed));
+                self.note_extensions((epoch, sent), features, &extensions, &mut replies);
                 // The reply to a staged write comes first, and may be an error, too.
                 let last = replies.pop().unwrap_or_default();
                 replies.into_iter().try_for_each(|reply| checked(reply).map(drop))?;
@@ -247,6 +251,24 @@ impl<T: Transport> RedisStore<T> {
             _ => return outcome.map_err(|fault| fault.about(key.as_str())),
         }
         attempt(Some(FillMethod::Inline), Form::Text).await.map_err(|fault| fault.about(key.as_str()))
+    }
+
+    /// The stamps to extend for these values. In a cluster, the router extends them.
+    fn extensions_of_all(&self, slots: &[EndRequest<'_>]) -> Extensions {
+        match self.is_node() {
+            true => Extensions::new(),
+            false => extension::needed(slots, |tag| self.known_stamp(tag)),
+        }
+    }
+
+    /// The same for one value. A second attempt to store it knows what the first one extended.
+    fn extensions_of(&self, key: &Key, lease: &Lease, value: &[u8], ttl: Ttl) -> Extensions {
+        let mut extensions = Extensions::new();
+        if !self.is_node() {
+            let known = |tag: &str| self.known_stamp(tag);
+            extension::add_needed(&mut extensions, (key, lease.seal()), value, ttl, &known);
+        }
+        extensions
     }
 }
 
@@ -285,20 +307,4 @@ fn part_len(slots: &[EndRequest<'_>]) -> usize {
         bytes <= MOST_BYTES
     };
     slots.iter().take(MOST).take_while(fits).count().max(1)
-}
-
-/// The tags of all values to fill, each with the longest lifetime under it.
-pub(crate) fn longest_lived(slots: &[EndRequest<'_>]) -> BTreeMap<String, Ttl> {
-    let mut tags = BTreeMap::new();
-    for slot in slots {
-        let End::Fill(value, ttl) = &slot.end else { continue };
-        for tag in own_tags(slot.key, value).into_iter().chain(slot.key.tags().iter().cloned()) {
-            let longest = tags.entry(tag).or_insert(*ttl);
-            *longest = match (*longest, *ttl) {
-                (Ttl::Millis(one), Ttl::Millis(other)) => Ttl::Millis(one.max(other)),
-                _ => Ttl::Forever,
-            };
-        }
-    }
-    tags
 }

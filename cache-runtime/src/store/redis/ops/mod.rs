@@ -1,6 +1,6 @@
 //! The operations of a store, as commands to one server.
 //!
-//! `commands`, `stamps` and `scripts` know what is sent and what replies mean, and `read_plan` is pure.
+//! `commands`, `stamps`, `extension` and `scripts` know what is sent and what replies mean, and `read_plan` is pure.
 //! The others carry an operation out, over any transport.
 
 mod abandoned;
@@ -9,8 +9,9 @@ pub(crate) mod commands;
 pub(crate) mod deliverer;
 pub(crate) mod delivery;
 mod each;
+pub(crate) mod extension;
 mod fields;
-pub(crate) mod fill;
+mod fill;
 mod lease;
 #[cfg(feature = "tokio")]
 pub(crate) mod node;

@@ -1,6 +1,7 @@
 //! The parts of an operation that the router of a cluster carries out at one node, where the operation of a single server
 //! includes them.
 
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Instant;
 
 use ::redis::{Pipeline, Value};
@@ -11,9 +12,10 @@ use crate::store::Replies;
 use crate::store::redis::client::RedisStore;
 use crate::store::redis::ops::delivery::CHUNK;
 use crate::store::redis::ops::each::Gathered;
-use crate::store::redis::ops::{commands, stamps};
+use crate::store::redis::ops::{commands, extension, stamps};
 use crate::store::redis::request::{Reply, checked};
 use crate::store::redis::server::fault::Fault;
+use crate::store::redis::server::features::Features;
 use crate::store::redis::transport::Transport;
 
 /// The condition under which a node is asked to remove keys.
@@ -83,10 +85,20 @@ impl<T: Transport> RedisStore<T> {
     /// Lets stamps live as long as the entries under them.
     pub(crate) async fn keep_stamps(&self, tags: &[(String, Ttl)], by: Instant) -> Result<(), Error> {
         let epoch = self.admit_write()?;
-        let build = |features| {
-            commands::request_of(tags.iter().map(|(tag, ttl)| stamps::keep_stamp(features, tag, *ttl)).collect())
+        let sent = Instant::now();
+        // The number of commands depends on the server's features.
+        let sent_with = AtomicU32::new(0);
+        let pairs = || tags.iter().map(|(tag, ttl)| (tag, ttl));
+        let build = |features: Features| {
+            sent_with.store(features.bits(), Relaxed);
+            commands::request_of(extension::commands(features, pairs()))
         };
-        let read = |reply: Reply| reply.all().into_iter().try_for_each(|reply| checked(reply).map(drop));
+        let read = |reply: Reply| {
+            let mut replies = reply.all();
+            let refusal = replies.iter().find_map(|reply| checked(reply.clone()).err());
+            self.note_extensions((epoch, sent), Features::from_bits(sent_with.load(Relaxed)), pairs(), &mut replies);
+            refusal.map_or(Ok(()), Err)
+        };
         self.exchange(epoch, build, read, by).await.map_err(|fault| self.reported_error(fault))
     }
 }

@@ -289,11 +289,18 @@ return 1"
 }
 
 script! {
-    /// Extends the life of a tag's stamp to at least this time, unless it is gone.
+    /// Extends the life of a tag's stamp that has less than the first time left to the second one, or for ever if there is
+    /// none. Returns the stamp, as the third argument reads it, with what it then has left, -1 for ever.
     KEEP_STAMP = "
-local left = redis.call('PTTL', KEYS[1])
-if left >= 0 and left < tonumber(ARGV[1]) then return redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
-return 0"
+local stamp, left = redis.call(ARGV[3], KEYS[1]), redis.call('PTTL', KEYS[1])
+if left >= 0 and ARGV[1] == '' then
+  redis.call('PERSIST', KEYS[1])
+  left = -1
+elseif left >= 0 and left < tonumber(ARGV[1]) then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  left = tonumber(ARGV[2])
+end
+return {stamp, left}"
 }
 
 script! {

@@ -1,17 +1,13 @@
-//! The requests for the stamps of tags, and the meaning of the replies.
+//! The requests for the stamps of tags, and the meaning of the replies. `extension` extends their lives.
 
 use ::redis::{Cmd, Pipeline, Value};
 
-use crate::plan::ttl::Ttl;
 use crate::store::redis::ops::commands::bounded;
 use crate::store::redis::ops::scripts::{self, Form};
 use crate::store::redis::request::checked;
 use crate::store::redis::server::fault::Fault;
 use crate::store::redis::server::features::Features;
 use crate::stored::envelope::{Seal, Token};
-
-/// The time that a stamp lives longer than the entries under it.
-const MARGIN_MILLIS: u64 = 60_000;
 
 /// Takes the stamp of a tag, unless it has one.
 pub(crate) fn take_stamp(features: Features, form: Form, tag: &str, new: Token, millis: u64) -> Cmd {
@@ -22,23 +18,6 @@ pub(crate) fn take_stamp(features: Features, form: Form, tag: &str, new: Token, 
         return command;
     }
     scripts::ACQUIRE.command(form.of(features), &[tag.as_bytes()], &[new.bytes(), millis.as_bytes()])
-}
-
-/// Lets a stamp live as long as an entry under it.
-pub(crate) fn keep_stamp(features: Features, tag: &str, ttl: Ttl) -> Cmd {
-    let Ttl::Millis(millis) = ttl else {
-        let mut command = ::redis::cmd("PERSIST");
-        command.arg(tag);
-        return command;
-    };
-    let millis = bounded(millis.saturating_add(MARGIN_MILLIS));
-    // The same version introduced both.
-    if features.has(Features::SET_NX_GET) {
-        let mut command = Cmd::with_capacity(4, tag.len() + 32);
-        command.arg("PEXPIRE").arg(tag).arg(millis).arg("GT");
-        return command;
-    }
-    scripts::KEEP_STAMP.command(Form::Text, &[tag.as_bytes()], &[millis.as_bytes()])
 }
 
 /// Reads the stamps of tags, in one command if the server permits it.

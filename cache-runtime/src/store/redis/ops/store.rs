@@ -77,6 +77,7 @@ impl<T: Transport> Store for RedisStore<T> {
         self.settle(epoch, tags.iter().map(String::as_str), by).await.map_err(|fault| self.reported_error(fault))?;
         let new: Vec<Token> = tags.iter().map(|_| Token::random()).collect::<Option<_>>().ok_or_else(Token::none)?;
         let mut form = Form::Hash;
+        let sent = Instant::now();
         let outcome = loop {
             // This is sent once: a late first copy would bring back a stamp that was removed.
             let build = |features| {
@@ -90,7 +91,10 @@ impl<T: Transport> Store for RedisStore<T> {
             let read = |reply: Reply| {
                 let replies = self.server().all_of(reply).into_iter();
                 let stamps = replies.zip(&new).zip(tags).map(|((held, new), tag)| match checked(held) {
-                    Ok(Value::Nil) => Ok(Bytes::copy_from_slice(new.bytes())),
+                    Ok(Value::Nil) => {
+                        self.note_stamp((epoch, sent), tag, new.bytes(), STAMP_MILLIS);
+                        Ok(Bytes::copy_from_slice(new.bytes()))
+                    }
                     Ok(Value::BulkString(held)) => Ok(Bytes::from(held)),
                     Ok(_) => Err(Fault::unexpected("SET")),
                     Err(fault) => Err(fault.about(tag)),
