@@ -20,7 +20,7 @@
 //!
 //! | command | what it explores | time |
 //! |---|---|---|
-//! | `cargo test -p protocol-model` | 50 scenarios with two to four actors, 5.2 million states; one broken rule at a time, with traces (`-- --nocapture` prints them) | 25 s |
+//! | `cargo test -p protocol-model` | 50 scenarios with two to four actors, 5.2 million states; the lives of stamps; one broken rule at a time, with traces (`-- --nocapture` prints them) | 25 s |
 //! | `cargo run -p protocol-model --release` | the same scenarios, states and depth of each printed | 15 s |
 //! | `cargo run -p protocol-model --release -- --tagged` | the 13 of these scenarios that have a tag | 3 s |
 //! | `cargo run -p protocol-model --release -- --cluster` | the 12 of these scenarios that are about clusters, 1.3 million states | 4 s |
@@ -84,6 +84,12 @@
 //! lease is valid. A cancelled call gives back all its leases. Two calls that each own an id that the
 //! other needs therefore both end, in whatever order they have their ids.
 //!
+//! # Lives of stamps
+//!
+//! [`lives`] is a model of its own, with time. Processes fill entries under a tag, remember until when its stamp lives, and
+//! extend it only if they do not know that it lives for as long as the entry, while the tag is invalidated and its stamp
+//! evicted. A wrong memory makes misses early, and nothing stale.
+//!
 //! # Clusters
 //!
 //! In [`scenarios::clusters`] the slot and the stamp are at different nodes, each with a replica.
@@ -107,7 +113,7 @@
 //!
 //! # Each rule is needed
 //!
-//! With a rule of [`protocol::Rules`] or [`batches::Rules`] switched off, the checker finds the
+//! With a rule of [`protocol::Rules`], [`batches::Rules`] or [`lives::Rules`] switched off, the checker finds the
 //! shortest trace to a violation. All tests are in `tests/each_rule_is_needed`.
 //!
 //! | rule | test | without it |
@@ -147,6 +153,11 @@
 //! | `promises_end_with_their_writes` | `a_failover_may_lose_an_invalidation` | stale return |
 //! | `fill_before_waiting` | `a_batch_stores_what_it_owns_before_it_waits` | a call that never ends |
 //! | `each_by_its_lease` | `each_value_of_a_batch_is_stored_by_its_own_lease` | stale return |
+//! | `memory_of_the_stamp` | `a_life_is_remembered_for_a_stamp_and_not_for_a_tag` | an early miss |
+//! | `stamp_before_life` | `the_stamp_is_read_before_its_life` | an early miss |
+//! | `lives_as_long` | `a_stamp_that_lives_may_not_live_long_enough` | an early miss |
+//! | `never_shortens` | `an_extension_does_not_shorten_a_life` | an early miss |
+//! | `makes_no_stamp` | `an_extension_does_not_bring_a_stamp_back` | stale hit |
 //! | `all_are_given_back` | `a_batch_gives_back_all_its_leases` | a call that never ends |
 //!
 //! The two rules about displacement, and the one about cleaning up, protect only single-flight: they
@@ -191,6 +202,7 @@
 
 pub mod batches;
 pub mod check;
+pub mod lives;
 pub mod protocol;
 pub mod scenarios;
 mod words;

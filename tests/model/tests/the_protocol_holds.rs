@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use protocol_model::check::{Model, check};
 use protocol_model::configuration;
+use protocol_model::lives::{self, Lives};
 use protocol_model::protocol::{At, Property, Reply, Step};
 use protocol_model::scenarios::{Scenario, batches, clusters, small, tagged};
 
@@ -44,6 +45,14 @@ fn every_property_holds_in_every_state_of_batches() {
     }
     let expected = ["Again", "Apply", "Cancel", "Crash", "End", "Expire", "Receive", "Release", "Sample", "Start"];
     assert_eq!(happened.into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn every_property_holds_in_every_state_of_the_lives_of_stamps() {
+    let model = Lives { rules: lives::Rules::default(), time: 5, invalidations: 1, evictions: 1 };
+    let report = check(&model, &lives::Property::ALL);
+    println!("the lives of stamps\n    {report}");
+    assert!(report.violation.is_none(), "{report}");
 }
 
 /// The number of states of each scenario that suffices to see all kinds of steps.

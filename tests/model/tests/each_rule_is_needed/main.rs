@@ -2,6 +2,7 @@
 //! protocol-model --test each_rule_is_needed -- --nocapture` prints the traces.
 
 mod clusters;
+mod lives;
 mod stamps;
 
 use protocol_model::batches::{self, Batches};
