@@ -12,7 +12,7 @@ use syn::{
 
 use super::attrs;
 use super::names::{Names, facade, generated, private, variable};
-use super::plan::{self, find_prefix};
+use super::plan::{self, prefix};
 use super::signature::{inputs, path_with};
 use crate::model::Model;
 use crate::model::pieces::{Part, Piece, Uses, Value};
@@ -185,8 +185,10 @@ fn make_key(model: &Model, receiver: Option<&Receiver>, given: Given) -> TokenSt
 // Output:
 //     {
 //         use __rc::NoKeyPart as _;
-//         const __PREFIX: &str = __rc::default_prefix(option_env!("REDIS_CACHED_PREFIX"), module_path!());
-//         let writer = &mut __rc::group_key(cache, __PREFIX);
+//         let writer = &mut __rc::group_key(
+//             cache,
+//             &__rc::Prefix::OfCrate(option_env!("REDIS_CACHED_PREFIX"), module_path!()),
+//         );
 //         writer.literal(":class:");
 //         __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).rc_key_part());
 //         writer.finish()
@@ -195,13 +197,12 @@ pub(crate) fn make_group_key(model: &Model, group: &[Piece], receiver: Option<&R
     let (Names { cache, .. }, writer) = (&Names::of(model), variable("writer"));
     let rc = private(Span::mixed_site());
     let destructure = destructure(model, &model.in_group);
-    let (default_prefix, prefix) = find_prefix(model);
+    let prefix = prefix(model);
     let pieces = append(model, group, receiver, Given::Itself);
     quote! {{
         use #rc::NoKeyPart as _;
-        #default_prefix
         #destructure
-        let #writer = &mut #rc::group_key(#cache, #prefix);
+        let #writer = &mut #rc::group_key(#cache, &#prefix);
         #pieces
         #writer.finish()
     }}

@@ -147,11 +147,15 @@ fn nones(model: &Model, stored: &TokenStream, span: Span) -> TokenStream {
 /// The function of a value's lifetime.
 fn ttl(model: &Model, stored: &TokenStream, span: Span) -> TokenStream {
     let Names { value, .. } = &Names::of(model);
-    let rc = private(Span::mixed_site());
     match &model.args.ttl {
         None => {
-            let constant = quote!(const __TTL: #rc::Ttl = #rc::Ttl::from_env(::core::option_env!("REDIS_CACHED_TTL")););
-            quote_spanned!(span=> { #constant |_| __TTL })
+            let rc = private(span);
+            let default = match &model.args.default_ttl {
+                Some(lifetime) => constant_lifetime(lifetime),
+                None => quote_spanned!(span=> #rc::Ttl::DEFAULT),
+            };
+            // A change of the variable compiles the function again.
+            quote_spanned!(span=> |_| #rc::Ttl::of_environment(::core::option_env!("REDIS_CACHED_TTL"), #default))
         }
         Some(Lifetime::Closure(closure)) => {
             let span = generated(closure.span());
@@ -218,10 +222,15 @@ fn constant_lifetime(lifetime: &Lifetime) -> TokenStream {
 // Output:
 //     {
 //         static __SLOT: __rc::Slot = __rc::Slot::new();
-//         const __PREFIX: &str = __rc::default_prefix(option_env!("REDIS_CACHED_PREFIX"), module_path!());
 //         __rc::Slot::function(
 //             &__SLOT,
-//             &__rc::Site { ident: "user", prefix: __PREFIX, name: __rc::Name::Path, shape: ":{}", version: 0 },
+//             &__rc::Site {
+//                 ident: "user",
+//                 prefix: __rc::Prefix::OfCrate(option_env!("REDIS_CACHED_PREFIX"), module_path!()),
+//                 name: __rc::Name::Path,
+//                 shape: ":{}",
+//                 version: 0,
+//             },
 //             __rc::place(),
 //             __rc::path_of(&|| ()),
 //             &[&type_name::<T>()],
@@ -233,7 +242,7 @@ fn make_function(model: &Model) -> TokenStream {
     let rc = private(Span::mixed_site());
     let sig = &model.function.sig;
     let ident = sig.ident.unraw().to_string();
-    let (default_prefix, prefix) = find_prefix(model);
+    let prefix = prefix(model);
     let name = match (&model.args.name, model.place) {
         (Some(name), Place::Trait) => quote!(GivenInTrait(#name)),
         (Some(name), _) => quote!(Given(#name)),
@@ -266,7 +275,6 @@ fn make_function(model: &Model) -> TokenStream {
     };
     quote! {{
         static __SLOT: #rc::Slot = #rc::Slot::new();
-        #default_prefix
         #find
     }}
 }
@@ -298,18 +306,14 @@ fn shape(model: &Model) -> String {
     group.chain(model.pieces.iter().map(piece)).collect()
 }
 
-/// The prefix, and what has to stand in front of it.
-pub(crate) fn find_prefix(model: &Model) -> (Option<TokenStream>, TokenStream) {
+/// The first part of the keys.
+pub(crate) fn prefix(model: &Model) -> TokenStream {
+    let rc = private(Span::mixed_site());
     match &model.args.prefix {
-        Some(Prefix::Literal(prefix)) => (None, quote!(#prefix)),
-        Some(Prefix::Constant(prefix)) => (None, quote!(#prefix)),
+        Some(Prefix::Literal(prefix)) => quote!(#rc::Prefix::Given(#prefix)),
+        Some(Prefix::Constant(prefix)) => quote!(#rc::Prefix::Given(#prefix)),
         None => {
-            let rc = private(Span::mixed_site());
-            let find = quote! {
-                const __PREFIX: &::core::primitive::str =
-                    #rc::default_prefix(::core::option_env!("REDIS_CACHED_PREFIX"), ::core::module_path!());
-            };
-            (Some(find), quote!(__PREFIX))
+            quote!(#rc::Prefix::OfCrate(::core::option_env!("REDIS_CACHED_PREFIX"), ::core::module_path!()))
         }
     }
 }

@@ -7,6 +7,7 @@ use syn::parse::{ParseStream, Parser};
 use syn::{Expr, Ident, Lit, LitStr, Path, Token};
 
 use super::argument::Argument;
+use super::environment;
 pub(crate) use super::lifetimes::Lifetime;
 use super::lifetimes::{lease, lifetime_of_values, none_ttl, stale, wait};
 pub(crate) use super::values::{Batch, Codec, Prefix, Returns, SingleFlight, Tags};
@@ -20,6 +21,8 @@ use crate::syntax::place;
 #[derive(Default)]
 pub(crate) struct Args {
     pub(crate) ttl: Option<Lifetime>,
+    /// The lifetime that the environment gives to functions without `ttl`.
+    pub(crate) default_ttl: Option<Lifetime>,
     pub(crate) prefix: Option<Prefix>,
     pub(crate) name: Option<LitStr>,
     pub(crate) key: Option<LitStr>,
@@ -70,7 +73,18 @@ impl Args {
             errors.at(keyword.span(), "with `single_flight = off` no call waits for another; remove `wait`");
         }
         args.check_forever(errors);
+        args.add_defaults(errors);
         args
+    }
+
+    /// Reads what the environment gives to a crate in place of arguments.
+    fn add_defaults(&mut self, errors: &Errors) {
+        if self.prefix.is_none() {
+            environment::check_prefix(errors);
+        }
+        if self.ttl.is_none() {
+            self.default_ttl = environment::ttl(errors);
+        }
     }
 
     /// Reports arguments that have no effect on values without an end.

@@ -4,6 +4,7 @@ pub(crate) mod args;
 mod argument;
 mod closures;
 mod duration;
+mod environment;
 pub(crate) mod function;
 mod lifetimes;
 mod rivals;

@@ -16,15 +16,14 @@ impl Find for Repo {
             __rc::Plan::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
-                    const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                        ::core::option_env!("REDIS_CACHED_PREFIX"),
-                        ::core::module_path!(),
-                    );
                     __rc::Slot::function(
                         &__SLOT,
                         &__rc::Site {
                             ident: "find",
-                            prefix: __PREFIX,
+                            prefix: __rc::Prefix::OfCrate(
+                                ::core::option_env!("REDIS_CACHED_PREFIX"),
+                                ::core::module_path!(),
+                            ),
                             name: __rc::Name::Path,
                             shape: ":{}:{}",
                             version: 0u32,
@@ -37,12 +36,10 @@ impl Find for Repo {
                 },
                 codec,
                 __rc::storable::<__rc::OkOf<io::Result<User>>, _>(kind),
-                {
-                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                        ::core::option_env!("REDIS_CACHED_TTL"),
-                    );
-                    |_| __TTL
-                },
+                |_| __rc::Ttl::of_environment(
+                    ::core::option_env!("REDIS_CACHED_TTL"),
+                    __rc::Ttl::DEFAULT,
+                ),
             )
         };
         let key = {
@@ -117,15 +114,14 @@ impl Find for Repo {
                 __rc::Plan::new(
                     {
                         static __SLOT: __rc::Slot = __rc::Slot::new();
-                        const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                            ::core::option_env!("REDIS_CACHED_PREFIX"),
-                            ::core::module_path!(),
-                        );
                         __rc::Slot::function(
                             &__SLOT,
                             &__rc::Site {
                                 ident: "find_boxed",
-                                prefix: __PREFIX,
+                                prefix: __rc::Prefix::OfCrate(
+                                    ::core::option_env!("REDIS_CACHED_PREFIX"),
+                                    ::core::module_path!(),
+                                ),
                                 name: __rc::Name::Path,
                                 shape: ":{}:{}",
                                 version: 0u32,
@@ -138,12 +134,10 @@ impl Find for Repo {
                     },
                     codec,
                     __rc::storable::<User, _>(kind),
-                    {
-                        const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                            ::core::option_env!("REDIS_CACHED_TTL"),
-                        );
-                        |_| __TTL
-                    },
+                    |_| __rc::Ttl::of_environment(
+                        ::core::option_env!("REDIS_CACHED_TTL"),
+                        __rc::Ttl::DEFAULT,
+                    ),
                 )
             };
             let key = {
@@ -207,15 +201,14 @@ impl Find for Repo {
             __rc::Plan::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
-                    const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                        ::core::option_env!("REDIS_CACHED_PREFIX"),
-                        ::core::module_path!(),
-                    );
                     __rc::Slot::function(
                         &__SLOT,
                         &__rc::Site {
                             ident: "find_plain",
-                            prefix: __PREFIX,
+                            prefix: __rc::Prefix::OfCrate(
+                                ::core::option_env!("REDIS_CACHED_PREFIX"),
+                                ::core::module_path!(),
+                            ),
                             name: __rc::Name::Path,
                             shape: ":{}:{}",
                             version: 0u32,
@@ -228,12 +221,10 @@ impl Find for Repo {
                 },
                 codec,
                 __rc::Nones::never(),
-                {
-                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                        ::core::option_env!("REDIS_CACHED_TTL"),
-                    );
-                    |_| __TTL
-                },
+                |_| __rc::Ttl::of_environment(
+                    ::core::option_env!("REDIS_CACHED_TTL"),
+                    __rc::Ttl::DEFAULT,
+                ),
             )
         };
         let key = {

@@ -93,15 +93,14 @@ fn __user_plan() -> ::redis_cached::__private::Plan<
         __rc::Plan::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
-                const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                    ::core::option_env!("REDIS_CACHED_PREFIX"),
-                    ::core::module_path!(),
-                );
                 __rc::Slot::function(
                     &__SLOT,
                     &__rc::Site {
                         ident: "user",
-                        prefix: __PREFIX,
+                        prefix: __rc::Prefix::OfCrate(
+                            ::core::option_env!("REDIS_CACHED_PREFIX"),
+                            ::core::module_path!(),
+                        ),
                         name: __rc::Name::Path,
                         shape: ":{}:{}",
                         version: 0u32,

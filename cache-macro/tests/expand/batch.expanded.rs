@@ -110,15 +110,14 @@ fn __users_plan() -> ::redis_cached::__private::Plan<
         let plan = __rc::Plan::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
-                const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                    ::core::option_env!("REDIS_CACHED_PREFIX"),
-                    ::core::module_path!(),
-                );
                 __rc::Slot::function(
                     &__SLOT,
                     &__rc::Site {
                         ident: "users",
-                        prefix: __PREFIX,
+                        prefix: __rc::Prefix::OfCrate(
+                            ::core::option_env!("REDIS_CACHED_PREFIX"),
+                            ::core::module_path!(),
+                        ),
                         name: __rc::Name::Path,
                         shape: ":{}:{}",
                         version: 0u32,
@@ -134,12 +133,10 @@ fn __users_plan() -> ::redis_cached::__private::Plan<
                 __rc::ValueOf<__rc::OkOf<Result<HashMap<u64, User>, Error>>>,
                 _,
             >(kind),
-            {
-                const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                    ::core::option_env!("REDIS_CACHED_TTL"),
-                );
-                |_| __TTL
-            },
+            |_| __rc::Ttl::of_environment(
+                ::core::option_env!("REDIS_CACHED_TTL"),
+                __rc::Ttl::DEFAULT,
+            ),
         );
         __rc::Plan {
             terms: __rc::Terms {
@@ -238,11 +235,13 @@ impl Repo {
         let cache = &__rc::installed();
         let key = {
             use __rc::NoKeyPart as _;
-            const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                ::core::option_env!("REDIS_CACHED_PREFIX"),
-                ::core::module_path!(),
+            let writer = &mut __rc::group_key(
+                cache,
+                &__rc::Prefix::OfCrate(
+                    ::core::option_env!("REDIS_CACHED_PREFIX"),
+                    ::core::module_path!(),
+                ),
             );
-            let writer = &mut __rc::group_key(cache, __PREFIX);
             writer.literal(":shard:");
             __rc::part(
                 writer,
@@ -286,15 +285,14 @@ impl Repo {
             __rc::Plan::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
-                    const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                        ::core::option_env!("REDIS_CACHED_PREFIX"),
-                        ::core::module_path!(),
-                    );
                     __rc::Slot::function(
                         &__SLOT,
                         &__rc::Site {
                             ident: "names",
-                            prefix: __PREFIX,
+                            prefix: __rc::Prefix::OfCrate(
+                                ::core::option_env!("REDIS_CACHED_PREFIX"),
+                                ::core::module_path!(),
+                            ),
                             name: __rc::Name::Path,
                             shape: ":shard:{} :{}",
                             version: 0u32,
@@ -307,12 +305,10 @@ impl Repo {
                 },
                 codec,
                 __rc::storable::<__rc::ValueOf<BTreeMap<Id, String>>, _>(kind),
-                {
-                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                        ::core::option_env!("REDIS_CACHED_TTL"),
-                    );
-                    |_| __TTL
-                },
+                |_| __rc::Ttl::of_environment(
+                    ::core::option_env!("REDIS_CACHED_TTL"),
+                    __rc::Ttl::DEFAULT,
+                ),
             )
         }
     }

@@ -73,11 +73,13 @@ fn user_group(class_id: u64) -> ::redis_cached::Group {
     let cache = &__rc::installed();
     let key = {
         use __rc::NoKeyPart as _;
-        const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-            ::core::option_env!("REDIS_CACHED_PREFIX"),
-            ::core::module_path!(),
+        let writer = &mut __rc::group_key(
+            cache,
+            &__rc::Prefix::OfCrate(
+                ::core::option_env!("REDIS_CACHED_PREFIX"),
+                ::core::module_path!(),
+            ),
         );
-        let writer = &mut __rc::group_key(cache, __PREFIX);
         writer.literal(":class:");
         __rc::part(writer, "class_id", &class_id, __rc::probe(&class_id).rc_key_part());
         writer.finish()
@@ -114,15 +116,14 @@ fn __user_plan() -> ::redis_cached::__private::Plan<
         let plan = __rc::Plan::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
-                const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                    ::core::option_env!("REDIS_CACHED_PREFIX"),
-                    ::core::module_path!(),
-                );
                 __rc::Slot::function(
                     &__SLOT,
                     &__rc::Site {
                         ident: "user",
-                        prefix: __PREFIX,
+                        prefix: __rc::Prefix::OfCrate(
+                            ::core::option_env!("REDIS_CACHED_PREFIX"),
+                            ::core::module_path!(),
+                        ),
                         name: __rc::Name::Path,
                         shape: ":class:{} :{}:{}:{}",
                         version: 0u32,
@@ -135,12 +136,10 @@ fn __user_plan() -> ::redis_cached::__private::Plan<
             },
             codec,
             __rc::storable::<__rc::OkOf<Result<User, Error>>, _>(kind),
-            {
-                const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                    ::core::option_env!("REDIS_CACHED_TTL"),
-                );
-                |_| __TTL
-            },
+            |_| __rc::Ttl::of_environment(
+                ::core::option_env!("REDIS_CACHED_TTL"),
+                __rc::Ttl::DEFAULT,
+            ),
         );
         __rc::Plan {
             terms: __rc::Terms {
@@ -258,7 +257,7 @@ impl Repo {
         };
         let key = {
             use __rc::NoKeyPart as _;
-            let writer = &mut __rc::group_key(cache, SHOP);
+            let writer = &mut __rc::group_key(cache, &__rc::Prefix::Given(SHOP));
             writer.literal(":");
             __rc::part(
                 writer,
@@ -300,7 +299,7 @@ impl Repo {
                         &__SLOT,
                         &__rc::Site {
                             ident: "total",
-                            prefix: SHOP,
+                            prefix: __rc::Prefix::Given(SHOP),
                             name: __rc::Name::Path,
                             shape: ":{} :total:{}",
                             version: 0u32,
@@ -313,12 +312,10 @@ impl Repo {
                 },
                 codec,
                 __rc::storable::<u64, _>(kind),
-                {
-                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                        ::core::option_env!("REDIS_CACHED_TTL"),
-                    );
-                    |_| __TTL
-                },
+                |_| __rc::Ttl::of_environment(
+                    ::core::option_env!("REDIS_CACHED_TTL"),
+                    __rc::Ttl::DEFAULT,
+                ),
             )
         }
     }

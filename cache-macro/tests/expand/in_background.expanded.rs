@@ -117,15 +117,14 @@ fn __user_plan<K: Key>() -> ::redis_cached::__private::Plan<
         let plan = __rc::Plan::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
-                const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                    ::core::option_env!("REDIS_CACHED_PREFIX"),
-                    ::core::module_path!(),
-                );
                 __rc::Slot::function(
                     &__SLOT,
                     &__rc::Site {
                         ident: "user",
-                        prefix: __PREFIX,
+                        prefix: __rc::Prefix::OfCrate(
+                            ::core::option_env!("REDIS_CACHED_PREFIX"),
+                            ::core::module_path!(),
+                        ),
                         name: __rc::Name::Path,
                         shape: ":{}:{}:{}",
                         version: 0u32,
@@ -138,12 +137,10 @@ fn __user_plan<K: Key>() -> ::redis_cached::__private::Plan<
             },
             codec,
             __rc::storable::<__rc::OkOf<Result<User, Error>>, _>(kind),
-            {
-                const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                    ::core::option_env!("REDIS_CACHED_TTL"),
-                );
-                |_| __TTL
-            },
+            |_| __rc::Ttl::of_environment(
+                ::core::option_env!("REDIS_CACHED_TTL"),
+                __rc::Ttl::DEFAULT,
+            ),
         );
         __rc::Plan {
             terms: __rc::Terms {
@@ -277,15 +274,14 @@ impl Repo {
             let plan = __rc::Plan::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
-                    const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                        ::core::option_env!("REDIS_CACHED_PREFIX"),
-                        ::core::module_path!(),
-                    );
                     __rc::Slot::function(
                         &__SLOT,
                         &__rc::Site {
                             ident: "user",
-                            prefix: __PREFIX,
+                            prefix: __rc::Prefix::OfCrate(
+                                ::core::option_env!("REDIS_CACHED_PREFIX"),
+                                ::core::module_path!(),
+                            ),
                             name: __rc::Name::Path,
                             shape: ":{}",
                             version: 0u32,
@@ -298,12 +294,10 @@ impl Repo {
                 },
                 codec,
                 __rc::storable::<__rc::OkOf<io::Result<User>>, _>(kind),
-                {
-                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                        ::core::option_env!("REDIS_CACHED_TTL"),
-                    );
-                    |_| __TTL
-                },
+                |_| __rc::Ttl::of_environment(
+                    ::core::option_env!("REDIS_CACHED_TTL"),
+                    __rc::Ttl::DEFAULT,
+                ),
             );
             __rc::Plan {
                 terms: __rc::Terms {
@@ -431,15 +425,14 @@ impl Repo {
             let plan = __rc::Plan::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
-                    const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                        ::core::option_env!("REDIS_CACHED_PREFIX"),
-                        ::core::module_path!(),
-                    );
                     __rc::Slot::function(
                         &__SLOT,
                         &__rc::Site {
                             ident: "total",
-                            prefix: __PREFIX,
+                            prefix: __rc::Prefix::OfCrate(
+                                ::core::option_env!("REDIS_CACHED_PREFIX"),
+                                ::core::module_path!(),
+                            ),
                             name: __rc::Name::Path,
                             shape: "",
                             version: 0u32,
@@ -452,12 +445,10 @@ impl Repo {
                 },
                 codec,
                 __rc::storable::<__rc::OkOf<Result<u64, Error>>, _>(kind),
-                {
-                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                        ::core::option_env!("REDIS_CACHED_TTL"),
-                    );
-                    |_| __TTL
-                },
+                |_| __rc::Ttl::of_environment(
+                    ::core::option_env!("REDIS_CACHED_TTL"),
+                    __rc::Ttl::DEFAULT,
+                ),
             );
             __rc::Plan {
                 terms: __rc::Terms {

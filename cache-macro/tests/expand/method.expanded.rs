@@ -83,15 +83,14 @@ impl Repo {
             __rc::Plan::new(
                 {
                     static __SLOT: __rc::Slot = __rc::Slot::new();
-                    const __PREFIX: &::core::primitive::str = __rc::default_prefix(
-                        ::core::option_env!("REDIS_CACHED_PREFIX"),
-                        ::core::module_path!(),
-                    );
                     __rc::Slot::function(
                         &__SLOT,
                         &__rc::Site {
                             ident: "user",
-                            prefix: __PREFIX,
+                            prefix: __rc::Prefix::OfCrate(
+                                ::core::option_env!("REDIS_CACHED_PREFIX"),
+                                ::core::module_path!(),
+                            ),
                             name: __rc::Name::Path,
                             shape: ":user:{}:{}",
                             version: 0u32,
@@ -104,12 +103,10 @@ impl Repo {
                 },
                 codec,
                 <Found as __rc::OptionLike>::nones(),
-                {
-                    const __TTL: __rc::Ttl = __rc::Ttl::from_env(
-                        ::core::option_env!("REDIS_CACHED_TTL"),
-                    );
-                    |_| __TTL
-                },
+                |_| __rc::Ttl::of_environment(
+                    ::core::option_env!("REDIS_CACHED_TTL"),
+                    __rc::Ttl::DEFAULT,
+                ),
             )
         }
     }

@@ -95,8 +95,9 @@ pub fn clear<'a>(
 
 /// The function is called by the `…_clear` of an async function without `cache = …`.
 #[cfg(feature = "tokio")]
-pub async fn clear_installed(function: &'static Function, in_group: bool) -> Result<u64, Error> {
-    clear(&installed(), function, in_group).await
+pub fn clear_installed(function: &'static Function, in_group: bool) -> impl Future<Output = Result<u64, Error>> + Send {
+    // The bound spares the compiler to look for it in all that the future holds, once for each function.
+    async move { clear(&installed(), function, in_group).await }
 }
 
 /// The function is called by the `…_clear` of a plain function.

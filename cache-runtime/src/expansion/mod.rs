@@ -46,10 +46,9 @@ pub use crate::expansion::own::{
 #[cfg(feature = "tokio")]
 pub use crate::expansion::verb::refreshing;
 pub use crate::expansion::verb::{refresh_next, verb};
-use crate::key::escape_part;
 pub use crate::key::{Key, KeyWriter};
 pub use crate::plan::codec::{CodecFns, Nones};
-pub use crate::plan::function::{Function, Name, Plan, SingleFlight, Site, Slot, Terms, default_prefix};
+pub use crate::plan::function::{Function, Name, Plan, Prefix, SingleFlight, Site, Slot, Terms};
 pub use crate::plan::result::ResultLike;
 pub use crate::plan::ttl::{AnyConst, Const, IntoTtl, Ttl, check_lease, check_stale, check_ttl, check_wait};
 pub use crate::plan::value::*;
@@ -83,8 +82,8 @@ pub fn key_in_group(cache: &Context, function: &'static Function) -> KeyWriter {
 }
 
 /// Starts the name of a group, as [`key_in_group`] does.
-pub fn group_key(cache: &Context, prefix: &str) -> KeyWriter {
-    KeyWriter::of_group(cache.namespace(), &escape_part(prefix))
+pub fn group_key(cache: &Context, prefix: &Prefix) -> KeyWriter {
+    KeyWriter::of_group(cache.namespace(), &prefix.escaped())
 }
 
 /// The types that a closure of the attribute may return as tags.

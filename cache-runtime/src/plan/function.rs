@@ -1,6 +1,7 @@
 //! The description of one cached function: the static part that the attribute wrote, and the part that has to be found
 //! out once per instantiation.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
@@ -20,13 +21,32 @@ pub struct Site {
     /// The function's identifier.
     pub ident: &'static str,
     /// The first part of its keys.
-    pub prefix: &'static str,
+    pub prefix: Prefix,
     /// How the key goes on.
     pub name: Name,
     /// The rest of the key, with `{}` for each argument. It is the same for functions that share entries.
     pub shape: &'static str,
     /// Abandons what was stored under another number.
     pub version: u32,
+}
+
+/// The first part of a function's keys.
+#[derive(Debug)]
+pub enum Prefix {
+    /// `prefix = …`
+    Given(&'static str),
+    /// The prefix that the environment of the compiler had, and a `module_path!()`, whose crate's name it is otherwise.
+    OfCrate(Option<&'static str>, &'static str),
+}
+
+impl Prefix {
+    /// The text, as keys have it.
+    pub(crate) fn escaped(&self) -> Cow<'static, str> {
+        escape_part(match self {
+            Prefix::Given(prefix) | Prefix::OfCrate(Some(prefix), _) => prefix,
+            Prefix::OfCrate(None, module_path) => module_path.split(':').next().unwrap_or_default(),
+        })
+    }
 }
 
 /// The second part of a function's keys.
@@ -87,7 +107,7 @@ impl Function {
         generics: &[&dyn Display],
         found: TypeFormats,
     ) -> Function {
-        let prefix = escape_part(site.prefix);
+        let prefix = site.prefix.escaped();
         let prefix_len = prefix.len();
         let name = match site.name {
             Name::Given(name) => given_name(name, path, false, generics),
@@ -418,30 +438,3 @@ macro_rules! copy_without_bounds {
     )*};
 }
 copy_without_bounds!(CodecFns Nones Plan);
-
-/// The crate's name, from a `module_path!()`: the default prefix of a crate.
-const fn crate_name(module_path: &'static str) -> &'static str {
-    let bytes = module_path.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() && bytes[at] != b':' {
-        at += 1;
-    }
-    module_path.split_at(at).0
-}
-
-/// The compile-time environment's prefix, else the crate's name.
-///
-/// # Panics
-///
-/// Evaluated in a constant of generated code: a malformed value is a compile error.
-pub const fn default_prefix(environment: Option<&'static str>, module_path: &'static str) -> &'static str {
-    let Some(prefix) = environment else { return crate_name(module_path) };
-    let bytes = prefix.as_bytes();
-    assert!(!bytes.is_empty(), "REDIS_CACHED_PREFIX: empty; unset it to use the crate's name");
-    let mut at = 0;
-    while at < bytes.len() {
-        assert!(bytes[at] != b':', "REDIS_CACHED_PREFIX: a `:` separates the parts of a key; use `.` or `-`");
-        at += 1;
-    }
-    prefix
-}

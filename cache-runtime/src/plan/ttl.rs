@@ -27,75 +27,11 @@ impl Ttl {
         Ttl::Millis(if millis > u64::MAX as u128 { u64::MAX } else { millis as u64 })
     }
 
-    /// Reads the text of `REDIS_CACHED_TTL`: `600`, `10m`, `1h30m`, `250ms` or `forever`. The error is a whole message,
-    /// because nothing can be added to it at compile time.
-    const fn parse(text: &str) -> Result<Ttl, &'static str> {
-        let bytes = text.as_bytes();
-        if matches!(bytes, b"forever") {
-            return Ok(Ttl::Forever);
-        }
-        if bytes.is_empty() {
-            return Err("REDIS_CACHED_TTL: expected seconds (600) or a text such as 10m, 1h30m, 250ms, forever");
-        }
-        let mut total: u64 = 0;
-        let mut at = 0;
-        while at < bytes.len() {
-            let start = at;
-            let mut number: u64 = 0;
-            while at < bytes.len() && bytes[at].is_ascii_digit() {
-                let digit = (bytes[at] - b'0') as u64;
-                number = match number.checked_mul(10) {
-                    Some(n) => match n.checked_add(digit) {
-                        Some(n) => n,
-                        None => return Err("REDIS_CACHED_TTL: too large"),
-                    },
-                    None => return Err("REDIS_CACHED_TTL: too large"),
-                };
-                at += 1;
-            }
-            if at == start {
-                return Err("REDIS_CACHED_TTL: expected seconds (600) or a text such as 10m, 1h30m, 250ms, forever");
-            }
-            let unit_at = at;
-            while at < bytes.len() && bytes[at].is_ascii_alphabetic() {
-                at += 1;
-            }
-            let millis = match (bytes, unit_at, at - unit_at) {
-                // A bare number is seconds, and stands alone.
-                (_, _, 0) if start == 0 && at == bytes.len() => 1000,
-                (b, i, 2) if b[i] == b'm' && b[i + 1] == b's' => 1,
-                (b, i, 1) if b[i] == b's' => 1000,
-                (b, i, 1) if b[i] == b'm' => 60_000,
-                (b, i, 1) if b[i] == b'h' => 3_600_000,
-                (b, i, 1) if b[i] == b'd' => 86_400_000,
-                _ => return Err("REDIS_CACHED_TTL: unknown unit; use ms, s, m, h or d"),
-            };
-            total = match number.checked_mul(millis) {
-                Some(part) => match total.checked_add(part) {
-                    Some(sum) => sum,
-                    None => return Err("REDIS_CACHED_TTL: too large"),
-                },
-                None => return Err("REDIS_CACHED_TTL: too large"),
-            };
-        }
-        if total == 0 {
-            return Err("REDIS_CACHED_TTL: a lifetime of zero stores nothing");
-        }
-        Ok(Ttl::Millis(total))
-    }
-
-    /// The lifetime that the compile-time environment names, else [`Ttl::DEFAULT`].
-    ///
-    /// # Panics
-    ///
-    /// Evaluated in a constant of generated code: a malformed value is a compile error.
-    #[allow(clippy::panic, reason = "at compile time it is the error message")]
-    pub const fn from_env(value: Option<&'static str>) -> Ttl {
-        let Some(text) = value else { return Ttl::DEFAULT };
-        match Ttl::parse(text) {
-            Ok(ttl) => ttl,
-            Err(message) => panic!("{}", message),
-        }
+    /// The lifetime of functions without `ttl`: the attribute has read it from the variable, whose text is named here for
+    /// the compiler to see that the function depends on it.
+    #[inline]
+    pub const fn of_environment(_: Option<&'static str>, ttl: Ttl) -> Ttl {
+        ttl
     }
 }
 
@@ -215,29 +151,6 @@ pub const fn check_wait(ttl: Ttl) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn texts_name_milliseconds() {
-        for (text, millis) in [
-            ("600", 600_000),
-            ("1s", 1_000),
-            ("250ms", 250),
-            ("10m", 600_000),
-            ("1h30m", 5_400_000),
-            ("2d", 172_800_000),
-        ] {
-            assert_eq!(Ttl::parse(text), Ok(Ttl::Millis(millis)), "{text}");
-        }
-        assert_eq!(Ttl::parse("forever"), Ok(Ttl::Forever));
-    }
-
-    #[test]
-    fn malformed_texts_say_what_to_write() {
-        for text in ["", "h", "10x", "10m5", "1.5s", "-1", "0", "0s", "99999999999999999999", "1 h"] {
-            let message = Ttl::parse(text).expect_err(text);
-            assert!(message.starts_with("REDIS_CACHED_TTL: "), "{message}");
-        }
-    }
 
     #[test]
     fn a_fraction_of_a_millisecond_is_not_zero() {
