@@ -4,10 +4,10 @@ use redis_cached::{Cache, redis_cached};
 
 use crate::alone;
 
-const BOUND: usize = 64 << 20;
+const BOUND: usize = 16 << 20;
 
 /// What the process takes in addition: buffers of one call, and room that the allocator keeps between allocations.
-const REST: usize = 8 << 20;
+const REST: usize = 4 << 20;
 
 /// The variable that tells a child what to store.
 const KIND: &str = "REDIS_CACHED_MEMORY_KIND";
@@ -46,20 +46,20 @@ fn store(kind: &str, cache: &Cache) -> (usize, usize) {
     };
     match kind {
         "tiny" => {
-            texts(0..500_000, tiny);
-            held(0..500_000, tiny)
+            texts(0..125_000, tiny);
+            held(0..125_000, tiny)
         }
         "medium" => {
-            texts(0..40_000, |_| 4_000);
-            held(0..40_000, |_| 4_000)
+            texts(0..10_000, |_| 4_000);
+            held(0..10_000, |_| 4_000)
         }
         "large" => {
-            texts(1_000..1_300, |_| 1_000_000);
-            held(1_000..1_300, |_| 1_000_000)
+            texts(1_000..1_080, |_| 1_000_000);
+            held(1_000..1_080, |_| 1_000_000)
         }
         _ => {
-            (0..400_000).for_each(|id| drop(field(cache, id, tiny(id))));
-            let held = (0..400_000).filter(|id| field_entry(cache, *id).get().unwrap().is_some());
+            (0..100_000).for_each(|id| drop(field(cache, id, tiny(id))));
+            let held = (0..100_000).filter(|id| field_entry(cache, *id).get().unwrap().is_some());
             held.fold((0, 0), |(count, bytes), id| (count + 1, bytes + tiny(id)))
         }
     }
@@ -68,7 +68,7 @@ fn store(kind: &str, cache: &Cache) -> (usize, usize) {
 #[test]
 fn the_memory_store_stays_within_its_bound() {
     if let Ok(kind) = std::env::var(KIND) {
-        let cache = Cache::builder("memory://?max_mb=64").unwrap().build();
+        let cache = Cache::builder("memory://?max_mb=16").unwrap().build();
         // Whatever the process needs once is there.
         (0..100).for_each(|id| drop(text(&cache, id, 1_000)));
         let before = resident();
