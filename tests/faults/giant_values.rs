@@ -121,9 +121,8 @@ fn plain_rare(cache: &Cache, id: u64) -> u64 {
 #[test]
 fn are_met_once_by_requests_for_leases() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let calls: [&dyn Fn(&Cache, u64) -> u64; 2] =
-        [&|cache, id| runtime.block_on(rare(cache, id)), &|cache, id| plain_rare(cache, id)];
-    for call in calls {
+    for is_async in [true, false] {
+        let call = |cache: &Cache, id| if is_async { runtime.block_on(rare(cache, id)) } else { plain_rare(cache, id) };
         let (server, proxy, cache) = prepared();
         proxy.set(Mode::Pass);
         (10..30).for_each(|id| assert_eq!(call(&cache, id), id));
