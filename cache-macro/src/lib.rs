@@ -9,7 +9,7 @@
 //! | `syntax::generics` | which generic parameters an entry has |
 //! | `parse::duration`, `parse::rivals`, `parse::suggest`, `parse::template`, `parse::closures` | words, templates, closures |
 //! | `parse::argument`, `parse::values` | the names of the arguments, and their values |
-//! | `parse::lifetimes` | values that are spans of time |
+//! | `parse::lifetimes`, `parse::environment` | spans of time, and the defaults of a crate |
 //! | `parse::args`, `parse::function` | the attribute and the function, as they are written |
 //! | `model::features`, `model::pieces` | what the model is made of |
 //! | `model::returns`, `model::background`, `model::refused` | checks of the return type, the arguments and the function |

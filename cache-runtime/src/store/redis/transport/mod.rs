@@ -4,10 +4,10 @@ mod arrivals;
 #[cfg(feature = "blocking")]
 pub(crate) mod blocking;
 mod connect;
-#[cfg(all(test, feature = "tokio", feature = "blocking", any(feature = "_rustls", feature = "tls-native")))]
-mod handshakes;
 #[cfg(any(feature = "blocking", not(feature = "tokio")))]
 mod stream;
+#[cfg(all(test, feature = "tokio", feature = "blocking", any(feature = "_rustls", feature = "tls-native")))]
+mod tests;
 #[cfg(any(feature = "blocking", not(feature = "tokio")))]
 mod timed;
 #[cfg(feature = "tokio")]

@@ -1,0 +1,3 @@
+//! Tests of connections in processes of their own.
+
+mod handshakes;
