@@ -95,8 +95,8 @@ pub fn clear<'a>(
 
 /// The function is called by the `…_clear` of an async function without `cache = …`.
 #[cfg(feature = "tokio")]
+#[expect(clippy::manual_async_fn, reason = "only a declared bound spares the compiler the search for it, per function")]
 pub fn clear_installed(function: &'static Function, in_group: bool) -> impl Future<Output = Result<u64, Error>> + Send {
-    // The bound spares the compiler to look for it in all that the future holds, once for each function.
     async move { clear(&installed(), function, in_group).await }
 }
 
