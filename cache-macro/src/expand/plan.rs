@@ -310,8 +310,8 @@ fn shape(model: &Model) -> String {
 pub(crate) fn prefix(model: &Model) -> TokenStream {
     let rc = private(Span::mixed_site());
     match &model.args.prefix {
-        Some(Prefix::Literal(prefix)) => quote!(#rc::Prefix::Given(#prefix)),
-        Some(Prefix::Constant(prefix)) => quote!(#rc::Prefix::Given(#prefix)),
+        Some(Prefix::Literal(prefix)) => quote!(#rc::Prefix::Given { text: #prefix }),
+        Some(Prefix::Constant(prefix)) => quote!(#rc::Prefix::Given { text: #prefix }),
         None => {
             quote!(#rc::Prefix::OfCrate(::core::option_env!("REDIS_CACHED_PREFIX"), ::core::module_path!()))
         }

@@ -257,7 +257,10 @@ impl Repo {
         };
         let key = {
             use __rc::NoKeyPart as _;
-            let writer = &mut __rc::group_key(cache, &__rc::Prefix::Given(SHOP));
+            let writer = &mut __rc::group_key(
+                cache,
+                &__rc::Prefix::Given { text: SHOP },
+            );
             writer.literal(":");
             __rc::part(
                 writer,
@@ -299,7 +302,7 @@ impl Repo {
                         &__SLOT,
                         &__rc::Site {
                             ident: "total",
-                            prefix: __rc::Prefix::Given(SHOP),
+                            prefix: __rc::Prefix::Given { text: SHOP },
                             name: __rc::Name::Path,
                             shape: ":{} :total:{}",
                             version: 0u32,

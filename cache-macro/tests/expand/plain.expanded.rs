@@ -110,7 +110,7 @@ where
                     &__SLOT,
                     &__rc::Site {
                         ident: "token",
-                        prefix: __rc::Prefix::Given(SHOP),
+                        prefix: __rc::Prefix::Given { text: SHOP },
                         name: __rc::Name::Given("token"),
                         shape: ":{}:{}:{}:{}",
                         version: 2u32,

@@ -33,8 +33,11 @@ pub struct Site {
 /// The first part of a function's keys.
 #[derive(Debug)]
 pub enum Prefix {
-    /// `prefix = …`
-    Given(&'static str),
+    /// `prefix = …`; the error about another type names a field in fewer words than a function of an enum.
+    Given {
+        /// The prefix.
+        text: &'static str,
+    },
     /// The prefix that the environment of the compiler had, and a `module_path!()`, whose crate's name it is otherwise.
     OfCrate(Option<&'static str>, &'static str),
 }
@@ -43,7 +46,7 @@ impl Prefix {
     /// The text, as keys have it.
     pub(crate) fn escaped(&self) -> Cow<'static, str> {
         escape_part(match self {
-            Prefix::Given(prefix) | Prefix::OfCrate(Some(prefix), _) => prefix,
+            Prefix::Given { text } | Prefix::OfCrate(Some(text), _) => text,
             Prefix::OfCrate(None, module_path) => module_path.split(':').next().unwrap_or_default(),
         })
     }
