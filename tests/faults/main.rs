@@ -5,6 +5,7 @@ mod connections;
 mod deadline;
 mod giant_values;
 mod kill;
+mod leases_left;
 mod log_lines;
 mod outage;
 #[path = "outage/replicas.rs"]

@@ -210,6 +210,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             asking.asks(self.cache.timeout());
             let outcome = match self.store.peek(key, self.cache.deadline()).await {
                 Ok(head) if self.is_held(key, head.as_deref(), watched.token) => {
+                    // Its holder cannot store a value, or give the lease back, either.
+                    if let Some(error) = self.store.refuses_writes(key) {
+                        asking.ended(Outcome::Away(error));
+                        return Some(());
+                    }
                     if bound_after.take_if(|after| passed >= *after).is_some() {
                         self.bound([(key, head)], watched.lease).await;
                     }

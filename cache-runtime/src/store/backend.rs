@@ -118,6 +118,7 @@ impl<R: Store> Store for Backend<'_, R> {
         abandon(leases: Vec<(Key, Lease, Release)>), else ();
         queue_invalidation(key: &Key), else ();
         capabilities(key: &Key) -> Capabilities, else Capabilities::default();
+        refuses_writes(key: &Key) -> Option<Error>, else None;
         now(key: &Key) -> u64, else 0;
         keeps_values() -> bool, else false;
     }

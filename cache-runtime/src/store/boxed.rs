@@ -67,6 +67,7 @@ boxed! {
         abandon(leases: Vec<(Key, Lease, Release)>);
         queue_invalidation(key: &Key);
         capabilities(key: &Key) -> Capabilities;
+        refuses_writes(key: &Key) -> Option<Error>;
         now(key: &Key) -> u64;
     }
 }
@@ -134,6 +135,10 @@ impl Store for AnyStore {
 
     fn capabilities(&self, key: &Key) -> Capabilities {
         self.0.capabilities(key)
+    }
+
+    fn refuses_writes(&self, key: &Key) -> Option<Error> {
+        self.0.refuses_writes(key)
     }
 
     fn now(&self, key: &Key) -> u64 {

@@ -242,6 +242,11 @@ pub(crate) trait Store: Send + Sync {
 
     fn capabilities(&self, key: &Key) -> Capabilities;
 
+    /// The reason why the slot can neither be filled nor given back at the moment, as far as is known.
+    fn refuses_writes(&self, _: &Key) -> Option<Error> {
+        None
+    }
+
     /// Returns true if values stay in the allocations in which they are handed over.
     fn keeps_values(&self) -> bool {
         false

@@ -102,7 +102,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                         self.record(plan.terms.function, Event::Hit);
                         call.found[waiting.at] = Some(found);
                     }
-                    Look::Miss(Miss::Leased(token)) if Some(token) == waiting.token && waiting.at != ended => {
+                    Look::Miss(Miss::Leased(token))
+                        if Some(token) == waiting.token
+                            && waiting.at != ended
+                            && self.store.refuses_writes(waiting.key).is_none() =>
+                    {
                         left.push(waiting);
                     }
                     Look::Miss(_) => is_excused |= excuses,

@@ -153,6 +153,12 @@ impl<T: NodeTransport> Store for ClusterStore<T> {
         join_all(nodes.into_iter().map(|node| node.ping(by))).await.into_iter().collect()
     }
 
+    fn refuses_writes(&self, key: &Key) -> Option<Error> {
+        let state = self.state();
+        let owner = state.slots.owner(slot_of(key.as_str())).and_then(|owner| state.node(owner));
+        owner.and_then(|node| node.client.server.health.refuses_writes())
+    }
+
     fn capabilities(&self, key: &Key) -> Capabilities {
         let owner = self.state().slots.owner(slot_of(key.as_str()));
         owner.and_then(|owner| self.store(owner)).map_or_else(Capabilities::default, |node| node.capabilities(key))

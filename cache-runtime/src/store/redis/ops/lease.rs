@@ -66,14 +66,8 @@ impl<T: Transport> RedisStore<T> {
             self.deny(Features::SET_NX_GET);
             outcome = send().await;
         }
-        if outcome.as_ref().is_err_and(|fault| fault.may_have_arrived() || has_granted.load(Relaxed)) {
-            // A lease whose request may have arrived, or may still arrive, is given back.
-            let leases = slots.iter().map(|slot| (slot.key.clone(), slot.lease, Release::Pause(0)));
-            self.abandon_all(leases.collect(), true);
-        }
         if let Err(fault) = &outcome {
-            // The reply has the content of a slot that is not empty.
-            self.note_large(fault, slots.iter().map(|slot| slot.key));
+            self.not_taken(slots, fault, has_granted.load(Relaxed));
         }
         let replies = self.part_written(outcome)?;
         let mut refused = false;
@@ -94,6 +88,16 @@ impl<T: Transport> RedisStore<T> {
         self.wrote_unless(refused);
         self.confirmed(epoch, &settled);
         Ok(taken)
+    }
+
+    fn not_taken(&self, slots: &[TakeRequest<'_>], fault: &Fault, has_granted: bool) {
+        if fault.may_have_arrived() || has_granted {
+            // A lease whose request may have arrived, or may still arrive, is given back.
+            let leases = slots.iter().map(|slot| (slot.key.clone(), slot.lease, Release::Pause(0)));
+            self.abandon_all(leases.collect(), true);
+        }
+        // The reply has the content of a slot that is not empty.
+        self.note_large(fault, slots.iter().map(|slot| slot.key));
     }
 
     pub(crate) async fn mark_value(

@@ -188,6 +188,10 @@ impl<T: Transport> Store for RedisStore<T> {
         self.may_store()
     }
 
+    fn refuses_writes(&self, _: &Key) -> Option<Error> {
+        self.server().health.refuses_writes()
+    }
+
     fn capabilities(&self, key: &Key) -> Capabilities {
         let client = self.client();
         let is_untagged = key.tags().is_empty();

@@ -163,6 +163,10 @@ impl HalfOpen {
         HalfOpen { failures: AtomicU32::new(0), next_at: AtomicU64::new(0), limits }
     }
 
+    pub(crate) fn is_open(&self) -> bool {
+        self.next_at.load(Relaxed) != 0
+    }
+
     pub(crate) fn admits(&self, now: impl FnOnce() -> u64) -> bool {
         let at = self.next_at.load(Relaxed);
         if at == 0 {

@@ -157,14 +157,20 @@ impl Health {
 
     /// Lets a write begin, or returns the reason against it.
     pub(crate) fn admit_write(&self) -> Result<(), Error> {
-        if self.writes.admits(|| self.clock.ticks()) {
-            return Ok(());
-        }
+        if self.writes.admits(|| self.clock.ticks()) { Ok(()) } else { Err(self.refused()) }
+    }
+
+    /// The reason why nothing can be stored at the moment, as far as is known.
+    pub(crate) fn refuses_writes(&self) -> Option<Error> {
+        self.writes.is_open().then(|| self.refused())
+    }
+
+    fn refused(&self) -> Error {
         let kind = match self.writes_kind.load(Relaxed) {
             0 => ErrorKind::OutOfMemory,
             _ => ErrorKind::ReadOnly,
         };
-        Err(Error::new(kind, "a write was refused a moment ago, and this one was not sent"))
+        Error::new(kind, "a write was refused a moment ago, and this one was not sent")
     }
 
     pub(crate) fn wrote(&self) {
