@@ -155,15 +155,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         // The write may have been committed at any point from here: until its outcome is in the
         // slot, dropping this future empties the slot.
         let mut doubt = Doubt { flights: self.cache.flights(), store: &self.store, key, settled: false };
-        let writing = async {
-            match &leased {
-                Some(leased) => {
-                    let pace = Pace::of(&plan.terms);
-                    self.timer.during(pace, &[leased], within(leased.flight(), async { write().await })).await
-                }
-                None => write().await,
-            }
-        };
+        let writing = self.write_leased(&plan.terms, leased.as_ref(), write);
         // No await is in this `match`: the error need not be `Send`. The slot is emptied in the background, and shows
         // nothing until then.
         let written = match writing.await {
@@ -216,6 +208,22 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 
     /// Takes the slot of a write; `None` if that fails.
+    /// Runs the write, and renews the lease meanwhile.
+    async fn write_leased<W>(
+        &self,
+        terms: &Terms,
+        leased: Option<&Leased<'_, S>>,
+        write: impl AsyncFnOnce() -> W,
+    ) -> W {
+        match leased {
+            Some(leased) => {
+                let writing = within(leased.flight(), async { write().await });
+                self.timer.during(Pace::of(terms), &[leased], writing).await
+            }
+            None => write().await,
+        }
+    }
+
     async fn take_to_write<'a>(&'a self, terms: &Terms, key: &'a Key) -> Option<Leased<'a, S>> {
         let taken = self.take(terms.function, terms.lease, key).await;
         taken.map_err(|error| events::written_around(terms.function, key, &error)).ok()
