@@ -39,6 +39,7 @@ pub(crate) struct Login {
     pub(crate) client_name: Cow<'static, str>,
 }
 
+#[cfg(feature = "tokio")]
 impl Login {
     /// The rest of the login where redis-rs has sent the user, the password, the database and the protocol.
     pub(crate) fn of_redis_rs(self) -> Login {

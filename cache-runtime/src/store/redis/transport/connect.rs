@@ -14,7 +14,9 @@ use ::redis::io::tcp::{TcpSettings, socket2};
 use ::redis::{ConnectionAddr, ConnectionInfo};
 
 use crate::error::ErrorKind;
-use crate::store::redis::server::endpoint::{Endpoint, Login};
+use crate::store::redis::server::endpoint::Endpoint;
+#[cfg(feature = "tokio")]
+use crate::store::redis::server::endpoint::Login;
 use crate::store::redis::server::fault::{Blame, Fault};
 #[cfg(feature = "_rustls")]
 use crate::store::tls::{Connector, SHOW_A_CERTIFICATE, fault_text};
@@ -35,7 +37,7 @@ pub(super) enum Way<'a> {
     },
     #[cfg(unix)]
     Unix(&'a Path),
-    /// The system's TLS library: redis-rs connects, and reads.
+    /// The system's TLS library. For async functions, redis-rs connects and logs in.
     RedisRs(&'a ConnectionInfo),
 }
 
@@ -58,6 +60,7 @@ impl Way<'_> {
     }
 
     /// The part of the login that is left to the greeting.
+    #[cfg(feature = "tokio")]
     pub(super) fn greeting_login(&self, login: Login) -> Login {
         match self {
             Way::RedisRs(_) => login.of_redis_rs(),
