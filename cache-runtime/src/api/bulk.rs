@@ -43,8 +43,9 @@ impl Cache {
         Ok(Engine::tokio(&self.0).invalidate_all(&[Key::of_tag(self.0.namespace(), tag)]).await? > 0)
     }
 
-    /// Invalidates entries of any functions, groups and tags in one round trip for up to 1,024 of them, and returns how many
-    /// of them held something. Each round trip has the time-out, and after a failure the rest is not sent. Entries and groups of another cache are invalidated there, in a round trip of its own.
+    /// Invalidates entries of any functions, groups and tags in one round trip for up to 1,024 of them, and returns how
+    /// many of them held something. Each round trip has the time-out, and after a failure the rest is not sent. Entries
+    /// and groups of another cache are invalidated there, in round trips of its own.
     /// [`Invalidation`] shows how a transaction collects them.
     ///
     /// ```

@@ -166,6 +166,10 @@ pub(crate) fn own_tags(key: &Key, value: &[u8]) -> Vec<String> {
 /// The results of an operation on many slots: one for each request, in their order.
 pub(crate) type Replies<R> = Results<Result<R, Error>>;
 
+/// The most slots, or stamps, in one round trip. A single command for a million keys would keep a server from its other
+/// clients for a second.
+pub(crate) const MOST: usize = 1024;
+
 /// A backend. Each operation ends by its deadline `by`, connecting included, and each may be dropped at any await: a
 /// request that was sent may or may not have been applied. If a request or a fill of a lease fails, the store ensures
 /// that the lease does not remain.

@@ -1,4 +1,4 @@
-//! Who is told about a missing permission, and in which words.
+//! The messages about a missing permission: the log, the ping and the errors of verbs.
 
 use super::*;
 

@@ -19,7 +19,7 @@ use crate::report::{Counts, Report};
 const WARM_UP: Duration = Duration::from_secs(2);
 /// The pause between two steps of a fault that happens again and again.
 const STEP: Duration = Duration::from_millis(50);
-/// The time after calls hit again in which what the fault left behind may still be met: a connection that is not used often.
+/// After calls hit again, some may still meet a broken connection that is not used often, for this time.
 const GRACE: Duration = Duration::from_secs(1);
 /// Nothing is excused for so long after that.
 const CALM: Duration = Duration::from_secs(2);

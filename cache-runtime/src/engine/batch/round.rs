@@ -20,7 +20,7 @@ use crate::engine::timer::Timer;
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::plan::function::{Function, Plan, SingleFlight, Terms};
-use crate::store::{Precondition, Read, Store, TakeReply, TakeRequest};
+use crate::store::{MOST, Precondition, Read, Store, TakeReply, TakeRequest};
 use crate::stored::envelope::{self, Lease, Seal, Token};
 
 /// The assignment of the missing ids. Some may be left to the next round.
@@ -30,9 +30,6 @@ pub(super) struct Round<'a, S: Store> {
     /// Nothing is left to a next round.
     is_last: bool,
 }
-
-/// The most slots, or stamps, in one round trip.
-pub(super) const MOST: usize = 1024;
 
 /// A slot to lease.
 struct Vacancy<'a> {
@@ -216,10 +213,12 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// do, unless there are so many ids that each step takes several round trips.
     fn lease_deadline(&self, failures: &[Failure<'_>], by: Instant, ids: usize) -> Instant {
         let has_lost = failures.iter().any(|(_, _, error)| error.kind() == ErrorKind::Timeout);
-        match ids > MOST {
-            _ if has_lost => self.cache.short_deadline(),
-            true => self.cache.deadline(),
-            false => by,
+        if has_lost {
+            self.cache.short_deadline()
+        } else if ids > MOST {
+            self.cache.deadline()
+        } else {
+            by
         }
     }
 

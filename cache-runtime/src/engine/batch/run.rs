@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use super::Call;
 use super::leases::{Assignment, HoldsLease, LeaseSet};
-use super::round::MOST;
 use crate::engine::Engine;
 use crate::engine::compute::{own_tags, unstored, unstored_none};
 use crate::engine::events::{self, Attempt};
@@ -19,7 +18,7 @@ use crate::plan::erased::ValueOf;
 use crate::plan::function::Plan;
 use crate::plan::policy::Pace;
 use crate::poll::outlined::outlined;
-use crate::store::{End, EndRequest, Release, Store};
+use crate::store::{End, EndRequest, MOST, Release, Store};
 use crate::stored::envelope::{OwnTags, Seal};
 
 impl<S: Store, T: Timer> Engine<'_, S, T> {

@@ -10,7 +10,6 @@ use super::{ClusterStore, NodeTransport};
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::poll::join::{join_all, join_on_threads};
-use crate::store::Store;
 use crate::store::redis::client::abandoned::{Abandoned, AbandonedLeases};
 use crate::store::redis::client::deliverer::{Running, SHORTEST};
 use crate::store::redis::client::pending::KeptKeys;
@@ -20,9 +19,7 @@ use crate::store::redis::ops::deliverer::{LONG, REFUSED};
 use crate::store::redis::ops::delivery::LONGEST;
 use crate::store::redis::ops::node::Attempt;
 use crate::store::redis::transport::patience;
-
-/// Undelivered invalidations that are sent together.
-const CHUNK: usize = 1024;
+use crate::store::{MOST, Store};
 
 /// The undelivered invalidations that were refused, or that could not be sent.
 #[derive(Default)]
@@ -195,7 +192,7 @@ impl<T: NodeTransport> ClusterStore<T> {
     async fn deliver_part(&self, keys: &[(Box<str>, u64)], by: Instant) -> Result<(), Error> {
         let each = patience(self.state().settings.timeout);
         let mut failure = Ok(());
-        for keys in keys.chunks(CHUNK) {
+        for keys in keys.chunks(MOST) {
             let refusals = self.settle_each(names(keys), Attempt::Always, by.min(Instant::now() + each)).await.0;
             let is_permanent = |error: &Error| error.kind() == ErrorKind::Auth;
             let is_away = refusals.len() == keys.len() && !refusals.values().any(is_permanent);

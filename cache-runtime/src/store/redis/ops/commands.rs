@@ -11,7 +11,7 @@ use crate::store::redis::ops::scripts::{self, Form};
 use crate::store::redis::request::{Request, checked};
 use crate::store::redis::server::fault::{Blame, Fault};
 use crate::store::redis::server::features::Features;
-use crate::store::{MarkReply, Precondition, Read, Release, TakeReply, Times};
+use crate::store::{MOST, MarkReply, Precondition, Read, Release, TakeReply, Times};
 use crate::stored::envelope::layout::COMPARED;
 use crate::stored::envelope::{self, HEAD_LEN, Lease, LeasePlace, Token, value_front};
 
@@ -124,9 +124,7 @@ pub(crate) fn set(key: &str, value: &[u8], millis: &str) -> Cmd {
 
 /// Empties slots. Returns each command, and whether it counts the entries that it removes rather than the fields.
 pub(crate) fn removals<'a>(features: Features, names: impl IntoIterator<Item = &'a str>) -> (Pipeline, Vec<bool>) {
-    /// Keys in one `UNLINK`.
-    const CHUNK: usize = 1024;
-    let chunk = if features.has(Features::MANY_KEYS) { CHUNK } else { 1 };
+    let most = if features.has(Features::MANY_KEYS) { MOST } else { 1 };
     let mut pipeline = Pipeline::new();
     let mut counts = Vec::new();
     let mut keys = Vec::new();
@@ -143,7 +141,7 @@ pub(crate) fn removals<'a>(features: Features, names: impl IntoIterator<Item = &
         match Address::of(name) {
             Address::Key(key) => {
                 keys.push(key);
-                if keys.len() == chunk {
+                if keys.len() == most {
                     flush(&mut keys, &mut pipeline, &mut counts);
                 }
             }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use ::redis::{Pipeline, Value};
 
 use crate::error::{Error, ErrorKind};
+use crate::store::MOST;
 use crate::store::redis::client::pending::KeptKeys;
 use crate::store::redis::client::{Client, RedisStore};
 use crate::store::redis::ops::{commands, deliverer};
@@ -18,10 +19,6 @@ use crate::store::redis::request::{Reply, Request};
 use crate::store::redis::server::breaker::Epoch;
 use crate::store::redis::server::fault::{Blame, Fault};
 use crate::store::redis::transport::{Transport, patience};
-
-/// The most invalidations in one round trip. A single command for a million keys would keep the server from its other
-/// clients for a second.
-pub(crate) const CHUNK: usize = 1024;
 
 /// The time that all of them together may take.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60);
@@ -92,10 +89,10 @@ impl<T: Transport> RedisStore<T> {
     /// left. Returns what was removed, how many of the names were reached, and the failure.
     pub(crate) async fn remove_in_parts(&self, names: &[&str], mut by: Instant) -> (Removed, usize, Option<Fault>) {
         let mut removed = Removed::default();
-        for (number, part) in names.chunks(CHUNK).enumerate() {
+        for (number, part) in names.chunks(MOST).enumerate() {
             match self.remove(self.server().health.epoch(), part, by).await {
                 Ok(part) => removed.add(part),
-                Err(fault) => return (removed, number * CHUNK, Some(fault)),
+                Err(fault) => return (removed, number * MOST, Some(fault)),
             }
             by = self.part_deadline();
         }
@@ -177,7 +174,7 @@ impl<T: Transport> RedisStore<T> {
         }
         // This is boxed, because it is rare.
         Box::pin(async {
-            for keys in keys.chunks(CHUNK) {
+            for keys in keys.chunks(MOST) {
                 let names: Vec<&str> = commands::names(keys).collect();
                 let removed = self.remove(epoch, &names, by).await?;
                 self.confirmed(epoch, &removed.confirmed(keys.to_vec()));
@@ -211,7 +208,7 @@ impl<T: Transport> RedisStore<T> {
                 false => Err(fault),
             })?;
         }
-        for keys in all.chunks(CHUNK) {
+        for keys in all.chunks(MOST) {
             let names: Vec<&str> = commands::names(keys).collect();
             let by = by.min(Instant::now() + patience(client.server.timeout));
             let removed = self.remove(epoch, &names, by).await?;

@@ -14,14 +14,13 @@ use crate::store::redis::client::sizes::Sizes;
 use crate::store::redis::ops::commands::{self, FillMethod};
 use crate::store::redis::ops::each::{Forms, Gathered};
 use crate::store::redis::ops::extension::{self, Extensions};
-use crate::store::redis::ops::read_plan::MOST;
 use crate::store::redis::ops::scripts::Form;
 use crate::store::redis::request::{Reply, Request, checked};
 use crate::store::redis::server::breaker::Epoch;
 use crate::store::redis::server::fault::{Blame, Denied, Fault};
 use crate::store::redis::server::features::Features;
 use crate::store::redis::transport::Transport;
-use crate::store::{End, EndRequest, Release, Replies, Results};
+use crate::store::{End, EndRequest, MOST, Release, Replies, Results};
 use crate::stored::envelope::{Lease, LeasePlace};
 
 /// The approximate number of bytes that one round trip sends.

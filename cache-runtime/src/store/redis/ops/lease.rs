@@ -11,14 +11,13 @@ use crate::key::{Address, Key};
 use crate::store::redis::client::RedisStore;
 use crate::store::redis::ops::commands::{self, truth};
 use crate::store::redis::ops::each::{Forms, Gathered, Repeat};
-use crate::store::redis::ops::read_plan::MOST;
 use crate::store::redis::ops::scripts::Form;
 use crate::store::redis::request::{Reply, Request, checked};
 use crate::store::redis::server::Server;
 use crate::store::redis::server::fault::{Blame, Fault};
 use crate::store::redis::server::features::Features;
 use crate::store::redis::transport::Transport;
-use crate::store::{MarkReply, Precondition, Release, Replies, TakeReply, TakeRequest};
+use crate::store::{MOST, MarkReply, Precondition, Release, Replies, TakeReply, TakeRequest};
 use crate::stored::envelope::{Lease, LeasePlace, Token};
 
 impl<T: Transport> RedisStore<T> {

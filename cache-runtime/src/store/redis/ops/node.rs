@@ -8,15 +8,14 @@ use ::redis::{Pipeline, Value};
 
 use crate::error::Error;
 use crate::plan::ttl::Ttl;
-use crate::store::Replies;
 use crate::store::redis::client::RedisStore;
-use crate::store::redis::ops::delivery::CHUNK;
 use crate::store::redis::ops::each::Gathered;
 use crate::store::redis::ops::{commands, extension, stamps};
 use crate::store::redis::request::{Reply, checked};
 use crate::store::redis::server::fault::Fault;
 use crate::store::redis::server::features::Features;
 use crate::store::redis::transport::Transport;
+use crate::store::{MOST, Replies};
 
 /// The condition under which a node is asked to remove keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +48,7 @@ impl<T: Transport> RedisStore<T> {
     /// Empties slots, each of which may be at another node by now: a part of them in each round trip.
     pub(crate) async fn remove_here(&self, names: &[&str], attempt: Attempt, mut by: Instant) -> Replies<u64> {
         let mut removed = Gathered::new(names.len());
-        for part in names.chunks(CHUNK) {
+        for part in names.chunks(MOST) {
             if !removed.add(self.remove_part_here(part, attempt, by).await) {
                 break;
             }

@@ -13,7 +13,7 @@ use crate::store::redis::client::RedisStore;
 use crate::store::redis::ops::commands;
 use crate::store::redis::ops::delivery;
 use crate::store::redis::ops::each::Gathered;
-use crate::store::redis::ops::read_plan::{MOST, ReadPlan, seal};
+use crate::store::redis::ops::read_plan::{ReadPlan, seal};
 use crate::store::redis::ops::stamps;
 use crate::store::redis::request::{Load, Reply, Request};
 use crate::store::redis::server::Server;
@@ -22,7 +22,7 @@ use crate::store::redis::server::fault::{Blame, Fault};
 use crate::store::redis::server::features::Features;
 use crate::store::redis::server::greeting::name_of_role;
 use crate::store::redis::transport::Transport;
-use crate::store::{Read, ReadMode, Replies, Results, Times, only, own_tags};
+use crate::store::{MOST, Read, ReadMode, Replies, Results, Times, only, own_tags};
 use crate::stored::envelope::{self, Seal};
 
 impl<T: Transport> RedisStore<T> {

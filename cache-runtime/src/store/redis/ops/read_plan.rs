@@ -12,11 +12,8 @@ use crate::store::redis::ops::stamps;
 use crate::store::redis::request::checked;
 use crate::store::redis::server::fault::Fault;
 use crate::store::redis::server::features::Features;
-use crate::store::{Read, Replies, Results, Times};
+use crate::store::{MOST, Read, Replies, Results, Times};
 use crate::stored::envelope::Seal;
-
-/// The most slots in one round trip.
-pub(crate) const MOST: usize = 1024;
 
 /// The commands that read slots and the stamps of their tags.
 pub(crate) enum ReadPlan<'a> {
