@@ -66,6 +66,32 @@ async fn a_killed_master_is_an_outage_that_ends_with_the_switch() {
     eprintln!("killed: told after {told:?}, followed after {followed:?}, cached again after {:?}", killed.elapsed());
 }
 
+/// Calls that wait for a connection to a master that hangs go on with its successor.
+#[tokio::test]
+async fn what_waits_for_a_lost_master_goes_on_with_the_next() {
+    let sentinels = Sentinels::start();
+    let (url, runs) = (sentinels.url(), AtomicU64::new(0));
+    let cache = patient(&url);
+    let master = sentinels.master();
+    master.stop();
+    let waiting = tokio::spawn({
+        let cache = cache.clone();
+        async move { row_entry(&cache, 1).invalidate().await }
+    });
+    let waiting_plain = std::thread::spawn({
+        let cache = cache.clone();
+        move || plain_entry(&cache, 1).invalidate()
+    });
+    in_time("the cache follows", async || lines(SWITCHED, hosts(&url)).len() == 1).await;
+    // Other calls connect to the next master.
+    caches_again(&cache, &runs).await;
+    for outcome in [waiting.await.unwrap(), waiting_plain.join().unwrap()] {
+        assert!(!outcome.expect("the next master answers"), "nothing was there");
+    }
+    assert_eq!(cache.undelivered(), 0);
+    master.cont();
+}
+
 /// Invalidations that the old master never heard of are sent to the new one before anything is read from there.
 #[tokio::test]
 async fn the_new_master_hears_of_undelivered_invalidations_first() {

@@ -56,8 +56,8 @@ pub(crate) trait Transport: Send + Sync + Sized + 'static {
     /// True if simultaneous [reads](Transport::read) are coalesced.
     const SHARES_READS: bool = false;
 
-    /// Sends the request of `build` and decodes the replies, over a connection made in `epoch`. If a connection in use
-    /// turns out to be closed, it sends a second time over a new one, unless the request
+    /// Sends the request of `build` and decodes the replies, over a connection made in `epoch` or later. If a connection
+    /// in use turns out to be closed, it sends a second time over a new one, unless the request
     /// [may not be repeated](Request::may_be_repeated): every other operation of a store may be applied twice.
     fn exchange(
         &self,

@@ -122,7 +122,8 @@ impl Blocking {
         let failures = state.failures;
         loop {
             while let Some(pooled) = state.idle.pop() {
-                if pooled.epoch == epoch {
+                // An operation of an earlier epoch must not close the connections of the current one.
+                if pooled.epoch == epoch || self.server.health.is_current(pooled.epoch) {
                     return Ok(Lent { pool, pooled: Some(pooled) });
                 }
                 state.open -= 1;
@@ -140,7 +141,7 @@ impl Blocking {
                 }
             }
             if !is_full && state.opening <= state.waiting && state.open < self.most {
-                self.open(&mut state, epoch)?;
+                self.open(&mut state)?;
             }
             let left = by.saturating_duration_since(now);
             if left.is_zero() {
@@ -163,13 +164,13 @@ impl Blocking {
     }
 
     /// Starts a thread that opens a connection.
-    fn open(&self, state: &mut PoolState, epoch: Epoch) -> Result<(), Fault> {
+    fn open(&self, state: &mut PoolState) -> Result<(), Fault> {
         let (server, pool, generation) = (Arc::clone(&self.server), Arc::clone(&self.pool), state.generation);
         let thread = thread::Builder::new().name("redis-cached connect".to_owned());
         let started = thread.spawn(move || {
             // This is created here: if no thread can be started, this closure is dropped under the pool's lock.
             let mut opening = Opening { server: Arc::clone(&server), pool, outcome: None };
-            let by = Instant::now() + patience(server.timeout);
+            let (epoch, by) = (server.health.epoch(), Instant::now() + patience(server.timeout));
             opening.outcome = Some(connect(&server, epoch, generation, by));
         });
         match started {

@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout_at;
 
 use super::lane::{Connection, Lane, Line, Spare, in_runtime};
-use super::open::{Connecting, End, connect, wait};
+use super::open::{Attempt, End, Outcome, connect, ended, wait};
 use super::{current, unsupported};
 use crate::store::redis::server::Server;
 use crate::store::redis::server::breaker::Epoch;
@@ -54,7 +54,7 @@ enum LinkState {
     /// A single task connects; every caller that needs the connection waits for it.
     Connecting {
         epoch: Epoch,
-        outcome: Connecting,
+        outcome: Attempt,
         task: AbortHandle,
     },
     Ready(Arc<Connection>),
@@ -78,19 +78,16 @@ impl Links {
         Ok(ready.map_or(Route::Link(link), |connection| Route::Lane(Lane::of(connection))))
     }
 
-    /// A new lane in a connection made in `epoch`, which is opened if there is none. Also returns true if the connection
-    /// was in use before.
-    pub(super) async fn lane(
-        &self,
-        link: &Arc<Link>,
-        line: Line,
-        epoch: Epoch,
-        by: Instant,
-    ) -> Result<(Lane, bool), Fault> {
+    /// A new lane in a connection of the current epoch, which is opened if there is none. Also returns true if the
+    /// connection was in use before.
+    ///
+    /// An operation may have begun in an earlier epoch. It must not replace the connections of the current one, and a
+    /// connection of its own epoch may lead to another server.
+    pub(super) async fn lane(&self, link: &Arc<Link>, line: Line, by: Instant) -> Result<(Lane, bool), Fault> {
         let lane = async {
-            match self.lane_of(link, line, epoch).await {
+            match self.lane_of(link, line).await {
                 // The server may have no room for a second connection.
-                Err(_) if line == Line::Large => self.lane_of(link, Line::Small, epoch).await,
+                Err(_) if line == Line::Large => self.lane_of(link, Line::Small).await,
                 outcome => outcome,
             }
         };
@@ -98,34 +95,46 @@ impl Links {
         lane.unwrap_or_else(|_| Err(Fault::hung()))
     }
 
-    async fn lane_of(&self, link: &Arc<Link>, line: Line, epoch: Epoch) -> Result<(Lane, bool), Fault> {
-        let mut outcome = {
-            let mut state = link.state(line);
-            match &*state {
-                LinkState::Ready(connection) if connection.epoch == epoch => {
-                    return Ok((Lane::of(Arc::clone(connection)), true));
+    async fn lane_of(&self, link: &Arc<Link>, line: Line) -> Result<(Lane, bool), Fault> {
+        loop {
+            let mut attempt = {
+                let mut state = link.state(line);
+                let current = self.server.health.epoch();
+                match &*state {
+                    LinkState::Ready(connection) if connection.epoch == current => {
+                        return Ok((Lane::of(Arc::clone(connection)), true));
+                    }
+                    LinkState::Connecting { epoch, outcome, .. } if *epoch == current => outcome.clone(),
+                    LinkState::Full(until, fault) if Instant::now() < *until => return Err(fault.clone()),
+                    _ => self.connect(link, line, &mut state, current),
                 }
-                LinkState::Connecting { epoch: same, outcome, .. } if *same == epoch => outcome.clone(),
-                LinkState::Full(until, fault) if Instant::now() < *until => return Err(fault.clone()),
-                _ => self.connect(link, line, &mut state, epoch),
+            };
+            match wait(&mut attempt).await {
+                Some(connected) => return connected.map(|connection| (Lane::of(connection), false)),
+                None if link.is_replaced(line, &attempt) => {}
+                None => return Err(ended()),
             }
-        };
-        wait(&mut outcome).await.map(|connection| (Lane::of(connection), false))
+        }
     }
 
     /// Connects the current runtime anew, even if a connection is open.
     pub(super) async fn reconnect(self: &Arc<Self>, epoch: Epoch, by: Instant) -> Result<(), Fault> {
         let link = self.of_runtime(current()?)?;
-        let mut outcome = {
+        let mut attempt = {
             let mut state = link.state(Line::Small);
             self.connect(&link, Line::Small, &mut state, epoch)
         };
-        let connected = timeout_at(by.into(), wait(&mut outcome)).await;
-        connected.unwrap_or_else(|_| Err(Fault::hung())).map(drop)
+        let connected = async {
+            match wait(&mut attempt).await {
+                Some(connected) => connected.map(drop),
+                None => self.lane_of(&link, Line::Small).await.map(drop),
+            }
+        };
+        timeout_at(by.into(), connected).await.unwrap_or_else(|_| Err(Fault::hung()))
     }
 
     /// Starts the task that connects, and replaces the state.
-    fn connect(&self, link: &Arc<Link>, line: Line, state: &mut LinkState, epoch: Epoch) -> Connecting {
+    fn connect(&self, link: &Arc<Link>, line: Line, state: &mut LinkState, epoch: Epoch) -> Attempt {
         match state {
             LinkState::Connecting { task, .. } => task.abort(),
             LinkState::Ready(old) => {
@@ -155,7 +164,7 @@ impl Links {
                     };
                 }
             }
-            end.0.send_replace(Some(connected));
+            end.0.send_replace(Some(Outcome::Finished(connected)));
         });
         *state = LinkState::Connecting { epoch, outcome: outcome.clone(), task: task.abort_handle() };
         outcome
@@ -257,6 +266,11 @@ impl Link {
             LinkState::Ready(connection) if connection.epoch == epoch => Some(Arc::clone(connection)),
             _ => None,
         }
+    }
+
+    /// Returns true if another attempt to connect has taken the place of this one.
+    fn is_replaced(&self, line: Line, attempt: &Attempt) -> bool {
+        !matches!(&*self.state(line), LinkState::Connecting { outcome, .. } if outcome.same_channel(attempt))
     }
 
     /// Waits until a large request has room.

@@ -76,7 +76,7 @@ impl Tokio {
         &self,
         mut route: Route,
         mut was_closed: bool,
-        (epoch, load): (Epoch, Load),
+        load: Load,
         build: Build<'_>,
         decode: Decode<'_>,
         by: Instant,
@@ -84,7 +84,7 @@ impl Tokio {
         loop {
             let (lane, is_used) = match route {
                 Route::Lane(lane) => (lane, true),
-                Route::Link(link) => self.links.lane(&link, Line::of(load), epoch, by).await?,
+                Route::Link(link) => self.links.lane(&link, Line::of(load), by).await?,
             };
             // The room is taken before the bytes exist.
             let link;
@@ -174,7 +174,7 @@ impl Transport for Tokio {
             route => (route, false),
         };
         // Rare paths are boxed, because each exchange carries its futures along.
-        Box::pin(self.carry(route, was_closed, (epoch, load), build, decode, by)).await
+        Box::pin(self.carry(route, was_closed, load, build, decode, by)).await
     }
 
     async fn read(&self, epoch: Epoch, load: Load, key: &Key, decode: Decode<'_>, by: Instant) -> Result<(), Fault> {
@@ -189,7 +189,7 @@ impl Transport for Tokio {
             route => (route, false),
         };
         let build = |_| Request::One(commands::get(key));
-        Box::pin(self.carry(route, was_closed, (epoch, load), &build, decode, by)).await
+        Box::pin(self.carry(route, was_closed, load, &build, decode, by)).await
     }
 
     async fn reconnect(&self, epoch: Epoch, by: Instant) -> Result<(), Fault> {

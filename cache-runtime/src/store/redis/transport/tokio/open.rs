@@ -17,37 +17,46 @@ use crate::store::redis::server::endpoint::{Endpoint, Login};
 use crate::store::redis::server::fault::{Blame, Fault};
 use crate::store::redis::server::greeting::Greeting;
 
-/// The outcome of the task that connects, once it has one.
-pub(super) type Connecting = watch::Receiver<Option<Result<Arc<Connection>, Fault>>>;
+/// An attempt to connect, and its outcome, once it has one.
+pub(super) type Attempt = watch::Receiver<Option<Outcome>>;
 
-/// A guard in the task that connects: if the task ends early, the waiting callers get the reason.
-pub(super) struct End(pub(super) watch::Sender<Option<Result<Arc<Connection>, Fault>>>);
+pub(super) enum Outcome {
+    Finished(Result<Arc<Connection>, Fault>),
+    /// Another attempt has taken its place, or its runtime has ended.
+    Dropped,
+}
+
+/// A guard in the task that connects: if the task ends early, the waiting callers learn of it.
+pub(super) struct End(pub(super) watch::Sender<Option<Outcome>>);
 
 impl Drop for End {
     fn drop(&mut self) {
         self.0.send_if_modified(|outcome| {
             let is_early = outcome.is_none();
             if is_early {
-                *outcome = Some(Err(match std::thread::panicking() {
+                *outcome = Some(match std::thread::panicking() {
                     // tokio panics if the runtime has no I/O.
-                    true => unsupported("connecting panicked; is I/O enabled in this tokio runtime?"),
-                    false => ended(),
-                }));
+                    true => Outcome::Finished(Err(unsupported(
+                        "connecting panicked; is I/O enabled in this tokio runtime?",
+                    ))),
+                    false => Outcome::Dropped,
+                });
             }
             is_early
         });
     }
 }
 
-/// The fault of no server: the runtime that a connection belongs to is ending, or another attempt replaced this one.
+/// The fault of no server: the runtime that a connection belongs to is ending.
 pub(super) fn ended() -> Fault {
     Fault::new(ErrorKind::Unreachable, Blame::Caller, "the tokio runtime that the connection belongs to has ended")
 }
 
-pub(super) async fn wait(outcome: &mut Connecting) -> Result<Arc<Connection>, Fault> {
-    match outcome.wait_for(Option::is_some).await {
-        Ok(connected) => connected.as_ref().map_or_else(|| Err(Fault::hung()), Clone::clone),
-        Err(_) => Err(ended()),
+/// The outcome of an attempt. `None` means that it was dropped.
+pub(super) async fn wait(attempt: &mut Attempt) -> Option<Result<Arc<Connection>, Fault>> {
+    match attempt.wait_for(Option::is_some).await.as_deref() {
+        Ok(Some(Outcome::Finished(connected))) => Some(connected.clone()),
+        _ => None,
     }
 }
 
