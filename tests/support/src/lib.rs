@@ -7,14 +7,14 @@ mod cluster;
 mod gate;
 pub mod log;
 mod monitor;
+mod ports;
 mod proxied;
 mod proxy;
 mod sentinels;
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -28,6 +28,7 @@ pub use self::{
     cluster::{Cluster, ClusterClient, MigratingSlot, Node, slot_of},
     gate::Gate,
     monitor::Monitor,
+    ports::free_port,
     proxied::ProxiedServers,
     proxy::{Mode, Proxy},
     sentinels::{MASTER, Sentinel, Sentinels},
@@ -35,6 +36,9 @@ pub use self::{
 
 /// The longest time that a test waits for an event.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The log of a server, in its directory.
+const LOG: &str = "log";
 
 /// Runs one test of this program in a process of its own. `module` is the `module_path!()` of the test.
 pub fn child(module: &str, test: &str) -> Command {
@@ -175,7 +179,7 @@ impl Server {
         self.kill();
         let begun = Instant::now();
         while !self.spawn() {
-            assert!(begun.elapsed() < PATIENCE, "the server does not start again");
+            assert!(begun.elapsed() < PATIENCE, "the server does not start again: {}", self.last_words());
         }
     }
 
@@ -252,7 +256,7 @@ impl Server {
         let _ = std::fs::remove_file(self.directory.join("dump.rdb"));
         let server = Command::new(program())
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .args(["--repl-diskless-sync-delay", "0"])
+            .args(["--repl-diskless-sync-delay", "0", "--logfile", LOG])
             .args(&*self.arguments.lock().unwrap())
             .current_dir(&self.directory)
             .stdin(Stdio::null())
@@ -270,7 +274,7 @@ impl Server {
             if server.try_wait().unwrap().is_some() {
                 return false;
             }
-            assert!(begun.elapsed() < PATIENCE, "the server does not answer");
+            assert!(begun.elapsed() < PATIENCE, "the server does not answer: {}", self.last_words());
             std::thread::sleep(Duration::from_millis(5));
         }
         // The answer may come from a server of another process.
@@ -279,6 +283,13 @@ impl Server {
         }
         *self.process() = Some(Process::of(server, &self.directory));
         true
+    }
+
+    /// The end of its log.
+    fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(self.directory.join(LOG)).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(8)..].join("\n")
     }
 
     fn signal(&self, name: &str) {
@@ -321,18 +332,8 @@ impl Process {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
+        ports::release(self.port);
         let _ = std::fs::remove_dir_all(&self.directory);
-    }
-}
-
-/// A port that was free a moment ago, and another one at each call: tests find the log lines of a server by its port.
-pub fn free_port() -> u16 {
-    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    loop {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if GIVEN.lock().unwrap().insert(port) {
-            return port;
-        }
     }
 }
 

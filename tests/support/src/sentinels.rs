@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use super::ports::release;
 use super::{Certificates, PATIENCE, Process, Server, answers, directory, eventually, free_port, program, text};
 
 /// The name of the master.
@@ -309,6 +310,7 @@ impl Sentinel {
 impl Drop for Sentinel {
     fn drop(&mut self) {
         self.kill();
+        release(self.plain_port);
         let _ = std::fs::remove_dir_all(&self.directory);
     }
 }

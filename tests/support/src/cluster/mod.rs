@@ -5,20 +5,16 @@ mod migration;
 mod node;
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Mutex, OnceLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
+use super::ports::{free_port, free_ports};
 use super::{Certificates, Monitor, Proxy, Server, eventually};
 
 pub use self::{client::ClusterClient, migration::MigratingSlot, node::Node};
 
 const MASTERS: usize = 3;
 const SLOTS: u16 = 16_384;
-/// The port of a node's bus lies that far above the one for clients.
-const BUS: u16 = 10_000;
-
 const ARGUMENTS: [&str; 4] = ["--cluster-enabled", "yes", "--repl-diskless-sync-delay", "0"];
 
 /// A replica takes over only if it is told to: a busy machine may well keep a node waiting.
@@ -97,7 +93,7 @@ impl Cluster {
                 let files = ["--tls-cert-file", &pem, "--tls-key-file", &key, "--tls-ca-cert-file", &ca];
                 let arguments: Vec<&str> =
                     ARGUMENTS.into_iter().chain(STEADY).chain(tls.iter().map(String::as_str)).chain(files).collect();
-                Some((Server::on(super::free_port(), &arguments)?, port))
+                Some((Server::on(free_port(), &arguments)?, port))
             });
             Node::of(server, Some(port))
         });
@@ -290,22 +286,4 @@ pub fn slot_of(key: &str) -> u16 {
 
 fn started<T>(start: impl FnMut() -> Option<T>) -> T {
     std::iter::repeat_with(start).take(10).flatten().next().expect("a server of the cluster starts")
-}
-
-/// A port that was free a moment ago, as was that of the bus. Both lie below those that the system gives to
-/// connections.
-fn free_ports() -> u16 {
-    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    static STATE: AtomicU64 = AtomicU64::new(0);
-    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
-    loop {
-        // Other processes look for ports at the same time.
-        let step =
-            STATE.fetch_add(0x9e37_79b9_7f4a_7c15, SeqCst).wrapping_add(seed ^ u64::from(std::process::id()) << 32);
-        let port = 10_000 + ((step ^ step >> 31).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 40) as u16 % 12_000;
-        if is_free(port) && is_free(port + BUS) && GIVEN.lock().unwrap().insert(port) {
-            return port;
-        }
-    }
 }
