@@ -173,14 +173,9 @@ impl Drop for End<'_> {
     }
 }
 
-/// The number of commands that a server has executed for caches.
-fn commands(server: &Server) -> u64 {
-    let stats = server.cli(&["INFO", "commandstats"]);
-    let of_caches = |line: &&str| {
-        ["get", "set", "unlink", "evalsha"].iter().any(|name| line.starts_with(&format!("cmdstat_{name}:")))
-    };
-    let calls = |line: &str| line.split_once("calls=")?.1.split(',').next()?.parse::<u64>().ok();
-    stats.lines().filter(of_caches).filter_map(calls).sum()
+/// Those of the commands that concern the entries of these races.
+fn keyed(commands: Vec<Vec<String>>) -> Vec<Vec<String>> {
+    commands.into_iter().filter(|command| command.iter().any(|word| word.starts_with("race:"))).collect()
 }
 
 /// Runs both kinds of functions through what `disturb` does. Each call of its argument waits until so many switches were
@@ -219,9 +214,12 @@ fn run(name: &str, disturb: impl FnOnce(&Sentinels, &dyn Fn(usize, Option<&Serve
             eventually("all caches follow", || races.iter().all(|race| race.switches().0 >= switches));
             // Calls that had begun before the switch end meanwhile.
             go_on();
-            let before = old.map(commands);
+            // Once it is a replica, it gets the commands of the new master. It has closed all connections then.
+            let old = old.filter(|old| old.cli(&["ROLE"]).starts_with("master"));
+            let monitor = old.map(Server::monitor);
             go_on();
-            assert_eq!(old.map(commands), before, "{name}: a connection to the old master is used");
+            let heard = monitor.map_or_else(Vec::new, |mut monitor| keyed(monitor.commands()));
+            assert!(heard.is_empty(), "{name}: a connection to the old master is used: {heard:?}");
         };
         enough(0, None);
         disturb(&sentinels, &enough);

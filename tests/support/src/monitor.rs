@@ -19,6 +19,8 @@ struct Seen {
     /// The last sentinel that came by.
     sentinel: u64,
     sent: u64,
+    /// The server has closed the connection.
+    is_over: bool,
 }
 
 const SENTINEL: &str = "monitor-sentinel-";
@@ -49,12 +51,15 @@ impl Monitor {
                 }
                 line.clear();
             }
+            noted.0.lock().unwrap().is_over = true;
+            noted.1.notify_all();
         });
         Monitor { port, stream, seen }
     }
 
     /// The commands since the last call, each with its arguments: what was sent before this call
-    /// is there. What scripts call is left out.
+    /// is there. What scripts call is left out. If the server has closed the connection, as a master does that becomes a
+    /// replica, the monitor has seen what came until then.
     #[track_caller]
     pub fn commands(&mut self) -> Vec<Vec<String>> {
         let mut seen = self.seen.0.lock().unwrap();
@@ -62,7 +67,8 @@ impl Monitor {
         let number = seen.sent;
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.write_all(format!("ECHO {SENTINEL}{number}\r\n").as_bytes()).unwrap();
-        let (mut seen, waited) = self.seen.1.wait_timeout_while(seen, PATIENCE, |seen| seen.sentinel < number).unwrap();
+        let is_waiting = |seen: &mut Seen| seen.sentinel < number && !seen.is_over;
+        let (mut seen, waited) = self.seen.1.wait_timeout_while(seen, PATIENCE, is_waiting).unwrap();
         assert!(!waited.timed_out(), "the monitor saw nothing");
         std::mem::take(&mut seen.commands)
     }

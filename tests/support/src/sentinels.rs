@@ -165,7 +165,14 @@ impl Sentinels {
     }
 
     /// Orders a failover, waits until a sentinel tells another master, and returns it.
+    ///
+    /// The sentinels have to agree before: one that has not heard of the last failover would order one from the master
+    /// before that, and make the present master a replica at once.
     pub fn fail_over(&self) -> &Server {
+        eventually("the sentinels agree", || {
+            let mut told = self.sentinels.iter().filter_map(Sentinel::master);
+            told.next().is_some_and(|first| told.all(|other| other == first))
+        });
         let old = self.port_of(self.master());
         let order = ["SENTINEL", "FAILOVER", MASTER];
         let obeys = || self.sentinels.iter().any(|sentinel| sentinel.cli(&order) == "OK");
