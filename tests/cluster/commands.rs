@@ -2,7 +2,19 @@
 
 use test_support::{Cluster, Monitor, Node};
 
-use crate::rig::{FACES, Kind, Rig};
+use crate::rig::{FACES, Kind, Rig, rows};
+
+rows! { of_hits of_batches of_moved_slots of_moved_keys }
+
+/// Listens to all nodes. Replicas have done what was sent before.
+fn monitors(cluster: &Cluster) -> Vec<Monitor> {
+    replicated(cluster);
+    cluster.monitors()
+}
+
+fn replicated(cluster: &Cluster) {
+    cluster.masters().into_iter().for_each(|master| cluster.await_replication(master));
+}
 
 /// The commands for keys of this cache at each node, those of scripts and of connecting left out.
 fn commands(rig: &Rig, monitors: &mut [Monitor]) -> Vec<Vec<String>> {
@@ -33,9 +45,9 @@ fn redirected(node: &Node) -> u64 {
 fn a_hit_is_one_get_at_the_node_that_has_the_key() {
     let cluster = Cluster::start();
     for face in FACES {
-        let rig = Rig::new(&cluster, face);
+        let rig = Rig::new(&cluster, face).calling(of_hits::ROWS);
         warm(&rig, &(0..12).collect::<Vec<_>>());
-        let mut monitors = cluster.monitors();
+        let mut monitors = monitors(&cluster);
         for id in 0..12 {
             let key = rig.key(Kind::Single, id);
             let before = cluster.nodes().iter().map(redirected).collect::<Vec<_>>();
@@ -45,6 +57,7 @@ fn a_hit_is_one_get_at_the_node_that_has_the_key() {
         }
         rig.invalidate(Kind::Single, 3).unwrap();
         // A replica gets the command, too.
+        replicated(&cluster);
         let expected = ["UNLINK".to_owned(), rig.key(Kind::Single, 3)];
         assert_eq!(commands(&rig, &mut monitors), [expected.clone(), expected], "{face:?}");
     }
@@ -54,10 +67,10 @@ fn a_hit_is_one_get_at_the_node_that_has_the_key() {
 fn a_batch_of_hits_is_one_get_for_each_id() {
     let cluster = Cluster::start();
     for face in FACES {
-        let rig = Rig::new(&cluster, face);
+        let rig = Rig::new(&cluster, face).calling(of_batches::ROWS);
         let ids: Vec<u64> = (0..30).collect();
         rig.rows(&ids);
-        let mut monitors = cluster.monitors();
+        let mut monitors = monitors(&cluster);
         rig.rows(&ids);
         let mut asked = Vec::new();
         for command in commands(&rig, &mut monitors) {
@@ -75,12 +88,12 @@ fn a_batch_of_hits_is_one_get_for_each_id() {
 fn a_slot_that_has_moved_costs_one_command_more_and_once() {
     let cluster = Cluster::start();
     for face in FACES {
-        let rig = Rig::new(&cluster, face);
+        let rig = Rig::new(&cluster, face).calling(of_moved_slots::ROWS);
         let ids = rig.neighbours(Kind::Single, 3);
         warm(&rig, &ids);
         let (slot, from) = (rig.slot(Kind::Single, ids[0]), cluster.master_of(&rig.key(Kind::Single, ids[0])));
         cluster.migrate_slot(slot, cluster.other_master(from));
-        let (mut monitors, before) = (cluster.monitors(), redirected(from));
+        let (mut monitors, before) = (monitors(&cluster), redirected(from));
         for _ in 0..3 {
             ids.iter().for_each(|id| _ = rig.row(*id));
         }
@@ -94,14 +107,14 @@ fn a_slot_that_has_moved_costs_one_command_more_and_once() {
 fn a_key_that_has_moved_ahead_of_its_slot_is_asked_for_at_its_new_node() {
     let cluster = Cluster::start();
     for face in FACES {
-        let rig = Rig::new(&cluster, face);
+        let rig = Rig::new(&cluster, face).calling(of_moved_keys::ROWS);
         let ids = rig.neighbours(Kind::Single, 2);
         warm(&rig, &ids);
         let (key, other) = (rig.key(Kind::Single, ids[0]), rig.key(Kind::Single, ids[1]));
         let migration =
             cluster.begin_migration(rig.slot(Kind::Single, ids[0]), cluster.other_master(cluster.master_of(&key)));
         migration.move_key(&key);
-        let (mut monitors, before) = (cluster.monitors(), redirected(migration.from()));
+        let (mut monitors, before) = (monitors(&cluster), redirected(migration.from()));
         for _ in 0..3 {
             ids.iter().for_each(|id| _ = rig.row(*id));
         }

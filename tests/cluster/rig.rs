@@ -38,37 +38,83 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    fn read(&self, ids: &[u64]) -> HashMap<u64, Row> {
+    pub(crate) fn read(&self, ids: &[u64]) -> HashMap<u64, Row> {
         let version = self.version.load(SeqCst);
         self.asked.lock().unwrap().extend(ids);
         self.bodies.fetch_add(1, SeqCst);
         ids.iter().map(|id| (*id, Row { id: *id, version })).collect()
     }
 
-    fn row(&self, id: u64) -> Row {
+    pub(crate) fn row(&self, id: u64) -> Row {
         self.read(&[id])[&id]
     }
 }
 
-#[redis_cached(prefix = "rig", name = "row", key = "{id}", cache = cache, skip(cache, source))]
-async fn row(cache: &Cache, source: &Source, id: u64) -> Row {
-    source.row(id)
+/// The calls of single rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows {
+    pub(crate) one: fn(&Rig, u64) -> Row,
+    pub(crate) many: fn(&Rig, &[u64]) -> HashMap<u64, Row>,
 }
 
-#[redis_cached(prefix = "rig", name = "row", key = "{id}", cache = cache, skip(cache, source))]
-fn row_plain(cache: &Cache, source: &Source, id: u64) -> Row {
-    source.row(id)
+/// Defines the functions of single rows. A test that counts commands has some of its own: a function whose last calls often
+/// found nothing asks for a lease with its first look, whatever tests called it. Entries are the same for all of them.
+macro_rules! rows {
+    ($($(#[$doc:meta])* $module:ident)*) => {$(
+        $(#[$doc])*
+        pub(crate) mod $module {
+            use std::collections::HashMap;
+
+            use redis_cached::{Cache, redis_cached};
+
+            use crate::rig::{Row, Rows, Source};
+
+            #[redis_cached(prefix = "rig", name = "row", key = "{id}", cache = cache, skip(cache, source))]
+            pub(crate) async fn row(cache: &Cache, source: &Source, id: u64) -> Row {
+                source.row(id)
+            }
+
+            #[redis_cached(prefix = "rig", name = "row", key = "{id}", cache = cache, skip(cache, source))]
+            pub(crate) fn row_plain(cache: &Cache, source: &Source, id: u64) -> Row {
+                source.row(id)
+            }
+
+            #[redis_cached(
+                prefix = "rig", name = "row", key = "{id}", batch(id in ids), cache = cache, skip(cache, source)
+            )]
+            pub(crate) async fn rows(cache: &Cache, source: &Source, ids: &[u64]) -> HashMap<u64, Row> {
+                source.read(ids)
+            }
+
+            #[redis_cached(
+                prefix = "rig", name = "row", key = "{id}", batch(id in ids), cache = cache, skip(cache, source)
+            )]
+            pub(crate) fn rows_plain(cache: &Cache, source: &Source, ids: &[u64]) -> HashMap<u64, Row> {
+                source.read(ids)
+            }
+
+            pub(crate) const ROWS: Rows = Rows {
+                one: |rig, id| {
+                    let (cache, source) = (&rig.cache, &*rig.source);
+                    rig.run(row(cache, source, id), || row_plain(cache, source, id))
+                },
+                many: |rig, ids| {
+                    let (cache, source) = (&rig.cache, &*rig.source);
+                    rig.run(rows(cache, source, ids), || rows_plain(cache, source, ids))
+                },
+            };
+        }
+    )*};
 }
 
-#[redis_cached(prefix = "rig", name = "row", key = "{id}", batch(id in ids), cache = cache, skip(cache, source))]
-async fn rows(cache: &Cache, source: &Source, ids: &[u64]) -> HashMap<u64, Row> {
-    source.read(ids)
+pub(crate) use rows;
+
+rows! {
+    /// The functions that most tests share.
+    shared
 }
 
-#[redis_cached(prefix = "rig", name = "row", key = "{id}", batch(id in ids), cache = cache, skip(cache, source))]
-fn rows_plain(cache: &Cache, source: &Source, ids: &[u64]) -> HashMap<u64, Row> {
-    source.read(ids)
-}
+use shared::{row_clear, row_entry, row_plain_clear, row_plain_entry, row_plain_refresh, row_refresh};
 
 #[redis_cached(
     prefix = "rig", name = "member", key = "{id}", group = "class:{id / TOGETHER}", cache = cache, skip(cache, source)
@@ -127,6 +173,7 @@ pub(crate) struct Rig {
     pub(crate) source: Arc<Source>,
     pub(crate) namespace: String,
     pub(crate) runtime: tokio::runtime::Runtime,
+    rows: Rows,
 }
 
 impl Rig {
@@ -140,7 +187,12 @@ impl Rig {
         let namespace = format!("n{}", NEXT.fetch_add(1, SeqCst));
         let cache = Cache::builder(url).unwrap().namespace(&namespace).timeout(timeout).build();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        Rig { cache, face, source: Arc::default(), namespace, runtime }
+        Rig { cache, face, source: Arc::default(), namespace, runtime, rows: shared::ROWS }
+    }
+
+    /// The same with other functions for its single rows.
+    pub(crate) fn calling(self, rows: Rows) -> Rig {
+        Rig { rows, ..self }
     }
 
     /// Another process with the same entries and the same origin.
@@ -148,7 +200,7 @@ impl Rig {
         let cache = Cache::builder(url).unwrap().namespace(&self.namespace).timeout(PATIENCE).build();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (source, namespace) = (Arc::clone(&self.source), self.namespace.clone());
-        Rig { cache, face: self.face, source, namespace, runtime }
+        Rig { cache, face: self.face, source, namespace, runtime, rows: self.rows }
     }
 
     /// Runs the async or the plain one.
@@ -162,7 +214,7 @@ impl Rig {
     pub(crate) fn call(&self, kind: Kind, id: u64) -> Row {
         let (cache, source) = (&self.cache, &*self.source);
         match kind {
-            Kind::Single => self.run(row(cache, source, id), || row_plain(cache, source, id)),
+            Kind::Single => (self.rows.one)(self, id),
             Kind::InGroup => self.run(member(cache, source, id), || member_plain(cache, source, id)),
             Kind::Tagged => self.run(tagged(cache, source, id), || tagged_plain(cache, source, id)),
         }
@@ -184,9 +236,7 @@ impl Rig {
 
     /// A call for many single entries, in the order of their ids.
     pub(crate) fn rows(&self, ids: &[u64]) -> Vec<Row> {
-        let (cache, source) = (&self.cache, &*self.source);
-        let found = self.run(rows(cache, source, ids), || rows_plain(cache, source, ids));
-        let mut found: Vec<Row> = found.into_values().collect();
+        let mut found: Vec<Row> = (self.rows.many)(self, ids).into_values().collect();
         found.sort_unstable();
         found
     }

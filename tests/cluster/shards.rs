@@ -5,18 +5,20 @@ use std::time::Duration;
 use redis_cached::ErrorKind;
 use test_support::{Cluster, Mode, Node, eventually};
 
-use crate::rig::{FACES, Face, Kind, Rig};
+use crate::rig::{FACES, Face, Kind, Rig, Rows, rows};
+
+rows! { of_a_dead_one of_a_frozen_one of_a_hung_one }
 
 const IDS: u64 = 30;
 const TIMEOUT: Duration = Duration::from_millis(250);
 
 /// A master and its replica go away, and nobody replaces them.
-fn one_is_away(face: Face, strike: fn(&Node), heal: fn(&Node)) {
+fn one_is_away(face: Face, rows: Rows, strike: fn(&Node), heal: fn(&Node)) {
     let cluster = Cluster::with(&["--cluster-require-full-coverage", "no"]);
     let master = cluster.masters()[1];
     let shard = [cluster.replica_of(master), master];
     let others = || cluster.nodes().iter().filter(|node| !shard.iter().any(|lost| lost.id() == node.id()));
-    let rig = Rig::with(&cluster.url(), face, TIMEOUT);
+    let rig = Rig::with(&cluster.url(), face, TIMEOUT).calling(rows);
     let away = rig.ids_at(&cluster, master, 0..IDS);
     let near: Vec<u64> = (0..IDS).filter(|id| !away.contains(id)).collect();
     (0..IDS).for_each(|id| _ = rig.row(id));
@@ -65,14 +67,14 @@ fn one_is_away(face: Face, strike: fn(&Node), heal: fn(&Node)) {
 #[test]
 fn one_that_is_dead() {
     for face in FACES {
-        one_is_away(face, Node::kill, Node::restart);
+        one_is_away(face, of_a_dead_one::ROWS, Node::kill, Node::restart);
     }
 }
 
 #[test]
 fn one_that_is_frozen() {
     for face in FACES {
-        one_is_away(face, Node::freeze, Node::thaw);
+        one_is_away(face, of_a_frozen_one::ROWS, Node::freeze, Node::thaw);
     }
 }
 
@@ -84,7 +86,7 @@ fn one_that_hangs_is_left_alone() {
         let cluster = Cluster::start();
         let master = cluster.masters()[1];
         let proxy = master.proxy(&cluster);
-        let rig = Rig::with(&cluster.url(), face, TIMEOUT);
+        let rig = Rig::with(&cluster.url(), face, TIMEOUT).calling(of_a_hung_one::ROWS);
         let ids = rig.ids_at(&cluster, master, 0..IDS);
         (0..IDS).for_each(|id| _ = rig.row(id));
         proxy.set(Mode::Freeze);
