@@ -3,10 +3,14 @@
 mod commands;
 mod failovers;
 mod features;
+#[path = "../faults/kill.rs"]
+mod kill;
 mod large_values;
 mod migrations;
 #[path = "../faults/outage/mod.rs"]
 mod outage;
+#[path = "../promises/processes.rs"]
+mod processes;
 mod rig;
 mod shards;
 mod stampedes;
@@ -33,7 +37,12 @@ type Place = &'static ProxiedServers;
 /// Makes the servers of one outage: those of the last one, as they were in the beginning.
 fn place() -> Place {
     static PLACE: OnceLock<ProxiedServers> = OnceLock::new();
-    let place = PLACE.get_or_init(ProxiedServers::cluster);
+    let place = PLACE.get_or_init(started);
     place.reset();
     place
+}
+
+/// Starts a cluster without replicas.
+fn started() -> ProxiedServers {
+    ProxiedServers::cluster()
 }

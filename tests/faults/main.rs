@@ -5,6 +5,7 @@ mod connections;
 mod deadline;
 mod giant_values;
 mod kill;
+mod late;
 mod leases_left;
 mod log_lines;
 mod outage;
@@ -29,5 +30,10 @@ type Place = ProxiedServers;
 
 /// Makes the servers of one outage.
 fn place() -> Place {
+    started()
+}
+
+/// Starts a server.
+fn started() -> ProxiedServers {
     ProxiedServers::one()
 }

@@ -12,8 +12,16 @@ mod nesting;
 mod old_values;
 mod panics;
 mod paused_clock;
+mod processes;
 mod runtimes;
 #[cfg(all(feature = "json", feature = "messagepack"))]
 mod shapes;
 #[cfg(all(feature = "json", feature = "messagepack"))]
 mod values;
+
+use test_support::ProxiedServers;
+
+/// Starts a server.
+fn started() -> ProxiedServers {
+    ProxiedServers::one()
+}

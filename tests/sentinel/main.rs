@@ -2,10 +2,14 @@
 //!
 //! `cargo test --test sentinel -- --nocapture` prints what each race counted.
 
+#[path = "../faults/kill.rs"]
+mod kill;
 #[path = "../faults/outage/mod.rs"]
 mod outage;
 #[path = "../faults/outage/replicas.rs"]
 mod outages_of_replicas;
+#[path = "../promises/processes.rs"]
+mod processes;
 mod race;
 mod sentinels;
 mod servers;
@@ -89,7 +93,12 @@ type Place = &'static ProxiedServers;
 /// Makes the servers of one outage: those of the last one, as they were in the beginning.
 fn place() -> Place {
     static PLACE: OnceLock<ProxiedServers> = OnceLock::new();
-    let place = PLACE.get_or_init(ProxiedServers::sentinels);
+    let place = PLACE.get_or_init(started);
     place.reset();
     place
+}
+
+/// Starts a master that sentinels know.
+fn started() -> ProxiedServers {
+    ProxiedServers::sentinels()
 }

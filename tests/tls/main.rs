@@ -5,10 +5,14 @@ mod connections;
 #[cfg(feature = "tls-rustls-danger")]
 mod danger;
 mod files;
+#[path = "../faults/kill.rs"]
+mod kill;
 #[path = "../faults/outage/mod.rs"]
 mod outage;
 #[path = "../faults/outage/replicas.rs"]
 mod outages_of_replicas;
+#[path = "../promises/processes.rs"]
+mod processes;
 mod roots;
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -30,6 +34,11 @@ type Place = ProxiedServers;
 
 /// Makes the servers of one outage.
 fn place() -> Place {
+    started()
+}
+
+/// Starts a server that speaks TLS.
+fn started() -> ProxiedServers {
     ProxiedServers::over_tls()
 }
 

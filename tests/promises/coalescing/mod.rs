@@ -6,14 +6,13 @@ mod nested_calls;
 mod outages;
 mod stampedes;
 
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, ErrorKind, redis_cached};
-use test_support::{Gate, Mode, PATIENCE, Server, caches, child, eventually, in_time, polled};
+use test_support::{Gate, Mode, PATIENCE, Server, caches, eventually, in_time, polled};
 use tokio::task::JoinSet;
 
 // A lease that is not given back lasts longer than a test waits.

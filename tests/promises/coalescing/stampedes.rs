@@ -1,6 +1,7 @@
 //! Many calls at once, in tasks, threads and processes.
 
 use super::*;
+use crate::processes::{Body, Calls, once};
 
 /// The body's time where it matters how long a stampede takes on top.
 const BODY: Duration = Duration::from_millis(100);
@@ -54,110 +55,10 @@ fn sixty_four_threads_run_a_plain_body_once() {
     }
 }
 
-/// A body of many leases, of so many seconds: three, unless the environment says otherwise.
-#[redis_cached(prefix = "once", name = "very_slow", lease = "1s", wait = "1m", cache = cache, skip(cache, runs))]
-async fn very_slow(cache: &Cache, runs: &AtomicUsize, id: u64) -> u64 {
-    let run = runs.fetch_add(1, SeqCst) as u64;
-    tokio::time::sleep(very_long()).await;
-    id * 1000 + run
-}
-
-fn very_long() -> Duration {
-    let seconds = std::env::var("REDIS_CACHED_BODY_SECONDS").map_or(3, |seconds| seconds.parse().unwrap());
-    Duration::from_secs(seconds)
-}
-
-const CHILD: &str = "REDIS_CACHED_TEST_CHILD";
-
-/// Runs `test` in processes of its own, which all begin when each is ready; what each of them says.
-fn processes(test: &str, count: usize, server: &Server) -> (Duration, Vec<String>) {
-    let children = (0..count).map(|_| {
-        let mut command = child(module_path!(), test);
-        command.env(CHILD, server.url()).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
-    });
-    let children: Vec<_> = children.collect();
-    eventually("the processes are ready", || server.cli(&["GET", "ready"]) == count.to_string());
-    let begun = Instant::now();
-    server.cli(&["SET", "go", "1"]);
-    let said = children.into_iter().map(|child| {
-        let output = child.wait_with_output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{text}");
-        let said = text.lines().find_map(|line| Some(line.split_once("said: ")?.1.to_owned()));
-        said.unwrap_or_else(|| panic!("{text}"))
-    });
-    let said = said.collect();
-    (begun.elapsed(), said)
-}
-
-/// In such a process: makes so many calls at once, and says what they got and how often a body ran.
-async fn be_a_process(url: &str, calls: usize, is_long: bool) {
-    // This test needs no outage, and a machine that is busy with all of them may be slow.
-    let cache = Cache::builder(url).unwrap().timeout(PATIENCE).build();
-    slow(&cache, &AtomicUsize::new(0), u64::from(std::process::id())).await; // connects
-    let client = redis::Client::open(url).unwrap();
-    let mut connection = client.get_connection().unwrap();
-    redis::cmd("INCR").arg("ready").exec(&mut connection).unwrap();
-    eventually("the start", || redis::cmd("EXISTS").arg("go").query(&mut connection) == Ok(1));
-    let runs = Arc::new(AtomicUsize::new(0));
-    let begun = Instant::now();
-    let mut tasks = JoinSet::new();
-    for _ in 0..calls {
-        let (cache, runs) = (cache.clone(), Arc::clone(&runs));
-        tasks.spawn(
-            async move { if is_long { very_slow(&cache, &runs, 2).await } else { slow(&cache, &runs, 2).await } },
-        );
-    }
-    let mut values = tasks.join_all().await;
-    let elapsed = begun.elapsed();
-    values.dedup();
-    let body = if is_long { very_long() } else { BODY };
-    println!("said: {values:?} after {} runs, the body and {:?}", runs.load(SeqCst), elapsed.saturating_sub(body));
-}
-
-fn assert_once(said: &[String]) {
-    let ran = |runs: usize| said.iter().filter(|said| said.contains(&format!("[2000] after {runs} runs"))).count();
-    assert_eq!((ran(1), ran(0)), (1, said.len() - 1), "{said:#?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn four_processes_of_a_hundred_tasks_run_a_body_once() {
-    match std::env::var(CHILD) {
-        Ok(url) => be_a_process(&url, 100, false).await,
-        Err(_) => {
-            let server = Server::start();
-            let (_, said) = processes("four_processes_of_a_hundred_tasks_run_a_body_once", 4, &server);
-            println!("{said:#?}");
-            assert_once(&said);
-        }
-    }
-}
-
-/// `REDIS_CACHED_BODY_SECONDS=15` makes it take that long.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn four_processes_of_a_hundred_tasks_run_a_body_of_many_leases_once() {
-    match std::env::var(CHILD) {
-        Ok(url) => be_a_process(&url, 100, true).await,
-        Err(_) => {
-            let server = Server::start();
-            let test = "four_processes_of_a_hundred_tasks_run_a_body_of_many_leases_once";
-            let (_, said) = processes(test, 4, &server);
-            println!("{said:#?}");
-            assert_once(&said);
-        }
-    }
-}
-
-#[tokio::test]
-async fn ten_processes_of_a_thousand_calls_run_a_body_once() {
-    match std::env::var(CHILD) {
-        Ok(url) => be_a_process(&url, 1000, false).await,
-        Err(_) => {
-            let server = Server::start();
-            let (_, said) = processes("ten_processes_of_a_thousand_calls_run_a_body_once", 10, &server);
-            assert_once(&said);
-        }
-    }
+#[test]
+fn ten_processes_of_a_thousand_calls_run_a_body_once() {
+    let calls = Calls { processes: 10, tasks: 1_000, threads: 0, body: Body::After(BODY) };
+    once(module_path!(), "ten_processes_of_a_thousand_calls_run_a_body_once", calls);
 }
 
 #[tokio::test]

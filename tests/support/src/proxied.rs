@@ -94,6 +94,20 @@ impl ProxiedServers {
         self.servers().into_iter().for_each(Server::restart);
     }
 
+    /// Waits until the nodes of a cluster serve again.
+    pub fn settle(&self) {
+        if let Servers::Cluster(cluster) = &self.servers {
+            cluster.settle();
+        }
+    }
+
+    /// Runs a command for one key, at the server that has it.
+    #[track_caller]
+    pub fn cli(&self, command: &[&str]) -> String {
+        let mut replies = self.servers().into_iter().map(|server| server.cli(command));
+        replies.find(|reply| !reply.contains("Moved")).expect("a server has the key")
+    }
+
     /// Freezes the servers.
     pub fn stop(&self) {
         self.servers().into_iter().for_each(Server::stop);
@@ -153,8 +167,6 @@ impl ProxiedServers {
                 server.restart();
             }
         }
-        if let Servers::Cluster(cluster) = &self.servers {
-            cluster.settle();
-        }
+        self.settle();
     }
 }

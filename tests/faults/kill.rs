@@ -1,55 +1,58 @@
 //! A process that computes or writes may die, sleep, lose its server or give up at the worst moment:
 //! others go on, and nothing old comes back.
-
-mod late;
+//!
+//! The same holds for each kind of Redis: a server (in the binary `faults`), one that speaks TLS (`tls`), one that
+//! sentinels know (`sentinel`), and a cluster (`cluster`).
 
 use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, redis_cached};
 use serde::{Deserialize, Serialize};
-use test_support::{Gate, Mode, PATIENCE, Proxy, Server, child, eventually, in_time};
+use test_support::{PATIENCE, ProxiedServers, child, eventually};
+
+use crate::started;
 
 /// How long a slot stays leased to a process that does not renew its lease.
-const LEASE: Duration = Duration::from_secs(10);
+pub(crate) const LEASE: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Face {
+pub(crate) enum Face {
     Async,
     Plain,
 }
 
-const FACES: [Face; 2] = [Face::Async, Face::Plain];
+pub(crate) const FACES: [Face; 2] = [Face::Async, Face::Plain];
 
 /// The cached value: a version, and padding to a size.
 #[derive(Serialize, Deserialize)]
-struct Row {
+pub(crate) struct Row {
     version: u64,
     text: String,
 }
 
-const SMALL: usize = 100;
-const LARGE: usize = 200_000;
+/// The bytes of a small value.
+pub(crate) const SMALL: usize = 100;
 
 impl Row {
-    fn of(version: u64, size: usize) -> Row {
+    pub(crate) fn of(version: u64, size: usize) -> Row {
         let part = format!("version-{version};");
         Row { version, text: part.repeat(size.div_ceil(part.len())) }
     }
 }
 
 /// The origin that the functions read.
-struct Origin {
-    version: AtomicU64,
-    size: usize,
+pub(crate) struct Origin {
+    pub(crate) version: AtomicU64,
+    pub(crate) size: usize,
 }
 
 impl Origin {
-    fn at(version: u64, size: usize) -> Origin {
+    pub(crate) fn at(version: u64, size: usize) -> Origin {
         Origin { version: AtomicU64::new(version), size }
     }
 
@@ -61,7 +64,7 @@ impl Origin {
 }
 
 #[redis_cached(prefix = "kill", name = "user", key = "{id}", cache = cache, skip(cache, origin))]
-async fn user(cache: &Cache, origin: &Origin, id: u64) -> Row {
+pub(crate) async fn user(cache: &Cache, origin: &Origin, id: u64) -> Row {
     // The body is not on the runtime's thread, which renews the lease.
     if is_child() {
         let version = tokio::task::spawn_blocking(ask).await.unwrap();
@@ -71,7 +74,7 @@ async fn user(cache: &Cache, origin: &Origin, id: u64) -> Row {
 }
 
 #[redis_cached(prefix = "kill", name = "user", key = "{id}", cache = cache, skip(cache, origin))]
-fn plain(cache: &Cache, origin: &Origin, id: u64) -> Row {
+pub(crate) fn plain(cache: &Cache, origin: &Origin, id: u64) -> Row {
     origin.read()
 }
 
@@ -107,15 +110,15 @@ fn key(id: u64) -> String {
 }
 
 /// A cache, through one face.
-struct Party {
-    cache: Cache,
-    face: Face,
-    origin: Origin,
-    runtime: tokio::runtime::Runtime,
+pub(crate) struct Party {
+    pub(crate) cache: Cache,
+    pub(crate) face: Face,
+    pub(crate) origin: Origin,
+    pub(crate) runtime: tokio::runtime::Runtime,
 }
 
 impl Party {
-    fn new(face: Face, url: &str, timeout: Duration, origin: Origin) -> Party {
+    pub(crate) fn new(face: Face, url: &str, timeout: Duration, origin: Origin) -> Party {
         Party {
             cache: Cache::builder(url).unwrap().timeout(timeout).build(),
             face,
@@ -124,7 +127,7 @@ impl Party {
         }
     }
 
-    fn call(&self, id: u64) -> u64 {
+    pub(crate) fn call(&self, id: u64) -> u64 {
         match self.face {
             Face::Async => self.runtime.block_on(user(&self.cache, &self.origin, id)).version,
             Face::Plain => plain(&self.cache, &self.origin, id).version,
@@ -138,7 +141,7 @@ impl Party {
         }
     }
 
-    fn get(&self, id: u64) -> Option<u64> {
+    pub(crate) fn get(&self, id: u64) -> Option<u64> {
         let row = match self.face {
             Face::Async => self.runtime.block_on(user_entry(&self.cache, id).get()),
             Face::Plain => plain_entry(&self.cache, id).get(),
@@ -146,7 +149,7 @@ impl Party {
         row.expect("the server answers").map(|row| row.version)
     }
 
-    fn invalidate(&self, id: u64) {
+    pub(crate) fn invalidate(&self, id: u64) {
         let invalidated = match self.face {
             Face::Async => self.runtime.block_on(user_entry(&self.cache, id).invalidate()),
             Face::Plain => plain_entry(&self.cache, id).invalidate(),
@@ -154,15 +157,7 @@ impl Party {
         invalidated.expect("the server answers");
     }
 
-    fn put(&self, id: u64, version: u64) -> Result<bool, redis_cached::Error> {
-        let row = Row::of(version, self.origin.size);
-        match self.face {
-            Face::Async => self.runtime.block_on(user_entry(&self.cache, id).put(&row)),
-            Face::Plain => plain_entry(&self.cache, id).put(&row),
-        }
-    }
-
-    fn write_through(&self, id: u64, version: u64, write: impl FnOnce()) {
+    pub(crate) fn write_through(&self, id: u64, version: u64, write: impl FnOnce()) {
         let row = Row::of(version, self.origin.size);
         let write = || {
             write();
@@ -175,7 +170,7 @@ impl Party {
         .expect("the write's own result");
     }
 
-    fn stores(&self, id: u64, version: u64) {
+    pub(crate) fn stores(&self, id: u64, version: u64) {
         self.origin.version.store(version, SeqCst);
         eventually("a value is stored", || self.call(id) == version && self.get(id) == Some(version));
     }
@@ -219,9 +214,9 @@ fn id(face: Face) -> u64 {
 
 impl Actor {
     /// Runs `test`, which has to begin with [`played`].
-    fn start(test: &str, part: Part, face: Face, server: &Server) -> Actor {
+    fn start(test: &str, part: Part, face: Face, place: &ProxiedServers) -> Actor {
         let mut process = child(module_path!(), test)
-            .env(CHILD, format!("{part:?} {face:?} {}", server.url()))
+            .env(CHILD, format!("{part:?} {face:?} {}", place.url()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -288,8 +283,8 @@ fn played() -> bool {
     true
 }
 
-fn party(face: Face, server: &Server) -> Party {
-    Party::new(face, &server.url(), PATIENCE, Origin::at(0, SMALL))
+fn party(face: Face, place: &ProxiedServers) -> Party {
+    Party::new(face, place.url(), PATIENCE, Origin::at(0, SMALL))
 }
 
 #[test]
@@ -297,22 +292,22 @@ fn a_killed_leader_holds_its_entry_for_no_longer_than_its_lease() {
     if played() {
         return;
     }
-    let server = Server::start();
+    let place = started();
     let start = |face| {
         let test = "a_killed_leader_holds_its_entry_for_no_longer_than_its_lease";
-        Actor::start(test, Part::Call, face, &server)
+        Actor::start(test, Part::Call, face, &place)
     };
     let leaders = FACES.map(start);
     for mut leader in leaders {
         leader.kill();
     }
     for face in FACES {
-        let left: i64 = server.cli(&["PTTL", &key(id(face))]).parse().unwrap();
+        let left: i64 = place.cli(&["PTTL", &key(id(face))]).parse().unwrap();
         assert!((1..=LEASE.as_millis() as i64).contains(&left), "{face:?}: {left} ms of a lease are left");
     }
     // The calls run one after the other: the second's lease ends while the first call waits.
     for face in FACES {
-        let other = party(face, &server);
+        let other = party(face, &place);
         other.stores(id(face), 7);
     }
 }
@@ -323,12 +318,12 @@ fn of_twenty_that_wait_for_a_killed_leader_one_computes() {
     if played() {
         return;
     }
-    let server = Server::start();
+    let place = started();
     for face in FACES {
         let test = "of_twenty_that_wait_for_a_killed_leader_one_computes";
-        let mut leader = Actor::start(test, Part::Await, face, &server);
-        let (parties, runs) = ([0, 1].map(|_| party(face, &server)), Runs::default());
-        let slot = || server.cli(&["GETRANGE", &format!("kill:awaited:{}", id(face)), "0", "17"]);
+        let mut leader = Actor::start(test, Part::Await, face, &place);
+        let (parties, runs) = ([0, 1].map(|_| party(face, &place)), Runs::default());
+        let slot = || place.cli(&["GETRANGE", &format!("kill:awaited:{}", id(face)), "0", "17"]);
         let lease = slot();
         thread::scope(|scope| {
             let (parties, runs) = (&parties, &runs);
@@ -353,15 +348,15 @@ fn a_leader_that_slept_past_its_lease_stores_nothing() {
     if played() {
         return;
     }
-    let server = Server::start();
+    let place = started();
     for face in FACES {
         let test = "a_leader_that_slept_past_its_lease_stores_nothing";
-        let mut leader = Actor::start(test, Part::Call, face, &server);
+        let mut leader = Actor::start(test, Part::Call, face, &place);
         leader.signal("STOP");
         // Time passes: a process that does not run renews nothing.
-        server.cli(&["PEXPIRE", &key(id(face)), "1"]);
-        eventually("the lease ends", || server.cli(&["EXISTS", &key(id(face))]) == "0");
-        let other = party(face, &server);
+        place.cli(&["PEXPIRE", &key(id(face)), "1"]);
+        eventually("the lease ends", || place.cli(&["EXISTS", &key(id(face))]) == "0");
+        let other = party(face, &place);
         other.stores(id(face), 2);
 
         leader.tell(1);
@@ -376,14 +371,15 @@ fn a_server_restarted_empty_under_a_body() {
     if played() {
         return;
     }
-    let server = Server::start();
+    let place = started();
     for (face, somebody_else_computes) in
         [(Face::Async, false), (Face::Plain, false), (Face::Async, true), (Face::Plain, true)]
     {
         let test = "a_server_restarted_empty_under_a_body";
-        let mut leader = Actor::start(test, Part::Call, face, &server);
-        server.restart();
-        let other = party(face, &server);
+        let mut leader = Actor::start(test, Part::Call, face, &place);
+        place.restart();
+        place.settle();
+        let other = party(face, &place);
         if somebody_else_computes {
             other.stores(id(face), 2);
         }
@@ -401,12 +397,12 @@ fn a_writer_killed_after_its_write_leaves_nothing_old() {
     if played() {
         return;
     }
-    let server = Server::start();
+    let place = started();
     for face in FACES {
-        let other = party(face, &server);
+        let other = party(face, &place);
         other.stores(id(face), 1);
         let test = "a_writer_killed_after_its_write_leaves_nothing_old";
-        let mut writer = Actor::start(test, Part::WriteThrough, face, &server);
+        let mut writer = Actor::start(test, Part::WriteThrough, face, &place);
         // It has written by now.
         other.origin.version.store(2, SeqCst);
         writer.kill();

@@ -1,6 +1,16 @@
 //! Requests that arrive after their lease has ended.
 
-use super::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
+use redis_cached::{Cache, redis_cached};
+use test_support::{Gate, Mode, PATIENCE, Proxy, Server, eventually, in_time};
+
+use crate::kill::{FACES, Face, LEASE, Origin, Party, Row, SMALL, plain_entry, user_entry};
+
+/// The bytes of a value that is sent ahead.
+const LARGE: usize = 200_000;
 
 /// Something on its way to the server when its sender gave up.
 struct Late {
@@ -73,7 +83,12 @@ fn a_fill_that_arrives_late_stores_nothing() {
 #[test]
 fn a_put_that_arrives_late_stores_nothing() {
     late(|late| {
-        late.sender.put(ID, 1).expect_err("it is held");
+        let row = Row::of(1, late.sender.origin.size);
+        let put = match late.sender.face {
+            Face::Async => late.sender.runtime.block_on(user_entry(&late.sender.cache, ID).put(&row)),
+            Face::Plain => plain_entry(&late.sender.cache, ID).put(&row),
+        };
+        put.expect_err("it is held");
     });
 }
 
