@@ -138,15 +138,17 @@ impl Sentinels {
         &self.servers
     }
 
-    /// The server that a sentinel calls the master.
+    /// The server that the sentinels call the master. Those that answer have to agree: one that has not heard of the last
+    /// failover tells the master before that.
     pub fn master(&self) -> &Server {
-        let mut told = None;
-        eventually("a sentinel tells a master of these", || {
-            let port = self.sentinels.iter().find_map(Sentinel::master);
-            told = port.and_then(|port| self.server_at(port));
-            told.is_some()
+        let mut agreed = None;
+        eventually("the sentinels agree on a master of these", || {
+            let mut told = self.sentinels.iter().filter_map(Sentinel::master);
+            let first = told.next().filter(|first| told.all(|other| other == *first));
+            agreed = first.and_then(|port| self.server_at(port));
+            agreed.is_some()
         });
-        told.expect("told")
+        agreed.expect("agreed")
     }
 
     /// Runs one command on a server, with its password.
@@ -165,14 +167,9 @@ impl Sentinels {
     }
 
     /// Orders a failover, waits until a sentinel tells another master, and returns it.
-    ///
-    /// The sentinels have to agree before: one that has not heard of the last failover would order one from the master
-    /// before that, and make the present master a replica at once.
     pub fn fail_over(&self) -> &Server {
-        eventually("the sentinels agree", || {
-            let mut told = self.sentinels.iter().filter_map(Sentinel::master);
-            told.next().is_some_and(|first| told.all(|other| other == first))
-        });
+        // The sentinels agree by then. One that has not heard of the last failover would order one from the master before
+        // that, which makes servers replicas at other times than expected.
         let old = self.port_of(self.master());
         let order = ["SENTINEL", "FAILOVER", MASTER];
         let obeys = || self.sentinels.iter().any(|sentinel| sentinel.cli(&order) == "OK");
