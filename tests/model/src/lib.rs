@@ -20,10 +20,11 @@
 //!
 //! | command | what it explores | time |
 //! |---|---|---|
-//! | `cargo test -p protocol-model` | 50 scenarios with two to four actors, 5.2 million states; the lives of stamps; one broken rule at a time, with traces (`-- --nocapture` prints them) | 25 s |
+//! | `cargo test -p protocol-model` | 50 scenarios with two to four actors, 5.2 million states; the lives of stamps; 23 scenarios of the local tier, 1.1 million states; one broken rule at a time, with traces (`-- --nocapture` prints them) | 35 s |
 //! | `cargo run -p protocol-model --release` | the same scenarios, states and depth of each printed | 15 s |
 //! | `cargo run -p protocol-model --release -- --tagged` | the 13 of these scenarios that have a tag | 3 s |
 //! | `cargo run -p protocol-model --release -- --cluster` | the 12 of these scenarios that are about clusters, 1.3 million states | 4 s |
+//! | `cargo run -p protocol-model --release -- --local` | the 23 scenarios of the local tier, and four larger ones, 3.6 million states | 20 s |
 //! | `cargo run -p protocol-model --release -- --actors 4` | seven scenarios, 1.2 million states; the number of actors may be two to five | 5 s |
 //! | `cargo run -p protocol-model --release -- --actors 5` | the same with five, 42 million states | 3 min, 3.5 GB of memory |
 //!
@@ -104,17 +105,44 @@
 //!   has an old stamp. All else that a failover loses, such as leases, marks and values, makes nothing stale.
 //! - A clear that a failover interrupts promises nothing.
 //!
+//! # The local tier
+//!
+//! [`local`] is a model of its own, with time. A process has a tier of decoded values and a tracked connection to each
+//! of one or two nodes; requests and messages on it keep their order. There is one entry, which may have a tag, and the
+//! tag's stamp may be on the other node.
+//!
+//! - A call that the tier does not serve reads, or computes and fills. It offers the value, and the keeper makes a
+//!   **ticket** and reads the id in the slot again on the tracked connection. This registers the key.
+//! - The driver handles a **push** at once: it drops the tickets of the key, and suspends the entry. A reply goes to an
+//!   inbox, from which the keeper takes it at any later moment.
+//! - The keeper **admits** in three steps: it looks at the ticket, inserts the entry, and looks again. If the ticket is
+//!   still there, it takes the ticket and publishes the entry. Calls, writes and pushes go on in between.
+//! - A write of the process **voids** before it is sent, and again before it returns, in two steps: it drops the tickets,
+//!   and then removes the entry. An offer is refused if its key or its tag was voided since the read was sent. An
+//!   invalidation that fails is kept, and a call or the keeper delivers it.
+//! - A suspended entry keeps its value. It is served again after a new confirmation.
+//! - A **hit** needs proofs of life that are not older than the bound, from the entry's node and from the stamp's. A
+//!   heartbeat proves the time at which it was sent.
+//! - Another process stores, marks and invalidates; a node loses its data; a connection is lost, and the process learns of
+//!   it later; the slot moves, with a push, or without one if the old node deletes it as a slot that it has lost. A
+//!   heartbeat tells whether a slot has moved since the one before.
+//!
+//! A hit is one step, because it counts from the moment at which a call begins. The versions of this model are also the
+//! ids of the values, because every body reads a new one.
+//!
 //! # Properties
 //!
 //! [`protocol::Property`] lists the properties. Nothing stale is returned or stored; a token has one
 //! leader and one accepted fill; bodies run one at a time and, without mishaps, once; if calls of a
 //! process stop waiting for a lease, one computes for the others; and from every state all calls can
-//! still end, so there is no deadlock.
+//! still end, so there is no deadlock. [`local::Property`] lists those of the local tier: nothing from before a write of
+//! the process is served after it, nothing is served for longer than the bound after it went from the server, and
+//! nothing older is served after something newer.
 //!
 //! # Each rule is needed
 //!
-//! With a rule of [`protocol::Rules`], [`batches::Rules`] or [`lives::Rules`] switched off, the checker finds the
-//! shortest trace to a violation. All tests are in `tests/each_rule_is_needed`.
+//! With a rule of [`protocol::Rules`], [`batches::Rules`], [`lives::Rules`] or [`local::Rules`] switched off, the checker
+//! finds the shortest trace to a violation. All tests are in `tests/each_rule_is_needed`.
 //!
 //! | rule | test | without it |
 //! |---|---|---|
@@ -159,10 +187,43 @@
 //! | `never_shortens` | `an_extension_does_not_shorten_a_life` | an early miss |
 //! | `makes_no_stamp` | `an_extension_does_not_bring_a_stamp_back` | stale hit |
 //! | `all_are_given_back` | `a_batch_gives_back_all_its_leases` | a call that never ends |
+//! | `confirm` | `a_value_is_confirmed_before_it_is_admitted` | a hit beyond the bound, and an older one |
+//! | `overtaken` | `a_push_overtakes_what_is_confirmed` | a hit beyond the bound |
+//! | `void_after` | `an_invalidation_voids_after_its_reply` | stale hit |
+//! | `void_pending` | `a_void_drops_the_tickets` | stale hit |
+//! | `fill_voids` | `a_refresh_voids_after_its_fill` | stale hit |
+//! | `generation` | `a_new_connection_suspends_the_entries_of_its_node` | a hit beyond the bound |
+//! | `tracking` | `tracking_is_turned_on_again` | a hit beyond the bound |
+//! | `horizon` | `a_hit_needs_a_proof_of_life` | a hit beyond the bound |
+//! | `probe_sent` | `a_proof_is_as_old_as_its_heartbeat` | a hit beyond the bound |
+//! | `null` | `a_push_without_a_key_suspends_all` | a hit beyond the bound |
+//! | `push` | `a_push_suspends` | a hit beyond the bound |
+//! | `tag` | `a_push_of_a_stamp_suspends_what_is_under_it` | a hit beyond the bound |
+//! | `tag_confirm` | `a_stamp_is_confirmed_too` | a hit beyond the bound |
+//! | `newest` | `a_later_offer_takes_the_place_of_an_earlier_one` | an older hit |
+//! | `read_voids` | `a_read_of_another_value_removes_the_entry` | an older hit |
+//! | `miss_voids` | `a_read_that_shows_no_value_removes_the_entry` | an older hit |
+//! | `revive` | `a_suspended_entry_is_confirmed_again` | a hit beyond the bound |
+//! | `offer_epoch`, `tag_epoch` | `an_offer_is_refused_after_a_void` | stale hit |
+//! | `offer_in_one_step` | `an_offer_is_compared_and_taken_in_one_step` | stale hit |
+//! | `second_look` | `the_keeper_looks_once_more` | stale hit |
+//! | `look_at_ticket` | `the_second_look_is_at_the_ticket` | an older hit, and one beyond the bound |
+//! | `publish_after_look` | `an_entry_is_served_after_the_second_look` | stale hit |
+//! | `ticket_first` | `a_void_drops_the_tickets_before_it_removes_the_entry` | stale hit |
+//! | `tag_horizon` | `a_hit_needs_a_proof_of_the_stamps_node` | a hit beyond the bound |
+//! | `moves` | `a_slot_that_moves_suspends_its_entries` | a hit beyond the bound |
+//! | `no_move_between` | `a_heartbeat_shows_that_no_slot_has_moved` | a hit beyond the bound |
+//! | `one_at_due` | `one_call_leaves_the_tier_when_an_entry_is_due` | a herd |
+//! | `pending` and `offer_epoch` | `nothing_is_served_while_an_invalidation_is_undelivered` | stale hit |
 //!
 //! The two rules about displacement, and the one about cleaning up, protect only single-flight: they
 //! forbid erasing leases and values, and erasing never makes anything stale. Their absence leads to a
 //! stale value in none of the scenarios.
+//!
+//! Three rules of the local tier are precautions: `void_before`, `offer_after_fill` and `pending`. All properties hold
+//! without them, as `some_precautions_are_not_needed` shows, because a write voids before it returns, a value is
+//! confirmed, and an offer is refused after a void. Alone, `pending` would not suffice: what was confirmed before an
+//! undelivered invalidation arrives could be admitted after it.
 //!
 //! # Parts left out, and why that is sound
 //!
@@ -182,12 +243,13 @@
 //! - **Waiters that read the same lease again.** Their state would not change.
 //!
 //! The following is outside of the model, which says nothing about it: a server that is away, undelivered
-//! invalidations, and the voiding of local flights, which matters only then (here invalidations void
-//! nothing in the process, and nothing is stale); a write through whose write fails; the local tier;
-//! writes through with a tag that is made of the value; the deadline inside a field's lease; nested calls,
+//! invalidations without a local tier, and the voiding of local flights, which matters only then (here
+//! invalidations void no flight, and nothing is stale); a write through whose write fails; writes through with a tag that is made of the value; the deadline inside a field's lease; nested calls,
 //! and therefore wait cycles through bodies; ids that the body of a batch omits or adds; large payloads
 //! that pass through a temporary key; forced refreshes; the bytes of envelopes, and the causes of a miss
-//! other than the version of the type and the stamp.
+//! other than the version of the type and the stamp. For the local tier it is the fresh lifetime of values, for
+//! which no message is needed; confirmations that are repeated after some time; the role of a node, which its
+//! heartbeat proves; several keys; and entries of groups, which have no local tier.
 //!
 //! The model is also small: five actors, and few mishaps. It cannot find a flaw that needs more.
 //!
@@ -203,6 +265,7 @@
 pub mod batches;
 pub mod check;
 pub mod lives;
+pub mod local;
 pub mod protocol;
 pub mod scenarios;
 mod words;

@@ -1,7 +1,11 @@
 //! The actors and mishaps of the runs with all rules.
 
+mod local;
+
 use crate::batches::{self, Batches};
 use crate::protocol::{Initial, Mishaps, Protocol, Role, Spec, Tag};
+
+pub use self::local::{amid, beside, local, local_large};
 
 /// A configuration with its name.
 pub type Scenario = (&'static str, Protocol);

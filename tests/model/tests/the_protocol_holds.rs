@@ -5,8 +5,9 @@ use std::collections::{BTreeSet, HashSet};
 use protocol_model::check::{Model, check};
 use protocol_model::configuration;
 use protocol_model::lives::{self, Lives};
+use protocol_model::local;
 use protocol_model::protocol::{At, Property, Reply, Step};
-use protocol_model::scenarios::{Scenario, batches, clusters, small, tagged};
+use protocol_model::scenarios::{self, Scenario, batches, clusters, small, tagged};
 
 #[test]
 fn every_property_holds_in_every_state() {
@@ -53,6 +54,57 @@ fn every_property_holds_in_every_state_of_the_lives_of_stamps() {
     let report = check(&model, &lives::Property::ALL);
     println!("the lives of stamps\n    {report}");
     assert!(report.violation.is_none(), "{report}");
+}
+
+#[test]
+fn every_property_holds_in_every_state_of_the_local_tier() {
+    for (name, model) in scenarios::local() {
+        let report = check(&model, &local::Property::ALL);
+        println!("{name}\n    {report}");
+        assert!(report.violation.is_none(), "{name}: {report}");
+    }
+}
+
+/// A tier that serves nothing has every property, too.
+#[test]
+fn the_local_tier_serves_after_all_that_happens() {
+    let mut happened = BTreeSet::new();
+    for (name, model) in scenarios::local() {
+        let mut served = BTreeSet::new();
+        explore(&model, |state, step| {
+            happened.insert(word(step));
+            if let Some(entry) = state.entry().filter(|_| model.serves(state)) {
+                served.insert((entry.value.version, entry.node));
+            }
+        });
+        let is_changed = model.events.puts + model.events.unlinks + model.events.tag_unlinks > 0 || model.is_empty;
+        let is_moved = model.events.moves + model.events.silent_moves > 0;
+        assert!(served.iter().any(|&(version, _)| version > 1 || !is_changed), "{name}: {served:?}");
+        assert!(served.iter().any(|&(_, node)| node == 1 || !is_moved), "{name}: {served:?}");
+    }
+    let expected = [
+        "Apply",
+        "ApplyWrite",
+        "Begin",
+        "Call",
+        "Cancel",
+        "Consume",
+        "Deliver",
+        "Delivered",
+        "Fail",
+        "Handle",
+        "Insert",
+        "LookAgain",
+        "Outside",
+        "Probe",
+        "Receive",
+        "Reconnect",
+        "Return",
+        "Serve",
+        "Tick",
+        "Void",
+    ];
+    assert_eq!(happened.into_iter().collect::<Vec<_>>(), expected);
 }
 
 /// The number of states of each scenario that suffices to see all kinds of steps.

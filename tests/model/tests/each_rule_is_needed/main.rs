@@ -3,6 +3,7 @@
 
 mod clusters;
 mod lives;
+mod local;
 mod stamps;
 
 use protocol_model::batches::{self, Batches};
