@@ -64,7 +64,9 @@ fn left(server: &Server, stamp: &str) -> u64 {
 fn extensions(monitor: &mut Monitor) -> Vec<Vec<String>> {
     let extends = |command: &Vec<String>| {
         let is_of_a_stamp = command.iter().any(|word| word.starts_with("#tag:"));
-        is_of_a_stamp && ["EVAL", "EVALSHA", "GET", "PEXPIRE", "PERSIST"].contains(&&*command[0])
+        // Servers before Redis 7.0 make a stamp by a script, too, which has fewer arguments.
+        let makes = command[0].starts_with("EVAL") && command.len() == 6;
+        is_of_a_stamp && !makes && ["EVAL", "EVALSHA", "GET", "PEXPIRE", "PERSIST"].contains(&&*command[0])
     };
     monitor.commands().into_iter().filter(extends).collect()
 }

@@ -219,7 +219,8 @@ impl Server {
     /// Runs a command; false if the server does not know this form of it.
     #[track_caller]
     pub fn knows(&self, command: &[&str]) -> bool {
-        !self.cli(command).contains("syntax error")
+        let reply = self.cli(command);
+        !reply.contains("syntax error") && !reply.contains("wrong number of arguments")
     }
 
     /// Opens a connection of its own.
