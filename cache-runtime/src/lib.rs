@@ -5,7 +5,7 @@
 //!
 //! | modules | concern |
 //! |---|---|
-//! | `error`, `hash`, `poll` | errors, hashes, and futures that are run by hand: nothing of the cache |
+//! | `error`, `hash`, `lock`, `poll` | errors, hashes, locks, and futures that are run by hand: nothing of the cache |
 //! | `key` | the text of keys |
 //! | `stored` | the bytes of values: envelope, codecs, fingerprints of types |
 //! | `plan` | one cached function: its settings, and the pure policy that they make (what is fresh, what is stored) |
@@ -28,6 +28,7 @@ mod error;
 mod expansion;
 mod hash;
 mod key;
+mod lock;
 mod plan;
 mod poll;
 mod store;

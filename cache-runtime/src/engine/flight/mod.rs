@@ -30,6 +30,7 @@ pub(crate) use self::refreshing::{Refreshing, Ticket};
 use crate::engine::sharing::Shared;
 use crate::error::Error;
 use crate::key::{Extent, Key};
+use crate::lock::briefly;
 use crate::store::Read;
 use crate::stored::envelope::Token;
 
@@ -249,7 +250,7 @@ impl Flights {
     }
 
     fn all(&self) -> MutexGuard<'_, All> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+        briefly(&self.all)
     }
 
     #[cfg(test)]

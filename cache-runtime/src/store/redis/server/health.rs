@@ -1,13 +1,14 @@
 //! The health of a server: shared by both faces and all runtimes of a cache, and logged once per change.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use super::breaker::{Breaker, Epoch, HalfOpen, Limits, Pauses, noise};
 use super::clock::Clock;
 use super::fault::{Blame, Fault};
 use crate::error::{Error, ErrorKind};
+use crate::lock::briefly;
 
 /// A prober that is silent for this long, beyond its own pauses, is dead: its runtime ended, or nothing drives it.
 const PROBER_DIES: Duration = Duration::from_secs(1);
@@ -73,6 +74,12 @@ impl Health {
         self.breaker.admit().is_none()
     }
 
+    /// Returns true if the breaker is open, and an operation of this epoch was admitted before it opened.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn has_opened_since(&self, epoch: Epoch) -> bool {
+        self.is_down() && !self.is_current(epoch)
+    }
+
     /// Begins a new epoch for another server in this one's place. If the breaker is open, a probe is due.
     pub(crate) fn renew(&self) {
         let mut outage = self.outage();
@@ -131,13 +138,15 @@ impl Health {
         outage.began.get_or_insert(now);
         outage.next_probe = now + outage.pauses.next(noise()).as_millis() as u64;
         self.prober_due.store(outage.next_probe, Relaxed);
-        self.tell(&mut outage, &fault.error);
+        self.tell(outage, &fault.error);
         true
     }
 
-    /// Logs the reason of the outage, once per reason.
-    fn tell(&self, outage: &mut Outage, error: &Error) {
-        if outage.told.replace(error.kind()) != Some(error.kind()) {
+    /// Logs the reason of the outage, once per reason. No operation waits for the log.
+    fn tell(&self, mut outage: MutexGuard<'_, Outage>, error: &Error) {
+        let is_told = outage.told.replace(error.kind()) == Some(error.kind());
+        drop(outage);
+        if !is_told {
             tracing::warn!(
                 server = self.server,
                 %error,
@@ -251,7 +260,7 @@ impl Health {
     }
 
     fn outage(&self) -> MutexGuard<'_, Outage> {
-        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
+        briefly(&self.outage)
     }
 }
 
@@ -296,12 +305,12 @@ impl Prober {
         let now = health.clock.ticks();
         let pause = outage.pauses.next(noise());
         outage.next_probe = now + pause.as_millis() as u64;
-        health.tell(&mut outage, &fault.error);
-        if !undelivered && !health.wanted.load(Relaxed) {
-            return None;
+        let goes_on = undelivered || health.wanted.load(Relaxed);
+        if goes_on {
+            health.expect_prober(now, pause);
         }
-        health.expect_prober(now, pause);
-        Some(pause)
+        health.tell(outage, &fault.error);
+        goes_on.then_some(pause)
     }
 }
 
@@ -329,6 +338,17 @@ mod tests {
         let epoch = health.epoch();
         assert_eq!((0..5).filter(|_| health.failed(epoch, &refused())).count(), 1);
         health
+    }
+
+    #[cfg(feature = "blocking")]
+    #[test]
+    fn an_operation_that_was_admitted_before_knows_of_the_opening() {
+        let health = Arc::new(Health::new("redis://test".to_owned(), Limits::default()));
+        let epoch = health.epoch();
+        assert!(!health.has_opened_since(epoch));
+        (0..5).for_each(|_| _ = health.failed(epoch, &refused()));
+        assert!(health.has_opened_since(epoch));
+        assert!(!health.has_opened_since(health.epoch()), "an invalidation is attempted");
     }
 
     #[test]

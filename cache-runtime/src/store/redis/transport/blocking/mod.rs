@@ -3,13 +3,15 @@
 //! Opening a connection resolves a name, and may do a TLS handshake: neither takes a deadline. A short-lived thread
 //! does it, and callers wait no longer than their deadlines.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use crate::error::ErrorKind;
+use crate::lock::briefly;
 use crate::poll::block_on::block_on;
 use crate::store::redis::request::Load;
 use crate::store::redis::server::Server;
@@ -32,7 +34,6 @@ pub(crate) struct Blocking {
 #[derive(Default)]
 struct Pool {
     state: Mutex<PoolState>,
-    changed: Condvar,
     /// The number of consecutive time-outs.
     timeouts: AtomicU32,
 }
@@ -45,7 +46,9 @@ struct PoolState {
     opening: usize,
     /// The time since when at least one is being opened.
     opening_since: Option<Instant>,
-    waiting: usize,
+    /// The threads that wait for a connection. A condition variable would make each of them wait for the lock, too, behind
+    /// the one before.
+    waiting: VecDeque<Thread>,
     /// Connections of an earlier generation are dropped: they were open when another one was found closed.
     generation: u64,
     /// The number of failed openings, and the reason of the last failure.
@@ -120,6 +123,7 @@ impl Blocking {
         let pool = &*self.pool;
         let mut state = pool.lock();
         let failures = state.failures;
+        let mut has_opened = false;
         loop {
             while let Some(pooled) = state.idle.pop() {
                 // An operation of an earlier epoch must not close the connections of the current one.
@@ -140,8 +144,11 @@ impl Blocking {
                     _ => is_full = false,
                 }
             }
-            if !is_full && state.opening <= state.waiting && state.open < self.most {
-                self.open(&mut state)?;
+            if !has_opened && !is_full && state.opening <= state.waiting.len() && state.open < self.most {
+                has_opened = true;
+                self.open(state, epoch)?;
+                state = pool.lock();
+                continue;
             }
             let left = by.saturating_duration_since(now);
             if left.is_zero() {
@@ -157,31 +164,35 @@ impl Blocking {
                     ),
                 });
             }
-            state.waiting += 1;
-            state = pool.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-            state.waiting -= 1;
+            state = pool.wait(state, left);
+            has_opened = false;
         }
     }
 
-    /// Starts a thread that opens a connection.
-    fn open(&self, state: &mut PoolState) -> Result<(), Fault> {
+    /// Starts a thread that opens a connection. The pool is unlocked meanwhile: on a busy machine, all other calls would
+    /// wait for the thread.
+    fn open(&self, mut state: MutexGuard<'_, PoolState>, asked: Epoch) -> Result<(), Fault> {
+        state.open += 1;
+        state.opening += 1;
+        state.opening_since.get_or_insert_with(Instant::now);
         let (server, pool, generation) = (Arc::clone(&self.server), Arc::clone(&self.pool), state.generation);
+        drop(state);
         let thread = thread::Builder::new().name("redis-cached connect".to_owned());
         let started = thread.spawn(move || {
-            // This is created here: if no thread can be started, this closure is dropped under the pool's lock.
+            // This is created here: a thread that cannot be started says nothing of the server.
             let mut opening = Opening { server: Arc::clone(&server), pool, outcome: None };
-            let (epoch, by) = (server.health.epoch(), Instant::now() + patience(server.timeout));
-            opening.outcome = Some(connect(&server, epoch, generation, by));
+            // On a busy machine, the breaker may have opened before this thread runs.
+            opening.outcome = Some(match server.health.has_opened_since(asked) {
+                false => connect(&server, server.health.epoch(), generation, Instant::now() + patience(server.timeout)),
+                true => Err(opening.pool.lock().failure.clone().unwrap_or_else(Fault::hung)),
+            });
         });
-        match started {
-            Ok(_) => {
-                state.open += 1;
-                state.opening += 1;
-                state.opening_since.get_or_insert_with(Instant::now);
-                Ok(())
-            }
-            Err(error) => Err(Fault::new(ErrorKind::Unreachable, Blame::Caller, error.to_string())),
-        }
+        started.map(drop).map_err(|error| {
+            let mut state = self.pool.lock();
+            state.open -= 1;
+            state.opened_one();
+            Fault::new(ErrorKind::Unreachable, Blame::Caller, error.to_string())
+        })
     }
 }
 
@@ -235,9 +246,37 @@ fn connect(server: &Arc<Server>, epoch: Epoch, generation: u64, by: Instant) -> 
     Ok(Pooled { wire, epoch, generation, used: false, since: by })
 }
 
+impl PoolState {
+    /// Notes that an attempt to open a connection has ended.
+    fn opened_one(&mut self) {
+        self.opening -= 1;
+        if self.opening == 0 {
+            self.opening_since = None;
+        }
+    }
+
+    fn wake_one(&mut self) {
+        if let Some(thread) = self.waiting.pop_front() {
+            thread.unpark();
+        }
+    }
+}
+
 impl Pool {
     fn lock(&self) -> MutexGuard<'_, PoolState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        briefly(&self.state)
+    }
+
+    /// Waits until a connection may be free, for so long at most.
+    fn wait<'a>(&'a self, mut state: MutexGuard<'a, PoolState>, left: Duration) -> MutexGuard<'a, PoolState> {
+        let thread = thread::current();
+        let id = thread.id();
+        state.waiting.push_back(thread);
+        drop(state);
+        thread::park_timeout(left);
+        let mut state = self.lock();
+        state.waiting.retain(|waiting| waiting.id() != id);
+        state
     }
 
     /// Drops a connection, and with it those that probably have the same fault.
@@ -253,8 +292,7 @@ impl Pool {
             state.open -= state.idle.len();
             state.idle.clear();
         }
-        drop(state);
-        self.changed.notify_one();
+        state.wake_one();
     }
 }
 
@@ -285,10 +323,10 @@ impl Lent<'_> {
         if unneeded.is_some() {
             state.open -= 1;
         }
-        let waiting = state.waiting > 0;
+        let next = state.waiting.pop_front();
         drop(state);
-        if waiting {
-            self.pool.changed.notify_one();
+        if let Some(next) = next {
+            next.unpark();
         }
     }
 }
@@ -297,8 +335,9 @@ impl Drop for Lent<'_> {
     /// The caller panicked.
     fn drop(&mut self) {
         if self.pooled.take().is_some() {
-            self.pool.lock().open -= 1;
-            self.pool.changed.notify_one();
+            let mut state = self.pool.lock();
+            state.open -= 1;
+            state.wake_one();
         }
     }
 }
@@ -317,15 +356,11 @@ impl Drop for Opening {
             Err(Fault::new(ErrorKind::Unreachable, Blame::Connection, "the thread that connects ended"))
         });
         let mut state = self.pool.lock();
-        state.opening -= 1;
-        if state.opening == 0 {
-            state.opening_since = None;
-        }
+        state.opened_one();
         match outcome {
             Ok(pooled) if pooled.generation == state.generation => {
                 state.idle.push(pooled);
-                drop(state);
-                self.pool.changed.notify_one();
+                state.wake_one();
             }
             outcome => {
                 state.open -= 1;
@@ -345,8 +380,9 @@ impl Drop for Opening {
                     }
                     state.failure = Some(fault);
                 }
+                let waiting = std::mem::take(&mut state.waiting);
                 drop(state);
-                self.pool.changed.notify_all();
+                waiting.iter().for_each(Thread::unpark);
             }
         }
     }
