@@ -115,10 +115,10 @@ fn waiting_for_a_connection_is_no_failure_of_the_server() {
     log::listen();
     let server = Server::start();
     let proxy = server.proxy();
-    let cache = Cache::builder(&proxy.url()).unwrap().timeout(Duration::from_millis(200)).build();
+    let cache = Cache::builder(&proxy.url()).unwrap().timeout(Duration::from_millis(600)).build();
     plain(&cache, 1);
     // Each exchange takes nearly half of the deadline: of forty at once on sixteen connections, some have no turn.
-    proxy.set(test_support::Mode::Delay(Duration::from_millis(80)));
+    proxy.set(test_support::Mode::Delay(Duration::from_millis(240)));
     for _ in 0..5 {
         calls(&cache, 1, 3);
     }

@@ -11,7 +11,8 @@ fn full(face: Face) {
     for _ in 0..3 {
         let burst = rig.burst();
         assert!(burst.lost_at_most(1), "{burst:?}");
-        assert!((0..CALLERS / 2).all(|id| rig.hits(id)), "hits are served");
+        // On a busy machine, a hit may lose its time-out.
+        (0..CALLERS / 2).for_each(|id| eventually("hits are served", || rig.hits(id)));
     }
     assert!(!rig.hits(CALLERS), "and nothing new is stored");
     assert!(rig.invalidate(0).expect("an invalidation frees memory"));
@@ -37,12 +38,17 @@ pub(crate) fn undelivered_invalidations(face: Face, strike: fn(&Rig), heal: fn(&
     strike(&rig);
     rig.source.version.store(1, SeqCst);
     for id in 0..10 {
-        let control = rig.control();
-        let begun = Instant::now();
-        let error = rig.invalidate(id).expect_err("it cannot be delivered");
-        let took = begun.elapsed();
-        assert!(matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::ReadOnly), "{error}");
-        assert!(took <= bound(control, 1), "{took:?}, control {control:?}");
+        let measured = rig.measured(|| {
+            let begun = Instant::now();
+            let error = rig.invalidate(id).expect_err("it cannot be delivered");
+            let took = begun.elapsed();
+            assert!(
+                matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::ReadOnly),
+                "{error}"
+            );
+            took
+        });
+        assert!(measured.lost_at_most(1), "{measured:?}");
     }
     assert_eq!(rig.call(3), (3, 1), "during the fault");
     heal(&rig);
@@ -99,20 +105,17 @@ fn no_lease_and_no_spinning(face: Face, strike: fn(&Rig), heal: fn(&Rig)) {
         let burst = rig.burst();
         assert!(burst.lost_at_most(1), "{face:?}: {burst:?}");
     }
-    let control = rig.control();
-    let begun = Instant::now();
-    let crowd = |_| {
-        let (cache, source, runtime) = (rig.cache.clone(), Arc::clone(&rig.source), rig.runtime.handle().clone());
-        thread::spawn(move || match face {
-            Face::Async => runtime.block_on(row(&cache, &source, 777)),
-            Face::Plain => row_blocking(&cache, &source, 777),
-        })
-    };
-    for call in (0..CALLERS).map(crowd).collect::<Vec<_>>() {
-        assert_eq!(call.join().expect("no call panics"), (777, 0));
-    }
-    let took = begun.elapsed();
-    assert!(took <= bound(control, 2), "{face:?}: {took:?}, control {control:?}");
+    let measured = rig.measured(|| {
+        let begun = Instant::now();
+        thread::scope(|scope| {
+            let crowd: Vec<_> = (0..CALLERS).map(|_| scope.spawn(|| rig.call(777))).collect();
+            for call in crowd {
+                assert_eq!(call.join().expect("no call panics"), (777, 0));
+            }
+        });
+        begun.elapsed()
+    });
+    assert!(measured.lost_at_most(2), "{face:?}: {measured:?}");
     let sent = rig.place.commands() - before;
     // A call looks and leases, sometimes as a script by its hash and again by its text; and a pool of
     // connections is made for a hundred threads.
