@@ -8,7 +8,7 @@ use test_support::{PATIENCE, Sentinels, in_time};
 use crate::{SWITCHED, caches_again, hosts, lines};
 
 #[tokio::test]
-async fn sentinels_and_servers_speak_tls() {
+async fn sentinels_and_servers_over_tls() {
     test_support::log::listen();
     let sentinels = Sentinels::over_tls();
     let (url, runs) = (sentinels.url(), AtomicU64::new(0));
