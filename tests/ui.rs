@@ -26,10 +26,16 @@ fn misuse_of_codecs() {
     check("tests/ui/features");
 }
 
+#[cfg(feature = "local")]
+#[test]
+fn misuse_of_the_local_tier() {
+    check("tests/ui/local");
+}
+
 /// The source of the standard library, which some toolchains quote, makes no difference.
 #[test]
 fn no_message_quotes_the_standard_library() {
-    for case in cases("tests/ui").iter().chain(&cases("tests/ui/features")) {
+    for case in ["tests/ui", "tests/ui/features", "tests/ui/local"].into_iter().flat_map(cases) {
         let expected = fs::read_to_string(case.with_extension("stderr")).expect("the expected messages");
         assert!(!expected.contains("$RUST"), "{} shows a place in the standard library", case.display());
     }

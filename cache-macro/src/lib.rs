@@ -95,6 +95,7 @@ mod tests;
 /// | `group = "class:{class_id}"` | the entry lives in one Redis hash with others, which is dropped as a whole, see [below](#groups) | a key of its own |
 /// | `tags = ["org:{org_id}"]` | labels, by which entries of any functions are invalidated together, see [below](#tags) | none |
 /// | `batch(id in ids)` | the function takes many ids and returns a map of them; each has an entry of its own, see [below](#batches) | one entry for all arguments |
+/// | `local = 10_000` | keeps this many values decoded in this process, where a hit takes no round trip, see [below](#local); an integer or a constant, and the feature `local` | none |
 /// | `share_errors = off` | calls that waited for a body that fails run it again, instead of getting [its error](#errors) | on where possible |
 /// | `returns = …` | `value`, `option` or `result`, where the spelling of the return type misleads | see [below](#return-types) |
 /// | `siblings = off` | emits the function alone | `siblings = on` |
@@ -355,6 +356,16 @@ mod tests;
 ///
 /// A batch cannot have `refresh_ahead`, `stale_while_revalidate`, `stale_if_error` or `share_errors`,
 /// which need a single value, nor `siblings = off`.
+///
+/// # Local
+///
+/// `local = 10_000` keeps up to that many decoded values of the function in this process, in front of the store; it needs the
+/// feature `local`. A hit of such a value takes no round trip, and clones it: the type of the values is
+/// `Clone + Send + Sync + 'static`, and `Arc<T>` costs nothing to clone. Functions of one `name` share the tier.
+///
+/// Writes of this process are seen at once. A value that another process invalidated is served until the server's message
+/// arrives, and never for longer than the bound, half a second unless `Builder::local_bound` says otherwise. The page "The local
+/// tier" of the guide has the details. `local` cannot be combined with `group`.
 ///
 /// # Codecs
 ///

@@ -13,7 +13,8 @@ use syn::{Attribute, File, ImplItem, Item, ItemImpl, Meta};
 use crate::attribute;
 use crate::model::features::Features;
 
-const ALL: Features = Features { tokio: true, blocking: true, bincode: true, json: true, messagepack: true };
+const ALL: Features =
+    Features { tokio: true, blocking: true, bincode: true, json: true, messagepack: true, local: true };
 
 /// Replaces each function under the attribute by its expansion.
 struct Expand;
@@ -104,7 +105,8 @@ fn expansions() {
 
 #[test]
 fn what_a_missing_feature_cannot_do_names_it() {
-    let none = Features { tokio: false, blocking: false, bincode: false, json: false, messagepack: false };
+    let none =
+        Features { tokio: false, blocking: false, bincode: false, json: false, messagepack: false, local: false };
     for (args, function, features, expected) in [
         (
             quote!(),
@@ -135,6 +137,16 @@ fn what_a_missing_feature_cannot_do_names_it() {
             ),
             Features { bincode: false, messagepack: false, ..ALL },
             "without the features `bincode` and `messagepack`",
+        ),
+        (
+            quote!(local = 100),
+            quote!(
+                fn f() -> u8 {
+                    1
+                }
+            ),
+            Features { local: false, ..ALL },
+            "needs the feature `local`",
         ),
         (
             quote!(codec = auto),

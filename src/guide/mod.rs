@@ -20,6 +20,7 @@ pages! {
     stampedes = "stampedes.md";
     batches_groups_tags = "batches_groups_tags.md";
     old_values = "old_values.md";
+    local_tier = "local_tier.md";
     servers = "servers.md";
     outages = "outages.md";
     observing = "observing.md";

@@ -21,6 +21,8 @@ mod jitter;
 mod key;
 mod key_text;
 mod lease;
+#[cfg(feature = "local")]
+mod local;
 mod name;
 mod namesakes;
 mod none_ttl;

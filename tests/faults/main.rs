@@ -7,6 +7,8 @@ mod giant_values;
 mod kill;
 mod late;
 mod leases_left;
+#[cfg(feature = "local")]
+mod local;
 mod log_lines;
 mod outage;
 #[path = "outage/replicas.rs"]

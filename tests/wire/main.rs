@@ -6,4 +6,6 @@ mod greeting;
 mod header;
 mod invalidations;
 mod large_values;
+#[cfg(feature = "local")]
+mod local;
 mod stamps;

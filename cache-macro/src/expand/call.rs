@@ -32,6 +32,29 @@ pub(crate) fn run(model: &Model, verb: &TokenStream, closure: &TokenStream) -> T
     }
 }
 
+// Output:
+//     match __rc::kept_result::<Result<User, Error>>(cache, &plan, key, verb) {
+//         Ok(kept) => kept,
+//         Err(key) => CALL,
+//     }
+//
+// The local tier is asked in front of the call, which takes the plan and the key to itself.
+pub(crate) fn behind_local_tier(model: &Model, verb: &TokenStream, call: TokenStream) -> TokenStream {
+    if model.args.local.is_none() {
+        return call;
+    }
+    let Names { cache, plan, key, value, .. } = &Names::of(model);
+    let span = at_output(model);
+    let (rc, returned) = (private(span), returned(model));
+    let function = format_ident!("kept_{}", if model.kind == Kind::Result { "result" } else { "value" }, span = span);
+    quote_spanned! {span=>
+        match #rc::#function::<#returned>(#cache, &#plan, #key, #verb) {
+            ::core::result::Result::Ok(#value) => #value,
+            ::core::result::Result::Err(#key) => #call,
+        }
+    }
+}
+
 // Input:
 //     -> Result<User, Error>
 //

@@ -123,8 +123,10 @@ fn caller(model: &Model, is_refresh: bool) -> TokenStream {
     };
     let run = match (&model.batch, &model.background) {
         (Some(batch), _) => batch::run(model, batch, &verb, &callee),
-        (None, Some(background)) if !is_refresh => background::run(model, background, &verb, &callee),
-        _ => call::run(model, &verb, &quote!(move || #callee (#args))),
+        (None, Some(background)) if !is_refresh => {
+            call::behind_local_tier(model, &verb, background::run(model, background, &verb, &callee))
+        }
+        _ => call::behind_local_tier(model, &verb, call::run(model, &verb, &quote!(move || #callee (#args)))),
     };
     let check_units = check_units(model);
     // The constants are checked once.
@@ -263,7 +265,8 @@ fn alone(model: &Model) -> TokenStream {
     }
     let description = description(model, sig.receiver(), output, &attrs::allowances(model));
     let rc = private(Span::mixed_site());
-    let run = call::run(model, &quote!(#rc::Verb::Call), &closure);
+    let verb = quote!(#rc::Verb::Call);
+    let run = call::behind_local_tier(model, &verb, call::run(model, &verb, &closure));
     let check_units = check_units(model);
     let check_constants = lifetimes::checks(model);
     let block = block(model, &quote!(#check_units #check_constants #description), &run, true);

@@ -109,11 +109,18 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
         let tags = quote_spanned!(span=> |#value| #rc::into_tags(#rc::of_value::<#stored, _>(#closure, #value)));
         quote!(tags: ::core::option::Option::Some(#tags),)
     });
+    let local = model
+        .args
+        .local
+        .as_ref()
+        .map(|_| quote_spanned!(span=> local: ::core::option::Option::Some(#rc_output::local_fns::<#stored>()),));
+    let most = model.args.local.as_ref().map(|(_, most)| quote!(local: #most,));
     let jitter = model.args.jitter.as_ref().map(|(_, jitter)| quote!(jitter: #jitter,));
     let has_own_tags = tags.as_ref().map(|_| quote!(has_own_tags: true,));
-    let terms: TokenStream = [none_ttl, jitter, has_own_tags].into_iter().flatten().chain(protocol(model)).collect();
+    let terms: TokenStream =
+        [none_ttl, jitter, has_own_tags, most].into_iter().flatten().chain(protocol(model)).collect();
     let terms = (!terms.is_empty()).then(|| quote!(terms: #rc::Terms { #terms ..#plan.terms },));
-    let fields: TokenStream = [terms, cache_if, tags].into_iter().flatten().collect();
+    let fields: TokenStream = [terms, cache_if, tags, local].into_iter().flatten().collect();
     let new = quote_spanned!(span=> #rc_output::Plan::new(#function, #codec, #nones, #ttl));
     let finish =
         if fields.is_empty() { new } else { quote_spanned!(span=> let #plan = #new; #rc::Plan { #fields ..#plan }) };

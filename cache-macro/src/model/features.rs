@@ -8,6 +8,7 @@ pub(crate) struct Features {
     pub(crate) bincode: bool,
     pub(crate) json: bool,
     pub(crate) messagepack: bool,
+    pub(crate) local: bool,
 }
 
 impl Features {
@@ -18,5 +19,6 @@ impl Features {
         bincode: cfg!(feature = "bincode"),
         json: cfg!(feature = "json"),
         messagepack: cfg!(feature = "messagepack"),
+        local: cfg!(feature = "local"),
     };
 }

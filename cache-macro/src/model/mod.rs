@@ -68,6 +68,7 @@ pub(crate) struct Model {
 impl Model {
     pub(crate) fn new(args: Args, function: Function, features: Features, errors: &Errors) -> Option<Model> {
         check_codec(&args.codec, features, errors);
+        check_local(&args, features, errors);
         let params = function.params();
         let given = Scope { receiver: function.sig.receiver(), params: &params, batch: None };
         check_twins(&params, &args, errors);
@@ -219,6 +220,21 @@ fn check_twins(params: &[Param], args: &Args, errors: &Errors) {
             );
             errors.at(name.span(), message);
         }
+    }
+}
+
+/// Reports a local tier that cannot be.
+fn check_local(args: &Args, features: Features, errors: &Errors) {
+    let Some((keyword, _)) = &args.local else { return };
+    if !features.local {
+        errors.at(keyword.span(), "`local` needs the feature `local` of `redis-cached`");
+    }
+    if args.group.is_some() {
+        errors.at(
+            keyword.span(),
+            "`local` cannot be combined with `group`: each write into a group would suspend all of its entries\n\
+             remove one of them; `tags` invalidate many entries together, too",
+        );
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) use super::lifetimes::Lifetime;
 use super::lifetimes::{lease, lifetime_of_values, none_ttl, stale, wait};
 pub(crate) use super::values::{Batch, Codec, Prefix, Returns, SingleFlight, Tags};
 use super::values::{
-    batch, cache_if, codec, jitter, name, prefix, recover, refresh_ahead, skip, string, tags, version, word,
+    batch, cache_if, codec, jitter, local, name, prefix, recover, refresh_ahead, skip, string, tags, version, word,
 };
 use crate::errors::Errors;
 use crate::syntax::place;
@@ -43,6 +43,8 @@ pub(crate) struct Args {
     pub(crate) group: Option<LitStr>,
     pub(crate) tags: Tags,
     pub(crate) batch: Option<Batch>,
+    /// How many values the process keeps.
+    pub(crate) local: Option<(Ident, Expr)>,
     pub(crate) share_errors: Option<(Ident, bool)>,
     pub(crate) returns: Option<(Ident, Returns)>,
     pub(crate) siblings: bool,
@@ -153,6 +155,7 @@ impl Args {
             Argument::Group => self.group = errors.keep(string(input.parse()?, form)),
             Argument::Tags => self.tags = tags(input.parse()?, form, errors),
             Argument::Batch => self.batch = batch(keyword, input, form, errors)?,
+            Argument::Local => self.local = errors.keep(local(input.parse()?)).map(|most| (keyword, most)),
             Argument::ShareErrors => self.share_errors = Some((keyword, word(input, &SWITCH)?)),
             Argument::Returns => self.returns = Some((keyword, word(input, &Returns::WORDS)?)),
             Argument::Siblings => self.siblings = word(input, &SWITCH)?,

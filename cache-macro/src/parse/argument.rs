@@ -53,6 +53,7 @@ arguments! {
     Group "group" "group = \"class:{class_id}\"",
     Tags "tags" "tags = [\"org:{org_id}\"]",
     Batch "batch" "batch(id in ids)",
+    Local "local" "local = 10_000",
     ShareErrors "share_errors" "share_errors = off",
     Returns "returns" "returns = result",
     Siblings "siblings" "siblings = off",

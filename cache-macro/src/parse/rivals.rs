@@ -11,7 +11,7 @@ pub(crate) fn advice(name: &str) -> Option<&'static str> {
         "key_prefix" | "namespace" | "cache_prefix" | "cache_prefix_block" => "write `prefix = \"shop\"`",
         "cache_name" | "id" | "region" => "write `name = \"user\"`",
         "size" | "max_size" | "capacity" | "max_capacity" | "max_entries" | "unbound" => {
-            "there is no size to set: Redis evicts by its own `maxmemory`; remove it"
+            "Redis evicts by its own `maxmemory`; write `local = 10_000` for a tier of that many entries in this process"
         }
         "convert" | "cache_key" | "key_fn" | "with_key" | "keyed" => {
             "write `key = \"{id}\"`, with expressions over the parameters in braces"

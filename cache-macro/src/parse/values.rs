@@ -132,6 +132,22 @@ pub(super) fn version(expr: Expr) -> syn::Result<u32> {
     Err(syn::Error::new(expr.span(), "expected an integer from 0 to 4294967295"))
 }
 
+/// The number of entries of a local tier: a literal, or a constant.
+pub(super) fn local(expr: Expr) -> syn::Result<Expr> {
+    let expr = ungrouped(expr);
+    let is_good = match literal(&expr) {
+        Some(Lit::Int(number)) => {
+            matches!(number.suffix(), "" | "usize") && number.base10_parse::<u32>().is_ok_and(|most| most > 0)
+        }
+        Some(_) => false,
+        None => !matches!(expr, Expr::Unary(_) | Expr::Closure(_)),
+    };
+    if is_good {
+        return Ok(expr);
+    }
+    Err(syn::Error::new(expr.span(), "expected the most entries that a process keeps: `local = 10_000`"))
+}
+
 /// A number that is not negative, if the expression is a literal of one.
 fn number(expr: &Expr) -> Option<f64> {
     match literal(expr) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 #[cfg(feature = "tokio")]
 use crate::engine::Engine;
-use crate::engine::context::{CacheStore, Context};
+use crate::engine::context::{CacheStore, Context, LocalSettings};
 use crate::engine::events::Counters;
 use crate::error::{Error, ErrorKind};
 use crate::store::memory::MemoryStore;
@@ -61,6 +61,7 @@ pub struct Builder {
     target: Target,
     namespace: String,
     settings: Settings,
+    pub(super) local: LocalSettings,
 }
 
 impl Builder {
@@ -191,7 +192,7 @@ impl Builder {
     /// # Ok::<(), redis_cached::Error>(())
     /// ```
     pub fn build(self) -> Cache {
-        let Builder { target, namespace, settings } = self;
+        let Builder { target, namespace, settings, local } = self;
         let timeout = settings.timeout;
         let (display, store) = match target {
             Target::Memory { max_bytes } => {
@@ -212,7 +213,7 @@ impl Builder {
             Target::Sentinel(target) => (target.to_string(), CacheStore::Unusable(without_tokio())),
             Target::Off => ("off://".to_owned(), CacheStore::Off(Error::new(ErrorKind::Off, "its URL is off://"))),
         };
-        Cache(Context::new(store, namespace, timeout, display))
+        Cache(Context::new(store, namespace, timeout, display, local))
     }
 }
 
@@ -262,7 +263,12 @@ impl Cache {
     /// [`ErrorKind::Config`] if the URL cannot be used; the message quotes it without its
     /// password.
     pub fn builder(url: &str) -> Result<Builder, Error> {
-        Ok(Builder { target: url::parse(url)?, namespace: String::new(), settings: Settings::default() })
+        Ok(Builder {
+            target: url::parse(url)?,
+            namespace: String::new(),
+            settings: Settings::default(),
+            local: LocalSettings::default(),
+        })
     }
 
     /// Starts a cache on the URL in the environment variable `REDIS_URL`; without it, on
@@ -311,7 +317,12 @@ impl Cache {
     /// redis-rs does not hand out and `Builder::tls` takes in their place, `#insecure`, or a user without a password.
     /// The same for TLS without a feature for it.
     pub fn from_client(client: &redis::Client) -> Result<Builder, Error> {
-        Ok(Builder { target: url::of_client(client)?, namespace: String::new(), settings: Settings::default() })
+        Ok(Builder {
+            target: url::of_client(client)?,
+            namespace: String::new(),
+            settings: Settings::default(),
+            local: LocalSettings::default(),
+        })
     }
 
     /// The cache of [`Cache::from_env`], or one that runs functions uncached where `REDIS_URL` cannot be used.
@@ -320,7 +331,13 @@ impl Cache {
             |error| {
                 tracing::error!(%error, "functions run uncached");
                 let store = CacheStore::Unusable(error);
-                Cache(Context::new(store, String::new(), Settings::default().timeout, "unusable".to_owned()))
+                Cache(Context::new(
+                    store,
+                    String::new(),
+                    Settings::default().timeout,
+                    "unusable".to_owned(),
+                    LocalSettings::default(),
+                ))
             },
             Builder::build,
         )
@@ -350,7 +367,8 @@ impl Cache {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let Counters { hits, stale, shared, misses, bypasses, refreshes, stored, refused } = self.0.counters();
         Stats {
-            hits: load(hits),
+            hits: load(hits) + self.local_hits(),
+            local_hits: self.local_hits(),
             stale: load(stale),
             shared: load(shared),
             misses: load(misses),
@@ -455,8 +473,10 @@ impl fmt::Debug for Cache {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Calls answered from the store.
+    /// Calls answered from the store, or from the local tier.
     pub hits: u64,
+    /// Those of them that were answered from the local tier, which is the feature `local`.
+    pub local_hits: u64,
     /// Calls answered from the store with a value past its lifetime (`stale_while_revalidate`,
     /// `stale_if_error`).
     pub stale: u64,

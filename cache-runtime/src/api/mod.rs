@@ -11,3 +11,4 @@ pub(crate) mod default_cache;
 pub(crate) mod entry;
 pub(crate) mod group;
 pub(crate) mod invalidation;
+mod local;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use super::timer::OnThreads;
 use super::work::{Body, RefreshableBody, Returns};
 use super::{Engine, Verb};
-use crate::engine::context::Context;
+use crate::engine::context::{Context, Reached};
 use crate::engine::flight::Ticket;
 use crate::engine::ids::{BatchMap, Ids};
 use crate::engine::scope::Carried;
@@ -19,11 +19,10 @@ use crate::plan::function::Plan;
 use crate::plan::result::ResultLike;
 use crate::poll::block_on::block_on;
 use crate::poll::stack::with_room;
-use crate::store::backend::Backend;
 use crate::store::redis::BlockingStore;
 use crate::stored::envelope::Token;
 
-impl<'a> Engine<'a, Backend<'a, BlockingStore>, OnThreads<'a>> {
+impl<'a> Engine<'a, Reached<'a, BlockingStore>, OnThreads<'a>> {
     pub(crate) fn blocking(cache: &'a Context) -> Self {
         Engine { cache, store: cache.blocking_store(), timer: OnThreads(cache) }
     }

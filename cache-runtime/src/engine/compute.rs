@@ -51,8 +51,14 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             Some((bytes, ttl)) => {
                 leased.share(&bytes);
                 let attempt = Attempt { key: leased.key(), bytes: bytes.len(), started };
+                #[cfg(feature = "local")]
+                let (key, stored) = (leased.key(), bytes.clone());
                 let filled = leased.fill(bytes, ttl, Instant::now() + left).await;
                 self.filled(typed.terms(), attempt, &filled);
+                #[cfg(feature = "local")]
+                if matches!(filled, Ok(true)) {
+                    self.offer_stored(key, &stored, typed).await;
+                }
             }
             None => {
                 typed.terms().function.left_unstored();

@@ -3,12 +3,16 @@
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
-#[cfg(feature = "blocking")]
+#[cfg(feature = "local")]
+use std::sync::OnceLock;
+#[cfg(any(feature = "blocking", feature = "local"))]
 use std::sync::Weak;
 use std::time::{Duration, Instant};
 
 use super::events::Counters;
 use super::flight::{Flights, Refreshing};
+#[cfg(feature = "local")]
+use super::local::{Tier, Voiding};
 #[cfg(feature = "blocking")]
 use super::renewer::Renewer;
 use crate::error::Error;
@@ -17,6 +21,8 @@ use crate::store::memory::MemoryStore;
 use crate::store::redis::Redis;
 #[cfg(feature = "tokio")]
 use crate::store::redis::cluster::Cluster;
+#[cfg(feature = "local")]
+use crate::store::{Store, tracking::Inquiry};
 
 /// A handle of a cache. Clones are the same cache.
 #[derive(Clone)]
@@ -32,7 +38,34 @@ struct Inner {
     refreshing: Arc<Refreshing>,
     #[cfg(feature = "blocking")]
     renewer: Renewer,
+    #[cfg(feature = "local")]
+    local: LocalSettings,
+    /// Made by the first value that is to be kept.
+    #[cfg(feature = "local")]
+    tier: OnceLock<Arc<Tier>>,
 }
+
+/// What a program sets about the local tier.
+#[cfg_attr(not(feature = "local"), expect(dead_code, reason = "there is no tier"))]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LocalSettings {
+    /// The most bytes that the values of all functions take.
+    pub(crate) most_bytes: u64,
+    /// How much older than the store a value may be.
+    pub(crate) bound: Duration,
+}
+
+impl Default for LocalSettings {
+    fn default() -> LocalSettings {
+        LocalSettings { most_bytes: 64 << 20, bound: Duration::from_millis(500) }
+    }
+}
+
+/// The store of a cache, as the engine uses it: with a tier, writes void what it keeps.
+#[cfg(feature = "local")]
+pub(crate) type Reached<'a, R> = Voiding<'a, Backend<'a, R>>;
+#[cfg(not(feature = "local"))]
+pub(crate) type Reached<'a, R> = Backend<'a, R>;
 
 /// The store of a cache, for both faces.
 pub(crate) enum CacheStore {
@@ -48,7 +81,14 @@ pub(crate) enum CacheStore {
 }
 
 impl Context {
-    pub(crate) fn new(store: CacheStore, namespace: String, timeout: Duration, display: String) -> Context {
+    #[cfg_attr(not(feature = "local"), expect(unused_variables, reason = "there is no tier"))]
+    pub(crate) fn new(
+        store: CacheStore,
+        namespace: String,
+        timeout: Duration,
+        display: String,
+        local: LocalSettings,
+    ) -> Context {
         Context(Arc::new(Inner {
             store,
             namespace,
@@ -59,6 +99,10 @@ impl Context {
             refreshing: Arc::default(),
             #[cfg(feature = "blocking")]
             renewer: Renewer::default(),
+            #[cfg(feature = "local")]
+            local,
+            #[cfg(feature = "local")]
+            tier: OnceLock::new(),
         }))
     }
 
@@ -122,13 +166,18 @@ impl Context {
         &self.0.renewer
     }
 
-    #[cfg(feature = "blocking")]
+    #[cfg(any(feature = "blocking", feature = "local"))]
     pub(crate) fn downgrade(&self) -> WeakContext {
         WeakContext(Arc::downgrade(&self.0))
     }
 
     #[cfg(feature = "tokio")]
-    pub(crate) fn tokio_store(&self) -> Backend<'_, crate::store::redis::TokioStore> {
+    pub(crate) fn tokio_store(&self) -> Reached<'_, crate::store::redis::TokioStore> {
+        self.reached(self.tokio_backend())
+    }
+
+    #[cfg(feature = "tokio")]
+    fn tokio_backend(&self) -> Backend<'_, crate::store::redis::TokioStore> {
         match &self.0.store {
             CacheStore::Memory(memory) => Backend::Memory(memory),
             CacheStore::Redis(redis) => Backend::Redis(redis.tokio()),
@@ -139,7 +188,12 @@ impl Context {
     }
 
     #[cfg(feature = "blocking")]
-    pub(crate) fn blocking_store(&self) -> Backend<'_, crate::store::redis::BlockingStore> {
+    pub(crate) fn blocking_store(&self) -> Reached<'_, crate::store::redis::BlockingStore> {
+        self.reached(self.blocking_backend())
+    }
+
+    #[cfg(feature = "blocking")]
+    fn blocking_backend(&self) -> Backend<'_, crate::store::redis::BlockingStore> {
         match &self.0.store {
             CacheStore::Memory(memory) => Backend::Memory(memory),
             CacheStore::Redis(redis) => Backend::Redis(redis.blocking()),
@@ -150,6 +204,16 @@ impl Context {
         }
     }
 
+    #[cfg(feature = "local")]
+    fn reached<'a, R: Store>(&'a self, backend: Backend<'a, R>) -> Reached<'a, R> {
+        Voiding::new(backend, &self.0.tier)
+    }
+
+    #[cfg(not(feature = "local"))]
+    fn reached<'a, R>(&'a self, backend: Backend<'a, R>) -> Reached<'a, R> {
+        backend
+    }
+
     /// How many keys are still to be invalidated.
     pub(crate) fn undelivered(&self) -> usize {
         match &self.0.store {
@@ -157,6 +221,58 @@ impl Context {
             #[cfg(feature = "tokio")]
             CacheStore::Cluster(cluster) => cluster.undelivered(),
             CacheStore::Memory(_) | CacheStore::Unusable(_) | CacheStore::Off(_) => 0,
+        }
+    }
+
+    /// Returns true if invalidations are undelivered: what this process keeps may be confirmed before they are.
+    #[cfg(feature = "local")]
+    pub(crate) fn has_undelivered(&self) -> bool {
+        match &self.0.store {
+            CacheStore::Redis(redis) => redis.has_undelivered(),
+            CacheStore::Cluster(cluster) => cluster.has_undelivered(),
+            CacheStore::Memory(_) | CacheStore::Unusable(_) | CacheStore::Off(_) => false,
+        }
+    }
+
+    /// The tier, once it is made.
+    #[cfg(feature = "local")]
+    pub(crate) fn tier(&self) -> &OnceLock<Arc<Tier>> {
+        &self.0.tier
+    }
+
+    /// The tier, which is made if it is not there.
+    #[cfg(feature = "local")]
+    pub(crate) fn made_tier(&self) -> &Arc<Tier> {
+        self.0.tier.get_or_init(|| Tier::new(self.0.local.most_bytes))
+    }
+
+    /// How much older than the store the values of other processes may be.
+    #[cfg(feature = "local")]
+    pub(crate) fn bound_of_others(&self) -> Duration {
+        match &self.0.store {
+            CacheStore::Redis(_) | CacheStore::Cluster(_) => self.0.local.bound,
+            CacheStore::Memory(_) | CacheStore::Unusable(_) | CacheStore::Off(_) => Duration::ZERO,
+        }
+    }
+
+    /// How much older than the store a value of the tier may be.
+    #[cfg(feature = "local")]
+    pub(crate) fn local_bound(&self) -> Duration {
+        self.0.local.bound
+    }
+
+    /// Has the store answer questions, of which some may be dropped.
+    #[cfg(feature = "local")]
+    pub(crate) fn inquire(&self, inquiries: impl Iterator<Item = Inquiry>) {
+        let (tier, bound) = (self.made_tier(), self.0.local.bound);
+        let watcher = || Arc::<Tier>::downgrade(tier) as Weak<dyn crate::store::tracking::Watcher>;
+        for Inquiry { question, answered } in inquiries {
+            match &self.0.store {
+                CacheStore::Memory(memory) => answered(memory.content(&question.name).as_ref(), None),
+                CacheStore::Redis(redis) => redis.inquire(Inquiry { question, answered }, watcher, bound),
+                CacheStore::Cluster(cluster) => cluster.inquire(Inquiry { question, answered }, watcher, bound),
+                CacheStore::Unusable(_) | CacheStore::Off(_) => {}
+            }
         }
     }
 
@@ -188,10 +304,10 @@ fn end_of(deadline: Duration) -> Instant {
 }
 
 /// A cache that may be gone.
-#[cfg(feature = "blocking")]
+#[cfg(any(feature = "blocking", feature = "local"))]
 pub(crate) struct WeakContext(Weak<Inner>);
 
-#[cfg(feature = "blocking")]
+#[cfg(any(feature = "blocking", feature = "local"))]
 impl WeakContext {
     pub(crate) fn upgrade(&self) -> Option<Context> {
         self.0.upgrade().map(Context)

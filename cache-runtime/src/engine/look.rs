@@ -104,6 +104,18 @@ impl Candidate {
         payload::decode_in(function, Stored::of(&self.value, &self.bytes), call)
     }
 
+    /// The value, without its payload, and the bytes that it was read from.
+    #[cfg(feature = "local")]
+    pub(super) fn parts(&self) -> (&Value, &Bytes) {
+        (&self.value, &self.bytes)
+    }
+
+    /// Returns true if the value is past its lifetime.
+    #[cfg(feature = "local")]
+    pub(super) fn is_stale(&self) -> bool {
+        self.old.is_some_and(|(_, is_stale)| is_stale)
+    }
+
     /// How the value is to be refreshed, if it is old.
     pub(super) fn into_old(self) -> Option<Old> {
         let (refresh, is_stale) = self.old?;
@@ -149,8 +161,16 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
     }
 
-    /// The meaning of a slot, before its value is decoded.
+    /// The meaning of a slot, before its value is decoded. The local tier learns of it.
+    #[inline]
     pub(super) fn inspect(&self, terms: &Terms, key: &Key, read: Read) -> Inspection {
+        let inspection = self.meaning(terms, key, read);
+        #[cfg(feature = "local")]
+        self.saw(terms, key, &inspection);
+        inspection
+    }
+
+    fn meaning(&self, terms: &Terms, key: &Key, read: Read) -> Inspection {
         let Read { bytes, seal, own_seal, times: Times { latest, not_before } } = read;
         let Some(bytes) = bytes else { return Inspection::Miss(Miss::Empty) };
         let value = match envelope::parse(key, terms.function.identities(), &bytes) {

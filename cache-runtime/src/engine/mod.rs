@@ -17,6 +17,8 @@ pub(crate) mod flight;
 mod follow;
 pub(crate) mod ids;
 mod lease;
+#[cfg(feature = "local")]
+pub(crate) mod local;
 mod look;
 mod miss;
 mod payload;
@@ -41,6 +43,8 @@ use bytes::Bytes;
 
 use self::events::Event;
 use self::lease::Claim;
+#[cfg(not(feature = "local"))]
+use self::look::Undecodable;
 use self::look::{Candidate, Inspection};
 use self::miss::Start;
 use self::timer::Timer;
@@ -154,7 +158,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         };
         let seal = read.seal;
         let miss = match self.inspect(terms, key, read) {
-            Inspection::Usable(candidate) => match candidate.decode_in(terms.function, call) {
+            Inspection::Usable(candidate) => match self.decode(terms, key, &candidate, call) {
                 Ok(true) if candidate.is_old() => {
                     self.serve_old(terms, key, candidate, call);
                     return Poll::Ready(None);
@@ -169,6 +173,19 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             Inspection::Miss(miss) => miss,
         };
         Poll::Ready(Some(Start::Miss(miss, seal)))
+    }
+
+    /// Decodes a value in a call, which keeps it, and offers it to the local tier.
+    #[cfg(not(feature = "local"))]
+    #[inline]
+    fn decode(
+        &self,
+        terms: &Terms,
+        _: &Key,
+        candidate: &Candidate,
+        call: &mut dyn Served,
+    ) -> Result<bool, Undecodable> {
+        candidate.decode_in(terms.function, call)
     }
 
     /// The call keeps an old value, which is refreshed in the background.

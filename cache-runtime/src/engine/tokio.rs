@@ -7,7 +7,7 @@ use std::hash::Hash;
 use super::timer::InTasks;
 use super::work::{Body, RefreshableBody, Returns};
 use super::{Engine, Verb};
-use crate::engine::context::Context;
+use crate::engine::context::{Context, Reached};
 use crate::engine::flight::Ticket;
 use crate::engine::ids::{BatchMap, Ids};
 use crate::engine::scope::Carried;
@@ -17,11 +17,10 @@ use crate::key::Key;
 use crate::plan::function::Plan;
 use crate::plan::result::ResultLike;
 use crate::poll::outlined::nested;
-use crate::store::backend::Backend;
 use crate::store::redis::TokioStore;
 use crate::stored::envelope::Token;
 
-impl<'a> Engine<'a, Backend<'a, TokioStore>, InTasks<'a>> {
+impl<'a> Engine<'a, Reached<'a, TokioStore>, InTasks<'a>> {
     pub(crate) fn tokio(cache: &'a Context) -> Self {
         Engine { cache, store: cache.tokio_store(), timer: InTasks(cache) }
     }

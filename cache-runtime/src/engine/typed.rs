@@ -23,6 +23,8 @@ use crate::engine::sharing::Shared;
 use crate::error::Error;
 use crate::plan::erased::StoredValue;
 use crate::plan::function::Terms;
+#[cfg(feature = "local")]
+use crate::plan::local::Decoded;
 use crate::poll::outlined::Outlined;
 use crate::stored::codec::{CodecError, Rank};
 use crate::stored::envelope::{self, OwnTags, Token};
@@ -31,6 +33,14 @@ use crate::stored::envelope::{self, OwnTags, Token};
 pub(super) trait Served {
     /// Decodes a stored value, and keeps it; returns false for a `None` if the function's values have none.
     fn keep(&mut self, stored: Stored<'_>) -> Result<bool, CodecError>;
+
+    /// The value that is kept, for the local tier.
+    #[cfg(feature = "local")]
+    fn to_keep(&self) -> Option<Decoded>;
+
+    /// Keeps a copy of a value of the local tier; returns false if it is of another type.
+    #[cfg(feature = "local")]
+    fn keep_copy(&mut self, kept: &Decoded) -> bool;
 
     /// Starts the body in the background, to replace the value `id`.
     fn refresh_in_background(&self, cache: &cache::Context, ticket: Ticket, id: Token);
@@ -61,12 +71,21 @@ enum Request {
 
 /// A request that is answered at once.
 enum ValueRequest {
-    Decode { payload: Bytes, rank: Rank, is_none: bool },
+    Decode {
+        payload: Bytes,
+        rank: Rank,
+        is_none: bool,
+    },
     KeepError(Arc<Mutex<Shared>>),
     ShareError,
     OwnTags,
-    Encode { own: OwnTags, random: u64 },
+    Encode {
+        own: OwnTags,
+        random: u64,
+    },
     EncodeUnstored,
+    #[cfg(feature = "local")]
+    ToKeep,
 }
 
 /// An answer of the typed part of a call.
@@ -80,6 +99,8 @@ enum Reply {
     Shared(Option<Shared>),
     OwnTags(Result<Vec<String>, Error>),
     Encoded(Result<Option<Encoded>, Error>),
+    #[cfg(feature = "local")]
+    ToKeep(Option<Decoded>),
 }
 
 /// The result of a call, which its typed part keeps.
@@ -196,6 +217,12 @@ impl<'a> Requests<'a> {
         ask!(self, Request::Of(ValueRequest::Encode { own, random }), Reply::Encoded(encoded) => encoded, else Ok(None))
     }
 
+    /// A copy of the value for the local tier.
+    #[cfg(feature = "local")]
+    pub(super) async fn to_keep(&self) -> Option<Decoded> {
+        ask!(self, Request::Of(ValueRequest::ToKeep), Reply::ToKeep(kept) => kept, else None)
+    }
+
     /// The encoded value, for calls of this process alone.
     pub(super) async fn encode_unstored(&self) -> Option<Encoded> {
         ask!(self, Request::Of(ValueRequest::EncodeUnstored), Reply::Encoded(Ok(encoded)) => encoded, else None)
@@ -272,6 +299,8 @@ fn answer(terms: &Terms, request: ValueRequest, typed: &mut dyn Typed) -> Reply 
         ValueRequest::Encode { own, random } => {
             Reply::Encoded(of_value(typed, Ok(None), |value| payload::encode(terms, value, &own, random)))
         }
+        #[cfg(feature = "local")]
+        ValueRequest::ToKeep => Reply::ToKeep(typed.to_keep()),
         ValueRequest::EncodeUnstored => {
             let own = OwnTags::default();
             Reply::Encoded(of_value(typed, Ok(None), |value| payload::payload(terms.function, value, &own)))

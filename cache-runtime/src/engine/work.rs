@@ -13,6 +13,8 @@ use crate::engine::flight::Ticket;
 use crate::engine::sharing::{Accepts, Errors, Shared};
 use crate::plan::erased::{StoredValue, ValueOf};
 use crate::plan::function::Plan;
+#[cfg(feature = "local")]
+use crate::plan::local::Decoded;
 use crate::plan::result::ResultLike;
 use crate::stored::codec::CodecError;
 use crate::stored::envelope::Token;
@@ -190,6 +192,17 @@ where
 {
     fn keep(&mut self, stored: Stored<'_>) -> Result<bool, CodecError> {
         decode_into(self.plan, stored, &mut self.run.value)
+    }
+
+    #[cfg(feature = "local")]
+    fn to_keep(&self) -> Option<Decoded> {
+        Some((self.plan.local?.kept)(self.run.value.as_ref()?))
+    }
+
+    #[cfg(feature = "local")]
+    fn keep_copy(&mut self, kept: &Decoded) -> bool {
+        self.run.value = self.plan.local.and_then(|local| (local.cloned)(&**kept));
+        self.run.value.is_some()
     }
 
     fn refresh_in_background(&self, cache: &Context, ticket: Ticket, id: Token) {

@@ -32,6 +32,8 @@ pub use crate::engine::blocking::{
 };
 pub use crate::engine::context::Context;
 pub use crate::engine::ids::{BatchIds, BatchMap, IdOfMap, batch_ids, collect_ids};
+#[cfg(feature = "local")]
+pub use crate::engine::local::call::{kept_result, kept_value};
 pub use crate::engine::sharing::{ErrorProbe, Errors, Unshared};
 #[cfg(feature = "tokio")]
 pub use crate::engine::tokio::{
@@ -49,6 +51,7 @@ pub use crate::expansion::verb::{refresh_next, verb};
 pub use crate::key::{Key, KeyWriter};
 pub use crate::plan::codec::{CodecFns, Nones};
 pub use crate::plan::function::{Function, Name, Plan, Prefix, SingleFlight, Site, Slot, Terms};
+pub use crate::plan::local::{Keepable, LocalFns, local_fns};
 pub use crate::plan::result::ResultLike;
 pub use crate::plan::ttl::{AnyConst, Const, IntoTtl, Ttl, check_lease, check_stale, check_ttl, check_wait};
 pub use crate::plan::value::*;

@@ -17,6 +17,7 @@ mod escape;
 mod extent;
 mod name;
 mod raw;
+mod spare;
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -109,6 +110,12 @@ impl Key {
         let separator = if namespace.is_empty() { "" } else { ":" };
         let text = format!("{namespace}{separator}{prefix}:{GROUP}:{name}");
         Ok(Key { text, namespace_len: namespace.len(), hash_len: 0, tags: None, stem_len: 0, group: 0 })
+    }
+
+    /// Leaves the key's buffer to the next key of this thread.
+    #[cfg(feature = "local")]
+    pub(crate) fn recycle(self) {
+        spare::keep(self.text);
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -242,7 +249,7 @@ impl KeyWriter {
     /// Starts a key. `namespace` is unescaped text, empty for none; `head` is already escaped.
     pub(crate) fn new(namespace: &str, head: &str) -> KeyWriter {
         let namespace = escape_part(namespace);
-        let mut text = String::with_capacity(namespace.len() + head.len() + 64);
+        let mut text = spare::take(namespace.len() + head.len() + 64);
         if !namespace.is_empty() {
             text.push_str(&namespace);
             text.push(':');

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use crate::error::{Error, ErrorKind};
 use crate::key::{escape_part, function_name, given_name, shown_path};
 use crate::plan::codec::{CodecFns, FormatRead, Nones, TypeFormats};
+use crate::plan::local::LocalFns;
 use crate::plan::names::{self, Place, Stored};
 use crate::plan::ttl::Ttl;
 use crate::stored::codec::{self, CodecError, Rank};
@@ -360,6 +361,8 @@ pub struct Plan<V> {
     pub cache_if: fn(&V) -> bool,
     /// Tags that a value has in addition to those that follow from the arguments; see [`Terms::has_own_tags`].
     pub tags: Option<fn(&V) -> Vec<String>>,
+    /// How this process keeps values; see [`Terms::local`].
+    pub local: Option<LocalFns<V>>,
 }
 
 /// The part of a [`Plan`] that does not depend on the type of values. Code that needs no more than this is compiled
@@ -386,6 +389,8 @@ pub struct Terms {
     pub stale_if_error: Ttl,
     /// Values have tags of their own.
     pub has_own_tags: bool,
+    /// How many values this process keeps decoded; 0 for none.
+    pub local: usize,
 }
 
 /// The calls among which one runs the body for all.
@@ -413,6 +418,7 @@ impl Terms {
             stale_while_revalidate: Ttl::Millis(0),
             stale_if_error: Ttl::Millis(0),
             has_own_tags: false,
+            local: 0,
         }
     }
 }
@@ -420,7 +426,7 @@ impl Terms {
 impl<V> Plan<V> {
     /// The plan of a function whose attribute says no more: every value is stored, except for `None`.
     pub fn new(function: &'static Function, codec: CodecFns<V>, nones: Nones<V>, ttl: fn(&V) -> Ttl) -> Plan<V> {
-        Plan { terms: Terms::new(function), codec, nones, ttl, cache_if: |_| true, tags: None }
+        Plan { terms: Terms::new(function), codec, nones, ttl, cache_if: |_| true, tags: None, local: None }
     }
 }
 
@@ -440,4 +446,4 @@ macro_rules! copy_without_bounds {
         }
     )*};
 }
-copy_without_bounds!(CodecFns Nones Plan);
+copy_without_bounds!(CodecFns LocalFns Nones Plan);

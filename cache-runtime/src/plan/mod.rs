@@ -3,6 +3,7 @@
 pub(crate) mod codec;
 pub(crate) mod erased;
 pub(crate) mod function;
+pub(crate) mod local;
 pub(crate) mod names;
 pub(crate) mod policy;
 pub(crate) mod result;

@@ -107,6 +107,12 @@ fn due(value: &Value, part: f64) -> u64 {
     value.filled_at.saturating_add((lifetime as f64 * part) as u64)
 }
 
+/// The milliseconds until a value is to be refreshed; `None` if it never is before its end.
+#[cfg(feature = "local")]
+pub(crate) fn due_in(terms: &Terms, value: &Value, now: u64) -> Option<u64> {
+    terms.refresh_ahead.map(|part| due(value, part).saturating_sub(now))
+}
+
 /// The rest of the fresh lifetime.
 pub(crate) fn remaining(value: &Value, now: u64) -> Ttl {
     match value.fresh_until {

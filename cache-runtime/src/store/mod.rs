@@ -32,6 +32,8 @@ pub(crate) mod redis;
 mod results;
 #[cfg(feature = "_rustls")]
 pub(crate) mod tls;
+#[cfg(feature = "local")]
+pub(crate) mod tracking;
 pub(crate) mod url;
 
 /// The store's times for what it returns.

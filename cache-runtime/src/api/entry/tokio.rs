@@ -123,6 +123,37 @@ impl<V> Entry<V> {
         Engine::tokio(&self.0.cache).invalidate(self.0.key()?).await
     }
 
+    /// Does [`invalidate`](Self::invalidate), and returns once no process serves the old value from its
+    /// local tier: after the reply of the server, this waits for the cache's
+    /// [`local_bound`](crate::Builder::local_bound), which must be the same in all processes. On `memory://` there is no
+    /// other process, and nothing is waited for.
+    ///
+    /// ```
+    /// use redis_cached::{Cache, redis_cached};
+    ///
+    /// #[redis_cached(local = 100, cache = cache, skip(cache))]
+    /// async fn may_enter(cache: &Cache, user: u64) -> bool {
+    ///     user != 13
+    /// }
+    ///
+    /// # fn main() {}
+    /// # async fn revoke(cache: &Cache) -> Result<(), redis_cached::Error> {
+    /// // … UPDATE rights …
+    /// may_enter_entry(cache, 7).invalidate_everywhere().await?;
+    /// // … from here on, no process lets the user in …
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Dropped half-way, it has invalidated the entry, or not, and has not waited. If the invalidation fails, this returns
+    /// its error at once; the entry is kept, as by [`invalidate`](Self::invalidate).
+    #[cfg(feature = "local")]
+    pub async fn invalidate_everywhere(&self) -> Result<bool, Error> {
+        let was_there = self.invalidate().await?;
+        tokio::time::sleep(self.0.cache.bound_of_others()).await;
+        Ok(was_there)
+    }
+
     /// The rest of the value's fresh lifetime: `None` if there is no value, [`Duration::MAX`] if it lives for ever.
     ///
     /// ```

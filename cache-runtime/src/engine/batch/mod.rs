@@ -130,6 +130,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             extra: Vec::new(),
             open: Open { keys: &keys, began: Instant::now(), longest, patience: longest, troubled: HashMap::new() },
         };
+        #[cfg(feature = "local")]
+        if !anew {
+            self.find_locally(plan, &keys, &mut call.found);
+        }
         let mut number = 1;
         loop {
             let open = call.open_positions();

@@ -169,7 +169,12 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 }
             };
             let seal = read.seal;
-            let precondition = match self.look_for(plan, key, read) {
+            #[cfg(feature = "local")]
+            let bytes = read.bytes.clone();
+            let look = self.look_for(plan, key, read);
+            #[cfg(feature = "local")]
+            self.offer_found(plan, key, &look, bytes.as_deref());
+            let precondition = match look {
                 Look::Fresh(_, found) | Look::Old(_, found) => {
                     self.record(plan.terms.function, Event::Hit);
                     call.found[at] = Some(found);
@@ -186,6 +191,17 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             vacancies.push(Vacancy { at, key, precondition, seal });
         }
         vacancies
+    }
+
+    /// Offers a value that was found to the local tier.
+    #[cfg(feature = "local")]
+    fn offer_found<V>(&self, plan: &Plan<V>, key: &Key, look: &Look<Option<V>>, bytes: Option<&[u8]>) {
+        match (look, bytes) {
+            (Look::Fresh(value, Some(found)), Some(bytes)) if !value.negative => {
+                self.offer_of_many(plan, key, value, bytes, found);
+            }
+            _ => {}
+        }
     }
 
     /// Requests leases of slots in one round trip; before that, it requests the stamps of tags that have none.

@@ -130,6 +130,12 @@ impl MemoryStore {
         Some(slot.bytes.clone())
     }
 
+    /// The bytes of a slot or a stamp.
+    #[cfg(feature = "local")]
+    pub(crate) fn content(&self, name: &str) -> Option<Bytes> {
+        self.living(name, self.shard_index(name), u64::MAX)
+    }
+
     /// `by` is a time shortly after now; see [`living`](Self::living).
     fn read_now(&self, key: &Key, by: Instant) -> Read {
         let soon = self.at(by);

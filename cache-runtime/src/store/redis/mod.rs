@@ -12,11 +12,7 @@
 //! | `sentinel` | the address of a master that sentinels know, followed |
 //! | `ops` | the operations of a [`Store`](super::Store), each written once for both faces |
 //! | `cluster` | a router over the servers of a cluster |
-//!
-//! # Where the next parts belong
-//!
-//! **Local tier.** It hears of invalidations by pushes, on a connection of the async transport that `transport::tokio`
-//! opens for them: the multiplexed connection takes a sender of pushes where it is made, in `transport::tokio::dial`.
+//! | `tracking` | the connection over which a server tells of changes, for values that the process keeps |
 
 pub(crate) mod client;
 #[cfg(feature = "tokio")]
@@ -30,9 +26,15 @@ pub(crate) mod request;
 mod sentinel;
 pub(crate) mod server;
 pub(crate) mod settings;
+#[cfg(feature = "local")]
+pub(crate) mod tracking;
 pub(crate) mod transport;
 
 use std::sync::Arc;
+#[cfg(feature = "local")]
+use std::sync::Weak;
+#[cfg(feature = "local")]
+use std::time::Duration;
 
 use self::client::{Client, RedisStore};
 use self::keeper::Keeper;
@@ -45,6 +47,8 @@ use self::settings::Settings;
 use self::transport::blocking::Blocking;
 #[cfg(feature = "tokio")]
 use self::transport::tokio::Tokio;
+#[cfg(feature = "local")]
+use super::tracking::{Inquiry, Watcher};
 use super::url::RedisTarget;
 #[cfg(feature = "tokio")]
 use super::url::SentinelTarget;
@@ -92,6 +96,18 @@ impl Redis {
             blocking: RedisStore::new(&client, Blocking::new(&client.server, settings.blocking_connections)),
             client,
         }
+    }
+
+    /// Returns true if some keys are still to be invalidated.
+    #[cfg(feature = "local")]
+    pub(crate) fn has_undelivered(&self) -> bool {
+        self.client.backlog.pending.any()
+    }
+
+    /// Asks the server over a connection that tells `watcher` of changes, within the bound.
+    #[cfg(feature = "local")]
+    pub(crate) fn inquire(&self, inquiry: Inquiry, watcher: impl FnOnce() -> Weak<dyn Watcher>, bound: Duration) {
+        self.client.inquire(inquiry, watcher, bound);
     }
 
     /// The number of keys that are still to be invalidated.

@@ -13,7 +13,11 @@ pub(crate) mod pending;
 pub(crate) mod sizes;
 
 use std::future::Future;
+#[cfg(feature = "local")]
+use std::sync::OnceLock;
 use std::sync::{Arc, Weak};
+#[cfg(feature = "local")]
+use std::time::Duration;
 use std::time::Instant;
 
 use ::redis::{Cmd, Value};
@@ -29,9 +33,13 @@ use super::server::Server;
 use super::server::breaker::Epoch;
 use super::server::fault::{Blame, Fault};
 use super::server::features::Features;
+#[cfg(feature = "local")]
+use super::tracking::Link;
 use super::transport::{Build, Decode, Transport};
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
+#[cfg(feature = "local")]
+use crate::store::tracking::{Inquiry, Watcher};
 
 /// The state that a cache keeps for both faces, about one server.
 pub(crate) struct Client {
@@ -43,6 +51,9 @@ pub(crate) struct Client {
     pub(crate) backlog: Arc<Backlog>,
     /// The place of the server in a cluster.
     pub(crate) membership: Option<Membership>,
+    /// The tracked connection, once something is to be confirmed.
+    #[cfg(feature = "local")]
+    pub(crate) link: OnceLock<Arc<Link>>,
 }
 
 /// A cluster, as its nodes see it.
@@ -75,6 +86,8 @@ impl Client {
             keeper,
             backlog: Arc::default(),
             membership: None,
+            #[cfg(feature = "local")]
+            link: OnceLock::new(),
         })
     }
 
@@ -93,7 +106,20 @@ impl Client {
             keeper,
             backlog: Arc::clone(backlog),
             membership: Some(membership),
+            #[cfg(feature = "local")]
+            link: OnceLock::new(),
         })
+    }
+
+    /// Asks the server over the tracked connection.
+    #[cfg(feature = "local")]
+    pub(crate) fn inquire(
+        self: &Arc<Self>,
+        inquiry: Inquiry,
+        watcher: impl FnOnce() -> Weak<dyn Watcher>,
+        bound: Duration,
+    ) {
+        self.link.get_or_init(|| Link::new(watcher(), bound)).ask(self, inquiry);
     }
 
     /// The cluster that the server is a node of, if it is one and the cache is still there.

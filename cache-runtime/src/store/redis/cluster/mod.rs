@@ -32,6 +32,10 @@ mod topology;
 mod undelivered;
 
 use std::sync::Arc;
+#[cfg(feature = "local")]
+use std::sync::Weak;
+#[cfg(feature = "local")]
+use std::time::Duration;
 
 use self::state::ClusterState;
 use self::table::Table;
@@ -44,6 +48,8 @@ use super::transport::Transport;
 use super::transport::blocking::Blocking;
 use super::transport::tokio::Tokio;
 use crate::store::boxed::AnyStore;
+#[cfg(feature = "local")]
+use crate::store::tracking::{Inquiry, Watcher};
 use crate::store::url::ClusterTarget;
 
 /// A cluster, for both faces.
@@ -63,6 +69,20 @@ impl Cluster {
             #[cfg(feature = "blocking")]
             blocking: ClusterStore::with_any(&state),
             state,
+        }
+    }
+
+    /// Returns true if some keys are still to be invalidated.
+    #[cfg(feature = "local")]
+    pub(crate) fn has_undelivered(&self) -> bool {
+        self.state.backlog.pending.any()
+    }
+
+    /// Asks the node that has the key, over a connection that tells `watcher` of changes, within the bound.
+    #[cfg(feature = "local")]
+    pub(crate) fn inquire(&self, inquiry: Inquiry, watcher: impl FnOnce() -> Weak<dyn Watcher>, bound: Duration) {
+        if let Some(client) = self.state.client_of(&inquiry.question.name) {
+            client.inquire(inquiry, watcher, bound);
         }
     }
 

@@ -140,10 +140,29 @@ impl ClusterState {
         for slot in slots {
             gains |= self.slots.set(slot, node);
         }
+        if gains {
+            self.lose_slots_to(node);
+        }
         if let Some(node) = self.node(node).filter(|node| gains && node.client.server.health.is_down()) {
             node.client.server.health.trust();
         }
         gains
+    }
+
+    /// Ends what vouches for the slots of the other nodes: one of them lost some, which it tells no client.
+    fn lose_slots_to(&self, _gaining: u16) {
+        #[cfg(feature = "local")]
+        for node in self.slots.nodes().into_iter().filter(|node| *node != _gaining) {
+            if let Some(link) = self.node(node).and_then(|node| node.client.link.get()) {
+                link.lose();
+            }
+        }
+    }
+
+    /// The client of the node that has the key with this name, as far as is known.
+    #[cfg(feature = "local")]
+    pub(super) fn client_of(&self, name: &str) -> Option<&Arc<Client>> {
+        Some(&self.node(self.slots.owner(slot_of(name))?)?.client)
     }
 
     /// Asks for a refresh if the last one is long ago. The deadline of an operation serves as the time.

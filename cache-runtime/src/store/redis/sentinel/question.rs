@@ -29,7 +29,7 @@ pub(super) fn concerns(push: &PushInfo, master: &str) -> bool {
 }
 
 /// The address that a sentinel tells for a master; `None` if it knows none of this name.
-pub(super) async fn ask(sentinel: &mut Pushes, master: &str) -> Result<Option<Statement>, Fault> {
+pub(super) async fn ask(sentinel: &Pushes, master: &str) -> Result<Option<Statement>, Fault> {
     // The number comes first: the address may be newer than it, and so is told again. In the other order, an old address
     // could come with the number of a new one.
     let epoch = match sentinel.request(cmd("SENTINEL").arg("MASTER").arg(master)).await {

@@ -44,11 +44,11 @@ async fn session(sentinels: &Arc<Sentinels>, number: usize, questions: &mut u64)
             told.all[number].hurry.notify();
         }
     };
-    let mut connection = in_time(Pushes::open(&sentinel.endpoint, push)).await?;
+    let connection = in_time(Pushes::open(&sentinel.endpoint, push)).await?;
     in_time(connection.request(&subscription())).await?;
     while let Some(asked) = asked(sentinels) {
         *questions = asked;
-        let answer = in_time(ask(&mut connection, master)).await?;
+        let answer = in_time(ask(&connection, master)).await?;
         sentinels.heard(number, asked, Ok(answer));
         sentinel.hurry.wait(EACH).await;
     }

@@ -1,5 +1,7 @@
 //! A connection over which the server tells what happens, of its own accord.
 
+#[cfg(feature = "local")]
+use redis::Pipeline;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, PushInfo, Value};
 
@@ -27,7 +29,7 @@ impl Pushes {
         let way = Way::to(endpoint);
         let login = endpoint.login()?;
         let (connection, driver) = dial_with_pushes(&way, &login, push).await?;
-        let mut opened = Pushes { connection, _driver: driver };
+        let opened = Pushes { connection, _driver: driver };
         if let Some(naming) = naming(&login) {
             // A server or a user without the command does without the name.
             let _ = opened.request(&naming).await;
@@ -35,8 +37,14 @@ impl Pushes {
         Ok(opened)
     }
 
-    /// Sends one command. Dropping the future does not spoil the connection.
-    pub(crate) async fn request(&mut self, command: &Cmd) -> Result<Value, Fault> {
-        checked(self.connection.send_packed_command(command).await?)
+    /// Sends one command. Dropping the future does not spoil the connection, and other commands need not wait for it.
+    pub(crate) async fn request(&self, command: &Cmd) -> Result<Value, Fault> {
+        checked(self.connection.clone().send_packed_command(command).await?)
+    }
+
+    /// Sends commands in one write. Errors of single commands are among the replies.
+    #[cfg(feature = "local")]
+    pub(crate) async fn requests(&self, pipeline: &Pipeline) -> Result<Vec<Value>, Fault> {
+        Ok(self.connection.clone().send_packed_commands(pipeline, 0, pipeline.len()).await?)
     }
 }

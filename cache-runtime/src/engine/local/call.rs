@@ -1,0 +1,283 @@
+//! The tier in a call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::Tier;
+use super::map::Entry;
+use super::tickets::{Tags, Ticket};
+use crate::engine::context::Context;
+use crate::engine::look::{Candidate, Inspection, Undecodable};
+use crate::engine::timer::Timer;
+use crate::engine::typed::{Requests, Served};
+use crate::engine::{Engine, Verb};
+use crate::error::Error;
+use crate::key::Key;
+use crate::plan::function::{Plan, Terms};
+use crate::plan::local::{Decoded, LocalFns};
+use crate::plan::policy;
+use crate::plan::result::ResultLike;
+use crate::poll::coarse::Coarse;
+use crate::store::tracking::{About, Answered, Inquiry, Question, Vouched};
+use crate::store::{self, Store};
+use crate::stored::envelope::{self, Content, Head, Seal, Token, Value};
+
+/// An entry is confirmed again after this time at the latest: it stays in use at the server, which evicts what seems
+/// idle; and a server that lost track of it does harm for no longer.
+const LONGEST: u64 = 60_000;
+
+/// More than the coarse clock lags, in milliseconds.
+const LAG: u64 = 8;
+
+/// A value that a call read, and that may be kept.
+pub(crate) struct Offer<'a> {
+    pub(crate) key: &'a Key,
+    pub(crate) terms: &'a Terms,
+    pub(crate) id: Token,
+    pub(crate) value: &'a Value,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) decoded: Decoded,
+    /// The present time of the store.
+    pub(crate) now: u64,
+}
+
+/// The value of a call that this process keeps, in front of the call; else its key.
+#[inline]
+pub fn kept_value<V>(
+    cache: &Context,
+    plan: &Plan<V>,
+    key: Result<Key, Error>,
+    verb: Verb,
+) -> Result<V, Result<Key, Error>> {
+    let (Ok(of), Some(local), Verb::Call) = (&key, &plan.local, verb) else { return Err(key) };
+    match cache.local_hit(local, &plan.terms, of) {
+        Some(value) => {
+            // The next key of this thread needs no allocation.
+            key.map(Key::recycle).ok();
+            Ok(value)
+        }
+        None => Err(key),
+    }
+}
+
+/// [`kept_value`] of a function that returns a `Result`, of which the `Ok` is kept.
+#[inline]
+pub fn kept_result<R: ResultLike>(
+    cache: &Context,
+    plan: &Plan<R::Ok>,
+    key: Result<Key, Error>,
+    verb: Verb,
+) -> Result<R, Result<Key, Error>> {
+    kept_value(cache, plan, key, verb).map(|value| R::from_result(Ok(value)))
+}
+
+impl<S: Store, T: Timer> Engine<'_, S, T> {
+    /// Notes what a look found.
+    #[inline]
+    pub(in crate::engine) fn saw(&self, terms: &Terms, key: &Key, inspection: &Inspection) {
+        if terms.local != 0 {
+            let id = match inspection {
+                Inspection::Usable(candidate) => id_of(candidate.parts().1),
+                Inspection::Miss(_) => None,
+            };
+            self.cache.saw(key, id);
+        }
+    }
+
+    /// Decodes a value in a call, which keeps it, and offers it to the tier. A value that this process has is not decoded
+    /// again.
+    #[inline]
+    pub(in crate::engine) fn decode(
+        &self,
+        terms: &Terms,
+        key: &Key,
+        candidate: &Candidate,
+        call: &mut dyn Served,
+    ) -> Result<bool, Undecodable> {
+        if terms.local == 0 {
+            return candidate.decode_in(terms.function, call);
+        }
+        self.decode_to_keep(terms, key, candidate, call)
+    }
+
+    /// Offers a value that was stored just now to the tier.
+    pub(in crate::engine) async fn offer_stored(&self, key: &Key, bytes: &Bytes, typed: &Requests<'_>) {
+        let terms = typed.terms();
+        if terms.local == 0 {
+            return;
+        }
+        if let Some(decoded) = typed.to_keep().await {
+            self.offer_bytes(terms, key, bytes, decoded);
+        }
+    }
+
+    fn offer_bytes(&self, terms: &Terms, key: &Key, bytes: &Bytes, decoded: Decoded) {
+        let Content::Value(value) = envelope::parse(key, terms.function.identities(), bytes) else { return };
+        let Some(id) = id_of(bytes) else { return };
+        self.cache.offer(Offer { key, terms, id, value: &value, bytes, decoded, now: self.store.now(key) });
+    }
+
+    /// The values of a call for many ids that this process keeps.
+    pub(in crate::engine) fn find_locally<V>(
+        &self,
+        plan: &Plan<V>,
+        keys: &[Option<Key>],
+        found: &mut [Option<Option<V>>],
+    ) {
+        let Some(local) = &plan.local else { return };
+        for (key, found) in keys.iter().zip(found) {
+            if let Some(key) = key {
+                *found = self.cache.local_hit(local, &plan.terms, key).map(Some);
+            }
+        }
+    }
+
+    /// Offers a value that a call for many ids read.
+    pub(in crate::engine) fn offer_of_many<V>(&self, plan: &Plan<V>, key: &Key, value: &Value, bytes: &[u8], read: &V) {
+        if let (Some(local), Some(id)) = (&plan.local, id_of(bytes)) {
+            let (terms, decoded) = (&plan.terms, (local.kept)(read));
+            self.cache.offer(Offer { key, terms, id, value, bytes, decoded, now: self.store.now(key) });
+        }
+    }
+
+    fn decode_to_keep(
+        &self,
+        terms: &Terms,
+        key: &Key,
+        candidate: &Candidate,
+        call: &mut dyn Served,
+    ) -> Result<bool, Undecodable> {
+        let (value, bytes) = candidate.parts();
+        let Some(id) = id_of(bytes) else { return candidate.decode_in(terms.function, call) };
+        let kept = self.cache.local_value(terms, key, id).filter(|kept| call.keep_copy(kept));
+        let is_kept = kept.is_some() || candidate.decode_in(terms.function, call)?;
+        if is_kept && !candidate.is_stale() {
+            let decoded = kept.or_else(|| call.to_keep());
+            if let Some(decoded) = decoded {
+                let now = self.store.now(key);
+                self.cache.offer(Offer { key, terms, id, value, bytes, decoded, now });
+            }
+        }
+        Ok(is_kept)
+    }
+}
+
+/// The id of a value.
+fn id_of(bytes: &[u8]) -> Option<Token> {
+    match envelope::head(bytes) {
+        Head::Value(mark) => Some(mark.id),
+        Head::Lease(..) | Head::Other => None,
+    }
+}
+
+impl Context {
+    /// A copy of the value that this process keeps, if it may be served.
+    #[inline]
+    pub(crate) fn local_hit<V>(&self, local: &LocalFns<V>, terms: &Terms, key: &Key) -> Option<V> {
+        let entry = self.local_entry(terms, key)?;
+        let value = (local.cloned)(&*entry.value)?;
+        self.tier().get()?.hits.count();
+        Some(value)
+    }
+
+    /// The value that this process keeps, if it may be served. It is compiled once for all functions.
+    fn local_entry(&self, terms: &Terms, key: &Key) -> Option<Arc<Entry>> {
+        let entry = self.tier().get()?.good(terms, key.as_str(), Coarse::now())?;
+        if self.has_undelivered() { None } else { Some(entry) }
+    }
+
+    /// The decoded value with this id, if this process has it. It need not be decoded again.
+    pub(crate) fn local_value(&self, terms: &Terms, key: &Key, id: Token) -> Option<Decoded> {
+        self.tier().get()?.kept(terms, key.as_str(), id).map(|entry| Arc::clone(&entry.value))
+    }
+
+    /// Notes what the store had in a slot: another value than the one that is kept. A call that began after this one
+    /// ended must not get an older value than this one.
+    pub(crate) fn saw(&self, key: &Key, id: Option<Token>) {
+        if let Some(tier) = self.tier().get() {
+            tier.saw(key.as_str(), id);
+        }
+    }
+
+    /// Offers a value, which is kept once the store confirms it.
+    pub(crate) fn offer(&self, offer: Offer<'_>) {
+        let tier = self.made_tier();
+        // The order matters. A write whose invalidation is in doubt is noted as undelivered before it voids for the second
+        // time: this offer sees one or the other, or its ticket is voided.
+        let voids = tier.voids();
+        if self.has_undelivered() || tier.tickets(offer.key.as_str()).is_for(offer.key.as_str(), offer.id) {
+            return;
+        }
+        let names = store::own_tags(offer.key, offer.bytes);
+        let Some(ticket) = tier.ticket(&offer, names) else { return };
+        let (number, now) = (ticket.number, Coarse::now());
+        let asked: Vec<_> = ticket
+            .tags
+            .iter()
+            .flat_map(|tags| &tags.cells)
+            .filter(|(_, cell)| cell.ask(number, now))
+            .cloned()
+            .collect();
+        let Some(pending) = tier.pending(offer.key.as_str(), ticket, voids) else { return };
+        let stamps = asked.into_iter().map(|(name, cell)| {
+            let question = Question { name: name.into(), about: About::Stamp };
+            let answered = Box::new(move |answer: Option<&Bytes>, vouched: Vouched| {
+                cell.answered(number, answer, vouched);
+            });
+            (question, answered as Answered)
+        });
+        let context = self.downgrade();
+        let head = Question { name: (*pending.key).into(), about: About::Head };
+        let concluded = Box::new(move |answer: Option<&Bytes>, vouched: Vouched| {
+            // A cache that is gone keeps nothing.
+            let is_closed = || context.upgrade().is_none_or(|context| context.has_undelivered());
+            pending.conclude(answer.map(|bytes| &**bytes), vouched, is_closed);
+        });
+        let inquiries = stamps.chain(std::iter::once((head, concluded as Answered)));
+        self.inquire(inquiries.map(|(question, answered)| Inquiry { question, answered }));
+    }
+}
+
+impl Tier {
+    pub(super) fn saw(&self, key: &str, id: Option<Token>) {
+        let mut removed = Vec::new();
+        let mut tickets = self.tickets(key);
+        let dropped = if tickets.is_for_other(key, id) { tickets.remove(key) } else { None };
+        self.each_map(|map| {
+            if map.peek(key).is_some_and(|entry| Some(entry.id) != id) {
+                removed.extend(map.remove(key));
+            }
+        });
+        drop(tickets);
+        drop((removed, dropped));
+    }
+
+    /// The ticket for a value that is offered; `None` if it is not to be kept.
+    fn ticket(&self, offer: &Offer<'_>, own_tags: Vec<String>) -> Option<Ticket> {
+        let Offer { terms, value, now, .. } = offer;
+        let left = value.fresh_until.saturating_sub(*now).min(LONGEST).checked_sub(LAG)?;
+        let present = Coarse::now();
+        let after = |millis| present.after(Duration::from_millis(millis));
+        let due = policy::due_in(terms, value, *now);
+        let own_seal = if own_tags.is_empty() { Seal::default() } else { value.own_seal.unwrap_or_default() };
+        let tags = |names: &[String], seal| {
+            let cells = names.iter().map(|name| (name.clone(), self.cell(name))).collect();
+            Tags { cells, seal }
+        };
+        let map = self.map(terms);
+        Some(Ticket {
+            number: self.number(),
+            map: Arc::clone(map),
+            value: Arc::clone(&offer.decoded),
+            id: offer.id,
+            function: terms.function,
+            tags: [tags(offer.key.tags(), value.seal), tags(&own_tags, own_seal)],
+            until: after(left),
+            due: due.map_or(Coarse(u64::MAX), after),
+            is_due: due == Some(0),
+            weight: map.weight(offer.key.as_str(), offer.bytes.len()),
+        })
+    }
+}

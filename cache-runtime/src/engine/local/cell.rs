@@ -1,0 +1,113 @@
+//! The stamps of tags, as far as they are known.
+
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use crate::poll::coarse::Coarse;
+use crate::store::tracking::{Proof, Vouched};
+
+/// The stamp of one tag, shared by the entries under it: if it may have changed, all of them are suspended at once.
+#[derive(Debug, Default)]
+pub(super) struct Cell {
+    /// The version that is good now; 0 for none.
+    live: AtomicU64,
+    state: Mutex<CellState>,
+}
+
+#[derive(Debug, Default)]
+struct CellState {
+    stamp: Bytes,
+    /// It grows with each change of the stamp.
+    version: u64,
+    /// The question that is under way; 0 for none, or if its answer may be out of date.
+    asked: u64,
+    vouched: Option<Vouched>,
+}
+
+/// Returns true if a proof holds.
+#[inline]
+pub(super) fn holds(vouched: &Vouched, now: Coarse) -> bool {
+    vouched.as_ref().is_none_or(|(proof, generation)| proof.holds(*generation, now))
+}
+
+/// A stamp that a value was computed under.
+#[derive(Debug)]
+pub(super) struct Stamped {
+    cell: Arc<Cell>,
+    version: u64,
+    vouched: Vouched,
+}
+
+impl Stamped {
+    /// Returns true if the stamp is unchanged.
+    #[inline]
+    pub(super) fn holds(&self, now: Coarse) -> bool {
+        self.cell.live.load(SeqCst) == self.version && holds(&self.vouched, now)
+    }
+}
+
+impl Cell {
+    /// Notes that the stamp is asked for, with a question of this number, unless it is known or asked for already.
+    pub(super) fn ask(&self, number: u64, now: Coarse) -> bool {
+        let mut state = self.lock();
+        let is_known = self.live.load(SeqCst) != 0 && state.vouched.as_ref().is_some_and(|vouched| holds(vouched, now));
+        if is_known {
+            return false;
+        }
+        state.asked = number;
+        true
+    }
+
+    /// Notes the stamp that the store told.
+    pub(super) fn answered(&self, number: u64, stamp: Option<&Bytes>, vouched: Vouched) {
+        let mut state = self.lock();
+        if state.asked != number {
+            return;
+        }
+        state.asked = 0;
+        let Some(stamp) = stamp else { return };
+        if state.version == 0 || state.stamp != *stamp {
+            state.stamp = stamp.clone();
+            state.version += 1;
+        }
+        state.vouched = Some(vouched);
+        self.live.store(state.version, SeqCst);
+    }
+
+    /// The stamp may have changed. If it turns out that it did not, the entries under it are good again.
+    pub(super) fn suspend(&self) {
+        let mut state = self.lock();
+        state.asked = 0;
+        self.live.store(0, SeqCst);
+    }
+
+    /// The stamp is changed by this process.
+    pub(super) fn void(&self) {
+        let mut state = self.lock();
+        state.asked = 0;
+        state.stamp = Bytes::new();
+        state.version += 1;
+        self.live.store(0, SeqCst);
+    }
+
+    /// Returns true if this proof vouches for the stamp.
+    pub(super) fn is_of(&self, proof: &Proof) -> bool {
+        self.lock()
+            .vouched
+            .as_ref()
+            .is_some_and(|vouched| vouched.as_ref().is_some_and(|(own, _)| std::ptr::eq(Arc::as_ptr(own), proof)))
+    }
+
+    /// The stamp as it is known, and the same for an entry that was computed under it.
+    pub(super) fn stamped(self: &Arc<Self>) -> Option<(Bytes, Stamped)> {
+        let state = self.lock();
+        let vouched = state.vouched.clone().filter(|_| self.live.load(SeqCst) != 0)?;
+        Some((state.stamp.clone(), Stamped { cell: Arc::clone(self), version: state.version, vouched }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, CellState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

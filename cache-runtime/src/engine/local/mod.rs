@@ -1,0 +1,251 @@
+//! The local tier: decoded values that this process keeps, in front of the store.
+//!
+//! | module | concern |
+//! |---|---|
+//! | `map` | the values of one function, within a number and a size |
+//! | `cell` | the stamps of tags |
+//! | `tickets` | values that are being confirmed |
+//! | `void` | the writes of this process |
+//! | `call` | the tier in a call: the hit before its first look, and the offer after it |
+//!
+//! A value gets in when a call *offers* it: it read the value in the store. The store then confirms that the slot still
+//! holds it, and tells each change from then on. A change that is told *suspends* the entry: the decoded value is kept, and
+//! serves again once the store confirms it. A write of this process *voids* the entry, before it is sent and again before
+//! its caller hears of it.
+//!
+//! A hit is served only while a [`Proof`](crate::store::tracking::Proof) holds, which the store extends with each answer:
+//! no hit is staler than the bound, whatever happens to the connection, the server or this process.
+
+pub(crate) mod call;
+mod cell;
+mod map;
+mod tickets;
+mod void;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
+
+use self::cell::Cell;
+use self::map::{Entry, Map};
+use self::tickets::Tickets;
+pub(crate) use self::void::Voiding;
+use crate::hash::hash;
+use crate::plan::function::{Function, Terms};
+use crate::poll::coarse::Coarse;
+use crate::store::tracking::{Proof, Watcher};
+use crate::stored::envelope::Token;
+
+/// The number of locks for tickets.
+const SHARDS: usize = 64;
+
+/// The number of lists in which functions find their maps.
+const LISTS: usize = 64;
+
+/// The local tier of one cache.
+pub(crate) struct Tier {
+    me: Weak<Tier>,
+    most_bytes: u64,
+    maps: RwLock<Vec<Arc<Map>>>,
+    /// The maps by the addresses of functions. A look-up takes no lock.
+    by_function: [OnceLock<Box<Known>>; LISTS],
+    tickets: [Mutex<Tickets>; SHARDS],
+    cells: Mutex<Cells>,
+    numbers: AtomicU64,
+    /// Counts the writes of this process, twice each.
+    voids: AtomicU64,
+    pub(crate) hits: Hits,
+}
+
+/// A function whose map is known.
+struct Known {
+    function: &'static Function,
+    map: Arc<Map>,
+    next: OnceLock<Box<Known>>,
+}
+
+#[derive(Default)]
+struct Cells {
+    by_name: HashMap<Box<str>, Weak<Cell>>,
+    /// The number of cells at which those that no entry needs are removed.
+    swept_at: usize,
+}
+
+impl Tier {
+    pub(crate) fn new(most_bytes: u64) -> Arc<Tier> {
+        Arc::new_cyclic(|me| Tier {
+            me: Weak::clone(me),
+            most_bytes,
+            maps: RwLock::default(),
+            by_function: [const { OnceLock::new() }; LISTS],
+            tickets: std::array::from_fn(|_| Mutex::default()),
+            cells: Mutex::default(),
+            numbers: AtomicU64::new(0),
+            voids: AtomicU64::new(0),
+            hits: Hits::default(),
+        })
+    }
+
+    /// The entry of a key, if it may be served now.
+    #[inline]
+    fn good(&self, terms: &Terms, key: &str, now: Coarse) -> Option<Arc<Entry>> {
+        let entry = self.map(terms).get(key)?;
+        let is_own = std::ptr::eq(entry.function, terms.function) || is_alike(entry.function, terms.function);
+        (is_own && entry.is_good(now) && !entry.is_to_refresh(now)).then_some(entry)
+    }
+
+    /// The entry of a key with this value, which may be out of date.
+    fn kept(&self, terms: &Terms, key: &str, id: Token) -> Option<Arc<Entry>> {
+        let entry = self.map(terms).peek(key)?;
+        (entry.id == id && is_alike(entry.function, terms.function)).then_some(entry)
+    }
+
+    /// The map of a function, which is made if it is not there.
+    #[inline]
+    fn map(&self, terms: &Terms) -> &Arc<Map> {
+        let function = terms.function;
+        let mut list = &self.by_function[list_of(function)];
+        loop {
+            let known =
+                list.get_or_init(|| Box::new(Known { function, map: self.shared_map(terms), next: OnceLock::new() }));
+            if std::ptr::eq(known.function, function) {
+                return &known.map;
+            }
+            list = &known.next;
+        }
+    }
+
+    /// The map of all functions with this name.
+    fn shared_map(&self, terms: &Terms) -> Arc<Map> {
+        let head = terms.function.head();
+        let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(map) = maps.iter().find(|map| &*map.head == head) {
+            return Arc::clone(map);
+        }
+        // All functions have equal parts of the room.
+        let room = (self.most_bytes / (maps.len() as u64 + 1)).max(1);
+        for map in maps.iter() {
+            map.resize(room);
+        }
+        let map = Arc::new(Map::new(head, terms.local, room));
+        maps.push(Arc::clone(&map));
+        map
+    }
+
+    fn each_map(&self, mut apply: impl FnMut(&Map)) {
+        for map in self.maps.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            apply(map);
+        }
+    }
+
+    /// The cell of a tag's stamp, which is made if it is not there.
+    fn cell(&self, name: &str) -> Arc<Cell> {
+        let mut cells = self.cells();
+        if let Some(cell) = cells.by_name.get(name).and_then(Weak::upgrade) {
+            return cell;
+        }
+        if cells.by_name.len() >= cells.swept_at {
+            cells.by_name.retain(|_, cell| cell.strong_count() > 0);
+            cells.swept_at = (cells.by_name.len() * 2).max(1024);
+        }
+        let cell = Arc::<Cell>::default();
+        cells.by_name.insert(name.into(), Arc::downgrade(&cell));
+        cell
+    }
+
+    fn known_cell(&self, name: &str) -> Option<Arc<Cell>> {
+        self.cells().by_name.get(name)?.upgrade()
+    }
+
+    fn cells(&self) -> MutexGuard<'_, Cells> {
+        self.cells.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tickets(&self, key: &str) -> MutexGuard<'_, Tickets> {
+        let shard = hash(0, key.as_bytes()) as usize % SHARDS;
+        self.tickets[shard].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of voids so far.
+    fn voids(&self) -> u64 {
+        self.voids.load(SeqCst)
+    }
+
+    fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Relaxed) + 1
+    }
+}
+
+impl Watcher for Tier {
+    fn changed(&self, name: &str) {
+        let mut tickets = self.tickets(name);
+        let dropped = tickets.remove(name);
+        self.each_map(|map| {
+            if let Some(entry) = map.peek(name) {
+                entry.suspend();
+            }
+        });
+        drop(tickets);
+        // A value may be large, and is dropped without the lock.
+        drop(dropped);
+        if let Some(cell) = self.known_cell(name) {
+            cell.suspend();
+        }
+    }
+
+    fn all_changed(&self, proof: &Proof) {
+        // Entries and tickets notice by the generation of their proof.
+        let cells: Vec<_> = self.cells().by_name.values().filter_map(Weak::upgrade).collect();
+        for cell in cells.iter().filter(|cell| cell.is_of(proof)) {
+            cell.suspend();
+        }
+    }
+
+    fn keeps_nothing(&self) -> bool {
+        let mut is_empty = true;
+        self.each_map(|map| is_empty &= map.is_empty());
+        is_empty
+    }
+}
+
+/// The list for a function.
+#[inline]
+fn list_of(function: &'static Function) -> usize {
+    // Functions are boxed, and larger than this.
+    (std::ptr::from_ref(function).addr() >> 7) % LISTS
+}
+
+/// Returns true if both functions read each other's values.
+fn is_alike(one: &Function, other: &Function) -> bool {
+    one.identities() == other.identities()
+}
+
+/// The hits of a tier, counted by thread: a counter that all threads write costs them more than the hit.
+#[derive(Default)]
+pub(crate) struct Hits([Padded; COUNTERS]);
+
+const COUNTERS: usize = 16;
+
+/// A counter with a cache line of its own.
+#[derive(Default)]
+#[repr(align(128))]
+struct Padded(AtomicU64);
+
+impl Hits {
+    #[inline]
+    pub(crate) fn count(&self) {
+        thread_local! {
+            static INDEX: usize = {
+                static NEXT: AtomicU64 = AtomicU64::new(0);
+                NEXT.fetch_add(1, Relaxed) as usize % COUNTERS
+            };
+        }
+        // A thread that is ending counts, too.
+        let index = INDEX.try_with(|index| *index).unwrap_or(0);
+        self.0[index].0.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn sum(&self) -> u64 {
+        self.0.iter().map(|counter| counter.0.load(Relaxed)).sum()
+    }
+}

@@ -1,0 +1,28 @@
+//! The buffer of a key that is used no more: the next key of the thread is written into it, without an allocation.
+
+use std::cell::Cell;
+
+thread_local! {
+    static SPARE: Cell<String> = const { Cell::new(String::new()) };
+}
+
+/// Larger buffers are not kept.
+#[cfg(feature = "local")]
+const LARGEST: usize = 1024;
+
+/// An empty buffer with room for this many bytes.
+pub(super) fn take(room: usize) -> String {
+    let mut buffer = SPARE.try_with(Cell::take).unwrap_or_default();
+    buffer.reserve(room);
+    buffer
+}
+
+/// Keeps the buffer.
+#[cfg(feature = "local")]
+pub(super) fn keep(mut buffer: String) {
+    if buffer.capacity() <= LARGEST {
+        buffer.clear();
+        // A thread that is ending keeps nothing.
+        let _ = SPARE.try_with(|spare| spare.set(buffer));
+    }
+}

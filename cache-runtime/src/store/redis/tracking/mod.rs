@@ -1,0 +1,94 @@
+//! The tracked connection to a server: slots that a program keeps in its own memory are confirmed over it, and the server
+//! tells their changes over it.
+//!
+//! Nothing but confirmations and heartbeats travels on it, so that `CLIENT TRACKING ON` concerns the keys alone that are
+//! confirmed. Pushes are handled in the order of the wire, before any later reply; replies reach this task later, which
+//! the tickets of confirmations allow for.
+//!
+//! It lives on the keeper, because a caller's runtime may stop to read from its connections. It starts with the first
+//! inquiry, and rests while nothing is kept.
+
+mod session;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use super::client::Client;
+use super::keeper::Signal;
+use crate::store::tracking::{Inquiry, Proof, Watcher};
+
+/// The most inquiries that wait. More are dropped: the calls that follow offer their values again.
+const MOST_WAITING: usize = 4096;
+
+/// The tracked connection to one server.
+pub(crate) struct Link {
+    pub(crate) proof: Arc<Proof>,
+    watcher: Weak<dyn Watcher>,
+    bound: Duration,
+    state: Mutex<LinkState>,
+    /// Something is to be asked.
+    asked: Signal,
+}
+
+#[derive(Default)]
+struct LinkState {
+    waiting: VecDeque<Inquiry>,
+    /// The process in which the task runs; a child of it has none.
+    running_in: Option<u32>,
+}
+
+impl Link {
+    pub(crate) fn new(watcher: Weak<dyn Watcher>, bound: Duration) -> Arc<Link> {
+        Arc::new(Link { proof: Arc::default(), watcher, bound, state: Mutex::default(), asked: Signal::default() })
+    }
+
+    /// Asks the server. The inquiry may be dropped.
+    pub(crate) fn ask(self: &Arc<Self>, client: &Arc<Client>, inquiry: Inquiry) {
+        let mut state = self.lock();
+        if state.waiting.len() >= MOST_WAITING {
+            return;
+        }
+        state.waiting.push_back(inquiry);
+        let process = std::process::id();
+        if state.running_in == Some(process) {
+            drop(state);
+            self.asked.notify();
+            return;
+        }
+        state.running_in = Some(process);
+        drop(state);
+        let ended = Ended(Arc::clone(self));
+        if !client.keeper.spawn(session::follow(ended, Arc::downgrade(client))) {
+            self.lock().waiting.clear();
+        }
+    }
+
+    fn take(&self, most: usize) -> Vec<Inquiry> {
+        let mut state = self.lock();
+        let count = state.waiting.len().min(most);
+        state.waiting.drain(..count).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LinkState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes may have been missed from here on.
+    pub(crate) fn lose(&self) {
+        self.proof.end();
+        if let Some(watcher) = self.watcher.upgrade() {
+            watcher.all_changed(&self.proof);
+        }
+    }
+}
+
+/// The task of a link. When it is dropped, the link is lost, and the next inquiry starts another task.
+struct Ended(Arc<Link>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.lock().running_in = None;
+        self.0.lose();
+    }
+}
