@@ -3,9 +3,14 @@
 mod commands;
 mod failovers;
 mod features;
+#[cfg(feature = "local")]
+#[path = "../faults/kept.rs"]
+mod kept;
 #[path = "../faults/kill.rs"]
 mod kill;
 mod large_values;
+#[cfg(feature = "local")]
+mod local;
 mod migrations;
 #[path = "../faults/outage/mod.rs"]
 mod outage;

@@ -4,6 +4,8 @@ mod bounds;
 mod connections;
 mod deadline;
 mod giant_values;
+#[cfg(feature = "local")]
+mod kept;
 mod kill;
 mod late;
 mod leases_left;

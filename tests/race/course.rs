@@ -1,7 +1,8 @@
 //! The state that a process of a race shares, and its verdict.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::time::{Duration, Instant};
 
 use redis_cached::Cache;
 
@@ -21,6 +22,14 @@ pub(crate) struct Floor {
     pub(crate) version: u64,
     /// The values of bodies up to this one are stale.
     pub(crate) number: u64,
+    /// The version of the last write that has returned, in whatever process, and the time since.
+    pub(crate) latest: (u64, Duration),
+}
+
+impl Floor {
+    pub(crate) fn of(version: u64, number: u64) -> Floor {
+        Floor { version, number, latest: (version, Duration::ZERO) }
+    }
 }
 
 pub(crate) struct Course {
@@ -31,6 +40,10 @@ pub(crate) struct Course {
     pub(crate) until: Instant,
     pub(crate) setup: Setup,
     pub(crate) counts: Counts,
+    /// The newest version of each id that a call of this process has returned, if functions have `local`.
+    seen: Vec<AtomicU64>,
+    /// The ages of late values: the time from the return of the write to the call, in microseconds.
+    ages: Mutex<Vec<u64>>,
 }
 
 #[derive(Default)]
@@ -44,15 +57,40 @@ pub(crate) struct Counts {
     /// Values that a `put` could not store.
     unstored: AtomicU64,
     stale: AtomicU64,
+    /// Older than another process' last write, within the bound.
+    late: AtomicU64,
 }
 
 /// The counters of readers and writers, and of the hits.
-pub(crate) const COLUMNS: [&str; 9] =
-    ["reads", "hits", "bodies", "cancelled", "invalidations", "write-throughs", "undelivered", "unstored", "stale"];
+pub(crate) const COLUMNS: [&str; 11] = [
+    "reads",
+    "hits",
+    "bodies",
+    "cancelled",
+    "invalidations",
+    "write-throughs",
+    "undelivered",
+    "unstored",
+    "stale",
+    "local hits",
+    "late",
+];
 
 impl Course {
+    pub(crate) fn new(
+        (server, origin): (String, String),
+        process: u64,
+        cache: Cache,
+        until: Instant,
+        setup: Setup,
+    ) -> Course {
+        let ids = if setup.bound.is_some() { setup.classes * setup.together } else { 0 };
+        let seen = (0..ids).map(|_| AtomicU64::new(0)).collect();
+        Course { server, origin, process, cache, until, setup, counts: Counts::default(), seen, ages: Mutex::default() }
+    }
+
     pub(crate) fn row(&self) -> [u64; COLUMNS.len()] {
-        let Counts { reads, bodies, cancelled, writes, through, undelivered, unstored, stale } = &self.counts;
+        let Counts { reads, bodies, cancelled, writes, through, undelivered, unstored, stale, late } = &self.counts;
         let load = |counter: &AtomicU64| counter.load(Relaxed);
         [
             load(reads),
@@ -64,7 +102,27 @@ impl Course {
             load(undelivered),
             load(unstored),
             load(stale),
+            self.cache.stats().local_hits,
+            load(late),
         ]
+    }
+
+    /// The ages of late values.
+    pub(crate) fn ages(&self) -> Vec<u64> {
+        self.ages.lock().unwrap().clone()
+    }
+
+    /// The floors of ids in this process, where each comes with the version that was written the bound ago, the last one,
+    /// and the microseconds since.
+    pub(crate) fn floors(&self, ids: &[u64], written: &[u64]) -> Vec<Floor> {
+        let floors = ids.iter().zip(written.chunks(3)).map(|(id, of_id)| {
+            let [settled, latest, age] = of_id else { unreachable!("three numbers for each id") };
+            let is_own = id / self.setup.together % PROCESSES == self.process;
+            let least = if is_own { *latest } else { *settled };
+            let version = least.max(self.seen[*id as usize].load(SeqCst));
+            Floor { version, number: 0, latest: (*latest, Duration::from_micros(*age)) }
+        });
+        floors.collect()
     }
 
     /// Old values among them.
@@ -81,7 +139,7 @@ impl Course {
     }
 
     pub(crate) fn judge_call(&self, id: u64, floor: Floor, got: Found, how: &str) {
-        self.judge(id, if self.setup.judge_calls { floor } else { Floor { version: 0, number: 0 } }, got, how);
+        self.judge(id, if self.setup.judge_calls { floor } else { Floor::of(0, 0) }, got, how);
     }
 
     /// Whatever the order in which a call for many ids returns them.
@@ -96,8 +154,15 @@ impl Course {
     pub(crate) fn judge(&self, id: u64, floor: Floor, got: Found, how: &str) {
         self.counts.reads.fetch_add(1, Relaxed);
         let is_stale = got.version < floor.version || got.number <= floor.number;
+        if let Some(seen) = self.seen.get(id as usize) {
+            seen.fetch_max(got.version, SeqCst);
+        }
+        if !is_stale && got.version < floor.latest.0 {
+            self.counts.late.fetch_add(1, Relaxed);
+            self.ages.lock().unwrap().push(floor.latest.1.as_micros() as u64);
+        }
         if is_stale && self.counts.stale.fetch_add(1, Relaxed) < 3 {
-            let (Found { version, number }, Floor { version: least, number: void }) = (got, floor);
+            let (Found { version, number }, Floor { version: least, number: void, .. }) = (got, floor);
             eprintln!(
                 "stale: {how} of {id} got {version} and {least} was promised, of body {number} and those to {void} \
                  were void"

@@ -12,6 +12,10 @@
 //! Ids come in classes of one or more, each with one writer: a group, or a tag, is that of a class.
 //! Its writer raises the versions of all of them, tells the cache once, and raises all their floors.
 //!
+//! Functions with `local` have a floor for each process. The writer's own process holds to the present one at once.
+//! Other processes hold to the one of the bound ago; an older value than the present one is counted as *late* there, with
+//! the time since the write. Within each process nobody gets an older value than another call that was over already.
+//!
 //! Each race is run on a server, and in a cluster whose slots move and whose replicas take over meanwhile.
 
 mod course;
@@ -62,6 +66,16 @@ struct Setup {
     /// `true` if calls are judged, `false` if only `get` is. A call that cannot ask the cache may share
     /// a body of its process that runs already, and began before an invalidation elsewhere.
     judge_calls: bool,
+    /// How long after a write another process may serve what it keeps, if functions have `local`. The writer's own
+    /// process never does.
+    bound: Option<Duration>,
+}
+
+impl Setup {
+    /// The number of calls after a look at the floor.
+    fn calls(&self) -> u64 {
+        if self.bound.is_some() { 4 } else { 1 }
+    }
 }
 
 const SETUP: Setup = Setup {
@@ -88,6 +102,7 @@ const SETUP: Setup = Setup {
     most: 0,
     over_tls: false,
     judge_calls: true,
+    bound: None,
 };
 
 /// Half of the writes are of a whole class.
@@ -151,6 +166,41 @@ const BATCHES: Setup = Setup {
         Single(CancelledThrough),
     ],
     ..CLASSES
+};
+
+/// Each process keeps values. A foreign command is told to all processes in the same way, and is in `faults`.
+#[cfg(feature = "local")]
+const LOCAL: Setup = Setup {
+    bound: Some(Duration::from_millis(500)),
+    refreshers: 1,
+    writes: &[
+        Single(Invalidate),
+        Single(Invalidate),
+        Single(Through),
+        Single(Through),
+        Single(Put),
+        Single(FailingThrough),
+        Single(CancelledThrough),
+    ],
+    ..SETUP
+};
+
+/// The same, and half of the writes are of a whole class.
+#[cfg(feature = "local")]
+const LOCAL_CLASSES: Setup = Setup {
+    classes: CLASSES.classes,
+    together: CLASSES.together,
+    writes: &[
+        Together(All::Invalidate),
+        Together(All::Invalidate),
+        Together(All::Cancelled),
+        Single(Invalidate),
+        Single(Through),
+        Single(Put),
+        Single(FailingThrough),
+        Single(CancelledThrough),
+    ],
+    ..LOCAL
 };
 
 /// Operations time out and arrive all the same, the breaker opens and closes. A write-through
@@ -293,6 +343,21 @@ races! {
     batched_by_value: Numbered, [tags = |user: &Numbered| vec![user.class()]], { by_tag in_batches },
         Setup { most: BATCHES.most, promise: Promise::Stored, ..TAGS };
     batched_impatient: Numbered, [], { in_batches }, Setup { most: BATCHES.most, ..IMPATIENT_CLASSES };
+
+    #[cfg(feature = "local")]
+    local: u64, [local = 1000], {}, LOCAL;
+    #[cfg(feature = "local")]
+    local_refreshed_ahead: u64, [local = 1000, ttl = "200ms", refresh_ahead = 0.2], {}, LOCAL;
+    #[cfg(feature = "local")]
+    local_tagged: Numbered, [local = 1000, tags = ["class:{id / TOGETHER}", "all"]], { by_tag },
+        Setup { namespace: "staging", ..LOCAL_CLASSES };
+    #[cfg(feature = "local")]
+    local_batched: Numbered, [local = 1000], { in_batches }, Setup { most: BATCHES.most, ..LOCAL_CLASSES };
+    #[cfg(feature = "local")]
+    local_batched_by_tag: Numbered, [local = 1000, tags = ["class:{id / TOGETHER}", "all"]], { by_tag in_batches },
+        Setup { namespace: "staging", most: BATCHES.most, ..LOCAL_CLASSES };
+    #[cfg(all(feature = "local", feature = "tls-rustls"))]
+    local_over_tls: u64, [local = 1000], {}, Setup { over_tls: true, ..LOCAL };
 
     #[cfg(feature = "tls-rustls")]
     calls_over_tls: u64, [], {}, Setup { over_tls: true, ..SETUP };

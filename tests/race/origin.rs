@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue, Pipeline};
 
@@ -31,11 +32,14 @@ impl Origin {
     }
 
     pub(crate) async fn floors(&self, ids: &[u64]) -> Vec<Floor> {
-        floors_of(self.ask(&ask_floors(ids)).await)
+        match self.course.setup.bound {
+            Some(bound) => self.course.floors(ids, &self.ask::<Vec<u64>>(&ask_written(ids, bound)).await),
+            None => floors_of(self.ask(&ask_floors(ids)).await),
+        }
     }
 
     pub(crate) async fn raise_floors(&self, new: &[(u64, u64)]) {
-        self.ask::<()>(&set(floor, new)).await;
+        self.ask::<()>(&raise(&self.course, new)).await;
     }
 
     /// Whatever bodies up to these numbers made is stale.
@@ -84,11 +88,14 @@ impl PlainOrigin {
     }
 
     pub(crate) fn floors(&self, ids: &[u64]) -> Vec<Floor> {
-        floors_of(self.ask(&ask_floors(ids)))
+        match self.course.setup.bound {
+            Some(bound) => self.course.floors(ids, &self.ask::<Vec<u64>>(&ask_written(ids, bound))),
+            None => floors_of(self.ask(&ask_floors(ids))),
+        }
     }
 
     pub(crate) fn raise_floors(&self, new: &[(u64, u64)]) {
-        self.ask::<()>(&set(floor, new));
+        self.ask::<()>(&raise(&self.course, new));
     }
 
     pub(crate) fn void(&self, numbers: &[(u64, u64)]) {
@@ -129,6 +136,50 @@ fn voided(id: u64) -> String {
     format!("voided:{id}")
 }
 
+fn written(id: u64) -> String {
+    format!("written:{id}")
+}
+
+/// The command that raises the floors of all processes, or notes the time for each process' own. The origin's clock is
+/// that of all processes.
+fn raise(course: &Course, new: &[(u64, u64)]) -> Cmd {
+    const SCRIPT: &str = "
+        local time = redis.call('TIME')
+        for at, key in ipairs(KEYS) do
+            redis.call('ZADD', key, time[1] * 1000000 + time[2], ARGV[at])
+        end
+        return redis.status_reply('OK')";
+    if course.setup.bound.is_none() {
+        return set(floor, new);
+    }
+    let mut command = redis::cmd("EVAL");
+    command.arg(SCRIPT).arg(new.len());
+    new.iter().for_each(|(id, _)| _ = command.arg(written(*id)));
+    new.iter().for_each(|(_, version)| _ = command.arg(*version));
+    command
+}
+
+/// The version that was written the bound ago, the last one, and the microseconds since.
+fn ask_written(ids: &[u64], bound: Duration) -> Cmd {
+    const SCRIPT: &str = "
+        local time = redis.call('TIME')
+        local now = time[1] * 1000000 + time[2]
+        local found = {}
+        for at, key in ipairs(KEYS) do
+            local settled = redis.call('ZREVRANGEBYSCORE', key, now - ARGV[1], 0, 'LIMIT', 0, 1)
+            local latest = redis.call('ZREVRANGE', key, 0, 0, 'WITHSCORES')
+            found[3 * at - 2] = tonumber(settled[1] or 0)
+            found[3 * at - 1] = tonumber(latest[1] or 0)
+            found[3 * at] = now - (latest[2] or now)
+        end
+        return found";
+    let mut command = redis::cmd("EVAL");
+    command.arg(SCRIPT).arg(ids.len());
+    ids.iter().for_each(|id| _ = command.arg(written(*id)));
+    command.arg(bound.as_micros() as u64);
+    command
+}
+
 /// All at once, as a transaction writes.
 fn set(name: fn(u64) -> String, new: &[(u64, u64)]) -> Cmd {
     let mut command = redis::cmd("MSET");
@@ -147,8 +198,7 @@ fn ask_floors(ids: &[u64]) -> Cmd {
 }
 
 fn floors_of(numbers: Vec<Option<u64>>) -> Vec<Floor> {
-    let floors = numbers.chunks(2).map(|pair| Floor { version: pair[0].unwrap_or(0), number: pair[1].unwrap_or(0) });
-    floors.collect()
+    numbers.chunks(2).map(|pair| Floor::of(pair[0].unwrap_or(0), pair[1].unwrap_or(0))).collect()
 }
 
 fn ask_found(ids: &[u64]) -> Pipeline {

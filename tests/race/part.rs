@@ -36,7 +36,12 @@ async fn reads<S: Subject>(course: Arc<Course>, origin: Arc<Origin>) {
                     Err(_) => _ = course.counts.cancelled.fetch_add(1, Relaxed),
                 }
             }
-            _ => course.judge_call(id, floor, S::call(&course.cache, &origin, id).await, "a call"),
+            _ => {
+                // What a process keeps is asked for several times.
+                for _ in 0..course.setup.calls() {
+                    course.judge_call(id, floor, S::call(&course.cache, &origin, id).await, "a call");
+                }
+            }
         }
     }
 }
@@ -165,7 +170,9 @@ fn plain_reads<S: Subject>(course: &Arc<Course>) {
                 course.judge(id, floor, got, "get of a thread");
             }
         } else {
-            course.judge_call(id, floor, S::call_plain(&course.cache, &origin, id), "a call of a thread");
+            for _ in 0..course.setup.calls() {
+                course.judge_call(id, floor, S::call_plain(&course.cache, &origin, id), "a call of a thread");
+            }
         }
     }
 }

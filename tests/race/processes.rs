@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use redis_cached::Cache;
 
-use crate::course::{COLUMNS, Counts, Course, HITS, WRITES};
+use crate::course::{COLUMNS, Course, HITS, WRITES};
 use crate::place::Kind;
 use crate::subject::Subject;
 use crate::{One, Setup, Write, part};
@@ -41,7 +41,7 @@ pub(crate) fn race<S: Subject>(setup: Setup, test: &str, kind: Kind) {
     });
     let children: Vec<_> = children.collect();
     let disturbance = place.disturb();
-    let mut sums = [0; COLUMNS.len()];
+    let (mut sums, mut ages) = ([0; COLUMNS.len()], Vec::new());
     for child in children {
         let output = child.wait_with_output().unwrap();
         let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -51,21 +51,31 @@ pub(crate) fn race<S: Subject>(setup: Setup, test: &str, kind: Kind) {
         for (sum, number) in sums.iter_mut().zip(row.lines().next().unwrap().split_whitespace()) {
             *sum += number.parse::<u64>().unwrap();
         }
+        let late = text.split_once("ages:").map_or("", |(_, ages)| ages.lines().next().unwrap_or_default());
+        ages.extend(late.split_whitespace().map(|age| Duration::from_micros(age.parse().unwrap())));
     }
     let counts: Vec<_> = sums.iter().zip(COLUMNS).map(|(sum, column)| format!("{sum} {column}")).collect();
     let counts = format!("| {} | {test} | {} |", place.program(), counts.join(" | "));
     let disturbed = disturbance.end();
-    println!("{counts}{disturbed}");
-    let [reads, hits, bodies, cancelled, invalidations, through, undelivered, unstored, stale] = sums;
+    println!("{counts}{disturbed}{}", told(ages));
+    let [reads, hits, bodies, cancelled, invalidations, through, undelivered, unstored, stale, local_hits, _] = sums;
     assert_eq!(stale, 0, "{counts}");
     // Nothing is away, and a cache that has patience reaches it.
     assert!(undelivered == 0 || setup.timeout < PATIENCE, "{counts}");
     // A node that takes over may be down for a moment, and its circuit breaker does not let a `put` wait for it.
     assert!(unstored == 0 || setup.timeout < PATIENCE || matches!(kind, Kind::Cluster), "{counts}");
     assert!(invalidations >= PROCESSES * WRITES && hits >= PROCESSES * HITS, "{counts}");
+    assert!(local_hits >= PROCESSES * HITS || setup.bound.is_none(), "{counts}");
     assert!(reads > 0 && bodies > 0 && cancelled > 0, "{counts}");
     let writes_through = setup.writes.iter().any(|write| matches!(write, Write::Single(One::Through)));
     assert!(through > 0 || !writes_through, "{counts}");
+}
+
+/// The ages of late values.
+fn told(mut ages: Vec<Duration>) -> String {
+    ages.sort();
+    let Some(longest) = ages.last() else { return String::new() };
+    format!(" late by {:?} (median), {longest:?} (longest) |", ages[ages.len() / 2])
 }
 
 fn take_part<S: Subject>(setup: Setup, part: &str) {
@@ -75,15 +85,11 @@ fn take_part<S: Subject>(setup: Setup, part: &str) {
     let seconds = std::env::var(SECONDS).map_or(setup.seconds, |seconds| seconds.parse().unwrap());
     let cache = Cache::builder(&url).unwrap().timeout(setup.timeout);
     let cache = if setup.namespace.is_empty() { cache } else { cache.namespace(setup.namespace) };
-    let course = Arc::new(Course {
-        cache: cache.build(),
-        server,
-        origin,
-        process,
-        until: Instant::now() + Duration::from_secs(seconds),
-        setup,
-        counts: Counts::default(),
-    });
+    #[cfg(feature = "local")]
+    let cache = if let Some(bound) = setup.bound { cache.local_bound(bound) } else { cache };
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let course = Arc::new(Course::new((server, origin), process, cache.build(), until, setup));
     part::run::<S>(&course);
+    println!("ages: {}", course.ages().iter().map(u64::to_string).collect::<Vec<_>>().join(" "));
     println!("counted: {}", course.row().map(|count| count.to_string()).join(" "));
 }

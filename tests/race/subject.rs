@@ -41,7 +41,7 @@ impl Versioned for u64 {
 }
 
 /// Says whose it is, and by which body.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Numbered {
     id: u64,
     version: u64,

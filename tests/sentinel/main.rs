@@ -2,8 +2,13 @@
 //!
 //! `cargo test --test sentinel -- --nocapture` prints what each race counted.
 
+#[cfg(feature = "local")]
+#[path = "../faults/kept.rs"]
+mod kept;
 #[path = "../faults/kill.rs"]
 mod kill;
+#[cfg(feature = "local")]
+mod local;
 #[path = "../faults/outage/mod.rs"]
 mod outage;
 #[path = "../faults/outage/replicas.rs"]

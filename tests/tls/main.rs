@@ -5,6 +5,9 @@ mod connections;
 #[cfg(feature = "tls-rustls-danger")]
 mod danger;
 mod files;
+#[cfg(feature = "local")]
+#[path = "../faults/kept.rs"]
+mod kept;
 #[path = "../faults/kill.rs"]
 mod kill;
 #[path = "../faults/outage/mod.rs"]
