@@ -12,7 +12,7 @@ use crate::kill::FACES;
 const BOUND: Duration = Duration::from_millis(500);
 
 fn key(id: u64) -> String {
-    format!("kept:row:{id}")
+    format!("k:kept:row:{id}")
 }
 
 /// Changes the data, and removes the entry where it is now.
@@ -85,5 +85,30 @@ fn a_master_that_is_killed() {
         assert_eq!(keeper.row(1), 1, "{face:?}");
         assert_eq!(keeper.cache.stats().local_hits, hits, "{face:?}: nothing vouches for it");
         assert_eq!(keeper.kept_row(1), 1, "{face:?}");
+    }
+}
+
+/// Redis 7.0 removes the keys of a slot that another node has taken, and tells no client.
+#[test]
+fn a_slot_that_is_taken_without_its_keys() {
+    let cluster = Cluster::start();
+    for (face, round) in FACES.into_iter().zip(1..) {
+        let origin = AtomicU64::new(round - 1);
+        let keeper = Keeper::new(&cluster.url(), face, BOUND, &origin);
+        let from = cluster.master_of(&key(1));
+        // The node confirms an entry of another slot last.
+        let mut neighbours = (2..).filter(|id| cluster.master_of(&key(*id)).id() == from.id());
+        let other = neighbours.next().expect("another slot of the node");
+        keeper.kept_row(1);
+        keeper.kept_row(other);
+        // It may have been at the other node, and is at this one.
+        assert_eq!(keeper.row(1), round - 1);
+        let (slot, to) = (slot_of(&key(1)).to_string(), cluster.other_master(from));
+        assert_eq!(to.cli(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", from.id()]), "OK");
+        assert_eq!(to.cli(&["CLUSTER", "SETSLOT", &slot, "NODE", to.id()]), "OK");
+        cluster.settle();
+        origin.store(round, SeqCst);
+        until_new("a slot that was taken", round, Instant::now(), || keeper.row(1));
+        assert_eq!(keeper.kept_row(1), round);
     }
 }

@@ -52,7 +52,7 @@ pub(crate) struct Keeper<'a> {
 impl Keeper<'_> {
     pub(crate) fn new<'a>(url: &str, face: Face, bound: Duration, origin: &'a AtomicU64) -> Keeper<'a> {
         Keeper {
-            cache: Cache::builder(url).unwrap().timeout(PATIENCE).local_bound(bound).build(),
+            cache: Cache::builder(url).unwrap().namespace("k").timeout(PATIENCE).local_bound(bound).build(),
             face,
             origin,
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
@@ -209,7 +209,7 @@ fn changes_of_others_are_told() {
                 match id % 3 {
                     0 => other.put(id, round),
                     1 => other.invalidate(id),
-                    _ => _ = place.cli(&["DEL", &format!("kept:row:{id}")]),
+                    _ => _ = place.cli(&["DEL", &format!("k:kept:row:{id}")]),
                 }
                 ages.push(until_new("a row", round, Instant::now(), || keeper.row(id)));
             }

@@ -16,6 +16,8 @@ mod outage;
 #[path = "outage/replicas.rs"]
 mod outages_of_replicas;
 mod permissions;
+#[cfg(feature = "local")]
+mod scripted;
 mod settings;
 
 use test_support::ProxiedServers;

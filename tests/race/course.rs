@@ -8,6 +8,7 @@ use redis_cached::Cache;
 
 use crate::processes::PROCESSES;
 use crate::subject::Found;
+use crate::written::{Known, Written};
 use crate::{All, One, Setup, Write, random};
 use test_support::PATIENCE;
 
@@ -24,11 +25,25 @@ pub(crate) struct Floor {
     pub(crate) number: u64,
     /// The version of the last write that has returned, in whatever process, and the time since.
     pub(crate) latest: (u64, Duration),
+    pub(crate) of: Of,
+}
+
+/// The reason for a floor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Of {
+    /// A write of whatever process has returned.
+    Write,
+    /// A write of this process has returned.
+    OwnWrite,
+    /// A write of another process returned longer ago than the bound.
+    Bound,
+    /// A call of this process has returned it.
+    Seen,
 }
 
 impl Floor {
     pub(crate) fn of(version: u64, number: u64) -> Floor {
-        Floor { version, number, latest: (version, Duration::ZERO) }
+        Floor { version, number, latest: (version, Duration::ZERO), of: Of::Write }
     }
 }
 
@@ -40,7 +55,9 @@ pub(crate) struct Course {
     pub(crate) until: Instant,
     pub(crate) setup: Setup,
     pub(crate) counts: Counts,
-    /// The newest version of each id that a call of this process has returned, if functions have `local`.
+    /// The writes of all processes, if functions have `local`.
+    written: Option<Written>,
+    /// By id: the newest version that a call of this process has returned.
     seen: Vec<AtomicU64>,
     /// The ages of late values: the time from the return of the write to the call, in microseconds.
     ages: Mutex<Vec<u64>>,
@@ -78,15 +95,17 @@ pub(crate) const COLUMNS: [&str; 11] = [
 
 impl Course {
     pub(crate) fn new(
-        (server, origin): (String, String),
+        [server, origin, written]: [String; 3],
         process: u64,
         cache: Cache,
         until: Instant,
         setup: Setup,
     ) -> Course {
-        let ids = if setup.bound.is_some() { setup.classes * setup.together } else { 0 };
+        let ids = setup.classes * setup.together;
+        let written = setup.bound.map(|_| Written::open(written.as_ref(), ids));
         let seen = (0..ids).map(|_| AtomicU64::new(0)).collect();
-        Course { server, origin, process, cache, until, setup, counts: Counts::default(), seen, ages: Mutex::default() }
+        let (counts, ages) = (Counts::default(), Mutex::default());
+        Course { server, origin, process, cache, until, setup, counts, written, seen, ages }
     }
 
     pub(crate) fn row(&self) -> [u64; COLUMNS.len()] {
@@ -112,17 +131,36 @@ impl Course {
         self.ages.lock().unwrap().clone()
     }
 
-    /// The floors of ids in this process, where each comes with the version that was written the bound ago, the last one,
-    /// and the microseconds since.
-    pub(crate) fn floors(&self, ids: &[u64], written: &[u64]) -> Vec<Floor> {
-        let floors = ids.iter().zip(written.chunks(3)).map(|(id, of_id)| {
-            let [settled, latest, age] = of_id else { unreachable!("three numbers for each id") };
+    /// The floors of ids in this process, if each process has its own.
+    pub(crate) fn own_floors(&self, ids: &[u64]) -> Option<Vec<Floor>> {
+        let (bound, written) = (self.setup.bound?, self.written.as_ref()?);
+        let floors = ids.iter().map(|id| {
+            // What a call that is over has returned is a floor, too; it is asked for first.
+            let seen = self.seen[*id as usize].load(SeqCst);
+            let Known { settled, latest } = written.known(*id, bound);
             let is_own = id / self.setup.together % PROCESSES == self.process;
-            let least = if is_own { *latest } else { *settled };
-            let version = least.max(self.seen[*id as usize].load(SeqCst));
-            Floor { version, number: 0, latest: (*latest, Duration::from_micros(*age)) }
+            let (version, of) = if is_own { (latest.0, Of::OwnWrite) } else { (settled, Of::Bound) };
+            let (version, of) = if seen > version { (seen, Of::Seen) } else { (version, of) };
+            Floor { version, number: 0, latest, of }
         });
-        floors.collect()
+        Some(floors.collect())
+    }
+
+    /// Notes the time at which writes have returned, if each process has its own floors.
+    pub(crate) fn has_noted(&self, new: &[(u64, u64)]) -> bool {
+        let Some(written) = &self.written else { return false };
+        new.iter().for_each(|(id, version)| written.note(*id, *version));
+        true
+    }
+
+    /// One of so many calls is no plain call for one id, or followed by a rest. What a process keeps is asked for often.
+    pub(crate) fn variety(&self) -> u64 {
+        if self.written.is_some() { 64 } else { 8 }
+    }
+
+    /// Returns true if a reader rests before its next call.
+    pub(crate) fn rests(&self) -> bool {
+        self.written.is_some() && random(32) == 0
     }
 
     /// Old values among them.
@@ -154,18 +192,20 @@ impl Course {
     pub(crate) fn judge(&self, id: u64, floor: Floor, got: Found, how: &str) {
         self.counts.reads.fetch_add(1, Relaxed);
         let is_stale = got.version < floor.version || got.number <= floor.number;
-        if let Some(seen) = self.seen.get(id as usize) {
-            seen.fetch_max(got.version, SeqCst);
+        // A body may run while its version is being written, and lose its slot to an older one. What a call gets that began
+        // after the write is in the store for all.
+        if got.version <= floor.latest.0 {
+            self.seen[id as usize].fetch_max(got.version, SeqCst);
         }
         if !is_stale && got.version < floor.latest.0 {
             self.counts.late.fetch_add(1, Relaxed);
             self.ages.lock().unwrap().push(floor.latest.1.as_micros() as u64);
         }
         if is_stale && self.counts.stale.fetch_add(1, Relaxed) < 3 {
-            let (Found { version, number }, Floor { version: least, number: void, .. }) = (got, floor);
+            let (Found { version, number }, Floor { version: least, number: void, latest, of }) = (got, floor);
             eprintln!(
-                "stale: {how} of {id} got {version} and {least} was promised, of body {number} and those to {void} \
-                 were void"
+                "stale: {how} of {id} got {version} and {least} was promised by {of:?}, of body {number} and those to \
+                 {void} were void; {latest:?} is the last"
             );
         }
     }

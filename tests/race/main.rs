@@ -26,6 +26,7 @@ mod place;
 mod processes;
 #[macro_use]
 mod subject;
+mod written;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -69,13 +70,6 @@ struct Setup {
     /// How long after a write another process may serve what it keeps, if functions have `local`. The writer's own
     /// process never does.
     bound: Option<Duration>,
-}
-
-impl Setup {
-    /// The number of calls after a look at the floor.
-    fn calls(&self) -> u64 {
-        if self.bound.is_some() { 4 } else { 1 }
-    }
 }
 
 const SETUP: Setup = Setup {
@@ -172,6 +166,7 @@ const BATCHES: Setup = Setup {
 #[cfg(feature = "local")]
 const LOCAL: Setup = Setup {
     bound: Some(Duration::from_millis(500)),
+    rest: Duration::from_millis(30),
     refreshers: 1,
     writes: &[
         Single(Invalidate),

@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue, Pipeline};
 
@@ -32,14 +31,16 @@ impl Origin {
     }
 
     pub(crate) async fn floors(&self, ids: &[u64]) -> Vec<Floor> {
-        match self.course.setup.bound {
-            Some(bound) => self.course.floors(ids, &self.ask::<Vec<u64>>(&ask_written(ids, bound)).await),
+        match self.course.own_floors(ids) {
+            Some(floors) => floors,
             None => floors_of(self.ask(&ask_floors(ids)).await),
         }
     }
 
     pub(crate) async fn raise_floors(&self, new: &[(u64, u64)]) {
-        self.ask::<()>(&raise(&self.course, new)).await;
+        if !self.course.has_noted(new) {
+            self.ask::<()>(&set(floor, new)).await;
+        }
     }
 
     /// Whatever bodies up to these numbers made is stale.
@@ -88,14 +89,13 @@ impl PlainOrigin {
     }
 
     pub(crate) fn floors(&self, ids: &[u64]) -> Vec<Floor> {
-        match self.course.setup.bound {
-            Some(bound) => self.course.floors(ids, &self.ask::<Vec<u64>>(&ask_written(ids, bound))),
-            None => floors_of(self.ask(&ask_floors(ids))),
-        }
+        self.course.own_floors(ids).unwrap_or_else(|| floors_of(self.ask(&ask_floors(ids))))
     }
 
     pub(crate) fn raise_floors(&self, new: &[(u64, u64)]) {
-        self.ask::<()>(&raise(&self.course, new));
+        if !self.course.has_noted(new) {
+            self.ask::<()>(&set(floor, new));
+        }
     }
 
     pub(crate) fn void(&self, numbers: &[(u64, u64)]) {
@@ -134,50 +134,6 @@ fn floor(id: u64) -> String {
 
 fn voided(id: u64) -> String {
     format!("voided:{id}")
-}
-
-fn written(id: u64) -> String {
-    format!("written:{id}")
-}
-
-/// The command that raises the floors of all processes, or notes the time for each process' own. The origin's clock is
-/// that of all processes.
-fn raise(course: &Course, new: &[(u64, u64)]) -> Cmd {
-    const SCRIPT: &str = "
-        local time = redis.call('TIME')
-        for at, key in ipairs(KEYS) do
-            redis.call('ZADD', key, time[1] * 1000000 + time[2], ARGV[at])
-        end
-        return redis.status_reply('OK')";
-    if course.setup.bound.is_none() {
-        return set(floor, new);
-    }
-    let mut command = redis::cmd("EVAL");
-    command.arg(SCRIPT).arg(new.len());
-    new.iter().for_each(|(id, _)| _ = command.arg(written(*id)));
-    new.iter().for_each(|(_, version)| _ = command.arg(*version));
-    command
-}
-
-/// The version that was written the bound ago, the last one, and the microseconds since.
-fn ask_written(ids: &[u64], bound: Duration) -> Cmd {
-    const SCRIPT: &str = "
-        local time = redis.call('TIME')
-        local now = time[1] * 1000000 + time[2]
-        local found = {}
-        for at, key in ipairs(KEYS) do
-            local settled = redis.call('ZREVRANGEBYSCORE', key, now - ARGV[1], 0, 'LIMIT', 0, 1)
-            local latest = redis.call('ZREVRANGE', key, 0, 0, 'WITHSCORES')
-            found[3 * at - 2] = tonumber(settled[1] or 0)
-            found[3 * at - 1] = tonumber(latest[1] or 0)
-            found[3 * at] = now - (latest[2] or now)
-        end
-        return found";
-    let mut command = redis::cmd("EVAL");
-    command.arg(SCRIPT).arg(ids.len());
-    ids.iter().for_each(|id| _ = command.arg(written(*id)));
-    command.arg(bound.as_micros() as u64);
-    command
 }
 
 /// All at once, as a transaction writes.

@@ -15,15 +15,21 @@ const RUNTIMES: u64 = 2;
 const TASKS: u64 = 16;
 const THREADS: u64 = 4;
 
+/// A reader that is answered from memory lets others run now and then.
+const REST: Duration = Duration::from_millis(1);
+
 async fn reads<S: Subject>(course: Arc<Course>, origin: Arc<Origin>) {
     while course.goes_on() {
-        if course.setup.most > 0 && random(2) == 0 {
+        if course.rests() {
+            tokio::time::sleep(REST).await;
+        }
+        if course.setup.most > 0 && random(course.variety() / 4) == 0 {
             read_many::<S>(&course, &origin).await;
             continue;
         }
         let id = course.random_id();
         let floor = origin.floors(&[id]).await[0];
-        match random(8) {
+        match random(course.variety()) {
             0..=2 => {
                 if let Some(got) = S::get(&course.cache, id).await {
                     course.judge(id, floor, got, "get");
@@ -36,12 +42,7 @@ async fn reads<S: Subject>(course: Arc<Course>, origin: Arc<Origin>) {
                     Err(_) => _ = course.counts.cancelled.fetch_add(1, Relaxed),
                 }
             }
-            _ => {
-                // What a process keeps is asked for several times.
-                for _ in 0..course.setup.calls() {
-                    course.judge_call(id, floor, S::call(&course.cache, &origin, id).await, "a call");
-                }
-            }
+            _ => course.judge_call(id, floor, S::call(&course.cache, &origin, id).await, "a call"),
         }
     }
 }
@@ -156,7 +157,10 @@ async fn writes<S: Subject>(course: Arc<Course>, ids: Vec<u64>) {
 fn plain_reads<S: Subject>(course: &Arc<Course>) {
     let origin = PlainOrigin::connect(course);
     while course.goes_on() {
-        if course.setup.most > 0 && random(2) == 0 {
+        if course.rests() {
+            thread::sleep(REST);
+        }
+        if course.setup.most > 0 && random(course.variety() / 4) == 0 {
             let ids = course.random_ids();
             let floors = origin.floors(&ids);
             let got = S::call_many_plain(&course.cache, &origin, &ids, false);
@@ -165,14 +169,12 @@ fn plain_reads<S: Subject>(course: &Arc<Course>) {
         }
         let id = course.random_id();
         let floor = origin.floors(&[id])[0];
-        if random(8) < 3 {
+        if random(course.variety()) < 3 {
             if let Some(got) = S::get_plain(&course.cache, id) {
                 course.judge(id, floor, got, "get of a thread");
             }
         } else {
-            for _ in 0..course.setup.calls() {
-                course.judge_call(id, floor, S::call_plain(&course.cache, &origin, id), "a call of a thread");
-            }
+            course.judge_call(id, floor, S::call_plain(&course.cache, &origin, id), "a call of a thread");
         }
     }
 }

@@ -9,12 +9,13 @@ use redis_cached::Cache;
 use crate::course::{COLUMNS, Course, HITS, WRITES};
 use crate::place::Kind;
 use crate::subject::Subject;
+use crate::written::Shared;
 use crate::{One, Setup, Write, part};
 use test_support::{PATIENCE, Server, child};
 
 pub(crate) const PROCESSES: u64 = 3;
 
-/// A child finds its number, the cache's URL, its server's and the origin's here.
+/// A child finds its number, the cache's URL, its server's and the origin's, and the file of writes here.
 const CHILD: &str = "REDIS_CACHED_RACE_CHILD";
 const SECONDS: &str = "REDIS_CACHED_RACE_SECONDS";
 
@@ -28,11 +29,20 @@ pub(crate) fn race<S: Subject>(setup: Setup, test: &str, kind: Kind) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
 
-    let (place, origin) = (kind.start(setup.over_tls), Server::start());
+    let (place, origin, written) = (kind.start(setup.over_tls), Server::start(), Shared::create());
     let test = format!("{}::{test}", S::NAME);
     let children = (0..PROCESSES).map(|process| {
         child("race", &test)
-            .env(CHILD, format!("{process} {} {} {}", place.url(), place.plain_url(), origin.url()))
+            .env(
+                CHILD,
+                format!(
+                    "{process} {} {} {} {}",
+                    place.url(),
+                    place.plain_url(),
+                    origin.url(),
+                    written.0.to_str().expect("a path of ASCII")
+                ),
+            )
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -81,14 +91,14 @@ fn told(mut ages: Vec<Duration>) -> String {
 fn take_part<S: Subject>(setup: Setup, part: &str) {
     let mut words = part.split(' ');
     let mut word = || words.next().unwrap().to_owned();
-    let (process, url, server, origin) = (word().parse().unwrap(), word(), word(), word());
+    let (process, url, places) = (word().parse().unwrap(), word(), [word(), word(), word()]);
     let seconds = std::env::var(SECONDS).map_or(setup.seconds, |seconds| seconds.parse().unwrap());
     let cache = Cache::builder(&url).unwrap().timeout(setup.timeout);
     let cache = if setup.namespace.is_empty() { cache } else { cache.namespace(setup.namespace) };
     #[cfg(feature = "local")]
     let cache = if let Some(bound) = setup.bound { cache.local_bound(bound) } else { cache };
     let until = Instant::now() + Duration::from_secs(seconds);
-    let course = Arc::new(Course::new((server, origin), process, cache.build(), until, setup));
+    let course = Arc::new(Course::new(places, process, cache.build(), until, setup));
     part::run::<S>(&course);
     println!("ages: {}", course.ages().iter().map(u64::to_string).collect::<Vec<_>>().join(" "));
     println!("counted: {}", course.row().map(|count| count.to_string()).join(" "));

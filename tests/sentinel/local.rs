@@ -11,7 +11,7 @@ use crate::kill::FACES;
 use crate::{SWITCHED, hosts, lines};
 
 const BOUND: Duration = Duration::from_millis(500);
-const KEY: &str = "kept:row:1";
+const KEY: &str = "k:kept:row:1";
 
 /// Changes the data, and removes the entry at this server.
 fn change(sentinels: &Sentinels, master: &Server, origin: &AtomicU64, new: u64) -> Instant {
