@@ -55,7 +55,8 @@ impl Keeper<'_> {
             cache: Cache::builder(url).unwrap().namespace("k").timeout(PATIENCE).local_bound(bound).build(),
             face,
             origin,
-            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
+            // Its connections are read between calls, too.
+            runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(),
         }
     }
 
