@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use test_support::{Cluster, ClusterClient, slot_of};
+use test_support::{Cluster, ClusterClient, Node, eventually, slot_of};
 
 use crate::kept::{Keeper, until_new};
 use crate::kill::FACES;
@@ -86,6 +86,26 @@ fn a_master_that_is_killed() {
         assert_eq!(keeper.cache.stats().local_hits, hits, "{face:?}: nothing vouches for it");
         assert_eq!(keeper.kept_row(1), 1, "{face:?}");
     }
+}
+
+/// A node that is cut off from the other masters refuses commands for keys, and answers all else.
+#[test]
+fn a_node_that_is_cut_off() {
+    let (cluster, origin) = (Cluster::alert(), AtomicU64::new(0));
+    let keepers = FACES.map(|face| Keeper::new(&cluster.url(), face, BOUND, &origin));
+    keepers.iter().for_each(|keeper| _ = keeper.kept_row(1));
+    let node = cluster.master_of(&key(1));
+    cluster.nodes().iter().filter(|other| other.id() != node.id()).for_each(Node::freeze);
+    eventually("it is cut off", || node.cli(&["GET", &key(1)]).to_lowercase().contains("down"));
+    thread::sleep(BOUND);
+    for keeper in &keepers {
+        let hits = keeper.cache.stats().local_hits;
+        for _ in 0..20 {
+            keeper.row(1);
+        }
+        assert_eq!(keeper.cache.stats().local_hits, hits, "other masters may have taken over");
+    }
+    cluster.nodes().iter().filter(|other| other.id() != node.id()).for_each(Node::thaw);
 }
 
 /// Redis 7.0 removes the keys of a slot that another node has taken, and tells no client.

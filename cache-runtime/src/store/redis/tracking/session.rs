@@ -90,7 +90,9 @@ async fn connected(link: &Arc<Link>, client: &Weak<Client>) -> Result<(), Fault>
     // A full server does without its other clients first. Users without the right do without it.
     let _ = in_time(patience, connection.request(cmd("CLIENT").arg("NO-EVICT").arg("ON"))).await;
     let session = Session { link, client, connection, moves, generation, patience };
-    let (mut heartbeats, mut inquiries) = (pin!(session.heartbeats()), pin!(session.inquiries()));
+    // This is read before anything is confirmed: what moves later is noticed.
+    let slots = session.slots().await?;
+    let (mut heartbeats, mut inquiries) = (pin!(session.heartbeats(slots)), pin!(session.inquiries()));
     poll_fn(|context| match heartbeats.as_mut().poll(context) {
         Poll::Pending => inquiries.as_mut().poll(context),
         ended => ended,
@@ -110,8 +112,8 @@ struct Session<'a> {
 
 impl Session<'_> {
     /// Extends the proof with each answer.
-    async fn heartbeats(&self) -> Result<(), Fault> {
-        let (mut role, every, mut slots) = (role(), self.link.bound / 4, None);
+    async fn heartbeats(&self, slots: Option<u64>) -> Result<(), Fault> {
+        let (mut role, every) = (role(), self.link.bound / 4);
         loop {
             let sent = Coarse::now();
             match in_time(self.link.bound, self.connection.request(&role)).await {
@@ -124,7 +126,7 @@ impl Session<'_> {
             if self.link.proof.generation() != self.generation {
                 return Err(fault("it told that any key may have changed"));
             }
-            if !self.is_the_same() || self.slots_have_moved(&mut slots).await? {
+            if !self.is_the_same() || self.slots().await? != slots {
                 return Err(fault("another server has taken its place"));
             }
             self.link.proof.extend(self.generation, sent, self.link.bound);
@@ -142,18 +144,22 @@ impl Session<'_> {
         self.client.upgrade().is_some_and(|client| client.server.moves() == self.moves)
     }
 
-    /// Returns true if slots of the cluster have moved since the last heartbeat. A node deletes the keys of a slot that it
-    /// lost, and some versions tell no client; and a slot may come back between two heartbeats, changed.
-    async fn slots_have_moved(&self, known: &mut Option<u64>) -> Result<bool, Fault> {
+    /// Where the slots of the cluster are, as a digest that changes with each move; `None` for a server alone. A node
+    /// deletes the keys of a slot that it lost, and some versions tell no client; and a slot may come back between two
+    /// heartbeats, changed. A node that is cut off from the others does not hear of moves: it is an error.
+    async fn slots(&self) -> Result<Option<u64>, Fault> {
         if self.client.upgrade().is_none_or(|client| client.membership.is_none()) {
-            return Ok(false);
+            return Ok(None);
         }
         let mut pipeline = Pipeline::new();
         pipeline.add_command(cluster("SLOTS")).add_command(cluster("INFO"));
         let replies = in_time(self.link.bound, self.connection.requests(&pipeline)).await?;
         let [slots, info] = &replies[..] else { return Err(Fault::unexpected("CLUSTER SLOTS")) };
-        let digest = digest(checked(slots.clone())?, &checked(info.clone())?);
-        Ok(known.replace(digest).is_some_and(|known| known != digest))
+        let (slots, info) = (checked(slots.clone())?, text_of(&checked(info.clone())?));
+        if !info.lines().any(|line| line.trim_end() == "cluster_state:ok") {
+            return Err(fault("the cluster is down, as far as this node knows"));
+        }
+        Ok(Some(digest(&slots, &info)))
     }
 
     /// Asks what there is to ask.
@@ -220,13 +226,16 @@ fn cluster(command: &str) -> Cmd {
     cluster
 }
 
-/// A digest of where the slots are, which changes with each move: it has the epochs of the cluster, too.
-fn digest(slots: Value, info: &Value) -> u64 {
-    let info = match info {
+fn text_of(reply: &Value) -> String {
+    match reply {
         Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Value::VerbatimString { text, .. } => text.clone(),
         _ => String::new(),
-    };
+    }
+}
+
+/// A digest of where the slots are, which changes with each move: it has the epochs of the cluster, too.
+fn digest(slots: &Value, info: &str) -> u64 {
     let epochs = info.lines().filter(|line| line.contains("_epoch")).collect::<Vec<_>>().join(" ");
     hash(0, format!("{slots:?} {epochs}").as_bytes())
 }
