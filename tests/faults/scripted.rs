@@ -6,7 +6,7 @@
 
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -51,6 +51,10 @@ struct Script {
     connections: AtomicUsize,
     questions: AtomicUsize,
     held: Mutex<Option<Vec<u8>>>,
+    /// Invalidations do not get to the server while this is so.
+    holds_invalidations: AtomicBool,
+    /// The number of invalidations that have come.
+    invalidations: AtomicUsize,
 }
 
 impl Script {
@@ -64,6 +68,8 @@ impl Script {
             connections: AtomicUsize::new(0),
             questions: AtomicUsize::new(0),
             held: Mutex::default(),
+            holds_invalidations: AtomicBool::new(false),
+            invalidations: AtomicUsize::new(0),
         });
         let to = Arc::clone(&script);
         thread::spawn(move || {
@@ -84,6 +90,10 @@ impl Script {
         while let Ok(count @ 1..) = client.read(&mut bytes) {
             if bytes[..count].windows(8).any(|word| word == b"TRACKING") {
                 return self.serve(client, server);
+            }
+            if bytes[..count].windows(6).any(|word| word == b"UNLINK") {
+                self.invalidations.fetch_add(1, SeqCst);
+                eventually("invalidations go on", || !self.holds_invalidations.load(SeqCst));
             }
             if server.write_all(&bytes[..count]).is_err() {
                 return;
@@ -135,8 +145,12 @@ impl Script {
     /// What the server has.
     fn ask(&self, command: &[String]) -> Vec<u8> {
         let client = redis::Client::open(("127.0.0.1", self.server)).unwrap();
-        let mut connection = client.get_connection_with_timeout(PATIENCE).unwrap();
-        let found: Option<Vec<u8>> = redis::cmd(&command[0]).arg(&command[1..]).query(&mut connection).unwrap();
+        let ask = |client: redis::Client| {
+            let mut connection = client.get_connection_with_timeout(PATIENCE)?;
+            redis::cmd(&command[0]).arg(&command[1..]).query::<Option<Vec<u8>>>(&mut connection)
+        };
+        // The server is gone at the end of a test.
+        let found = ask(client).unwrap_or_default();
         found.map_or(b"_\r\n".to_vec(), |bytes| bulk(&bytes))
     }
 
@@ -380,6 +394,27 @@ fn an_answer_from_before_an_own_write_counts_no_more() {
             assert_eq!(stage.row(), new);
         }
         row_entry(&stage.cache, 1).invalidate().unwrap();
+    }
+}
+
+/// The value is confirmed between the beginning of an invalidation and its execution.
+#[test]
+fn what_is_kept_during_an_own_write_is_gone_after_it() {
+    let stage = &Stage::new();
+    for new in 1..6 {
+        assert_eq!(stage.row(), new - 1);
+        let invalidations = stage.script.invalidations.load(SeqCst);
+        stage.script.holds_invalidations.store(true, SeqCst);
+        thread::scope(|scope| {
+            let write = scope.spawn(|| row_entry(&stage.cache, 1).invalidate().unwrap());
+            eventually("it has begun", || stage.script.invalidations.load(SeqCst) > invalidations);
+            stage.keep();
+            stage.origin.store(new, SeqCst);
+            assert_eq!(stage.row(), new - 1, "nothing has changed at the server");
+            stage.script.holds_invalidations.store(false, SeqCst);
+            write.join().unwrap();
+        });
+        assert_eq!(stage.row(), new);
     }
 }
 

@@ -171,7 +171,8 @@ impl Course {
 
     /// Until time is up and enough has happened.
     pub(crate) fn goes_on(&self) -> bool {
-        let enough = self.counts.writes.load(Relaxed) >= WRITES && self.hits() >= HITS;
+        let is_kept = self.setup.bound.is_none() || self.cache.stats().local_hits >= HITS;
+        let enough = self.counts.writes.load(Relaxed) >= WRITES && self.hits() >= HITS && is_kept;
         let now = Instant::now();
         now < self.until || (!enough && now < self.until + PATIENCE)
     }
