@@ -8,7 +8,7 @@ pub mod stampede;
 use crate::machine::{Pinning, Server};
 use crate::subjects::{
     BlockingSubject as _, ByHand, ByHandBlocking, ByHandManaged, Cached, CachedBlocking, CachedLocal, Hitbox,
-    HitboxLocal, MultiTier, MultiTierLocal, Ours, OursBlocking, Result, Subject as _,
+    HitboxLocal, MultiTier, MultiTierLocal, Ours, OursLocal, OursBlocking, Result, Subject as _,
 };
 
 /// All subjects that cache `async` functions, connected.
@@ -38,6 +38,7 @@ impl Async {
 pub struct Local {
     pub by_hand: ByHand,
     pub ours: Ours,
+    pub ours_local: OursLocal,
     pub cached: CachedLocal,
     pub hitbox: HitboxLocal,
     pub multi_tier: MultiTierLocal,
@@ -48,6 +49,7 @@ impl Local {
         Ok(Local {
             by_hand: ByHand::connect(url).await?,
             ours: Ours::connect(url).await?,
+            ours_local: OursLocal::connect(url).await?,
             cached: CachedLocal::connect(url).await?,
             hitbox: HitboxLocal::connect(url).await?,
             multi_tier: MultiTierLocal::connect(url).await?,
@@ -102,7 +104,7 @@ macro_rules! each_async {
 /// Makes a turn for each subject of [`Local`].
 macro_rules! each_local {
     ($all:expr, |$subject:ident| $turn:expr) => {
-        each_async!($all, [by_hand, ours, cached, hitbox, multi_tier], |$subject| $turn)
+        each_async!($all, [by_hand, ours, ours_local, cached, hitbox, multi_tier], |$subject| $turn)
     };
 }
 

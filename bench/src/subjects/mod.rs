@@ -5,6 +5,7 @@ mod cached;
 mod hitbox;
 mod multi_tier;
 mod ours;
+mod ours_local;
 
 use std::error::Error;
 use std::future::Future;
@@ -14,6 +15,7 @@ pub use self::cached::{Cached, CachedBlocking, CachedLocal};
 pub use self::hitbox::{Hitbox, HitboxLocal};
 pub use self::multi_tier::{MultiTier, MultiTierLocal};
 pub use self::ours::{Ours, OursBlocking, item_entry};
+pub use self::ours_local::OursLocal;
 use crate::data::{self, Item, Users};
 
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;

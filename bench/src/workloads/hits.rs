@@ -113,9 +113,9 @@ fn of_local(bench: &Bench<'_>) -> Result<Table> {
     Ok(Table {
         title: "Hits with a tier in this process",
         about: "Libraries that also keep values in the process, and answer hits from there, and two subjects that ask Redis each \
-            time: redis-cached has no such tier on Redis. The tier saves the round trip. Its cost is that a hit may be older than \
-            an invalidation by another process, until the server's message arrives (client-side caching) or, in this setup, until \
-            the entry expires (the others).",
+            time. The tier saves the round trip. Its cost is that a hit may be older than an invalidation by another process, \
+            until the server's message arrives (client-side caching; redis-cached has a bound besides, half a second) or, in this \
+            setup, until the entry expires (the others).",
         rows,
     })
 }
