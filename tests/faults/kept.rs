@@ -111,11 +111,17 @@ impl Keeper<'_> {
     fn write_through(&self, id: u64, value: u64) {
         match self.face {
             Face::Async => {
-                let write = async || Ok::<_, ()>(self.origin.store(value, SeqCst));
+                let write = async || {
+                    self.origin.store(value, SeqCst);
+                    Ok::<_, ()>(())
+                };
                 self.runtime.block_on(row_entry(&self.cache, id).write_through(&value, write)).unwrap();
             }
             Face::Plain => {
-                let write = || Ok::<_, ()>(self.origin.store(value, SeqCst));
+                let write = || {
+                    self.origin.store(value, SeqCst);
+                    Ok::<_, ()>(())
+                };
                 plain_row_entry(&self.cache, id).write_through(&value, write).unwrap();
             }
         }
