@@ -1,10 +1,10 @@
 //! The calls that wait for a flight, and the one among them that asks the store.
 
 use std::sync::Arc;
-#[cfg(feature = "blocking")]
-use std::sync::PoisonError;
 #[cfg(feature = "tokio")]
 use std::task::{Poll, Waker};
+#[cfg(feature = "blocking")]
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Flight, FlightState, Flights, Id, Outcome, SILENCE, Turn};
@@ -90,8 +90,10 @@ impl Follower {
     /// Waits in a thread.
     #[cfg(feature = "blocking")]
     pub(crate) fn block(&self, until: Instant) -> Event {
-        let mut state = self.flight.lock();
+        let me = thread::current();
         loop {
+            let mut state = self.flight.lock();
+            state.threads.retain(|thread| thread.id() != me.id());
             if let Some(event) = self.event(&mut state) {
                 return event;
             }
@@ -99,9 +101,9 @@ impl Follower {
             if left.is_zero() {
                 return Event::TimeUp;
             }
-            state.threads += 1;
-            state = self.flight.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-            state.threads -= 1;
+            state.threads.push(me.clone());
+            drop(state);
+            thread::park_timeout(left);
         }
     }
 }

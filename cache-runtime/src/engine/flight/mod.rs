@@ -6,7 +6,7 @@
 //! has waited enough for the calls that have leased the slot, shares a body that began after the call; once the store
 //! is known to be away, it also shares one that has not returned yet, unless that one was invalidated in this process.
 //!
-//! Followers of both faces wait here: tasks with a waker, threads on a condition variable.
+//! Followers of both faces wait here: tasks with a waker, threads parked.
 
 mod follower;
 mod nested;
@@ -16,9 +16,10 @@ mod refreshing;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::thread;
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -80,8 +81,6 @@ pub(crate) struct Flight {
     /// When the flight was created. Its body begins later.
     born: Instant,
     state: Mutex<FlightState>,
-    /// Wakes the threads among the followers.
-    changed: Condvar,
     /// The flights that calls inside its body lead or wait for.
     awaits: nested::Awaits,
 }
@@ -93,8 +92,9 @@ struct FlightState {
     /// The wakers of the tasks among the followers.
     wakers: BTreeMap<u64, Waker>,
     next_waker: u64,
-    /// How many threads wait.
-    threads: usize,
+    /// The threads among the followers that wait. A condition variable would make each of them wait for the lock, too,
+    /// behind the one before.
+    threads: Vec<Thread>,
     /// The flight was invalidated in this process: later calls do not share it by the key alone.
     voided: bool,
     /// The body has returned, and later calls do not share it by the key alone either: only encoding and storing are
@@ -287,7 +287,6 @@ impl Flight {
             id,
             born: Instant::now(),
             state: Mutex::default(),
-            changed: Condvar::new(),
             awaits: nested::Awaits::default(),
         }
     }
@@ -310,8 +309,7 @@ impl Flight {
     }
 
     fn lock(&self) -> MutexGuard<'_, FlightState> {
-        // A panic while the lock is held leaves nothing half done.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        briefly(&self.state)
     }
 
     /// Ends the flight, unless it has ended, and wakes all followers.
@@ -326,12 +324,9 @@ impl Flight {
     /// Wakes all followers, to look again.
     fn tell(&self, mut state: MutexGuard<'_, FlightState>) {
         let wakers = std::mem::take(&mut state.wakers);
-        let has_threads = state.threads > 0;
+        let threads = std::mem::take(&mut state.threads);
         drop(state);
-        // The notification is a system call even if no thread waits.
-        if has_threads {
-            self.changed.notify_all();
-        }
+        threads.iter().for_each(Thread::unpark);
         wakers.into_values().for_each(Waker::wake);
     }
 }
