@@ -365,7 +365,8 @@ fn a_stamp_that_changed_suspends_what_is_under_it() {
         }
         stage.script.tell(&push(&[b"#tag:t"]));
         stage.settle();
-        assert!((1..4).all(|id| !stage.is_hit(|| call(id))));
+        // The first call confirms the stamp again, for all.
+        assert!(!stage.is_hit(|| call(1)));
     }
     let other = Cache::builder(&stage.server.url()).unwrap().timeout(PATIENCE).build();
     for id in 1..4 {
