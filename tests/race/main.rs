@@ -185,6 +185,8 @@ const LOCAL: Setup = Setup {
 const LOCAL_CLASSES: Setup = Setup {
     classes: CLASSES.classes,
     together: CLASSES.together,
+    // A refresh of many replaces what is kept of all of them.
+    refreshers: 0,
     writes: &[
         Together(All::Invalidate),
         Together(All::Invalidate),
