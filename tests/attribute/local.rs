@@ -378,6 +378,72 @@ async fn instances_of_a_generic_function_are_apart() {
     assert!(cache.stats().local_hits >= 2);
 }
 
+/// Two functions of one default name: the second runs uncached.
+#[tokio::test]
+async fn a_namesake_takes_nothing_from_the_tier() {
+    let cache = &Cache::builder("memory://").unwrap().build();
+    async fn first(cache: &Cache) -> u64 {
+        {
+            #[redis_cached(prefix = "local", local = 100, cache = cache, skip(cache))]
+            async fn same(cache: &Cache, id: u64) -> u64 {
+                id + 1
+            }
+            same(cache, 1).await
+        }
+    }
+    async fn second(cache: &Cache) -> u64 {
+        {
+            #[redis_cached(prefix = "local", local = 100, cache = cache, skip(cache))]
+            async fn same(cache: &Cache, id: u64) -> u64 {
+                id + 2
+            }
+            same(cache, 1).await
+        }
+    }
+    async fn both(cache: &Cache) -> [u64; 2] {
+        let mut found = [0; 2];
+        {
+            #[redis_cached(prefix = "local", local = 100, cache = cache, skip(cache))]
+            async fn same(cache: &Cache, id: u64) -> u64 {
+                id + 1
+            }
+            found[0] = same(cache, 1).await;
+        }
+        {
+            #[redis_cached(prefix = "local", local = 100, cache = cache, skip(cache))]
+            async fn same(cache: &Cache, id: u64) -> u64 {
+                id + 2
+            }
+            found[1] = same(cache, 1).await;
+        }
+        found
+    }
+    for _ in 0..3 {
+        assert_eq!((first(cache).await, second(cache).await, both(cache).await), (2, 3, [2, 3]));
+    }
+    assert!(cache.stats().local_hits > 0);
+}
+
+#[redis_cached(prefix = "local", name = "labelled", key = "{id}", tags = ["one"], local = 100, cache = cache, skip(cache, origin))]
+async fn under_one(cache: &Cache, origin: &Origin, id: u64) -> Row {
+    Row::new(id, origin.read())
+}
+
+#[redis_cached(prefix = "local", name = "labelled", key = "{id}", tags = ["other"], local = 100, cache = cache, skip(cache, origin))]
+async fn under_other(cache: &Cache, origin: &Origin, id: u64) -> Row {
+    Row::new(id, origin.read())
+}
+
+#[tokio::test]
+async fn functions_of_one_name_with_other_tags_take_nothing_from_each_other() {
+    let cache = &Cache::builder("memory://").unwrap().build();
+    let origin = Origin::default();
+    let _ = kept!(cache, under_one(cache, &origin, 1));
+    origin.set(1);
+    cache.invalidate_tag("other").await.unwrap();
+    assert_eq!(under_other(cache, &origin, 1).await.value(), 1);
+}
+
 #[tokio::test]
 async fn caches_are_apart() {
     let [one, other] = [(); 2].map(|()| Cache::builder("memory://").unwrap().build());

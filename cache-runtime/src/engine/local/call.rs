@@ -28,6 +28,10 @@ use crate::stored::envelope::{self, Content, Head, Seal, Token, Value};
 /// idle; and a server that lost track of it does harm for no longer.
 const LONGEST: u64 = 60_000;
 
+/// The pause after which another call tries to refresh a value that is due, in milliseconds: no call does for as long after
+/// a refresh that failed.
+pub(super) const AGAIN: u64 = 1_000;
+
 /// More than the coarse clock lags, in milliseconds.
 const LAG: u64 = 8;
 
@@ -52,6 +56,10 @@ pub fn kept_value<V>(
     verb: Verb,
 ) -> Result<V, Result<Key, Error>> {
     let (Ok(of), Some(local), Verb::Call) = (&key, &plan.local, verb) else { return Err(key) };
+    // Another function has its name: what is kept under it is not its own.
+    if plan.terms.function.refusal().is_some() {
+        return Err(key);
+    }
     match cache.local_hit(local, &plan.terms, of) {
         Some(value) => {
             // The next key of this thread needs no allocation.
@@ -184,13 +192,13 @@ impl Context {
 
     /// The value that this process keeps, if it may be served. It is compiled once for all functions.
     fn local_entry(&self, terms: &Terms, key: &Key) -> Option<Arc<Entry>> {
-        let entry = self.tier().get()?.good(terms, key.as_str(), Coarse::now())?;
+        let entry = self.tier().get()?.good(terms, key, Coarse::now())?;
         if self.has_undelivered() { None } else { Some(entry) }
     }
 
     /// The decoded value with this id, if this process has it. It need not be decoded again.
     pub(crate) fn local_value(&self, terms: &Terms, key: &Key, id: Token) -> Option<Decoded> {
-        self.tier().get()?.kept(terms, key.as_str(), id).map(|entry| Arc::clone(&entry.value))
+        self.tier().get()?.kept(terms, key, id).map(|entry| Arc::clone(&entry.value))
     }
 
     /// Notes what the store had in a slot: another value than the one that is kept. A call that began after this one
@@ -273,10 +281,10 @@ impl Tier {
             value: Arc::clone(&offer.decoded),
             id: offer.id,
             function: terms.function,
+            has_own_tags: terms.has_own_tags,
             tags: [tags(offer.key.tags(), value.seal), tags(&own_tags, own_seal)],
             until: after(left),
-            due: due.map_or(Coarse(u64::MAX), after),
-            is_due: due == Some(0),
+            due: due.map_or(Coarse(u64::MAX), |due| after(if due == 0 { AGAIN } else { due })),
             weight: map.weight(offer.key.as_str(), offer.bytes.len()),
         })
     }

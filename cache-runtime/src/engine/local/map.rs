@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqC
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
+use super::call::AGAIN;
 use super::cell::{Stamped, holds};
-use crate::plan::function::Function;
+use crate::key::Key;
+use crate::plan::function::{Function, Terms};
 use crate::plan::local::Decoded;
 use crate::poll::coarse::Coarse;
 use crate::store::tracking::Vouched;
@@ -25,10 +27,11 @@ pub(super) struct Entry {
     pub(super) is_live: AtomicBool,
     /// The end of its lifetime.
     pub(super) until: Coarse,
-    /// The moment from which on it is to be refreshed.
-    pub(super) due: Coarse,
-    /// A call goes to the store to refresh it.
-    pub(super) is_refreshed: AtomicBool,
+    /// The moment from which on the next call is to refresh it.
+    pub(super) due: AtomicU64,
+    /// The tags that follow from the arguments.
+    pub(super) tags: Box<[String]>,
+    pub(super) has_own_tags: bool,
     /// The bytes that it counts as.
     pub(super) weight: u64,
 }
@@ -43,10 +46,23 @@ impl Entry {
             && self.stamps.iter().all(|stamped| stamped.holds(now))
     }
 
+    /// Returns true if a call of a function may take the value: another one, of the same name, may have other tags.
+    #[inline]
+    pub(super) fn is_of(&self, terms: &Terms, key: &Key) -> bool {
+        std::ptr::eq(self.function, terms.function) || self.is_shared_with(terms, key)
+    }
+
+    fn is_shared_with(&self, terms: &Terms, key: &Key) -> bool {
+        self.function.identities() == terms.function.identities()
+            && self.has_own_tags == terms.has_own_tags
+            && *self.tags == *key.tags()
+    }
+
     /// Returns true for the one call that is to refresh the value.
     #[inline]
     pub(super) fn is_to_refresh(&self, now: Coarse) -> bool {
-        now >= self.due && !self.is_refreshed.swap(true, Relaxed)
+        let due = self.due.load(Relaxed);
+        now.0 >= due && self.due.compare_exchange(due, now.0 + AGAIN, Relaxed, Relaxed).is_ok()
     }
 
     pub(super) fn suspend(&self) {

@@ -31,6 +31,7 @@ use self::map::{Entry, Map};
 use self::tickets::Tickets;
 pub(crate) use self::void::Voiding;
 use crate::hash::hash;
+use crate::key::Key;
 use crate::plan::function::{Function, Terms};
 use crate::poll::coarse::Coarse;
 use crate::store::tracking::{Proof, Watcher};
@@ -88,16 +89,15 @@ impl Tier {
 
     /// The entry of a key, if it may be served now.
     #[inline]
-    fn good(&self, terms: &Terms, key: &str, now: Coarse) -> Option<Arc<Entry>> {
-        let entry = self.map(terms).get(key)?;
-        let is_own = std::ptr::eq(entry.function, terms.function) || is_alike(entry.function, terms.function);
-        (is_own && entry.is_good(now) && !entry.is_to_refresh(now)).then_some(entry)
+    fn good(&self, terms: &Terms, key: &Key, now: Coarse) -> Option<Arc<Entry>> {
+        let entry = self.map(terms).get(key.as_str())?;
+        (entry.is_of(terms, key) && entry.is_good(now) && !entry.is_to_refresh(now)).then_some(entry)
     }
 
     /// The entry of a key with this value, which may be out of date.
-    fn kept(&self, terms: &Terms, key: &str, id: Token) -> Option<Arc<Entry>> {
-        let entry = self.map(terms).peek(key)?;
-        (entry.id == id && is_alike(entry.function, terms.function)).then_some(entry)
+    fn kept(&self, terms: &Terms, key: &Key, id: Token) -> Option<Arc<Entry>> {
+        let entry = self.map(terms).peek(key.as_str())?;
+        (entry.id == id && entry.is_of(terms, key)).then_some(entry)
     }
 
     /// The map of a function, which is made if it is not there.
@@ -213,11 +213,6 @@ impl Watcher for Tier {
 fn list_of(function: &'static Function) -> usize {
     // Functions are boxed, and larger than this.
     (std::ptr::from_ref(function).addr() >> 7) % LISTS
-}
-
-/// Returns true if both functions read each other's values.
-fn is_alike(one: &Function, other: &Function) -> bool {
-    one.identities() == other.identities()
 }
 
 /// The hits of a tier, counted by thread: a counter that all threads write costs them more than the hit.

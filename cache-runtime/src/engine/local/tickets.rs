@@ -58,7 +58,7 @@ pub(super) struct Ticket {
     pub(super) tags: [Tags; 2],
     pub(super) until: Coarse,
     pub(super) due: Coarse,
-    pub(super) is_due: bool,
+    pub(super) has_own_tags: bool,
     pub(super) weight: u64,
 }
 
@@ -80,6 +80,7 @@ impl Ticket {
         if !stamps.iter().all(|stamped| stamped.holds(now)) {
             return None;
         }
+        let tags = self.tags[0].cells.iter().map(|(tag, _)| tag.clone()).collect();
         let entry = Entry {
             value: self.value,
             id: self.id,
@@ -88,8 +89,9 @@ impl Ticket {
             stamps: stamps.into(),
             is_live: true.into(),
             until: self.until,
-            due: self.due,
-            is_refreshed: self.is_due.into(),
+            due: self.due.0.into(),
+            has_own_tags: self.has_own_tags,
+            tags,
             weight: self.weight,
         };
         Some((self.map, Arc::new(entry)))
