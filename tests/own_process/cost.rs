@@ -146,6 +146,43 @@ fn allocations_of_a_hit() {
     }
 }
 
+/// The value has two when it is cloned.
+#[cfg(feature = "local")]
+#[test]
+fn allocations_of_a_hit_in_the_local_tier() {
+    #[redis_cached(prefix = "cost", local = 100, cache = cache, skip(cache))]
+    async fn kept(cache: &Cache, id: u64) -> User {
+        make(id)
+    }
+
+    #[redis_cached(prefix = "cost", local = 100, cache = cache, skip(cache))]
+    fn kept_plain(cache: &Cache, id: u64) -> u64 {
+        id
+    }
+
+    #[redis_cached(prefix = "cost", local = 100, cache = cache, skip(cache))]
+    async fn kept_number(cache: &Cache, id: u64) -> u64 {
+        id
+    }
+
+    let server = Server::start();
+    let runtime = runtime();
+    let cache = cache(&server.url());
+    test_support::eventually("all three are kept", || {
+        let before = cache.stats().local_hits;
+        drop(run(&runtime, kept(&cache, 1)));
+        kept_plain(&cache, 1);
+        run(&runtime, kept_number(&cache, 1));
+        cache.stats().local_hits == before + 3
+    });
+    assert_costs! {
+        "async": 2, allocations(|| drop(run(&runtime, kept(&cache, 1))));
+        "async, of a number": 0, allocations(|| _ = black_box(run(&runtime, kept_number(&cache, 1))));
+        "plain, of a number": 0, allocations(|| _ = black_box(kept_plain(&cache, 1)));
+        "commands": "", commands(&server, || _ = black_box(run(&runtime, kept_number(&cache, 1))));
+    }
+}
+
 #[test]
 fn allocations_of_a_miss() {
     functions!();

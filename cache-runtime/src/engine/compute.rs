@@ -52,11 +52,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 leased.share(&bytes);
                 let attempt = Attempt { key: leased.key(), bytes: bytes.len(), started };
                 #[cfg(feature = "local")]
-                let (key, stored) = (leased.key(), bytes.clone());
+                let (key, stored) = (leased.key(), (typed.terms().local != 0).then(|| bytes.clone()));
                 let filled = leased.fill(bytes, ttl, Instant::now() + left).await;
                 self.filled(typed.terms(), attempt, &filled);
                 #[cfg(feature = "local")]
-                if matches!(filled, Ok(true)) {
+                if let (Ok(true), Some(stored)) = (&filled, stored) {
                     self.offer_stored(key, &stored, typed).await;
                 }
             }

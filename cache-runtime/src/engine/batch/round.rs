@@ -170,7 +170,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             };
             let seal = read.seal;
             #[cfg(feature = "local")]
-            let bytes = read.bytes.clone();
+            let bytes = if plan.terms.local == 0 { None } else { read.bytes.clone() };
             let look = self.look_for(plan, key, read);
             #[cfg(feature = "local")]
             self.offer_found(plan, key, &look, bytes.as_deref());

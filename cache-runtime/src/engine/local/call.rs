@@ -112,12 +112,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// Offers a value that was stored just now to the tier.
     pub(in crate::engine) async fn offer_stored(&self, key: &Key, bytes: &Bytes, typed: &Requests<'_>) {
-        let terms = typed.terms();
-        if terms.local == 0 {
-            return;
-        }
         if let Some(decoded) = typed.to_keep().await {
-            self.offer_bytes(terms, key, bytes, decoded);
+            self.offer_bytes(typed.terms(), key, bytes, decoded);
         }
     }
 

@@ -55,35 +55,22 @@ pub(crate) struct Voiding<'a, S> {
     tier: &'a OnceLock<Arc<Tier>>,
 }
 
-/// Voids names when it is made, and again when it is dropped.
-struct Voided<'a, 'n> {
+/// Voids what a write concerns when it is made, and again when it is dropped.
+struct Voided<'a, F: Fn(&Tier)> {
     tier: &'a OnceLock<Arc<Tier>>,
-    names: Names<'n>,
+    void: F,
 }
 
-enum Names<'n> {
-    Some(Vec<&'n str>),
-    All,
-}
-
-impl<'a, 'n> Voided<'a, 'n> {
-    fn of(tier: &'a OnceLock<Arc<Tier>>, names: Names<'n>) -> Voided<'a, 'n> {
-        let voided = Voided { tier, names };
-        voided.apply();
-        voided
-    }
-
+impl<F: Fn(&Tier)> Voided<'_, F> {
     fn apply(&self) {
         // The tier may have been made since the write began.
-        let Some(tier) = self.tier.get() else { return };
-        match &self.names {
-            Names::Some(names) => names.iter().for_each(|name| tier.void(name)),
-            Names::All => tier.void_all(),
+        if let Some(tier) = self.tier.get() {
+            (self.void)(tier);
         }
     }
 }
 
-impl Drop for Voided<'_, '_> {
+impl<F: Fn(&Tier)> Drop for Voided<'_, F> {
     fn drop(&mut self) {
         self.apply();
     }
@@ -104,8 +91,10 @@ impl<'a, S: Store> Voiding<'a, S> {
         }
     }
 
-    fn voided<'n>(&self, names: impl Iterator<Item = &'n Key>) -> Voided<'a, 'n> {
-        Voided::of(self.tier, Names::Some(names.map(Key::as_str).collect()))
+    fn voided<F: Fn(&Tier)>(&self, void: F) -> Voided<'a, F> {
+        let voided = Voided { tier: self.tier, void };
+        voided.apply();
+        voided
     }
 }
 
@@ -128,8 +117,10 @@ impl<S: Store> Store for Voiding<'_, S> {
 
     async fn take_many(&self, requests: &[TakeRequest<'_>], by: Instant) -> Replies<TakeReply> {
         // A lease takes the place of a value where a write puts it, whatever is there.
-        let takes = requests.iter().filter(|request| matches!(request.precondition, Precondition::Any));
-        let _voided = self.voided(takes.map(|request| request.key));
+        let _voided = self.voided(|tier| {
+            let takes = requests.iter().filter(|request| matches!(request.precondition, Precondition::Any));
+            takes.for_each(|request| tier.void(request.key.as_str()));
+        });
         let replies = self.store.take_many(requests, by).await;
         self.saw_taken(requests, &replies);
         replies
@@ -147,8 +138,10 @@ impl<S: Store> Store for Voiding<'_, S> {
     }
 
     async fn end_many(&self, requests: &[EndRequest<'_>], by: Instant) -> Replies<bool> {
-        let ends = requests.iter().filter(|request| !matches!(request.end, End::Release(Release::Pause(_))));
-        let _voided = self.voided(ends.map(|request| request.key));
+        let _voided = self.voided(|tier| {
+            let ends = requests.iter().filter(|request| !matches!(request.end, End::Release(Release::Pause(_))));
+            ends.for_each(|request| tier.void(request.key.as_str()));
+        });
         self.store.end_many(requests, by).await
     }
 
@@ -161,27 +154,26 @@ impl<S: Store> Store for Voiding<'_, S> {
     }
 
     fn abandon(&self, leases: Vec<(Key, Lease, Release)>) {
-        let names: Vec<Key> = match self.tier.get() {
-            Some(_) => leases.iter().filter(|(.., release)| *release == Release::Remove).map(|(key, ..)| key.clone()),
-            None => return self.store.abandon(leases),
+        // The removal is sent later: until it is told, a call may bring back the old value, which the release removes.
+        if let Some(tier) = self.tier.get() {
+            let removed = leases.iter().filter(|(.., release)| *release == Release::Remove);
+            removed.for_each(|(key, ..)| tier.void(key.as_str()));
         }
-        .collect();
-        let _voided = self.voided(names.iter());
         self.store.abandon(leases);
     }
 
     async fn invalidate(&self, keys: &[Key], by: Instant) -> Result<u64, Error> {
-        let _voided = self.voided(keys.iter());
+        let _voided = self.voided(|tier| keys.iter().for_each(|key| tier.void(key.as_str())));
         self.store.invalidate(keys, by).await
     }
 
     fn queue_invalidation(&self, key: &Key) {
-        let _voided = self.voided(std::iter::once(key));
+        let _voided = self.voided(|tier| tier.void(key.as_str()));
         self.store.queue_invalidation(key);
     }
 
     async fn clear(&self, extent: &Extent, each: Duration) -> Result<u64, Error> {
-        let _voided = Voided::of(self.tier, Names::All);
+        let _voided = self.voided(Tier::void_all);
         self.store.clear(extent, each).await
     }
 
