@@ -20,7 +20,7 @@ const LAST: u16 = 31_999;
 static GIVEN: Mutex<BTreeMap<u16, Vec<UdpSocket>>> = Mutex::new(BTreeMap::new());
 
 /// A port on which nothing listens, and another one at each call: tests find the log lines of a server by its port. This
-/// process holds it until it is [released](release).
+/// process holds it until it is released.
 pub fn free_port() -> u16 {
     loop {
         let port = random(FIRST, LAST);
