@@ -8,7 +8,7 @@ pub mod stampede;
 use crate::machine::{Pinning, Server};
 use crate::subjects::{
     BlockingSubject as _, ByHand, ByHandBlocking, ByHandManaged, Cached, CachedBlocking, CachedLocal, Hitbox,
-    HitboxLocal, MultiTier, MultiTierLocal, Ours, OursLocal, OursBlocking, Result, Subject as _,
+    HitboxLocal, MultiTier, MultiTierLocal, Ours, OursBlocking, OursLocal, Result, Subject as _,
 };
 
 /// All subjects that cache `async` functions, connected.
