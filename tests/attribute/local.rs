@@ -444,6 +444,105 @@ async fn functions_of_one_name_with_other_tags_take_nothing_from_each_other() {
     assert_eq!(under_other(cache, &origin, 1).await.value(), 1);
 }
 
+#[derive(Clone, Copy)]
+struct Order {
+    id: u64,
+    customer: u64,
+}
+
+#[redis_cached(prefix = "local", key = "{order.id}", tags = ["customer:{order.customer}"], local = 100, cache = cache, skip(cache, origin))]
+async fn of_order(cache: &Cache, origin: &Origin, order: Order) -> Row {
+    Row::new(order.id, origin.read())
+}
+
+#[tokio::test]
+async fn a_call_under_other_tags_takes_nothing() {
+    let cache = &Cache::builder("memory://").unwrap().build();
+    let origin = Origin::default();
+    let _ = kept!(cache, of_order(cache, &origin, Order { id: 1, customer: 1 }));
+    origin.set(1);
+    cache.invalidate_tag("customer:2").await.unwrap();
+    assert_eq!(of_order(cache, &origin, Order { id: 1, customer: 2 }).await.value(), 1);
+}
+
+#[redis_cached(prefix = "local", local = 1, cache = cache, skip(cache, origin))]
+async fn settings(cache: &Cache, origin: &Origin) -> u64 {
+    origin.read()
+}
+
+#[redis_cached(prefix = "local", local = 3, cache = cache, skip(cache))]
+async fn of_three(cache: &Cache, id: u64) -> u64 {
+    id
+}
+
+#[tokio::test]
+async fn few_entries_are_kept_too() {
+    let cache = &Cache::builder("memory://").unwrap().build();
+    let origin = Origin::default();
+    for _ in 0..2 {
+        settings(cache, &origin).await;
+        for id in 0..3 {
+            of_three(cache, id).await;
+        }
+    }
+    let before = cache.stats().local_hits;
+    settings(cache, &origin).await;
+    for id in 0..3 {
+        of_three(cache, id).await;
+    }
+    assert_eq!(cache.stats().local_hits, before + 4);
+}
+
+/// A value whose `Clone` panics.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Fragile(u64);
+
+impl Clone for Fragile {
+    fn clone(&self) -> Fragile {
+        panic!("this is expected");
+    }
+}
+
+#[redis_cached(prefix = "local", local = 100, cache = cache, skip(cache))]
+async fn fragile(cache: &Cache, id: u64) -> Fragile {
+    Fragile(id)
+}
+
+#[redis_cached(prefix = "local", batch(id in ids), local = 100, cache = cache, skip(cache))]
+async fn fragile_many(cache: &Cache, ids: &[u64]) -> HashMap<u64, Fragile> {
+    ids.iter().map(|id| (*id, Fragile(*id))).collect()
+}
+
+#[tokio::test]
+async fn a_clone_that_panics_harms_no_call() {
+    let cache = &Cache::builder("memory://").unwrap().build();
+    for _ in 0..3 {
+        assert_eq!(fragile(cache, 1).await, Fragile(1));
+        assert_eq!(fragile_many(cache, &[1]).await[&1], Fragile(1));
+    }
+}
+
+/// An error that is not `Send`.
+#[derive(Debug)]
+struct Local(#[expect(dead_code, reason = "its type is what matters")] std::rc::Rc<()>);
+
+#[redis_cached(prefix = "local", local = 100, cache = cache, skip(cache))]
+async fn with_a_local_error(cache: &Cache, id: u64) -> Result<u64, Local> {
+    if id == 0 { Err(Local(std::rc::Rc::new(()))) } else { Ok(id) }
+}
+
+#[tokio::test]
+async fn the_future_is_send_though_the_error_is_not() {
+    fn assert_send<F: Send>(future: F) -> F {
+        future
+    }
+    let cache = &Cache::builder("memory://").unwrap().build();
+    for _ in 0..3 {
+        assert_eq!(assert_send(with_a_local_error(cache, 1)).await.unwrap(), 1);
+        assert!(with_a_local_error(cache, 0).await.is_err());
+    }
+}
+
 #[tokio::test]
 async fn caches_are_apart() {
     let [one, other] = [(); 2].map(|()| Cache::builder("memory://").unwrap().build());

@@ -33,12 +33,14 @@ pub(crate) fn run(model: &Model, verb: &TokenStream, closure: &TokenStream) -> T
 }
 
 // Output:
-//     match __rc::kept_result::<Result<User, Error>>(cache, &plan, key, verb) {
-//         Ok(kept) => kept,
-//         Err(key) => CALL,
-//     }
+//     let key = match __rc::kept_result::<Result<User, Error>>(cache, &plan, key, verb) {
+//         Ok(value) => return value,
+//         Err(key) => key,
+//     };
+//     CALL
 //
-// The local tier is asked in front of the call, which takes the plan and the key to itself.
+// The local tier is asked in front of the call, which takes the plan and the key to itself. Nothing of the answer lives
+// during the call: an error type need not be `Send`.
 pub(crate) fn behind_local_tier(model: &Model, verb: &TokenStream, call: TokenStream) -> TokenStream {
     if model.args.local.is_none() {
         return call;
@@ -48,10 +50,11 @@ pub(crate) fn behind_local_tier(model: &Model, verb: &TokenStream, call: TokenSt
     let (rc, returned) = (private(span), returned(model));
     let function = format_ident!("kept_{}", if model.kind == Kind::Result { "result" } else { "value" }, span = span);
     quote_spanned! {span=>
-        match #rc::#function::<#returned>(#cache, &#plan, #key, #verb) {
-            ::core::result::Result::Ok(#value) => #value,
-            ::core::result::Result::Err(#key) => #call,
-        }
+        let #key = match #rc::#function::<#returned>(#cache, &#plan, #key, #verb) {
+            ::core::result::Result::Ok(#value) => return #value,
+            ::core::result::Result::Err(#key) => #key,
+        };
+        #call
     }
 }
 

@@ -4,31 +4,30 @@ async fn user(id: u64) -> Result<Arc<User>, Error> {
     let cache = &__rc::installed();
     let plan = __user_plan();
     let key = __user_key(cache, plan.terms.function, &id);
-    match __rc::kept_result::<
+    let key = match __rc::kept_result::<
         __rc::Returned<Result<Arc<User>, Error>>,
     >(cache, &plan, key, verb) {
-        ::core::result::Result::Ok(value) => value,
-        ::core::result::Result::Err(key) => {
-            __rc::call_result::<
-                __rc::Returned<Result<Arc<User>, Error>>,
-                _,
-                _,
-            >(
-                    cache,
-                    plan,
-                    key,
-                    {
-                        #[allow(unused_imports)]
-                        use __rc::Unshared as _;
-                        __rc::ErrorProbe::<__rc::ErrOf<Result<Arc<User>, Error>>>::new()
-                            .rc_errors()
-                    },
-                    verb,
-                    move || user_uncached(id),
-                )
-                .await
-        }
-    }
+        ::core::result::Result::Ok(value) => return value,
+        ::core::result::Result::Err(key) => key,
+    };
+    __rc::call_result::<
+        __rc::Returned<Result<Arc<User>, Error>>,
+        _,
+        _,
+    >(
+            cache,
+            plan,
+            key,
+            {
+                #[allow(unused_imports)]
+                use __rc::Unshared as _;
+                __rc::ErrorProbe::<__rc::ErrOf<Result<Arc<User>, Error>>>::new()
+                    .rc_errors()
+            },
+            verb,
+            move || user_uncached(id),
+        )
+        .await
 }
 /// The body of `user`: computes, and leaves the cache alone.
 ///
@@ -150,28 +149,29 @@ fn plain(id: u64) -> Arc<User> {
     let cache = &__rc::installed();
     let plan = __plain_plan();
     let key = __plain_key(cache, plan.terms.function, &id);
-    match __rc::kept_value::<__rc::Returned<Arc<User>>>(cache, &plan, key, verb) {
-        ::core::result::Result::Ok(value) => value,
-        ::core::result::Result::Err(key) => {
-            __rc::blocking_call_value_in_background::<
-                __rc::Returned<Arc<User>>,
-                _,
-                _,
-            >(
-                cache,
-                plan,
-                key,
-                verb,
-                (id,),
-                |(id,)| plain_uncached(id),
-                |(id,)| {
-                    use __rc::NotKept as _;
-                    let id = __rc::keep(id, __rc::cloned(id).rc_kept());
-                    move || plain_uncached(id)
-                },
-            )
-        }
-    }
+    let key = match __rc::kept_value::<
+        __rc::Returned<Arc<User>>,
+    >(cache, &plan, key, verb) {
+        ::core::result::Result::Ok(value) => return value,
+        ::core::result::Result::Err(key) => key,
+    };
+    __rc::blocking_call_value_in_background::<
+        __rc::Returned<Arc<User>>,
+        _,
+        _,
+    >(
+        cache,
+        plan,
+        key,
+        verb,
+        (id,),
+        |(id,)| plain_uncached(id),
+        |(id,)| {
+            use __rc::NotKept as _;
+            let id = __rc::keep(id, __rc::cloned(id).rc_kept());
+            move || plain_uncached(id)
+        },
+    )
 }
 /// The body of `plain`: computes, and leaves the cache alone.
 ///

@@ -16,6 +16,8 @@ use crate::plan::function::Plan;
 #[cfg(feature = "local")]
 use crate::plan::local::Decoded;
 use crate::plan::result::ResultLike;
+#[cfg(feature = "local")]
+use crate::poll::caught::caught;
 use crate::stored::codec::CodecError;
 use crate::stored::envelope::Token;
 
@@ -196,12 +198,14 @@ where
 
     #[cfg(feature = "local")]
     fn to_keep(&self) -> Option<Decoded> {
-        Some((self.plan.local?.kept)(self.run.value.as_ref()?))
+        let (local, value) = (self.plan.local?, self.run.value.as_ref()?);
+        // A `Clone` that panics keeps nothing.
+        caught(|| (local.kept)(value)).ok()
     }
 
     #[cfg(feature = "local")]
     fn keep_copy(&mut self, kept: &Decoded) -> bool {
-        self.run.value = self.plan.local.and_then(|local| (local.cloned)(&**kept));
+        self.run.value = self.plan.local.and_then(|local| caught(|| (local.cloned)(&**kept)).ok()?);
         self.run.value.is_some()
     }
 

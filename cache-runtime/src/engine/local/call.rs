@@ -19,6 +19,7 @@ use crate::plan::function::{Plan, Terms};
 use crate::plan::local::{Decoded, LocalFns};
 use crate::plan::policy;
 use crate::plan::result::ResultLike;
+use crate::poll::caught::caught;
 use crate::poll::coarse::Coarse;
 use crate::store::tracking::{About, Answered, Inquiry, Question, Vouched};
 use crate::store::{self, Store};
@@ -112,7 +113,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// Offers a value that was stored just now to the tier.
     pub(in crate::engine) async fn offer_stored(&self, key: &Key, bytes: &Bytes, typed: &Requests<'_>) {
-        if let Some(decoded) = typed.to_keep().await {
+        if self.cache.may_keep(typed.terms(), key, bytes)
+            && let Some(decoded) = typed.to_keep().await
+        {
             self.offer_bytes(typed.terms(), key, bytes, decoded);
         }
     }
@@ -130,7 +133,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         keys: &[Option<Key>],
         found: &mut [Option<Option<V>>],
     ) {
-        let Some(local) = &plan.local else { return };
+        let Some(local) = plan.local.as_ref().filter(|_| plan.terms.local != 0) else { return };
         for (key, found) in keys.iter().zip(found) {
             if let Some(key) = key {
                 *found = self.cache.local_hit(local, &plan.terms, key).map(Some);
@@ -140,8 +143,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// Offers a value that a call for many ids read.
     pub(in crate::engine) fn offer_of_many<V>(&self, plan: &Plan<V>, key: &Key, value: &Value, bytes: &[u8], read: &V) {
-        if let (Some(local), Some(id)) = (&plan.local, id_of(bytes)) {
-            let (terms, decoded) = (&plan.terms, (local.kept)(read));
+        if let (Some(local), Some(id)) = (&plan.local, id_of(bytes))
+            && self.cache.may_keep(&plan.terms, key, bytes)
+            && let Ok(decoded) = caught(|| (local.kept)(read))
+        {
+            let terms = &plan.terms;
             self.cache.offer(Offer { key, terms, id, value, bytes, decoded, now: self.store.now(key) });
         }
     }
@@ -157,7 +163,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let Some(id) = id_of(bytes) else { return candidate.decode_in(terms.function, call) };
         let kept = self.cache.local_value(terms, key, id).filter(|kept| call.keep_copy(kept));
         let is_kept = kept.is_some() || candidate.decode_in(terms.function, call)?;
-        if is_kept && !candidate.is_stale() {
+        if is_kept && !candidate.is_stale() && self.cache.may_keep(terms, key, bytes) {
             let decoded = kept.or_else(|| call.to_keep());
             if let Some(decoded) = decoded {
                 let now = self.store.now(key);
@@ -181,7 +187,8 @@ impl Context {
     #[inline]
     pub(crate) fn local_hit<V>(&self, local: &LocalFns<V>, terms: &Terms, key: &Key) -> Option<V> {
         let entry = self.local_entry(terms, key)?;
-        let value = (local.cloned)(&*entry.value)?;
+        // A `Clone` that panics makes no hit.
+        let value = caught(|| (local.cloned)(&*entry.value)).ok()??;
         self.tier().get()?.hits.count();
         Some(value)
     }
@@ -195,6 +202,13 @@ impl Context {
     /// The decoded value with this id, if this process has it. It need not be decoded again.
     pub(crate) fn local_value(&self, terms: &Terms, key: &Key, id: Token) -> Option<Decoded> {
         self.tier().get()?.kept(terms, key, id).map(|entry| Arc::clone(&entry.value))
+    }
+
+    /// Returns true if a value may be kept: it is not copied for nothing.
+    fn may_keep(&self, terms: &Terms, key: &Key, bytes: &[u8]) -> bool {
+        terms.local != 0
+            && !self.has_undelivered()
+            && self.made_tier().map(terms).weight(key.as_str(), bytes.len()).is_some()
     }
 
     /// Notes what the store had in a slot: another value than the one that is kept. A call that began after this one
@@ -216,16 +230,15 @@ impl Context {
         }
         let names = store::own_tags(offer.key, offer.bytes);
         let Some(ticket) = tier.ticket(&offer, names) else { return };
-        let (number, now) = (ticket.number, Coarse::now());
+        let now = Coarse::now();
         let asked: Vec<_> = ticket
             .tags
             .iter()
             .flat_map(|tags| &tags.cells)
-            .filter(|(_, cell)| cell.ask(number, now))
-            .cloned()
+            .filter_map(|(name, cell)| Some((name.clone(), Arc::clone(cell), cell.ask(now)?)))
             .collect();
         let Some(pending) = tier.pending(offer.key.as_str(), ticket, voids) else { return };
-        let stamps = asked.into_iter().map(|(name, cell)| {
+        let stamps = asked.into_iter().map(|(name, cell, number)| {
             let question = Question { name: name.into(), about: About::Stamp };
             let answered = Box::new(move |answer: Option<&Bytes>, vouched: Vouched| {
                 cell.answered(number, answer, vouched);
@@ -271,6 +284,7 @@ impl Tier {
             Tags { cells, seal }
         };
         let map = self.map(terms);
+        let weight = map.weight(offer.key.as_str(), offer.bytes.len())?;
         Some(Ticket {
             number: self.number(),
             map: Arc::clone(map),
@@ -281,7 +295,7 @@ impl Tier {
             tags: [tags(offer.key.tags(), value.seal), tags(&own_tags, own_seal)],
             until: after(left),
             due: due.map_or(Coarse(u64::MAX), |due| after(if due == 0 { AGAIN } else { due })),
-            weight: map.weight(offer.key.as_str(), offer.bytes.len()),
+            weight,
         })
     }
 }

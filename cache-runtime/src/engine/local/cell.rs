@@ -21,8 +21,10 @@ struct CellState {
     stamp: Bytes,
     /// It grows with each change of the stamp.
     version: u64,
-    /// The question that is under way; 0 for none, or if its answer may be out of date.
+    /// The first question whose answer counts; 0 for none.
     asked: u64,
+    /// The number of questions so far.
+    questions: u64,
     vouched: Option<Vouched>,
 }
 
@@ -49,21 +51,25 @@ impl Stamped {
 }
 
 impl Cell {
-    /// Notes that the stamp is asked for, with a question of this number, unless it is known or asked for already.
-    pub(super) fn ask(&self, number: u64, now: Coarse) -> bool {
+    /// The number of a question for the stamp, unless it is known.
+    pub(super) fn ask(&self, now: Coarse) -> Option<u64> {
         let mut state = self.lock();
         let is_known = self.live.load(SeqCst) != 0 && state.vouched.as_ref().is_some_and(|vouched| holds(vouched, now));
         if is_known {
-            return false;
+            return None;
         }
-        state.asked = number;
-        true
+        state.questions += 1;
+        if state.asked == 0 {
+            state.asked = state.questions;
+        }
+        Some(state.questions)
     }
 
     /// Notes the stamp that the store told.
     pub(super) fn answered(&self, number: u64, stamp: Option<&Bytes>, vouched: Vouched) {
         let mut state = self.lock();
-        if state.asked != number {
+        // An earlier question may have been answered before the last change.
+        if state.asked == 0 || number < state.asked {
             return;
         }
         state.asked = 0;
@@ -109,5 +115,59 @@ impl Cell {
 
     fn lock(&self) -> MutexGuard<'_, CellState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_known(cell: &Arc<Cell>) -> bool {
+        cell.stamped().is_some()
+    }
+
+    #[test]
+    fn an_answer_counts_though_others_have_asked_since() {
+        let (cell, now, stamp) = (Arc::<Cell>::default(), Coarse::now(), Bytes::from_static(b"a"));
+        let first = cell.ask(now).unwrap();
+        let second = cell.ask(now).unwrap();
+        cell.answered(first, Some(&stamp), None);
+        assert!(is_known(&cell) && cell.ask(now).is_none());
+        cell.answered(second, None, None);
+        assert!(is_known(&cell), "the answer of another question is left alone");
+    }
+
+    #[test]
+    fn an_answer_from_before_a_change_does_not_count() {
+        for change in [Cell::suspend, Cell::void] {
+            let (cell, now, stamp) = (Arc::<Cell>::default(), Coarse::now(), Bytes::from_static(b"a"));
+            let before = cell.ask(now).unwrap();
+            change(&cell);
+            cell.answered(before, Some(&stamp), None);
+            assert!(!is_known(&cell));
+            let after = cell.ask(now).unwrap();
+            cell.answered(before, Some(&stamp), None);
+            assert!(!is_known(&cell), "not with another question under way either");
+            cell.answered(after, Some(&stamp), None);
+            assert!(is_known(&cell));
+        }
+    }
+
+    #[test]
+    fn entries_are_good_again_if_the_stamp_is_the_same() {
+        let (cell, now) = (Arc::<Cell>::default(), Coarse::now());
+        let told = |stamp: &'static [u8]| {
+            let number = cell.ask(now).unwrap();
+            cell.answered(number, Some(&Bytes::from_static(stamp)), None);
+        };
+        told(b"a");
+        let (_, stamped) = cell.stamped().unwrap();
+        cell.suspend();
+        assert!(!stamped.holds(now));
+        told(b"a");
+        assert!(stamped.holds(now));
+        cell.suspend();
+        told(b"b");
+        assert!(!stamped.holds(now));
     }
 }

@@ -46,16 +46,15 @@ impl Entry {
             && self.stamps.iter().all(|stamped| stamped.holds(now))
     }
 
-    /// Returns true if a call of a function may take the value: another one, of the same name, may have other tags.
+    /// Returns true if a call of a function may take the value. Another function of the same name may read other values, and
+    /// two calls with one key may have other tags: tags may be made of more than the key is.
     #[inline]
     pub(super) fn is_of(&self, terms: &Terms, key: &Key) -> bool {
-        std::ptr::eq(self.function, terms.function) || self.is_shared_with(terms, key)
+        (std::ptr::eq(self.function, terms.function) || self.is_shared_with(terms)) && *self.tags == *key.tags()
     }
 
-    fn is_shared_with(&self, terms: &Terms, key: &Key) -> bool {
-        self.function.identities() == terms.function.identities()
-            && self.has_own_tags == terms.has_own_tags
-            && *self.tags == *key.tags()
+    fn is_shared_with(&self, terms: &Terms) -> bool {
+        self.function.identities() == terms.function.identities() && self.has_own_tags == terms.has_own_tags
     }
 
     /// Returns true for the one call that is to refresh the value.
@@ -72,6 +71,9 @@ impl Entry {
 
 /// The memory of an entry apart from its value: its key, and what the maps need. An estimate.
 const OVERHEAD: u64 = 256;
+
+/// Fewer entries than this have the whole room.
+const FEW: u64 = 1024;
 
 /// The locks of a map. A value that is larger than this part of its map's room is not kept.
 const LOCKS: usize = 8;
@@ -100,30 +102,39 @@ impl Map {
     /// `most` entries that take `room` bytes together.
     pub(super) fn new(head: &str, most: usize, room: u64) -> Map {
         let most = most.max(1) as u64;
-        let options = OptionsBuilder::new()
-            .estimated_items_capacity(usize::try_from(most).unwrap_or(usize::MAX).min(1 << 20))
-            .weight_capacity(room)
-            .shards(LOCKS)
-            .build();
-        let entries = match options {
+        let least = (room / most).max(1);
+        // What was evicted is remembered by its hash, for as many entries as small ones could be.
+        let estimate = most.min(room / OVERHEAD).max(1);
+        let mut options = OptionsBuilder::new();
+        options
+            .estimated_items_capacity(usize::try_from(estimate).unwrap_or(usize::MAX))
+            .weight_capacity(least * most)
+            .shards(LOCKS);
+        // A part of the room that is kept for new entries would be none of few.
+        if most < FEW {
+            options.hot_allocation(1.0);
+        }
+        let entries = match options.build() {
             Ok(options) => {
                 Cache::with_options(options, Weight, DefaultHashBuilder::default(), DefaultLifecycle::default())
             }
             // Both capacities are set above.
             Err(_) => Cache::with_weighter(1, room, Weight),
         };
-        Map { head: head.into(), most, least: AtomicU64::new(room.div_ceil(most)), entries }
+        Map { head: head.into(), most, least: AtomicU64::new(least), entries }
     }
 
     /// Changes the room of the map.
     pub(super) fn resize(&self, room: u64) {
-        self.least.store(room.div_ceil(self.most), Relaxed);
-        self.entries.set_capacity(room);
+        let least = (room / self.most).max(1);
+        self.least.store(least, Relaxed);
+        self.entries.set_capacity(least * self.most);
     }
 
-    /// The weight of an entry whose value takes these bytes.
-    pub(super) fn weight(&self, key: &str, bytes: usize) -> u64 {
-        ((bytes + 2 * key.len()) as u64 + OVERHEAD).max(self.least.load(Relaxed))
+    /// The weight of an entry whose value takes these bytes; `None` if it is too large to be kept.
+    pub(super) fn weight(&self, key: &str, bytes: usize) -> Option<u64> {
+        let weight = ((bytes + 2 * key.len()) as u64 + OVERHEAD).max(self.least.load(Relaxed));
+        (weight <= self.entries.shard_capacity()).then_some(weight)
     }
 
     #[inline]

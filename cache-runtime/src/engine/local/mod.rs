@@ -166,6 +166,14 @@ impl Tier {
         self.tickets[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn drop_tickets(&self) {
+        for tickets in &self.tickets {
+            let dropped = std::mem::take(&mut *tickets.lock().unwrap_or_else(PoisonError::into_inner));
+            // Without the lock: tickets hold values.
+            drop(dropped);
+        }
+    }
+
     /// The number of voids so far.
     fn voids(&self) -> u64 {
         self.voids.load(SeqCst)
@@ -194,7 +202,8 @@ impl Watcher for Tier {
     }
 
     fn all_changed(&self, proof: &Proof) {
-        // Entries and tickets notice by the generation of their proof.
+        // Entries notice by the generation of their proof. Tickets would wait for answers that never come.
+        self.drop_tickets();
         let cells: Vec<_> = self.cells().by_name.values().filter_map(Weak::upgrade).collect();
         for cell in cells.iter().filter(|cell| cell.is_of(proof)) {
             cell.suspend();

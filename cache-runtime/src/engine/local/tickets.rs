@@ -22,10 +22,6 @@ impl Tickets {
         self.0.remove(key)
     }
 
-    pub(super) fn clear(&mut self) {
-        self.0 = HashMap::new();
-    }
-
     /// Returns true if a ticket is for another value than this one.
     pub(super) fn is_for_other(&self, key: &str, id: Option<Token>) -> bool {
         self.0.get(key).is_some_and(|ticket| Some(ticket.id) != id)

@@ -35,9 +35,7 @@ impl Tier {
 
     fn void_all(&self) {
         self.voids.fetch_add(1, SeqCst);
-        for tickets in &self.tickets {
-            tickets.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
-        }
+        self.drop_tickets();
         self.each_map(super::Map::clear);
         let cells: Vec<_> = self.cells().by_name.values().filter_map(std::sync::Weak::upgrade).collect();
         for cell in cells {

@@ -21,6 +21,9 @@ use crate::store::tracking::{Inquiry, Proof, Watcher};
 /// The most inquiries that wait. More are dropped: the calls that follow offer their values again.
 const MOST_WAITING: usize = 4096;
 
+/// The same while there is no connection: each of them holds a value.
+const MOST_UNCONNECTED: usize = 64;
+
 /// The tracked connection to one server.
 pub(crate) struct Link {
     pub(crate) proof: Arc<Proof>,
@@ -34,6 +37,9 @@ pub(crate) struct Link {
 #[derive(Default)]
 struct LinkState {
     waiting: VecDeque<Inquiry>,
+    is_connected: bool,
+    /// The last connection failed, and the next one is not due.
+    is_pausing: bool,
     /// The process in which the task runs; a child of it has none.
     running_in: Option<u32>,
 }
@@ -46,21 +52,30 @@ impl Link {
     /// Asks the server. The inquiry may be dropped.
     pub(crate) fn ask(self: &Arc<Self>, client: &Arc<Client>, inquiry: Inquiry) {
         let mut state = self.lock();
-        if state.waiting.len() >= MOST_WAITING {
+        let most = if state.is_connected { MOST_WAITING } else { MOST_UNCONNECTED };
+        let process = std::process::id();
+        let is_pausing = state.is_pausing && state.running_in == Some(process);
+        if is_pausing || state.waiting.len() >= most {
+            // It may hold a large value, and is dropped without the lock.
+            drop(state);
+            drop(inquiry);
             return;
         }
         state.waiting.push_back(inquiry);
-        let process = std::process::id();
         if state.running_in == Some(process) {
             drop(state);
             self.asked.notify();
             return;
         }
-        state.running_in = Some(process);
+        let was_forked = state.running_in.replace(process).is_some();
         drop(state);
+        if was_forked {
+            // What the parent confirmed is told to the parent alone.
+            self.lose();
+        }
         let ended = Ended(Arc::clone(self));
         if !client.keeper.spawn(session::follow(ended, Arc::downgrade(client))) {
-            self.lock().waiting.clear();
+            self.drop_waiting();
         }
     }
 
@@ -68,6 +83,22 @@ impl Link {
         let mut state = self.lock();
         let count = state.waiting.len().min(most);
         state.waiting.drain(..count).collect()
+    }
+
+    /// Drops what waits, without the lock: inquiries hold values.
+    fn drop_waiting(&self) {
+        let waiting = std::mem::take(&mut self.lock().waiting);
+        drop(waiting);
+    }
+
+    /// Notes that there is a connection, or none.
+    fn connected(&self, is_connected: bool) {
+        self.lock().is_connected = is_connected;
+    }
+
+    /// Notes that the next connection is not due, or is.
+    fn pauses(&self, is_pausing: bool) {
+        self.lock().is_pausing = is_pausing;
     }
 
     fn lock(&self) -> MutexGuard<'_, LinkState> {
@@ -88,7 +119,9 @@ struct Ended(Arc<Link>);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.0.lock().running_in = None;
+        let mut state = self.0.lock();
+        (state.running_in, state.is_connected, state.is_pausing) = (None, false, false);
+        drop(state);
         self.0.lose();
     }
 }

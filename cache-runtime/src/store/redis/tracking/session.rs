@@ -39,6 +39,7 @@ pub(super) async fn follow(ended: Ended, client: Weak<Client>) {
     let (mut pause, mut is_told) = (SHORTEST, false);
     loop {
         let outcome = connected(link, &client).await;
+        link.connected(false);
         link.lose();
         let Some(alive) = client.upgrade() else { return };
         match outcome {
@@ -55,9 +56,11 @@ pub(super) async fn follow(ended: Ended, client: Weak<Client>) {
                     pause = REFUSED;
                 }
                 // What waits would be asked about values that have changed by then.
-                link.lock().waiting.clear();
+                link.pauses(true);
+                link.drop_waiting();
                 drop(alive);
                 tokio::time::sleep(pause).await;
+                link.pauses(false);
                 pause = pause.saturating_mul(2).clamp(SHORTEST, LONGEST);
             }
         }
@@ -92,6 +95,7 @@ async fn connected(link: &Arc<Link>, client: &Weak<Client>) -> Result<(), Fault>
     let session = Session { link, client, connection, moves, generation, patience };
     // This is read before anything is confirmed: what moves later is noticed.
     let slots = session.slots().await?;
+    link.connected(true);
     let (mut heartbeats, mut inquiries) = (pin!(session.heartbeats(slots)), pin!(session.inquiries()));
     poll_fn(|context| match heartbeats.as_mut().poll(context) {
         Poll::Pending => inquiries.as_mut().poll(context),
