@@ -67,8 +67,7 @@ pub(crate) struct Model {
 
 impl Model {
     pub(crate) fn new(args: Args, function: Function, features: Features, errors: &Errors) -> Option<Model> {
-        check_codec(&args.codec, features, errors);
-        check_local(&args, features, errors);
+        check_features(&args, features, errors);
         let params = function.params();
         let given = Scope { receiver: function.sig.receiver(), params: &params, batch: None };
         check_twins(&params, &args, errors);
@@ -221,6 +220,12 @@ fn check_twins(params: &[Param], args: &Args, errors: &Errors) {
             errors.at(name.span(), message);
         }
     }
+}
+
+/// Reports arguments that cannot be, without some features or beside others.
+fn check_features(args: &Args, features: Features, errors: &Errors) {
+    check_codec(&args.codec, features, errors);
+    check_local(args, features, errors);
 }
 
 /// Reports a local tier that cannot be.
