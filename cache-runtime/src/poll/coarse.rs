@@ -4,7 +4,7 @@ use std::time::Duration;
 #[cfg(not(target_os = "linux"))]
 use std::time::Instant;
 
-/// A moment, in milliseconds since some start. It may be some milliseconds behind, and does not go back.
+/// A moment, in milliseconds since some start. It may be some milliseconds late, and does not go back.
 ///
 /// On Linux this is `CLOCK_MONOTONIC_COARSE`, which takes a fifth of the time of [`Instant::now`](std::time::Instant::now).
 /// The time during which a process is stopped counts; the time during which the machine is suspended does not.

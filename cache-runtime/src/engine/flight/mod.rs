@@ -92,8 +92,8 @@ struct FlightState {
     /// The wakers of the tasks among the followers.
     wakers: BTreeMap<u64, Waker>,
     next_waker: u64,
-    /// The threads among the followers that wait. A condition variable would make each of them wait for the lock, too,
-    /// behind the one before.
+    /// The threads among the followers that wait. A condition variable would make each of them take the lock, too, one
+    /// after the other.
     threads: Vec<Thread>,
     /// The flight was invalidated in this process: later calls do not share it by the key alone.
     voided: bool,

@@ -108,7 +108,7 @@ struct Session<'a> {
     link: &'a Arc<Link>,
     client: &'a Weak<Client>,
     connection: Pushes,
-    /// The number of the server behind the address.
+    /// How often another server had taken the place of this one when it connected.
     moves: u64,
     generation: u64,
     patience: Duration,

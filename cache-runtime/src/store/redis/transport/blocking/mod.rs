@@ -46,8 +46,8 @@ struct PoolState {
     opening: usize,
     /// The time since when at least one is being opened.
     opening_since: Option<Instant>,
-    /// The threads that wait for a connection. A condition variable would make each of them wait for the lock, too, behind
-    /// the one before.
+    /// The threads that wait for a connection. A condition variable would make each of them take the lock, too, one
+    /// after the other.
     waiting: VecDeque<Thread>,
     /// Connections of an earlier generation are dropped: they were open when another one was found closed.
     generation: u64,
