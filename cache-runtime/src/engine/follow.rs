@@ -20,13 +20,9 @@ use crate::stored::envelope::{self, Head, Lease, Token};
 /// bytes.
 const FIRST: Duration = Duration::from_micros(500);
 
-/// Pauses double up to this, then grow with the time that has passed, a [`PART`] of it: a short body is noticed soon, and
-/// a long one costs few questions.
-const OFTEN: Duration = Duration::from_millis(2);
-const PART: u32 = 25;
-
-/// No pause is longer. With two milliseconds for long bodies, too, calls returned no sooner in measurements.
-const SELDOM: Duration = Duration::from_millis(4);
+/// Pauses double up to this while few keys are asked for. Each lasts about a millisecond longer, because the tasks'
+/// timers count whole milliseconds.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// After this time it is checked, once, that the server will end the lease. A leader that is gone leaves it to that.
 pub(super) const BOUND_AFTER: Duration = Duration::from_millis(100);
@@ -206,7 +202,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             }
             self.timer.pause(pause.min(left)).await;
             let passed = now.saturating_duration_since(begun);
-            pause = (pause * 2).min((passed / PART).clamp(OFTEN, SELDOM));
+            pause = (pause * 2).min(PAUSE).max(self.cache.flights().pause_between_questions());
             asking.asks(self.cache.timeout());
             let outcome = match self.store.peek(key, self.cache.deadline()).await {
                 Ok(head) if self.is_held(key, head.as_deref(), watched.token) => {

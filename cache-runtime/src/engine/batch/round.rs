@@ -13,7 +13,7 @@ use super::leases::{Assignment, LeaseRequest, LeaseSet};
 use super::{Call, Open, Waiter, decode_id};
 use crate::engine::Engine;
 use crate::engine::events::{self, Event};
-use crate::engine::flight::Role;
+use crate::engine::flight::{Joinable, Role};
 use crate::engine::lease::Leased;
 use crate::engine::look::{Inspection, Look, Miss};
 use crate::engine::timer::Timer;
@@ -27,8 +27,21 @@ use crate::stored::envelope::{self, Lease, Seal, Token};
 pub(super) struct Round<'a, S: Store> {
     pub(super) assignments: Vec<Assignment<'a, S>>,
     pub(super) waiters: Vec<Waiter<'a>>,
+    /// The ids that one call of this process computes for the others.
+    candidates: Vec<Candidate<'a>>,
     /// Nothing is left to a next round.
     is_last: bool,
+}
+
+/// An id that this call computes, unless another call of this process does.
+struct Candidate<'a> {
+    at: usize,
+    key: &'a Key,
+    /// The lease that was seen in its slot, if it is shared by that.
+    token: Option<Token>,
+    joinable: Joinable,
+    /// The event if this call computes the id.
+    event: Event,
 }
 
 /// A slot to lease.
@@ -52,15 +65,7 @@ type Failure<'a> = (usize, &'a Key, Error);
 
 impl<'a, S: Store> Round<'a, S> {
     fn new(is_last: bool) -> Self {
-        Round { assignments: Vec::new(), waiters: Vec::new(), is_last }
-    }
-
-    fn add(&mut self, at: usize, key: &'a Key, token: Option<Token>, role: Option<Role>) {
-        match role {
-            Some(Role::Follower(follower)) => self.waiters.push(Waiter { at, key, token, follower }),
-            Some(Role::Leader(leader)) => self.assignments.push(Assignment::Process(at, leader)),
-            None => self.assignments.push(Assignment::Alone(at)),
-        }
+        Round { assignments: Vec::new(), waiters: Vec::new(), candidates: Vec::new(), is_last }
     }
 }
 
@@ -87,6 +92,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             events::uncached(plan.terms.function, key, &error);
             self.join_local(&plan.terms, &call.open, &mut round, (at, key), Some(&error));
         }
+        self.settle_candidates(plan.terms.function, &mut round);
         round
     }
 
@@ -351,16 +357,20 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         if round.is_last || open.has_enough(at) {
             return self.join_local(terms, open, round, (at, key), None);
         }
-        let flights = self.cache.flights();
-        let role = match terms.single_flight {
-            SingleFlight::Off => None,
-            SingleFlight::Process => Some(flights.follow_or_lead(key, token)),
-            SingleFlight::Shared => Some(Role::Follower(flights.follow(key, token))),
-        };
-        if !matches!(role, Some(Role::Follower(_))) {
-            self.record(terms.function, Event::Miss);
+        match terms.single_flight {
+            SingleFlight::Off => {
+                self.record(terms.function, Event::Miss);
+                round.assignments.push(Assignment::Alone(at));
+            }
+            SingleFlight::Process => {
+                let (token, joinable) = (Some(token), Joinable::Under(token));
+                round.candidates.push(Candidate { at, key, token, joinable, event: Event::Miss });
+            }
+            SingleFlight::Shared => {
+                let follower = self.cache.flights().follow(key, token);
+                round.waiters.push(Waiter { at, key, token: Some(token), follower });
+            }
         }
-        round.add(at, key, Some(token), role);
     }
 
     /// Waits for a computation of this process, without a look at the slot. Among the calls that no longer wait for the
@@ -374,17 +384,34 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         error: Option<&Error>,
     ) {
         let is_away = error.is_some_and(|error| error.kind() == ErrorKind::CircuitOpen);
-        let role = match terms.single_flight {
-            SingleFlight::Off => None,
-            _ if open.is_alone(at) => None,
-            SingleFlight::Process | SingleFlight::Shared => {
-                Some(self.cache.flights().follow_any_or_lead(key, open.any(at, is_away)))
-            }
-        };
-        if !matches!(role, Some(Role::Follower(_))) {
-            self.record(terms.function, if error.is_some() { Event::Bypass } else { Event::Miss });
+        let event = if error.is_some() { Event::Bypass } else { Event::Miss };
+        if terms.single_flight == SingleFlight::Off || open.is_alone(at) {
+            self.record(terms.function, event);
+            round.assignments.push(Assignment::Alone(at));
+        } else {
+            let joinable = Joinable::Any(open.any(at, is_away));
+            round.candidates.push(Candidate { at, key, token: None, joinable, event });
         }
-        round.add(at, key, None, role);
+    }
+
+    /// Finds out which ids this call computes for its process. Calls for the same ids do so one after the other, not id
+    /// by id: else each of them would run its body for a part of the ids.
+    fn settle_candidates(&self, function: &Function, round: &mut Round<'_, S>) {
+        let mut candidates = std::mem::take(&mut round.candidates);
+        candidates.sort_unstable_by_key(|candidate| candidate.at);
+        for part in candidates.chunks(MOST) {
+            let wanted = part.iter().map(|candidate| (candidate.key, candidate.joinable));
+            let roles = self.cache.flights().follow_or_lead_all(wanted);
+            for (&Candidate { at, key, token, event, .. }, role) in part.iter().zip(roles) {
+                match role {
+                    Role::Follower(follower) => round.waiters.push(Waiter { at, key, token, follower }),
+                    Role::Leader(leader) => {
+                        self.record(function, event);
+                        round.assignments.push(Assignment::Process(at, leader));
+                    }
+                }
+            }
+        }
     }
 
     /// The meaning of a slot to a call for many ids: a value, or that there is none.

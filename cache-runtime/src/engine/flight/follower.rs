@@ -1,6 +1,7 @@
 //! The calls that wait for a flight, and the one among them that asks the store.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 #[cfg(feature = "tokio")]
 use std::task::{Poll, Waker};
 #[cfg(feature = "blocking")]
@@ -67,6 +68,7 @@ impl Follower {
         let turn = state.turns;
         state.asking = Some(Turn { number: turn, heard: Instant::now() });
         let (flights, flight) = (Arc::clone(&self.flights), Arc::clone(&self.flight));
+        flights.asking.fetch_add(1, Relaxed);
         Some(Event::Ask(Asking { flights, flight, turn }))
     }
 
@@ -157,6 +159,7 @@ impl Asking {
 
 impl Drop for Asking {
     fn drop(&mut self) {
+        self.flights.asking.fetch_sub(1, Relaxed);
         let mut state = self.flight.lock();
         if state.asking.as_ref().is_some_and(|turn| turn.number == self.turn) {
             state.asking = None;

@@ -15,7 +15,7 @@ mod refreshing;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::thread;
@@ -120,6 +120,10 @@ struct Turn {
 /// take.
 const SILENCE: Duration = Duration::from_secs(1);
 
+/// The pause for each key that followers ask for, so that a cache asks no more often than 20,000 times a second for up
+/// to 10,000 keys.
+const PAUSE_PER_KEY: Duration = Duration::from_micros(50);
+
 /// The flights of one cache.
 #[derive(Debug, Default)]
 pub(crate) struct Flights {
@@ -129,6 +133,8 @@ pub(crate) struct Flights {
     /// show its lease a moment longer than the flight lasts; or the lease was never granted.
     abandoned: Mutex<VecDeque<Token>>,
     unasked: AtomicU64,
+    /// For how many flights of other processes a follower asks the store.
+    asking: AtomicU32,
 }
 
 /// The most leases of that kind that are remembered.
@@ -139,6 +145,14 @@ const ABANDONED: usize = 256;
 pub(crate) enum Role {
     Follower(Follower),
     Leader(Leader),
+}
+
+/// The flights that a call may share instead of running a body for the calls of its process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Joinable {
+    /// Those under this token.
+    Under(Token),
+    Any(Any),
 }
 
 impl Flights {
@@ -161,31 +175,53 @@ impl Flights {
 
     /// Joins the flight of this token, or starts one for the calls of this process.
     pub(crate) fn follow_or_lead(self: &Arc<Self>, key: &Key, token: Token) -> Role {
-        let mut all = self.all();
-        let unleased = || find(&all, key, Id::Unleased(token)).cloned();
-        match known(&all, key, token).or_else(unleased) {
-            Some(flight) => Role::Follower(self.join(flight)),
-            None => Role::Leader(self.leader(&mut all, key, Id::Unleased(token))),
-        }
+        self.join_or_lead(&mut self.all(), key, Joinable::Under(token))
     }
 
     /// Joins a body that runs in this process, or starts one, without a look at the slot.
     pub(crate) fn follow_any_or_lead(self: &Arc<Self>, key: &Key, any: Any) -> Role {
+        self.join_or_lead(&mut self.all(), key, Joinable::Any(any))
+    }
+
+    /// Does the same for many keys at once. Among calls for the same keys one leads all of them, because nothing comes
+    /// in between.
+    pub(crate) fn follow_or_lead_all<'k>(
+        self: &Arc<Self>,
+        wanted: impl ExactSizeIterator<Item = (&'k Key, Joinable)>,
+    ) -> Vec<Role> {
+        let mut roles = Vec::with_capacity(wanted.len());
         let mut all = self.all();
-        let shared = || all.get(key).into_iter().flatten().filter(|flight| any.includes(flight));
-        let least = if shared().count() < any.most { None } else { shared().min_by_key(|flight| flight.followers()) };
-        match least.cloned() {
-            Some(flight) => Role::Follower(self.join(flight)),
-            None => {
-                let id = Id::Unasked(self.unasked.fetch_add(1, Relaxed));
-                Role::Leader(self.leader(&mut all, key, id))
+        roles.extend(wanted.map(|(key, joinable)| self.join_or_lead(&mut all, key, joinable)));
+        roles
+    }
+
+    fn join_or_lead(self: &Arc<Self>, all: &mut All, key: &Key, joinable: Joinable) -> Role {
+        let (found, id) = match joinable {
+            Joinable::Under(token) => {
+                let unleased = || find(all, key, Id::Unleased(token)).cloned();
+                (known(all, key, token).or_else(unleased), Id::Unleased(token))
             }
+            Joinable::Any(any) => {
+                let shared = || all.get(key).into_iter().flatten().filter(|flight| any.includes(flight));
+                let is_enough = shared().count() >= any.most;
+                let least = is_enough.then(|| shared().min_by_key(|flight| flight.followers())).flatten();
+                (least.cloned(), Id::Unasked(self.unasked.fetch_add(1, Relaxed)))
+            }
+        };
+        match found {
+            Some(flight) => Role::Follower(self.join(flight)),
+            None => Role::Leader(self.leader(all, key, id)),
         }
     }
 
     /// Returns true if a call of this process computes the key, or waits for it.
     pub(crate) fn concern(&self, key: &Key) -> bool {
         self.all().contains_key(key)
+    }
+
+    /// How long a follower waits between two questions to the store, at least.
+    pub(crate) fn pause_between_questions(&self) -> Duration {
+        (PAUSE_PER_KEY * self.asking.load(Relaxed)).min(SILENCE / 2)
     }
 
     /// Returns true if a leader of this process was cancelled under this lease.

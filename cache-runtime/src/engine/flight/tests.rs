@@ -215,3 +215,33 @@ fn those_cancelled_last_are_remembered() {
     assert!(!flights.was_abandoned(seen[0]));
     assert!(seen[1..].iter().all(|token| flights.was_abandoned(*token)));
 }
+
+#[test]
+fn of_calls_for_many_keys_one_leads_all() {
+    let keys: Vec<Key> = (0..50)
+        .map(|id| {
+            let mut writer = KeyWriter::new("", "flight");
+            writer.arg("id", &id);
+            writer.finish().expect("a key")
+        })
+        .collect();
+    let any = Any { since: Instant::now(), is_away: false, most: 1 };
+    for _ in 0..200 {
+        let flights = Arc::<Flights>::default();
+        let barrier = std::sync::Barrier::new(4);
+        let join = || {
+            barrier.wait();
+            let roles = flights.follow_or_lead_all(keys.iter().map(|key| (key, Joinable::Any(any))));
+            let led = roles.iter().filter(|role| matches!(role, Role::Leader(_))).count();
+            // No flight ends before each thread has its roles.
+            barrier.wait();
+            led
+        };
+        let mut led = thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(join)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect::<Vec<_>>()
+        });
+        led.sort_unstable();
+        assert_eq!(led, [0, 0, 0, 50]);
+    }
+}
