@@ -2,7 +2,7 @@
 //!
 //! `scripts/bench [--pin same|split|free]` starts servers of its own, prints the tables, and writes them
 //! to `bench/results/<pinning>.md`, with a chart in the same folder. With `--quick` (few rounds) or
-//! `--only hits|stampede|faults|memory` it only prints them.
+//! `--only hits|stampede|faults|memory|stale` it only prints them.
 
 mod chart;
 mod data;
@@ -19,10 +19,10 @@ use std::process::ExitCode;
 use machine::{Pinning, Server};
 use report::Table;
 use subjects::{
-    BlockingSubject, ByHand, ByHandBlocking, ByHandManaged, Cached, CachedBlocking, Hitbox, MultiTier, Ours,
-    OursBlocking, Result, Subject,
+    BlockingSubject, ByHand, ByHandBlocking, ByHandManaged, Cached, CachedBlocking, CachedLocal, Hitbox, HitboxLocal,
+    MultiTier, MultiTierLocal, Ours, OursBlocking, OursLocal, Result, Subject,
 };
-use workloads::{Bench, faults, hits, memory, stampede};
+use workloads::{Bench, faults, hits, memory, stale, stampede};
 
 fn main() -> ExitCode {
     match run(&std::env::args().skip(1).collect::<Vec<_>>()) {
@@ -71,12 +71,23 @@ fn run(arguments: &[String]) -> Result<()> {
                 pinning
             ))
         }
+        ["stale-reader", name, url] => {
+            for_subject!(name, [ByHand, OursLocal, CachedLocal, HitboxLocal, MultiTierLocal], |S| stale::reader::<S>(
+                url
+            ))
+        }
+        ["stale-writer", name, url] => {
+            for_subject!(name, [ByHand, OursLocal, CachedLocal, HitboxLocal, MultiTierLocal], |S| stale::writer::<S>(
+                url
+            ))
+        }
         _ => bench(&arguments),
     }
 }
 
 fn bench(arguments: &[&str]) -> Result<()> {
-    const USAGE: &str = "usage: scripts/bench [--pin same|split|free] [--quick] [--only hits|stampede|faults|memory]";
+    const USAGE: &str =
+        "usage: scripts/bench [--pin same|split|free] [--quick] [--only hits|stampede|faults|memory|stale]";
     let (mut pinning, mut quick, mut only) = (Pinning::Same, false, None);
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
@@ -101,6 +112,9 @@ fn bench(arguments: &[&str]) -> Result<()> {
     }
     if wants("faults") {
         tables.extend(faults::tables(&bench)?);
+    }
+    if wants("stale") {
+        tables.extend(stale::tables(&bench)?);
     }
     if wants("memory") {
         tables.extend(memory::tables(&bench)?);

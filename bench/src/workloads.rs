@@ -3,6 +3,7 @@
 pub mod faults;
 pub mod hits;
 pub mod memory;
+pub mod stale;
 pub mod stampede;
 
 use crate::machine::{Pinning, Server};

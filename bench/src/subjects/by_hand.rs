@@ -7,7 +7,7 @@ use redis::{AsyncCommands, Client, Commands, Connection};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{BlockingSubject, Result, Subject};
+use super::{BlockingSubject, Coherent, Result, Subject};
 use crate::data::{self, Item, Users};
 
 const TTL: u64 = 3600;
@@ -120,5 +120,15 @@ impl BlockingSubject for ByHandBlocking {
 
     fn slow(&self, id: u64) -> Result<u64> {
         self.get_or_set(format!("plain:slow:{id}"), || data::slow_blocking(id))
+    }
+}
+
+impl Coherent for ByHand {
+    async fn version(&self, id: u64) -> Result<u64> {
+        get_or_set(self.0.clone(), format!("byhand:version:{id}"), || data::version(id)).await
+    }
+
+    async fn invalidate(&self, id: u64) -> Result<()> {
+        Ok(self.0.clone().del(format!("byhand:version:{id}")).await?)
     }
 }

@@ -47,7 +47,7 @@ macro_rules! subject {
 
             use super::{Failed, TTL, URL};
             use crate::data::{self, Item, Users};
-            use crate::subjects::{Result, Subject};
+            use crate::subjects::{Coherent, Result, Subject};
 
             /// A store belongs to the runtime of its first call, so each further runtime needs another store.
             static IS_AGAIN: AtomicBool = AtomicBool::new(false);
@@ -102,6 +102,25 @@ macro_rules! subject {
             )]
             async fn slow(id: u64) -> std::result::Result<u64, Failed> {
                 Ok(data::slow(id).await)
+            }
+
+            #[concurrent_cached(
+                map_error = r##"|e| Failed(e.to_string())"##,
+                ty = "AsyncRedisCache<u64, u64>",
+                create = r##"{ store("version").await }"##
+            )]
+            async fn version(id: u64) -> std::result::Result<u64, Failed> {
+                Ok(data::version(id).await)
+            }
+
+            impl Coherent for $subject {
+                async fn version(&self, id: u64) -> Result<u64> {
+                    Ok(version(id).await?)
+                }
+
+                async fn invalidate(&self, _: u64) -> Result<()> {
+                    Ok(data::delete_stored().await?)
+                }
             }
 
             #[derive(Clone)]

@@ -14,7 +14,7 @@ use hitbox_fn::prelude::*;
 use hitbox_moka::MokaBackend;
 use hitbox_redis::{ConnectionMode, RedisBackend};
 
-use super::{Result, Subject};
+use super::{Coherent, Result, Subject};
 use crate::data::{self, Item, Users};
 
 #[cached]
@@ -30,6 +30,11 @@ async fn users(count: u64) -> Users {
 #[cached]
 async fn slow(id: u64) -> u64 {
     data::slow(id).await
+}
+
+#[cached]
+async fn version(id: u64) -> u64 {
+    data::version(id).await
 }
 
 type Of<V, B> = Cache<B, BroadcastConcurrencyManager<V>>;
@@ -110,5 +115,15 @@ impl<T: Tiers> Subject for OnTiers<T> {
 
     async fn slow(&self, id: u64) -> Result<u64> {
         Ok(slow(id).cache(&self.slow).await)
+    }
+}
+
+impl Coherent for HitboxLocal {
+    async fn version(&self, id: u64) -> Result<u64> {
+        Ok(version(id).cache(&self.slow).await)
+    }
+
+    async fn invalidate(&self, _: u64) -> Result<()> {
+        Ok(data::delete_stored().await?)
     }
 }

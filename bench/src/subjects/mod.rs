@@ -40,6 +40,14 @@ pub trait Subject: Clone + Send + Sync + 'static {
     }
 }
 
+/// Reads rows that another process changes.
+pub trait Coherent: Subject {
+    /// The version of a row.
+    fn version(&self, id: u64) -> impl Future<Output = Result<u64>> + Send;
+    /// Invalidates a row that has changed, for all processes, in the way that the subject has for it.
+    fn invalidate(&self, id: u64) -> impl Future<Output = Result<()>> + Send;
+}
+
 /// Caches plain functions.
 pub trait BlockingSubject: Clone + Send + Sync + 'static {
     const NAME: &'static str;

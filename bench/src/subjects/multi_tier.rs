@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use multi_tier_cache::serialization::BincodeSerializer;
-use multi_tier_cache::{CacheManager, CacheSerializer, CacheStrategy, CacheTier, L1Cache, L2Cache, MokaCacheConfig};
+use multi_tier_cache::{
+    CacheManager, CacheSerializer, CacheStrategy, CacheTier, InvalidationConfig, L1Cache, L2Cache, MokaCacheConfig,
+};
 
-use super::{Result, Subject};
+use super::{Coherent, Result, Subject};
 use crate::data::{self, Item, Users};
 
 #[derive(Clone)]
@@ -24,7 +26,8 @@ impl<const IS_LOCAL: bool> Subject for OnTiers<IS_LOCAL> {
     async fn connect(url: &str) -> Result<Self> {
         let redis = Arc::new(L2Cache::with_url(url).await?);
         let mut manager = if IS_LOCAL {
-            CacheManager::new(Arc::new(L1Cache::new(MokaCacheConfig::default())?), redis).await?
+            let local = Arc::new(L1Cache::new(MokaCacheConfig::default())?);
+            CacheManager::new_with_invalidation(local, redis, url, InvalidationConfig::default()).await?
         } else {
             CacheManager::new_with_tiers(vec![CacheTier::new(redis, 1, false, 1, 1.0)], None)?
         };
@@ -47,5 +50,16 @@ impl<const IS_LOCAL: bool> Subject for OnTiers<IS_LOCAL> {
             .0
             .get_or_compute_typed(&format!("mtc:slow:{id}"), TTL, || async move { Ok(data::slow(id).await) })
             .await?)
+    }
+}
+
+impl Coherent for MultiTierLocal {
+    async fn version(&self, id: u64) -> Result<u64> {
+        let body = || async move { Ok(data::version(id).await) };
+        Ok(self.0.get_or_compute_typed(&format!("mtc:version:{id}"), TTL, body).await?)
+    }
+
+    async fn invalidate(&self, id: u64) -> Result<()> {
+        Ok(self.0.invalidate(&format!("mtc:version:{id}")).await?)
     }
 }

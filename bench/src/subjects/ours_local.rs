@@ -2,7 +2,7 @@
 
 use redis_cached::{Cache, redis_cached};
 
-use super::{Result, Subject};
+use super::{Coherent, Result, Subject};
 use crate::data::{self, Item, Users};
 
 #[derive(Clone)]
@@ -35,5 +35,21 @@ impl Subject for OursLocal {
 
     async fn slow(&self, id: u64) -> Result<u64> {
         Ok(data::slow(id).await)
+    }
+}
+
+#[redis_cached(ttl = "1h", local = 10_000, cache = cache, skip(cache))]
+async fn version(cache: &Cache, id: u64) -> u64 {
+    data::version(id).await
+}
+
+impl Coherent for OursLocal {
+    async fn version(&self, id: u64) -> Result<u64> {
+        Ok(version(&self.0, id).await)
+    }
+
+    async fn invalidate(&self, id: u64) -> Result<()> {
+        version_entry(&self.0, id).invalidate().await?;
+        Ok(())
     }
 }
