@@ -3,6 +3,8 @@
 //! Opening a connection resolves a name, and may do a TLS handshake: neither takes a deadline. A short-lived thread
 //! does it, and callers wait no longer than their deadlines.
 
+mod starter;
+
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -10,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use self::starter::Starter;
 use crate::error::ErrorKind;
 use crate::lock::briefly;
 use crate::poll::block_on::block_on;
@@ -29,6 +32,7 @@ pub(crate) struct Blocking {
     pool: Arc<Pool>,
     /// The most connections in the pool.
     most: usize,
+    starter: Starter,
 }
 
 #[derive(Default)]
@@ -71,7 +75,7 @@ struct Pooled {
 
 impl Blocking {
     pub(crate) fn new(server: &Arc<Server>, most: usize) -> Blocking {
-        Blocking { server: Arc::clone(server), pool: Arc::default(), most }
+        Blocking { server: Arc::clone(server), pool: Arc::default(), most, starter: Starter::default() }
     }
 
     fn exchange_now(&self, epoch: Epoch, build: Build<'_>, decode: Decode<'_>, by: Instant) -> Result<(), Fault> {
@@ -146,7 +150,7 @@ impl Blocking {
             }
             if !has_opened && !is_full && state.opening <= state.waiting.len() && state.open < self.most {
                 has_opened = true;
-                self.open(state, epoch)?;
+                self.open(state, epoch);
                 state = pool.lock();
                 continue;
             }
@@ -169,31 +173,21 @@ impl Blocking {
         }
     }
 
-    /// Starts a thread that opens a connection. The pool is unlocked meanwhile: on a busy machine, all other calls would
-    /// wait for the thread.
-    fn open(&self, mut state: MutexGuard<'_, PoolState>, asked: Epoch) -> Result<(), Fault> {
+    /// Has a connection opened by a thread of its own.
+    fn open(&self, mut state: MutexGuard<'_, PoolState>, asked: Epoch) {
         state.open += 1;
         state.opening += 1;
         state.opening_since.get_or_insert_with(Instant::now);
         let (server, pool, generation) = (Arc::clone(&self.server), Arc::clone(&self.pool), state.generation);
         drop(state);
-        let thread = thread::Builder::new().name("redis-cached connect".to_owned());
-        let started = thread.spawn(move || {
-            // This is created here: a thread that cannot be started says nothing of the server.
-            let mut opening = Opening { server: Arc::clone(&server), pool, outcome: None };
-            // On a busy machine, the breaker may have opened before this thread runs.
-            opening.outcome = Some(match server.health.has_opened_since(asked) {
-                false => connect(&server, server.health.epoch(), generation, Instant::now() + patience(server.timeout)),
-                true => Err(opening.pool.lock().failure.clone().unwrap_or_else(Fault::hung)),
-            });
-        });
-        started.map(drop).map_err(|error| {
-            let mut state = self.pool.lock();
-            state.open -= 1;
-            state.opened_one();
-            Fault::new(ErrorKind::Unreachable, Blame::Caller, error.to_string())
-        })
+        let opening = Opening { server, pool, outcome: Some(Err(unstarted())) };
+        self.starter.start(Box::new(move || opening.run(asked, generation)));
     }
+}
+
+/// A thread that cannot be started says nothing of the server.
+fn unstarted() -> Fault {
+    Fault::new(ErrorKind::Unreachable, Blame::Caller, "no thread can be started")
 }
 
 impl Transport for Blocking {
@@ -220,9 +214,8 @@ impl Transport for Blocking {
     }
 
     fn background(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let thread = thread::Builder::new().name("redis-cached".to_owned());
         // If no thread can be started, the task is dropped.
-        let _ = thread.spawn(move || block_on(task));
+        self.starter.start(Box::new(move || block_on(task)));
     }
 
     fn soon(&self, task: impl Future<Output = ()> + Send + 'static) {
@@ -347,6 +340,19 @@ struct Opening {
     server: Arc<Server>,
     pool: Arc<Pool>,
     outcome: Option<Result<Pooled, Fault>>,
+}
+
+impl Opening {
+    fn run(mut self, asked: Epoch, generation: u64) {
+        // Until there is one, the thread may panic.
+        self.outcome = None;
+        let server = &self.server;
+        // On a busy machine, the breaker may have opened before this thread runs.
+        self.outcome = Some(match server.health.has_opened_since(asked) {
+            false => connect(server, server.health.epoch(), generation, Instant::now() + patience(server.timeout)),
+            true => Err(self.pool.lock().failure.clone().unwrap_or_else(Fault::hung)),
+        });
+    }
 }
 
 impl Drop for Opening {
