@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, redis_cached};
-use test_support::{Mode, Server, eventually, log};
+use test_support::{Mode, Server, Stopwatch, eventually, log};
 
 const THREADS: u64 = 40;
 
@@ -52,9 +52,9 @@ fn calls(cache: &Cache, ids: u64, rounds: u64) -> (u64, Duration) {
                 let mut slowest = Duration::ZERO;
                 for round in 0..rounds {
                     let id = (thread + round) % ids;
-                    let begun = Instant::now();
+                    let stopwatch = Stopwatch::start();
                     assert_eq!(plain(cache, id), id);
-                    slowest = slowest.max(begun.elapsed());
+                    slowest = slowest.max(stopwatch.took().own());
                 }
                 slowest
             })

@@ -7,7 +7,8 @@ use test_support::ProxiedServers;
 
 use super::*;
 
-/// A bound has this in addition to the time-outs, and to twice the time that the control takes.
+/// A bound has this in addition to the time-outs, to twice the time that the control takes, and to the longest time that
+/// a thread of these calls waited for a processor.
 const MARGIN: Duration = Duration::from_millis(80);
 
 /// Calls over servers of their own, which are those of all tests of a binary: each test measures when it is alone.
@@ -37,30 +38,30 @@ impl Control {
     /// How long the slowest of a hundred calls takes: half of them hits, as in [`Rig::burst`].
     fn calls(&self, rig: &Rig) -> Duration {
         let first = self.ids.fetch_add(CALLERS / 2, SeqCst);
-        rig.calls_of(&self.cache, &self.source, first..first + CALLERS)
+        rig.calls_of(&self.cache, &self.source, first..first + CALLERS).elapsed
     }
 
-    /// Runs `work`, which returns the time that it took, and the control meanwhile and at its end.
-    pub(super) fn measured(&self, rig: &Rig, work: impl FnOnce() -> Duration) -> Measured {
+    /// Runs `work`, and the control meanwhile and at its end.
+    pub(super) fn measured(&self, rig: &Rig, work: impl FnOnce() -> Slowest) -> Measured {
         thread::scope(|scope| {
             let meanwhile = scope.spawn(|| self.calls(rig));
-            let took = work();
+            let slowest = work();
             let meanwhile = meanwhile.join().expect("no call panics");
-            Measured { took, control: meanwhile.max(self.calls(rig)) }
+            Measured { slowest, control: meanwhile.max(self.calls(rig)) }
         })
     }
 }
 
-/// The time that something took, and that of the control at the same moment.
+/// The time that calls took, and that of the control at the same moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measured {
-    pub(crate) took: Duration,
+    pub(crate) slowest: Slowest,
     control: Duration,
 }
 
 impl Measured {
     /// Returns true if no call lost more than so many time-outs.
     pub(crate) fn lost_at_most(&self, deadlines: u32) -> bool {
-        self.took <= self.control * 2 + TIMEOUT * deadlines + MARGIN
+        self.slowest.own <= self.control * 2 + TIMEOUT * deadlines + self.slowest.waited + MARGIN
     }
 }

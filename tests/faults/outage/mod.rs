@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, ErrorKind, redis_cached};
-use test_support::{Gate, Mode, PATIENCE, eventually, given_time, in_time, log};
+use test_support::{Gate, Mode, PATIENCE, Stopwatch, Took, eventually, given_time, in_time, log};
 
 use self::control::{Control, Measured};
 use crate::{BY_SENTINELS, IN_CLUSTER, OVER_TLS};
@@ -147,19 +147,19 @@ impl Rig {
         self.measured(|| self.calls(0..CALLERS))
     }
 
-    /// Runs `work`, which returns the time that it took, next to the control.
-    pub(crate) fn measured(&self, work: impl FnOnce() -> Duration) -> Measured {
+    /// Runs `work` next to the control.
+    pub(crate) fn measured(&self, work: impl FnOnce() -> Slowest) -> Measured {
         Control::get().measured(self, work)
     }
 
-    /// Calls at the same time, each of which gets what the body returns; how long the slowest took.
-    fn calls(&self, ids: Range<u64>) -> Duration {
+    /// Calls at the same time, each of which gets what the body returns.
+    fn calls(&self, ids: Range<u64>) -> Slowest {
         self.calls_of(&self.cache, &self.source, ids)
     }
 
-    fn calls_of(&self, cache: &Cache, source: &Arc<Source>, ids: Range<u64>) -> Duration {
+    fn calls_of(&self, cache: &Cache, source: &Arc<Source>, ids: Range<u64>) -> Slowest {
         let version = source.version.load(SeqCst);
-        let mut slowest = Duration::ZERO;
+        let mut slowest = Slowest::default();
         match self.face {
             Face::Async => self.runtime.block_on(async {
                 let calls = ids.map(|id| {
@@ -171,22 +171,48 @@ impl Rig {
                     })
                 });
                 for call in calls.collect::<Vec<_>>() {
-                    slowest = slowest.max(call.await.expect("no call panics"));
+                    slowest.note(Took { elapsed: call.await.expect("no call panics"), waited: Duration::ZERO });
                 }
             }),
             Face::Plain => thread::scope(|scope| {
                 let calls = ids.map(|id| {
                     scope.spawn(move || {
-                        let begun = Instant::now();
+                        let stopwatch = Stopwatch::start();
                         assert_eq!(row_blocking(cache, source, id), (id, version));
-                        begun.elapsed()
+                        stopwatch.took()
                     })
                 });
                 for call in calls.collect::<Vec<_>>() {
-                    slowest = slowest.max(call.join().expect("no call panics"));
+                    slowest.note(call.join().expect("no call panics"));
                 }
             }),
         }
+        slowest
+    }
+}
+
+/// How long the slowest of calls took that were made at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Slowest {
+    pub(crate) elapsed: Duration,
+    /// Without the time in which its thread was ready to run, and the machine ran others. Tasks cannot tell.
+    own: Duration,
+    /// The longest of these times. A call may wait for another one.
+    waited: Duration,
+}
+
+impl Slowest {
+    pub(crate) fn note(&mut self, took: Took) {
+        self.elapsed = self.elapsed.max(took.elapsed);
+        self.own = self.own.max(took.own());
+        self.waited = self.waited.max(took.waited);
+    }
+}
+
+impl FromIterator<Took> for Slowest {
+    fn from_iter<I: IntoIterator<Item = Took>>(calls: I) -> Slowest {
+        let mut slowest = Slowest::default();
+        calls.into_iter().for_each(|took| slowest.note(took));
         slowest
     }
 }
@@ -228,7 +254,7 @@ impl Fault {
         if self.opens_the_breaker {
             assert!(third.lost_at_most(0), "{face:?}, {}: {third:?} with an open breaker", self.name);
         }
-        let slowest = bursts.map(|burst| burst.took).into_iter().max().unwrap_or_default();
+        let slowest = bursts.map(|burst| burst.slowest.elapsed).into_iter().max().unwrap_or_default();
         let struck = begun.elapsed();
 
         (self.heal)(&rig);
@@ -241,7 +267,7 @@ impl Fault {
             CALLERS * 3,
             struck.as_millis(),
             slowest.as_millis(),
-            third.took.as_millis(),
+            third.slowest.elapsed.as_millis(),
             begun.elapsed().as_millis(),
         );
         // Everything else works, too.

@@ -11,6 +11,7 @@ mod ports;
 mod proxied;
 mod proxy;
 mod sentinels;
+mod stopwatch;
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -32,6 +33,7 @@ pub use self::{
     proxied::ProxiedServers,
     proxy::{Mode, Proxy},
     sentinels::{MASTER, Sentinel, Sentinels},
+    stopwatch::{Stopwatch, Took},
 };
 
 /// The longest time that a test waits for an event.
