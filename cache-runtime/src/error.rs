@@ -84,6 +84,8 @@ pub enum ErrorKind {
     Key,
     /// The value cannot be encoded.
     Codec,
+    /// The text is no [`Invalidation`](crate::Invalidation), or was written by a later version of this library.
+    Text,
     /// The cache is off (`off://`), so that no store can answer. Only [`Cache::ping`](crate::Cache::ping) returns this.
     Off,
     /// The cache cannot serve this call: an async call outside of a tokio runtime, for example.
@@ -151,6 +153,7 @@ impl ErrorKind {
             ErrorKind::WrongType => "the key holds another type",
             ErrorKind::Key => "the arguments cannot be made into a key",
             ErrorKind::Codec => "the value cannot be encoded",
+            ErrorKind::Text => "this text is no invalidation",
             ErrorKind::Off => "the cache is off",
             ErrorKind::Unsupported => "the cache cannot serve here",
             ErrorKind::Protocol => "Redis gave an unexpected answer",

@@ -12,6 +12,7 @@
 //! | `store` | one trait; `store::memory` and `store::redis` implement it |
 //! | `engine` | the protocol of one call, over any store and timer, async and blocking |
 //! | `api` | what a program calls by name: caches, entries, groups, tags |
+//! | `inspect` | what the command line reads: keys, slots and servers |
 //! | `expansion` | what generated code names |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -27,6 +28,9 @@ mod engine;
 mod error;
 mod expansion;
 mod hash;
+#[cfg(feature = "inspect")]
+#[doc(hidden)]
+pub mod inspect;
 mod key;
 mod lock;
 mod plan;

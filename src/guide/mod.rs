@@ -24,6 +24,7 @@ pages! {
     servers = "servers.md";
     outages = "outages.md";
     observing = "observing.md";
+    command_line = "command_line.md";
     testing = "testing.md";
     costs = "costs.md";
     limits = "limits.md";

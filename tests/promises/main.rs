@@ -6,6 +6,7 @@ mod clear;
 mod coalescing;
 mod depth;
 mod invalidate_all;
+mod invalidation_text;
 mod leases_end;
 mod leases_without_end;
 mod nesting;

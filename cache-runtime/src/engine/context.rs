@@ -126,6 +126,11 @@ impl Context {
         }
     }
 
+    #[cfg(feature = "inspect")]
+    pub(crate) fn store(&self) -> &CacheStore {
+        &self.0.store
+    }
+
     pub(crate) fn namespace(&self) -> &str {
         &self.0.namespace
     }

@@ -24,6 +24,11 @@ pub(crate) fn escape_part(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Returns true if [`escape_part`] may have made the text.
+pub(super) fn is_escaped(text: &str) -> bool {
+    text.bytes().all(|byte| SAFE[usize::from(byte)] || byte == b'%')
+}
+
 /// Appends `text`, escaped.
 pub(super) fn escape(text: &str, out: &mut String) {
     let mut done = 0;

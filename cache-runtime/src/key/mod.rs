@@ -18,6 +18,7 @@ mod extent;
 mod name;
 mod raw;
 mod spare;
+mod text;
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::poll::caught::caught;
 pub(crate) use escape::escape_part;
 pub(crate) use extent::Extent;
 pub(crate) use name::{function_name, given_name, shown_path};
+pub(crate) use text::{KeyKind, is_tag_name};
 
 /// The longest argument part, in bytes, that is written as text.
 const SPELLED: usize = 200;
@@ -85,10 +87,7 @@ const GROUP: &str = "#group";
 impl Key {
     /// The stamp of a tag, in `namespace`.
     pub(crate) fn of_tag(namespace: &str, tag: &str) -> Key {
-        let namespace = escape_part(namespace);
-        let mut text = namespace.clone().into_owned();
-        write_tag_key(&tag_name(tag), &mut text);
-        Key { text, namespace_len: namespace.len(), hash_len: 0, tags: None, stem_len: 0, group: 0 }
+        Key::of_tag_name(namespace, &tag_name(tag))
     }
 
     /// The hash of a group, from its prefix and name with a `:` between them. The name may begin with

@@ -25,6 +25,8 @@
 mod header;
 pub(crate) mod layout;
 mod lease;
+#[cfg(feature = "inspect")]
+mod opened;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -34,5 +36,7 @@ pub(crate) use self::header::{HEAD_LEN, Head, Header, Identity, head, mark, seal
 #[cfg(test)]
 pub(crate) use self::header::{HEADER_LEN, Mark};
 pub(crate) use self::lease::{Lease, LeasePlace, Token, value_front};
+#[cfg(feature = "inspect")]
+pub(crate) use self::opened::{Opened, OpenedValue, is_intact, opened, opened_field};
 pub(crate) use self::tags::{OwnTags, Seal, buffer, has_own_tags, own_seal, own_tags};
 pub(crate) use self::value::{Content, Value, from_field, is_sealed, parse};

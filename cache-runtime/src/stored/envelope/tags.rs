@@ -12,6 +12,11 @@ pub(crate) const MOST_TAGS: usize = 1_000;
 pub(crate) struct Seal(pub(super) u64);
 
 impl Seal {
+    #[cfg(feature = "inspect")]
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+
     /// The seal over the tags of an entry, in their order, with the stamp of each.
     pub(crate) fn of<'a>(stamped: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Seal {
         let mut stamped = stamped.into_iter().peekable();

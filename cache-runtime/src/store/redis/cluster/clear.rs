@@ -24,7 +24,7 @@ const STEP: usize = 1000;
 
 impl<T: NodeTransport> ClusterStore<T> {
     /// The nodes that have slots.
-    pub(super) async fn nodes(&self, by: Instant) -> Result<Vec<&RedisStore<T>>, Error> {
+    pub(crate) async fn nodes(&self, by: Instant) -> Result<Vec<&RedisStore<T>>, Error> {
         self.first_topology(by).await?;
         Ok(self.state().slots.nodes().into_iter().filter_map(|node| self.store(node)).collect())
     }

@@ -37,6 +37,26 @@ impl<T: NodeTransport> ClusterStore<T> {
         self.in_steps_at_slot(slot, move || by, operation)
     }
 
+    /// Carries out an operation at the node that has this key.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn at_slot_of<'a, R: Send, F>(
+        &'a self,
+        name: &str,
+        by: Instant,
+        operation: impl Fn(&'a RedisStore<T>) -> F + Send + Sync,
+    ) -> impl Future<Output = Result<R, Error>> + Send
+    where
+        F: Future<Output = Result<R, Error>> + Send + 'a,
+    {
+        self.at_slot(slot_of(name), by, operation)
+    }
+
+    /// The number of changes of the owners of slots.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn changes(&self) -> u64 {
+        self.state().slots.changes()
+    }
+
     /// Does the same for an operation of several steps, each of which has a deadline of its own. A step that is
     /// redirected begins the operation again.
     pub(super) async fn in_steps_at_slot<'a, R: Send, F>(

@@ -58,6 +58,12 @@ pub(crate) fn questions() -> Pipeline {
     pipeline
 }
 
+/// The commands of [`questions`].
+#[cfg(feature = "inspect")]
+pub(crate) fn asked() -> impl Iterator<Item = Features> {
+    QUESTIONS.iter().map(|(command, _)| *command)
+}
+
 /// The commands that the replies to [`questions`] refuse. A refused key does not mean a refused command.
 pub(crate) fn refused(replies: &[Value]) -> u32 {
     let is_refused = |command: Features, reply: &Value| {

@@ -1,0 +1,19 @@
+//! What the command line reads and changes: the keys, slots and servers of a cache, without the types of its functions.
+//!
+//! | module | concern |
+//! |---|---|
+//! | `name` | the parts of a key, from its text |
+//! | `slot` | the content of a slot: a lease, a value, or what is not this library's |
+//! | `servers` | commands to each server of a cache, over the connections that the cache itself would use |
+//!
+//! This is no interface for programs: it may change with any version.
+
+mod name;
+mod servers;
+mod slot;
+
+pub use redis::{Cmd, Value, cmd};
+
+pub use self::name::{KeyName, NameKind, escaped, group_invalidation, tag_key};
+pub use self::servers::{Node, Servers};
+pub use self::slot::{Checked, Codec, Content, ValueParts, content, field_content, seal_of};

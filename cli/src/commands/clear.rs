@@ -1,0 +1,43 @@
+//! `rcached clear`: all entries of a function, of a prefix, or of a namespace.
+
+use redis_cached_runtime::inspect::KeyName;
+
+use super::open;
+use super::removal::{Selection, remove};
+use crate::args::Args;
+use crate::outcome::{Failure, Outcome};
+use crate::scan::Scan;
+
+/// `of` is a function or a prefix; `None` is the whole namespace.
+pub(super) fn run(args: &Args, of: Option<&str>, yes: bool) -> Outcome {
+    if of.is_none() && args.namespace.is_empty() {
+        let why = "--all needs --namespace: without one, keys of redis-cached are cleared by function or prefix";
+        return Err(Failure::Usage(why.to_owned()));
+    }
+    let (cache, servers) = open(args)?;
+    // Groups have the prefix in front, and the name of the function in their fields.
+    let prefix = of.map(|of| of.split(':').next().unwrap_or_default());
+    let scan = Scan::of_prefix(&servers, args, &prefix.map(|prefix| format!("{prefix}:")).unwrap_or_default());
+    let covers = |name: &KeyName| match of {
+        // Without a namespace in the command line, only entries without one are meant.
+        Some(of) => name.namespace() == crate::scan::escaped(&args.namespace) && is_of(&name.function(), of),
+        None => true,
+    };
+    remove(args, &cache, Selection { scan, covers: &covers, with_stamps: of.is_none(), yes })
+}
+
+/// Returns true for the function itself, and for each one with this prefix.
+fn is_of(function: &str, of: &str) -> bool {
+    function == of || (!of.contains(':') && function.split_once(':').is_some_and(|(prefix, _)| prefix == of))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_of;
+
+    #[test]
+    fn a_function_or_a_prefix_is_meant() {
+        assert!(is_of("shop:user", "shop:user") && is_of("shop:user", "shop"));
+        assert!(!is_of("shop:users", "shop:user") && !is_of("shop:user", "sho") && !is_of("shop:user", "shop:"));
+    }
+}

@@ -1,0 +1,279 @@
+//! `rcached ls`: the functions that have something stored.
+
+use std::collections::{BTreeMap, HashMap};
+
+use redis_cached_runtime::inspect::{Cmd, Content, NameKind, Node, content};
+use serde::Serialize;
+
+use super::open;
+use crate::args::Args;
+use crate::outcome::{Code, Outcome};
+use crate::output::table::Table;
+use crate::output::{self, count, counted, size, time};
+use crate::redis::{command, integer};
+use crate::scan::{Batch, Found, Scan, What};
+
+/// The keys of one function whose memory is asked for.
+const SAMPLED: u64 = 100;
+
+/// The values of one function of which ages, lifetimes and durations are kept.
+const MEASURED: usize = 100_000;
+
+/// Everything that a scan has found.
+#[derive(Default)]
+struct Listing {
+    functions: BTreeMap<String, Function>,
+    stamps: u64,
+    staged: u64,
+    foreign: u64,
+}
+
+/// What is stored of one function.
+#[derive(Default)]
+struct Function {
+    namespace: String,
+    in_groups: bool,
+    values: u64,
+    leases: u64,
+    refreshing: u64,
+    stale: u64,
+    negative: u64,
+    stored: u64,
+    sampled: u64,
+    /// The stored bytes and the memory of the sampled keys.
+    sample: (u64, u64),
+    ages: Vec<u64>,
+    left: Vec<u64>,
+    bodies: Vec<u64>,
+}
+
+/// The document that `--json` prints.
+#[derive(Serialize)]
+struct Document<'a> {
+    functions: Vec<Row<'a>>,
+    /// Stamps of tags.
+    stamps: u64,
+    /// Large values on their way into their slots.
+    staged: u64,
+    /// Keys that are not this library's.
+    foreign: u64,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    namespace: &'a str,
+    function: &'a str,
+    in_groups: bool,
+    entries: u64,
+    values: u64,
+    leases: u64,
+    refreshing: u64,
+    stale: u64,
+    negative: u64,
+    stored_bytes: u64,
+    /// Estimated from a sample. For entries of groups, the stored bytes.
+    memory_bytes: u64,
+    age_p50_ms: Option<u64>,
+    ttl_left_p50_ms: Option<u64>,
+    body_p50_us: Option<u64>,
+}
+
+pub(super) fn run(args: &Args, prefix: &str) -> Outcome {
+    let (_cache, servers) = open(args)?;
+    let mut listing = Listing::default();
+    Scan::of_prefix(&servers, args, prefix).run(&mut |node, batch| listing.add(node, batch))?;
+    match args.json {
+        true => output::json(&listing.document())?,
+        false => output::print(&listing.text(prefix))?,
+    }
+    Ok(Code::Done)
+}
+
+impl Listing {
+    fn add(&mut self, node: &Node, batch: Batch) -> Outcome<()> {
+        let mut sampled: Vec<(String, String, u64)> = Vec::new();
+        let mut asked: HashMap<String, u64> = HashMap::new();
+        for found in batch.found {
+            let (name, head) = match &found.what {
+                What::Slot(name, head) => (name, head),
+                What::Stamp(_) => {
+                    self.stamps += 1;
+                    continue;
+                }
+                What::Staged => {
+                    self.staged += 1;
+                    continue;
+                }
+                What::Foreign => {
+                    self.foreign += 1;
+                    continue;
+                }
+            };
+            let in_groups = name.kind() == NameKind::Field;
+            let id = format!("{}\0{}\0{in_groups}", name.namespace(), name.function());
+            let function = self.functions.entry(id.clone()).or_insert_with(|| Function {
+                namespace: name.namespace().to_owned(),
+                in_groups,
+                ..Function::default()
+            });
+            function.add(batch.now, &found, head);
+            let asked = asked.entry(id.clone()).or_default();
+            if !in_groups && function.sampled + *asked < SAMPLED {
+                *asked += 1;
+                sampled.push((id, found.text, found.size));
+            }
+        }
+        self.sample(node, sampled)
+    }
+
+    fn sample(&mut self, node: &Node, keys: Vec<(String, String, u64)>) -> Outcome<()> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let commands: Vec<Cmd> = keys.iter().map(|(_, key, _)| command(&["MEMORY", "USAGE", key])).collect();
+        for ((id, _, stored), reply) in keys.into_iter().zip(node.send(&commands)?) {
+            let memory = integer(&reply).and_then(|memory| u64::try_from(memory).ok());
+            if let (Some(function), Some(memory)) = (self.functions.get_mut(&id), memory) {
+                function.sampled += 1;
+                function.sample.0 += stored;
+                function.sample.1 += memory;
+            }
+        }
+        Ok(())
+    }
+
+    fn document(&self) -> Document<'_> {
+        let functions = self.functions.iter().map(|(id, function)| {
+            let name = id.split('\0').nth(1).unwrap_or_default();
+            function.row(name)
+        });
+        Document { functions: functions.collect(), stamps: self.stamps, staged: self.staged, foreign: self.foreign }
+    }
+
+    fn text(&self, prefix: &str) -> String {
+        let document = self.document();
+        let mut parts = Vec::new();
+        if !document.functions.is_empty() {
+            let headings = [
+                "FUNCTION",
+                "ENTRIES",
+                "VALUES",
+                "LEASES",
+                "REFRESHING",
+                "STALE",
+                "STORED",
+                "MEMORY",
+                "AGE",
+                "TTL LEFT",
+                "BODY",
+            ];
+            let mut table = Table::new(1, &headings);
+            document.functions.iter().for_each(|row| table.row(row.cells()));
+            parts.push(table.text());
+        } else if prefix.is_empty() {
+            parts.push("nothing is stored".to_owned());
+        } else {
+            parts.push(format!("nothing is stored that begins with `{prefix}`"));
+        }
+        let mut others = Vec::new();
+        if self.stamps > 0 {
+            others.push(counted(self.stamps, "tag", "tags"));
+        }
+        if self.staged > 0 {
+            others.push(counted(self.staged, "value on its way", "values on their way"));
+        }
+        if self.foreign > 0 {
+            others.push(counted(self.foreign, "key that is not of redis-cached", "keys that are not of redis-cached"));
+        }
+        if !others.is_empty() {
+            parts.push(others.join(", "));
+        }
+        parts.join("\n\n")
+    }
+}
+
+impl Function {
+    fn add(&mut self, now: u64, found: &Found, head: &[u8]) {
+        self.stored += found.size;
+        let Content::Value(value) = content(head) else {
+            self.leases += 1;
+            return;
+        };
+        self.values += 1;
+        self.negative += u64::from(value.is_negative());
+        self.refreshing += u64::from(value.refresh().is_some() && value.refresh_until() > now);
+        self.stale += u64::from(value.fresh_until().is_some_and(|until| until <= now));
+        if self.ages.len() < MEASURED {
+            self.ages.push(now.saturating_sub(value.filled_at()));
+            self.left.extend(value.fresh_until().map(|until| until.saturating_sub(now)));
+            self.bodies.push(u64::try_from(value.body().as_micros()).unwrap_or(u64::MAX));
+        }
+    }
+
+    fn row<'a>(&'a self, name: &'a str) -> Row<'a> {
+        // What the sample has per stored byte, all have.
+        let memory = match self.sample {
+            (0, _) => self.stored,
+            (stored, memory) => (self.stored as f64 * memory as f64 / stored as f64) as u64,
+        };
+        Row {
+            namespace: &self.namespace,
+            function: name,
+            in_groups: self.in_groups,
+            entries: self.values + self.leases,
+            values: self.values,
+            leases: self.leases,
+            refreshing: self.refreshing,
+            stale: self.stale,
+            negative: self.negative,
+            stored_bytes: self.stored,
+            memory_bytes: memory,
+            age_p50_ms: median(&self.ages),
+            ttl_left_p50_ms: median(&self.left),
+            body_p50_us: median(&self.bodies),
+        }
+    }
+}
+
+impl Row<'_> {
+    fn cells(&self) -> Vec<String> {
+        let name = match (self.namespace, self.in_groups) {
+            ("", false) => self.function.to_owned(),
+            ("", true) => format!("{} (in groups)", self.function),
+            (namespace, false) => format!("{namespace}:{}", self.function),
+            (namespace, true) => format!("{namespace}:{} (in groups)", self.function),
+        };
+        let optional = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+        let body = self.body_p50_us.map(std::time::Duration::from_micros).map(time::duration);
+        vec![
+            name,
+            count(self.entries),
+            count(self.values),
+            count(self.leases),
+            count(self.refreshing),
+            count(self.stale),
+            size(self.stored_bytes),
+            size(self.memory_bytes),
+            optional(self.age_p50_ms.map(time::millis)),
+            optional(self.ttl_left_p50_ms.map(time::millis)),
+            optional(body),
+        ]
+    }
+}
+
+/// Half of the values are smaller, or as large.
+fn median(values: &[u64]) -> Option<u64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable();
+    sorted.get(sorted.len().checked_sub(1)? / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_one_of_the_values() {
+        assert_eq!((median(&[]), median(&[7]), median(&[3, 1, 2]), median(&[4, 1])), (None, Some(7), Some(2), Some(1)));
+    }
+}

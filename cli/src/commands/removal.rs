@@ -1,0 +1,122 @@
+//! Removing many entries, which a scan finds: first what would be removed, and then, if told so, the removal.
+
+use std::collections::BTreeMap;
+
+use redis_cached_runtime::inspect::{KeyName, NameKind};
+use redis_cached_runtime::{Cache, Invalidation};
+use serde::Serialize;
+
+use crate::args::Args;
+use crate::outcome::{Code, Failure, Outcome};
+use crate::output::{self, count, counted};
+use crate::scan::{Scan, What};
+
+/// The keys that are shown as examples.
+const EXAMPLES: usize = 5;
+
+/// The keys that are removed together.
+const STEP: usize = 1000;
+
+/// Which of the keys that a scan finds are removed.
+pub(super) struct Selection<'a> {
+    pub(super) scan: Scan<'a>,
+    pub(super) covers: &'a dyn Fn(&KeyName) -> bool,
+    /// Stamps of tags go, too.
+    pub(super) with_stamps: bool,
+    pub(super) yes: bool,
+}
+
+/// What was found, and what was done. `--json` prints it.
+#[derive(Default, Serialize)]
+struct Report {
+    dry_run: bool,
+    /// The number of entries of each function.
+    functions: BTreeMap<String, u64>,
+    stamps: u64,
+    examples: Vec<String>,
+    /// Keys that match and are not this library's: they are left alone.
+    foreign: u64,
+    removed: u64,
+}
+
+pub(super) fn remove(args: &Args, cache: &Cache, selection: Selection<'_>) -> Outcome {
+    let Selection { mut scan, covers, with_stamps, yes } = selection;
+    let mut report = Report { dry_run: !yes, ..Report::default() };
+    scan.run(&mut |_, batch| {
+        let mut stale = Vec::new();
+        for found in batch.found {
+            match found.what {
+                What::Slot(name, _) if covers(&name) => {
+                    *report.functions.entry(function(&name)).or_default() += 1;
+                    report.example(&found.text);
+                    stale.push(name.invalidation());
+                }
+                What::Stamp(name) if with_stamps => {
+                    report.stamps += 1;
+                    report.example(&found.text);
+                    stale.push(name.invalidation());
+                }
+                What::Foreign => report.foreign += 1,
+                What::Slot(..) | What::Stamp(_) | What::Staged => {}
+            }
+        }
+        if yes {
+            report.removed += invalidate(cache, stale)?;
+        }
+        Ok(())
+    })?;
+    report.examples.sort_unstable();
+    match args.json {
+        true => output::json(&report)?,
+        false => output::print(&report.text())?,
+    }
+    Ok(Code::Done)
+}
+
+/// Invalidates, and returns how many entries there were.
+pub(super) fn invalidate(cache: &Cache, stale: Vec<Invalidation>) -> Outcome<u64> {
+    let mut removed = 0;
+    for part in stale.chunks(STEP) {
+        removed += cache.blocking().invalidate_all(part).map_err(Failure::Cache)?;
+    }
+    Ok(removed)
+}
+
+fn function(name: &KeyName) -> String {
+    let text = match name.namespace() {
+        "" => name.function(),
+        namespace => format!("{namespace}:{}", name.function()),
+    };
+    if name.kind() == NameKind::Field { format!("{text} (in groups)") } else { text }
+}
+
+impl Report {
+    fn example(&mut self, text: &str) {
+        if self.examples.len() < EXAMPLES {
+            self.examples.push(text.to_owned());
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut lines = Vec::new();
+        let entries: u64 = self.functions.values().sum();
+        let found = counted(entries, "entry", "entries");
+        let stamps = if self.stamps > 0 { format!(", {}", counted(self.stamps, "tag", "tags")) } else { String::new() };
+        match (self.dry_run, entries + self.stamps) {
+            (_, 0) => lines.push("nothing of redis-cached matches".to_owned()),
+            (true, _) => lines.push(format!("{found}{stamps} would be removed:")),
+            (false, _) => lines.push(format!("{} of {found}{stamps} removed:", count(self.removed))),
+        }
+        lines.extend(self.functions.iter().map(|(function, entries)| format!("  {function}  {}", count(*entries))));
+        if self.dry_run && !self.examples.is_empty() {
+            lines.push("for example:".to_owned());
+            lines.extend(self.examples.iter().map(|key| format!("  {key}")));
+            lines.push("this was a dry run; --yes carries it out".to_owned());
+        }
+        if self.foreign > 0 {
+            let foreign = counted(self.foreign, "other key is", "other keys are");
+            lines.push(format!("{foreign} not of redis-cached, and left alone"));
+        }
+        lines.join("\n")
+    }
+}

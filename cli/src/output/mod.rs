@@ -1,0 +1,80 @@
+//! What people and scripts read.
+
+pub(crate) mod payload;
+pub(crate) mod table;
+pub(crate) mod time;
+
+use std::io::{Write, stdout};
+
+use serde::Serialize;
+
+use crate::outcome::{Failure, Outcome};
+
+/// Prints one JSON document.
+pub(crate) fn json(document: &impl Serialize) -> Outcome<()> {
+    let text = serde_json::to_string_pretty(document).map_err(|error| Failure::Io(error.into()))?;
+    print(&text)
+}
+
+/// Prints lines. A reader that closes its end early, such as `head`, is no failure.
+pub(crate) fn print(text: &str) -> Outcome<()> {
+    match writeln!(stdout(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+/// A number with a comma between thousands.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A number of bytes.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut amount = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while amount >= 1023.95 && unit + 1 < UNITS.len() {
+        amount /= 1024.0;
+        unit += 1;
+    }
+    format!("{amount:.1} {}", UNITS[unit])
+}
+
+/// `1 key`, `2 keys`.
+pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { many })
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_readable() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [0, 1023, 1024, 1536, 1 << 20, 5 << 30].map(size),
+            ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1.0 MiB", "5.0 GiB"]
+        );
+        assert_eq!(size((1 << 20) - 1), "1.0 MiB");
+        assert_eq!((counted(1, "key", "keys"), counted(0, "key", "keys")), ("1 key".to_owned(), "0 keys".to_owned()));
+        assert_eq!(hex(&[0, 255, 16]), "00ff10");
+    }
+}

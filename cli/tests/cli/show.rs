@@ -1,0 +1,194 @@
+use redis_cached::Invalidation;
+use test_support::{Gate, Server, eventually, in_time};
+
+use crate::seed::{brief, brief_entry, cache, fill, slow};
+use crate::{json, prints, run};
+
+#[test]
+fn a_value_in_json_is_explained() {
+    let server = Server::start();
+    let (url, cache) = (server.url(), cache(&server.url(), "eu"));
+    fill(&cache);
+    prints(
+        &url,
+        &["show", "eu:shop:user:7:1", "--tag", "org:7"],
+        0,
+        r#"eu:shop:user:7:1
+  a value that is fresh for another TIME
+
+function     shop:user
+namespace    eu
+kind         an entry
+computed     in TIME, begun TIME ago (DATE)
+filled       TIME ago (DATE)
+fresh until  in TIME (DATE)
+expires      in TIME
+refresh      none
+codec        json
+version      0
+fingerprint  HEX
+checksum     fits
+id           HEX
+tags         org:7: valid, their stamps are as they were
+stored       155 B (155 bytes), 43 of them payload; MEMORY
+
+payload (json)
+{
+  "name": "user 1",
+  "age": 30,
+  "tags": [
+    "org 7"
+  ]
+}"#,
+    );
+    let (unknown, _) = run(&url, &["show", "eu:shop:user:7:1"]);
+    assert!(
+        unknown.contains("tags         of the arguments, which are not in the value; --tag compares the stamps\n"),
+        "{unknown}"
+    );
+    let (other, _) = run(&url, &["show", "eu:shop:user:7:1", "--tag", "org:8"]);
+    assert!(other.contains("a value whose tag was invalidated: a call takes it for a miss"), "{other}");
+
+    cache.blocking().invalidate_tag("org:7").unwrap();
+    let (gone, _) = run(&url, &["show", "eu:shop:user:7:1", "--tag", "org:7"]);
+    assert!(gone.contains("tags         org:7: gone, or not all of its tags\n"), "{gone}");
+}
+
+#[test]
+fn other_codecs_are_explained() {
+    let server = Server::start();
+    let (url, cache) = (server.url(), cache(&server.url(), ""));
+    fill(&cache);
+    let (price, _) = run(&url, &["show", "shop:price:2"]);
+    assert!(price.contains("a value that is fresh for ever") && price.contains("expires      never"), "{price}");
+    assert!(price.contains("payload (bincode)\n000000  "), "{price}");
+
+    let (report, _) = run(&url, &["show", "shop:report:red%2Cblue"]);
+    assert!(report.contains("tags         team:blue, team:red: valid, their stamps are as they were"), "{report}");
+    assert!(report.contains("version      3\n"), "{report}");
+    assert!(report.contains("payload (messagepack)\n[\n  \"red\",\n  \"blue\"\n]"), "{report}");
+    cache.blocking().invalidate_all([Invalidation::tag("team:red")]).unwrap();
+    let (gone, _) = run(&url, &["show", "shop:report:red%2Cblue"]);
+    assert!(
+        gone.contains("a value whose tag was invalidated") && gone.contains("gone, a stamp is not there"),
+        "{gone}"
+    );
+
+    let (nick, _) = run(&url, &["show", "shop:nick:1"]);
+    assert!(nick.contains("a stored `None` that is fresh for another 4 min") && !nick.contains("\npayload"), "{nick}");
+}
+
+#[test]
+fn an_entry_of_a_group_is_explained() {
+    let server = Server::start();
+    fill(&cache(&server.url(), ""));
+    prints(
+        &server.url(),
+        &["show", "shop:#group:class:1", "seat:1:2"],
+        0,
+        r"shop:#group:class:1 seat:1:2
+  a value that is fresh for another TIME
+
+function     shop:seat
+namespace    none
+kind         an entry of a group
+computed     in TIME, begun TIME ago (DATE)
+filled       TIME ago (DATE)
+fresh until  in TIME (DATE)
+expires      in TIME
+refresh      none
+codec        json
+version      0
+fingerprint  HEX
+checksum     fits
+id           HEX
+tags         none
+stored       113 B (113 bytes), 1 of them payload
+
+payload (json)
+3",
+    );
+    assert_eq!(run(&server.url(), &["show", "shop:#group:class:1"]).1, 2);
+}
+
+#[test]
+fn json_is_for_scripts() {
+    let server = Server::start();
+    fill(&cache(&server.url(), "eu"));
+    let shown = json(&server.url(), &["show", "eu:shop:user:7:2"]);
+    assert_eq!(
+        (&shown["kind"], &shown["namespace"], &shown["function"]),
+        (&"value".into(), &"eu".into(), &"shop:user".into())
+    );
+    let value = &shown["value"];
+    assert_eq!(value["payload"]["name"], "user 2", "{shown}");
+    assert_eq!((&value["codec"], &value["intact"], &value["negative"]), (&"json".into(), &true.into(), &false.into()));
+    assert_eq!(value["tags"][0]["state"], "unknown", "{shown}");
+    let (filled, until) = (value["filled_at_ms"].as_u64().unwrap(), value["fresh_until_ms"].as_u64().unwrap());
+    assert!(until - filled <= 3_600_000 && until > filled, "{shown}");
+}
+
+#[test]
+fn what_is_damaged_or_copied_is_told() {
+    let server = Server::start();
+    let url = server.url();
+    fill(&cache(&url, ""));
+    server.cli(&["SETRANGE", "shop:user:7:1", "130", "?"]);
+    let (damaged, code) = run(&url, &["show", "shop:user:7:1"]);
+    assert!(damaged.contains("a damaged value, or one that was copied from another key"), "{damaged}");
+    assert!(damaged.contains("checksum     does not fit the bytes and the key") && code == 0, "{damaged}");
+    server.cli(&["RENAME", "shop:user:7:2", "shop:user:7:9"]);
+    assert!(run(&url, &["show", "shop:user:7:9"]).0.contains("copied from another key"));
+}
+
+#[test]
+fn a_stale_value_is_told() {
+    let server = Server::start();
+    let (url, cache) = (server.url(), cache(&server.url(), ""));
+    brief(&cache, 1).unwrap();
+    eventually("it is stale", || brief_entry(&cache, 1).get().unwrap().is_none());
+    let (stale, code) = run(&url, &["show", "shop:brief:1"]);
+    assert!(stale.contains("a value that is stale since ") && code == 0, "{stale}");
+    assert_eq!(json(&url, &["ls"])["functions"][0]["stale"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_is_told() {
+    let server = Server::start();
+    let (url, cache, gate) = (server.url(), cache(&server.url(), ""), Gate::closed());
+    let (_, ()) = tokio::join!(slow(&cache, &gate, 1), async {
+        in_time("the body runs", async || gate.entered() == 1).await;
+        prints(
+            &url,
+            &["show", "shop:slow:1"],
+            0,
+            "shop:slow:1
+  a call computes the value
+
+lease   ends in TIME unless the call renews it
+token   HEX
+tags    none
+stored  18 B (18 bytes); MEMORY",
+        );
+        gate.open();
+    });
+}
+
+#[test]
+fn a_stamp_is_told() {
+    let server = Server::start();
+    let url = server.url();
+    fill(&cache(&url, "eu"));
+    prints(
+        &url,
+        &["show", "eu:#tag:org:7"],
+        0,
+        "eu:#tag:org:7\n  the stamp of the tag org:7\n\nstamp  HEX\nlife   expires in TIME",
+    );
+    prints(
+        &url,
+        &["show", "eu:#tag:org:8"],
+        1,
+        "eu:#tag:org:8\n  nothing is stored: the tag was invalidated, or never used",
+    );
+}
