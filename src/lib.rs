@@ -18,6 +18,7 @@
 //! | `Tls` | how connections to `rediss://` are secured, with a feature `tls-rustls…` |
 //! | [`Stats`] | what a cache has done |
 //! | [`Codec`] | a format for stored values |
+//! | `axum` | stored responses of handlers, with the feature `axum` |
 //! | [`guide`] | the guide, one page for each subject |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -44,6 +45,9 @@ pub use redis_cached_runtime::Json;
 pub use redis_cached_runtime::MessagePack;
 #[cfg(any(feature = "tls-rustls", feature = "tls-rustls-aws-lc-rs"))]
 pub use redis_cached_runtime::Tls;
+#[cfg(feature = "axum")]
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+pub use redis_cached_runtime::axum;
 #[cfg(feature = "blocking")]
 pub use redis_cached_runtime::blocking;
 pub use redis_cached_runtime::{Builder, Cache, Codec, CodecError, Credentials, Error, ErrorKind, Invalidation, Stats};

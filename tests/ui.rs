@@ -32,10 +32,16 @@ fn misuse_of_the_local_tier() {
     check("tests/ui/local");
 }
 
+#[cfg(feature = "axum")]
+#[test]
+fn misuse_of_handlers() {
+    check("tests/ui/axum");
+}
+
 /// The source of the standard library, which some toolchains quote, makes no difference.
 #[test]
 fn no_message_quotes_the_standard_library() {
-    for case in ["tests/ui", "tests/ui/features", "tests/ui/local"].into_iter().flat_map(cases) {
+    for case in ["tests/ui", "tests/ui/features", "tests/ui/local", "tests/ui/axum"].into_iter().flat_map(cases) {
         let expected = fs::read_to_string(case.with_extension("stderr")).expect("the expected messages");
         assert!(!expected.contains("$RUST"), "{} shows a place in the standard library", case.display());
     }
@@ -123,9 +129,12 @@ fn compile(cases: &[PathBuf], name_of_all: &str) -> Vec<(String, Sentence)> {
     let mut features = vec!["tokio", "blocking", "bincode"];
     features.extend(cfg!(feature = "json").then_some("json"));
     features.extend(cfg!(feature = "messagepack").then_some("messagepack"));
+    features.extend(cfg!(feature = "local").then_some("local"));
+    features.extend(cfg!(feature = "axum").then_some("axum"));
     let mut manifest = format!(
         "[package]\nname = {name_of_all:?}\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n\
          serde = {{ version = \"1\", features = [\"derive\"] }}\n\
+         axum = {{ version = \"0.8\", default-features = false, features = [\"json\", \"query\"] }}\n\
          redis-cached = {{ path = {root:?}, default-features = false, features = {features:?} }}\n",
     );
     for case in cases {

@@ -9,15 +9,17 @@
 //! | `syntax::generics` | which generic parameters an entry has |
 //! | `parse::duration`, `parse::rivals`, `parse::suggest`, `parse::template`, `parse::closures` | words, templates, closures |
 //! | `parse::argument`, `parse::values` | the names of the arguments, and their values |
+//! | `parse::web` | what is said about responses |
 //! | `parse::lifetimes`, `parse::environment` | spans of time, and the defaults of a crate |
 //! | `parse::args`, `parse::function` | the attribute and the function, as they are written |
 //! | `model::features`, `model::pieces` | what the model is made of |
 //! | `model::returns`, `model::background`, `model::refused` | checks of the return type, the arguments and the function |
-//! | `model::batch` | checks of a function of many ids |
+//! | `model::batch`, `model::web` | checks of a function of many ids, and of a handler |
 //! | `model::scope` | checks of what the attribute's expressions mention |
 //! | `model` | the attribute and the function, checked against each other |
 //! | `expand::attrs`, `expand::names` | words of generated code |
 //! | `expand::values`, `expand::lifetimes`, `expand::codec`, `expand::signature` | types, constants and signatures of generated code |
+//! | `expand::web` | the types and the call of a handler |
 //! | `expand::plan` | the plan of a function |
 //! | `expand::key` | the keys of entries and groups |
 //! | `expand::description`, `expand::call` | what a function looks up, and its call into the runtime |
@@ -96,6 +98,11 @@ mod tests;
 /// | `tags = ["org:{org_id}"]` | labels, by which entries of any functions are invalidated together, see [below](#tags) | none |
 /// | `batch(id in ids)` | the function takes many ids and returns a map of them; each has an entry of its own, see [below](#batches) | one entry for all arguments |
 /// | `local = 10_000` | keeps this many values decoded in this process, where a hit takes no round trip, see [below](#local); an integer or a constant, and the feature `local` | none |
+/// | `response` | the function is an HTTP handler, of which the status, the headers and the body are stored, see [below](#handlers); it needs the feature `axum` | the value is stored |
+/// | `max_body = 65_536` | with `response`: longer bodies are not stored; bytes, an integer or a constant | 1 MiB |
+/// | `client = "max-age=30, public"` | with `response`: `Cache-Control`, where the handler sets none | `no-cache` |
+/// | `vary(accept_language)` | with `response`: these headers of the request, of the parameter `headers: HeaderMap`, are part of the key, and the body sees no others | none |
+/// | `cache_status = on` | with `response`: the header `Cache-Status` tells what the cache did | off |
 /// | `share_errors = off` | calls that waited for a body that fails run it again, instead of getting [its error](#errors) | on where possible |
 /// | `returns = …` | `value`, `option` or `result`, where the spelling of the return type misleads | see [below](#return-types) |
 /// | `siblings = off` | emits the function alone | `siblings = on` |
@@ -366,6 +373,21 @@ mod tests;
 /// Writes of this process are seen at once. A value that another process invalidated is served until the server's message
 /// arrives, and never for longer than the bound, half a second unless `Builder::local_bound` says otherwise. The page "The local
 /// tier" of the guide has the details. `local` cannot be combined with `group`.
+///
+/// # Handlers
+///
+/// With the feature `axum`, the attribute goes on handlers of axum. What is in `Json<T>` and `Html<T>` is stored, also in a
+/// `Result` or an `Option`, as if the function returned `T`. With `response`, any response is: the function returns axum's
+/// `Response`, whatever the body returns, and its value, for `ttl = |page| …`, `cache_if` and entries, is a
+/// `redis_cached::axum::Page`.
+///
+/// Responses with `Set-Cookie`, with a `Vary` that `vary(…)` does not cover, with `private`, `no-store` or `no-cache`, with a status
+/// other than 200, 203, 204, 301 or 308 (404 and 410 with `none_ttl`), endless ones, and those longer than `max_body` are not
+/// stored and not shared: they reach their client as they came. A status from 500 on counts as an error. The page "Handlers
+/// of axum" of the guide has all rules.
+///
+/// A parameter that holds more of the request than a key can tell is refused: `Request`, `HeaderMap` without `vary`, and bodies
+/// such as `Bytes`, `String` and `Json<T>`, of which `key` can mention what matters.
 ///
 /// # Codecs
 ///

@@ -14,7 +14,7 @@ use crate::attribute;
 use crate::model::features::Features;
 
 const ALL: Features =
-    Features { tokio: true, blocking: true, bincode: true, json: true, messagepack: true, local: true };
+    Features { tokio: true, blocking: true, bincode: true, json: true, messagepack: true, local: true, axum: true };
 
 /// Replaces each function under the attribute by its expansion.
 struct Expand;
@@ -105,8 +105,15 @@ fn expansions() {
 
 #[test]
 fn what_a_missing_feature_cannot_do_names_it() {
-    let none =
-        Features { tokio: false, blocking: false, bincode: false, json: false, messagepack: false, local: false };
+    let none = Features {
+        tokio: false,
+        blocking: false,
+        bincode: false,
+        json: false,
+        messagepack: false,
+        local: false,
+        axum: false,
+    };
     for (args, function, features, expected) in [
         (
             quote!(),
@@ -147,6 +154,16 @@ fn what_a_missing_feature_cannot_do_names_it() {
             ),
             Features { local: false, ..ALL },
             "needs the feature `local`",
+        ),
+        (
+            quote!(response),
+            quote!(
+                async fn f() -> impl IntoResponse {
+                    "one"
+                }
+            ),
+            Features { axum: false, ..ALL },
+            "needs the feature `axum`",
         ),
         (
             quote!(codec = auto),

@@ -18,6 +18,12 @@ pub(crate) fn hash_parts<'a>(seed: u64, parts: impl IntoIterator<Item = &'a [u8]
     parts.into_iter().fold(seed, hash)
 }
 
+/// Hashes contiguous bytes to 128 bits.
+#[cfg(feature = "axum")]
+pub(crate) fn hash_128(bytes: &[u8]) -> u128 {
+    twox_hash::XxHash3_128::oneshot(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

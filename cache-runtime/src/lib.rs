@@ -11,6 +11,7 @@
 //! | `plan` | one cached function: its settings, and the pure policy that they make (what is fresh, what is stored) |
 //! | `store` | one trait; `store::memory` and `store::redis` implement it |
 //! | `engine` | the protocol of one call, over any store and timer, async and blocking |
+//! | `web` | handlers of axum: wrappers and responses as values, and how responses are served |
 //! | `api` | what a program calls by name: caches, entries, groups, tags |
 //! | `inspect` | what the command line reads: keys, slots and servers |
 //! | `expansion` | what generated code names |
@@ -37,6 +38,14 @@ mod plan;
 mod poll;
 mod store;
 mod stored;
+#[cfg(feature = "axum")]
+mod web;
+
+/// Handlers of [axum](https://docs.rs/axum), with the feature `axum`.
+#[cfg(feature = "axum")]
+pub mod axum {
+    pub use crate::web::{Page, conditional};
+}
 
 /// The names of `expansion`, under a path that says that it is no interface for people.
 #[doc(hidden)]

@@ -21,6 +21,7 @@ pages! {
     batches_groups_tags = "batches_groups_tags.md";
     old_values = "old_values.md";
     local_tier = "local_tier.md";
+    web = "web.md";
     servers = "servers.md";
     outages = "outages.md";
     observing = "observing.md";

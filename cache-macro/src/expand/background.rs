@@ -1,12 +1,13 @@
 //! The call into the runtime of a function that is refreshed in the background.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::Ident;
 
 use super::call::errors;
 use super::names::{Names, generated, private};
 use super::values::returned;
+use super::web;
 use crate::model::Model;
 use crate::model::background::{Background, Own};
 use crate::model::returns::Kind;
@@ -53,10 +54,15 @@ pub(crate) fn run(model: &Model, background: &Background, verb: &TokenStream, ca
     let any = quote_spanned!(span=> _);
     let any = std::iter::repeat_n(any, if model.face == Face::Plain { 2 } else { 5 });
     let returned = returned(model);
-    let function = quote_spanned!(span=> #rc::#function::<#returned, #(#any),*>);
+    let function = if web::is_response(model) {
+        quote_spanned!(span=> #rc::call_response_in_background)
+    } else {
+        quote_spanned!(span=> #rc::#function::<#returned, #(#any),*>)
+    };
+    let rules = web::is_response(model).then(|| web::rules(model)).map(|rules| quote_spanned!(span=> #rules,));
 
     let arguments: Vec<Argument> = arguments(model, background);
-    let given: Vec<_> = arguments.iter().map(|argument| &argument.given).collect();
+    let given: Vec<_> = arguments.iter().map(|argument| argument.given(model)).collect();
     let names: Vec<_> = arguments.iter().map(|argument| &argument.name).collect();
     let keep = arguments.iter().map(|argument| argument.keep(model.face));
     let lend = arguments.iter().map(Argument::lend);
@@ -75,7 +81,7 @@ pub(crate) fn run(model: &Model, background: &Background, verb: &TokenStream, ca
     };
     let args = quote_spanned!(span=> (#(#given,)*));
     let body = quote_spanned!(span=> |(#(#names,)*)| #callee(#(#names),*));
-    let call = quote_spanned!(span=> #function(#cache, #plan, #key, #errors #verb, #args, #body, #own));
+    let call = quote_spanned!(span=> #function(#cache, #plan, #key, #errors #verb, #rules #args, #body, #own));
     match model.face {
         Face::Async | Face::Boxed => quote_spanned!(span=> #call.await),
         Face::Plain => call,
@@ -90,23 +96,32 @@ struct Argument {
     name: Ident,
     own: Own,
     is_self: bool,
+    /// Its position among the parameters.
+    index: Option<usize>,
 }
 
 fn arguments(model: &Model, background: &Background) -> Vec<Argument> {
     let receiver = model.function.sig.receiver().zip(background.receiver).map(|(receiver, own)| {
         let token = receiver.self_token;
         let (given, name) = (Ident::from(token), Ident::new("__self", generated(token.span)));
-        Argument { given, name, own, is_self: true }
+        Argument { given, name, own, is_self: true, index: None }
     });
-    let params = model.params.iter().zip(&background.params).map(|(param, own)| {
+    let params = model.params.iter().zip(&background.params).enumerate().map(|(index, (param, own))| {
         let mut name = param.ident.clone();
         name.set_span(generated(name.span()));
-        Argument { given: param.ident.clone(), name, own: *own, is_self: false }
+        Argument { given: param.ident.clone(), name, own: *own, is_self: false, index: Some(index) }
     });
     receiver.into_iter().chain(params).collect()
 }
 
 impl Argument {
+    fn given(&self, model: &Model) -> TokenStream {
+        match self.index {
+            Some(index) => web::argument(model, index, &self.given),
+            None => self.given.to_token_stream(),
+        }
+    }
+
     /// All tokens are at the parameter, where the error of one that cannot be kept is shown.
     fn keep(&self, face: Face) -> TokenStream {
         let Argument { name, own, is_self, .. } = self;

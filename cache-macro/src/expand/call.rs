@@ -5,12 +5,16 @@ use quote::{format_ident, quote_spanned};
 
 use super::names::{Names, at_output, private};
 use super::values::returned;
+use super::web;
 use crate::model::Model;
 use crate::model::returns::{self, Kind};
 use crate::parse::function::Face;
 
 /// The one call into the runtime.
 pub(crate) fn run(model: &Model, verb: &TokenStream, closure: &TokenStream) -> TokenStream {
+    if web::is_response(model) {
+        return web::run(model, verb, closure);
+    }
     let Names { cache, plan, key, .. } = &Names::of(model);
     let span = at_output(model);
     let (rc, returned) = (private(span), returned(model));
@@ -44,6 +48,9 @@ pub(crate) fn run(model: &Model, verb: &TokenStream, closure: &TokenStream) -> T
 pub(crate) fn behind_local_tier(model: &Model, verb: &TokenStream, call: TokenStream) -> TokenStream {
     if model.args.local.is_none() {
         return call;
+    }
+    if web::is_response(model) {
+        return web::behind_local_tier(model, verb, &call);
     }
     let Names { cache, plan, key, value, .. } = &Names::of(model);
     let span = at_output(model);

@@ -73,7 +73,7 @@ fn advice(model: &Model, stored: &Type) -> &'static str {
     };
     if words.contains("Arc") || words.contains("Rc") {
         "codec_of_pointer"
-    } else if words.contains("Json") {
+    } else if words.contains("Json") || words.contains("Html") {
         "codec_of_json"
     } else if words.iter().any(is_parameter) {
         "codec_of_parameter"

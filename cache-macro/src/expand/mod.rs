@@ -30,6 +30,7 @@ mod names;
 mod plan;
 mod signature;
 mod values;
+mod web;
 
 // Input:
 //     #[redis_cached(ttl = 600, skip(db))]
@@ -108,8 +109,11 @@ fn caller(model: &Model, is_refresh: bool) -> TokenStream {
     if is_refresh {
         new_sig.ident = sibling(&sig.ident, "refresh");
     }
+    if web::is_response(model) {
+        new_sig.output = web::output(model);
+    }
     let callee = path(model, &sibling(&sig.ident, "uncached"));
-    let args = arguments(model);
+    let args = arguments(model, |index, ident| web::argument(model, index, ident));
     let description = match &model.batch {
         Some(batch) => description_of_batch(model, batch, sig.receiver()),
         None => description(model, sig.receiver(), &model.output, &TokenStream::new()),
@@ -131,14 +135,17 @@ fn caller(model: &Model, is_refresh: bool) -> TokenStream {
     let check_units = check_units(model);
     // The constants are checked once.
     let check_constants = (!is_refresh).then(|| lifetimes::checks(model));
-    let block = block(model, &quote!(#let_verb #check_units #check_constants #description), &run, !is_refresh);
+    let check_params = (!is_refresh).then(|| web::check_params(model));
+    let before = quote!(#let_verb #check_units #check_constants #description #check_params);
+    let block = block(model, &before, &run, !is_refresh);
     quote!(#docs #attrs #allow #allow_sibling #vis #new_sig #block)
 }
 
 /// The parameters, as arguments of a call.
-fn arguments(model: &Model) -> TokenStream {
+fn arguments(model: &Model, argument: impl Fn(usize, &Ident) -> TokenStream) -> TokenStream {
     let receiver = model.function.sig.receiver().map(|receiver| receiver.self_token.to_token_stream());
-    let args = receiver.into_iter().chain(model.params.iter().map(|param| param.ident.to_token_stream()));
+    let params = model.params.iter().enumerate().map(|(index, param)| argument(index, &param.ident));
+    let args = receiver.into_iter().chain(params);
     quote!(#(#args),*)
 }
 
@@ -169,11 +176,14 @@ fn refresh(model: &Model) -> TokenStream {
     new_sig.fn_token = Token![fn](generated(sig.fn_token.span));
     let vis = visibility(model);
     let (rc, facade) = (private(Span::mixed_site()), facade(model));
-    let (callee, args) = (path(model, &sig.ident), arguments(model));
+    let args = arguments(model, |_, ident| ident.to_token_stream());
+    let callee = path(model, &sig.ident);
     let call = quote!(#callee(#args));
     let run = match model.face {
         Face::Async => {
-            let (span, output) = (Span::mixed_site(), &model.output);
+            let span = Span::mixed_site();
+            let output =
+                if web::is_response(model) { web::response_type(model) } else { model.output.to_token_stream() };
             new_sig.asyncness = None;
             let output = quote_spanned!(span=> impl ::core::future::Future<Output = #output>);
             new_sig.output = ReturnType::Type(Token![->](span), Box::new(Type::Verbatim(output)));

@@ -11,7 +11,7 @@ use super::attrs;
 use super::names::{Names, at_output, facade, facade_at, generated, private};
 use super::signature::path_with;
 use super::values::stored;
-use super::{codec, lifetimes};
+use super::{codec, lifetimes, web};
 use crate::model::Model;
 use crate::model::pieces::{Part, Piece, Value};
 use crate::model::returns::Kind;
@@ -97,8 +97,9 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
     let codec_fns = codec::codec(model, output, &stored, &codec_type);
     let function = make_function(model);
     let nones = nones(model, &stored, span);
-    let ttl = ttl(model, &stored, span);
-    let none_ttl = model.args.none_ttl.as_ref().map(|(_, lifetime)| {
+    let ttl = web::ttl(model, ttl(model, &stored, span));
+    // That of a response is a part of its lifetime.
+    let none_ttl = model.args.none_ttl.as_ref().filter(|_| !web::is_response(model)).map(|(_, lifetime)| {
         let lifetime = constant_lifetime(lifetime);
         quote!(none_ttl: ::core::option::Option::Some(#lifetime),)
     });
@@ -139,7 +140,7 @@ fn nones(model: &Model, stored: &TokenStream, span: Span) -> TokenStream {
     let storable = || quote_spanned!(span=> #rc_output::storable::<#stored, _>(#kind));
     match (model.kind, &model.args.none_ttl) {
         // The `none_ttl` of a batch is for ids without a value.
-        _ if model.batch.is_some() => storable(),
+        _ if model.batch.is_some() || web::is_response(model) => storable(),
         (Kind::Anything, _) => quote!(#rc::Nones::never()),
         (Kind::Option, _) => quote_spanned!(span=> <#stored as #rc_output::OptionLike>::nones()),
         (Kind::Value | Kind::Result, None) => storable(),

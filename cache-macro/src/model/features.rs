@@ -9,6 +9,7 @@ pub(crate) struct Features {
     pub(crate) json: bool,
     pub(crate) messagepack: bool,
     pub(crate) local: bool,
+    pub(crate) axum: bool,
 }
 
 impl Features {
@@ -20,5 +21,6 @@ impl Features {
         json: cfg!(feature = "json"),
         messagepack: cfg!(feature = "messagepack"),
         local: cfg!(feature = "local"),
+        axum: cfg!(feature = "axum"),
     };
 }

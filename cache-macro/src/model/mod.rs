@@ -13,6 +13,7 @@ use self::features::Features;
 use self::pieces::{Piece, Uses};
 use self::returns::Kind;
 use self::scope::Scope;
+use self::web::Handler;
 use crate::errors::Errors;
 use crate::parse::args::{Args, Codec};
 use crate::parse::function::{Face, Function, Param};
@@ -27,6 +28,7 @@ pub(crate) mod pieces;
 pub(crate) mod refused;
 pub(crate) mod returns;
 mod scope;
+pub(crate) mod web;
 
 /// A function that can be cached as its attribute says.
 pub(crate) struct Model {
@@ -42,6 +44,8 @@ pub(crate) struct Model {
     pub(crate) output_span: Span,
     pub(crate) kind: Kind,
     pub(crate) background: Option<Background>,
+    /// Present if the function is an HTTP handler, as far as its spelling tells.
+    pub(crate) handler: Option<Handler>,
     /// The pieces of the key, or of the field in the group.
     pub(crate) pieces: Vec<Piece>,
     pub(crate) group: Option<Vec<Piece>>,
@@ -66,12 +70,15 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn new(args: Args, function: Function, features: Features, errors: &Errors) -> Option<Model> {
+    pub(crate) fn new(mut args: Args, function: Function, features: Features, errors: &Errors) -> Option<Model> {
         check_features(&args, features, errors);
+        let is_response = web::check(&args, &function, features, errors);
         let params = function.params();
         let given = Scope { receiver: function.sig.receiver(), params: &params, batch: None };
         check_twins(&params, &args, errors);
         given.check_skips(&args, errors);
+        let is_handler = is_response || features.axum && function.output().is_some_and(web::is_wrapper);
+        let handler = is_handler.then(|| Handler::new(&mut args, &params, errors));
         let batch = args.batch.as_ref().map(|batch| {
             given.check_batch(batch, errors);
             Batch::new(batch, &args, &function, &params, errors)
@@ -83,8 +90,9 @@ impl Model {
         let scope = Scope { params: &entry_params, batch: batch.as_ref(), ..given };
         scope.check_expressions(&args, errors);
         let templates = if is_batch_broken { None } else { Templates::new(&scope, &args, errors) };
-        let is_cacheable = refused::check(&function, features, errors);
-        let output = function.output().filter(|_| is_cacheable)?.clone();
+        let is_cacheable = refused::check(&function, is_response, features, errors) && (features.axum || !is_response);
+        let output = function.output().filter(|_| is_cacheable)?;
+        let output = if is_response { web::stored(&args, output) } else { output.clone() };
         let kind = returns::kind(&output, &args, errors);
         if let Some(batch) = &batch {
             batch.check_map(&output, kind, errors);
@@ -96,6 +104,9 @@ impl Model {
         let templates = templates?;
         scope.check_mutable(&args, templates.of_key(), errors);
         scope.check_mentions(&args, templates.of_key(), templates.tags.iter().flatten(), errors);
+        if is_handler {
+            Handler::check(&args, &params, templates.of_key(), errors);
+        }
         let key = scope.uses_of(templates.all());
         let in_group = scope.uses_of(templates.group.iter().flatten());
         let cache = scope.uses(&args.cache);
@@ -122,6 +133,7 @@ impl Model {
             output,
             kind,
             background,
+            handler,
             args,
             function,
         })
@@ -152,6 +164,7 @@ impl Templates {
             Some(literal) => scope.template(literal, Of::Key, args, errors),
             None => Some(scope.all(&args.skip)),
         };
+        let key = key.map(|pieces| pieces.into_iter().chain(web::pieces(args, scope.params)).collect());
         let group = args.group.as_ref().map(|literal| scope.template(literal, Of::Group, args, errors));
         let tags = args.tags.templates.iter().map(|literal| scope.template(literal, Of::Tag, args, errors));
         let tags: Vec<_> = tags.collect();

@@ -24,7 +24,7 @@ const TEST: &str = "a hit would skip what a test does; cache a function that it 
 const MAIN: &str = "`main` runs once, for its effects, and a hit would skip them; cache a function that it calls";
 
 /// Refuses functions that cannot be cached. Returns `true` if the function can be.
-pub(crate) fn check(function: &Function, features: Features, errors: &Errors) -> bool {
+pub(crate) fn check(function: &Function, is_response: bool, features: Features, errors: &Errors) -> bool {
     let sig = &function.sig;
     let mut fine = true;
     let mut refuse = |span: Span, message: &str| {
@@ -68,7 +68,7 @@ pub(crate) fn check(function: &Function, features: Features, errors: &Errors) ->
         refuse(span, "caching an `async fn` needs the feature `tokio` of `redis-cached`");
     }
     if !check_attributes(function, &mut refuse) {
-        check_shape(function, &mut refuse);
+        check_shape(function, is_response, &mut refuse);
     }
     fine
 }
@@ -159,12 +159,15 @@ const NOTHING: &str = "this function returns nothing, so there is nothing to cac
                        where it is called for its effects, a hit would skip them";
 
 /// Reports return types that cannot be stored, whatever the arguments say.
-fn check_shape(function: &Function, refuse: &mut impl FnMut(Span, &str)) {
+fn check_shape(function: &Function, is_response: bool, refuse: &mut impl FnMut(Span, &str)) {
     let ReturnType::Type(_, ty) = &function.sig.output else {
         refuse(function.sig.ident.span(), NOTHING);
         return;
     };
-    if let Some(future) = impl_trait(ty) {
+    // The body's type is its own affair where its response is stored.
+    if let Some(future) = impl_trait(ty)
+        && (!is_response || is_future(future))
+    {
         let message = match (function.face(), is_future(future)) {
             (Face::Async, true) => "an `async fn` that returns a future cannot be cached; await it in the body",
             (_, true) => "write `async fn` instead of returning `impl Future`",

@@ -58,6 +58,10 @@ pub(crate) fn kind(ty: &Type, args: &Args, errors: &Errors) -> Kind {
     if let (Kind::Anything, Some((keyword, _))) = (kind, &args.none_ttl) {
         errors.at(keyword.span(), "with `returns = value` a `None` is a value like any other; remove `none_ttl`");
     }
+    if args.web.response.is_some() {
+        // A status from 500 on is the error of a response.
+        return kind;
+    }
     let of_errors = [
         args.stale_if_error.as_ref().map(|(keyword, _)| keyword),
         args.share_errors.as_ref().map(|(keyword, _)| keyword),

@@ -14,6 +14,7 @@ pub(crate) use super::values::{Batch, Codec, Prefix, Returns, SingleFlight, Tags
 use super::values::{
     batch, cache_if, codec, jitter, local, name, prefix, recover, refresh_ahead, skip, string, tags, version, word,
 };
+use super::web::{self, Web};
 use crate::errors::Errors;
 use crate::syntax::place;
 
@@ -45,6 +46,7 @@ pub(crate) struct Args {
     pub(crate) batch: Option<Batch>,
     /// How many values the process keeps.
     pub(crate) local: Option<(Ident, Expr)>,
+    pub(crate) web: Web,
     pub(crate) share_errors: Option<(Ident, bool)>,
     pub(crate) returns: Option<(Ident, Returns)>,
     pub(crate) siblings: bool,
@@ -117,6 +119,8 @@ impl Args {
         }
         let has_value = if argument.is_list() {
             input.peek(syn::token::Paren)
+        } else if argument.is_flag() {
+            input.is_empty() || input.peek(Token![,])
         } else {
             input.parse::<Option<Token![=]>>()?.is_some() && !input.is_empty() && !input.peek(Token![,])
         };
@@ -156,6 +160,18 @@ impl Args {
             Argument::Tags => self.tags = tags(input.parse()?, form, errors),
             Argument::Batch => self.batch = batch(keyword, input, form, errors)?,
             Argument::Local => self.local = errors.keep(local(input.parse()?)).map(|most| (keyword, most)),
+            Argument::Response => self.web.response = Some(keyword),
+            Argument::MaxBody => {
+                self.web.max_body = errors.keep(web::max_body(input.parse()?)).map(|most| (keyword, most));
+            }
+            Argument::Client => {
+                self.web.client = errors.keep(web::client(input.parse()?, form)).map(|policy| (keyword, policy));
+            }
+            Argument::Vary => {
+                let names = web::vary(&keyword, input, errors)?;
+                self.web.vary = Some((keyword, names));
+            }
+            Argument::CacheStatus => self.web.cache_status = Some((keyword, word(input, &SWITCH)?)),
             Argument::ShareErrors => self.share_errors = Some((keyword, word(input, &SWITCH)?)),
             Argument::Returns => self.returns = Some((keyword, word(input, &Returns::WORDS)?)),
             Argument::Siblings => self.siblings = word(input, &SWITCH)?,

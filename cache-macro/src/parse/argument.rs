@@ -54,6 +54,11 @@ arguments! {
     Tags "tags" "tags = [\"org:{org_id}\"]",
     Batch "batch" "batch(id in ids)",
     Local "local" "local = 10_000",
+    Response "response" "response",
+    MaxBody "max_body" "max_body = 1_048_576",
+    Client "client" "client = \"max-age=30, public\"",
+    Vary "vary" "vary(accept_language)",
+    CacheStatus "cache_status" "cache_status = on",
     ShareErrors "share_errors" "share_errors = off",
     Returns "returns" "returns = result",
     Siblings "siblings" "siblings = off",
@@ -80,6 +85,11 @@ impl Argument {
 
     /// The arguments whose values stand in parentheses.
     pub(crate) fn is_list(self) -> bool {
-        matches!(self, Argument::Skip | Argument::Batch)
+        matches!(self, Argument::Skip | Argument::Batch | Argument::Vary)
+    }
+
+    /// The arguments without a value.
+    pub(crate) fn is_flag(self) -> bool {
+        matches!(self, Argument::Response)
     }
 }

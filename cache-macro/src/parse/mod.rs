@@ -11,3 +11,4 @@ mod rivals;
 pub(crate) mod suggest;
 pub(crate) mod template;
 mod values;
+pub(crate) mod web;

@@ -79,7 +79,7 @@ pub(super) fn ungrouped(mut expr: Expr) -> Expr {
     expr
 }
 
-fn literal(expr: &Expr) -> Option<&Lit> {
+pub(super) fn literal(expr: &Expr) -> Option<&Lit> {
     match expr {
         Expr::Lit(ExprLit { lit, .. }) => Some(lit),
         _ => None,

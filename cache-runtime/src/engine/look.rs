@@ -206,7 +206,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 }
 
 /// How a value is read. `Ok(None)` means that the function has no such value.
-pub(super) type Decode<V, F> = fn(&Plan<V>, &Value, &[u8]) -> Result<Option<F>, Undecodable>;
+pub(super) type Decode<V, F> = fn(&Plan<V>, &Value, &Bytes) -> Result<Option<F>, Undecodable>;
 
 /// A value that is intact, but cannot be decoded.
 pub(super) struct Undecodable {
@@ -216,7 +216,7 @@ pub(super) struct Undecodable {
 }
 
 /// Decodes a value. `Ok(None)` is a stored `None` where the type has none.
-pub(super) fn decode<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<Option<V>, Undecodable> {
+pub(super) fn decode<V>(plan: &Plan<V>, value: &Value, bytes: &Bytes) -> Result<Option<V>, Undecodable> {
     let mut decoded = None;
     payload::decode(plan.terms.function, Stored::of(value, bytes), &mut |stored| {
         decode_into(plan, stored, &mut decoded)
@@ -227,7 +227,7 @@ pub(super) fn decode<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<O
 /// Decodes a value into `decoded`, and returns false for a `None` if the function's values have none.
 pub(super) fn decode_into<V>(plan: &Plan<V>, stored: Stored<'_>, decoded: &mut Option<V>) -> Result<bool, CodecError> {
     *decoded = match stored {
-        Stored::Value(bytes, rank) => Some((plan.codec.decode)(bytes, rank)?),
+        Stored::Value(bytes, slot, rank) => Some((plan.codec.decode)(bytes, slot, rank)?),
         Stored::None => (plan.nones.none)(),
     };
     Ok(decoded.is_some())

@@ -32,7 +32,7 @@ mod timer;
 pub(crate) mod tokio;
 mod typed;
 mod verbs;
-mod work;
+pub(crate) mod work;
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};

@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use bytes::Bytes;
+
 use super::events::MOST_BYTES;
 use super::look::Undecodable;
 use super::typed::Served;
@@ -102,15 +104,15 @@ fn append(function: &Function, value: &dyn StoredValue, buffer: &mut Vec<u8>) ->
 /// What a slot holds of a value.
 #[derive(Clone, Copy)]
 pub(super) enum Stored<'b> {
-    /// These bytes, which the codec of this rank wrote.
-    Value(&'b [u8], Rank),
+    /// These bytes, a part of all that the slot holds. The codec of this rank wrote them.
+    Value(&'b [u8], &'b Bytes, Rank),
     /// A `None`.
     None,
 }
 
 impl<'b> Stored<'b> {
-    pub(super) fn of(value: &envelope::Value, bytes: &'b [u8]) -> Stored<'b> {
-        if value.negative { Stored::None } else { Stored::Value(value.payload(bytes), value.rank) }
+    pub(super) fn of(value: &envelope::Value, bytes: &'b Bytes) -> Stored<'b> {
+        if value.negative { Stored::None } else { Stored::Value(value.payload(bytes), bytes, value.rank) }
     }
 }
 
@@ -152,7 +154,7 @@ fn decoded(
 #[cold]
 fn undecodable(function: &Function, stored: Stored<'_>, error: &CodecError) -> Undecodable {
     let is_final = match stored {
-        Stored::Value(_, rank) => !function.gives_up(rank),
+        Stored::Value(.., rank) => !function.gives_up(rank),
         Stored::None => true,
     };
     Undecodable { error: error.to_string(), is_final }

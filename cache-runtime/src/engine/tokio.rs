@@ -116,7 +116,7 @@ where
     Engine::tokio(cache).call(verb, plan, key, errors, Returns::result(), RefreshableBody { args, body, start })
 }
 
-fn refresh_in_background<V, E, R>(
+pub(crate) fn refresh_in_background<V, E, R>(
     cache: &Context,
     plan: &Plan<V>,
     ticket: Ticket,

@@ -9,6 +9,7 @@
 //! held the body as a trait object could not tell whether it is `Send`; the conductor holds none, and is always `Send`.
 
 use std::future::{Future, poll_fn};
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -71,8 +72,10 @@ enum Request {
 
 /// A request that is answered at once.
 enum ValueRequest {
+    /// Decode this part of the bytes of a slot, which the codec of this rank wrote.
     Decode {
-        payload: Bytes,
+        slot: Bytes,
+        payload: Range<usize>,
         rank: Rank,
         is_none: bool,
     },
@@ -192,8 +195,8 @@ impl<'a> Requests<'a> {
 
     /// Decodes a stored value, or a stored `None`. `Ok(false)` means that the function has no `None`.
     pub(super) async fn decode(&self, value: &envelope::Value, bytes: &Bytes) -> Result<bool, Undecodable> {
-        let payload = bytes.slice_ref(value.payload(bytes));
-        let request = ValueRequest::Decode { payload, rank: value.rank, is_none: value.negative };
+        let payload = bytes.len() - value.payload(bytes).len()..bytes.len();
+        let request = ValueRequest::Decode { slot: bytes.clone(), payload, rank: value.rank, is_none: value.negative };
         ask!(self, Request::Of(request), Reply::Decoded(decoded) => decoded, else Ok(false))
     }
 
@@ -289,8 +292,9 @@ fn poll_body(
 #[inline(never)]
 fn answer(terms: &Terms, request: ValueRequest, typed: &mut dyn Typed) -> Reply {
     match request {
-        ValueRequest::Decode { payload, rank, is_none } => {
-            let stored = if is_none { Stored::None } else { Stored::Value(&payload, rank) };
+        ValueRequest::Decode { slot, payload, rank, is_none } => {
+            let payload = slot.get(payload).unwrap_or_default();
+            let stored = if is_none { Stored::None } else { Stored::Value(payload, &slot, rank) };
             Reply::Decoded(payload::decode_in(terms.function, stored, typed))
         }
         ValueRequest::KeepError(shared) => Reply::Kept(typed.keep_error(&shared)),

@@ -1,6 +1,8 @@
 //! The names that generated code uses. They are no interface for people and change with any release, which is why the
 //! facade pins the macro's version.
 
+#[cfg(feature = "axum")]
+mod extractors;
 mod own;
 mod verb;
 
@@ -64,6 +66,17 @@ pub use crate::stored::codec::Json;
 #[cfg(feature = "messagepack")]
 pub use crate::stored::codec::MessagePack;
 pub use crate::stored::codec::{Codec, Codecs};
+#[cfg(all(feature = "axum", feature = "local"))]
+pub use crate::web::kept_response;
+#[cfg(feature = "axum")]
+pub use crate::web::{
+    AnyExtracted, IsPart, Page, Rules, Varied, call_response, call_response_in_background, check_extracted, extracted,
+    is_missing, only, varied,
+};
+
+/// The response of a handler.
+#[cfg(feature = "axum")]
+pub type Response = ::axum::response::Response;
 
 /// The key of a call, or the reason why its arguments have none.
 pub type MadeKey = Result<Key, Error>;

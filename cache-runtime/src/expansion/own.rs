@@ -38,8 +38,9 @@ macro_rules! probes {
         #[derive(Debug)]
         pub struct $probe<T: ?Sized>(PhantomData<fn(&T)>);
 
-        impl<T: ?Sized> NotKept<T> for $probe<T> {
-            fn rc_kept(&self) -> No<T> {
+        impl<T: ?Sized> NotKept<T> for &$probe<T> {
+            type Verdict = No<T>;
+            fn rc_kept(self) -> No<T> {
                 No(PhantomData)
             }
         }
@@ -76,10 +77,13 @@ impl<T: ?Sized + ToOwned<Owned: Send>> LentByThread<T> {
     }
 }
 
-/// The fallback of the probes.
+/// The fallback of the probes, one reference further away: types that are kept in a way of their own implement it by
+/// value, and are found first.
 pub trait NotKept<T: ?Sized> {
-    /// It cannot be kept.
-    fn rc_kept(&self) -> No<T>;
+    /// How it is kept, or that it cannot be.
+    type Verdict;
+    /// The verdict.
+    fn rc_kept(self) -> Self::Verdict;
 }
 
 /// Starts the probe of a parameter `T`.

@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+#[cfg(feature = "axum")]
+use crate::plan::wraps::Wraps;
 use crate::stored::codec::{self, Codec, CodecError, Codecs, Rank, Root};
 use crate::stored::fingerprint::{self, Fingerprint, Shape};
 use crate::stored::sink::{Sink, Typed, Value};
@@ -90,7 +93,8 @@ impl TypeFormats {
 /// The codecs of a function, applied to one type.
 pub struct CodecFns<V> {
     pub(super) encode: fn(&V, &mut Vec<u8>, Rank) -> Result<(), CodecError>,
-    pub(crate) decode: fn(&[u8], Rank) -> Result<V, CodecError>,
+    /// The second argument is all of the slot, of which a value may keep a part.
+    pub(crate) decode: fn(&[u8], &Bytes, Rank) -> Result<V, CodecError>,
     pub(crate) root: fn(&V) -> Root,
     pub(super) write: fn(&V, &mut dyn Sink) -> Result<(), CodecError>,
     pub(super) find: fn() -> TypeFormats,
@@ -104,7 +108,7 @@ impl<V> CodecFns<V> {
     {
         CodecFns {
             encode: codec::encode::<V, C>,
-            decode: codec::decode::<V, C>,
+            decode: |bytes, _, rank| codec::decode::<V, C>(bytes, rank),
             root: codec::root_of::<V>,
             write: |value, sink| Typed(value).write(sink),
             find: find::<V, C>,
@@ -124,11 +128,70 @@ impl<T> CodecFns<Option<T>> {
                 Some(value) => codec::encode::<T, C>(value, buffer, rank),
                 None => Err(CodecError::new("`None` is no value")),
             },
-            decode: |bytes, rank| codec::decode::<T, C>(bytes, rank).map(Some),
+            decode: |bytes, _, rank| codec::decode::<T, C>(bytes, rank).map(Some),
             root: |value| if value.is_some() { Root::Other } else { Root::None },
             write: |value, sink| value.as_ref().map_or(Ok(()), |value| Typed(value).write(sink)),
             find: find::<T, C>,
         }
+    }
+}
+
+#[cfg(feature = "axum")]
+impl<W: Wraps> CodecFns<W> {
+    /// This is [`of`](CodecFns::of) for a type that wraps the stored one, whose bytes these are.
+    pub(super) fn of_inner<C: Codecs>() -> CodecFns<W>
+    where
+        W::Inner: Serialize + DeserializeOwned,
+    {
+        CodecFns {
+            encode: |value, buffer, rank| codec::encode::<W::Inner, C>(value.inner(), buffer, rank),
+            decode: |bytes, _, rank| codec::decode::<W::Inner, C>(bytes, rank).map(W::wrap),
+            root: |value| codec::root_of(value.inner()),
+            write: |value, sink| Typed(value.inner()).write(sink),
+            find: find::<W::Inner, C>,
+        }
+    }
+}
+
+#[cfg(feature = "axum")]
+impl<W: Wraps> CodecFns<Option<W>> {
+    /// This is [`of_some`](CodecFns::of_some) for such a type.
+    pub(super) fn of_some_inner<C: Codecs>() -> CodecFns<Option<W>>
+    where
+        W::Inner: Serialize + DeserializeOwned,
+    {
+        CodecFns {
+            encode: |value, buffer, rank| match value {
+                Some(value) => codec::encode::<W::Inner, C>(value.inner(), buffer, rank),
+                None => Err(CodecError::new("`None` is no value")),
+            },
+            decode: |bytes, _, rank| codec::decode::<W::Inner, C>(bytes, rank).map(W::wrap).map(Some),
+            root: |value| if value.is_some() { Root::Other } else { Root::None },
+            write: |value, sink| value.as_ref().map_or(Ok(()), |value| Typed(value.inner()).write(sink)),
+            find: find::<W::Inner, C>,
+        }
+    }
+}
+
+#[cfg(feature = "axum")]
+impl<V> CodecFns<V> {
+    /// The functions of a type that has a format of its own, under a name that tells it from all others.
+    pub(crate) fn of_own_format(
+        encode: fn(&V, &mut Vec<u8>, Rank) -> Result<(), CodecError>,
+        decode: fn(&[u8], &Bytes, Rank) -> Result<V, CodecError>,
+        root: fn(&V) -> Root,
+        find: fn() -> TypeFormats,
+    ) -> CodecFns<V> {
+        CodecFns { encode, decode, root, write: |_, sink| Typed(&()).write(sink), find }
+    }
+}
+
+#[cfg(feature = "axum")]
+impl TypeFormats {
+    /// That of a type with a format of its own: its name says everything.
+    pub(crate) fn of_own_format(name: &'static str) -> TypeFormats {
+        let codec = CodecFacts { name, is_human_readable: false, is_self_describing: true };
+        TypeFormats::new(fingerprint::of::<()>, [codec, codec])
     }
 }
 

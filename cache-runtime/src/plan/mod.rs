@@ -9,3 +9,5 @@ pub(crate) mod policy;
 pub(crate) mod result;
 pub(crate) mod ttl;
 pub(crate) mod value;
+#[cfg(feature = "axum")]
+pub(crate) mod wraps;

@@ -138,19 +138,24 @@ impl HiddenResult {
     }
 }
 
-/// The fallback of `rc_verdict`.
+/// The fallback of `rc_verdict`, one reference further away: types that are stored in a form of their own implement it
+/// by value, and are found first.
 pub trait AnyVerdict<T>: Sized {
-    /// It cannot be stored.
-    fn rc_verdict(self) -> Unstorable<T>;
+    /// How it is stored, or that it cannot be.
+    type Verdict;
+    /// The verdict.
+    fn rc_verdict(self) -> Self::Verdict;
 }
 
-impl<T> AnyVerdict<T> for FoundOption<T> {
+impl<T> AnyVerdict<T> for &FoundOption<T> {
+    type Verdict = Unstorable<T>;
     fn rc_verdict(self) -> Unstorable<T> {
         Unstorable(PhantomData)
     }
 }
 
-impl<T> AnyVerdict<T> for FoundValue<T> {
+impl<T> AnyVerdict<T> for &FoundValue<T> {
+    type Verdict = Unstorable<T>;
     fn rc_verdict(self) -> Unstorable<T> {
         Unstorable(PhantomData)
     }
@@ -297,12 +302,13 @@ where
     (found, verdict).codec::<C>()
 }
 
-/// This is [`Stores`] for types with a `Json`.
+/// This is [`Stores`] for types with a `Json` or `Html`.
 #[diagnostic::on_unimplemented(
     message = "the value type `{Self}` cannot be cached: it is not both `Serialize` and `Deserialize`",
     label = "cannot be stored",
-    note = "`Json` is for responses: return what is in it, and wrap that where the function is called; \
-            a type of your own derives both: `#[derive(serde::Serialize, serde::Deserialize)]`"
+    note = "what is in axum's `Json` and `Html` is stored with the feature `axum` of `redis-cached`, and any other response \
+            of axum with its argument `response`; of another `Json`, return what is in it",
+    note = "a type of your own derives both: `#[derive(serde::Serialize, serde::Deserialize)]`"
 )]
 pub trait StoresJson {}
 #[diagnostic::do_not_recommend]

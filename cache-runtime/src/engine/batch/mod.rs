@@ -19,6 +19,8 @@ use std::future::Future;
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use self::leases::Assignment;
 use self::round::Round;
 use super::flight::{Any, Follower, Patience};
@@ -171,7 +173,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 }
 
 /// A stored `None` is an id without a value, unless the value's type has a `None` of its own.
-fn decode_id<V>(plan: &Plan<V>, value: &Value, bytes: &[u8]) -> Result<Option<Option<V>>, Undecodable> {
+fn decode_id<V>(plan: &Plan<V>, value: &Value, bytes: &Bytes) -> Result<Option<Option<V>>, Undecodable> {
     if value.negative {
         return Ok(Some((plan.nones.none)()));
     }

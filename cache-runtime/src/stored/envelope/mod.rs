@@ -39,4 +39,6 @@ pub(crate) use self::lease::{Lease, LeasePlace, Token, value_front};
 #[cfg(feature = "inspect")]
 pub(crate) use self::opened::{Opened, OpenedValue, is_intact, opened, opened_field};
 pub(crate) use self::tags::{OwnTags, Seal, buffer, has_own_tags, own_seal, own_tags};
+#[cfg(feature = "axum")]
+pub(crate) use self::value::times;
 pub(crate) use self::value::{Content, Value, from_field, is_sealed, parse};

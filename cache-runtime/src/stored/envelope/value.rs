@@ -43,6 +43,12 @@ impl Value {
     }
 }
 
+/// When a value was stored, and until when it is fresh.
+#[cfg(feature = "axum")]
+pub(crate) fn times(bytes: &[u8]) -> (u64, u64) {
+    (u64_in(bytes, FILLED_AT), u64_in(bytes, FRESH_UNTIL))
+}
+
 /// Reads a slot's bytes. Any bytes at all may come in. A value has one of the two expected identities, by the [`Rank`]
 /// of its codec.
 pub(crate) fn parse(key: &Key, expected: &[Identity; 2], bytes: &[u8]) -> Content {

@@ -1,0 +1,145 @@
+//! The call into the runtime of a function whose responses are stored.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Ident, ReturnType, Token, Type};
+
+use super::lifetimes;
+use super::names::{Names, at_output, facade_at, generated, private, variable};
+use crate::model::Model;
+use crate::parse::args::Lifetime;
+use crate::parse::function::Param;
+use crate::syntax::mentions::same;
+
+/// Returns `true` if the function's responses are stored.
+pub(crate) fn is_response(model: &Model) -> bool {
+    model.args.web.response.is_some()
+}
+
+// Output:
+//     -> ::redis_cached::__private::Response
+pub(crate) fn output(model: &Model) -> ReturnType {
+    let span = at_output(model);
+    ReturnType::Type(Token![->](span), Box::new(Type::Verbatim(response_type(model))))
+}
+
+/// The type of the responses of the function and its refresh, whatever the body returns.
+pub(crate) fn response_type(model: &Model) -> TokenStream {
+    let span = at_output(model);
+    let facade = facade_at(model, span);
+    quote_spanned!(span=> #facade::__private::Response)
+}
+
+// Input:
+//     #[redis_cached(response, client = "max-age=30")]
+//
+// Output:
+//     const { &__rc::Rules { client: "max-age=30", ..__rc::Rules::DEFAULT } }
+pub(crate) fn rules(model: &Model) -> TokenStream {
+    let web = &model.args.web;
+    let span = at_output(model);
+    let rc = private(span);
+    let max_body = web.max_body.as_ref().map(|(_, most)| quote!(max_body: #most,));
+    let client = web.client.as_ref().map(|(_, policy)| quote!(client: #policy,));
+    let vary = web.vary.as_ref().map(|(_, headers)| {
+        let names = headers.iter().map(|header| &header.name);
+        quote!(vary: &[#(#names),*],)
+    });
+    let stores_missing = model.args.none_ttl.as_ref().map(|_| quote!(stores_missing: true,));
+    let cache_status = web.cache_status.as_ref().map(|(_, is_on)| quote!(cache_status: #is_on,));
+    let fields: TokenStream = [max_body, client, vary, stores_missing, cache_status].into_iter().flatten().collect();
+    if fields.is_empty() {
+        return quote_spanned!(span=> const { &#rc::Rules::DEFAULT });
+    }
+    quote_spanned!(span=> const { &#rc::Rules { #fields ..#rc::Rules::DEFAULT } })
+}
+
+// Output:
+//     __rc::call_response(cache, plan, key, verb, RULES, move || page_uncached(id)).await
+pub(crate) fn run(model: &Model, verb: &TokenStream, closure: &TokenStream) -> TokenStream {
+    let Names { cache, plan, key, .. } = &Names::of(model);
+    let span = at_output(model);
+    let (rc, rules) = (private(span), rules(model));
+    quote_spanned!(span=> #rc::call_response(#cache, #plan, #key, #verb, #rules, #closure).await)
+}
+
+// Output:
+//     let key = match __rc::kept_response(cache, &plan, key, verb, RULES) {
+//         Ok(response) => return response,
+//         Err(key) => key,
+//     };
+//     CALL
+pub(crate) fn behind_local_tier(model: &Model, verb: &TokenStream, call: &TokenStream) -> TokenStream {
+    let Names { cache, plan, key, value, .. } = &Names::of(model);
+    let span = at_output(model);
+    let (rc, rules) = (private(span), rules(model));
+    quote_spanned! {span=>
+        let #key = match #rc::kept_response(#cache, &#plan, #key, #verb, #rules) {
+            ::core::result::Result::Ok(#value) => return #value,
+            ::core::result::Result::Err(#key) => #key,
+        };
+        #call
+    }
+}
+
+// Input:
+//     key = "{whole.len()}"
+//
+// Output, for the parameter `whole`:
+//     {
+//         use __rc::AnyExtracted as _;
+//         __rc::check_extracted(&whole, __rc::extracted(&whole).rc_extracted());
+//     }
+//
+// Without a template, a parameter has to be `Serialize`, which no whole request is.
+pub(crate) fn check_params(model: &Model) -> TokenStream {
+    if model.handler.is_none() || model.args.key.is_none() {
+        return TokenStream::new();
+    }
+    let skipped = |name: &Ident| model.args.skip.iter().any(|skipped| same(skipped, name));
+    let params = model.params.iter().filter(|param| !param.bindings.iter().all(skipped));
+    let checks = params.map(|Param { ident, ty, .. }| {
+        let span = generated(ty.span());
+        let rc = private(span);
+        quote_spanned!(span=> {
+            use #rc::AnyExtracted as _;
+            #rc::check_extracted(&#ident, #rc::extracted(&#ident).rc_extracted());
+        })
+    });
+    checks.collect()
+}
+
+// Input:
+//     vary(accept_language)
+//
+// Output, for the parameter `headers`:
+//     __rc::only(headers, &["accept-language"])
+pub(crate) fn argument(model: &Model, index: usize, ident: &Ident) -> TokenStream {
+    let is_filtered = model.handler.as_ref().is_some_and(|handler| handler.headers == Some(index));
+    let Some((_, headers)) = model.args.web.vary.as_ref().filter(|_| is_filtered) else {
+        return ident.to_token_stream();
+    };
+    let names = headers.iter().map(|header| &header.name);
+    let span = generated(ident.span());
+    let rc = private(span);
+    quote_spanned!(span=> #rc::only(#ident, &[#(#names),*]))
+}
+
+// Input:
+//     ttl = 60, none_ttl = 5
+//
+// Output:
+//     |value| if __rc::is_missing(value) { __rc::Ttl::Millis(5_000) } else { (|_| __rc::Ttl::Millis(60_000))(value) }
+pub(crate) fn ttl(model: &Model, ttl: TokenStream) -> TokenStream {
+    let Some((_, none_ttl)) = model.args.none_ttl.as_ref().filter(|_| is_response(model)) else { return ttl };
+    let rc = private(Span::mixed_site());
+    let value = variable("value");
+    let none_ttl = match none_ttl {
+        Lifetime::Milliseconds(milliseconds) => quote!(#rc::Ttl::Millis(#milliseconds)),
+        Lifetime::Forever => quote!(#rc::Ttl::Forever),
+        Lifetime::Constant(expr) | Lifetime::Closure(expr) => lifetimes::lifetime(expr),
+    };
+    let span = generated(ttl.span());
+    quote_spanned!(span=> |#value: &#rc::Page| if #rc::is_missing(#value) { #none_ttl } else { (#ttl)(#value) })
+}

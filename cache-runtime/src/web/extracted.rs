@@ -1,0 +1,74 @@
+//! The check of a handler's parameters by their types. The attribute refuses what is spelled as a whole request; this finds
+//! the same under another name.
+
+use std::marker::PhantomData;
+
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap, Request};
+
+/// The probe of a parameter: `extracted(&headers).rc_extracted()` is [`Whole`] for a type that holds more of a request
+/// than a key can tell, and else [`Part`].
+#[derive(Debug)]
+pub struct Extracted<T: ?Sized>(PhantomData<fn(&T)>);
+
+/// Starts the probe.
+pub fn extracted<T: ?Sized>(_: &T) -> Extracted<T> {
+    Extracted(PhantomData)
+}
+
+/// The parameter is a part of the request.
+#[derive(Debug)]
+pub struct Part;
+/// The parameter is more than a key can tell.
+#[derive(Debug)]
+pub struct Whole;
+
+/// The verdicts; the fallback is one reference further away.
+pub trait AnyExtracted: Sized {
+    /// The verdict.
+    type Verdict;
+    /// The verdict.
+    fn rc_extracted(self) -> Self::Verdict;
+}
+
+impl<T: ?Sized> AnyExtracted for &Extracted<T> {
+    type Verdict = Part;
+    fn rc_extracted(self) -> Part {
+        Part
+    }
+}
+
+macro_rules! whole {
+    ($([$($param:ident)?] $ty:ty;)*) => {$(
+        impl $(<$param>)? AnyExtracted for Extracted<$ty> {
+            type Verdict = Whole;
+            fn rc_extracted(self) -> Whole {
+                Whole
+            }
+        }
+    )*};
+}
+whole! {
+    [B] Request<B>;
+    [B] &Request<B>;
+    [V] HeaderMap<V>;
+    [V] &HeaderMap<V>;
+    [] Parts;
+    [] &Parts;
+    [] Extensions;
+    [] &Extensions;
+}
+
+/// The verdict, as a bound.
+#[diagnostic::on_unimplemented(
+    message = "a key cannot tell what of a `{T}` the response depends on",
+    label = "it identifies the client",
+    note = "name the headers that the response depends on with `response` and `vary(accept_language)`, or take what matters \
+            with an extractor of your own"
+)]
+pub trait IsPart<T: ?Sized> {}
+#[diagnostic::do_not_recommend]
+impl<T: ?Sized> IsPart<T> for Part {}
+
+/// Compiles where a parameter is a part of the request.
+pub fn check_extracted<T: ?Sized, V: IsPart<T>>(_: &T, _: V) {}

@@ -1,0 +1,21 @@
+//! Handlers of axum: the wrappers that may be return types, and whole responses.
+
+mod body;
+mod call;
+mod codec;
+mod conditional;
+mod extracted;
+mod page;
+mod rules;
+mod serve;
+mod vary;
+mod wrappers;
+
+#[cfg(feature = "local")]
+pub use self::call::kept_response;
+pub use self::call::{call_response, call_response_in_background, is_missing};
+pub use self::conditional::conditional;
+pub use self::extracted::{AnyExtracted, IsPart, check_extracted, extracted};
+pub use self::page::Page;
+pub use self::rules::Rules;
+pub use self::vary::{Varied, only, varied};

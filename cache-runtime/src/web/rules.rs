@@ -1,0 +1,167 @@
+//! Which responses are stored, and what a function says about its responses.
+
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE, VARY};
+use axum::http::{HeaderMap, HeaderName, StatusCode, response};
+use axum::response::Response;
+
+use super::body;
+use super::page::Page;
+
+/// The attribute's words about the responses of one function.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// The longest body that is stored.
+    pub max_body: usize,
+    /// `Cache-Control` of responses for which the handler sets none.
+    pub client: &'static str,
+    /// The headers of the request that are part of the key, in lower case.
+    pub vary: &'static [&'static str],
+    /// `404` and `410` are stored.
+    pub stores_missing: bool,
+    /// Responses tell what the cache did.
+    pub cache_status: bool,
+}
+
+impl Rules {
+    /// The rules of a function whose attribute says no more.
+    pub const DEFAULT: Rules =
+        Rules { max_body: 1 << 20, client: "no-cache", vary: &[], stores_missing: false, cache_status: false };
+
+    /// Reads a response as far as it may be stored.
+    pub(super) async fn answer(&self, response: Response) -> Answer {
+        if response.status().is_server_error() {
+            return Answer::Failed(Box::new(response));
+        }
+        let (parts, body) = response.into_parts();
+        if !self.admit(&parts) {
+            return Answer::Page(Page::passing(Response::from_parts(parts, body)));
+        }
+        Answer::Page(match body::read(body, self.max_body).await {
+            Ok(body) => Page::new(parts, body),
+            Err(body) => Page::passing(Response::from_parts(parts, body)),
+        })
+    }
+
+    /// Returns true for a response that may be stored, as far as its status and headers tell.
+    fn admit(&self, parts: &response::Parts) -> bool {
+        let response::Parts { status, headers, .. } = parts;
+        let is_stored = match *status {
+            StatusCode::OK
+            | StatusCode::NON_AUTHORITATIVE_INFORMATION
+            | StatusCode::NO_CONTENT
+            | StatusCode::MOVED_PERMANENTLY
+            | StatusCode::PERMANENT_REDIRECT => true,
+            status => self.stores_missing && is_missing(status),
+        };
+        is_stored
+            && !headers.contains_key(SET_COOKIE)
+            && all(headers, &VARY, |name| self.vary.iter().any(|known| known.eq_ignore_ascii_case(name)))
+            && all(headers, &CACHE_CONTROL, |directive| !forbids(directive))
+            && !is_endless(headers)
+    }
+}
+
+/// The result of a body.
+pub(super) enum Answer {
+    /// A response, which is stored if it may be.
+    Page(Page),
+    /// A response that says that the server failed.
+    Failed(Box<Response>),
+}
+
+pub(super) fn is_missing(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
+}
+
+/// Returns true if all members of a header's list are fine. One that is no text is not.
+fn all(headers: &HeaderMap, name: &HeaderName, is_fine: impl Fn(&str) -> bool) -> bool {
+    headers.get_all(name).iter().all(|value| {
+        value
+            .to_str()
+            .is_ok_and(|value| value.split(',').map(str::trim).filter(|member| !member.is_empty()).all(&is_fine))
+    })
+}
+
+/// Returns true for the directives with which a handler keeps a response out of shared caches.
+fn forbids(directive: &str) -> bool {
+    let name = directive.split('=').next().unwrap_or_default().trim_end();
+    ["no-store", "private", "no-cache"].iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// Returns true for streams that go on for as long as the client listens.
+fn is_endless(headers: &HeaderMap) -> bool {
+    headers.get_all(CONTENT_TYPE).iter().any(|value| {
+        let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        let endless: [&[u8]; 2] = [b"text/event-stream", b"multipart/x-mixed-replace"];
+        endless.iter().any(|known| known.eq_ignore_ascii_case(essence))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+    use axum::response::IntoResponse;
+
+    fn admits(rules: &Rules, status: u16, headers: &[(&'static str, &'static str)]) -> bool {
+        let mut response = StatusCode::from_u16(status).expect("a status").into_response();
+        for (name, value) in headers {
+            response.headers_mut().append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        rules.admit(&response.into_parts().0)
+    }
+
+    #[test]
+    fn few_statuses_are_stored() {
+        let missing = Rules { stores_missing: true, ..Rules::DEFAULT };
+        for status in 100..=599 {
+            let always = [200, 203, 204, 301, 308].contains(&status);
+            assert_eq!(admits(&Rules::DEFAULT, status, &[]), always, "{status}");
+            assert_eq!(admits(&missing, status, &[]), always || [404, 410].contains(&status), "{status}");
+        }
+    }
+
+    #[test]
+    fn headers_forbid() {
+        for (name, value) in [
+            ("set-cookie", "session=1"),
+            ("vary", "*"),
+            ("vary", "accept-language, cookie"),
+            ("vary", "Accept-Encoding"),
+            ("cache-control", "private"),
+            ("cache-control", "max-age=60, NO-STORE"),
+            ("cache-control", "no-cache"),
+            ("cache-control", "private=\"x-user, x-team\", max-age=1"),
+            ("cache-control", "public,private"),
+            ("content-type", "text/event-stream"),
+            ("content-type", "Text/Event-Stream; charset=utf-8"),
+            ("content-type", "multipart/x-mixed-replace; boundary=frame"),
+        ] {
+            let rules = Rules { vary: &["accept-language"], ..Rules::DEFAULT };
+            assert!(!admits(&rules, 200, &[(name, value)]), "{name}: {value}");
+            assert!(!admits(&rules, 200, &[(name, ""), (name, value)]), "{name}, twice: {value}");
+        }
+    }
+
+    #[test]
+    fn other_headers_do_not() {
+        let rules = Rules { vary: &["accept-language", "accept"], ..Rules::DEFAULT };
+        for (name, value) in [
+            ("vary", "Accept-Language"),
+            ("vary", "accept , ACCEPT-language"),
+            ("cache-control", "public, max-age=60, must-revalidate"),
+            ("cache-control", ""),
+            ("content-type", "application/json"),
+            ("content-encoding", "gzip"),
+        ] {
+            assert!(admits(&rules, 200, &[(name, value)]), "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_is_no_text_forbids() {
+        let mut response = StatusCode::OK.into_response();
+        response.headers_mut().insert(VARY, HeaderValue::from_bytes(b"\xe9").expect("a value"));
+        assert!(!Rules::DEFAULT.admit(&response.into_parts().0));
+    }
+}

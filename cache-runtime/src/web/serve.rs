@@ -1,0 +1,122 @@
+//! What a response from the cache has in addition to the stored headers.
+
+use std::time::SystemTime;
+
+use axum::body::Body;
+use axum::http::header::{AGE, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, VARY};
+use axum::response::Response;
+use bytes::Bytes;
+
+use super::page::{Origin, Page};
+use super::rules::{Answer, Rules};
+
+/// RFC 9211.
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+impl Rules {
+    /// The response to the client. `now` is the store's time at which the call began, and `has_run` is true if the call ran
+    /// the body.
+    pub(super) fn respond(&self, answer: Answer, now: u64, has_run: bool) -> Response {
+        let mut response = match answer {
+            Answer::Page(page) => match page.take_passing() {
+                Some(response) => response,
+                None => return self.serve(page, now, has_run),
+            },
+            Answer::Failed(response) => *response,
+        };
+        self.tell(response.headers_mut(), || "redis-cached; fwd=miss".to_owned());
+        response
+    }
+
+    /// The response of a page. One that this process computed in another call comes from the local tier.
+    pub(super) fn serve(&self, page: Page, now: u64, has_run: bool) -> Response {
+        let Page { status, mut headers, body, origin } = page;
+        if !headers.contains_key(CACHE_CONTROL)
+            && let Ok(client) = HeaderValue::from_maybe_shared(Bytes::from_static(self.client.as_bytes()))
+        {
+            headers.insert(CACHE_CONTROL, client);
+        }
+        self.add_vary(&mut headers);
+        match origin {
+            Origin::Stored { filled_at, fresh_until } => {
+                add_age(&mut headers, age(filled_at, now));
+                self.tell(&mut headers, || hit(fresh_until, now));
+            }
+            Origin::Computed(at) if !has_run => {
+                let age = SystemTime::now().duration_since(at).unwrap_or_default();
+                add_age(&mut headers, age.as_secs());
+                self.tell(&mut headers, || "redis-cached; hit".to_owned());
+            }
+            Origin::Computed(_) | Origin::Passing(_) => {
+                self.tell(&mut headers, || "redis-cached; fwd=miss".to_owned());
+            }
+        }
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response
+    }
+
+    /// Names the headers of the request that are in the key, for other caches. The handler may have named some.
+    fn add_vary(&self, headers: &mut HeaderMap) {
+        for name in self.vary {
+            let is_named = headers
+                .get_all(VARY)
+                .iter()
+                .filter_map(|value| value.to_str().ok())
+                .any(|value| value.split(',').any(|known| known.trim().eq_ignore_ascii_case(name)));
+            if !is_named && let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from_static(name.as_bytes())) {
+                headers.append(VARY, value);
+            }
+        }
+    }
+
+    /// Appends what this cache did to what others said.
+    fn tell(&self, headers: &mut HeaderMap, status: impl FnOnce() -> String) {
+        if self.cache_status
+            && let Ok(status) = HeaderValue::try_from(status())
+        {
+            headers.append(CACHE_STATUS, status);
+        }
+    }
+}
+
+/// In seconds. A page that was shared before it was stored has none.
+fn age(filled_at: u64, now: u64) -> u64 {
+    if filled_at == 0 { 0 } else { now.saturating_sub(filled_at) / 1000 }
+}
+
+/// A response that the handler got from elsewhere has an age already.
+fn add_age(headers: &mut HeaderMap, age: u64) {
+    let before = headers.get(AGE).and_then(|value| value.to_str().ok()?.trim().parse().ok()).unwrap_or(0);
+    headers.insert(AGE, HeaderValue::from(age.saturating_add(before)));
+}
+
+/// How long the page stays fresh, in seconds; the number is negative for one that is stale.
+fn hit(fresh_until: u64, now: u64) -> String {
+    match fresh_until {
+        // It was shared before it was stored, or it never expires.
+        0 | u64::MAX => "redis-cached; hit".to_owned(),
+        until if until > now => format!("redis-cached; hit; ttl={}", (until - now) / 1000),
+        until => format!("redis-cached; hit; ttl=-{}", (now - until).div_ceil(1000).max(1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_in_whole_seconds() {
+        assert_eq!((age(1_000, 3_999), age(5_000, 4_000), age(0, 9_000)), (2, 0, 0));
+        assert_eq!(hit(31_500, 1_000), "redis-cached; hit; ttl=30");
+        for now in [1_000, 1_001, 2_000] {
+            assert_eq!(hit(1_000, now), "redis-cached; hit; ttl=-1", "{now}");
+        }
+        assert_eq!(hit(u64::MAX, 1), "redis-cached; hit");
+        let mut headers = HeaderMap::new();
+        headers.insert(AGE, HeaderValue::from_static("40"));
+        add_age(&mut headers, 2);
+        assert_eq!(headers[AGE], "42");
+    }
+}

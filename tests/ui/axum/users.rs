@@ -1,0 +1,41 @@
+//! Handlers that would give one user the response of another.
+
+use axum::Json;
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use redis_cached::redis_cached;
+
+#[derive(Clone)]
+struct User {
+    id: u64,
+}
+
+impl<S: Sync> FromRequestParts<S> for User {
+    type Rejection = StatusCode;
+    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<User, StatusCode> {
+        Ok(User { id: 1 })
+    }
+}
+
+#[redis_cached(response, key = "{id}")]
+async fn forgotten(Path(id): Path<u64>, user: User) -> String {
+    format!("{id} {}", user.id)
+}
+
+#[redis_cached]
+async fn forgotten_of_json(Path(id): Path<u64>, headers: HeaderMap) -> Json<u64> {
+    Json(id + headers.len() as u64)
+}
+
+#[redis_cached(response, key = "{headers.len()}:{id}")]
+async fn a_part_of_the_headers(Path(id): Path<u64>, headers: HeaderMap) -> String {
+    format!("{id} {headers:?}")
+}
+
+#[redis_cached(response, key = "{parts.uri.path()}")]
+async fn parts(parts: Parts) -> String {
+    format!("{parts:?}")
+}
+
+fn main() {}
