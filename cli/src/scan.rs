@@ -196,7 +196,7 @@ impl<'a> Scan<'a> {
     }
 
     fn named(&self, found: Found, mut names: Vec<KeyName>, head: Vec<u8>) -> Found {
-        let is_slot = matches!(content(&head), Content::Lease { .. } | Content::Value(_));
+        let is_slot = is_ours(&head);
         let at = if names.len() > 1 { usize::from(self.namespaces.has(&found.text)) } else { 0 };
         let what = match (names.get(at).map(KeyName::kind), is_slot) {
             (Some(NameKind::Entry), true) => What::Slot(names.swap_remove(at), head),
@@ -301,9 +301,7 @@ fn field(now: u64, hash: &str, namespace: &str, row: Vec<Value>) -> Option<Found
         KeyName::of(namespace, &text).into_iter().collect()
     };
     match names.into_iter().next() {
-        Some(name) if matches!(content(&head), Content::Lease { .. } | Content::Value(_)) => {
-            Some(Found { text, what: What::Slot(name, head), size, left: Some(end - now) })
-        }
+        Some(name) if is_ours(&head) => Some(Found { text, what: What::Slot(name, head), size, left: Some(end - now) }),
         _ => foreign(text),
     }
 }
@@ -327,6 +325,11 @@ fn scanned(reply: Value) -> Outcome<(String, Vec<Vec<u8>>)> {
     let cursor = parts.next().and_then(text).unwrap_or_else(|| "0".to_owned());
     let keys = parts.next().map(items).unwrap_or_default();
     Ok((cursor, keys.into_iter().filter_map(bytes).collect()))
+}
+
+/// Returns true for a lease or a value, of whatever version of this library.
+fn is_ours(head: &[u8]) -> bool {
+    !matches!(content(head), Content::Foreign)
 }
 
 /// Returns true for the key of the statistics of a process.

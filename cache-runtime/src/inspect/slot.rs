@@ -18,8 +18,8 @@ pub enum Content<'a> {
     },
     /// A value.
     Value(ValueParts<'a>),
-    /// A later version of this library wrote it.
-    Later,
+    /// Another version of this library wrote it.
+    OtherVersion,
     /// This library did not write it.
     Foreign,
 }
@@ -67,7 +67,7 @@ pub fn content(bytes: &[u8]) -> Content<'_> {
     match opened(bytes) {
         Opened::Lease { token, seal } => Content::Lease { token, has_tags: seal != Seal::default() },
         Opened::Value(value) => Content::Value(ValueParts(value)),
-        Opened::Later => Content::Later,
+        Opened::OtherVersion => Content::OtherVersion,
         Opened::Foreign => Content::Foreign,
     }
 }

@@ -38,6 +38,7 @@ struct Function {
     refreshing: u64,
     stale: u64,
     negative: u64,
+    other_version: u64,
     stored: u64,
     sampled: u64,
     /// The stored bytes and the memory of the sampled keys.
@@ -70,6 +71,8 @@ struct Row<'a> {
     refreshing: u64,
     stale: u64,
     negative: u64,
+    /// Values that another version of this library wrote.
+    other_version: u64,
     stored_bytes: u64,
     /// Estimated from a sample. For entries of groups, the stored bytes.
     memory_bytes: u64,
@@ -176,6 +179,10 @@ impl Listing {
             parts.push(format!("nothing is stored that begins with `{prefix}`"));
         }
         let mut others = Vec::new();
+        let other_version: u64 = self.functions.values().map(|function| function.other_version).sum();
+        if other_version > 0 {
+            others.push(counted(other_version, "value of another version", "values of another version"));
+        }
         if self.stamps > 0 {
             others.push(counted(self.stamps, "tag", "tags"));
         }
@@ -195,9 +202,16 @@ impl Listing {
 impl Function {
     fn add(&mut self, now: u64, found: &Found, head: &[u8]) {
         self.stored += found.size;
-        let Content::Value(value) = content(head) else {
-            self.leases += 1;
-            return;
+        let value = match content(head) {
+            Content::Value(value) => value,
+            Content::Lease { .. } => {
+                self.leases += 1;
+                return;
+            }
+            Content::OtherVersion | Content::Foreign => {
+                self.other_version += 1;
+                return;
+            }
         };
         self.values += 1;
         self.negative += u64::from(value.is_negative());
@@ -220,12 +234,13 @@ impl Function {
             namespace: &self.namespace,
             function: name,
             in_groups: self.in_groups,
-            entries: self.values + self.leases,
+            entries: self.values + self.leases + self.other_version,
             values: self.values,
             leases: self.leases,
             refreshing: self.refreshing,
             stale: self.stale,
             negative: self.negative,
+            other_version: self.other_version,
             stored_bytes: self.stored,
             memory_bytes: memory,
             age_p50_ms: median(&self.ages),

@@ -30,7 +30,7 @@ struct Read {
 #[derive(Default, Serialize)]
 struct Document {
     key: String,
-    /// `value`, `lease`, `later`, or `empty`.
+    /// `value`, `lease`, `other version`, or `empty`.
     kind: &'static str,
     /// The content in one sentence.
     summary: String,
@@ -145,9 +145,10 @@ fn explain(args: &Args, servers: &Servers, read: &Read, slot: &Content<'_>, tags
             shown = payload_in_words(value, intact, full);
             document.value = Some(described(value, intact, tags, read.now));
         }
-        Content::Later => {
-            document.kind = "later";
-            document.summary = "a later version of redis-cached wrote it; to this version it is a miss".to_owned();
+        Content::OtherVersion => {
+            document.kind = "other version";
+            document.summary =
+                "another version of redis-cached wrote it: to programs of this version it is a miss".to_owned();
         }
         Content::Foreign => {}
     }

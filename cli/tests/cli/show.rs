@@ -142,6 +142,23 @@ fn what_is_damaged_or_copied_is_told() {
 }
 
 #[test]
+fn a_value_of_another_version_is_told() {
+    let server = Server::start();
+    let url = server.url();
+    fill(&cache(&url, ""));
+    // The second byte is the format.
+    server.cli(&["SETRANGE", "shop:user:7:1", "1", "\u{7}"]);
+    let expected = "shop:user:7:1
+  another version of redis-cached wrote it: to programs of this version it is a miss
+
+stored  155 B (155 bytes); MEMORY";
+    prints(&url, &["show", "shop:user:7:1"], 0, expected);
+    let (listed, _) = run(&url, &["ls", "shop:user"]);
+    assert!(listed.ends_with("\n\n1 value of another version\n"), "{listed}");
+    assert_eq!(json(&url, &["invalidate", "shop:user:7:1"])[0]["was_there"], true);
+}
+
+#[test]
 fn a_stale_value_is_told() {
     let server = Server::start();
     let (url, cache) = (server.url(), cache(&server.url(), ""));

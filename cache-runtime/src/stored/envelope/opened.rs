@@ -19,8 +19,8 @@ pub(crate) enum Opened<'a> {
         seal: Seal,
     },
     Value(Box<OpenedValue<'a>>),
-    /// The first bytes are those of this library, and a later version of it wrote them.
-    Later,
+    /// The first bytes are those of this library, and another version of it wrote them.
+    OtherVersion,
     Foreign,
 }
 
@@ -50,11 +50,12 @@ pub(crate) fn opened(bytes: &[u8]) -> Opened<'_> {
         Head::Lease(token, seal) => return Opened::Lease { token: *token.bytes(), seal },
         // A mark that was never set is zeroes: digits are the surest sign of this library.
         Head::Value(mark) if bytes.len() >= HEADER_LEN && number(&bytes[MARK_UNTIL]).is_some() => mark,
+        _ if is_of_other_version(bytes) => return Opened::OtherVersion,
         _ => return Opened::Foreign,
     };
     let flags = bytes[FLAGS];
     if bytes[RESERVED] != 0 || flags & !(NEGATIVE | OWN_TAGS) != 0 {
-        return Opened::Later;
+        return Opened::OtherVersion;
     }
     let rest = &bytes[HEADER_LEN..];
     let split = if flags & OWN_TAGS == 0 { None } else { split_own_tags(rest) };
@@ -78,6 +79,11 @@ pub(crate) fn opened(bytes: &[u8]) -> Opened<'_> {
     }))
 }
 
+/// Returns true for a value of another format. Both formats so far have the mark in the same place.
+fn is_of_other_version(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&VALUE) && bytes.len() >= HEADER_LEN && number(&bytes[MARK_UNTIL]).is_some()
+}
+
 /// Returns true if the checksum of a value fits its bytes and this key.
 pub(crate) fn is_intact(key: &Key, bytes: &[u8]) -> bool {
     bytes.len() >= HEADER_LEN && u64_in(bytes, CHECKSUM) == checksum(key, bytes)
@@ -88,7 +94,7 @@ pub(crate) fn is_intact(key: &Key, bytes: &[u8]) -> bool {
 pub(crate) fn opened_field(bytes: Vec<u8>, mark: Option<&[u8]>) -> Option<(Vec<u8>, u64)> {
     let end = match bytes.as_slice() {
         [LEASE, FORMAT, ..] => LEASE_END,
-        [VALUE, FORMAT, ..] => MARK_UNTIL,
+        [VALUE, ..] => MARK_UNTIL,
         _ => return None,
     };
     let end = bytes.get(end).and_then(number)?;

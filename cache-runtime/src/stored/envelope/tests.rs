@@ -184,6 +184,10 @@ proptest! {
             let _ = head(bytes);
             let _ = parse(&key(), &[IDENTITY; 2], bytes);
             let _ = own_tags(bytes);
+            #[cfg(feature = "inspect")]
+            let _ = opened(bytes);
+            #[cfg(feature = "inspect")]
+            let _ = opened_field(bytes.to_vec(), Some(&rest));
             let _ = from_field(bytes.to_vec(), Some(&rest), 1);
         }
     }
