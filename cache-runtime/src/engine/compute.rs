@@ -37,14 +37,16 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     pub(super) async fn lead(&self, leased: Leased<'_, S>, typed: &Requests<'_>) -> End {
         let started = Instant::now();
         // If this is dropped here, by cancellation or a panic, `leased` gives the slot back.
-        if !self.run_leased(&leased, typed).await {
+        let is_value = self.run_leased(&leased, typed).await;
+        let body = started.elapsed();
+        if !is_value {
             let outcome = failure(leased.is_followed(), typed).await;
             leased.failed(outcome);
             return End::Error;
         }
         let (own, has_tags, left) = self.own_tags_of(&leased, typed).await;
         let sealed = match own {
-            Some(own) => self.sealed(&leased, own, started, typed).await,
+            Some(own) => self.sealed(&leased, own, body, typed).await,
             None => None,
         };
         match sealed {
@@ -106,11 +108,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         &self,
         leased: &Leased<'_, S>,
         own: OwnTags,
-        started: Instant,
+        body: Duration,
         typed: &Requests<'_>,
     ) -> Option<(Bytes, Ttl)> {
         match typed.encode(own, leased.id().as_random()).await {
-            Ok(encoded) => Some(self.finish(typed.terms(), leased, encoded?, started)),
+            Ok(encoded) => Some(self.finish(typed.terms(), leased, encoded?, body)),
             Err(error) => {
                 events::unencodable(typed.terms().function, leased.key(), &error);
                 None
@@ -125,9 +127,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         leased: &Leased<'_, S>,
         own: &OwnTags,
         value: &dyn StoredValue,
-        started: Instant,
+        body: Duration,
     ) -> Option<(Bytes, Ttl)> {
-        match self.encode(terms, leased, own, value, started) {
+        match self.encode(terms, leased, own, value, body) {
             Ok(sealed) => sealed,
             Err(error) => {
                 events::unencodable(terms.function, leased.key(), &error);
@@ -162,27 +164,28 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
     }
 
-    /// The bytes to store for a value, and for how long; `None` for a value that is not stored.
+    /// The bytes to store for a value, and for how long; `None` for a value that is not stored. `body` is how long its
+    /// body ran, which is nothing for a value that no body computed.
     pub(super) fn encode(
         &self,
         terms: &Terms,
         leased: &Leased<'_, S>,
         own: &OwnTags,
         value: &dyn StoredValue,
-        started: Instant,
+        body: Duration,
     ) -> Result<Option<(Bytes, Ttl)>, Error> {
         let encoded = payload::encode(terms, value, own, leased.id().as_random())?;
-        Ok(encoded.map(|encoded| self.finish(terms, leased, encoded, started)))
+        Ok(encoded.map(|encoded| self.finish(terms, leased, encoded, body)))
     }
 
     /// The bytes to store for an id that has no value.
-    pub(super) fn seal_none(&self, terms: &Terms, leased: &Leased<'_, S>, started: Instant) -> Option<(Bytes, Ttl)> {
+    pub(super) fn seal_none(&self, terms: &Terms, leased: &Leased<'_, S>, body: Duration) -> Option<(Bytes, Ttl)> {
         let ttl = policy::lifetime_of_none(terms, leased.id().as_random())?;
         let buffer = envelope::buffer(&OwnTags::none(terms.has_own_tags));
-        Some(self.finish(terms, leased, Encoded { buffer, kind: Payload::None, ttl }, started))
+        Some(self.finish(terms, leased, Encoded { buffer, kind: Payload::None, ttl }, body))
     }
 
-    fn finish(&self, terms: &Terms, leased: &Leased<'_, S>, encoded: Encoded, started: Instant) -> (Bytes, Ttl) {
+    fn finish(&self, terms: &Terms, leased: &Leased<'_, S>, encoded: Encoded, body: Duration) -> (Bytes, Ttl) {
         let Encoded { mut buffer, kind, ttl } = encoded;
         let now = self.store.now(leased.key());
         let header = Header {
@@ -191,7 +194,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             leased_at: leased.since(),
             filled_at: now,
             fresh_until: policy::fresh_until(ttl, now),
-            body_millis: u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX),
+            body_micros: u32::try_from(body.as_micros()).unwrap_or(u32::MAX),
             negative: matches!(kind, Payload::None),
         };
         envelope::seal(leased.key(), leased.id(), &header, &mut buffer);
@@ -255,7 +258,7 @@ fn unstored_bytes(function: &Function, key: &Key, Encoded { mut buffer, kind, ..
         leased_at: 0,
         filled_at: 0,
         fresh_until: 0,
-        body_millis: 0,
+        body_micros: 0,
         negative: matches!(kind, Payload::None),
     };
     envelope::seal(key, id, &header, &mut buffer);

@@ -75,7 +75,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         // Both round trips share one deadline; a value is encoded in its own time.
         let left = by.saturating_duration_since(Instant::now());
         let own = own.ok_or_else(|| Error::new(ErrorKind::Codec, "its own tags cannot be stored"));
-        match own.and_then(|own| self.encode(terms, &leased, &own, &ValueOf { plan, value }, Instant::now())) {
+        match own.and_then(|own| self.encode(terms, &leased, &own, &ValueOf { plan, value }, Duration::ZERO)) {
             Ok(Some((bytes, ttl))) => {
                 leased.share(&bytes);
                 let attempt = Attempt { key, bytes: bytes.len(), started: Instant::now() };
@@ -182,7 +182,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             let left = by.saturating_duration_since(Instant::now());
             // No reference to the value is held over an await: it need not be `Sync`.
             let sealed = own
-                .and_then(|own| self.seal(terms, &leased, &own, &ValueOf { plan, value: written.1.borrow() }, started));
+                .and_then(|own| self.seal(terms, &leased, &own, &ValueOf { plan, value: written.1.borrow() }, Duration::ZERO));
             until = Instant::now() + left;
             doubt.settled = self.store_written(terms, leased, sealed, started, until).await;
             // All round trips share one deadline, but an invalidation needs some time of its own.

@@ -51,7 +51,7 @@ const MINUTE: Ttl = Ttl::Millis(60_000);
 /// A value of `length` bytes: the front of an unmarked value, then a pattern.
 fn value(length: usize, seed: u8) -> Bytes {
     let mut bytes: Vec<u8> = (0..length).map(|at| (at as u8).wrapping_mul(31).wrapping_add(seed)).collect();
-    bytes[..2].copy_from_slice(b"V\x01");
+    bytes[..2].copy_from_slice(b"V\x02");
     envelope::mark(&mut bytes, None, 0);
     bytes.into()
 }

@@ -43,13 +43,14 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 return Err(error);
             }
         };
+        let ran = started.elapsed();
         let values = sorted(call, &assignments.all, pairs);
         let names = own_names(plan, &assignments.all, &values);
         let (own, left) = match plan.tags {
             Some(_) => outlined(|| self.own_of_all(plan, names)).await,
             None => (assignments.all.iter().map(|_| Some(OwnTags::default())).collect(), self.cache.timeout()),
         };
-        let ended = self.seal_all(plan, &assignments.all, &values, &own, started);
+        let ended = self.seal_all(plan, &assignments.all, &values, &own, ran);
         if !ended.is_empty() {
             // If this is dropped half-way, the leases give their slots back, whatever was applied.
             let done = outlined(|| self.store.end_many(&ended, Instant::now() + left)).await;
@@ -118,7 +119,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         assignments: &[Assignment<'a, S>],
         values: &[Computed<V>],
         own: &[Option<OwnTags>],
-        started: Instant,
+        ran: Duration,
     ) -> Vec<EndRequest<'a>> {
         let terms = &plan.terms;
         let mut ended = Vec::with_capacity(assignments.len());
@@ -145,10 +146,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                         }
                         Some(value) => own
                             .as_ref()
-                            .and_then(|own| self.seal(terms, leased, own, &ValueOf { plan, value }, started)),
+                            .and_then(|own| self.seal(terms, leased, own, &ValueOf { plan, value }, ran)),
                         // A stored `None` would be taken for a value.
                         None if (plan.nones.none)().is_some() => None,
-                        None => self.seal_none(terms, leased, started),
+                        None => self.seal_none(terms, leased, ran),
                     };
                     let end = match sealed {
                         Some((bytes, ttl)) => {

@@ -31,7 +31,7 @@ pub(super) fn sealed(key: &Key, id: Token, length: usize, seed: u8) -> Bytes {
         leased_at: 1,
         filled_at: 2,
         fresh_until: 3,
-        body_millis: 4,
+        body_micros: 4,
         negative: false,
     };
     let mut buffer = envelope::buffer(&OwnTags::default());

@@ -54,7 +54,7 @@ fn sealed(key: &Key, seal: Seal, own: &OwnTags) -> Bytes {
         leased_at: 1,
         filled_at: 2,
         fresh_until: 3,
-        body_millis: 4,
+        body_micros: 4,
         negative: false,
     };
     let mut buffer = envelope::buffer(own);

@@ -1,9 +1,9 @@
 //! The header of a value, its mutable mark, and the checksum.
 
 use super::layout::{
-    BODY_MILLIS, CHECKSUM, CODEC, FILLED_AT, FINGERPRINT, FLAGS, FORMAT, FRESH_UNTIL, FRONT, HEAD, HEADER, LATEST,
-    LEASE, LEASE_LEN, LEASE_SEAL, LEASED_AT, MARK, MARK_TOKEN, MARK_UNTIL, NEGATIVE, RESERVED, SEAL, SEALED_LEASE_LEN,
-    VALUE, VERSION, number, u64_in,
+    BODY_MICROS, CHECKSUM, CODEC, FILLED_AT, FINGERPRINT, FLAGS, FRESH_UNTIL, FRONT, HEAD, HEADER, LATEST, LEASE,
+    LEASE_FORMAT, LEASE_LEN, LEASE_SEAL, LEASED_AT, MARK, MARK_TOKEN, MARK_UNTIL, NEGATIVE, RESERVED, SEAL,
+    SEALED_LEASE_LEN, VALUE, VALUE_FORMAT, VERSION, number, u64_in,
 };
 use super::lease::{Token, value_front};
 use super::tags::Seal;
@@ -35,8 +35,8 @@ pub(crate) struct Header {
     pub(crate) filled_at: u64,
     /// `u64::MAX` means for ever.
     pub(crate) fresh_until: u64,
-    /// How long the body ran. Nothing reads it yet: the statistics will, for the time that hits save.
-    pub(crate) body_millis: u32,
+    /// How long the body ran: the time that a hit saves. 0 for a value that no body computed.
+    pub(crate) body_micros: u32,
     /// A stored `None`: the payload is empty.
     pub(crate) negative: bool,
 }
@@ -64,11 +64,11 @@ pub(crate) struct Mark {
 pub(crate) fn head(bytes: &[u8]) -> Head {
     match bytes {
         // Longer leases are damaged, or of a later version: no caller waits for them.
-        [LEASE, FORMAT, ..] if bytes.len() == LEASE_LEN => Head::Lease(Token::of(bytes), Seal::default()),
-        [LEASE, FORMAT, ..] if bytes.len() == SEALED_LEASE_LEN => {
+        [LEASE, LEASE_FORMAT, ..] if bytes.len() == LEASE_LEN => Head::Lease(Token::of(bytes), Seal::default()),
+        [LEASE, LEASE_FORMAT, ..] if bytes.len() == SEALED_LEASE_LEN => {
             Head::Lease(Token::of(bytes), Seal(u64_in(bytes, LEASE_SEAL)))
         }
-        [VALUE, FORMAT, ..] if bytes.len() >= HEAD_LEN => {
+        [VALUE, VALUE_FORMAT, ..] if bytes.len() >= HEAD_LEN => {
             let until = number(&bytes[MARK_UNTIL]).unwrap_or(0);
             Head::Value(Mark { id: Token::of(bytes), token: Token::of_mark(bytes), until })
         }
@@ -89,7 +89,7 @@ pub(crate) fn seal(key: &Key, id: Token, header: &Header, buffer: &mut [u8]) {
     buffer[LEASED_AT].copy_from_slice(&header.leased_at.to_le_bytes());
     buffer[FILLED_AT].copy_from_slice(&header.filled_at.to_le_bytes());
     buffer[FRESH_UNTIL].copy_from_slice(&header.fresh_until.to_le_bytes());
-    buffer[BODY_MILLIS].copy_from_slice(&header.body_millis.to_le_bytes());
+    buffer[BODY_MICROS].copy_from_slice(&header.body_micros.to_le_bytes());
     buffer[FLAGS] |= if header.negative { NEGATIVE } else { 0 };
     buffer[RESERVED] = 0;
     let checksum = checksum(key, buffer);

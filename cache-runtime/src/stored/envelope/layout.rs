@@ -4,7 +4,9 @@ use std::ops::Range;
 
 pub(super) const LEASE: u8 = b'L';
 pub(super) const VALUE: u8 = b'V';
-pub(super) const FORMAT: u8 = 1;
+pub(crate) const LEASE_FORMAT: u8 = 1;
+/// Format 1 had the duration of the body in milliseconds.
+pub(crate) const VALUE_FORMAT: u8 = 2;
 
 /// The kind, the format, and the token of a lease or the id of a value.
 pub(crate) const FRONT: Range<usize> = 0..18;
@@ -36,7 +38,7 @@ pub(super) const SEAL: Range<usize> = 66..74;
 pub(super) const LEASED_AT: Range<usize> = 74..82;
 pub(super) const FILLED_AT: Range<usize> = 82..90;
 pub(super) const FRESH_UNTIL: Range<usize> = 90..98;
-pub(super) const BODY_MILLIS: Range<usize> = 98..102;
+pub(super) const BODY_MICROS: Range<usize> = 98..102;
 pub(super) const FLAGS: usize = 102;
 /// Zero.
 pub(super) const RESERVED: usize = 103;

@@ -1,6 +1,8 @@
 //! Leases, and the tokens that identify them.
 
-use super::layout::{FORMAT, ID, LEASE, LEASE_LEN, MARK_TOKEN, SEALED_LEASE_LEN, VALUE, array_in, u64_in};
+use super::layout::{
+    ID, LEASE, LEASE_FORMAT, LEASE_LEN, MARK_TOKEN, SEALED_LEASE_LEN, VALUE, VALUE_FORMAT, array_in, u64_in,
+};
 use super::tags::Seal;
 use crate::error::{Error, ErrorKind};
 
@@ -78,7 +80,7 @@ impl Lease {
     /// A lease for a slot that holds nothing readable. A value that is computed under it has this seal.
     pub(crate) fn new(token: Token, seal: Seal, millis: u64) -> Lease {
         let mut bytes = [0; SEALED_LEASE_LEN];
-        bytes[..LEASE_LEN].copy_from_slice(&front(LEASE, token));
+        bytes[..LEASE_LEN].copy_from_slice(&front([LEASE, LEASE_FORMAT], token));
         bytes[LEASE_LEN..].copy_from_slice(&seal.0.to_le_bytes());
         Lease { bytes, token, place: LeasePlace::Slot, seal, millis }
     }
@@ -118,13 +120,12 @@ impl Lease {
 
 /// The first bytes of a value with this id.
 pub(crate) fn value_front(id: Token) -> [u8; 18] {
-    front(VALUE, id)
+    front([VALUE, VALUE_FORMAT], id)
 }
 
-fn front(what: u8, token: Token) -> [u8; 18] {
+fn front(kind: [u8; 2], token: Token) -> [u8; 18] {
     let mut bytes = [0; 18];
-    bytes[0] = what;
-    bytes[1] = FORMAT;
+    bytes[..2].copy_from_slice(&kind);
     bytes[2..].copy_from_slice(&token.0);
     bytes
 }

@@ -8,7 +8,7 @@
 //!        18..34 refresh token (0: none)    34..50 until, 16 decimal digits   — mutable in place
 //!        50 version u32   54 codec u32   58 fingerprint u64   66 seal u64 (0: no tags)
 //!        74 leased at u64   82 filled at u64   90 fresh until u64   (server milliseconds)
-//!        98 body duration u32 (milliseconds)   102 flags u8   103 zero
+//!        98 body duration u32 (microseconds)   102 flags u8   103 zero
 //!       104 checksum u64   112 own tags, if a flag says that it was asked for them   then the payload
 //! own tags    number u16, then for each a length u8 and its name, then their seal u64
 //! ```

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::header::{HEADER_LEN, Head, Mark, checksum, head};
 use super::layout::{
-    BODY_MILLIS, CHECKSUM, CODEC, FILLED_AT, FINGERPRINT, FLAGS, FORMAT, FRESH_UNTIL, LEASE, LEASE_END, LEASED_AT,
+    BODY_MICROS, CHECKSUM, CODEC, FILLED_AT, FINGERPRINT, FLAGS, FRESH_UNTIL, LEASE, LEASE_END, LEASE_FORMAT, LEASED_AT,
     MARK_UNTIL, NEGATIVE, OWN_TAGS, RESERVED, SEAL, VALUE, VERSION, number, u32_in, u64_in,
 };
 use super::tags::{Seal, split_own_tags};
@@ -72,7 +72,7 @@ pub(crate) fn opened(bytes: &[u8]) -> Opened<'_> {
         leased_at: u64_in(bytes, LEASED_AT),
         filled_at: u64_in(bytes, FILLED_AT),
         fresh_until: u64_in(bytes, FRESH_UNTIL),
-        body: Duration::from_millis(u32_in(bytes, BODY_MILLIS).into()),
+        body: Duration::from_micros(u32_in(bytes, BODY_MICROS).into()),
         negative: flags & NEGATIVE != 0,
         own_tags,
         payload,
@@ -93,7 +93,7 @@ pub(crate) fn is_intact(key: &Key, bytes: &[u8]) -> bool {
 /// if it has no end, which no field of this library lacks.
 pub(crate) fn opened_field(bytes: Vec<u8>, mark: Option<&[u8]>) -> Option<(Vec<u8>, u64)> {
     let end = match bytes.as_slice() {
-        [LEASE, FORMAT, ..] => LEASE_END,
+        [LEASE, LEASE_FORMAT, ..] => LEASE_END,
         [VALUE, ..] => MARK_UNTIL,
         _ => return None,
     };

@@ -1,7 +1,7 @@
 //! Seals over tags, and the tags that a value has of its own: `number u16`, then a length `u8` and the name of each, then
 //! their seal `u64`.
 
-use super::layout::{FLAGS, FORMAT, HEADER, OWN_TAGS, VALUE};
+use super::layout::{FLAGS, HEADER, OWN_TAGS, VALUE, VALUE_FORMAT};
 use crate::hash::hash_parts;
 
 /// The most tags of its own that a value may have.
@@ -55,7 +55,7 @@ impl OwnTags {
 
 /// Returns true if the value was asked for tags of its own. Any bytes at all may come in.
 pub(crate) fn has_own_tags(bytes: &[u8]) -> bool {
-    bytes.starts_with(&[VALUE, FORMAT]) && bytes.get(FLAGS).is_some_and(|flags| flags & OWN_TAGS != 0)
+    bytes.starts_with(&[VALUE, VALUE_FORMAT]) && bytes.get(FLAGS).is_some_and(|flags| flags & OWN_TAGS != 0)
 }
 
 /// The names of the value's own tags. Any bytes at all may come in, and the names are unverified.

@@ -21,7 +21,7 @@ const SEALED: Header = Header {
     leased_at: 10,
     filled_at: 11,
     fresh_until: 12,
-    body_millis: 1,
+    body_micros: 1,
     negative: false,
 };
 
@@ -52,7 +52,7 @@ fn what_is_sealed_is_unmarked() {
     let value = value(&sealed());
     assert_eq!(marked(&sealed()), Mark { id: token(7), token: None, until: 0 });
     assert_eq!((value.leased_at, value.filled_at, value.fresh_until), (10, 11, 12));
-    assert_eq!(u32_in(&sealed(), BODY_MILLIS), 1);
+    assert_eq!(u32_in(&sealed(), BODY_MICROS), 1);
 }
 
 #[test]
@@ -176,7 +176,7 @@ proptest! {
     #[test]
     fn any_bytes_are_survived(
         first in prop_oneof![Just(LEASE), Just(VALUE), any::<u8>()],
-        format in prop_oneof![Just(FORMAT), any::<u8>()],
+        format in prop_oneof![Just(LEASE_FORMAT), Just(VALUE_FORMAT), any::<u8>()],
         rest in proptest::collection::vec(any::<u8>(), 0..200),
     ) {
         let bytes = [&[first, format], &rest[..]].concat();

@@ -2,8 +2,8 @@
 
 use super::header::{HEAD_LEN, HEADER_LEN, Head, Identity, checksum, head};
 use super::layout::{
-    CHECKSUM, CODEC, FILLED_AT, FINGERPRINT, FLAGS, FORMAT, FRESH_UNTIL, LEASE, LEASE_END, LEASED_AT, MARK, MARK_UNTIL,
-    NEGATIVE, OWN_TAGS, RESERVED, SEAL, VALUE, VERSION, number, u32_in, u64_in,
+    CHECKSUM, CODEC, FILLED_AT, FINGERPRINT, FLAGS, FRESH_UNTIL, LEASE, LEASE_END, LEASE_FORMAT, LEASED_AT, MARK,
+    MARK_UNTIL, NEGATIVE, OWN_TAGS, RESERVED, SEAL, VALUE, VALUE_FORMAT, VERSION, number, u32_in, u64_in,
 };
 use super::lease::Token;
 use super::tags::{Seal, split_own_tags};
@@ -53,7 +53,7 @@ pub(crate) fn times(bytes: &[u8]) -> (u64, u64) {
 /// of its codec.
 pub(crate) fn parse(key: &Key, expected: &[Identity; 2], bytes: &[u8]) -> Content {
     // This does not use `head`, because a hit does not need the mark.
-    if !bytes.starts_with(&[VALUE, FORMAT]) || bytes.len() < HEADER_LEN {
+    if !bytes.starts_with(&[VALUE, VALUE_FORMAT]) || bytes.len() < HEADER_LEN {
         return match head(bytes) {
             Head::Lease(token, seal) => Content::Lease(token, seal),
             _ => Content::Unusable,
@@ -108,8 +108,8 @@ pub(crate) fn is_sealed(bytes: &[u8], seal: Seal) -> bool {
 pub(crate) fn from_field(mut bytes: Vec<u8>, mark: Option<&[u8]>, now: u64) -> Option<Vec<u8>> {
     let end = match bytes.as_slice() {
         // Waiting for a lease without an end would never succeed.
-        [LEASE, FORMAT, ..] => LEASE_END,
-        [VALUE, FORMAT, ..] if bytes.len() >= HEAD_LEN => MARK_UNTIL,
+        [LEASE, LEASE_FORMAT, ..] => LEASE_END,
+        [VALUE, VALUE_FORMAT, ..] if bytes.len() >= HEAD_LEN => MARK_UNTIL,
         _ => return Some(bytes),
     };
     if bytes.get(end.clone()).and_then(number).unwrap_or(0) <= now {

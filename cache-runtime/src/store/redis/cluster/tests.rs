@@ -41,7 +41,7 @@ fn lease() -> Lease {
 
 fn value(length: usize) -> Bytes {
     let mut bytes = vec![b'x'; length];
-    bytes[..2].copy_from_slice(b"V\x01");
+    bytes[..2].copy_from_slice(b"V\x02");
     envelope::mark(&mut bytes, None, 0);
     bytes.into()
 }

@@ -19,8 +19,8 @@ local function digits(millis) return string.format('%0{MARK_UNTIL.len}.0f', math
 local function number(text) return tonumber(string.match(text, '^%d+$') or '0') end
 
 -- Bytes with another front are of a later version, or not ours: their end is unknown.
-local function is_lease(bytes) return string.sub(bytes, 1, 2) == 'L\1' end
-local function is_value(bytes) return #bytes >= {HEAD.len} and string.sub(bytes, 1, 2) == 'V\1' end
+local function is_lease(bytes) return string.sub(bytes, 1, 2) == 'L\{LEASE_FORMAT}' end
+local function is_value(bytes) return #bytes >= {HEAD.len} and string.sub(bytes, 1, 2) == 'V\{VALUE_FORMAT}' end
 
 local function is_over(bytes)
   if is_lease(bytes) then return #bytes < {LEASE_END.end} or number(string.sub(bytes, {LEASE_END})) <= now end

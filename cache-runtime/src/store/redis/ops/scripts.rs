@@ -15,7 +15,9 @@ use std::sync::LazyLock;
 use redis::{Cmd, Script as Source};
 
 use crate::store::redis::server::features::Features;
-use crate::stored::envelope::layout::{COMPARED, FRONT, HEAD, HEADER, LATEST, LEASE_END, MARK, MARK_TOKEN, MARK_UNTIL};
+use crate::stored::envelope::layout::{
+    COMPARED, FRONT, HEAD, HEADER, LATEST, LEASE_END, LEASE_FORMAT, MARK, MARK_TOKEN, MARK_UNTIL, VALUE_FORMAT,
+};
 
 /// A script, run by its hash.
 pub(crate) struct Script(LazyLock<Numbered>);
@@ -52,7 +54,9 @@ fn places() -> Vec<(String, String)> {
         ("COMPARED", COMPARED),
         ("COMPARED_REST", MARK.end..COMPARED.end),
     ];
-    let mut places = vec![("{LATEST}".to_owned(), LATEST.to_string())];
+    let numbers = [("LATEST", LATEST), ("LEASE_FORMAT", LEASE_FORMAT.into()), ("VALUE_FORMAT", VALUE_FORMAT.into())];
+    let mut places: Vec<_> =
+        numbers.into_iter().map(|(name, number)| (format!("{{{name}}}"), number.to_string())).collect();
     for (name, Range { start, end }) in ranges {
         places.push((format!("{{{name}}}"), format!("{}, {end}", start + 1)));
         for (part, number) in
