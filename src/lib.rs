@@ -16,7 +16,7 @@
 //! | [`Error`], [`ErrorKind`] | why a verb failed; cached functions never return it |
 //! | [`Credentials`] | a user and a password, from a provider |
 //! | `Tls` | how connections to `rediss://` are secured, with a feature `tls-rustls…` |
-//! | [`Stats`] | what a cache has done |
+//! | [`Stats`], [`FunctionStats`], [`ServerStats`], [`stats`] | what a cache and each function has done, and the state of its servers |
 //! | [`Codec`] | a format for stored values |
 //! | `axum` | stored responses of handlers, with the feature `axum` |
 //! | [`guide`] | the guide, one page for each subject |
@@ -50,4 +50,8 @@ pub use redis_cached_runtime::Tls;
 pub use redis_cached_runtime::axum;
 #[cfg(feature = "blocking")]
 pub use redis_cached_runtime::blocking;
-pub use redis_cached_runtime::{Builder, Cache, Codec, CodecError, Credentials, Error, ErrorKind, Invalidation, Stats};
+pub use redis_cached_runtime::stats;
+pub use redis_cached_runtime::{
+    Builder, Cache, Codec, CodecError, Credentials, Error, ErrorKind, FunctionStats, Invalidation,
+    PROMETHEUS_CONTENT_TYPE, ServerStats, Stats,
+};

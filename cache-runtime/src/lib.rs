@@ -9,6 +9,7 @@
 //! | `key` | the text of keys |
 //! | `stored` | the bytes of values: envelope, codecs, fingerprints of types |
 //! | `plan` | one cached function: its settings, and the pure policy that they make (what is fresh, what is stored) |
+//! | `observe` | the counters of functions, and their figures as text |
 //! | `store` | one trait; `store::memory` and `store::redis` implement it |
 //! | `engine` | the protocol of one call, over any store and timer, async and blocking |
 //! | `web` | handlers of axum: wrappers and responses as values, and how responses are served |
@@ -34,6 +35,7 @@ mod hash;
 pub mod inspect;
 mod key;
 mod lock;
+mod observe;
 mod plan;
 mod poll;
 mod store;
@@ -47,6 +49,14 @@ pub mod axum {
     pub use crate::web::{Page, conditional};
 }
 
+/// The figures of a cache: the parts of [`FunctionStats`], [`Stats`] and [`ServerStats`].
+pub mod stats {
+    pub use crate::observe::snapshot::{
+        Bodies, Calls, Connections, Fills, Histogram, InvalidationStats, InvalidationsOfKind, LocalStats, Refreshes,
+        ServerState, Unusable,
+    };
+}
+
 /// The names of `expansion`, under a path that says that it is no interface for people.
 #[doc(hidden)]
 pub mod __private {
@@ -55,13 +65,15 @@ pub mod __private {
 
 #[cfg(feature = "blocking")]
 pub use api::blocking;
-pub use api::cache::{Builder, Cache, Stats};
+pub use api::cache::{Builder, Cache};
 #[cfg(feature = "tokio")]
 pub use api::entry::Entry;
 #[cfg(feature = "tokio")]
 pub use api::group::Group;
 pub use api::invalidation::Invalidation;
 pub use error::{Error, ErrorKind};
+pub use observe::prometheus::PROMETHEUS_CONTENT_TYPE;
+pub use observe::snapshot::{FunctionStats, ServerStats, Stats};
 pub use store::redis::settings::Credentials;
 #[cfg(feature = "_rustls")]
 pub use store::tls::Tls;

@@ -5,6 +5,7 @@ mod batch_property;
 mod clear;
 mod coalescing;
 mod depth;
+mod figures;
 mod invalidate_all;
 mod invalidation_text;
 mod leases_end;
@@ -15,8 +16,10 @@ mod panics;
 mod paused_clock;
 mod processes;
 mod runtimes;
+mod scrape;
 #[cfg(all(feature = "json", feature = "messagepack"))]
 mod shapes;
+mod traced;
 #[cfg(all(feature = "json", feature = "messagepack"))]
 mod values;
 

@@ -1,13 +1,11 @@
 //! A configured store.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 #[cfg(feature = "tokio")]
 use crate::engine::Engine;
 use crate::engine::context::{CacheStore, Context, LocalSettings};
-use crate::engine::events::Counters;
 use crate::error::{Error, ErrorKind};
 use crate::store::memory::MemoryStore;
 use crate::store::redis::Redis;
@@ -238,7 +236,7 @@ impl Cache {
     /// `off://` is a cache that never caches. Every call runs its body, as if the function had no
     /// attribute: calls do not wait for each other, and nothing connects. The verbs of entries,
     /// groups and the cache succeed and do nothing, and [`Cache::ping`] tells it by
-    /// [`ErrorKind::Off`]. [`Stats::bypasses`] counts the calls.
+    /// [`ErrorKind::Off`]. [`Stats::bypasses`](crate::Stats::bypasses) counts the calls.
     ///
     /// ```
     /// use redis_cached::{Cache, ErrorKind, redis_cached};
@@ -343,42 +341,6 @@ impl Cache {
         )
     }
 
-    /// The counts of this cache in this process since it was built. This costs a few loads.
-    ///
-    /// ```
-    /// use redis_cached::{Cache, redis_cached};
-    ///
-    /// #[redis_cached(cache = cache, skip(cache))]
-    /// async fn name(cache: &Cache, id: u64) -> String {
-    ///     format!("user {id}")
-    /// }
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), redis_cached::Error> {
-    /// let cache = Cache::builder("memory://")?.build();
-    /// name(&cache, 42).await;
-    /// name(&cache, 42).await;
-    /// let stats = cache.stats();
-    /// assert_eq!((stats.misses, stats.stored, stats.hits), (1, 1, 1));
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn stats(&self) -> Stats {
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let Counters { hits, stale, shared, misses, bypasses, refreshes, stored, refused } = self.0.counters();
-        Stats {
-            hits: load(hits) + self.local_hits(),
-            local_hits: self.local_hits(),
-            stale: load(stale),
-            shared: load(shared),
-            misses: load(misses),
-            bypasses: load(bypasses),
-            refreshes: load(refreshes),
-            stored: load(stored),
-            refused: load(refused),
-        }
-    }
-
     /// Checks that the store answers within the time-out, and that its user has the commands to store results: for a
     /// health check.
     ///
@@ -455,42 +417,4 @@ impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
-}
-
-/// The counts of a [`Cache`] in this process, from [`Cache::stats`]. All numbers only grow.
-///
-/// ```
-/// use redis_cached::Cache;
-///
-/// let cache = Cache::builder("memory://")?.build();
-/// let stats = cache.stats();
-/// let bodies = stats.misses + stats.bypasses + stats.refreshes;
-/// let without_a_body = stats.hits + stats.stale + stats.shared;
-/// println!("{without_a_body} calls answered, {bodies} bodies run");
-/// println!("{} values stored, {} not", stats.stored, stats.refused);
-/// # Ok::<(), redis_cached::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Calls answered from the store, or from the local tier.
-    pub hits: u64,
-    /// Those of them that were answered from the local tier, which is the feature `local`.
-    pub local_hits: u64,
-    /// Calls answered from the store with a value past its lifetime (`stale_while_revalidate`,
-    /// `stale_if_error`).
-    pub stale: u64,
-    /// Calls that waited for another call of this process, and got its result.
-    pub shared: u64,
-    /// Calls that found nothing usable, and ran the body.
-    pub misses: u64,
-    /// Calls that ran the body because the cache could not be asked, or is off.
-    pub bypasses: u64,
-    /// Bodies that ran although there was a value: in the background, or by `…_refresh`.
-    pub refreshes: u64,
-    /// Values stored.
-    pub stored: u64,
-    /// Values not stored although they were to be: overtaken by an invalidation, or the store
-    /// failed.
-    pub refused: u64,
 }

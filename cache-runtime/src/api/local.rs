@@ -1,13 +1,9 @@
-//! The settings and counts of the local tier.
+//! The settings of the local tier.
 
-#[cfg(feature = "local")]
 use std::time::Duration;
 
-#[cfg(feature = "local")]
-use crate::api::cache::Builder;
-use crate::api::cache::Cache;
+use crate::api::cache::{Builder, Cache};
 
-#[cfg(feature = "local")]
 impl Builder {
     /// The most bytes that the values of the local tier take, of all functions with `local`; 64 MB
     /// unless set. Each function has an equal part of them. A value counts as its encoded length, or more: a function with
@@ -42,7 +38,6 @@ impl Builder {
     }
 }
 
-#[cfg(feature = "local")]
 impl Cache {
     /// How much older than Redis a value of the local tier may be: [`Builder::local_bound`].
     ///
@@ -56,18 +51,5 @@ impl Cache {
     /// ```
     pub fn local_bound(&self) -> Duration {
         self.0.local_bound()
-    }
-
-    /// The hits of the tier.
-    pub(super) fn local_hits(&self) -> u64 {
-        self.0.tier().get().map_or(0, |tier| tier.hits.sum())
-    }
-}
-
-#[cfg(not(feature = "local"))]
-impl Cache {
-    /// The hits of the tier, which is not there.
-    pub(super) fn local_hits(&self) -> u64 {
-        0
     }
 }

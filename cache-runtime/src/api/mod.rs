@@ -11,4 +11,6 @@ pub(crate) mod default_cache;
 pub(crate) mod entry;
 pub(crate) mod group;
 pub(crate) mod invalidation;
+#[cfg(feature = "local")]
 mod local;
+mod observe;

@@ -4,17 +4,19 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tracing::Span;
 
-use super::events::{self, Attempt};
+use super::events::{self, Attempt, MOST_BYTES, Role};
 use super::lease::Leased;
 use super::miss::Mandate;
 use super::payload::{self, Encoded, Payload};
 use super::timer::Timer;
-use super::typed::{End, Requests};
+use super::typed::{End, Requests, Returned};
 use super::{Engine, sealed};
 use crate::engine::flight::{Leader, Outcome};
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
+use crate::observe::{BodyTimer, FillResult};
 use crate::plan::erased::StoredValue;
 use crate::plan::function::{Function, Terms};
 use crate::plan::policy::{self, Pace};
@@ -27,30 +29,36 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// Runs the body for the calls that wait for it.
     pub(super) async fn compute(&self, key: &Key, mandate: Mandate<'_, S>, typed: &Requests<'_>) -> End {
         match mandate {
-            Mandate::Leased(leased) => self.lead(leased, typed).await,
-            Mandate::Process(leader) => lead_here(key, leader, typed).await,
-            Mandate::Alone => end(typed.run(None, false).await),
+            Mandate::Leased(leased) => self.lead(leased, Role::Leader, typed).await.end,
+            Mandate::Process(leader) => self.lead_here(key, leader, typed).await,
+            Mandate::Alone => {
+                let mut timer = self.body_timer(typed.terms(), key, Role::Alone);
+                let returned = typed.run(None, timer.span(), false).await;
+                timer.ended(returned.into());
+                end(returned)
+            }
         }
     }
 
     /// Runs the body under a lease, and fills the slot with its value or gives the lease back.
-    pub(super) async fn lead(&self, leased: Leased<'_, S>, typed: &Requests<'_>) -> End {
+    pub(super) async fn lead(&self, leased: Leased<'_, S>, role: Role, typed: &Requests<'_>) -> Led {
         let started = Instant::now();
+        let mut timer = self.body_timer(typed.terms(), leased.key(), role);
         // If this is dropped here, by cancellation or a panic, `leased` gives the slot back.
-        let is_value = self.run_leased(&leased, typed).await;
-        let body = started.elapsed();
-        if !is_value {
+        let returned = self.run_leased(&leased, timer.span(), typed).await;
+        let body = timer.ended(returned.into());
+        if !returned.is_value() {
             let outcome = failure(leased.is_followed(), typed).await;
             leased.failed(outcome);
-            return End::Error;
+            return Led { end: End::Error, is_stored: false };
         }
         let (own, has_tags, left) = self.own_tags_of(&leased, typed).await;
         let sealed = match own {
             Some(own) => self.sealed(&leased, own, body, typed).await,
-            None => None,
+            None => Err(Unsealed::Untagged),
         };
         match sealed {
-            Some((bytes, ttl)) => {
+            Ok((bytes, ttl)) => {
                 leased.share(&bytes);
                 let attempt = Attempt { key: leased.key(), bytes: bytes.len(), started };
                 #[cfg(feature = "local")]
@@ -61,8 +69,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 if let (Ok(true), Some(stored)) = (&filled, stored) {
                     self.offer_stored(key, &stored, typed).await;
                 }
+                Led { end: End::Value, is_stored: matches!(filled, Ok(true)) }
             }
-            None => {
+            Err(unsealed) => {
+                self.unsealed(typed.terms(), leased.key(), &unsealed);
                 typed.terms().function.left_unstored();
                 // The value's tags may have been invalidated by now, and no call could tell.
                 let outcome = match has_tags {
@@ -70,20 +80,38 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                     false => unstored_by(leased.key(), leased.is_followed(), typed).await,
                 };
                 leased.unstored(outcome);
+                Led { end: End::Value, is_stored: false }
             }
         }
-        End::Value
     }
 
-    /// Runs the body while the lease is renewed, and tells whether it returned a value.
-    async fn run_leased(&self, leased: &Leased<'_, S>, typed: &Requests<'_>) -> bool {
+    pub(super) fn body_timer(&self, terms: &Terms, key: &Key, role: Role) -> BodyTimer<'_> {
+        let span = events::body_span(terms.function, Some(key), role);
+        BodyTimer::start(self.cache.counters(terms.function), span)
+    }
+
+    /// Runs the body for the calls of this process, without a right to store its value.
+    async fn lead_here(&self, key: &Key, leader: Leader, typed: &Requests<'_>) -> End {
+        let mut timer = self.body_timer(typed.terms(), key, Role::Leader);
+        let returned = typed.run(Some(leader.flight()), timer.span(), false).await;
+        timer.ended(returned.into());
+        if returned.is_value() {
+            leader.publish(unstored_by(key, leader.is_followed(), typed).await);
+        } else {
+            leader.publish(failure(leader.is_followed(), typed).await);
+        }
+        end(returned)
+    }
+
+    /// Runs the body while the lease is renewed.
+    async fn run_leased(&self, leased: &Leased<'_, S>, span: &Span, typed: &Requests<'_>) -> Returned {
         let flight = leased.flight();
         if T::POLLS_BODY_FIRST
-            && let Some(is_value) = typed.start(flight).await
+            && let Some(returned) = typed.start(flight, span).await
         {
-            return is_value;
+            return returned;
         }
-        let body = typed.run(Some(flight), T::POLLS_BODY_FIRST);
+        let body = typed.run(Some(flight), span, T::POLLS_BODY_FIRST);
         self.timer.during(Pace::of(typed.terms()), &[leased], body).await
     }
 
@@ -103,39 +131,36 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         (own, true, by.saturating_duration_since(Instant::now()))
     }
 
-    /// The bytes to store, and for how long; `None` for a value that is not stored.
+    /// The bytes to store, and for how long.
     async fn sealed(
         &self,
         leased: &Leased<'_, S>,
         own: OwnTags,
         body: Duration,
         typed: &Requests<'_>,
-    ) -> Option<(Bytes, Ttl)> {
-        match typed.encode(own, leased.id().as_random()).await {
-            Ok(encoded) => Some(self.finish(typed.terms(), leased, encoded?, body)),
-            Err(error) => {
-                events::unencodable(typed.terms().function, leased.key(), &error);
-                None
-            }
-        }
+    ) -> Result<(Bytes, Ttl), Unsealed> {
+        let encoded = storable(typed.encode(own, leased.id().as_random()).await)?;
+        Ok(self.finish(typed.terms(), leased, encoded, body))
     }
 
-    /// [`encode`](Self::encode), which returns `None` too if the value cannot be encoded.
-    pub(super) fn seal(
-        &self,
-        terms: &Terms,
-        leased: &Leased<'_, S>,
-        own: &OwnTags,
-        value: &dyn StoredValue,
-        body: Duration,
-    ) -> Option<(Bytes, Ttl)> {
-        match self.encode(terms, leased, own, value, body) {
-            Ok(sealed) => sealed,
-            Err(error) => {
-                events::unencodable(terms.function, leased.key(), &error);
-                None
+    /// Counts a value that is not stored, and logs the reason if it is an error.
+    pub(super) fn unsealed(&self, terms: &Terms, key: &Key, unsealed: &Unsealed) {
+        let result = match unsealed {
+            Unsealed::NotToBeStored => {
+                events::not_stored(terms.function, key, &"the function says so");
+                FillResult::NotCacheable
             }
-        }
+            Unsealed::Unencodable(error) => {
+                events::unencodable(terms.function, key, error);
+                FillResult::NotCacheable
+            }
+            Unsealed::TooLarge(error) => {
+                events::unencodable(terms.function, key, error);
+                FillResult::TooLarge
+            }
+            Unsealed::Untagged => FillResult::Failed,
+        };
+        self.cache.counters(terms.function).fill(result);
     }
 
     /// The tags that a value has of its own, with their stamps. `None` means that they cannot be had, and that the
@@ -164,8 +189,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
     }
 
-    /// The bytes to store for a value, and for how long; `None` for a value that is not stored. `body` is how long its
-    /// body ran, which is nothing for a value that no body computed.
+    /// The bytes to store for a value, and for how long. `body` is how long its body ran, which is nothing for a value that
+    /// no body computed.
     pub(super) fn encode(
         &self,
         terms: &Terms,
@@ -173,16 +198,21 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         own: &OwnTags,
         value: &dyn StoredValue,
         body: Duration,
-    ) -> Result<Option<(Bytes, Ttl)>, Error> {
-        let encoded = payload::encode(terms, value, own, leased.id().as_random())?;
-        Ok(encoded.map(|encoded| self.finish(terms, leased, encoded, body)))
+    ) -> Result<(Bytes, Ttl), Unsealed> {
+        let encoded = storable(payload::encode(terms, value, own, leased.id().as_random()))?;
+        Ok(self.finish(terms, leased, encoded, body))
     }
 
     /// The bytes to store for an id that has no value.
-    pub(super) fn seal_none(&self, terms: &Terms, leased: &Leased<'_, S>, body: Duration) -> Option<(Bytes, Ttl)> {
-        let ttl = policy::lifetime_of_none(terms, leased.id().as_random())?;
+    pub(super) fn seal_none(
+        &self,
+        terms: &Terms,
+        leased: &Leased<'_, S>,
+        body: Duration,
+    ) -> Result<(Bytes, Ttl), Unsealed> {
+        let ttl = policy::lifetime_of_none(terms, leased.id().as_random()).ok_or(Unsealed::NotToBeStored)?;
         let buffer = envelope::buffer(&OwnTags::none(terms.has_own_tags));
-        Some(self.finish(terms, leased, Encoded { buffer, kind: Payload::None, ttl }, body))
+        Ok(self.finish(terms, leased, Encoded { buffer, kind: Payload::None, ttl }, body))
     }
 
     fn finish(&self, terms: &Terms, leased: &Leased<'_, S>, encoded: Encoded, body: Duration) -> (Bytes, Ttl) {
@@ -206,19 +236,37 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 }
 
-/// Runs the body for the calls of this process, without a right to store its value.
-async fn lead_here(key: &Key, leader: Leader, typed: &Requests<'_>) -> End {
-    if typed.run(Some(leader.flight()), false).await {
-        leader.publish(unstored_by(key, leader.is_followed(), typed).await);
-        End::Value
-    } else {
-        leader.publish(failure(leader.is_followed(), typed).await);
-        End::Error
-    }
+/// The end of a body that ran under a lease.
+#[derive(Clone, Copy)]
+pub(super) struct Led {
+    pub(super) end: End,
+    /// The slot holds the body's value.
+    pub(super) is_stored: bool,
 }
 
-fn end(is_value: bool) -> End {
-    if is_value { End::Value } else { End::Error }
+/// Why a value is not stored.
+pub(super) enum Unsealed {
+    /// The function says so.
+    NotToBeStored,
+    Unencodable(Error),
+    TooLarge(Error),
+    /// The tags that it has of its own cannot be had.
+    Untagged,
+}
+
+/// The encoded value, if Redis can store it.
+fn storable(encoded: Result<Option<Encoded>, Error>) -> Result<Encoded, Unsealed> {
+    let encoded = encoded.map_err(Unsealed::Unencodable)?.ok_or(Unsealed::NotToBeStored)?;
+    let length = encoded.buffer.len();
+    if length > MOST_BYTES {
+        let detail = format!("it takes {length} bytes, and Redis stores no more than 512 MB");
+        return Err(Unsealed::TooLarge(Error::new(ErrorKind::Codec, detail)));
+    }
+    Ok(encoded)
+}
+
+fn end(returned: Returned) -> End {
+    if returned.is_value() { End::Value } else { End::Error }
 }
 
 /// The outcome for followers of the body's error.

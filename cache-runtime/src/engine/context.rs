@@ -9,13 +9,15 @@ use std::sync::OnceLock;
 use std::sync::Weak;
 use std::time::{Duration, Instant};
 
-use super::events::Counters;
 use super::flight::{Flights, Refreshing};
 #[cfg(feature = "local")]
 use super::local::{Tier, Voiding};
 #[cfg(feature = "blocking")]
 use super::renewer::Renewer;
 use crate::error::Error;
+use crate::observe::snapshot::ServerStats;
+use crate::observe::{Counters, Functions, Invalidations};
+use crate::plan::function::Function;
 use crate::store::backend::Backend;
 use crate::store::memory::MemoryStore;
 use crate::store::redis::Redis;
@@ -33,7 +35,8 @@ struct Inner {
     namespace: String,
     timeout: Duration,
     display: String,
-    counters: Counters,
+    functions: Arc<Functions>,
+    invalidations: Invalidations,
     flights: Arc<Flights>,
     refreshing: Arc<Refreshing>,
     #[cfg(feature = "blocking")]
@@ -94,7 +97,8 @@ impl Context {
             namespace,
             timeout,
             display,
-            counters: Counters::default(),
+            functions: Arc::default(),
+            invalidations: Invalidations::default(),
             flights: Arc::default(),
             refreshing: Arc::default(),
             #[cfg(feature = "blocking")]
@@ -135,8 +139,19 @@ impl Context {
         &self.0.namespace
     }
 
-    pub(crate) fn counters(&self) -> &Counters {
-        &self.0.counters
+    /// The counters of a function in this cache.
+    #[inline]
+    pub(crate) fn counters(&self, function: &Function) -> &Counters {
+        self.0.functions.of(function)
+    }
+
+    /// The counters of all functions in this cache.
+    pub(crate) fn functions(&self) -> &Functions {
+        &self.0.functions
+    }
+
+    pub(crate) fn invalidations(&self) -> &Invalidations {
+        &self.0.invalidations
     }
 
     /// The computations that run in this process, and the calls that wait for them.
@@ -229,6 +244,23 @@ impl Context {
         }
     }
 
+    /// The state of the server or servers.
+    pub(crate) fn server_stats(&self) -> ServerStats {
+        let (is_usable, servers) = match &self.0.store {
+            CacheStore::Redis(redis) => (true, redis.server_states()),
+            #[cfg(feature = "tokio")]
+            CacheStore::Cluster(cluster) => (true, cluster.server_states()),
+            CacheStore::Memory(_) => (true, Vec::new()),
+            CacheStore::Unusable(_) | CacheStore::Off(_) => (false, Vec::new()),
+        };
+        ServerStats {
+            up: is_usable && servers.iter().all(|server| server.up),
+            accepts_writes: is_usable && servers.iter().all(|server| server.accepts_writes),
+            undelivered: self.undelivered() as u64,
+            servers,
+        }
+    }
+
     /// Returns true if invalidations are undelivered: what this process keeps may be confirmed before they are.
     #[cfg(feature = "local")]
     pub(crate) fn has_undelivered(&self) -> bool {
@@ -248,7 +280,7 @@ impl Context {
     /// The tier, which is made if it is not there.
     #[cfg(feature = "local")]
     pub(crate) fn made_tier(&self) -> &Arc<Tier> {
-        self.0.tier.get_or_init(|| Tier::new(self.0.local.most_bytes))
+        self.0.tier.get_or_init(|| Tier::new(self.0.local.most_bytes, Arc::clone(&self.0.functions)))
     }
 
     /// How much older than the store the values of other processes may be.

@@ -11,6 +11,7 @@ use crate::engine::flight::{Asking, Edge, Event, Follower, Leader, Outcome, Pati
 use crate::engine::sharing::{Accepts, Shared};
 use crate::error::Error;
 use crate::key::Key;
+use crate::observe::WaitTimer;
 use crate::plan::function::{Function, SingleFlight, Terms};
 use crate::plan::policy;
 use crate::store::{Read, ReadMode, Store};
@@ -99,7 +100,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             _ => flights.follow(key, token),
         };
         let watched = Watched { token, lease: policy::lease(terms.lease) };
-        let outcome = match self.wait(key, Some(watched), &follower, patience.until).await {
+        let outcome = match self.wait((terms.function, key), Some(watched), &follower, patience.until).await {
             Ok(outcome) => outcome,
             Err(Unended::TooLong) => {
                 patience.leave(follower.flight());
@@ -141,7 +142,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// calls that have leased the slot, or that cannot ask the store, one computes for the others.
     pub(super) async fn follow_local(
         &self,
-        key: &Key,
+        (function, key): (&Function, &Key),
         is_away: bool,
         accepts: Accepts,
         patience: &mut Patience,
@@ -151,7 +152,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 Role::Follower(follower) => follower,
                 Role::Leader(leader) => return Settlement::Lead(leader),
             };
-            match self.wait(key, None, &follower, patience.anew(self.timer.now())).await {
+            match self.wait((function, key), None, &follower, patience.anew(self.timer.now())).await {
                 Ok(Outcome::Value(bytes)) => return Settlement::Value(bytes),
                 Ok(Outcome::Error(shared)) if accepts.this(&shared) => return Settlement::Error(shared),
                 Ok(Outcome::Abandoned) => {}
@@ -166,7 +167,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// Waits for the outcome of the flight.
     pub(super) async fn wait(
         &self,
-        key: &Key,
+        (function, key): (&Function, &Key),
         watched: Option<Watched>,
         follower: &Follower,
         until: Instant,
@@ -176,6 +177,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             return Ok(outcome);
         }
         let _edge = Edge::waiting(follower.flight()).map_err(|_| Unended::Cycle)?;
+        let _timer = WaitTimer::start(self.cache.counters(function));
         loop {
             match self.timer.wait(follower, follower.check_by(self.timer.now(), until)).await {
                 Event::Ended(outcome) => return Ok(outcome),

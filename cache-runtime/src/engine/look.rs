@@ -12,7 +12,7 @@ use crate::plan::function::{Function, Plan, Terms};
 use crate::plan::policy::{self, Freshness};
 use crate::store::{Read, Store, Times};
 use crate::stored::codec::CodecError;
-use crate::stored::envelope::{self, Content, Head, Seal, Token, Value};
+use crate::stored::envelope::{self, Content, Head, Seal, Token, Value, Why};
 
 /// The meaning of a slot's bytes to a function.
 pub(super) enum Look<V> {
@@ -87,17 +87,6 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    pub(super) fn decoded<V, F>(self, plan: &Plan<V>, key: &Key, decode: Decode<V, F>) -> Look<F> {
-        match decode(plan, &self.value, &self.bytes) {
-            Ok(Some(decoded)) => match self.old {
-                None => Look::Fresh(self.value, decoded),
-                Some((refresh, is_stale)) => Look::Old(Old { refresh, is_stale, value: self.value }, decoded),
-            },
-            Ok(None) => Look::Miss(self.refused(plan.terms.function, key, None)),
-            Err(error) => Look::Miss(self.refused(plan.terms.function, key, Some(&error))),
-        }
-    }
-
     /// Decodes the value in a call, which keeps it. A hit does not move the candidate.
     #[inline]
     pub(super) fn decode_in(&self, function: &Function, call: &mut dyn Served) -> Result<bool, Undecodable> {
@@ -108,6 +97,12 @@ impl Candidate {
     #[cfg(feature = "local")]
     pub(super) fn parts(&self) -> (&Value, &Bytes) {
         (&self.value, &self.bytes)
+    }
+
+    /// How long the value's body ran.
+    #[inline]
+    pub(super) fn body_micros(&self) -> u32 {
+        self.value.body_micros
     }
 
     /// Returns true if the value is past its lifetime.
@@ -128,27 +123,15 @@ impl Candidate {
     }
 
     /// Decodes the value in the typed part of a call, which keeps it.
-    pub(super) async fn keep(self, key: &Key, typed: &Requests<'_>) -> Look<()> {
-        let kept = typed.decode(&self.value, &self.bytes).await;
-        self.looked(typed.terms().function, key, kept)
+    async fn keep(&self, typed: &Requests<'_>) -> Result<bool, Undecodable> {
+        typed.decode(&self.value, &self.bytes).await
     }
 
-    fn looked(self, function: &Function, key: &Key, kept: Result<bool, Undecodable>) -> Look<()> {
-        match (kept, self.old) {
-            (Ok(true), None) => Look::Fresh(self.value, ()),
-            (Ok(true), Some((refresh, is_stale))) => Look::Old(Old { refresh, is_stale, value: self.value }, ()),
-            (Ok(false), _) => Look::Miss(self.refused(function, key, None)),
-            (Err(error), _) => Look::Miss(self.refused(function, key, Some(&error))),
+    fn found<F>(self, decoded: F) -> Look<F> {
+        match self.old {
+            None => Look::Fresh(self.value, decoded),
+            Some((refresh, is_stale)) => Look::Old(Old { refresh, is_stale, value: self.value }, decoded),
         }
-    }
-
-    /// The value cannot be served. Without an error, another function with this key stored a `None`.
-    #[cold]
-    pub(super) fn refused(self, function: &Function, key: &Key, error: Option<&Undecodable>) -> Miss {
-        if let Some(error) = error {
-            events::undecodable(function, key, error);
-        }
-        Miss::Unusable(self.bytes)
     }
 }
 
@@ -156,9 +139,50 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// The present meaning of a slot to this function.
     pub(super) fn look<V>(&self, plan: &Plan<V>, key: &Key, read: Read) -> Look<V> {
         match self.inspect(&plan.terms, key, read) {
-            Inspection::Usable(candidate) => candidate.decoded(plan, key, decode),
+            Inspection::Usable(candidate) => self.decoded(plan, key, candidate, decode),
             Inspection::Miss(miss) => Look::Miss(miss),
         }
+    }
+
+    /// The meaning of a value that may be served.
+    pub(super) fn decoded<V, F>(
+        &self,
+        plan: &Plan<V>,
+        key: &Key,
+        candidate: Candidate,
+        decode: Decode<V, F>,
+    ) -> Look<F> {
+        match decode(plan, &candidate.value, &candidate.bytes) {
+            Ok(Some(decoded)) => candidate.found(decoded),
+            Ok(None) => Look::Miss(self.refused(&plan.terms, key, candidate, None)),
+            Err(error) => Look::Miss(self.refused(&plan.terms, key, candidate, Some(&error))),
+        }
+    }
+
+    /// The same in the typed part of a call, which keeps the value.
+    pub(super) async fn keep(&self, key: &Key, candidate: Candidate, typed: &Requests<'_>) -> Look<()> {
+        match candidate.keep(typed).await {
+            Ok(true) => candidate.found(()),
+            Ok(false) => Look::Miss(self.refused(typed.terms(), key, candidate, None)),
+            Err(error) => Look::Miss(self.refused(typed.terms(), key, candidate, Some(&error))),
+        }
+    }
+
+    /// A value cannot be served. Without an error, another function with this key stored a `None`.
+    #[cold]
+    pub(super) fn refused(&self, terms: &Terms, key: &Key, candidate: Candidate, error: Option<&Undecodable>) -> Miss {
+        if let Some(error) = error {
+            events::undecodable(terms.function, key, error);
+        }
+        self.unusable(terms, key, Why::Decode);
+        Miss::Unusable(candidate.bytes)
+    }
+
+    /// A slot holds a value that cannot be used.
+    #[cold]
+    fn unusable(&self, terms: &Terms, key: &Key, why: Why) {
+        self.cache.counters(terms.function).unusable(why);
+        events::unusable(terms.function, key, why);
     }
 
     /// The meaning of a slot, before its value is decoded. The local tier learns of it.
@@ -177,7 +201,13 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             // A value that is computed under other stamps is out of date before it is stored.
             Content::Lease(token, sealed) if seal == Some(sealed) => return Inspection::Miss(Miss::Leased(token)),
             Content::Value(value) if seal == Some(value.seal) && is_own(terms, &value, own_seal) => value,
-            Content::Lease(..) | Content::Value(_) | Content::Unusable => {
+            Content::Lease(..) => return Inspection::Miss(Miss::Unusable(bytes)),
+            Content::Value(_) => {
+                self.unusable(terms, key, Why::Tags);
+                return Inspection::Miss(Miss::Unusable(bytes));
+            }
+            Content::Unusable(why) => {
+                self.unusable(terms, key, why);
                 return Inspection::Miss(Miss::Unusable(bytes));
             }
         };
@@ -200,7 +230,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             }
             // The refresh began before the value went out of date.
             (Freshness::Expired, Some(Refresh { by: Some(token), .. })) => Inspection::Miss(Miss::Leased(token)),
-            _ => Inspection::Miss(Miss::Unusable(bytes)),
+            _ => {
+                events::expired(terms.function, key);
+                Inspection::Miss(Miss::Unusable(bytes))
+            }
         }
     }
 }

@@ -41,23 +41,24 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use self::events::Event;
+use self::events::Role;
 use self::lease::Claim;
 #[cfg(not(feature = "local"))]
 use self::look::Undecodable;
 use self::look::{Candidate, Inspection};
 use self::miss::Start;
 use self::timer::Timer;
-use self::typed::{End, Requests, Served};
+use self::typed::{End, Requests, Served, Steps};
 use self::work::{EndsBody, Returns, Run, Work};
 use crate::engine::context::Context;
 use crate::engine::sharing::{Accepts, Errors};
 use crate::error::Error;
 use crate::key::Key;
+use crate::observe::{BodyTimer, CallResult, Undecided};
 use crate::plan::function::{Function, Plan, Terms};
 use crate::plan::policy;
 use crate::plan::ttl::Ttl;
-use crate::poll::outlined::{Outlined, outlined};
+use crate::poll::outlined::outlined;
 use crate::poll::stack::is_deep;
 use crate::store::{Read, ReadMode, Store};
 use crate::stored::envelope::Seal;
@@ -103,7 +104,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                         let looking = poll_fn(|context| {
                             self.poll_look(read.as_mut(), &plan.terms, key, &mut run.under(&plan), context)
                         });
-                        looking.await
+                        // A call that is cancelled here is counted, too.
+                        let undecided = Undecided::new(self.cache.counters(plan.terms.function));
+                        let start = looking.await;
+                        std::mem::forget(undecided);
+                        start
                     };
                     let Some(start) = start else { return run.returned() };
                     Some(Begin::Miss(start, by, run.accepts()))
@@ -118,19 +123,26 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
     }
 
-    /// The steps of a call after its first look; `None` if its body has to run directly.
+    /// The steps of a call after its first look.
     fn conductor<'a>(
         &'a self,
         key: Option<&'a Key>,
         begin: Option<Begin>,
         requests: &'a Requests<'a>,
-    ) -> Option<Outlined<impl Future<Output = End> + 'a>> {
+    ) -> Steps<'a, impl Future<Output = End> + 'a> {
         let begin = begin.filter(|begin| matches!(begin, Begin::Refresh) || !is_deep());
+        let counters = self.cache.counters(requests.terms().function);
+        let function = requests.terms().function;
         if begin.is_none() {
-            self.record(requests.terms().function, Event::Bypass);
+            counters.call(CallResult::Bypass);
+            let why = if key.is_some() { "calls are nested too deeply" } else { "the call has no entry in this cache" };
+            events::uncacheable(function, why);
         }
-        let (key, begin) = (key?, begin?);
-        Some(outlined(|| async move {
+        let role = if begin.is_some() { Role::Refresh } else { Role::Alone };
+        let (Some(key), Some(begin)) = (key, begin) else {
+            return Steps::Body(BodyTimer::start(counters, events::body_span(function, key, role)));
+        };
+        Steps::Taken(outlined(|| async move {
             match begin {
                 Begin::Miss(start, by, accepts) => self.miss(key, start, by, accepts, requests).await,
                 Begin::Refresh => self.refresh(key, requests).await,
@@ -165,10 +177,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 }
                 Ok(true) => {
                     terms.function.found_something();
-                    self.record(terms.function, Event::Hit);
+                    self.cache.counters(terms.function).hit(candidate.body_micros());
                     return Poll::Ready(None);
                 }
-                refused => candidate.refused(terms.function, key, refused.as_ref().err()),
+                refused => self.refused(terms, key, candidate, refused.as_ref().err()),
             },
             Inspection::Miss(miss) => miss,
         };
@@ -191,7 +203,12 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// The call keeps an old value, which is refreshed in the background.
     fn serve_old(&self, terms: &Terms, key: &Key, candidate: Candidate, call: &dyn Served) {
         if let Some(old) = candidate.into_old() {
-            self.record(terms.function, if old.is_stale { Event::StaleHit } else { Event::Hit });
+            let (counters, micros) = (self.cache.counters(terms.function), old.value.body_micros);
+            if old.is_stale {
+                counters.stale_hit(micros)
+            } else {
+                counters.hit(micros)
+            }
             self.refresh_in_background(terms, key, &old, call);
         }
     }

@@ -4,7 +4,6 @@ use std::fmt::Display;
 
 use bytes::Bytes;
 
-use super::events::MOST_BYTES;
 use super::look::Undecodable;
 use super::typed::Served;
 use crate::error::{Error, ErrorKind};
@@ -54,13 +53,7 @@ pub(super) fn encode(
     let Some(ttl) = ttl.map_err(|panicked| unencodable(&format!("`ttl` or `cache_if`: {panicked}")))? else {
         return Ok(None);
     };
-    let encoded = payload(terms.function, value, own)?;
-    match &encoded {
-        Some(Encoded { buffer, .. }) if buffer.len() > MOST_BYTES => {
-            Err(unencodable(&format!("it takes {} bytes, and Redis stores no more than 512 MB", buffer.len())))
-        }
-        _ => Ok(encoded.map(|encoded| Encoded { ttl, ..encoded })),
-    }
+    Ok(payload(terms.function, value, own)?.map(|encoded| Encoded { ttl, ..encoded }))
 }
 
 /// Encodes a value that lives for ever. `None` is returned for a `None` or an `Err` that a generic function hides from

@@ -5,7 +5,7 @@ use std::future::{Future, poll_fn};
 use std::time::Duration;
 
 use super::Engine;
-use super::events::{self, Event};
+use super::events::{self, Role};
 use super::lease::{Leased, PAUSE};
 use super::look::Old;
 use super::miss::Mandate;
@@ -16,6 +16,7 @@ use crate::engine::flight::Ticket;
 use crate::engine::sharing::Errors;
 use crate::error::Error;
 use crate::key::Key;
+use crate::observe::{RefreshResult, RefreshTally};
 use crate::plan::function::{Plan, Terms};
 use crate::plan::ttl::Ttl;
 use crate::poll::caught::caught;
@@ -30,14 +31,24 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// Runs the body whatever is stored, and stores its value.
     pub(super) async fn refresh(&self, key: &Key, typed: &Requests<'_>) -> End {
         let terms = typed.terms();
+        let counters = self.cache.counters(terms.function);
         match outlined(|| self.take_over(terms.lease, key)).await {
             Ok(leased) => {
-                self.record(terms.function, Event::Refresh);
-                outlined(|| self.lead(leased, typed)).await
+                let tally = RefreshTally::begin(counters);
+                let led = outlined(|| self.lead(leased, Role::Refresh, typed)).await;
+                if led.end == End::Value {
+                    tally.ended(led.is_stored);
+                }
+                led.end
             }
             Err(error) => {
                 events::uncached(terms.function, key, &error);
-                outlined(|| self.compute(key, Mandate::Alone, typed)).await
+                let tally = RefreshTally::begin(counters);
+                let end = outlined(|| self.compute(key, Mandate::Alone, typed)).await;
+                if end == End::Value {
+                    tally.ended(false);
+                }
+                end
             }
         }
     }
@@ -67,6 +78,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             return;
         }
         if let Some(ticket) = self.cache.refreshing().claim(key.clone(), old.refresh.id, old.value.seal) {
+            let ticket = ticket.in_span(events::refresh_span(terms.function));
             let started = caught(|| call.refresh_in_background(self.cache, ticket, old.refresh.id));
             if let Err(panicked) = started {
                 events::uncopied(terms.function, &panicked);
@@ -88,28 +100,35 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         Fut: Future<Output = R> + Unpin,
     {
         let typed = Requests::new(&plan.terms);
+        let span = ticket.span().clone();
         let mut conductor = outlined(|| self.refresh_by_ticket(ticket, id, &typed));
         let mut run = Run::new(errors, returns, work);
-        poll_fn(|context| conductor.drive(&typed, &mut run.under(plan), context)).await;
+        poll_fn(|context| span.in_scope(|| conductor.drive(&typed, &mut run.under(plan), context))).await;
     }
 
     async fn refresh_by_ticket(&self, mut ticket: Ticket, id: Token, typed: &Requests<'_>) {
         let key = ticket.key().clone();
         let terms = typed.terms();
+        let counters = self.cache.counters(terms.function);
         match self.right_to_refresh(terms, &key, ticket.seal(), id).await {
             Ok((MarkReply::Taken, leased)) => {
-                self.record(terms.function, Event::Refresh);
-                if self.lead(leased, typed).await == End::Error {
+                let tally = RefreshTally::begin(counters);
+                let led = self.lead(leased, Role::Refresh, typed).await;
+                if led.end == End::Value {
+                    tally.ended(led.is_stored);
+                } else {
                     events::refresh_failed(terms.function, &key);
                     ticket.pause(PAUSE);
                 }
             }
             Ok((MarkReply::Until(until), _)) => {
+                counters.refreshes(RefreshResult::Skipped, 1);
                 ticket.pause(Duration::from_millis(until.saturating_sub(self.store.now(&key))));
             }
             // The value is gone, or replaced: the call that meets the new one decides.
-            Ok((MarkReply::Changed, _)) => {}
+            Ok((MarkReply::Changed, _)) => counters.refreshes(RefreshResult::Skipped, 1),
             Err(error) => {
+                counters.refreshes(RefreshResult::Skipped, 1);
                 events::uncached(terms.function, &key, &error);
                 ticket.pause(PAUSE);
             }

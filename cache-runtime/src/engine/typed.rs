@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use tracing::Span;
 
 use super::look::Undecodable;
 use super::payload::{self, Encoded, Stored};
@@ -22,6 +23,7 @@ use crate::engine::context as cache;
 use crate::engine::flight::{Flight, Ticket, poll_within};
 use crate::engine::sharing::Shared;
 use crate::error::Error;
+use crate::observe::{BodyResult, BodyTimer};
 use crate::plan::erased::StoredValue;
 use crate::plan::function::Terms;
 #[cfg(feature = "local")]
@@ -49,8 +51,8 @@ pub(super) trait Served {
 
 /// The part of a call that knows the function's types. It keeps the call's value and its error.
 pub(super) trait Typed: Served {
-    /// Polls the body. If it returns, its value or error is kept, and the output tells whether it is a value.
-    fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<bool>;
+    /// Polls the body. If it returns, its value or error is kept.
+    fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<Returned>;
 
     /// Keeps a copy of another call's error; returns false if that is no error of this function.
     fn keep_error(&mut self, shared: &Mutex<Shared>) -> bool;
@@ -64,8 +66,9 @@ pub(super) trait Typed: Served {
 
 /// A question to the typed part of a call.
 enum Request {
-    /// Poll the body, as that of this flight. If it is pending, so is the call, unless the conductor wants to know.
-    Poll { flight: Option<Arc<Flight>>, tells_pending: bool },
+    /// Poll the body in its span, as that of this flight. If it is pending, so is the call, unless the conductor wants to
+    /// know.
+    Poll { flight: Option<Arc<Flight>>, span: Span, tells_pending: bool },
     /// Do this with the value or the error.
     Of(ValueRequest),
 }
@@ -93,8 +96,8 @@ enum ValueRequest {
 
 /// An answer of the typed part of a call.
 enum Reply {
-    /// The body returned a value, or an error.
-    Ran(bool),
+    /// The body returned.
+    Ran(Returned),
     /// The body is pending.
     Runs,
     Decoded(Result<bool, Undecodable>),
@@ -104,6 +107,32 @@ enum Reply {
     Encoded(Result<Option<Encoded>, Error>),
     #[cfg(feature = "local")]
     ToKeep(Option<Decoded>),
+}
+
+/// What a body returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Returned {
+    Value,
+    /// A value that is `None`.
+    None,
+    Error,
+}
+
+impl Returned {
+    /// Returns true for a value, which may be `None`.
+    pub(super) fn is_value(self) -> bool {
+        self != Returned::Error
+    }
+}
+
+impl From<Returned> for BodyResult {
+    fn from(returned: Returned) -> BodyResult {
+        match returned {
+            Returned::Value => BodyResult::Ok,
+            Returned::None => BodyResult::None,
+            Returned::Error => BodyResult::Err,
+        }
+    }
 }
 
 /// The result of a call, which its typed part keeps.
@@ -171,20 +200,21 @@ impl<'a> Requests<'a> {
         poll_fn(|_| self.reply().map_or(Poll::Pending, Poll::Ready)).await
     }
 
-    /// Polls the body once. `Some` tells whether it returned a value or an error.
-    pub(super) async fn start(&self, flight: &Arc<Flight>) -> Option<bool> {
-        let request = Request::Poll { flight: Some(Arc::clone(flight)), tells_pending: true };
-        ask!(self, request, Reply::Ran(is_value) => Some(is_value), else None)
+    /// Polls the body once. `Some` tells what it returned.
+    pub(super) async fn start(&self, flight: &Arc<Flight>, span: &Span) -> Option<Returned> {
+        let request = Request::Poll { flight: Some(Arc::clone(flight)), span: span.clone(), tells_pending: true };
+        ask!(self, request, Reply::Ran(returned) => Some(returned), else None)
     }
 
-    /// Runs the body to its end, and tells whether it returned a value or an error. If it was polled just now, it is
-    /// polled again when the call is woken.
-    pub(super) async fn run(&self, flight: Option<&Arc<Flight>>, mut is_polled: bool) -> bool {
+    /// Runs the body to its end, and tells what it returned. If it was polled just now, it is polled again when the call
+    /// is woken.
+    pub(super) async fn run(&self, flight: Option<&Arc<Flight>>, span: &Span, mut is_polled: bool) -> Returned {
         poll_fn(|_| match self.reply() {
-            Some(reply) => Poll::Ready(matches!(reply, Reply::Ran(true))),
+            Some(Reply::Ran(returned)) => Poll::Ready(returned),
+            Some(_) => Poll::Ready(Returned::Error),
             None => {
                 if !std::mem::take(&mut is_polled) {
-                    let request = Request::Poll { flight: flight.cloned(), tells_pending: false };
+                    let request = Request::Poll { flight: flight.cloned(), span: span.clone(), tells_pending: false };
                     self.exchange(Exchange::Asked(request));
                 }
                 Poll::Pending
@@ -249,7 +279,10 @@ impl<F: Future> Conductor for Outlined<F> {
             }
             let Exchange::Asked(request) = requests.exchange(Exchange::Empty) else { return Poll::Pending };
             let polled = match request {
-                Request::Poll { flight, tells_pending } => poll_body(flight.as_ref(), tells_pending, typed, context),
+                Request::Poll { flight, span, tells_pending } => {
+                    let _entered = span.enter();
+                    poll_body(flight.as_ref(), tells_pending, typed, context)
+                }
                 Request::Of(value) => Poll::Ready(answer(requests.terms, value, typed)),
             };
             match polled {
@@ -260,12 +293,21 @@ impl<F: Future> Conductor for Outlined<F> {
     }
 }
 
-/// A call without steps runs the body.
-impl<F: Future> Conductor for Option<Outlined<F>> {
+/// The steps of a call after its first look.
+pub(super) enum Steps<'a, F> {
+    Taken(Outlined<F>),
+    /// There are none: the body runs.
+    Body(BodyTimer<'a>),
+}
+
+impl<F: Future> Conductor for Steps<'_, F> {
     fn drive(&mut self, requests: &Requests<'_>, typed: &mut dyn Typed, context: &mut Context<'_>) -> Poll<()> {
         match self {
-            Some(conductor) => conductor.drive(requests, typed, context),
-            None => typed.poll_body(context).map(drop),
+            Steps::Taken(conductor) => conductor.drive(requests, typed, context),
+            Steps::Body(timer) => {
+                let polled = timer.span().in_scope(|| typed.poll_body(context));
+                polled.map(|returned| _ = timer.ended(returned.into()))
+            }
         }
     }
 }
@@ -281,7 +323,7 @@ fn poll_body(
         None => typed.poll_body(context),
     };
     match poll {
-        Poll::Ready(is_value) => Poll::Ready(Reply::Ran(is_value)),
+        Poll::Ready(returned) => Poll::Ready(Reply::Ran(returned)),
         Poll::Pending if tells_pending => Poll::Ready(Reply::Runs),
         Poll::Pending => Poll::Pending,
     }

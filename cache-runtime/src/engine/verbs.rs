@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::Engine;
-use super::compute::own_tags;
+use super::compute::{Unsealed, own_tags};
 use super::events::{self, Attempt};
 use super::lease::Leased;
 use super::look::Look;
@@ -14,6 +14,7 @@ use super::timer::Timer;
 use crate::engine::flight::{Flights, Outcome, within};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Extent, Key};
+use crate::observe::InvalidationKind;
 use crate::plan::erased::ValueOf;
 use crate::plan::function::{Function, Plan, Terms};
 use crate::plan::policy::{self, Pace};
@@ -74,22 +75,22 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let own = self.stamp_own(terms, key, names, by).await;
         // Both round trips share one deadline; a value is encoded in its own time.
         let left = by.saturating_duration_since(Instant::now());
-        let own = own.ok_or_else(|| Error::new(ErrorKind::Codec, "its own tags cannot be stored"));
+        let own = own.ok_or(Unsealed::Untagged);
         match own.and_then(|own| self.encode(terms, &leased, &own, &ValueOf { plan, value }, Duration::ZERO)) {
-            Ok(Some((bytes, ttl))) => {
+            Ok((bytes, ttl)) => {
                 leased.share(&bytes);
                 let attempt = Attempt { key, bytes: bytes.len(), started: Instant::now() };
                 let filled = leased.fill(bytes, ttl, Instant::now() + left).await;
                 self.filled(terms, attempt, &filled);
                 filled
             }
-            Ok(None) => {
+            Err(unsealed) => {
                 leased.unstored(Outcome::Unshared);
-                Ok(false)
-            }
-            Err(error) => {
-                leased.unstored(Outcome::Unshared);
-                Err(error)
+                match unsealed {
+                    Unsealed::NotToBeStored => Ok(false),
+                    Unsealed::Unencodable(error) | Unsealed::TooLarge(error) => Err(error),
+                    Unsealed::Untagged => Err(Error::new(ErrorKind::Codec, "its own tags cannot be stored")),
+                }
             }
         }
     }
@@ -106,14 +107,23 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     pub(crate) async fn invalidate(&self, key: &Key) -> Result<bool, Error> {
         // Before the command is sent: from here on no call of this process gets the result of a body that runs.
         self.cache.flights().void(key);
-        Ok(self.store.invalidate(std::slice::from_ref(key), self.cache.deadline()).await? > 0)
+        Ok(self.deliver(std::slice::from_ref(key), self.cache.deadline()).await? > 0)
     }
 
     /// Entries, groups and tags.
     pub(crate) async fn invalidate_all(&self, keys: &[Key]) -> Result<u64, Error> {
         // Before the command is sent: from here on no call of this process gets the result of a body that runs.
         self.cache.flights().void_all(keys);
-        self.store.invalidate(keys, self.cache.deadline()).await
+        self.deliver(keys, self.cache.deadline()).await
+    }
+
+    /// Sends invalidations, and counts them.
+    async fn deliver(&self, keys: &[Key], by: Instant) -> Result<u64, Error> {
+        let delivered = self.store.invalidate(keys, by).await;
+        for key in keys {
+            self.cache.invalidations().count(kind_of(key), delivered.is_ok());
+        }
+        delivered
     }
 
     /// Empties all slots of an extent, and returns how many held something.
@@ -181,8 +191,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             // Both round trips share one deadline; a value is encoded in its own time.
             let left = by.saturating_duration_since(Instant::now());
             // No reference to the value is held over an await: it need not be `Sync`.
-            let sealed = own
-                .and_then(|own| self.seal(terms, &leased, &own, &ValueOf { plan, value: written.1.borrow() }, Duration::ZERO));
+            let sealed = own.ok_or(Unsealed::Untagged).and_then(|own| {
+                let value = ValueOf { plan, value: written.1.borrow() };
+                self.encode(terms, &leased, &own, &value, Duration::ZERO)
+            });
             until = Instant::now() + left;
             doubt.settled = self.store_written(terms, leased, sealed, started, until).await;
             // All round trips share one deadline, but an invalidation needs some time of its own.
@@ -200,7 +212,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         // A value that a third party put there may be older than the write. If the invalidation fails, the store
         // keeps it and delivers it later.
         self.cache.flights().void(doubt.key);
-        let emptied = self.store.invalidate(std::slice::from_ref(doubt.key), by).await;
+        let emptied = self.deliver(std::slice::from_ref(doubt.key), by).await;
         doubt.settled = true;
         if let Err(error) = emptied {
             events::uninvalidated(function, doubt.key, &error);
@@ -234,19 +246,33 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         &self,
         terms: &Terms,
         leased: Leased<'_, S>,
-        sealed: Option<(Bytes, Ttl)>,
+        sealed: Result<(Bytes, Ttl), Unsealed>,
         started: Instant,
         by: Instant,
     ) -> bool {
-        let Some((bytes, ttl)) = sealed else {
-            leased.leave();
-            return false;
+        let (bytes, ttl) = match sealed {
+            Ok(sealed) => sealed,
+            Err(unsealed) => {
+                self.unsealed(terms, leased.key(), &unsealed);
+                leased.leave();
+                return false;
+            }
         };
         leased.share(&bytes);
         let attempt = Attempt { key: leased.key(), bytes: bytes.len(), started };
         let filled = leased.fill(bytes, ttl, by).await;
         self.filled(terms, attempt, &filled);
         filled.unwrap_or(false)
+    }
+}
+
+fn kind_of(key: &Key) -> InvalidationKind {
+    if key.is_of_tag() {
+        InvalidationKind::Tag
+    } else if key.is_of_group() {
+        InvalidationKind::Group
+    } else {
+        InvalidationKind::Entry
     }
 }
 

@@ -7,7 +7,7 @@ use std::task::{self, Poll};
 
 use super::look::decode_into;
 use super::payload::Stored;
-use super::typed::{Conductor, Requests, Served, Typed};
+use super::typed::{Conductor, Requests, Returned, Served, Typed};
 use crate::engine::context::Context;
 use crate::engine::flight::Ticket;
 use crate::engine::sharing::{Accepts, Errors, Shared};
@@ -221,18 +221,24 @@ where
     W: Work<V, Fut>,
     Fut: Future<Output = R> + Unpin,
 {
-    fn poll_body(&mut self, context: &mut task::Context<'_>) -> Poll<bool> {
+    fn poll_body(&mut self, context: &mut task::Context<'_>) -> Poll<Returned> {
         if let Some(work) = self.run.work.take() {
             self.run.running = Some(work.start());
         }
         let Some(running) = &mut self.run.running else { return Poll::Pending };
         let Poll::Ready(returned) = Pin::new(running).poll(context) else { return Poll::Pending };
         self.run.running = None;
-        match (self.run.returns.split)(returned) {
-            Ok(value) => self.run.value = Some(value),
-            Err(error) => self.error = Some(error),
-        }
-        Poll::Ready(self.error.is_none())
+        Poll::Ready(match (self.run.returns.split)(returned) {
+            Ok(value) => {
+                let is_none = (self.plan.nones.is_none)(&value);
+                self.run.value = Some(value);
+                if is_none { Returned::None } else { Returned::Value }
+            }
+            Err(error) => {
+                self.error = Some(error);
+                Returned::Error
+            }
+        })
     }
 
     fn keep_error(&mut self, shared: &Mutex<Shared>) -> bool {

@@ -121,6 +121,22 @@ impl Key {
         &self.text
     }
 
+    /// Returns true for the stamp of a tag.
+    pub(crate) fn is_of_tag(&self) -> bool {
+        self.without_namespace().starts_with(TAG)
+    }
+
+    /// Returns true for the hash of a group.
+    pub(crate) fn is_of_group(&self) -> bool {
+        let name = self.without_namespace().split_once(':').and_then(|(_, rest)| rest.strip_prefix(GROUP));
+        self.hash_len == 0 && name.is_some_and(|name| name.starts_with(':'))
+    }
+
+    fn without_namespace(&self) -> &str {
+        let separator = usize::from(self.namespace_len > 0);
+        self.text.get(self.namespace_len + separator..).unwrap_or_default()
+    }
+
     /// The length of the namespace in bytes, without its `:`. Zero if there is none.
     pub(crate) fn namespace_len(&self) -> usize {
         self.namespace_len

@@ -67,6 +67,8 @@ pub enum Name {
 /// A function in one instantiation.
 #[derive(Debug)]
 pub struct Function {
+    /// Its place in tables of all functions of this process.
+    number: u32,
     head: String,
     prefix_len: usize,
     /// The identities by the rank of the codec; both are the same if there is only one codec.
@@ -144,7 +146,9 @@ impl Function {
         });
         let identities =
             found.formats.map(|(codec, fingerprint)| Identity { version: site.version, codec, fingerprint });
+        static NUMBERS: AtomicU32 = AtomicU32::new(0);
         Function {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             head,
             prefix_len,
             identities,
@@ -157,6 +161,12 @@ impl Function {
             unstored: AtomicU8::new(0),
             leaves_unstored: AtomicBool::new(false),
         }
+    }
+
+    /// Its place in tables of all functions of this process.
+    #[inline]
+    pub(crate) fn number(&self) -> u32 {
+        self.number
     }
 
     /// Prefix and name, escaped: what every key of this function starts with.

@@ -2,6 +2,7 @@
 //! becomes of that call, no other one hangs.
 
 mod cancellation;
+mod counts;
 mod nested_calls;
 mod outages;
 mod stampedes;

@@ -25,10 +25,11 @@ use self::leases::Assignment;
 use self::round::Round;
 use super::flight::{Any, Follower, Patience};
 use super::ids::Ids;
-use super::look::{Undecodable, decode};
+use super::look::{Look, Old, Undecodable, decode};
 use super::timer::Timer;
 use super::{Engine, usable};
 use crate::key::Key;
+use crate::observe::BatchTally;
 use crate::plan::function::Plan;
 use crate::plan::policy;
 use crate::poll::outlined::outlined;
@@ -53,6 +54,21 @@ struct Call<'c, K, V> {
 }
 
 impl<K, V> Call<'_, K, V> {
+    /// A look found what there is of an id; a miss changes nothing.
+    fn find(&mut self, at: usize, look: Look<Option<V>>) {
+        self.found[at] = match look {
+            Look::Old(old, found) if old.is_stale => {
+                self.open.tally.stale_hit(old.value.body_micros);
+                Some(found)
+            }
+            Look::Fresh(value, found) | Look::Old(Old { value, .. }, found) => {
+                self.open.tally.hit(value.body_micros);
+                Some(found)
+            }
+            Look::Miss(_) => return,
+        };
+    }
+
     /// The positions of the ids that are not settled.
     fn open_positions(&self) -> Vec<usize> {
         let mut open = Vec::with_capacity(self.found.iter().filter(|found| found.is_none()).count());
@@ -65,6 +81,7 @@ impl<K, V> Call<'_, K, V> {
 struct Open<'c> {
     /// The keys by position. `None`: the id cannot be cached.
     keys: &'c [Option<Key>],
+    tally: BatchTally,
     began: Instant,
     /// How long the call waits for other calls.
     longest: Duration,
@@ -125,16 +142,26 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let Ids { ids, keys } = given;
         let keys: Vec<_> = keys.into_iter().map(|key| usable(self.cache, plan.terms.function, key)).collect();
         let longest = policy::wait(&plan.terms);
+        // Ids without a key are not refreshed, because nothing is stored.
+        let counted = if anew { keys.iter().flatten().count() } else { keys.len() };
+        let tally = BatchTally::new(self.cache.functions().of(plan.terms.function), counted, anew);
         let mut call = Call {
             ids: &ids,
             positions: &positions,
             found: ids.iter().map(|_| None).collect(),
             extra: Vec::new(),
-            open: Open { keys: &keys, began: Instant::now(), longest, patience: longest, troubled: HashMap::new() },
+            open: Open {
+                keys: &keys,
+                tally,
+                began: Instant::now(),
+                longest,
+                patience: longest,
+                troubled: HashMap::new(),
+            },
         };
         #[cfg(feature = "local")]
         if !anew {
-            self.find_locally(plan, &keys, &mut call.found);
+            self.find_locally(plan, &keys, &call.open.tally, &mut call.found);
         }
         let mut number = 1;
         loop {
@@ -164,7 +191,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             let is_excused = outlined(|| self.wait_for_all(plan, &mut call, waiters)).await;
             number += usize::from(!is_excused);
         }
-        let Call { found, mut extra, .. } = call;
+        let Call { found, mut extra, open, .. } = call;
+        open.tally.end();
+        drop(open);
         let mut pairs = Vec::with_capacity(ids.len() + extra.len());
         pairs.extend(ids.into_iter().zip(found).filter_map(|(id, found)| Some((id, found??))));
         pairs.append(&mut extra);

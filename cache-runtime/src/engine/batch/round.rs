@@ -12,13 +12,14 @@ use bytes::Bytes;
 use super::leases::{Assignment, LeaseRequest, LeaseSet};
 use super::{Call, Open, Waiter, decode_id};
 use crate::engine::Engine;
-use crate::engine::events::{self, Event};
+use crate::engine::events;
 use crate::engine::flight::{Joinable, Role};
 use crate::engine::lease::Leased;
 use crate::engine::look::{Inspection, Look, Miss};
 use crate::engine::timer::Timer;
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
+use crate::observe::{BatchTally, CallResult};
 use crate::plan::function::{Function, Plan, SingleFlight, Terms};
 use crate::store::{MOST, Precondition, Read, Store, TakeReply, TakeRequest};
 use crate::stored::envelope::{self, Lease, Seal, Token};
@@ -40,8 +41,8 @@ struct Candidate<'a> {
     /// The lease that was seen in its slot, if it is shared by that.
     token: Option<Token>,
     joinable: Joinable,
-    /// The event if this call computes the id.
-    event: Event,
+    /// The result of the id if this call computes it.
+    result: CallResult,
 }
 
 /// A slot to lease.
@@ -79,7 +80,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         is_last: bool,
     ) -> Round<'a, S> {
         let mut round = Round::new(is_last);
-        let (places, keys) = self.keyed(plan.terms.function, call.open.keys, positions, &mut round);
+        let (places, keys) = keyed(plan.terms.function, &call.open, positions, &mut round);
         let (by, ids) = (self.cache.deadline(), keys.len());
         let reads = self.store.read_many(&keys, by).await;
         let mut failures = Vec::new();
@@ -92,7 +93,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             events::uncached(plan.terms.function, key, &error);
             self.join_local(&plan.terms, &call.open, &mut round, (at, key), Some(&error));
         }
-        self.settle_candidates(plan.terms.function, &mut round);
+        self.settle_candidates(plan.terms.function, &call.open.tally, &mut round);
         round
     }
 
@@ -118,10 +119,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let by = self.cache.deadline();
         for LeaseReply { at, taken, leased } in self.take_vacant(terms, vacancies.collect(), &mut failures, by).await {
             match taken {
-                Ok(_) => {
-                    self.record(terms.function, Event::Refresh);
-                    round.assignments.push(Assignment::Leased(at, leased));
-                }
+                Ok(_) => round.assignments.push(Assignment::Leased(at, leased)),
                 Err(error) => failures.push((at, leased.key(), error)),
             }
         }
@@ -130,30 +128,6 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             round.assignments.push(Assignment::Alone(at));
         }
         round
-    }
-
-    /// The ids that have keys. This call computes the others for itself.
-    fn keyed<'a>(
-        &self,
-        function: &Function,
-        keys: &'a [Option<Key>],
-        positions: &[usize],
-        round: &mut Round<'a, S>,
-    ) -> (Vec<usize>, Vec<&'a Key>) {
-        let (mut places, mut keyed) = (Vec::with_capacity(positions.len()), Vec::with_capacity(positions.len()));
-        for at in positions {
-            match &keys[*at] {
-                Some(key) => {
-                    places.push(*at);
-                    keyed.push(key);
-                }
-                None => {
-                    self.record(function, Event::Bypass);
-                    round.assignments.push(Assignment::Alone(*at));
-                }
-            }
-        }
-        (places, keyed)
     }
 
     /// Sorts the ids by the content of their slots; those to be leased are left.
@@ -181,9 +155,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             #[cfg(feature = "local")]
             self.offer_found(plan, key, &look, bytes.as_deref());
             let precondition = match look {
-                Look::Fresh(_, found) | Look::Old(_, found) => {
-                    self.record(plan.terms.function, Event::Hit);
-                    call.found[at] = Some(found);
+                Look::Fresh(..) | Look::Old(..) => {
+                    call.find(at, look);
                     continue;
                 }
                 Look::Miss(Miss::Leased(token)) => {
@@ -257,16 +230,16 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             let key = leased.key();
             match taken {
                 Ok(TakeReply::Taken) => {
-                    self.record(plan.terms.function, Event::Miss);
+                    call.open.tally.decide(CallResult::Miss);
+                    events::missed(plan.terms.function, key, "the slot holds nothing usable");
                     round.assignments.push(Assignment::Leased(at, leased));
                     continue;
                 }
                 // The request did not read the stamps of a value with tags of its own.
                 Ok(TakeReply::Held(held)) if !held.bytes.as_deref().is_some_and(envelope::has_own_tags) => {
                     match self.look_for(plan, key, Read { seal: Some(leased.seal()), ..held }) {
-                        Look::Fresh(_, found) | Look::Old(_, found) => {
-                            self.record(plan.terms.function, Event::Hit);
-                            call.found[at] = Some(found);
+                        look @ (Look::Fresh(..) | Look::Old(..)) => {
+                            call.find(at, look);
                             continue;
                         }
                         Look::Miss(Miss::Leased(token)) => {
@@ -359,12 +332,13 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
         match terms.single_flight {
             SingleFlight::Off => {
-                self.record(terms.function, Event::Miss);
+                open.tally.decide(CallResult::Miss);
+                events::missed(terms.function, key, ELSEWHERE);
                 round.assignments.push(Assignment::Alone(at));
             }
             SingleFlight::Process => {
                 let (token, joinable) = (Some(token), Joinable::Under(token));
-                round.candidates.push(Candidate { at, key, token, joinable, event: Event::Miss });
+                round.candidates.push(Candidate { at, key, token, joinable, result: CallResult::Miss });
             }
             SingleFlight::Shared => {
                 let follower = self.cache.flights().follow(key, token);
@@ -384,29 +358,29 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         error: Option<&Error>,
     ) {
         let is_away = error.is_some_and(|error| error.kind() == ErrorKind::CircuitOpen);
-        let event = if error.is_some() { Event::Bypass } else { Event::Miss };
+        let result = if error.is_some() { CallResult::Bypass } else { CallResult::Miss };
         if terms.single_flight == SingleFlight::Off || open.is_alone(at) {
-            self.record(terms.function, event);
+            decide(terms.function, key, &open.tally, result);
             round.assignments.push(Assignment::Alone(at));
         } else {
             let joinable = Joinable::Any(open.any(at, is_away));
-            round.candidates.push(Candidate { at, key, token: None, joinable, event });
+            round.candidates.push(Candidate { at, key, token: None, joinable, result });
         }
     }
 
     /// Finds out which ids this call computes for its process. Calls for the same ids do so one after the other, not id
     /// by id: else each of them would run its body for a part of the ids.
-    fn settle_candidates(&self, function: &Function, round: &mut Round<'_, S>) {
+    fn settle_candidates(&self, function: &Function, tally: &BatchTally, round: &mut Round<'_, S>) {
         let mut candidates = std::mem::take(&mut round.candidates);
         candidates.sort_unstable_by_key(|candidate| candidate.at);
         for part in candidates.chunks(MOST) {
             let wanted = part.iter().map(|candidate| (candidate.key, candidate.joinable));
             let roles = self.cache.flights().follow_or_lead_all(wanted);
-            for (&Candidate { at, key, token, event, .. }, role) in part.iter().zip(roles) {
+            for (&Candidate { at, key, token, result, .. }, role) in part.iter().zip(roles) {
                 match role {
                     Role::Follower(follower) => round.waiters.push(Waiter { at, key, token, follower }),
                     Role::Leader(leader) => {
-                        self.record(function, event);
+                        decide(function, key, tally, result);
                         round.assignments.push(Assignment::Process(at, leader));
                     }
                 }
@@ -417,8 +391,44 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// The meaning of a slot to a call for many ids: a value, or that there is none.
     pub(super) fn look_for<V>(&self, plan: &Plan<V>, key: &Key, read: Read) -> Look<Option<V>> {
         match self.inspect(&plan.terms, key, read) {
-            Inspection::Usable(candidate) => candidate.decoded(plan, key, decode_id),
+            Inspection::Usable(candidate) => self.decoded(plan, key, candidate, decode_id),
             Inspection::Miss(miss) => Look::Miss(miss),
         }
     }
 }
+
+/// The ids that have keys. This call computes the others for itself.
+fn keyed<'a, S: Store>(
+    function: &Function,
+    open: &Open<'a>,
+    positions: &[usize],
+    round: &mut Round<'a, S>,
+) -> (Vec<usize>, Vec<&'a Key>) {
+    let (mut places, mut keyed) = (Vec::with_capacity(positions.len()), Vec::with_capacity(positions.len()));
+    for at in positions {
+        match &open.keys[*at] {
+            Some(key) => {
+                places.push(*at);
+                keyed.push(key);
+            }
+            None => {
+                open.tally.decide(CallResult::Bypass);
+                events::uncacheable(function, "the call has no entry in this cache");
+                round.assignments.push(Assignment::Alone(*at));
+            }
+        }
+    }
+    (places, keyed)
+}
+
+/// A call computes an id, for itself or for its process.
+fn decide(function: &Function, key: &Key, tally: &BatchTally, result: CallResult) {
+    tally.decide(result);
+    match result {
+        CallResult::Bypass => events::bypassed(function, key, None),
+        _ => events::missed(function, key, ELSEWHERE),
+    }
+}
+
+/// Why a call computes an id that other calls compute.
+const ELSEWHERE: &str = "the call shares no lease of another call, or has waited enough for one";

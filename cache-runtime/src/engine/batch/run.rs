@@ -4,16 +4,19 @@ use std::future::Future;
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
+use tracing::Instrument;
+
 use super::Call;
 use super::leases::{Assignment, HoldsLease, LeaseSet};
 use crate::engine::Engine;
-use crate::engine::compute::{own_tags, unstored, unstored_none};
-use crate::engine::events::{self, Attempt};
+use crate::engine::compute::{Unsealed, own_tags, unstored, unstored_none};
+use crate::engine::events::{self, Attempt, Role};
 use crate::engine::flight::{Outcome, within};
 use crate::engine::lease::{Leased, PAUSE_MILLIS};
 use crate::engine::timer::Timer;
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
+use crate::observe::{BodyResult, BodyTimer};
 use crate::plan::erased::ValueOf;
 use crate::plan::function::Plan;
 use crate::plan::policy::Pace;
@@ -36,14 +39,21 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         K: Eq + Hash,
     {
         let mut assignments = LeaseSet { store: &self.store, all: assignments };
+        call.open.tally.runs();
+        let role = if call.open.tally.is_refresh() { Role::Refresh } else { Role::Leader };
+        let span = events::body_span(plan.terms.function, None, role);
+        let mut timer = BodyTimer::start(self.cache.counters(plan.terms.function), span.clone());
+        let body = body.instrument(span);
         let pairs = match self.run_under(Pace::of(&plan.terms), &mut assignments.all, body).await {
             Ok(pairs) => pairs,
             Err(error) => {
+                timer.ended(BodyResult::Err);
+                call.open.tally.end();
                 self.fail_all(assignments);
                 return Err(error);
             }
         };
-        let ran = started.elapsed();
+        let ran = timer.ended(BodyResult::Ok);
         let values = sorted(call, &assignments.all, pairs);
         let names = own_names(plan, &assignments.all, &values);
         let (own, left) = match plan.tags {
@@ -59,6 +69,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                     let attempt = Attempt { key: ended.key, bytes: bytes.len(), started };
                     self.filled(&plan.terms, attempt, done);
                 }
+                let is_stored = matches!((&ended.end, done), (End::Fill(..), Ok(true)));
+                call.open.tally.refreshed(is_stored);
             }
             drop(ended);
             // The store cleans up after a fill that failed.
@@ -68,6 +80,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             }
         }
         for (assignment, (value, _)) in assignments.all.iter().zip(values) {
+            // The store failed when the id was to be refreshed.
+            if matches!(assignment, Assignment::Alone(at) if call.open.keys[*at].is_some()) {
+                call.open.tally.refreshed(false);
+            }
             call.found[assignment.at()] = Some(value);
         }
         Ok(())
@@ -135,28 +151,28 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             };
             match assignment {
                 Assignment::Leased(_, leased) => {
-                    let sealed = match value {
-                        Some(_) if !is_whole => {
+                    let sealed = match (value, own) {
+                        (Some(_), _) if !is_whole => {
                             events::unstored(
                                 plan.terms.function,
                                 leased.key(),
                                 "its body returned this id more than once",
                             );
-                            None
+                            Err(Unsealed::NotToBeStored)
                         }
-                        Some(value) => own
-                            .as_ref()
-                            .and_then(|own| self.seal(terms, leased, own, &ValueOf { plan, value }, ran)),
+                        (Some(value), Some(own)) => self.encode(terms, leased, own, &ValueOf { plan, value }, ran),
+                        (Some(_), None) => Err(Unsealed::Untagged),
                         // A stored `None` would be taken for a value.
-                        None if (plan.nones.none)().is_some() => None,
-                        None => self.seal_none(terms, leased, ran),
+                        (None, _) if (plan.nones.none)().is_some() => Err(Unsealed::NotToBeStored),
+                        (None, _) => self.seal_none(terms, leased, ran),
                     };
                     let end = match sealed {
-                        Some((bytes, ttl)) => {
+                        Ok((bytes, ttl)) => {
                             leased.share(&bytes);
                             End::Fill(bytes, ttl)
                         }
-                        None => {
+                        Err(unsealed) => {
+                            self.unsealed(terms, leased.key(), &unsealed);
                             terms.function.left_unstored();
                             leased.publish(share(leased.key(), leased.is_followed()));
                             End::Release(Release::Remove)

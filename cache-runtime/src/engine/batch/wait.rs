@@ -6,12 +6,13 @@ use bytes::Bytes;
 
 use super::{Call, Waiter, decode_id};
 use crate::engine::Engine;
-use crate::engine::events::Event;
+use crate::engine::events;
 use crate::engine::flight::Outcome;
 use crate::engine::follow::{BOUND_AFTER, Unended, Watched};
 use crate::engine::look::{Look, Miss};
 use crate::engine::timer::Timer;
 use crate::key::Key;
+use crate::observe::CallResult;
 use crate::plan::function::{Plan, Terms};
 use crate::plan::policy;
 use crate::store::Store;
@@ -49,10 +50,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         Waiter { at, key, token, follower }: Waiter<'_>,
         until: Instant,
     ) -> bool {
-        match self.wait(key, watched(&plan.terms, token), &follower, until).await {
+        match self.wait((plan.terms.function, key), watched(&plan.terms, token), &follower, until).await {
             Ok(Outcome::Value(bytes)) => match self.shared_for(plan, key, &bytes) {
                 Some(found) => {
-                    self.record(plan.terms.function, Event::Shared);
+                    call.open.tally.decide(CallResult::Shared);
+                    events::shared(plan.terms.function, key, "value");
                     call.found[at] = Some(found);
                 }
                 None => call.open.trouble(at).fail(),
@@ -81,7 +83,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let mut bound_at = self.timer.now().checked_add(BOUND_AFTER).filter(|at| *at < until);
         while let Some(first) = foreign.first() {
             let watched = watched(&plan.terms, first.token);
-            match self.wait(first.key, watched, &first.follower, bound_at.unwrap_or(until)).await {
+            let until = bound_at.unwrap_or(until);
+            match self.wait((plan.terms.function, first.key), watched, &first.follower, until).await {
                 Ok(_) => {}
                 Err(Unended::TooLong) if bound_at.take().is_some() => {
                     self.bound_all(&plan.terms, &foreign).await;
@@ -98,10 +101,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 let Ok(read) = read else { continue };
                 let excuses = waiting.token.is_some_and(|token| self.is_excused(plan.terms.function, token, &read));
                 match self.look_for(plan, waiting.key, read) {
-                    Look::Fresh(_, found) | Look::Old(_, found) => {
-                        self.record(plan.terms.function, Event::Hit);
-                        call.found[waiting.at] = Some(found);
-                    }
+                    look @ (Look::Fresh(..) | Look::Old(..)) => call.find(waiting.at, look),
                     Look::Miss(Miss::Leased(token))
                         if Some(token) == waiting.token
                             && waiting.at != ended

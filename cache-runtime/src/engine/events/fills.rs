@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::super::Engine;
 use super::super::timer::Timer;
-use super::{Event, unstored};
+use super::{not_stored, unstored};
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
+use crate::observe::FillResult;
 use crate::plan::function::Terms;
 use crate::plan::policy::{self, Pace};
 use crate::store::Store;
@@ -34,11 +35,18 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// Counts the result of a fill, and logs a failure that keeps happening.
     pub(in super::super) fn filled(&self, terms: &Terms, attempt: Attempt<'_>, filled: &Result<bool, Error>) {
         if matches!(filled, Ok(true)) {
-            self.record(terms.function, Event::Stored);
+            self.cache.counters(terms.function).stored(attempt.bytes);
             terms.function.stored();
             return;
         }
-        self.record(terms.function, Event::Refused);
+        let result = if filled.is_ok() { FillResult::Refused } else { FillResult::Failed };
+        self.cache.counters(terms.function).fill(result);
+        match filled {
+            Err(error) => not_stored(terms.function, attempt.key, error),
+            Ok(_) => {
+                not_stored(terms.function, attempt.key, &"it was overtaken by an invalidation, or its lease ended")
+            }
+        }
         let ran = attempt.started.elapsed();
         let spans = (policy::lease(terms.lease), Pace::of(terms).longest);
         if let Some((reason, times)) = reason(spans, attempt.bytes, ran, filled.as_ref().err())

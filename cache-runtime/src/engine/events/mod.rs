@@ -1,88 +1,22 @@
-//! Everything that the engine counts or logs.
+//! Everything that the engine logs, and the results of storing values.
 //!
-//! [`Engine::record`] counts what happened in a call. The functions below log a message once per function in a process,
+//! [`observe`](crate::observe) counts what happens in calls. The functions below log a message once per function in a process,
 //! because a warning per call would fill the log. The store logs its own changes of state (the breaker, undelivered
 //! invalidations), once for all functions.
-//!
-//! Each event names its function. Planned features belong here:
-//!
-//! - Statistics per function: counters in the function's node ([`Function`]), which `record` updates in addition to
-//!   those of the cache, and histograms of the body's duration and of waits, for which `record` gets the duration.
-//! - Spans: `compute::lead` and `follow::wait` open them around the body's future and around a wait; an [`Event`] ends
-//!   them.
-//! - Prometheus: a text of the counters, which needs no event of its own.
 
+mod decisions;
 mod fills;
 
 use std::fmt::Display;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+pub(super) use self::decisions::{
+    Role, body_span, bypassed, expired, missed, not_stored, refresh_span, shared, uncacheable, unusable,
+};
 pub(super) use self::fills::{Attempt, MOST_BYTES};
-use super::Engine;
 use super::look::Undecodable;
-use super::timer::Timer;
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::plan::function::{Function, Once};
-use crate::store::Store;
-
-/// An event in a call.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Event {
-    /// A value of the store was served.
-    Hit,
-    /// A value past its lifetime was served.
-    StaleHit,
-    /// The result of another call of this process was served.
-    Shared,
-    /// Nothing usable was found, and the body runs.
-    Miss,
-    /// The store could not be asked, and the body runs.
-    Bypass,
-    /// The body runs although there is a value.
-    Refresh,
-    Stored,
-    /// A value was to be stored, but was not.
-    Refused,
-}
-
-/// How often each event happened in one cache.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) hits: AtomicU64,
-    pub(crate) stale: AtomicU64,
-    pub(crate) shared: AtomicU64,
-    pub(crate) misses: AtomicU64,
-    pub(crate) bypasses: AtomicU64,
-    pub(crate) refreshes: AtomicU64,
-    pub(crate) stored: AtomicU64,
-    pub(crate) refused: AtomicU64,
-}
-
-impl Counters {
-    #[inline]
-    fn count(&self, event: Event) {
-        let counter = match event {
-            Event::Hit => &self.hits,
-            Event::StaleHit => &self.stale,
-            Event::Shared => &self.shared,
-            Event::Miss => &self.misses,
-            Event::Bypass => &self.bypasses,
-            Event::Refresh => &self.refreshes,
-            Event::Stored => &self.stored,
-            Event::Refused => &self.refused,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl<S: Store, T: Timer> Engine<'_, S, T> {
-    /// Counts an event of a call of this function.
-    #[inline]
-    pub(super) fn record(&self, _function: &Function, event: Event) {
-        self.cache.counters().count(event);
-    }
-}
 
 /// The function's type cannot be stored at all.
 pub(super) fn refused_type(function: &Function, reason: &str) {
@@ -183,9 +117,9 @@ pub(super) fn uninvalidated(function: &Function, key: &Key, error: &Error) {
 }
 
 /// The name of a function in the namespace of a cache, for a warning. Keys have arguments in them, which do not belong in
-/// a log: a line of the level DEBUG has the key.
+/// a log: a line of the level TRACE has the key.
 fn named(function: &Function, key: &Key) -> String {
-    tracing::debug!(key = key.as_str(), "the next warning is about this entry");
+    decisions::show(key);
     match key.namespace_len() {
         0 => function.head().to_owned(),
         length => format!("{}:{}", &key.as_str()[..length], function.head()),

@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tracing::Span;
+
 use crate::key::Key;
 use crate::stored::envelope::{Seal, Token};
 
@@ -55,7 +57,7 @@ impl Refreshing {
             all.sweep_at = all.entries.len() * 2;
         }
         all.entries.insert(key.clone(), RefreshState::Running);
-        Some(Ticket { all: Arc::clone(self), key, id, seal, pause: Duration::ZERO })
+        Some(Ticket { all: Arc::clone(self), key, id, seal, pause: Duration::ZERO, span: Span::none() })
     }
 
     fn lock(&self) -> MutexGuard<'_, All> {
@@ -72,6 +74,7 @@ pub(crate) struct Ticket {
     /// The seal of the value, which is that of its successor unless a tag is invalidated meanwhile.
     seal: Seal,
     pause: Duration,
+    span: Span,
 }
 
 impl Ticket {
@@ -81,6 +84,16 @@ impl Ticket {
 
     pub(crate) fn seal(&self) -> Seal {
         self.seal
+    }
+
+    /// The refresh runs in this span.
+    pub(crate) fn in_span(mut self, span: Span) -> Ticket {
+        self.span = span;
+        self
+    }
+
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
     }
 
     /// Sets for how long this process does not ask again.

@@ -15,6 +15,7 @@ use crate::engine::typed::{Requests, Served};
 use crate::engine::{Engine, Verb};
 use crate::error::Error;
 use crate::key::Key;
+use crate::observe::{BatchTally, Counters};
 use crate::plan::function::{Plan, Terms};
 use crate::plan::local::{Decoded, LocalFns};
 use crate::plan::policy;
@@ -131,12 +132,16 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         &self,
         plan: &Plan<V>,
         keys: &[Option<Key>],
+        tally: &BatchTally,
         found: &mut [Option<Option<V>>],
     ) {
         let Some(local) = plan.local.as_ref().filter(|_| plan.terms.local != 0) else { return };
         for (key, found) in keys.iter().zip(found) {
             if let Some(key) = key {
-                *found = self.cache.local_hit(local, &plan.terms, key).map(Some);
+                *found = self.cache.kept(local, &plan.terms, key).map(|(value, entry, _)| {
+                    tally.local_hit(entry.body_micros);
+                    Some(value)
+                });
             }
         }
     }
@@ -186,17 +191,24 @@ impl Context {
     /// A copy of the value that this process keeps, if it may be served.
     #[inline]
     pub(crate) fn local_hit<V>(&self, local: &LocalFns<V>, terms: &Terms, key: &Key) -> Option<V> {
-        let entry = self.local_entry(terms, key)?;
-        // A `Clone` that panics makes no hit.
-        let value = caught(|| (local.cloned)(&*entry.value)).ok()??;
-        self.tier().get()?.hits.count();
+        let (value, entry, counters) = self.kept(local, terms, key)?;
+        counters.local_hit(entry.body_micros);
         Some(value)
     }
 
+    /// The same with its entry, and the counters of the function.
+    #[inline]
+    fn kept<V>(&self, local: &LocalFns<V>, terms: &Terms, key: &Key) -> Option<(V, Arc<Entry>, &Counters)> {
+        let (entry, counters) = self.local_entry(terms, key)?;
+        // A `Clone` that panics makes no hit.
+        let value = caught(|| (local.cloned)(&*entry.value)).ok()??;
+        Some((value, entry, counters))
+    }
+
     /// The value that this process keeps, if it may be served. It is compiled once for all functions.
-    fn local_entry(&self, terms: &Terms, key: &Key) -> Option<Arc<Entry>> {
-        let entry = self.tier().get()?.good(terms, key, Coarse::now())?;
-        if self.has_undelivered() { None } else { Some(entry) }
+    fn local_entry(&self, terms: &Terms, key: &Key) -> Option<(Arc<Entry>, &Counters)> {
+        let found = self.tier().get()?.good(terms, key, Coarse::now())?;
+        if self.has_undelivered() { None } else { Some(found) }
     }
 
     /// The decoded value with this id, if this process has it. It need not be decoded again.
@@ -294,6 +306,7 @@ impl Tier {
             has_own_tags: terms.has_own_tags,
             tags: [tags(offer.key.tags(), value.seal), tags(&own_tags, own_seal)],
             until: after(left),
+            body_micros: value.body_micros,
             due: due.map_or(Coarse(u64::MAX), |due| after(if due == 0 { AGAIN } else { due })),
             weight,
         })

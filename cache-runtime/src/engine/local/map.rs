@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 
-use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 
 use super::call::AGAIN;
 use super::cell::{Stamped, holds};
 use crate::key::Key;
+use crate::observe::Counters;
 use crate::plan::function::{Function, Terms};
 use crate::plan::local::Decoded;
 use crate::poll::coarse::Coarse;
@@ -34,6 +35,8 @@ pub(super) struct Entry {
     pub(super) has_own_tags: bool,
     /// The bytes that it counts as.
     pub(super) weight: u64,
+    /// How long its body ran.
+    pub(super) body_micros: u32,
 }
 
 impl Entry {
@@ -64,8 +67,9 @@ impl Entry {
         now.0 >= due && self.due.compare_exchange(due, now.0 + AGAIN, Relaxed, Relaxed).is_ok()
     }
 
-    pub(super) fn suspend(&self) {
-        self.is_live.store(false, SeqCst);
+    /// Returns true if it could be served before.
+    pub(super) fn suspend(&self) -> bool {
+        self.is_live.swap(false, SeqCst)
     }
 }
 
@@ -88,6 +92,22 @@ impl Weighter<Box<str>, Arc<Entry>> for Weight {
     }
 }
 
+/// Counts the entries that are removed to make room.
+#[derive(Clone)]
+struct Evictions(Arc<Counters>);
+
+impl Lifecycle<Box<str>, Arc<Entry>> for Evictions {
+    /// What a request evicted, which is dropped without the lock. Most requests evict one entry or two.
+    type RequestState = [Option<(Box<str>, Arc<Entry>)>; 2];
+
+    fn on_evict(&self, evicted: &mut Self::RequestState, key: Box<str>, entry: Arc<Entry>) {
+        self.0.local().evicted.fetch_add(1, Relaxed);
+        if let Some(place) = evicted.iter_mut().find(|place| place.is_none()) {
+            *place = Some((key, entry));
+        }
+    }
+}
+
 /// The entries of one function, by key. Functions with one name share it.
 pub(super) struct Map {
     /// Prefix and name of the function.
@@ -95,12 +115,14 @@ pub(super) struct Map {
     most: u64,
     /// The least weight of an entry, so that there are no more of them than allowed.
     least: AtomicU64,
-    entries: Cache<Box<str>, Arc<Entry>, Weight>,
+    /// Those of the first function with this name.
+    pub(super) counters: Arc<Counters>,
+    entries: Cache<Box<str>, Arc<Entry>, Weight, DefaultHashBuilder, Evictions>,
 }
 
 impl Map {
     /// `most` entries that take `room` bytes together.
-    pub(super) fn new(head: &str, most: usize, room: u64) -> Map {
+    pub(super) fn new(head: &str, most: usize, room: u64, counters: Arc<Counters>) -> Map {
         let most = most.max(1) as u64;
         let least = (room / most).max(1);
         // What was evicted is remembered by its hash, for as many entries as small ones could be.
@@ -114,14 +136,13 @@ impl Map {
         if most < FEW {
             options.hot_allocation(1.0);
         }
+        let (hasher, evictions) = (DefaultHashBuilder::default(), Evictions(Arc::clone(&counters)));
         let entries = match options.build() {
-            Ok(options) => {
-                Cache::with_options(options, Weight, DefaultHashBuilder::default(), DefaultLifecycle::default())
-            }
+            Ok(options) => Cache::with_options(options, Weight, hasher, evictions),
             // Both capacities are set above.
-            Err(_) => Cache::with_weighter(1, room, Weight),
+            Err(_) => Cache::with(1, room, Weight, hasher, evictions),
         };
-        Map { head: head.into(), most, least: AtomicU64::new(least), entries }
+        Map { head: head.into(), most, least: AtomicU64::new(least), counters, entries }
     }
 
     /// Changes the room of the map.
@@ -157,6 +178,11 @@ impl Map {
 
     pub(super) fn clear(&self) {
         self.entries.clear();
+    }
+
+    /// The number of entries, and the bytes that they count as.
+    pub(super) fn held(&self) -> (u64, u64) {
+        (self.entries.len() as u64, self.entries.weight())
     }
 
     pub(super) fn is_empty(&self) -> bool {

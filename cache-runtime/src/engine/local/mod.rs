@@ -32,6 +32,7 @@ use self::tickets::Tickets;
 pub(crate) use self::void::Voiding;
 use crate::hash::hash;
 use crate::key::Key;
+use crate::observe::{Counters, Functions};
 use crate::plan::function::{Function, Terms};
 use crate::poll::coarse::Coarse;
 use crate::store::tracking::{Proof, Watcher};
@@ -55,13 +56,14 @@ pub(crate) struct Tier {
     numbers: AtomicU64,
     /// Counts the writes of this process, twice each.
     voids: AtomicU64,
-    pub(crate) hits: Hits,
+    functions: Arc<Functions>,
 }
 
 /// A function whose map is known.
 struct Known {
     function: &'static Function,
     map: Arc<Map>,
+    counters: Arc<Counters>,
     next: OnceLock<Box<Known>>,
 }
 
@@ -73,7 +75,7 @@ struct Cells {
 }
 
 impl Tier {
-    pub(crate) fn new(most_bytes: u64) -> Arc<Tier> {
+    pub(crate) fn new(most_bytes: u64, functions: Arc<Functions>) -> Arc<Tier> {
         Arc::new_cyclic(|me| Tier {
             me: Weak::clone(me),
             most_bytes,
@@ -83,15 +85,17 @@ impl Tier {
             cells: Mutex::default(),
             numbers: AtomicU64::new(0),
             voids: AtomicU64::new(0),
-            hits: Hits::default(),
+            functions,
         })
     }
 
     /// The entry of a key, if it may be served now.
     #[inline]
-    fn good(&self, terms: &Terms, key: &Key, now: Coarse) -> Option<Arc<Entry>> {
-        let entry = self.map(terms).get(key.as_str())?;
-        (entry.is_of(terms, key) && entry.is_good(now) && !entry.is_to_refresh(now)).then_some(entry)
+    fn good(&self, terms: &Terms, key: &Key, now: Coarse) -> Option<(Arc<Entry>, &Counters)> {
+        let known = self.known(terms);
+        let entry = known.map.get(key.as_str())?;
+        (entry.is_of(terms, key) && entry.is_good(now) && !entry.is_to_refresh(now))
+            .then_some((entry, &*known.counters))
     }
 
     /// The entry of a key with this value, which may be out of date.
@@ -103,20 +107,30 @@ impl Tier {
     /// The map of a function, which is made if it is not there.
     #[inline]
     fn map(&self, terms: &Terms) -> &Arc<Map> {
+        &self.known(terms).map
+    }
+
+    #[inline]
+    fn known(&self, terms: &Terms) -> &Known {
         let function = terms.function;
         let mut list = &self.by_function[list_of(function)];
         loop {
-            let known =
-                list.get_or_init(|| Box::new(Known { function, map: self.shared_map(terms), next: OnceLock::new() }));
+            let known = list.get_or_init(|| Box::new(self.make_known(terms)));
             if std::ptr::eq(known.function, function) {
-                return &known.map;
+                return known;
             }
             list = &known.next;
         }
     }
 
-    /// The map of all functions with this name.
-    fn shared_map(&self, terms: &Terms) -> Arc<Map> {
+    #[cold]
+    fn make_known(&self, terms: &Terms) -> Known {
+        let counters = Arc::clone(self.functions.of(terms.function));
+        Known { function: terms.function, map: self.shared_map(terms, &counters), counters, next: OnceLock::new() }
+    }
+
+    /// The map of all functions with this name, which counts with the first of them.
+    fn shared_map(&self, terms: &Terms, counters: &Arc<Counters>) -> Arc<Map> {
         let head = terms.function.head();
         let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(map) = maps.iter().find(|map| &*map.head == head) {
@@ -127,9 +141,20 @@ impl Tier {
         for map in maps.iter() {
             map.resize(room);
         }
-        let map = Arc::new(Map::new(head, terms.local, room));
+        let map = Arc::new(Map::new(head, terms.local, room, Arc::clone(counters)));
         maps.push(Arc::clone(&map));
         map
+    }
+
+    /// The entries that functions of this head have at the moment, and the bytes that they count as.
+    pub(crate) fn held(&self, head: &str) -> (u64, u64) {
+        let mut held = (0, 0);
+        self.each_map(|map| {
+            if &*map.head == head {
+                held = map.held();
+            }
+        });
+        held
     }
 
     fn each_map(&self, mut apply: impl FnMut(&Map)) {
@@ -189,8 +214,10 @@ impl Watcher for Tier {
         let mut tickets = self.tickets(name);
         let dropped = tickets.remove(name);
         self.each_map(|map| {
-            if let Some(entry) = map.peek(name) {
-                entry.suspend();
+            if let Some(entry) = map.peek(name)
+                && entry.suspend()
+            {
+                map.counters.local().pushed.fetch_add(1, Relaxed);
             }
         });
         drop(tickets);
@@ -222,34 +249,4 @@ impl Watcher for Tier {
 fn list_of(function: &'static Function) -> usize {
     // Functions are boxed, and larger than this.
     (std::ptr::from_ref(function).addr() >> 7) % LISTS
-}
-
-/// The hits of a tier, counted by thread: a counter that all threads write costs them more than the hit.
-#[derive(Default)]
-pub(crate) struct Hits([Padded; COUNTERS]);
-
-const COUNTERS: usize = 16;
-
-/// A counter with a cache line of its own.
-#[derive(Default)]
-#[repr(align(128))]
-struct Padded(AtomicU64);
-
-impl Hits {
-    #[inline]
-    pub(crate) fn count(&self) {
-        thread_local! {
-            static INDEX: usize = {
-                static NEXT: AtomicU64 = AtomicU64::new(0);
-                NEXT.fetch_add(1, Relaxed) as usize % COUNTERS
-            };
-        }
-        // A thread that is ending counts, too.
-        let index = INDEX.try_with(|index| *index).unwrap_or(0);
-        self.0[index].0.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn sum(&self) -> u64 {
-        self.0.iter().map(|counter| counter.0.load(Relaxed)).sum()
-    }
 }

@@ -1,6 +1,7 @@
 //! Values that are offered, until the store has confirmed them.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 
 use super::Tier;
@@ -56,11 +57,13 @@ pub(super) struct Ticket {
     pub(super) due: Coarse,
     pub(super) has_own_tags: bool,
     pub(super) weight: u64,
+    /// How long its body ran.
+    pub(super) body_micros: u32,
 }
 
 impl Ticket {
     /// The entry, if its stamps are those that it was computed under.
-    fn entry(self, vouched: Vouched, now: Coarse) -> Option<(Arc<Map>, Arc<Entry>)> {
+    fn entry(self, vouched: Vouched, now: Coarse) -> Option<Arc<Entry>> {
         let mut stamps = Vec::new();
         for Tags { cells, seal } in &self.tags {
             let mut known = Vec::with_capacity(cells.len());
@@ -89,8 +92,9 @@ impl Ticket {
             has_own_tags: self.has_own_tags,
             tags,
             weight: self.weight,
+            body_micros: self.body_micros,
         };
-        Some((self.map, Arc::new(entry)))
+        Some(Arc::new(entry))
     }
 }
 
@@ -127,9 +131,14 @@ impl Pending {
         let mut tickets = tier.tickets(&self.key);
         let Some(ticket) = tickets.take(&self.key, self.number) else { return };
         let is_held = matches!(head.map(envelope::head), Some(Head::Value(mark)) if mark.id == ticket.id);
+        let map = Arc::clone(&ticket.map);
         let kept = if is_held && !is_closed() { ticket.entry(vouched, Coarse::now()) } else { None };
-        if let Some((map, entry)) = kept {
+        let local = map.counters.local();
+        if let Some(entry) = kept {
+            local.admitted.fetch_add(1, Relaxed);
             map.insert((*self.key).into(), entry);
+        } else {
+            local.refused.fetch_add(1, Relaxed);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The writes of this process, as the tier sees them: a store that voids what a write concerns.
 
 use std::future::Future;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,12 @@ impl Tier {
         let mut removed = Vec::new();
         let mut tickets = self.tickets(name);
         let dropped = tickets.remove(name);
-        self.each_map(|map| removed.extend(map.remove(name)));
+        self.each_map(|map| {
+            if let Some(entry) = map.remove(name) {
+                map.counters.local().voided.fetch_add(1, Relaxed);
+                removed.push(entry);
+            }
+        });
         drop(tickets);
         // Values may be large, and are dropped without the lock.
         drop((removed, dropped));
@@ -36,7 +41,10 @@ impl Tier {
     fn void_all(&self) {
         self.voids.fetch_add(1, SeqCst);
         self.drop_tickets();
-        self.each_map(super::Map::clear);
+        self.each_map(|map| {
+            map.counters.local().voided.fetch_add(map.held().0, Relaxed);
+            map.clear();
+        });
         let cells: Vec<_> = self.cells().by_name.values().filter_map(std::sync::Weak::upgrade).collect();
         for cell in cells {
             cell.void();

@@ -33,16 +33,17 @@ use bytes::Bytes;
 
 use self::step::Step;
 use super::Engine;
-use super::events::Event;
+use super::events;
 use super::follow::Settlement;
 use super::lease::Leased;
-use super::look::{Candidate, Fallback, Look, Miss};
+use super::look::{Candidate, Fallback, Look, Miss, Old};
 use super::timer::Timer;
 use super::typed::{End, Requests};
 use crate::engine::flight::Leader;
 use crate::engine::sharing::{Accepts, Shared};
 use crate::error::Error;
 use crate::key::Key;
+use crate::observe::{CallResult, Undecided};
 use crate::poll::outlined::outlined;
 use crate::store::Store;
 use crate::stored::envelope::{self, Seal};
@@ -100,11 +101,11 @@ pub(super) enum Cause {
     Bypass,
 }
 
-impl From<Cause> for Event {
-    fn from(cause: Cause) -> Event {
+impl From<Cause> for CallResult {
+    fn from(cause: Cause) -> CallResult {
         match cause {
-            Cause::Miss => Event::Miss,
-            Cause::Bypass => Event::Bypass,
+            Cause::Miss => CallResult::Miss,
+            Cause::Bypass => CallResult::Bypass,
         }
     }
 }
@@ -120,54 +121,59 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         typed: &Requests<'_>,
     ) -> End {
         let terms = typed.terms();
-        let served = |event| {
-            self.record(terms.function, event);
-            End::Value
-        };
+        let mut undecided = Undecided::new(self.cache.counters(terms.function));
         let (mut progress, mut step) = self.start(terms, key, start, by, accepts);
         loop {
             step = match self.resolve(&mut progress, step).await {
-                Resolution::Candidate(candidate) => match candidate.keep(key, typed).await {
-                    Look::Old(old, ()) if old.is_stale => return served(Event::StaleHit),
-                    Look::Fresh(..) | Look::Old(..) => return served(Event::Hit),
+                Resolution::Candidate(candidate) => match self.keep(key, candidate, typed).await {
+                    Look::Old(old, ()) if old.is_stale => {
+                        undecided.stale_hit(old.value.body_micros);
+                        return End::Value;
+                    }
+                    Look::Fresh(value, ()) | Look::Old(Old { value, .. }, ()) => {
+                        undecided.hit(value.body_micros);
+                        return End::Value;
+                    }
                     Look::Miss(miss) => progress.looked(miss),
                 },
                 Resolution::Paused(old) => match old.keep(typed).await {
-                    true => return served(Event::StaleHit),
+                    true => return stale(undecided, &old),
                     false => Step::Miss(Miss::Unusable(old.bytes)),
                 },
                 Resolution::Failed(old) => match old.keep(typed).await {
-                    true => return served(Event::StaleHit),
+                    true => return stale(undecided, &old),
                     false => progress.looked(Miss::Unusable(old.bytes)),
                 },
                 Resolution::Shared(bytes) => match self.keep_shared(key, &bytes, typed).await {
-                    true => return served(Event::Shared),
+                    true => {
+                        undecided.decide(CallResult::Shared);
+                        events::shared(terms.function, key, "value");
+                        return End::Value;
+                    }
                     false => progress.not_ours(),
                 },
                 Resolution::Error(shared) => match typed.keep_error(shared).await {
                     true => {
-                        self.record(terms.function, Event::Shared);
-                        return self.or_stale(End::Error, progress.fallback, typed).await;
+                        undecided.likely(CallResult::Shared);
+                        events::shared(terms.function, key, "error");
+                        return or_stale(End::Error, progress.fallback, undecided, typed).await;
                     }
                     false => progress.not_ours(),
                 },
                 Resolution::Compute(mandate, cause) => {
-                    self.record(terms.function, cause.into());
+                    match cause {
+                        Cause::Miss => events::missed(terms.function, key, progress.why),
+                        Cause::Bypass => events::bypassed(terms.function, key, progress.failure.as_ref()),
+                    }
+                    match &progress.fallback {
+                        // The old value may be served after all.
+                        Some(_) => undecided.likely(cause.into()),
+                        None => undecided.decide(cause.into()),
+                    }
                     let end = outlined(|| self.compute(key, mandate, typed)).await;
-                    return self.or_stale(end, progress.fallback, typed).await;
+                    return or_stale(end, progress.fallback, undecided, typed).await;
                 }
             };
-        }
-    }
-
-    /// Returns the old value instead of an error.
-    async fn or_stale(&self, end: End, fallback: Option<Fallback>, typed: &Requests<'_>) -> End {
-        match (end, fallback) {
-            (End::Error, Some(old)) if old.keep(typed).await => {
-                self.record(typed.terms().function, Event::StaleHit);
-                End::Value
-            }
-            (end, _) => end,
         }
     }
 
@@ -178,5 +184,19 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             // The value belongs to another function with this key, which has other values.
             _ => false,
         }
+    }
+}
+
+/// The old value is served.
+fn stale(mut undecided: Undecided<'_>, old: &Fallback) -> End {
+    undecided.stale_hit(old.value.body_micros);
+    End::Value
+}
+
+/// Returns the old value instead of an error.
+async fn or_stale(end: End, fallback: Option<Fallback>, undecided: Undecided<'_>, typed: &Requests<'_>) -> End {
+    match (end, fallback) {
+        (End::Error, Some(old)) if old.keep(typed).await => stale(undecided, &old),
+        (end, _) => end,
     }
 }

@@ -65,6 +65,10 @@ pub(super) struct Progress<'a> {
     pub(super) fallback: Option<Fallback>,
     /// The function, until it is known what the call found first.
     predictor: Option<&'static Function>,
+    /// The last reason why there was nothing to serve.
+    pub(super) why: &'static str,
+    /// Why the store could not be asked.
+    pub(super) failure: Option<Error>,
 }
 
 impl Progress<'_> {
@@ -109,7 +113,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let began = by.checked_sub(self.cache.timeout()).unwrap_or(by);
         let patience = Patience::new(began, self.timer.now(), policy::wait(terms));
         let (seal, awaited, fallback, predictor) = (None, None, None, Some(terms.function));
-        let mut progress = Progress { terms, key, accepts, by, seal, patience, awaited, fallback, predictor };
+        let (why, failure) = ("the slot is empty", None);
+        let mut progress =
+            Progress { terms, key, accepts, by, seal, patience, awaited, fallback, predictor, why, failure };
         let step = match start {
             Start::Miss(miss, seal) => {
                 progress.seal = seal;
@@ -130,7 +136,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 Step::Wait(token) => self.wait_for(progress, token).await,
                 Step::Look => self.store.read(progress.key, ReadMode::Shared, progress.by).await.map(Step::Inspect),
                 Step::Inspect(read) => Ok(self.inspect_again(progress, read)),
-                Step::Away(error) => Ok(away(progress, &error)),
+                Step::Away(error) => Ok(away(progress, error)),
                 Step::Local(reason) => Ok(Step::Resolved(self.share_local(progress, reason).await)),
                 Step::Resolved(resolution) => return resolution,
             };
@@ -151,6 +157,12 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// State `Miss`.
     async fn go_on_from<'a>(&'a self, progress: &mut Progress<'a>, miss: Miss) -> Result<Step<'a, S>, Error> {
+        progress.why = match &miss {
+            Miss::Empty => "the slot is empty",
+            Miss::Leased(_) => "another call computes the value",
+            Miss::Unusable(_) => "the slot holds nothing usable",
+            Miss::Fallback(_) => "the value is past its lifetime",
+        };
         match miss {
             // Another call of this process came first, and its lease is in the slot by now.
             Miss::Empty if progress.patience.take_late_look() && self.is_concerned(progress.key) => Ok(Step::Look),
@@ -260,7 +272,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
         progress.awaited = None;
         let is_away = reason == Reason::Away;
-        let settlement = self.follow_local(progress.key, is_away, progress.accepts, &mut progress.patience).await;
+        let settlement = self
+            .follow_local((progress.terms.function, progress.key), is_away, progress.accepts, &mut progress.patience)
+            .await;
         progress.by = self.cache.deadline();
         Resolution::of(settlement, cause)
     }
@@ -273,9 +287,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 }
 
 /// State `Away`.
-fn away<'a, S: Store>(progress: &Progress<'_>, error: &Error) -> Step<'a, S> {
-    events::uncached(progress.terms.function, progress.key, error);
+fn away<'a, S: Store>(progress: &mut Progress<'_>, error: Error) -> Step<'a, S> {
+    events::uncached(progress.terms.function, progress.key, &error);
     let is_known = error.kind() == ErrorKind::CircuitOpen;
+    progress.failure = Some(error);
     Step::Local(if is_known { Reason::Away } else { Reason::Failed })
 }
 

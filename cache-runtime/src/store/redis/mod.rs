@@ -52,6 +52,7 @@ use super::tracking::{Inquiry, Watcher};
 use super::url::RedisTarget;
 #[cfg(feature = "tokio")]
 use super::url::SentinelTarget;
+use crate::observe::snapshot::ServerState;
 
 #[cfg(feature = "tokio")]
 pub(crate) type TokioStore = RedisStore<Tokio>;
@@ -108,6 +109,11 @@ impl Redis {
     #[cfg(feature = "local")]
     pub(crate) fn inquire(&self, inquiry: Inquiry, watcher: impl FnOnce() -> Weak<dyn Watcher>, bound: Duration) {
         self.client.inquire(inquiry, watcher, bound);
+    }
+
+    /// The state of the server.
+    pub(crate) fn server_states(&self) -> Vec<ServerState> {
+        vec![self.client.server.stats()]
     }
 
     /// The number of keys that are still to be invalidated.

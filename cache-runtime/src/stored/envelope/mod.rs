@@ -41,4 +41,4 @@ pub(crate) use self::opened::{Opened, OpenedValue, is_intact, opened, opened_fie
 pub(crate) use self::tags::{OwnTags, Seal, buffer, has_own_tags, own_seal, own_tags};
 #[cfg(feature = "axum")]
 pub(crate) use self::value::times;
-pub(crate) use self::value::{Content, Value, from_field, is_sealed, parse};
+pub(crate) use self::value::{Content, Value, Why, from_field, is_sealed, parse};

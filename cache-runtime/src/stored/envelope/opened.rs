@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::header::{HEADER_LEN, Head, Mark, checksum, head};
 use super::layout::{
-    BODY_MICROS, CHECKSUM, CODEC, FILLED_AT, FINGERPRINT, FLAGS, FRESH_UNTIL, LEASE, LEASE_END, LEASE_FORMAT, LEASED_AT,
-    MARK_UNTIL, NEGATIVE, OWN_TAGS, RESERVED, SEAL, VALUE, VERSION, number, u32_in, u64_in,
+    BODY_MICROS, CHECKSUM, CODEC, FILLED_AT, FINGERPRINT, FLAGS, FRESH_UNTIL, LEASE, LEASE_END, LEASE_FORMAT,
+    LEASED_AT, MARK_UNTIL, NEGATIVE, OWN_TAGS, RESERVED, SEAL, VALUE, VERSION, number, u32_in, u64_in,
 };
 use super::tags::{Seal, split_own_tags};
 use super::value::from_field;

@@ -51,8 +51,27 @@ fn marked(bytes: &[u8]) -> Mark {
 fn what_is_sealed_is_unmarked() {
     let value = value(&sealed());
     assert_eq!(marked(&sealed()), Mark { id: token(7), token: None, until: 0 });
-    assert_eq!((value.leased_at, value.filled_at, value.fresh_until), (10, 11, 12));
-    assert_eq!(u32_in(&sealed(), BODY_MICROS), 1);
+    assert_eq!((value.leased_at, value.filled_at, value.fresh_until, value.body_micros), (10, 11, 12, 1));
+}
+
+#[test]
+fn a_value_of_another_identity_tells_the_difference() {
+    let other = |change: fn(&mut Identity)| {
+        let mut identity = IDENTITY;
+        change(&mut identity);
+        match parse(&key(), &[identity; 2], &sealed()) {
+            Content::Unusable(why) => why,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(other(|identity| identity.fingerprint += 1), Why::Type);
+    assert_eq!(other(|identity| identity.codec += 1), Why::Codec);
+    assert_eq!(other(|identity| *identity = Identity { version: 9, codec: 9, fingerprint: 9 }), Why::Version);
+    let [first, second] = [Identity { codec: 7, ..IDENTITY }, Identity { fingerprint: 9, ..IDENTITY }];
+    assert!(matches!(parse(&key(), &[first, second], &sealed()), Content::Unusable(Why::Type)));
+    let mut damaged = sealed();
+    *damaged.last_mut().unwrap() ^= 1;
+    assert!(matches!(parse(&key(), &[IDENTITY; 2], &damaged), Content::Unusable(Why::Checksum)));
 }
 
 #[test]
@@ -152,7 +171,7 @@ fn half_a_head_is_none() {
         assert!(matches!(head(&lease.bytes()[..length]), Head::Other), "{length}");
     }
     for length in 0..bytes.len() {
-        assert!(matches!(parse(&key(), &[IDENTITY; 2], &bytes[..length]), Content::Unusable), "{length}");
+        assert!(matches!(parse(&key(), &[IDENTITY; 2], &bytes[..length]), Content::Unusable(_)), "{length}");
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::header::{HEAD_LEN, HEADER_LEN, Head, Identity, checksum, head};
 use super::layout::{
-    CHECKSUM, CODEC, FILLED_AT, FINGERPRINT, FLAGS, FRESH_UNTIL, LEASE, LEASE_END, LEASE_FORMAT, LEASED_AT, MARK,
-    MARK_UNTIL, NEGATIVE, OWN_TAGS, RESERVED, SEAL, VALUE, VALUE_FORMAT, VERSION, number, u32_in, u64_in,
+    BODY_MICROS, CHECKSUM, CODEC, FILLED_AT, FINGERPRINT, FLAGS, FRESH_UNTIL, LEASE, LEASE_END, LEASE_FORMAT,
+    LEASED_AT, MARK, MARK_UNTIL, NEGATIVE, OWN_TAGS, RESERVED, SEAL, VALUE, VALUE_FORMAT, VERSION, number, u32_in,
+    u64_in,
 };
 use super::lease::Token;
 use super::tags::{Seal, split_own_tags};
@@ -17,8 +18,29 @@ pub(crate) enum Content {
     Lease(Token, Seal),
     /// A value of this identity, intact.
     Value(Value),
-    /// Anything else: another version, codec or type, damaged, or not ours.
-    Unusable,
+    /// Anything else.
+    Unusable(Why),
+}
+
+/// Why a value cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// It is of another format, cut off, or of another program.
+    Format,
+    Version,
+    Codec,
+    Type,
+    /// It is damaged, or of another key.
+    Checksum,
+    /// A tag was invalidated.
+    Tags,
+    /// It is intact, and cannot be decoded.
+    Decode,
+}
+
+impl Why {
+    /// The number of reasons.
+    pub(crate) const COUNT: usize = 7;
 }
 
 /// A value as read.
@@ -32,6 +54,8 @@ pub(crate) struct Value {
     pub(crate) leased_at: u64,
     pub(crate) filled_at: u64,
     pub(crate) fresh_until: u64,
+    /// How long its body ran.
+    pub(crate) body_micros: u32,
     pub(crate) negative: bool,
     payload_at: usize,
 }
@@ -56,7 +80,7 @@ pub(crate) fn parse(key: &Key, expected: &[Identity; 2], bytes: &[u8]) -> Conten
     if !bytes.starts_with(&[VALUE, VALUE_FORMAT]) || bytes.len() < HEADER_LEN {
         return match head(bytes) {
             Head::Lease(token, seal) => Content::Lease(token, seal),
-            _ => Content::Unusable,
+            _ => Content::Unusable(Why::Format),
         };
     }
     let identity = Identity {
@@ -70,16 +94,19 @@ pub(crate) fn parse(key: &Key, expected: &[Identity; 2], bytes: &[u8]) -> Conten
     let rank = match expected {
         [first, _] if identity == *first => Rank::First,
         [_, second] if identity == *second => Rank::Second,
-        _ => return Content::Unusable,
+        _ => return Content::Unusable(difference(&identity, expected)),
     };
-    if !is_known || u64_in(bytes, CHECKSUM) != checksum(key, bytes) {
-        return Content::Unusable;
+    if u64_in(bytes, CHECKSUM) != checksum(key, bytes) {
+        return Content::Unusable(Why::Checksum);
+    }
+    if !is_known {
+        return Content::Unusable(Why::Format);
     }
     let (own_seal, payload_at) = match flags & OWN_TAGS {
         0 => (None, HEADER_LEN),
         _ => match split_own_tags(&bytes[HEADER_LEN..]) {
             Some((_, seal, payload)) => (Some(seal), bytes.len() - payload.len()),
-            None => return Content::Unusable,
+            None => return Content::Unusable(Why::Format),
         },
     };
     Content::Value(Value {
@@ -89,9 +116,22 @@ pub(crate) fn parse(key: &Key, expected: &[Identity; 2], bytes: &[u8]) -> Conten
         leased_at: u64_in(bytes, LEASED_AT),
         filled_at: u64_in(bytes, FILLED_AT),
         fresh_until: u64_in(bytes, FRESH_UNTIL),
+        body_micros: u32_in(bytes, BODY_MICROS),
         negative: flags & NEGATIVE != 0,
         payload_at,
     })
+}
+
+/// What tells the identity of a value from those that are expected.
+#[cold]
+fn difference(found: &Identity, expected: &[Identity; 2]) -> Why {
+    if expected.iter().all(|identity| identity.version != found.version) {
+        Why::Version
+    } else if expected.iter().all(|identity| identity.codec != found.codec) {
+        Why::Codec
+    } else {
+        Why::Type
+    }
 }
 
 /// Returns true if a lease or a value, of which nothing is verified, has these stamps and no others.

@@ -47,6 +47,7 @@ use super::transport::Transport;
 #[cfg(feature = "blocking")]
 use super::transport::blocking::Blocking;
 use super::transport::tokio::Tokio;
+use crate::observe::snapshot::ServerState;
 use crate::store::boxed::AnyStore;
 #[cfg(feature = "local")]
 use crate::store::tracking::{Inquiry, Watcher};
@@ -84,6 +85,13 @@ impl Cluster {
         if let Some(client) = self.state.client_of(&inquiry.question.name) {
             client.inquire(inquiry, watcher, bound);
         }
+    }
+
+    /// The state of each node that has slots, or of those that the URL names until that is known.
+    pub(crate) fn server_states(&self) -> Vec<ServerState> {
+        let known = self.state.slots.nodes();
+        let numbers = if known.is_empty() { self.state.seeds.clone() } else { known };
+        numbers.into_iter().filter_map(|number| Some(self.state.node(number)?.client.server.stats())).collect()
     }
 
     /// The number of keys that are still to be invalidated.

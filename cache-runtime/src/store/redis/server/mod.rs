@@ -17,4 +17,4 @@ pub(crate) mod rights;
 pub(crate) mod sanitize;
 mod state;
 
-pub(crate) use self::state::{Open, Server};
+pub(crate) use self::state::{Open, Purpose, Server};

@@ -1,6 +1,6 @@
 //! The state of one server, for both faces and all runtimes.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use super::features::Features;
 use super::health::Health;
 #[cfg(feature = "tokio")]
 use super::locator::Locator;
+use crate::observe::snapshot::{Connections, ServerState};
 use crate::store::redis::request::{Reply, Request, checked};
 
 /// The interval at which a connection that only reads asks if its server is still a master.
@@ -53,17 +54,29 @@ pub(crate) struct Server {
     role_due: AtomicU64,
     /// The time of the next request for the time, in the clock's ticks.
     time_due: AtomicU64,
-    /// The number of connections that the server has greeted and that are still open, as far as this process knows.
-    connections: AtomicUsize,
+    /// The number of connections that the server has greeted and that are still open, as far as this process knows, by
+    /// what they are for.
+    connections: [AtomicU64; 3],
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Small requests of tasks: async functions, and the cache itself.
+    Small,
+    /// Large values of async functions.
+    Large,
+    /// Plain functions.
+    Blocking,
 }
 
 /// A connection among [`Server::connections`].
-pub(crate) struct Open(Weak<Server>);
+pub(crate) struct Open(Weak<Server>, Purpose);
 
 impl Drop for Open {
     fn drop(&mut self) {
         if let Some(server) = self.0.upgrade() {
-            server.connections.fetch_sub(1, Relaxed);
+            server.connections[self.1 as usize].fetch_sub(1, Relaxed);
         }
     }
 }
@@ -101,7 +114,7 @@ impl Server {
             rights_due: AtomicU64::new(0),
             role_due: AtomicU64::new(0),
             time_due: AtomicU64::new(0),
-            connections: AtomicUsize::new(0),
+            connections: Default::default(),
         }
     }
 
@@ -285,16 +298,33 @@ impl Server {
             && self.role_due.compare_exchange(due, now + ROLE_CHECKED.as_millis() as u64, Relaxed, Relaxed).is_ok()
     }
 
+    /// The state of the server, as far as this process knows.
+    pub(crate) fn stats(&self) -> ServerState {
+        let [small, large, blocking] = self.connections();
+        let up = !self.health.is_down();
+        ServerState {
+            server: self.health.server.clone(),
+            up,
+            accepts_writes: up && self.health.refuses_writes().is_none(),
+            connections: Connections { small, large, blocking },
+        }
+    }
+
     /// Counts one more connection, until the returned value is dropped.
-    pub(crate) fn opened(self: &Arc<Self>) -> Open {
-        self.connections.fetch_add(1, Relaxed);
-        Open(Arc::downgrade(self))
+    pub(crate) fn opened(self: &Arc<Self>, purpose: Purpose) -> Open {
+        self.connections[purpose as usize].fetch_add(1, Relaxed);
+        Open(Arc::downgrade(self), purpose)
+    }
+
+    /// The open connections, by what they are for.
+    pub(crate) fn connections(&self) -> [u64; 3] {
+        std::array::from_fn(|purpose| self.connections[purpose].load(Relaxed))
     }
 
     /// The reason why one more connection could not be opened. If others are open, it is no failure that the server has
     /// no room for it: those carry all calls.
     pub(crate) fn not_opened(&self, fault: Fault) -> Fault {
-        if fault.blame != Blame::Full || self.connections.load(Relaxed) == 0 {
+        if fault.blame != Blame::Full || self.connections() == [0; 3] {
             return fault;
         }
         self.health.tell_full(&fault.error);

@@ -25,13 +25,12 @@ use super::stream::{Clean, Stream};
 use super::timed::{Socket, Timed, left};
 use crate::error::ErrorKind;
 use crate::store::redis::request::{Reply, Request, checked};
-use crate::store::redis::server::Open;
-use crate::store::redis::server::Server;
 use crate::store::redis::server::breaker::Epoch;
 use crate::store::redis::server::endpoint::Endpoint;
 use crate::store::redis::server::fault::{Blame, Fault};
 use crate::store::redis::server::features::Features;
 use crate::store::redis::server::greeting::Greeting;
+use crate::store::redis::server::{Open, Purpose, Server};
 
 /// A connection that is greeted.
 pub(crate) struct Wire {
@@ -61,7 +60,7 @@ impl Wire {
         let mut greeting = Greeting::new(server, epoch, &login);
         wire.greet(&mut greeting, by).map_err(|fault| way.greeting_fault(fault))?;
         wire.features = greeting.features();
-        wire.open = Some(server.opened());
+        wire.open = Some(server.opened(Purpose::Blocking));
         Ok(wire)
     }
 

@@ -18,9 +18,9 @@ use super::driver::Driver;
 use crate::key::Key;
 use crate::store::redis::ops::commands;
 use crate::store::redis::request::{Load, Reply, Request};
-use crate::store::redis::server::Open;
 use crate::store::redis::server::breaker::Epoch;
 use crate::store::redis::server::features::Features;
+use crate::store::redis::server::{Open, Purpose};
 use crate::store::redis::transport::HALF_OPEN;
 
 /// The number of places for spare lanes, which threads share.
@@ -40,6 +40,13 @@ pub(super) enum Line {
 impl Line {
     pub(super) fn of(load: Load) -> Line {
         if load.is_large { Line::Large } else { Line::Small }
+    }
+
+    pub(super) fn purpose(self) -> Purpose {
+        match self {
+            Line::Small => Purpose::Small,
+            Line::Large => Purpose::Large,
+        }
     }
 }
 

@@ -85,7 +85,14 @@ async fn connect_to(
     let greeted = greet(&mut multiplexed, &mut greeting).await;
     greeted.map_err(|fault| seen.refusal.get().cloned().unwrap_or_else(|| way.greeting_fault(fault)))?;
     let features = greeting.features();
-    Ok(Arc::new(Connection::new(line, (multiplexed, driver, seen), features, epoch, current()?, server.opened())))
+    Ok(Arc::new(Connection::new(
+        line,
+        (multiplexed, driver, seen),
+        features,
+        epoch,
+        current()?,
+        server.opened(line.purpose()),
+    )))
 }
 
 /// The login, which a thread asks the program for. The runtime waits for its own threads when it ends, and for this one it
