@@ -110,6 +110,15 @@ pub(crate) enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Show the calls of all processes that publish their statistics, function by function, as they come
+    Top {
+        /// Print them once. The same if the output is no terminal
+        #[arg(long)]
+        once: bool,
+        /// The seconds between two looks
+        #[arg(long, default_value = "2", value_parser = seconds, value_name = "SECONDS")]
+        interval: Duration,
+    },
     /// Check the servers: version, role, latency, clock, memory policy, permissions, tracking, slots
     Doctor,
     /// Print a script with completions for a shell

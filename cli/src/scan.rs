@@ -306,6 +306,27 @@ fn field(now: u64, hash: &str, namespace: &str, row: Vec<Value>) -> Option<Found
     }
 }
 
+/// The names of all keys that match the pattern, which includes the namespace.
+pub(crate) fn names_of(servers: &Servers, args: &Args, pattern: &str) -> Outcome<Vec<String>> {
+    let mut names = Vec::new();
+    for node in servers.nodes()? {
+        let mut cursor = "0".to_owned();
+        loop {
+            let scan = command(&["SCAN", &cursor, "MATCH", pattern, "COUNT", STEP]);
+            let (next, keys) = scanned(node.send(&[scan])?.into_iter().next().unwrap_or(Value::Nil))?;
+            names.extend(keys.into_iter().filter_map(|key| String::from_utf8(key).ok()));
+            if next == "0" {
+                break;
+            }
+            cursor = next;
+            std::thread::sleep(args.pace);
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
 /// The number of keys of all nodes.
 fn total(nodes: &[Node]) -> Outcome<u64> {
     let mut sum = 0;

@@ -58,7 +58,7 @@ pub struct Cache(pub(crate) Context);
 pub struct Builder {
     target: Target,
     namespace: String,
-    settings: Settings,
+    pub(super) settings: Settings,
     pub(super) local: LocalSettings,
 }
 
@@ -192,6 +192,8 @@ impl Builder {
     pub fn build(self) -> Cache {
         let Builder { target, namespace, settings, local } = self;
         let timeout = settings.timeout;
+        #[cfg(feature = "blocking")]
+        let (publishes, program) = (settings.publish, settings.client_name.to_string());
         let (display, store) = match target {
             Target::Memory { max_bytes } => {
                 (format!("memory:// ({max_bytes} bytes)"), CacheStore::Memory(Box::new(MemoryStore::new(max_bytes))))
@@ -211,7 +213,12 @@ impl Builder {
             Target::Sentinel(target) => (target.to_string(), CacheStore::Unusable(without_tokio())),
             Target::Off => ("off://".to_owned(), CacheStore::Off(Error::new(ErrorKind::Off, "its URL is off://"))),
         };
-        Cache(Context::new(store, namespace, timeout, display, local))
+        let cache = Cache(Context::new(store, namespace, timeout, display, local));
+        #[cfg(feature = "blocking")]
+        if let Some(interval) = publishes {
+            super::publish::start(&cache.0, &program, interval);
+        }
+        cache
     }
 }
 

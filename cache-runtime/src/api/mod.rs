@@ -14,3 +14,5 @@ pub(crate) mod invalidation;
 #[cfg(feature = "local")]
 mod local;
 mod observe;
+#[cfg(feature = "blocking")]
+mod publish;

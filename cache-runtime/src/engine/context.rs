@@ -313,6 +313,25 @@ impl Context {
         }
     }
 
+    /// Writes a text that is no slot into the namespace, and lets it live for a time.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn write_note(&self, name: &str, text: &str, life: Duration) -> Result<(), Error> {
+        let namespace = crate::key::escape_part(self.namespace());
+        let key = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}:{name}") };
+        match &self.0.store {
+            CacheStore::Redis(redis) => {
+                crate::poll::block_on::block_on(redis.blocking().write_note(&key, text, life, self.deadline()))
+            }
+            #[cfg(feature = "tokio")]
+            CacheStore::Cluster(cluster) => {
+                let by = self.deadline();
+                let write = cluster.blocking().at_slot_of(&key, by, |node| node.write_note(&key, text, life, by));
+                crate::poll::block_on::block_on(write)
+            }
+            CacheStore::Memory(_) | CacheStore::Unusable(_) | CacheStore::Off(_) => Ok(()),
+        }
+    }
+
     /// Delivers what is undelivered, and tries again until the deadline.
     #[cfg(feature = "tokio")]
     pub(crate) async fn flush(&self, deadline: Duration) -> Result<(), Error> {

@@ -8,6 +8,7 @@ mod leases;
 mod ls;
 mod removal;
 mod show;
+mod top;
 
 use redis_cached_runtime::Cache;
 use redis_cached_runtime::inspect::Servers;
@@ -25,6 +26,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
             invalidate::run(args, &asked)
         }
         Command::Clear { of, yes, .. } => clear::run(args, of.as_deref(), *yes),
+        Command::Top { once, interval } => top::run(args, *once, *interval),
         Command::Doctor => doctor::run(args),
         Command::Completions { shell } => generated::completions(*shell),
         Command::Man { directory } => generated::man(directory.as_deref()),

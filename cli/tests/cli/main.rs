@@ -13,6 +13,7 @@ mod secured;
 mod seed;
 mod show;
 mod terminal;
+mod top;
 
 use std::process::{Command, Output};
 

@@ -91,6 +91,9 @@ pub(crate) struct Settings {
     /// The time that an operation may take, connecting included.
     pub(crate) timeout: Duration,
     pub(crate) credentials: Option<Provider>,
+    /// The interval at which the statistics of this process are written.
+    #[cfg(feature = "blocking")]
+    pub(crate) publish: Option<Duration>,
     /// The name of each connection; empty for none.
     pub(crate) client_name: Cow<'static, str>,
     /// The most connections for plain functions.
@@ -106,6 +109,8 @@ impl Default for Settings {
         Settings {
             timeout: Duration::from_millis(250),
             credentials: None,
+            #[cfg(feature = "blocking")]
+            publish: None,
             client_name: client_name(&program()).into(),
             blocking_connections: 16,
             keep_alive: Duration::from_secs(15),

@@ -38,7 +38,7 @@ impl<T: NodeTransport> ClusterStore<T> {
     }
 
     /// Carries out an operation at the node that has this key.
-    #[cfg(feature = "inspect")]
+    #[cfg(feature = "blocking")]
     pub(crate) fn at_slot_of<'a, R: Send, F>(
         &'a self,
         name: &str,

@@ -15,6 +15,8 @@ mod fill;
 mod lease;
 #[cfg(feature = "tokio")]
 pub(crate) mod node;
+#[cfg(feature = "blocking")]
+mod note;
 mod probe;
 mod read;
 pub(crate) mod read_plan;

@@ -1,0 +1,265 @@
+//! `rcached top`: the calls of all processes that publish their statistics, as they come.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write, stdout};
+use std::time::Duration;
+
+use redis_cached_runtime::inspect::Servers;
+use serde::{Deserialize, Serialize};
+
+use super::open;
+use crate::args::Args;
+use crate::outcome::{Code, Outcome};
+use crate::output::table::Table;
+use crate::output::{self, count, counted, time};
+use crate::redis::{bytes, command};
+use crate::scan::{escaped, literal, names_of};
+
+/// The first version of a snapshot.
+const VERSION: u32 = 1;
+
+/// What a process writes.
+#[derive(Debug, Deserialize)]
+struct Snapshot {
+    version: u32,
+    host: String,
+    pid: u32,
+    program: String,
+    recent_ms: u64,
+    undelivered: u64,
+    functions: Vec<FunctionCounts>,
+}
+
+#[derive(Debug, Deserialize)]
+struct FunctionCounts {
+    function: String,
+    total: Counts,
+    recent: Counts,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+struct Counts {
+    local: u64,
+    hit: u64,
+    stale: u64,
+    shared: u64,
+    miss: u64,
+    bypass: u64,
+    saved_us: u64,
+}
+
+/// Calls in a second, over all processes.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+struct Rates {
+    local: f64,
+    hit: f64,
+    stale: f64,
+    shared: f64,
+    miss: f64,
+    bypass: f64,
+    /// Seconds of bodies that were not run, in a second.
+    saved_seconds: f64,
+}
+
+/// The document that `--json` prints.
+#[derive(Default, Serialize)]
+struct Document {
+    processes: Vec<Process>,
+    functions: BTreeMap<String, Row>,
+    all: Row,
+}
+
+#[derive(Serialize)]
+struct Process {
+    host: String,
+    pid: u32,
+    program: String,
+    undelivered: u64,
+}
+
+#[derive(Clone, Copy, Default, Serialize)]
+struct Row {
+    /// All calls in a second.
+    calls_per_second: f64,
+    per_second: Rates,
+    /// The part of the calls that were answered without a body; `None` without a call.
+    ratio: Option<f64>,
+    /// All calls of the processes so far, and the seconds that they saved.
+    calls: u64,
+    saved_seconds: f64,
+}
+
+pub(super) fn run(args: &Args, once: bool, interval: Duration) -> Outcome {
+    let (_cache, servers) = open(args)?;
+    if once || args.json || !stdout().is_terminal() {
+        let document = read(args, &servers)?;
+        match args.json {
+            true => output::json(&document)?,
+            false => output::print(&document.text())?,
+        }
+        return Ok(if document.processes.is_empty() { Code::Negative } else { Code::Done });
+    }
+    loop {
+        let text = read(args, &servers)?.text();
+        // The screen is written at once, so that it does not flicker.
+        writeln!(stdout(), "\x1b[H\x1b[2J{text}")?;
+        stdout().flush()?;
+        std::thread::sleep(interval);
+    }
+}
+
+fn read(args: &Args, servers: &Servers) -> Outcome<Document> {
+    let namespace = escaped(&args.namespace);
+    let pattern = match namespace.as_str() {
+        "" => "#stats:*".to_owned(),
+        namespace => format!("{}:#stats:*", literal(namespace)),
+    };
+    let mut document = Document::default();
+    for key in names_of(servers, args, &pattern)? {
+        let reply = servers.send(&key, &[command(&["GET", &key])])?.into_iter().next();
+        // It may have ended meanwhile, or be of a later version.
+        let snapshot = reply.and_then(bytes).and_then(|text| serde_json::from_slice::<Snapshot>(&text).ok());
+        if let Some(snapshot) = snapshot.filter(|snapshot| snapshot.version == VERSION) {
+            document.add(snapshot);
+        }
+    }
+    document.processes.sort_by(|one, other| (&one.host, one.pid).cmp(&(&other.host, other.pid)));
+    Ok(document)
+}
+
+impl Document {
+    fn add(&mut self, snapshot: Snapshot) {
+        let Snapshot { host, pid, program, recent_ms, undelivered, functions, .. } = snapshot;
+        self.processes.push(Process { host, pid, program, undelivered });
+        for FunctionCounts { function, total, recent } in functions {
+            let row = self.functions.entry(function).or_default();
+            for row in [row, &mut self.all] {
+                row.add(total, recent, recent_ms);
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        if self.processes.is_empty() {
+            return "no process publishes its statistics: programs ask for it by `Builder::publish_stats`".to_owned();
+        }
+        let undelivered: u64 = self.processes.iter().map(|process| process.undelivered).sum();
+        let mut summary = format!(
+            "{}, {} calls/s, {} without a body, {} of bodies saved each second",
+            counted(self.processes.len() as u64, "process", "processes"),
+            rate(self.all.calls_per_second),
+            percent(self.all.ratio),
+            time::duration(Duration::from_secs_f64(self.all.per_second.saved_seconds.max(0.0))),
+        );
+        if undelivered > 0 {
+            summary.push_str(&format!(", {} undelivered", counted(undelivered, "invalidation", "invalidations")));
+        }
+        let headings = [
+            "FUNCTION", "CALLS/S", "LOCAL/S", "HIT/S", "STALE/S", "SHARED/S", "MISS/S", "BYPASS/S", "RATIO", "SAVED/S",
+            "CALLS", "SAVED",
+        ];
+        let mut table = Table::new(1, &headings);
+        let mut rows: Vec<(&String, &Row)> = self.functions.iter().collect();
+        rows.sort_by(|(_, one), (_, other)| other.calls_per_second.total_cmp(&one.calls_per_second));
+        for (function, row) in rows {
+            table.row(row.cells(function));
+        }
+        format!("{summary}\n\n{}", table.text())
+    }
+}
+
+impl Row {
+    fn add(&mut self, total: Counts, recent: Counts, recent_ms: u64) {
+        self.calls += total.calls();
+        self.saved_seconds += total.saved_us as f64 / 1e6;
+        // The first snapshot of a process has nothing to compare with.
+        if recent_ms == 0 {
+            return;
+        }
+        let per_second = |count: u64| count as f64 * 1000.0 / recent_ms as f64;
+        let rates = &mut self.per_second;
+        rates.local += per_second(recent.local);
+        rates.hit += per_second(recent.hit);
+        rates.stale += per_second(recent.stale);
+        rates.shared += per_second(recent.shared);
+        rates.miss += per_second(recent.miss);
+        rates.bypass += per_second(recent.bypass);
+        rates.saved_seconds += per_second(recent.saved_us) / 1e6;
+        let answered = rates.local + rates.hit + rates.stale + rates.shared;
+        self.calls_per_second = answered + rates.miss + rates.bypass;
+        self.ratio = (self.calls_per_second > 0.0).then(|| answered / self.calls_per_second);
+    }
+
+    fn cells(&self, function: &str) -> Vec<String> {
+        let rates = &self.per_second;
+        let mut cells = vec![function.to_owned(), rate(self.calls_per_second)];
+        cells.extend([rates.local, rates.hit, rates.stale, rates.shared, rates.miss, rates.bypass].map(rate));
+        cells.push(percent(self.ratio));
+        cells.extend(
+            [rates.saved_seconds, self.saved_seconds]
+                .map(|seconds| seconds.max(0.0))
+                .map(Duration::from_secs_f64)
+                .map(time::duration),
+        );
+        cells.insert(10, count(self.calls));
+        cells
+    }
+}
+
+impl Counts {
+    fn calls(&self) -> u64 {
+        let Counts { local, hit, stale, shared, miss, bypass, saved_us: _ } = self;
+        local + hit + stale + shared + miss + bypass
+    }
+}
+
+fn rate(per_second: f64) -> String {
+    if per_second < 9.95 && per_second > 0.0 { format!("{per_second:.1}") } else { count(per_second.round() as u64) }
+}
+
+fn percent(ratio: Option<f64>) -> String {
+    ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{:.1} %", ratio * 100.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(pid: u32, recent_ms: u64, hits: u64) -> Snapshot {
+        let counts = |hit| Counts { hit, miss: hit / 4, saved_us: hit * 1000, ..Counts::default() };
+        let function =
+            FunctionCounts { function: "shop:user".to_owned(), total: counts(hits * 10), recent: counts(hits) };
+        Snapshot {
+            version: VERSION,
+            host: "web".to_owned(),
+            pid,
+            program: "shop".to_owned(),
+            recent_ms,
+            undelivered: 0,
+            functions: vec![function],
+        }
+    }
+
+    #[test]
+    fn processes_are_added_up() {
+        let mut document = Document::default();
+        document.add(snapshot(1, 10_000, 400));
+        document.add(snapshot(2, 5_000, 400));
+        document.add(snapshot(3, 0, 400));
+        let row = document.functions["shop:user"];
+        assert_eq!((row.calls, row.per_second.hit, row.per_second.miss), (15_000, 120.0, 30.0));
+        assert_eq!((row.ratio, row.calls_per_second), (Some(0.8), 150.0));
+        assert_eq!(
+            document.text(),
+            "3 processes, 150 calls/s, 80.0 % without a body, 120 ms of bodies saved each second
+
+FUNCTION   CALLS/S  LOCAL/S  HIT/S  STALE/S  SHARED/S  MISS/S  BYPASS/S   RATIO  SAVED/S   CALLS  SAVED
+shop:user      150        0    120        0         0      30         0  80.0 %   120 ms  15,000   12 s"
+        );
+    }
+
+    #[test]
+    fn no_process_is_told() {
+        assert!(Document::default().text().contains("`Builder::publish_stats`"));
+    }
+}
