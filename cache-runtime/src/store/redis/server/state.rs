@@ -60,6 +60,10 @@ pub(crate) struct Server {
 }
 
 /// What a connection is for.
+#[cfg_attr(
+    not(all(feature = "tokio", feature = "blocking")),
+    allow(dead_code, reason = "one of the faces opens no connections")
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// Small requests of tasks: async functions, and the cache itself.
