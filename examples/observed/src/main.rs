@@ -5,13 +5,15 @@
 //! PORT=8080 REDIS_URL=redis://127.0.0.1:6379 cargo run -p observed
 //! ```
 //!
-//! Without `REDIS_URL`, values are kept in memory. `grafana/` has a dashboard and the settings of a Prometheus that reads
-//! from this service. `RUST_LOG=redis_cached=debug` prints why each call missed.
+//! Without `REDIS_URL`, values are kept in memory. With it, `rcached top` shows the functions of all such services.
+//! `grafana/` has a dashboard and the settings of a Prometheus that reads from this service.
+//! `RUST_LOG=redis_cached=debug` prints why each call missed.
 
 mod load;
 mod shop;
 
 use std::error::Error;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -21,6 +23,9 @@ use axum::routing::get;
 use redis_cached::{Cache, PROMETHEUS_CONTENT_TYPE};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
+
+/// How often `rcached top` gets new figures.
+const PUBLISHED: Duration = Duration::from_secs(2);
 
 /// Everything that the cache counts, for Prometheus.
 async fn metrics(State(cache): State<Cache>) -> impl IntoResponse {
@@ -47,7 +52,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).init();
     let url = std::env::var("REDIS_URL").unwrap_or_else(|_| "memory://".to_owned());
-    let cache = Cache::builder(&url)?.build();
+    let cache = Cache::builder(&url)?.publish_stats(PUBLISHED).build();
     load::start(&cache);
 
     let app = Router::new().route("/", get(overview)).route("/metrics", get(metrics)).with_state(cache);
