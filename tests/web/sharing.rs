@@ -1,9 +1,13 @@
 //! Requests at the same time: one body runs for all, unless its response must not be stored.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing};
+use redis_cached::axum::Page;
 use redis_cached::redis_cached;
 use test_support::{Server, let_run};
 
@@ -60,6 +64,66 @@ async fn a_response_that_must_not_be_stored_is_not_shared_either() {
         answers.sort();
         answers.dedup();
         assert_eq!(answers.len(), 20, "each client has a session of its own");
+    }
+}
+
+/// The tags of a response that is not stored are not asked for: its page has no body.
+fn tags(page: &Page) -> Vec<String> {
+    assert!(!page.body().is_empty());
+    vec!["tagged".to_owned()]
+}
+
+#[redis_cached(
+    response, prefix = "share", client = "public, max-age=60", tags = [tags],
+    cache_if = |page: &Page| page.headers().contains_key("x-public"), cache = app.cache, skip(app)
+)]
+async fn refused(State(app): State<App>, Path(which): Path<String>) -> Response {
+    own(&app, &which).await
+}
+
+#[redis_cached(
+    response, prefix = "share", client = "public, max-age=60", ttl = |_: &Page| Duration::ZERO, cache = app.cache, skip(app)
+)]
+async fn short_lived(State(app): State<App>, Path(which): Path<String>) -> Response {
+    own(&app, &which).await
+}
+
+async fn own(app: &App, which: &str) -> Response {
+    let run = app.gate.pass().await;
+    ([("x-user", run.to_string()), ("date", "yesterday".to_owned())], format!("{which} {run}")).into_response()
+}
+
+/// The closures of the attribute decide as the headers do.
+#[tokio::test]
+async fn what_closures_refuse_goes_to_its_client_alone_and_as_it_came() {
+    let server = Server::start();
+    for app in apps(&server) {
+        for handler in [routing::get(refused), routing::get(short_lived)] {
+            app.gate.close();
+            let before = app.gate.entered();
+            let router = Router::new().route("/{which}", handler).with_state(app.clone());
+            let tasks: Vec<_> = (0..20)
+                .map(|_| {
+                    let router = router.clone();
+                    tokio::spawn(async move { get(&router, "/own").await })
+                })
+                .collect();
+            app.gate.wait_for(before + 1).await;
+            let_run().await;
+            app.gate.open();
+            let mut users = BTreeSet::new();
+            for task in tasks {
+                let answer = task.await.unwrap();
+                assert_eq!(answer.text(), format!("own {}", answer.header("x-user")));
+                assert_eq!(answer.header("date"), "yesterday");
+                assert_eq!((answer.header("etag"), answer.header("cache-control")), ("", ""));
+                users.insert(answer.header("x-user").to_owned());
+            }
+            assert_eq!((users.len(), app.gate.entered() - before), (20, 20));
+        }
+        assert_eq!(app.cache.stats().stored, 0);
+        let fills: u64 = app.cache.functions().iter().map(|stats| stats.fills.failed).sum();
+        assert_eq!(fills, 0, "no closure saw a page without its body");
     }
 }
 

@@ -107,7 +107,9 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
     let tags = model.args.tags.of_value.as_ref().map(|closure| {
         let span = generated(closure.span());
         let rc = private(span);
-        let tags = quote_spanned!(span=> |#value| #rc::into_tags(#rc::of_value::<#stored, _>(#closure, #value)));
+        let tags = quote_spanned!(span=> #rc::into_tags(#rc::of_value::<#stored, _>(#closure, #value)));
+        let tags = web::tags(model, &value, tags);
+        let tags = quote_spanned!(span=> |#value| #tags);
         quote!(tags: ::core::option::Option::Some(#tags),)
     });
     let local = model

@@ -11,6 +11,7 @@ use crate::model::Model;
 use crate::parse::args::Lifetime;
 use crate::parse::function::Param;
 use crate::syntax::mentions::same;
+use crate::syntax::types::types_within;
 
 /// Returns `true` if the function's responses are stored.
 pub(crate) fn is_response(model: &Model) -> bool {
@@ -86,10 +87,12 @@ pub(crate) fn behind_local_tier(model: &Model, verb: &TokenStream, call: &TokenS
 // Input:
 //     key = "{whole.len()}"
 //
-// Output, for the parameter `whole`:
+// Output, for the parameter `whole: Result<Headers, Infallible>`:
 //     {
 //         use __rc::AnyExtracted as _;
 //         __rc::check_extracted(&whole, __rc::extracted(&whole).rc_extracted());
+//         __rc::check_type::<Headers, _>(__rc::type_of::<Headers>().rc_extracted());
+//         __rc::check_type::<Infallible, _>(__rc::type_of::<Infallible>().rc_extracted());
 //     }
 //
 // Without a template, a parameter has to be `Serialize`, which no whole request is.
@@ -102,9 +105,13 @@ pub(crate) fn check_params(model: &Model) -> TokenStream {
     let checks = params.map(|Param { ident, ty, .. }| {
         let span = generated(ty.span());
         let rc = private(span);
+        let within = types_within(ty)
+            .into_iter()
+            .map(|ty| quote_spanned!(span=> #rc::check_type::<#ty, _>(#rc::type_of::<#ty>().rc_extracted());));
         quote_spanned!(span=> {
             use #rc::AnyExtracted as _;
             #rc::check_extracted(&#ident, #rc::extracted(&#ident).rc_extracted());
+            #(#within)*
         })
     });
     checks.collect()
@@ -124,6 +131,17 @@ pub(crate) fn argument(model: &Model, index: usize, ident: &Ident) -> TokenStrea
     let span = generated(ident.span());
     let rc = private(span);
     quote_spanned!(span=> #rc::only(#ident, &[#(#names),*]))
+}
+
+// Output:
+//     if __rc::is_passing(value) { ::std::vec::Vec::new() } else { TAGS }
+pub(crate) fn tags(model: &Model, value: &impl ToTokens, tags: TokenStream) -> TokenStream {
+    if !is_response(model) {
+        return tags;
+    }
+    let rc = private(Span::mixed_site());
+    let span = generated(tags.span());
+    quote_spanned!(span=> if #rc::is_passing(#value) { ::std::vec::Vec::new() } else { #tags })
 }
 
 // Input:

@@ -93,6 +93,7 @@ fn extract(ty: &Type) -> Option<Extract> {
     let path = match ungrouped(ty) {
         Type::Path(path) => path,
         Type::Reference(reference) => return extract(&reference.elem).filter(|found| *found != Extract::Body),
+        Type::Tuple(tuple) => return tuple.elems.iter().find_map(extract),
         _ => return None,
     };
     match last(path).as_str() {
@@ -102,7 +103,8 @@ fn extract(ty: &Type) -> Option<Extract> {
         }
         "Body" | "Bytes" | "String" | "Multipart" | "Json" | "Form" | "RawForm" => Some(Extract::Body),
         "Option" | "Result" => type_args(path).first().and_then(|inner| extract(inner)),
-        _ => None,
+        // What another extractor holds is no body.
+        _ => type_args(path).into_iter().filter_map(extract).find(|found| *found != Extract::Body),
     }
 }
 

@@ -54,6 +54,19 @@ pub(crate) fn type_args(path: &TypePath) -> Vec<&Type> {
     types.collect()
 }
 
+/// The types that a type spells inside of it: the elements of tuples and the arguments of paths, at any depth. Those with
+/// `impl` are left out.
+pub(crate) fn types_within(ty: &Type) -> Vec<&Type> {
+    let direct: Vec<&Type> = match ungrouped(ty) {
+        Type::Path(path) => type_args(path),
+        Type::Tuple(tuple) => tuple.elems.iter().collect(),
+        Type::Reference(reference) => return types_within(&reference.elem),
+        _ => Vec::new(),
+    };
+    let direct = direct.into_iter().filter(|ty| impl_trait(ty).is_none());
+    direct.flat_map(|ty| [ty].into_iter().chain(types_within(ty))).collect()
+}
+
 /// `Result`, `io::Result<T>`, `QueryResult<T>`. Not `SearchResult`: a type of that name may well be a
 /// value, and if it hides a `Result`, its real type will tell.
 pub(crate) fn is_spelled_result(ty: &Type) -> bool {

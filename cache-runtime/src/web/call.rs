@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use axum::response::{IntoResponse, Response};
 
 use super::page::Page;
-use super::rules::{self, Answer, Rules};
+use super::rules::{self, Answer, Closures, Rules};
 use crate::engine::context::Context;
 use crate::engine::flight::Ticket;
 #[cfg(feature = "local")]
@@ -47,10 +47,10 @@ where
     F: FnOnce() -> Fut,
     Fut: Future<Output: IntoResponse>,
 {
-    let (now, has_run) = (now(cache, &key), AtomicBool::new(false));
+    let (now, has_run, closures) = (now(cache, &key), AtomicBool::new(false), Closures::of(&plan));
     let work = Body(|| {
         has_run.store(true, Relaxed);
-        nested(move || answer(rules, body()))
+        nested(move || answer(rules, closures, body()))
     });
     let answer = Engine::tokio(cache).call(verb, plan, key, Errors::never(), RETURNS, work).await;
     rules.respond(answer, now, has_run.load(Relaxed))
@@ -74,13 +74,14 @@ where
     O: Fn(&A) -> Bg,
     Bg: Future<Output: IntoResponse> + Send + 'static,
 {
-    let (now, has_run) = (now(cache, &key), AtomicBool::new(false));
+    let (now, has_run, closures) = (now(cache, &key), AtomicBool::new(false), Closures::of(&plan));
     let body = |args| {
         has_run.store(true, Relaxed);
-        nested(move || answer(rules, body(args)))
+        nested(move || answer(rules, closures, body(args)))
     };
     let start = move |args: &A, cache: &Context, plan: &Plan<Page>, ticket: Ticket, id: Token| {
-        refresh_in_background(cache, plan, ticket, id, Errors::never(), RETURNS, answer(rules, own(args)));
+        let answer = answer(rules, closures, own(args));
+        refresh_in_background(cache, plan, ticket, id, Errors::never(), RETURNS, answer);
     };
     let work = RefreshableBody { args, body, start };
     let answer = Engine::tokio(cache).call(verb, plan, key, Errors::never(), RETURNS, work).await;
@@ -100,14 +101,19 @@ pub fn kept_response(
     kept_value(cache, plan, key, verb).map(|page| rules.serve(page, now, false))
 }
 
+/// Returns true for a page that stands for a response that must not be stored: it has no body, and needs no tags.
+pub fn is_passing(page: &Page) -> bool {
+    page.is_passing()
+}
+
 /// Returns true for a page that says that there is nothing, which `none_ttl` is about.
 pub fn is_missing(page: &Page) -> bool {
     rules::is_missing(page.status)
 }
 
-async fn answer(rules: &Rules, body: impl Future<Output: IntoResponse>) -> Answer {
+async fn answer(rules: &Rules, closures: Closures, body: impl Future<Output: IntoResponse>) -> Answer {
     let response = body.await.into_response();
-    rules.answer(response).await
+    rules.answer(closures, response).await
 }
 
 /// The store's time, as far as it is known.

@@ -70,5 +70,13 @@ pub trait IsPart<T: ?Sized> {}
 #[diagnostic::do_not_recommend]
 impl<T: ?Sized> IsPart<T> for Part {}
 
+/// Starts the probe of a type within that of a parameter.
+pub fn type_of<T: ?Sized>() -> Extracted<T> {
+    Extracted(PhantomData)
+}
+
+/// Compiles where a type within that of a parameter is a part of the request.
+pub fn check_type<T: ?Sized, V: IsPart<T>>(_: V) {}
+
 /// Compiles where a parameter is a part of the request.
 pub fn check_extracted<T: ?Sized, V: IsPart<T>>(_: &T, _: V) {}

@@ -13,9 +13,9 @@ mod wrappers;
 
 #[cfg(feature = "local")]
 pub use self::call::kept_response;
-pub use self::call::{call_response, call_response_in_background, is_missing};
+pub use self::call::{call_response, call_response_in_background, is_missing, is_passing};
 pub use self::conditional::conditional;
-pub use self::extracted::{AnyExtracted, IsPart, check_extracted, extracted};
+pub use self::extracted::{AnyExtracted, IsPart, check_extracted, check_type, extracted, type_of};
 pub use self::page::Page;
 pub use self::rules::Rules;
 pub use self::vary::{Varied, only, varied};

@@ -4,8 +4,13 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE, VARY};
 use axum::http::{HeaderMap, HeaderName, StatusCode, response};
 use axum::response::Response;
 
+use axum::body::Body;
+
 use super::body;
 use super::page::Page;
+use crate::plan::function::Plan;
+use crate::plan::ttl::Ttl;
+use crate::poll::caught::caught;
 
 /// The attribute's words about the responses of one function.
 #[derive(Clone, Copy, Debug)]
@@ -27,8 +32,8 @@ impl Rules {
     pub const DEFAULT: Rules =
         Rules { max_body: 1 << 20, client: "no-cache", vary: &[], stores_missing: false, cache_status: false };
 
-    /// Reads a response as far as it may be stored.
-    pub(super) async fn answer(&self, response: Response) -> Answer {
+    /// Reads a response as far as it may be stored. One that must not be stored goes on as it came.
+    pub(super) async fn answer(&self, closures: Closures, response: Response) -> Answer {
         if response.status().is_server_error() {
             return Answer::Failed(Box::new(response));
         }
@@ -37,7 +42,10 @@ impl Rules {
             return Answer::Page(Page::passing(Response::from_parts(parts, body)));
         }
         Answer::Page(match body::read(body, self.max_body).await {
-            Ok(body) => Page::new(parts, body),
+            Ok(body) => {
+                let page = Page::new(parts.clone(), body.clone());
+                if closures.admit(&page) { page } else { Page::passing(Response::from_parts(parts, Body::from(body))) }
+            }
             Err(body) => Page::passing(Response::from_parts(parts, body)),
         })
     }
@@ -58,6 +66,24 @@ impl Rules {
             && all(headers, &VARY, |name| self.vary.iter().any(|known| known.eq_ignore_ascii_case(name)))
             && all(headers, &CACHE_CONTROL, |directive| !forbids(directive))
             && !is_endless(headers)
+    }
+}
+
+/// The closures of the attribute that decide whether a page is stored.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Closures {
+    cache_if: fn(&Page) -> bool,
+    ttl: fn(&Page) -> Ttl,
+}
+
+impl Closures {
+    pub(super) fn of(plan: &Plan<Page>) -> Closures {
+        Closures { cache_if: plan.cache_if, ttl: plan.ttl }
+    }
+
+    /// A page that is not stored is not shared either. One whose closure panics is no exception.
+    fn admit(self, page: &Page) -> bool {
+        caught(|| (self.cache_if)(page) && (self.ttl)(page) != Ttl::Millis(0)).unwrap_or(false)
     }
 }
 
@@ -82,10 +108,11 @@ fn all(headers: &HeaderMap, name: &HeaderName, is_fine: impl Fn(&str) -> bool) -
     })
 }
 
-/// Returns true for the directives with which a handler keeps a response out of shared caches.
+/// Returns true for the directives with which a handler keeps a response out of shared caches. In a list that is
+/// malformed, such as `private; max-age=60`, they count wherever they stand.
 fn forbids(directive: &str) -> bool {
-    let name = directive.split('=').next().unwrap_or_default().trim_end();
-    ["no-store", "private", "no-cache"].iter().any(|known| known.eq_ignore_ascii_case(name))
+    let mut words = directive.split(|char: char| !char.is_ascii_alphanumeric() && char != '-');
+    words.any(|word| ["no-store", "private", "no-cache"].iter().any(|known| known.eq_ignore_ascii_case(word)))
 }
 
 /// Returns true for streams that go on for as long as the client listens.
@@ -133,6 +160,9 @@ mod tests {
             ("cache-control", "no-cache"),
             ("cache-control", "private=\"x-user, x-team\", max-age=1"),
             ("cache-control", "public,private"),
+            ("cache-control", "private; max-age=60"),
+            ("cache-control", "private max-age=60"),
+            ("cache-control", "max-age=0;no-store"),
             ("content-type", "text/event-stream"),
             ("content-type", "Text/Event-Stream; charset=utf-8"),
             ("content-type", "multipart/x-mixed-replace; boundary=frame"),

@@ -1,8 +1,9 @@
 //! Handlers that take more of a request than a key can tell.
 
-use axum::Json;
+use axum::{Extension, Json};
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request};
+use axum::http::HeaderMap;
 use axum::response::{Html, Response};
 use redis_cached::redis_cached;
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,16 @@ async fn json(Json(filter): Json<Filter>) -> Response {
 #[redis_cached]
 async fn optional_json(filter: Option<Json<Filter>>) -> Json<bool> {
     Json(filter.is_some())
+}
+
+#[redis_cached(response, key = "{id}:{headers.len()}")]
+async fn within_a_tuple((Path(id), headers): (Path<u64>, HeaderMap)) -> String {
+    format!("{id} {headers:?}")
+}
+
+#[redis_cached(key = "{headers.0.len()}")]
+async fn within_an_extension(headers: Extension<HeaderMap>) -> Json<usize> {
+    Json(headers.0.len())
 }
 
 fn main() {}

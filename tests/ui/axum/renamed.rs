@@ -1,5 +1,7 @@
 //! The same under other names, which the compiler sees through.
 
+use std::convert::Infallible;
+
 use axum::Json;
 use axum::extract::{Path, Request as Incoming};
 use axum::http::HeaderMap;
@@ -19,6 +21,11 @@ async fn request(request: Incoming) -> Json<String> {
 
 #[redis_cached(response)]
 async fn whole(headers: Headers) -> String {
+    format!("{headers:?}")
+}
+
+#[redis_cached(response, key = "{headers.is_ok()}")]
+async fn within_a_result(headers: Result<Headers, Infallible>) -> String {
     format!("{headers:?}")
 }
 
