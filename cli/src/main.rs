@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     match commands::run(&args) {
         Ok(code) => code.into(),
         Err(failure) => {
-            eprintln!("rcached: {failure}");
+            eprintln!("rcached: {}", output::harmless(&failure.to_string()));
             failure.code().into()
         }
     }

@@ -11,7 +11,7 @@ use super::open;
 use crate::args::Args;
 use crate::outcome::{Code, Outcome};
 use crate::output::table::Table;
-use crate::output::{self, count, counted, time};
+use crate::output::{self, count, counted, harmless, time};
 use crate::redis::{bytes, command};
 use crate::scan::{escaped, literal, names_of};
 
@@ -102,7 +102,7 @@ pub(super) fn run(args: &Args, once: bool, interval: Duration) -> Outcome {
     loop {
         let text = read(args, &servers)?.text();
         // The screen is written at once, so that it does not flicker.
-        writeln!(stdout(), "\x1b[H\x1b[2J{text}")?;
+        writeln!(stdout(), "\x1b[H\x1b[2J{}", harmless(&text))?;
         stdout().flush()?;
         std::thread::sleep(interval);
     }

@@ -4,6 +4,7 @@ pub(crate) mod payload;
 pub(crate) mod table;
 pub(crate) mod time;
 
+use std::borrow::Cow;
 use std::io::{Write, stdout};
 
 use serde::Serialize;
@@ -13,11 +14,37 @@ use crate::outcome::{Failure, Outcome};
 /// Prints one JSON document.
 pub(crate) fn json(document: &impl Serialize) -> Outcome<()> {
     let text = serde_json::to_string_pretty(document).map_err(|error| Failure::Io(error.into()))?;
-    print(&text)
+    // Outside of its strings, JSON has none of these characters.
+    write(&replaced(&text, |char| format!("\\u{:04x}", u32::from(char))))
 }
 
-/// Prints lines. A reader that closes its end early, such as `head`, is no failure.
+/// Prints lines.
 pub(crate) fn print(text: &str) -> Outcome<()> {
+    write(&harmless(text))
+}
+
+/// The text without what steers a terminal, or reorders what it shows: keys, names and values may hold anything.
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
+    replaced(text, |char| format!("\\u{{{:x}}}", u32::from(char)))
+}
+
+fn replaced(text: &str, replacement: fn(char) -> String) -> Cow<'_, str> {
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    text.chars().map(|char| if steers(char) { replacement(char) } else { char.to_string() }).collect()
+}
+
+/// Returns true for control characters, also those of one byte in Latin-1, and for the marks of Unicode's bidirectional
+/// algorithm (UAX 9).
+fn steers(char: char) -> bool {
+    let is_control = char.is_control() && !matches!(char, '\n' | '\t');
+    is_control
+        || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A reader that closes its end early, such as `head`, is no failure.
+fn write(text: &str) -> Outcome<()> {
     match writeln!(stdout(), "{text}") {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
@@ -65,6 +92,14 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_steers_the_terminal() {
+        assert_eq!(harmless("a\u{9b}31m\u{1b}[0m\u{202e}b\n"), "a\\u{9b}31m\\u{1b}[0m\\u{202e}b\n");
+        assert!(matches!(harmless("ä\tb\n"), Cow::Borrowed(_)));
+        let json = replaced("\"\u{9b}\u{202e}\"", |char| format!("\\u{:04x}", u32::from(char)));
+        assert_eq!(serde_json::from_str::<String>(&json).expect("JSON"), "\u{9b}\u{202e}");
+    }
 
     #[test]
     fn numbers_are_readable() {
