@@ -109,7 +109,7 @@ pub(crate) fn of_refresh(ident: &Ident) -> TokenStream {
 }
 
 pub(crate) fn of_entry(ident: &Ident) -> TokenStream {
-    doc(&format!(" The cache entry behind the call of `{ident}` with the same arguments."))
+    doc(&format!(" The cache entry of the call of `{ident}` with the same arguments."))
 }
 
 pub(crate) fn of_entry_of_one(ident: &Ident, id: &Ident) -> TokenStream {

@@ -46,7 +46,7 @@ pub fn user_refresh(
     use ::redis_cached::__private as __rc;
     __rc::refreshing(user(db, id, slug))
 }
-/// The cache entry behind the call of `user` with the same arguments.
+/// The cache entry of the call of `user` with the same arguments.
 ///
 /// Looks it up.
 #[allow(unreachable_pub)]

@@ -51,7 +51,7 @@ fn user_refresh<E: Executor>(
     use ::redis_cached::__private as __rc;
     __rc::refreshing(user::<E>(db, class_id, org, id))
 }
-/// The cache entry behind the call of `user` with the same arguments.
+/// The cache entry of the call of `user` with the same arguments.
 ///
 #[allow(unreachable_pub)]
 fn user_entry(
@@ -225,7 +225,7 @@ impl Repo {
         __rc::refresh_next();
         Self::total::<T, K>(self, state, kind)
     }
-    /// The cache entry behind the call of `total` with the same arguments.
+    /// The cache entry of the call of `total` with the same arguments.
     ///
     #[allow(unreachable_pub)]
     fn total_entry<'a, T, K: Kind>(

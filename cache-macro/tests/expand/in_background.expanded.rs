@@ -71,7 +71,7 @@ fn user_refresh<K: Key>(
     use ::redis_cached::__private as __rc;
     __rc::refreshing(user::<K>(db, slug, name, id))
 }
-/// The cache entry behind the call of `user` with the same arguments.
+/// The cache entry of the call of `user` with the same arguments.
 ///
 #[allow(unreachable_pub)]
 fn user_entry<K: Key>(
@@ -226,7 +226,7 @@ impl Repo {
         __rc::refresh_next();
         Self::user(self, id)
     }
-    /// The cache entry behind the call of `user` with the same arguments.
+    /// The cache entry of the call of `user` with the same arguments.
     ///
     #[allow(unreachable_pub)]
     fn user_entry(
@@ -374,7 +374,7 @@ impl Repo {
         use ::redis_cached::__private as __rc;
         __rc::refreshing(Self::total(self))
     }
-    /// The cache entry behind the call of `total` with the same arguments.
+    /// The cache entry of the call of `total` with the same arguments.
     ///
     #[allow(unreachable_pub)]
     fn total_entry() -> ::redis_cached::Entry<

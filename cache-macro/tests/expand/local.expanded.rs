@@ -43,7 +43,7 @@ fn user_refresh(
     use ::redis_cached::__private as __rc;
     __rc::refreshing(user(id))
 }
-/// The cache entry behind the call of `user` with the same arguments.
+/// The cache entry of the call of `user` with the same arguments.
 ///
 #[allow(unreachable_pub)]
 fn user_entry(
@@ -186,7 +186,7 @@ fn plain_refresh(id: u64) -> Arc<User> {
     __rc::refresh_next();
     plain(id)
 }
-/// The cache entry behind the call of `plain` with the same arguments.
+/// The cache entry of the call of `plain` with the same arguments.
 ///
 #[allow(unreachable_pub)]
 fn plain_entry(id: u64) -> ::redis_cached::blocking::Entry<Arc<User>> {

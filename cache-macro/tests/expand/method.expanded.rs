@@ -45,7 +45,7 @@ impl Repo {
         use ::renamed::__private as __rc;
         __rc::refreshing(Self::user::<E>(self, id, executor))
     }
-    /// The cache entry behind the call of `user` with the same arguments.
+    /// The cache entry of the call of `user` with the same arguments.
     ///
     #[allow(unreachable_pub)]
     fn user_entry(&self, id: u64) -> ::renamed::Entry<Found> {

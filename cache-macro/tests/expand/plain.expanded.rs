@@ -43,7 +43,7 @@ where
     __rc::refresh_next();
     token::<T, D>(client, kind, count, db)
 }
-/// The cache entry behind the call of `token` with the same arguments.
+/// The cache entry of the call of `token` with the same arguments.
 ///
 #[allow(unreachable_pub)]
 fn token_entry<'a, T: Kind, D>(

@@ -62,7 +62,7 @@ pub fn page_refresh(
     use ::redis_cached::__private as __rc;
     __rc::refreshing(page(state, headers, id))
 }
-/// The cache entry behind the call of `page` with the same arguments.
+/// The cache entry of the call of `page` with the same arguments.
 ///
 #[allow(unreachable_pub)]
 pub fn page_entry(
@@ -237,7 +237,7 @@ fn kept_refresh(
     use ::redis_cached::__private as __rc;
     __rc::refreshing(kept(headers, id))
 }
-/// The cache entry behind the call of `kept` with the same arguments.
+/// The cache entry of the call of `kept` with the same arguments.
 ///
 #[allow(unreachable_pub)]
 fn kept_entry(
@@ -373,7 +373,7 @@ fn wrapped_refresh(
     use ::redis_cached::__private as __rc;
     __rc::refreshing(wrapped(id))
 }
-/// The cache entry behind the call of `wrapped` with the same arguments.
+/// The cache entry of the call of `wrapped` with the same arguments.
 ///
 #[allow(unreachable_pub)]
 fn wrapped_entry(
