@@ -5,7 +5,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use redis_cached_runtime::inspect::{Cmd, Content, KeyName, NameKind, Node, Servers, Value, content, field_content};
+use redis_cached_runtime::inspect::{
+    Cmd, Content, KeyName, NameKind, Node, STAGED, STATS, Servers, Value, content, field_content,
+};
 
 use crate::args::Args;
 use crate::outcome::{Failure, Outcome};
@@ -29,12 +31,6 @@ const TRIES: u32 = 3;
 
 /// The length of the stamp of a tag.
 const STAMP: i64 = 16;
-
-/// The start of the key of the statistics of a process, after the namespace.
-const STATS: &str = "#stats:";
-
-/// The text between a key and the token of the staged write for it.
-const STAGED: &str = ":ahead:";
 
 /// A key, or a field, that a scan found.
 pub(crate) struct Found {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::api::cache::{Builder, Cache};
 use crate::engine::context::Context;
-use crate::key::escape_part;
+use crate::key::{STATS, escape_part};
 
 /// The version of the document.
 const VERSION: u32 = 1;
@@ -89,7 +89,7 @@ impl Publisher {
         self.last = Some((now, counts));
         let pid = std::process::id();
         let process = if self.number == 0 { pid.to_string() } else { format!("{pid}-{}", self.number) };
-        let name = format!("#stats:{}:{process}", escape_part(&self.host));
+        let name = format!("{STATS}{}:{process}", escape_part(&self.host));
         // The next one may succeed; a server that is away is told by others.
         if let Err(error) = cache.0.write_note(&name, &document, self.interval * MISSED) {
             tracing::debug!(%error, "the statistics were not published");

@@ -14,6 +14,12 @@ mod slot;
 
 pub use redis::{Cmd, Value, cmd};
 
+/// The text between a key and the token of the staged write for it.
+pub const STAGED: &str = crate::store::redis::ops::commands::STAGED;
+
+/// The start of the key of the statistics of a process, after the namespace.
+pub const STATS: &str = crate::key::STATS;
+
 pub use self::name::{KeyName, NameKind, escaped, group_invalidation, tag_key};
 pub use self::servers::{Node, Servers};
 pub use self::slot::{Checked, Codec, Content, ValueParts, content, field_content, seal_of};

@@ -198,6 +198,10 @@ impl Hash for Key {
     }
 }
 
+/// The start of the key of the statistics of a process, after the namespace.
+#[cfg(any(feature = "blocking", feature = "inspect"))]
+pub(crate) const STATS: &str = "#stats:";
+
 /// The form of a tag in the key of its stamp. The tag may be any text.
 pub(crate) fn tag_name(tag: &str) -> String {
     let mut name = String::with_capacity(tag.len());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write, stdout};
 use std::time::Duration;
 
-use redis_cached_runtime::inspect::Servers;
+use redis_cached_runtime::inspect::{STATS, Servers};
 use serde::{Deserialize, Serialize};
 
 use super::open;
@@ -111,8 +111,8 @@ pub(super) fn run(args: &Args, once: bool, interval: Duration) -> Outcome {
 fn read(args: &Args, servers: &Servers) -> Outcome<Document> {
     let namespace = escaped(&args.namespace);
     let pattern = match namespace.as_str() {
-        "" => "#stats:*".to_owned(),
-        namespace => format!("{}:#stats:*", literal(namespace)),
+        "" => format!("{STATS}*"),
+        namespace => format!("{}:{STATS}*", literal(namespace)),
     };
     let mut document = Document::default();
     for key in names_of(servers, args, &pattern)? {

@@ -429,11 +429,14 @@ pub(crate) fn move_ahead(form: Form, key: &Key, lease: &Lease, ttl: Ttl) -> Cmd 
     scripts::MOVE.command(form, &keys, &[lease.proof(), lifetime(ttl).as_bytes()])
 }
 
+/// The text between a key and the token of the staged write for it.
+pub(crate) const STAGED: &str = ":ahead:";
+
 /// The key of a staged write: in the same slot of a cluster.
 fn ahead_of(key: &str, lease: &Lease) -> String {
     let hash_tag = key.split_once('{').and_then(|(_, tail)| tail.find('}')).is_some_and(|length| length > 0);
     let mut ahead = if hash_tag { key.to_owned() } else { format!("{{{key}}}") };
-    ahead.push_str(":ahead:");
+    ahead.push_str(STAGED);
     for byte in lease.token().bytes() {
         // Writing to a string does not fail.
         let _ = std::fmt::Write::write_fmt(&mut ahead, format_args!("{byte:02x}"));
