@@ -108,10 +108,16 @@ fn a_server_without_room_for_more_connections_is_no_outage() {
     let server = TlsServer::start();
     let cache = cache(&server.url(), Tls::new());
     assert_eq!(square_plain(&cache, &AtomicUsize::new(0), 3), 9);
-    let mut held = Vec::new();
-    let clients = server.cli(&["CLIENT", "LIST"]).lines().count();
-    server.cli(&["CONFIG", "SET", "maxclients", &clients.to_string()]);
-    held.push(server.connection());
+    let mut held = server.connection();
+    let mut ask = |command: &[&str]| redis::cmd(command[0]).arg(&command[1..]).query::<String>(&mut held).unwrap();
+    // The server counts a connection of this test until it has seen its end. Those of the cache have a name.
+    eventually("the test's connections are closed", || {
+        ask(&["CLIENT", "LIST"]).lines().filter(|client| client.contains(" name= ")).count() == 1
+    });
+    let clients = ask(&["CLIENT", "LIST"]).lines().count();
+    ask(&["CONFIG", "SET", "maxclients", &clients.to_string()]);
+    let another = redis::Client::open(server.server.url()).unwrap().get_connection_with_timeout(PATIENCE);
+    assert!(another.is_err(), "the server has no room");
     let runs = Arc::new(AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..8 {
