@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, redis_cached};
 use serde::{Deserialize, Serialize};
-use test_support::Server;
+use test_support::{Server, Stopwatch};
 
 /// Two versions of one function: what `old` stored, `new` must not serve, and must replace.
 macro_rules! rollout {
@@ -208,10 +208,11 @@ async fn bytes_that_look_like_a_lease_hold_up_nobody_for_longer_than_one() {
         for is_plain in [false, true] {
             // Another client would write it without a lifetime.
             redis::cmd("SET").arg("t:brief:2").arg(bytes).exec(&mut server.connection()).unwrap();
-            let begun = Instant::now();
+            let stopwatch = Stopwatch::start();
             let value = if is_plain { brief_blocking(&cache, 2) } else { brief(&cache, 2).await };
             assert_eq!(value, user_of(2));
-            assert!(begun.elapsed() < Duration::from_millis(250), "{bytes:?}: it waited for {:?}", begun.elapsed());
+            let took = stopwatch.took().own();
+            assert!(took < Duration::from_millis(250), "{bytes:?}: it waited for {took:?}");
             assert_eq!(brief_entry(&cache, 2).get().await.unwrap(), Some(user_of(2)), "{bytes:?} was overwritten");
         }
     }

@@ -74,7 +74,7 @@ pub async fn in_time(what: &str, mut condition: impl AsyncFnMut() -> bool) {
 /// place where they wait. The argument of `attempt` is the time to leave to them.
 #[track_caller]
 pub fn given_time(what: &str, mut attempt: impl FnMut(Duration) -> bool) {
-    let done = [50, 200, 1000, 3000].map(Duration::from_millis).into_iter().any(&mut attempt);
+    let done = [50, 200, 1000, 3000, 6000].map(Duration::from_millis).into_iter().any(&mut attempt);
     assert!(done, "not even after seconds: {what}");
 }
 
