@@ -5,7 +5,7 @@
 //!
 //! | modules | concern |
 //! |---|---|
-//! | `error`, `hash`, `lock`, `poll` | errors, hashes, locks, and futures that are run by hand: nothing of the cache |
+//! | `error`, `fork`, `hash`, `lock`, `poll` | errors, forked processes, hashes, locks, and futures that are run by hand: nothing of the cache |
 //! | `key` | the text of keys |
 //! | `stored` | the bytes of values: envelope, codecs, fingerprints of types |
 //! | `plan` | one cached function: its settings, and the pure policy that they make (what is fresh, what is stored) |
@@ -29,6 +29,7 @@ mod api;
 mod engine;
 mod error;
 mod expansion;
+mod fork;
 mod hash;
 #[cfg(feature = "inspect")]
 #[doc(hidden)]

@@ -5,6 +5,8 @@ mod config;
 mod cost;
 #[cfg(all(feature = "json", feature = "messagepack"))]
 mod crafted;
+#[cfg(all(unix, feature = "local"))]
+mod fork;
 mod keeper;
 mod memory;
 mod refresh_threads;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::fork::Process;
 use crate::key::Key;
 use crate::plan::policy::Pace;
 use crate::stored::envelope::Lease;
@@ -27,6 +28,7 @@ struct RenewerState {
     /// The leases by the time when they are due.
     due: BTreeMap<(Instant, u64), Held>,
     next_id: u64,
+    process: Process,
     running: bool,
     /// Until when the thread sleeps, while it does. It may find nothing due then.
     sleeps_until: Option<Instant>,
@@ -54,6 +56,11 @@ impl Renewer {
     ) -> Guard {
         let now = Instant::now();
         let mut state = self.shared.lock();
+        if state.process.is_forked() {
+            // The thread, and the bodies that hold leases, are in the other process.
+            state.due.clear();
+            (state.running, state.sleeps_until, state.last) = (false, None, None);
+        }
         let id = state.next_id;
         state.next_id += 1;
         let due = (now + pace.every, id);

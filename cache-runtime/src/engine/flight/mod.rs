@@ -30,6 +30,7 @@ pub(crate) use self::patience::{Any, Patience};
 pub(crate) use self::refreshing::{Refreshing, Ticket};
 use crate::engine::sharing::Shared;
 use crate::error::Error;
+use crate::fork::Process;
 use crate::key::{Extent, Key};
 use crate::lock::briefly;
 use crate::store::Read;
@@ -135,6 +136,7 @@ pub(crate) struct Flights {
     unasked: AtomicU64,
     /// For how many flights of other processes a follower asks the store.
     asking: AtomicU32,
+    process: Process,
 }
 
 /// The most leases of that kind that are remembered.
@@ -286,7 +288,12 @@ impl Flights {
     }
 
     fn all(&self) -> MutexGuard<'_, All> {
-        briefly(&self.all)
+        let mut all = briefly(&self.all);
+        if self.process.is_forked() {
+            // Their leaders are threads of another process.
+            all.clear();
+        }
+        all
     }
 
     #[cfg(test)]

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use self::starter::Starter;
 use crate::error::ErrorKind;
+use crate::fork::Process;
 use crate::lock::briefly;
 use crate::poll::block_on::block_on;
 use crate::store::redis::request::Load;
@@ -40,6 +41,7 @@ struct Pool {
     state: Mutex<PoolState>,
     /// The number of consecutive time-outs.
     timeouts: AtomicU32,
+    process: Process,
 }
 
 #[derive(Default)]
@@ -126,6 +128,9 @@ impl Blocking {
     fn checkout(&self, epoch: Epoch, by: Instant) -> Result<Lent<'_>, Fault> {
         let pool = &*self.pool;
         let mut state = pool.lock();
+        if pool.process.is_forked() {
+            state.forked();
+        }
         let failures = state.failures;
         let mut has_opened = false;
         loop {
@@ -246,6 +251,15 @@ impl PoolState {
         if self.opening == 0 {
             self.opening_since = None;
         }
+    }
+
+    /// This process is a fork of the one that opened the connections, which goes on using them. Threads that open some or
+    /// wait for one are in the other process.
+    fn forked(&mut self) {
+        self.idle.clear();
+        self.waiting.clear();
+        (self.open, self.opening, self.opening_since) = (0, 0, None);
+        self.generation += 1;
     }
 
     fn wake_one(&mut self) {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::Duration;
 
+use crate::fork::Process;
 use crate::lock::briefly;
 
 /// A thread without work ends after this time.
@@ -19,12 +20,19 @@ pub(super) type Job = Box<dyn FnOnce() + Send>;
 
 /// Starts threads. Its own one starts with the first of them.
 #[derive(Default)]
-pub(super) struct Starter(Arc<Mutex<Option<Sender<Job>>>>);
+pub(super) struct Starter {
+    jobs: Arc<Mutex<Option<Sender<Job>>>>,
+    process: Process,
+}
 
 impl Starter {
     /// Runs the job in a thread of its own, soon.
     pub(super) fn start(&self, job: Job) {
-        let mut sender = briefly(&self.0);
+        let mut sender = briefly(&self.jobs);
+        if self.process.is_forked() {
+            // The thread is in another process.
+            std::mem::forget(sender.take());
+        }
         let job = match &*sender {
             Some(known) => match known.send(job) {
                 Ok(()) => return,
@@ -37,7 +45,7 @@ impl Starter {
         let _ = new.send(job);
         *sender = Some(new);
         drop(sender);
-        let starter = Arc::downgrade(&self.0);
+        let starter = Arc::downgrade(&self.jobs);
         // If no thread can be started, the jobs are dropped, and the next one is tried again.
         let _ = thread::Builder::new().name("redis-cached start".to_owned()).spawn(move || run(&jobs, &starter));
     }
