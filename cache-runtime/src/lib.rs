@@ -9,7 +9,7 @@
 //! | `key` | the text of keys |
 //! | `stored` | the bytes of values: envelope, codecs, fingerprints of types |
 //! | `plan` | one cached function: its settings, and the pure policy that they make (what is fresh, what is stored) |
-//! | `observe` | the counters of functions, and their figures as text |
+//! | `observe` | the counters of functions, and their figures for Prometheus, `metrics` and OpenTelemetry |
 //! | `store` | one trait; `store::memory` and `store::redis` implement it |
 //! | `engine` | the protocol of one call, over any store and timer, async and blocking |
 //! | `web` | handlers of axum: wrappers and responses as values, and how responses are served |

@@ -11,10 +11,14 @@ mod invalidation_text;
 mod leases_end;
 mod leases_without_end;
 mod nesting;
+#[cfg(feature = "opentelemetry")]
+mod observed;
 mod old_values;
 mod panics;
 mod paused_clock;
 mod processes;
+#[cfg(feature = "metrics")]
+mod published;
 mod runtimes;
 mod scrape;
 #[cfg(all(feature = "json", feature = "messagepack"))]

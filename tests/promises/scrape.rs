@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use redis_cached::{Cache, PROMETHEUS_CONTENT_TYPE, redis_cached};
 use test_support::{PATIENCE, Server};
 
-type Labels = BTreeMap<String, String>;
+pub(crate) type Labels = BTreeMap<String, String>;
 
 /// A family of samples.
 #[derive(Debug, Default)]
-struct Family {
-    kind: String,
-    samples: Vec<(String, Labels, f64)>,
+pub(crate) struct Family {
+    pub(crate) kind: String,
+    pub(crate) samples: Vec<(String, Labels, f64)>,
 }
 
 fn is_name(text: &str) -> bool {
@@ -20,7 +20,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// The families of a text. It panics at the first thing that the format does not allow.
-fn parsed(text: &str) -> BTreeMap<String, Family> {
+pub(crate) fn parsed(text: &str) -> BTreeMap<String, Family> {
     assert!(text.ends_with('\n') && !text.contains('\r'));
     let mut families = BTreeMap::<String, Family>::new();
     let mut current = String::new();
@@ -129,7 +129,7 @@ fn plain(cache: &Cache, id: u64) -> Option<u64> {
     (id != 3).then_some(id)
 }
 
-async fn calls(cache: &Cache) {
+pub(crate) async fn calls(cache: &Cache) {
     for id in [1, 2, 1000, 13, 1] {
         _ = user(cache, id).await;
         plain(cache, id);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::engine::Engine;
 use crate::engine::context::{CacheStore, Context, LocalSettings};
 use crate::error::{Error, ErrorKind};
+use crate::observe::Listener;
 use crate::store::memory::MemoryStore;
 use crate::store::redis::Redis;
 #[cfg(feature = "tokio")]
@@ -213,7 +214,7 @@ impl Builder {
             Target::Sentinel(target) => (target.to_string(), CacheStore::Unusable(without_tokio())),
             Target::Off => ("off://".to_owned(), CacheStore::Off(Error::new(ErrorKind::Off, "its URL is off://"))),
         };
-        let cache = Cache(Context::new(store, namespace, timeout, display, local));
+        let cache = Cache(Context::new(store, namespace, timeout, display, local, settings.listener));
         #[cfg(feature = "blocking")]
         if let Some(interval) = publishes {
             super::publish::start(&cache.0, &program, interval);
@@ -342,6 +343,7 @@ impl Cache {
                     Settings::default().timeout,
                     "unusable".to_owned(),
                     LocalSettings::default(),
+                    Listener::default(),
                 ))
             },
             Builder::build,

@@ -5,7 +5,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 #[cfg(feature = "local")]
 use std::sync::OnceLock;
-#[cfg(any(feature = "blocking", feature = "local"))]
+#[cfg(any(feature = "blocking", feature = "local", feature = "opentelemetry"))]
 use std::sync::Weak;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use super::local::{Tier, Voiding};
 use super::renewer::Renewer;
 use crate::error::Error;
 use crate::observe::snapshot::ServerStats;
-use crate::observe::{Counters, Functions, Invalidations};
+use crate::observe::{Counters, Functions, Invalidations, Listener};
 use crate::plan::function::Function;
 use crate::store::backend::Backend;
 use crate::store::memory::MemoryStore;
@@ -91,13 +91,14 @@ impl Context {
         timeout: Duration,
         display: String,
         local: LocalSettings,
+        listener: Listener,
     ) -> Context {
         Context(Arc::new(Inner {
             store,
             namespace,
             timeout,
             display,
-            functions: Arc::default(),
+            functions: Arc::new(Functions::new(listener)),
             invalidations: Invalidations::default(),
             flights: Arc::default(),
             refreshing: Arc::default(),
@@ -150,6 +151,12 @@ impl Context {
         &self.0.functions
     }
 
+    /// What is told of single observations.
+    #[cfg(feature = "opentelemetry")]
+    pub(crate) fn listener(&self) -> &Listener {
+        self.0.functions.listener()
+    }
+
     pub(crate) fn invalidations(&self) -> &Invalidations {
         &self.0.invalidations
     }
@@ -186,7 +193,7 @@ impl Context {
         &self.0.renewer
     }
 
-    #[cfg(any(feature = "blocking", feature = "local"))]
+    #[cfg(any(feature = "blocking", feature = "local", feature = "opentelemetry"))]
     pub(crate) fn downgrade(&self) -> WeakContext {
         WeakContext(Arc::downgrade(&self.0))
     }
@@ -360,10 +367,11 @@ fn end_of(deadline: Duration) -> Instant {
 }
 
 /// A cache that may be gone.
-#[cfg(any(feature = "blocking", feature = "local"))]
+#[cfg(any(feature = "blocking", feature = "local", feature = "opentelemetry"))]
+#[derive(Clone)]
 pub(crate) struct WeakContext(Weak<Inner>);
 
-#[cfg(any(feature = "blocking", feature = "local"))]
+#[cfg(any(feature = "blocking", feature = "local", feature = "opentelemetry"))]
 impl WeakContext {
     pub(crate) fn upgrade(&self) -> Option<Context> {
         self.0.upgrade().map(Context)

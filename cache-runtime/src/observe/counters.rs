@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use super::histogram::Buckets;
+use super::listener::Listener;
 use super::snapshot::{
     Bodies, Calls, Fills, FunctionStats, InvalidationStats, InvalidationsOfKind, LocalStats, Refreshes, Unusable,
 };
@@ -90,6 +91,7 @@ pub(crate) struct Counters {
     refreshes_begun: AtomicU64,
     unusable: [AtomicU64; Why::COUNT],
     local: LocalCounters,
+    listener: Listener,
 }
 
 /// The results of calls, in cache lines of their own. Some processors fetch two lines at a time.
@@ -139,7 +141,7 @@ fn add(counter: &AtomicU64, count: u64) {
 }
 
 impl Counters {
-    fn new(function: &Function) -> Counters {
+    fn new(function: &Function, listener: &Listener) -> Counters {
         Counters {
             head: function.head().into(),
             prefix_len: function.prefix().len(),
@@ -153,6 +155,7 @@ impl Counters {
             refreshes_begun: AtomicU64::new(0),
             unusable: Default::default(),
             local: LocalCounters::default(),
+            listener: listener.clone(),
         }
     }
 
@@ -200,16 +203,19 @@ impl Counters {
 
     pub(crate) fn body(&self, result: BodyResult, micros: u64) {
         self.bodies[result as usize].observe(micros);
+        self.listener.body(&self.head, result.name(), micros);
     }
 
     pub(crate) fn waited(&self, micros: u64) {
         self.waits.observe(micros);
+        self.listener.waited(&self.head, micros);
     }
 
     /// A value of this size was stored.
     pub(crate) fn stored(&self, bytes: usize) {
         self.fill(FillResult::Stored);
         self.value_bytes.observe(bytes as u64);
+        self.listener.stored(&self.head, bytes as u64);
     }
 
     pub(crate) fn fill(&self, result: FillResult) {
@@ -311,9 +317,19 @@ type Part = Box<[OnceLock<Arc<Counters>>]>;
 #[derive(Debug, Default)]
 pub(crate) struct Functions {
     parts: [OnceLock<Part>; PARTS],
+    listener: Listener,
 }
 
 impl Functions {
+    pub(crate) fn new(listener: Listener) -> Functions {
+        Functions { parts: Default::default(), listener }
+    }
+
+    #[cfg(feature = "opentelemetry")]
+    pub(crate) fn listener(&self) -> &Listener {
+        &self.listener
+    }
+
     /// The counters of a function, which are made by its first call.
     #[inline]
     pub(crate) fn of(&self, function: &Function) -> &Arc<Counters> {
@@ -321,7 +337,7 @@ impl Functions {
         let part = (at / FIRST).ilog2() as usize;
         let size = FIRST << part;
         let entries = self.parts[part].get_or_init(|| (0..size).map(|_| OnceLock::new()).collect());
-        entries[at - size].get_or_init(|| Arc::new(Counters::new(function)))
+        entries[at - size].get_or_init(|| Arc::new(Counters::new(function, &self.listener)))
     }
 
     fn each(&self) -> impl Iterator<Item = &Counters> {

@@ -7,15 +7,25 @@
 //! | `counters` | the counters of one function, and those of a cache by function |
 //! | `guard` | what is counted when a call, a body, a wait or a refresh ends, however it ends |
 //! | `snapshot` | the counters as a program reads them |
-//! | `families` | a snapshot as samples with names and labels |
+//! | `families` | the names, kinds, units and help texts of families of samples |
+//! | `figures` | a snapshot as samples of families |
 //! | `prometheus` | the samples as text |
+//! | `facade` | the samples for the facade `metrics` |
+//! | `otel` | the samples, and single observations, for OpenTelemetry |
+//! | `listener` | what is told of single observations |
 //!
 //! Counting is always on. A hit adds to one number, in a cache line that few other threads write.
 
 mod counters;
-pub(crate) mod families;
+#[cfg(feature = "metrics")]
+pub(crate) mod facade;
+mod families;
+pub(crate) mod figures;
 mod guard;
 mod histogram;
+mod listener;
+#[cfg(feature = "opentelemetry")]
+pub(crate) mod otel;
 pub(crate) mod prometheus;
 pub(crate) mod snapshot;
 mod tally;
@@ -24,3 +34,4 @@ pub(crate) use self::counters::{
     BodyResult, CallResult, Counters, FillResult, Functions, InvalidationKind, Invalidations, RefreshResult,
 };
 pub(crate) use self::guard::{BatchTally, BodyTimer, RefreshTally, Undecided, WaitTimer};
+pub(crate) use self::listener::Listener;

@@ -2,14 +2,15 @@
 
 use std::fmt::{Display, Write};
 
-use super::families::{Figures, Kind, Label, Output, Value};
+use super::families::{Family, Kind, Label, Output, Value};
+use super::figures::Figures;
 use super::snapshot::Histogram;
 
 /// The content type of the text that [`Cache::prometheus`](crate::Cache::prometheus) returns.
 pub const PROMETHEUS_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The figures as text.
-pub(crate) fn text(namespace: &str, figures: &Figures<'_>) -> String {
+pub(crate) fn text(namespace: &str, figures: &Figures) -> String {
     let mut text = Text { output: String::with_capacity(4096), namespace };
     figures.write(&mut text);
     text.output
@@ -41,7 +42,7 @@ impl Text<'_> {
 }
 
 impl Output for Text<'_> {
-    fn family(&mut self, name: &'static str, kind: Kind, help: &'static str) {
+    fn family(&mut self, Family { name, kind, help, .. }: &'static Family) {
         let kind = match kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
@@ -50,16 +51,16 @@ impl Output for Text<'_> {
         let _ = write!(self.output, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
     }
 
-    fn sample(&mut self, name: &'static str, _: Kind, labels: &[Label<'_>], value: Value) {
+    fn sample(&mut self, family: &'static Family, labels: &[Label<'_>], value: Value) {
         match value {
-            Value::Whole(value) => self.line((name, ""), labels, value),
-            Value::Part(value) => self.line((name, ""), labels, value),
+            Value::Whole(value) => self.line((family.name, ""), labels, value),
+            Value::Part(value) => self.line((family.name, ""), labels, value),
         }
     }
 
-    fn histogram(&mut self, name: &'static str, labels: &[Label<'_>], histogram: &Histogram) {
-        for (bound, count) in histogram.cumulative() {
-            let bound = if bound.is_infinite() { "+Inf".to_owned() } else { bound.to_string() };
+    fn histogram(&mut self, family: &'static Family, labels: &[Label<'_>], histogram: &Histogram) {
+        let name = family.name;
+        for (bound, count) in histogram.buckets() {
             let labels: Vec<_> = labels.iter().copied().chain([("le", bound.as_str())]).collect();
             self.line((name, "_bucket"), &labels, count);
         }

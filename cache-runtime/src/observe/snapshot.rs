@@ -268,9 +268,9 @@ impl Histogram {
         self.counts.iter().sum()
     }
 
-    /// The bounds, with infinity at the end, and how many observations are at or below each.
-    pub(crate) fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
-        let bounds = self.bounds.iter().copied().chain([f64::INFINITY]);
+    /// The bounds as Prometheus writes them, with infinity at the end, and how many observations are at or below each.
+    pub(super) fn buckets(&self) -> impl Iterator<Item = (String, u64)> {
+        let bounds = self.bounds.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
         bounds.zip(&self.counts).scan(0, |sum, (bound, count)| {
             *sum += count;
             Some((bound, *sum))

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::server::breaker::Limits;
+use crate::observe::Listener;
 
 /// The user and the password of a connection, from a provider: see [`Builder::credentials`](crate::Builder::credentials).
 ///
@@ -102,6 +103,8 @@ pub(crate) struct Settings {
     /// The time without traffic after which a connection is checked.
     pub(crate) keep_alive: Duration,
     pub(crate) breaker: Limits,
+    /// What is told of single observations of the cache.
+    pub(crate) listener: Listener,
 }
 
 impl Default for Settings {
@@ -115,6 +118,7 @@ impl Default for Settings {
             blocking_connections: 16,
             keep_alive: Duration::from_secs(15),
             breaker: Limits::default(),
+            listener: Listener::default(),
         }
     }
 }
