@@ -5,6 +5,7 @@ mod batch_property;
 mod clear;
 mod coalescing;
 mod depth;
+mod exchanges;
 mod figures;
 mod invalidate_all;
 mod invalidation_text;

@@ -9,7 +9,7 @@ use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 use redis_cached::Cache;
 use test_support::{PATIENCE, Server};
 
-use crate::scrape::{Labels, calls, parsed};
+use crate::scrape::{Labels, at_rest, calls, parsed};
 
 /// The series of one collection, with their names and suffixes as an exporter for Prometheus makes them.
 #[derive(Debug, Default)]
@@ -117,8 +117,8 @@ async fn opentelemetry_gets_what_a_scrape_has() {
         cache.publish_opentelemetry(&sdk.provider.meter("again"));
         for _ in 0..2 {
             calls(&cache).await;
-            let Collected(mut found) = sdk.collect();
-            for (name, family) in parsed(&cache.prometheus()) {
+            let (text, Collected(mut found)) = at_rest(&cache, || sdk.collect());
+            for (name, family) in parsed(&text) {
                 for (suffix, labels, value) in family.samples {
                     let series = (format!("{name}{suffix}"), labels);
                     let collected = found.remove(&series).unwrap_or_else(|| panic!("{series:?} is not collected"));

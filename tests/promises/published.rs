@@ -7,7 +7,7 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use redis_cached::Cache;
 use test_support::{PATIENCE, Server};
 
-use crate::scrape::{Labels, calls, parsed};
+use crate::scrape::{Labels, at_rest, calls, parsed};
 
 /// The series of a recorder: their kinds, units and values. Reading them sets them to zero.
 fn recorded(snapshotter: &Snapshotter) -> BTreeMap<(String, Labels), (MetricKind, metrics::Unit, f64)> {
@@ -35,8 +35,7 @@ async fn the_facade_gets_what_a_scrape_has() {
         // A recorder that is installed after the calls.
         let recorder = DebuggingRecorder::new();
         let snapshotter = recorder.snapshotter();
-        let text = cache.prometheus();
-        metrics::with_local_recorder(&recorder, || cache.publish_metrics());
+        let (text, ()) = at_rest(&cache, || metrics::with_local_recorder(&recorder, || cache.publish_metrics()));
         let mut found = recorded(&snapshotter);
         for (name, family) in parsed(&text) {
             for (suffix, labels, value) in family.samples {

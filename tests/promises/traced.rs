@@ -14,15 +14,15 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
 /// What no line and no span of the level DEBUG may have in it.
-const SECRET: &str = "hunter2";
+pub(crate) const SECRET: &str = "hunter2";
 
 #[derive(Clone, Debug, Default)]
-struct Seen {
-    name: &'static str,
-    parent: Option<u64>,
-    fields: HashMap<&'static str, String>,
+pub(crate) struct Seen {
+    pub(crate) name: &'static str,
+    pub(crate) parent: Option<u64>,
+    pub(crate) fields: HashMap<&'static str, String>,
     follows: Vec<u64>,
-    has_ended: bool,
+    pub(crate) has_ended: bool,
 }
 
 impl Visit for Seen {
@@ -39,14 +39,14 @@ struct State {
 
 /// Keeps what this thread traces, up to a level.
 #[derive(Clone)]
-struct Tracer(Arc<Mutex<State>>, Level);
+pub(crate) struct Tracer(Arc<Mutex<State>>, Level);
 
 impl Tracer {
-    fn new(level: Level) -> Tracer {
+    pub(crate) fn new(level: Level) -> Tracer {
         Tracer(Arc::default(), level)
     }
 
-    fn listen(&self) -> tracing::subscriber::DefaultGuard {
+    pub(crate) fn listen(&self) -> tracing::subscriber::DefaultGuard {
         tracing::subscriber::set_default(Registry::default().with(self.clone()))
     }
 
@@ -54,11 +54,11 @@ impl Tracer {
         self.0.lock().unwrap()
     }
 
-    fn spans(&self, name: &str) -> Vec<Seen> {
+    pub(crate) fn spans(&self, name: &str) -> Vec<Seen> {
         self.state().spans.values().filter(|span| span.name == name).cloned().collect()
     }
 
-    fn span(&self, id: Option<u64>) -> Seen {
+    pub(crate) fn span(&self, id: Option<u64>) -> Seen {
         self.state().spans[&id.expect("it has one")].clone()
     }
 
@@ -71,7 +71,7 @@ impl Tracer {
     }
 
     /// The levels of the lines that have the secret; no span has it.
-    fn levels_of_the_secret(&self) -> BTreeSet<Level> {
+    pub(crate) fn levels_of_the_secret(&self) -> BTreeSet<Level> {
         let state = self.state();
         let has_it = |seen: &Seen| seen.fields.values().any(|value| value.contains(SECRET));
         assert!(!state.spans.values().any(has_it), "{:?}", state.spans);

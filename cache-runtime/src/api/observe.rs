@@ -170,8 +170,8 @@ impl Cache {
     /// The guide has the names. An exporter makes those of [`prometheus`](Self::prometheus) of them, where it translates
     /// names for Prometheus. Counters and gauges are read when they are collected, and count from the time that the cache was
     /// built; each instrument reads all counters for that, which takes microseconds for each function. Histograms have the
-    /// bodies, waits and sizes from this call on. They are recorded when they happen, and a hit has none of them, so that it
-    /// costs no more than without the feature.
+    /// bodies, waits, sizes and exchanges from this call on, and are recorded when they happen. A hit records its exchange
+    /// with Redis, and a hit in the local tier nothing.
     ///
     /// The meter does not keep the cache alive. The instruments of a cache that is gone observe nothing.
     #[cfg(feature = "opentelemetry")]
@@ -188,6 +188,7 @@ impl Cache {
             functions: self.functions(),
             invalidations: self.0.invalidations().read(),
             server: self.server_stats(),
+            exchanges: self.0.exchanges(),
         }
     }
 }

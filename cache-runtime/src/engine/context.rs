@@ -16,7 +16,7 @@ use super::local::{Tier, Voiding};
 use super::renewer::Renewer;
 use crate::error::Error;
 use crate::observe::snapshot::ServerStats;
-use crate::observe::{Counters, Functions, Invalidations, Listener};
+use crate::observe::{Counters, ExchangeStats, Functions, Invalidations, Listener};
 use crate::plan::function::Function;
 use crate::store::backend::Backend;
 use crate::store::memory::MemoryStore;
@@ -265,6 +265,16 @@ impl Context {
             accepts_writes: is_usable && servers.iter().all(|server| server.accepts_writes),
             undelivered: self.undelivered() as u64,
             servers,
+        }
+    }
+
+    /// The durations of the exchanges with the server or servers.
+    pub(crate) fn exchanges(&self) -> Vec<ExchangeStats> {
+        match &self.0.store {
+            CacheStore::Redis(redis) => redis.exchanges(),
+            #[cfg(feature = "tokio")]
+            CacheStore::Cluster(cluster) => cluster.exchanges(),
+            CacheStore::Memory(_) | CacheStore::Unusable(_) | CacheStore::Off(_) => Vec::new(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use super::histogram::Buckets;
+use super::histogram::{Buckets, SECONDS};
 use super::listener::Listener;
 use super::snapshot::{
     Bodies, Calls, Fills, FunctionStats, InvalidationStats, InvalidationsOfKind, LocalStats, Refreshes, Unusable,
@@ -147,8 +147,8 @@ impl Counters {
             prefix_len: function.prefix().len(),
             blocks: Default::default(),
             saved: AtomicU64::new(0),
-            bodies: std::array::from_fn(|_| Buckets::of_seconds()),
-            waits: Buckets::of_seconds(),
+            bodies: std::array::from_fn(|_| Buckets::of_seconds(SECONDS)),
+            waits: Buckets::of_seconds(SECONDS),
             value_bytes: Buckets::of_bytes(),
             fills: Default::default(),
             refreshes: Default::default(),

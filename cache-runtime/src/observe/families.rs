@@ -61,6 +61,8 @@ families! {
         "Values that this process keeps no more, or must confirm.";
     LOCAL_ADMISSIONS: Counter "redis_cached_local_admissions_total", "redis_cached.local.admissions" in "{value}",
         "Values that were offered to the local tier.";
+    EXCHANGES: Histogram "db_client_operation_duration_seconds", "db.client.operation.duration" in "s",
+        "How long exchanges with Redis took.";
     UNDELIVERED: Gauge "redis_cached_undelivered_invalidations", "redis_cached.undelivered_invalidations" in "{key}",
         "Keys that are still to be invalidated.";
     UP: Gauge "redis_cached_up", "redis_cached.up" in "{server}",

@@ -1,7 +1,8 @@
 //! The figures of a cache as samples of families, with their labels.
 
+use super::exchanges::ExchangeStats;
 use super::families::{
-    ACCEPTS_WRITES, BODIES, CALLS, CONNECTIONS, FILLS, Family, INVALIDATIONS, LOCAL_ADMISSIONS, LOCAL_BYTES,
+    ACCEPTS_WRITES, BODIES, CALLS, CONNECTIONS, EXCHANGES, FILLS, Family, INVALIDATIONS, LOCAL_ADMISSIONS, LOCAL_BYTES,
     LOCAL_ENTRIES, LOCAL_REMOVALS, Label, Output, REFRESHES, SAVED, SIZES, UNDELIVERED, UNUSABLE, UP, Value, WAITS,
 };
 use super::snapshot::{Bodies, Connections, FunctionStats, Histogram, InvalidationStats, ServerStats};
@@ -11,6 +12,7 @@ pub(crate) struct Figures {
     pub(crate) functions: Vec<FunctionStats>,
     pub(crate) invalidations: InvalidationStats,
     pub(crate) server: ServerStats,
+    pub(crate) exchanges: Vec<ExchangeStats>,
 }
 
 impl Figures {
@@ -24,6 +26,7 @@ impl Figures {
             samples.local(&self.functions);
         }
         samples.server(&self.server);
+        samples.exchanges(&self.exchanges);
     }
 }
 
@@ -56,10 +59,10 @@ impl Samples<'_> {
     }
 
     /// Histograms, of which those without an observation are left out.
-    fn histograms<'h, const N: usize>(
+    fn histograms<'h, L: AsRef<[Label<'h>]>>(
         &mut self,
         family: &'static Family,
-        histograms: impl Iterator<Item = ([Label<'h>; N], &'h Histogram)>,
+        histograms: impl Iterator<Item = (L, &'h Histogram)>,
     ) {
         let mut histograms = histograms.filter(|(_, histogram)| histogram.count() > 0).peekable();
         if histograms.peek().is_none() {
@@ -67,7 +70,7 @@ impl Samples<'_> {
         }
         self.output.family(family);
         for (labels, histogram) in histograms {
-            self.output.histogram(family, &labels, histogram);
+            self.output.histogram(family, labels.as_ref(), histogram);
         }
     }
 
@@ -169,6 +172,20 @@ impl Samples<'_> {
         self.by_function(&LOCAL_ADMISSIONS, "result", &kept, |stats| {
             [("admitted", stats.local.admitted), ("refused", stats.local.refused)]
         });
+    }
+
+    fn exchanges(&mut self, exchanges: &[ExchangeStats]) {
+        let exchanges = exchanges.iter().map(|stats| {
+            let mut labels = vec![
+                ("db_system_name", "redis"),
+                ("db_operation_name", stats.operation),
+                ("server_address", stats.address.as_str()),
+            ];
+            labels.extend(stats.port.as_deref().map(|port| ("server_port", port)));
+            labels.extend(stats.failure.map(|failure| ("error_type", failure)));
+            (labels, &stats.seconds)
+        });
+        self.histograms(&EXCHANGES, exchanges);
     }
 
     fn server(&mut self, stats: &ServerStats) {

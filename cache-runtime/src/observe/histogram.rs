@@ -3,7 +3,8 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
-use super::snapshot::Histogram;
+use super::snapshot::{Histogram, Merge};
+use super::tally::{BLOCKS, block_of_thread};
 
 /// The upper bounds of the buckets of durations, in seconds.
 pub(super) const SECONDS: &[f64] =
@@ -25,15 +26,17 @@ pub(super) struct Buckets {
     filled: OnceLock<Box<Filled>>,
 }
 
+/// In cache lines of its own.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 struct Filled {
     counts: [AtomicU64; MOST],
     sum: AtomicU64,
 }
 
 impl Buckets {
-    pub(super) fn of_seconds() -> Buckets {
-        Buckets { bounds: SECONDS, scale: 1e6, filled: OnceLock::new() }
+    pub(super) fn of_seconds(bounds: &'static [f64]) -> Buckets {
+        Buckets { bounds, scale: 1e6, filled: OnceLock::new() }
     }
 
     pub(super) fn of_bytes() -> Buckets {
@@ -62,6 +65,49 @@ impl Buckets {
     }
 }
 
+/// A histogram to which each thread adds in a place that few others have: for what happens in hits.
+#[derive(Debug)]
+pub(super) struct Spread([Buckets; BLOCKS]);
+
+impl Spread {
+    pub(super) fn of_seconds(bounds: &'static [f64]) -> Spread {
+        Spread(std::array::from_fn(|_| Buckets::of_seconds(bounds)))
+    }
+
+    /// Adds an observation in microseconds.
+    pub(super) fn observe(&self, micros: u64) {
+        self.0[block_of_thread()].observe(micros);
+    }
+
+    pub(super) fn read(&self) -> Histogram {
+        let mut sum = self.0[0].read();
+        for part in &self.0[1..] {
+            sum.merge(&part.read());
+        }
+        sum
+    }
+}
+
+/// Something that is made by its first use.
+#[derive(Debug)]
+pub(super) struct Lazy<T>(OnceLock<Box<T>>);
+
+impl<T: Default> Lazy<T> {
+    pub(super) fn get(&self) -> &T {
+        self.0.get_or_init(Box::default)
+    }
+
+    pub(super) fn known(&self) -> Option<&T> {
+        self.0.get().map(|made| &**made)
+    }
+}
+
+impl<T> Default for Lazy<T> {
+    fn default() -> Lazy<T> {
+        Lazy(OnceLock::new())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,7 +115,7 @@ mod tests {
     #[test]
     fn a_bound_belongs_to_its_bucket() {
         assert!(SECONDS.len() < MOST && BYTES.len() < MOST);
-        let seconds = Buckets::of_seconds();
+        let seconds = Buckets::of_seconds(SECONDS);
         assert_eq!(seconds.read().count(), 0);
         for micros in [0, 500, 501, 60_000_000, 60_000_001] {
             seconds.observe(micros);

@@ -3,6 +3,7 @@
 #[cfg(feature = "opentelemetry")]
 use std::sync::{Arc, OnceLock};
 
+use super::exchanges::{Exchanges, Failure, OfOperation, Operation};
 #[cfg(feature = "opentelemetry")]
 use super::otel::Instruments;
 
@@ -42,6 +43,18 @@ impl Listener {
             instruments.stored(function, bytes);
         }
     }
+
+    pub(super) fn exchanged(
+        &self,
+        exchanges: &Exchanges,
+        of_operation: &OfOperation,
+        (operation, failure): (Operation, Option<Failure>),
+        micros: u64,
+    ) {
+        if let Some(instruments) = self.instruments.get() {
+            instruments.exchanged(exchanges, of_operation, (operation, failure), micros);
+        }
+    }
 }
 
 #[cfg(not(feature = "opentelemetry"))]
@@ -51,4 +64,6 @@ impl Listener {
     pub(super) fn waited(&self, _function: &str, _micros: u64) {}
 
     pub(super) fn stored(&self, _function: &str, _bytes: u64) {}
+
+    pub(super) fn exchanged(&self, _: &Exchanges, _: &OfOperation, _: (Operation, Option<Failure>), _micros: u64) {}
 }

@@ -1,12 +1,13 @@
 //! The figures of a cache for OpenTelemetry.
 //!
 //! Counters and gauges are observed when a reader collects: their callbacks read the counters that are there anyway.
-//! OpenTelemetry has no histogram that is observed, so that observations are recorded when they happen. None happens in
-//! a hit.
+//! OpenTelemetry has no histogram that is observed, so that observations are recorded when they happen. A hit has none but
+//! that of its exchange with the server, whose attributes are made once.
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Histogram, Meter};
 
+use super::exchanges::{self, Exchanges, Failure, OfOperation, Operation};
 use super::families::{self, ALL, Family, Kind, Label, Output, Value};
 use super::figures::Figures;
 use super::histogram::{BYTES, SECONDS};
@@ -19,21 +20,23 @@ pub(crate) struct Instruments {
     bodies: Histogram<f64>,
     waits: Histogram<f64>,
     sizes: Histogram<u64>,
+    exchanges: Histogram<f64>,
 }
 
 impl Instruments {
     pub(crate) fn new(meter: &Meter, namespace: &str) -> Instruments {
-        let seconds = |Family { dotted, unit, help, .. }: &'static Family| {
+        let seconds = |Family { dotted, unit, help, .. }: &'static Family, bounds: &[f64]| {
             let histogram = meter.f64_histogram(*dotted).with_unit(*unit).with_description(*help);
-            histogram.with_boundaries(SECONDS.to_vec()).build()
+            histogram.with_boundaries(bounds.to_vec()).build()
         };
         let sizes = &families::SIZES;
         let sizes = meter.u64_histogram(sizes.dotted).with_unit(sizes.unit).with_description(sizes.help);
         Instruments {
             namespace: attribute_of(namespace),
-            bodies: seconds(&families::BODIES),
-            waits: seconds(&families::WAITS),
+            bodies: seconds(&families::BODIES, SECONDS),
+            waits: seconds(&families::WAITS, SECONDS),
             sizes: sizes.with_boundaries(BYTES.to_vec()).build(),
+            exchanges: seconds(&families::EXCHANGES, exchanges::SECONDS),
         }
     }
 
@@ -51,6 +54,34 @@ impl Instruments {
 
     pub(super) fn stored(&self, function: &str, bytes: u64) {
         self.sizes.record(bytes, &self.attributes([("function", function)]));
+    }
+
+    pub(super) fn exchanged(
+        &self,
+        exchanges: &Exchanges,
+        of_operation: &OfOperation,
+        (operation, failure): (Operation, Option<Failure>),
+        micros: u64,
+    ) {
+        let attributes = of_operation.attributes.get_or_init(|| {
+            let mut attributes = vec![
+                KeyValue::new("db.system.name", "redis"),
+                KeyValue::new("db.operation.name", operation.name()),
+                KeyValue::new("server.address", exchanges.address.clone()),
+            ];
+            attributes.extend(exchanges.port.map(|port| KeyValue::new("server.port", i64::from(port))));
+            attributes.extend(self.namespace.clone());
+            attributes
+        });
+        let seconds = seconds(micros);
+        match failure {
+            None => self.exchanges.record(seconds, attributes),
+            Some(failure) => {
+                let failed = KeyValue::new("error.type", failure.name());
+                let attributes: Vec<_> = attributes.iter().cloned().chain([failed]).collect();
+                self.exchanges.record(seconds, &attributes);
+            }
+        }
     }
 }
 

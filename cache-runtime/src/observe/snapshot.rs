@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 /// Adds the figures of one function to those of another.
-trait Merge {
+pub(super) trait Merge {
     fn merge(&mut self, other: &Self);
 }
 

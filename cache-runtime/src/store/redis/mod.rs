@@ -52,6 +52,7 @@ use super::tracking::{Inquiry, Watcher};
 use super::url::RedisTarget;
 #[cfg(feature = "tokio")]
 use super::url::SentinelTarget;
+use crate::observe::ExchangeStats;
 use crate::observe::snapshot::ServerState;
 
 #[cfg(feature = "tokio")]
@@ -114,6 +115,11 @@ impl Redis {
     /// The state of the server.
     pub(crate) fn server_states(&self) -> Vec<ServerState> {
         vec![self.client.server.stats()]
+    }
+
+    /// The durations of the exchanges with the server at its current address.
+    pub(crate) fn exchanges(&self) -> Vec<ExchangeStats> {
+        self.client.server.exchanges()
     }
 
     /// The number of keys that are still to be invalidated.

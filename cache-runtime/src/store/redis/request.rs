@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use ::redis::{Cmd, Pipeline, Value};
+use ::redis::{Arg, Cmd, Pipeline, Value};
 
 use super::server::fault::Fault;
+use crate::observe::{Exchange, Exchanges, Operation};
 
 /// The load of an exchange.
 #[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "blocking calls have a connection for themselves"))]
@@ -30,8 +31,25 @@ pub(crate) enum Request {
 }
 
 impl Request {
+    /// Begins an exchange that sends it.
+    pub(crate) fn begin(&self, exchanges: &Exchanges) -> Exchange {
+        let (operation, commands) = match self {
+            Request::One(command) | Request::OneOnce(command) => (operation(command), 1),
+            Request::Many(pipeline) | Request::ManyOnce(pipeline) => (Operation::Pipeline, pipeline.len()),
+        };
+        Exchange::begin(exchanges, operation, commands)
+    }
+
     pub(crate) fn may_be_repeated(&self) -> bool {
         !matches!(self, Request::OneOnce(_) | Request::ManyOnce(_))
+    }
+}
+
+/// What a command does, by its name.
+fn operation(command: &Cmd) -> Operation {
+    match command.args_iter().next() {
+        Some(Arg::Simple(name)) => Operation::of(name),
+        _ => Operation::Other,
     }
 }
 

@@ -47,6 +47,7 @@ use super::transport::Transport;
 #[cfg(feature = "blocking")]
 use super::transport::blocking::Blocking;
 use super::transport::tokio::Tokio;
+use crate::observe::ExchangeStats;
 use crate::observe::snapshot::ServerState;
 use crate::store::boxed::AnyStore;
 #[cfg(feature = "local")]
@@ -92,6 +93,11 @@ impl Cluster {
         let known = self.state.slots.nodes();
         let numbers = if known.is_empty() { self.state.seeds.clone() } else { known };
         numbers.into_iter().filter_map(|number| Some(self.state.node(number)?.client.server.stats())).collect()
+    }
+
+    /// The durations of the exchanges with all nodes that were ever known.
+    pub(crate) fn exchanges(&self) -> Vec<ExchangeStats> {
+        self.state.nodes().flat_map(|node| node.client.server.exchanges()).collect()
     }
 
     /// The number of keys that are still to be invalidated.

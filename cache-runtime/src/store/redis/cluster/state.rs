@@ -78,6 +78,11 @@ impl ClusterState {
         self.nodes.get(number)
     }
 
+    /// All nodes that were ever known.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = &Node> {
+        (0..).map_while(|number| self.node(number))
+    }
+
     /// The number of the node at an address, which is noted if it is new.
     pub(super) fn node_at(&self, host: &str, port: u16) -> Option<u16> {
         let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);

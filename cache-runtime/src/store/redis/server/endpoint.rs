@@ -1,16 +1,14 @@
 //! The address of a server, and what a connection to it needs.
 
 use std::borrow::Cow;
-#[cfg(feature = "_rustls")]
 use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(feature = "tokio")]
-use ::redis::ConnectionAddr;
-use ::redis::ConnectionInfo;
+use ::redis::{ConnectionAddr, ConnectionInfo};
 
 use super::fault::{Blame, Fault};
 use crate::error::ErrorKind;
+use crate::observe::{Exchanges, Listener};
 use crate::store::redis::settings::{Provider, Settings};
 #[cfg(feature = "_rustls")]
 use crate::store::tls::Connector;
@@ -26,6 +24,8 @@ pub(crate) struct Endpoint {
     /// Set for TLS through rustls.
     #[cfg(feature = "_rustls")]
     tls: Option<Arc<Connector>>,
+    /// The exchanges over connections to it.
+    exchanges: Arc<Exchanges>,
 }
 
 /// The first commands of a connection.
@@ -62,6 +62,7 @@ impl Login {
 impl Endpoint {
     pub(crate) fn new(target: RedisTarget, settings: &Settings) -> Endpoint {
         Endpoint {
+            exchanges: Arc::new(exchanges(target.info.addr(), settings.listener.clone())),
             info: tuned(target.info, settings.keep_alive),
             credentials: settings.credentials.clone(),
             client_name: settings.client_name.clone(),
@@ -83,6 +84,10 @@ impl Endpoint {
             return true;
         }
         matches!(self.info.addr(), ConnectionAddr::TcpTls { .. })
+    }
+
+    pub(crate) fn exchanges(&self) -> &Arc<Exchanges> {
+        &self.exchanges
     }
 
     pub(crate) fn info(&self) -> &ConnectionInfo {
@@ -111,6 +116,16 @@ impl Endpoint {
         let (db, is_resp3) = (settings.db(), settings.protocol().supports_resp3());
         Ok(Login { user, password, db, is_resp3, client_name: self.client_name.clone() })
     }
+}
+
+/// No exchanges yet, with this address as their label.
+fn exchanges(address: &ConnectionAddr, listener: Listener) -> Exchanges {
+    let (address, port) = match address {
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => (host.clone(), Some(*port)),
+        ConnectionAddr::Unix(path) => (path.display().to_string(), None),
+        other => (other.to_string(), None),
+    };
+    Exchanges::new(address, port, listener)
 }
 
 /// Applies settings that redis-rs leaves off. With 15 s, a vanished peer is detected within 30 s even without calls.

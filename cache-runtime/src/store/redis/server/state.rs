@@ -13,6 +13,7 @@ use super::features::Features;
 use super::health::Health;
 #[cfg(feature = "tokio")]
 use super::locator::Locator;
+use crate::observe::ExchangeStats;
 use crate::observe::snapshot::{Connections, ServerState};
 use crate::store::redis::request::{Reply, Request, checked};
 
@@ -312,6 +313,11 @@ impl Server {
             accepts_writes: up && self.health.refuses_writes().is_none(),
             connections: Connections { small, large, blocking },
         }
+    }
+
+    /// The durations of the exchanges with the server at its current address.
+    pub(crate) fn exchanges(&self) -> Vec<ExchangeStats> {
+        self.known_endpoint().map(|endpoint| endpoint.exchanges().read()).unwrap_or_default()
     }
 
     /// Counts one more connection, until the returned value is dropped.

@@ -24,6 +24,7 @@ use super::connect::{Way, configured, no_address};
 use super::stream::{Clean, Stream};
 use super::timed::{Socket, Timed, left};
 use crate::error::ErrorKind;
+use crate::observe::Exchanges;
 use crate::store::redis::request::{Reply, Request, checked};
 use crate::store::redis::server::breaker::Epoch;
 use crate::store::redis::server::endpoint::Endpoint;
@@ -39,6 +40,8 @@ pub(crate) struct Wire {
     /// Set once the connection is greeted.
     open: Option<Open>,
     pub(crate) features: Features,
+    /// The exchanges with the server, in which greetings do not count.
+    pub(crate) exchanges: Arc<Exchanges>,
 }
 
 impl Wire {
@@ -56,7 +59,8 @@ impl Wire {
         let way = Way::to(endpoint);
         let login = endpoint.login()?;
         let stream = Clean::of(connected(&way, by)?);
-        let mut wire = Wire { stream, parser: Parser::new(), open: None, features: Features::default() };
+        let (features, exchanges) = (Features::default(), Arc::clone(endpoint.exchanges()));
+        let mut wire = Wire { stream, parser: Parser::new(), open: None, features, exchanges };
         let mut greeting = Greeting::new(server, epoch, &login);
         wire.greet(&mut greeting, by).map_err(|fault| way.greeting_fault(fault))?;
         wire.features = greeting.features();

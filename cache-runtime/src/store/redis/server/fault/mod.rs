@@ -7,6 +7,7 @@ use redis::{ErrorKind as RedisErrorKind, RedisError, ServerError, ServerErrorKin
 use super::features::Features;
 use crate::error::{Error, ErrorKind, Redirection};
 use crate::key::TAG;
+use crate::observe::Failure;
 
 /// A failed exchange.
 #[derive(Debug, Clone)]
@@ -144,6 +145,23 @@ impl Fault {
             Blame::Connection => self.error.kind() != ErrorKind::Unreachable,
             Blame::Server => self.error.kind() == ErrorKind::Timeout,
             _ => false,
+        }
+    }
+
+    /// The failure of an exchange with this fault, in its figures.
+    pub(crate) fn failure(&self) -> Failure {
+        match (self.blame, self.error.kind()) {
+            (Blame::Script, _) => Failure::NoScript,
+            (Blame::Moved | Blame::Ask, _) => Failure::Moved,
+            (_, ErrorKind::Timeout) => Failure::Timeout,
+            (_, ErrorKind::Unreachable) => Failure::Closed,
+            (_, ErrorKind::Auth) => Failure::Auth,
+            (_, ErrorKind::Loading) => Failure::Loading,
+            (_, ErrorKind::ReadOnly) => Failure::ReadOnly,
+            (_, ErrorKind::OutOfMemory) => Failure::OutOfMemory,
+            (_, ErrorKind::Cluster) => Failure::Cluster,
+            (_, ErrorKind::WrongType) => Failure::WrongType,
+            _ => Failure::Other,
         }
     }
 

@@ -86,7 +86,9 @@ impl Blocking {
             let mut lent = self.checkout(epoch, by)?;
             let Some(pooled) = lent.pooled.as_mut() else { return Err(Fault::hung()) };
             let request = build(self.server.allowed(pooled.wire.features));
+            let exchange = request.begin(&pooled.wire.exchanges);
             let outcome = pooled.wire.send(&request, by).and_then(&mut *decode);
+            exchange.ended(&pooled.wire.exchanges, pooled.wire.began(), outcome.as_ref().err().map(Fault::failure));
             match outcome {
                 // The connection is lost: the rest of its reply is still to come.
                 Err(fault @ Fault { blame: Blame::Large(_), .. }) => {

@@ -15,10 +15,12 @@ use tokio::time::Sleep;
 use super::coalesce::Coalescer;
 use super::dial::Seen;
 use super::driver::Driver;
-use crate::key::Key;
+use crate::key::{Address, Key};
+use crate::observe::{Exchange, Exchanges, Failure, Operation};
 use crate::store::redis::ops::commands;
 use crate::store::redis::request::{Load, Reply, Request};
 use crate::store::redis::server::breaker::Epoch;
+use crate::store::redis::server::fault::Fault;
 use crate::store::redis::server::features::Features;
 use crate::store::redis::server::{Open, Purpose};
 use crate::store::redis::transport::HALF_OPEN;
@@ -66,6 +68,7 @@ pub(super) struct Connection {
     /// `None` if redis-rs has spawned it.
     driver: Option<Driver>,
     seen: Arc<Seen>,
+    exchanges: Arc<Exchanges>,
     _open: Open,
 }
 
@@ -74,11 +77,12 @@ impl Connection {
         line: Line,
         (multiplexed, driver, seen): (MultiplexedConnection, Option<Driver>, Arc<Seen>),
         features: Features,
-        epoch: Epoch,
-        runtime: Handle,
+        (epoch, runtime): (Epoch, Handle),
+        exchanges: Arc<Exchanges>,
         open: Open,
     ) -> Connection {
-        let (timeouts, spoilt, coalescer) = (AtomicU32::new(0), AtomicBool::new(false), Coalescer::new(features));
+        let (timeouts, spoilt) = (AtomicU32::new(0), AtomicBool::new(false));
+        let coalescer = Coalescer::new(features, Arc::clone(&exchanges));
         Connection {
             line,
             multiplexed,
@@ -90,6 +94,7 @@ impl Connection {
             coalescer,
             driver,
             seen,
+            exchanges,
             _open: open,
         }
     }
@@ -134,13 +139,36 @@ struct Share {
     timer: Pin<Box<Sleep>>,
     /// The number of bytes that had arrived on the connection when the exchange began.
     received: u64,
+    /// The exchange, until it has ended.
+    exchange: Option<(Exchange, Instant)>,
+}
+
+impl Share {
+    fn end(&mut self, failure: Option<Failure>) {
+        if let Some((exchange, began)) = self.exchange.take() {
+            exchange.ended(&self.connection.exchanges, began, failure);
+        }
+    }
+}
+
+impl Drop for Share {
+    /// The caller gave up.
+    fn drop(&mut self) {
+        self.end(Some(Failure::Cancelled));
+    }
 }
 
 impl Lane {
     pub(super) fn of(connection: Arc<Connection>) -> Lane {
         // The timer belongs to the connection's runtime, whatever polls this call.
         let timer = in_runtime(&connection.runtime, || Box::pin(tokio::time::sleep(Duration::ZERO)));
-        Lane(Box::new(Share { multiplexed: connection.multiplexed.clone(), connection, timer, received: 0 }))
+        let multiplexed = connection.multiplexed.clone();
+        Lane(Box::new(Share { multiplexed, connection, timer, received: 0, exchange: None }))
+    }
+
+    /// Notes the end of the exchange.
+    pub(super) fn ended(&mut self, outcome: Result<(), &Fault>) {
+        self.0.end(outcome.err().map(Fault::failure));
     }
 
     pub(super) fn connection(&self) -> &Arc<Connection> {
@@ -154,15 +182,16 @@ impl Lane {
 
     /// Sends the request, and waits for the reply. `None` means that there was none in time.
     pub(super) async fn carry(&mut self, request: &Request, by: Instant) -> Option<RedisResult<Reply>> {
-        let Share { connection, multiplexed, timer, received } = &mut *self.0;
+        let Share { connection, multiplexed, timer, received, exchange } = &mut *self.0;
         *received = connection.seen.arrivals.received();
+        *exchange = Some((request.begin(&connection.exchanges), Instant::now()));
         within(timer, by, pin!(send(multiplexed, request))).await
     }
 
     /// Does what [`carry`](Self::carry) does, for the command that reads a slot: the read may be coalesced with others.
     /// A coalesced read is given up after `patience`.
     pub(super) async fn read(&mut self, key: &Key, by: Instant, patience: Duration) -> Option<RedisResult<Value>> {
-        let Share { connection, multiplexed, timer, received } = &mut *self.0;
+        let Share { connection, multiplexed, timer, received, exchange } = &mut *self.0;
         *received = connection.seen.arrivals.received();
         let Connection { line, coalescer, runtime, .. } = &**connection;
         let mut under_way = None;
@@ -176,11 +205,20 @@ impl Lane {
             }
         }
         let command = commands::get(key);
+        *exchange = Some((Exchange::begin(&connection.exchanges, operation_of(key), 1), Instant::now()));
         // This is boxed, because an allocation costs less than moving a large future through all the layers above.
         let mut sent = Box::pin(multiplexed.send_packed_command(&command));
         let reply = within(timer, by, sent.as_mut()).await;
         drop(under_way);
         reply
+    }
+}
+
+/// What a command that reads a slot does.
+pub(super) fn operation_of(key: &Key) -> Operation {
+    match key.address() {
+        Address::Key(_) => Operation::Get,
+        Address::Field { .. } => Operation::HmGet,
     }
 }
 

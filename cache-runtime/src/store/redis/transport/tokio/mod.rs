@@ -127,19 +127,26 @@ impl Tokio {
     }
 
     /// Applies the end of an attempt to its lane and its connection.
-    fn finished(&self, lane: Lane, reply: Option<redis::RedisResult<Reply>>, decode: Decode<'_>) -> Result<(), Failed> {
+    fn finished(
+        &self,
+        mut lane: Lane,
+        reply: Option<redis::RedisResult<Reply>>,
+        decode: Decode<'_>,
+    ) -> Result<(), Failed> {
         let Some(reply) = reply else {
-            // The rest of the reply would keep other calls waiting; their requests are sent again over another connection.
-            if let Some(length) = lane.large() {
+            let large = lane.large();
+            let fault = large.map_or_else(Fault::hung, Fault::large);
+            lane.ended(Err(&fault));
+            // The rest of a large reply would keep other calls waiting; their requests are sent again over another
+            // connection.
+            if large.is_some() || lane.connection().timed_out() {
                 self.links.discard(lane.connection());
-                return Err(Failed { fault: Fault::large(length), link: None });
             }
-            if lane.connection().timed_out() {
-                self.links.discard(lane.connection());
-            }
-            return Err(Failed { fault: Fault::hung(), link: None });
+            return Err(Failed { fault, link: None });
         };
-        match reply.map_err(Fault::from).and_then(decode) {
+        let outcome = reply.map_err(Fault::from).and_then(decode);
+        lane.ended(outcome.as_ref().copied());
+        match outcome {
             Err(fault) if fault.spoils_connection() => {
                 // Without a link, the runtime has ended, and its connection with it.
                 let link = self.links.discard(lane.connection());

@@ -89,8 +89,8 @@ async fn connect_to(
         line,
         (multiplexed, driver, seen),
         features,
-        epoch,
-        current()?,
+        (epoch, current()?),
+        Arc::clone(endpoint.exchanges()),
         server.opened(line.purpose()),
     )))
 }

@@ -18,16 +18,19 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, RedisResult, Value};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
+use tokio::time::error::Elapsed;
 
 use self::requests::{Replies, Requests};
 use crate::key::Key;
+use crate::observe::{Exchange, Exchanges, Failure};
 use crate::poll::block_on::{step, yield_now};
+use crate::store::redis::server::fault::Fault;
 use crate::store::redis::server::features::Features;
 
 /// With this number of reads under way, the next ones join a batch, and so do all that follow until they are few.
@@ -57,6 +60,8 @@ pub(super) struct Coalescer {
     turns: Semaphore,
     /// The server refused an `MGET`: a user's permissions, or a cluster's slots.
     is_refused: AtomicBool,
+    /// A batch is one exchange.
+    exchanges: Arc<Exchanges>,
 }
 
 /// Reads that are sent together.
@@ -86,13 +91,14 @@ enum BatchOutcome {
 
 impl Coalescer {
     /// Where one command cannot read many keys, a batch is a pipeline of commands.
-    pub(super) fn new(features: Features) -> Arc<Coalescer> {
+    pub(super) fn new(features: Features, exchanges: Arc<Exchanges>) -> Arc<Coalescer> {
         Arc::new(Coalescer {
             under_way: AtomicUsize::new(0),
             is_on: AtomicBool::new(false),
             open: Mutex::default(),
             turns: Semaphore::new(WAKING),
             is_refused: AtomicBool::new(!features.has(Features::MANY_KEYS)),
+            exchanges,
         })
     }
 
@@ -247,9 +253,14 @@ impl Sender {
         let Some(requests) = self.close() else { return };
         self.coalescer.met(requests.readers());
         let sending = Sending::new(&self.coalescer, &self.batch, &requests);
-        let sent = requests.send(&mut self.connection, &self.coalescer.is_refused);
+        let Coalescer { is_refused, exchanges, .. } = &*self.coalescer;
+        let (operation, commands) = requests.operation();
+        let (exchange, began) = (Exchange::begin(exchanges, operation, commands), Instant::now());
+        let sent = requests.send(&mut self.connection, is_refused);
         // Each read has a deadline of its own, which is not much later.
-        let Ok(sent) = tokio::time::timeout(self.patience, sent).await else { return };
+        let sent = tokio::time::timeout(self.patience, sent).await;
+        exchange.ended(exchanges, began, failure(&sent));
+        let Ok(sent) = sent else { return };
         // The semaphore is never closed.
         let _turn = self.coalescer.turns.acquire().await;
         self.batch.end(sent.map_or_else(BatchOutcome::Failed, BatchOutcome::Replies));
@@ -275,6 +286,15 @@ impl Drop for Sender {
         if let Some(requests) = self.close() {
             drop(Sending::new(&self.coalescer, &self.batch, &requests));
         }
+    }
+}
+
+/// The failure of a batch.
+fn failure<T>(sent: &Result<RedisResult<T>, Elapsed>) -> Option<Failure> {
+    match sent {
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => Some(Fault::from(error.clone()).failure()),
+        Err(_) => Some(Failure::Timeout),
     }
 }
 

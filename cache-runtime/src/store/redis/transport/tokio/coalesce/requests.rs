@@ -14,6 +14,7 @@ use super::MOST;
 use crate::error::ErrorKind;
 use crate::hash::hash;
 use crate::key::{Address, Key};
+use crate::observe::Operation;
 use crate::store::redis::ops::commands;
 use crate::store::redis::server::fault::{Blame, Fault};
 
@@ -94,6 +95,15 @@ impl Requests {
     /// The number of reads.
     pub(super) fn readers(&self) -> usize {
         self.entries.iter().map(|entry| entry.readers).sum()
+    }
+
+    /// What an exchange does that sends them, and in how many commands.
+    pub(super) fn operation(&self) -> (Operation, usize) {
+        match (self.others.len(), self.keys) {
+            (0, 1) => (Operation::Get, 1),
+            (0, _) => (Operation::MGet, 1),
+            (others, keys) => (Operation::Pipeline, others + usize::from(keys > 0)),
+        }
     }
 
     /// Reads the keys.
