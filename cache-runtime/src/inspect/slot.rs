@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::name::KeyName;
-use crate::stored::codec::codec_id;
+use crate::stored::codec::{PAGE, codec_id};
 use crate::stored::envelope::{Opened, OpenedValue, Seal, is_intact, opened, opened_field};
 
 /// The content of a slot, unverified.
@@ -46,6 +46,8 @@ pub enum Codec {
     MessagePack,
     /// `codec = json`.
     Json,
+    /// A response of a handler, with `response`: its status, its headers and its body.
+    Response,
     /// A codec of the program, by its number.
     Other(u32),
 }
@@ -57,6 +59,7 @@ impl Codec {
             Codec::Bincode => "bincode",
             Codec::MessagePack => "messagepack",
             Codec::Json => "json",
+            Codec::Response => "response",
             Codec::Other(_) => "other",
         }
     }
@@ -102,6 +105,11 @@ impl ValueParts<'_> {
         self.0.mark.token.map(|token| *token.bytes())
     }
 
+    /// Returns true if the mark of a refresh is damaged: to a call, the value has none.
+    pub fn has_damaged_mark(&self) -> bool {
+        self.0.has_damaged_mark
+    }
+
     /// The time until which no other call may refresh it. For a field, this is that of the companion.
     pub fn refresh_until(&self) -> u64 {
         self.0.mark.until
@@ -118,6 +126,7 @@ impl ValueParts<'_> {
             id if id == codec_id("bincode-3") => Codec::Bincode,
             id if id == codec_id("messagepack-2") => Codec::MessagePack,
             id if id == codec_id("json") => Codec::Json,
+            id if id == codec_id(PAGE) => Codec::Response,
             id => Codec::Other(id),
         }
     }

@@ -8,11 +8,8 @@ use bytes::Bytes;
 use super::page::{Origin, Page};
 use crate::plan::codec::{CodecFns, TypeFormats};
 use crate::plan::value::{AnyVerdict, Blame, FoundValue, Storable, Verdict};
-use crate::stored::codec::{CodecError, Codecs, Rank, Root};
+use crate::stored::codec::{CodecError, Codecs, PAGE, Rank, Root};
 use crate::stored::envelope;
-
-/// The name of the format. It changes when the meaning of the bytes does.
-const NAME: &str = "http-page-1";
 
 /// The verdict on [`Page`], which is stored in a format of its own.
 #[derive(Debug)]
@@ -37,7 +34,7 @@ impl Verdict<Page> for (FoundValue<Page>, Paged) {
     fn codec<C: Codecs>(self) -> CodecFns<Page> {
         // The root of a response that must not be stored is one that is neither stored nor shared.
         let root = |page: &Page| if page.is_passing() { Root::None } else { Root::Other };
-        CodecFns::of_own_format(encode, decode, root, || TypeFormats::of_own_format(NAME))
+        CodecFns::of_own_format(encode, decode, root, || TypeFormats::of_own_format(PAGE))
     }
 }
 

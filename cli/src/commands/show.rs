@@ -220,6 +220,9 @@ fn facts_of(value: &ValueParts<'_>, name: &KeyName, intact: bool, read: &Read) -
 }
 
 fn refresh(value: &ValueParts<'_>, now: u64) -> String {
+    if value.has_damaged_mark() {
+        return "its mark is damaged, which a call takes for none".to_owned();
+    }
     let left = value.refresh_until().saturating_sub(now);
     match value.refresh() {
         Some(token) if left > 0 => {

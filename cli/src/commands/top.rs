@@ -1,7 +1,7 @@
 //! `rcached top`: the calls of all processes that publish their statistics, as they come.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write, stdout};
+use std::io::{IsTerminal, stdout};
 use std::time::Duration;
 
 use redis_cached_runtime::inspect::{STATS, Servers};
@@ -10,13 +10,26 @@ use serde::{Deserialize, Serialize};
 use super::open;
 use crate::args::Args;
 use crate::outcome::{Code, Outcome};
+use crate::output::screen::{self, Size};
 use crate::output::table::Table;
-use crate::output::{self, count, counted, harmless, time};
+use crate::output::{self, count, counted, time};
 use crate::redis::{bytes, command};
 use crate::scan::{escaped, literal, names_of};
 
 /// The first version of a snapshot.
 const VERSION: u32 = 1;
+
+const HEADINGS: [&str; 12] = [
+    "FUNCTION", "CALLS/S", "LOCAL/S", "HIT/S", "STALE/S", "SHARED/S", "MISS/S", "BYPASS/S", "RATIO", "SAVED/S",
+    "CALLS", "SAVED",
+];
+
+/// The columns that a narrow terminal does without, the first of these first.
+const LESS: [&str; 10] =
+    ["BYPASS/S", "SHARED/S", "STALE/S", "SAVED", "CALLS", "LOCAL/S", "HIT/S", "MISS/S", "SAVED/S", "CALLS/S"];
+
+/// The lines above the rows of the table, and those that stay free below them.
+const OTHER_LINES: usize = 4;
 
 /// What a process writes.
 #[derive(Debug, Deserialize)]
@@ -95,16 +108,13 @@ pub(super) fn run(args: &Args, once: bool, interval: Duration) -> Outcome {
         let document = read(args, &servers)?;
         match args.json {
             true => output::json(&document)?,
-            false => output::print(&document.text())?,
+            false => output::print(&document.text(None))?,
         }
         return Ok(if document.processes.is_empty() { Code::Negative } else { Code::Done });
     }
     loop {
-        let text = read(args, &servers)?.text();
-        // The screen is written at once, so that it does not flicker.
-        writeln!(stdout(), "\x1b[H\x1b[2J{}", harmless(&text))?;
-        stdout().flush()?;
-        std::thread::sleep(interval);
+        let document = read(args, &servers)?;
+        screen::show(interval, |size| document.text(Some(size)))?;
     }
 }
 
@@ -139,7 +149,8 @@ impl Document {
         }
     }
 
-    fn text(&self) -> String {
+    /// The figures, all of them or as many as a terminal has room for.
+    fn text(&self, size: Option<Size>) -> String {
         if self.processes.is_empty() {
             return "no process publishes its statistics: programs ask for it by `Builder::publish_stats`".to_owned();
         }
@@ -154,17 +165,24 @@ impl Document {
         if undelivered > 0 {
             summary.push_str(&format!(", {} undelivered", counted(undelivered, "invalidation", "invalidations")));
         }
-        let headings = [
-            "FUNCTION", "CALLS/S", "LOCAL/S", "HIT/S", "STALE/S", "SHARED/S", "MISS/S", "BYPASS/S", "RATIO", "SAVED/S",
-            "CALLS", "SAVED",
-        ];
-        let mut table = Table::new(1, &headings);
+        let mut table = Table::new(1, &HEADINGS);
         let mut rows: Vec<(&String, &Row)> = self.functions.iter().collect();
         rows.sort_by(|(_, one), (_, other)| other.calls_per_second.total_cmp(&one.calls_per_second));
         for (function, row) in rows {
             table.row(row.cells(function));
         }
-        format!("{summary}\n\n{}", table.text())
+        let mut left = String::new();
+        if let Some(size) = size {
+            let rows = size.lines.saturating_sub(OTHER_LINES);
+            // The line that says it takes the place of a row.
+            let rows = if self.functions.len() > rows { rows.saturating_sub(1) } else { rows };
+            match table.shorten(rows) as u64 {
+                0 => {}
+                more => left = format!("\n… {}", counted(more, "more function", "more functions")),
+            }
+            table.fit(size.columns, &LESS);
+        }
+        format!("{summary}\n\n{}{left}", table.text())
     }
 }
 
@@ -250,7 +268,7 @@ mod tests {
         assert_eq!((row.calls, row.per_second.hit, row.per_second.miss), (15_000, 120.0, 30.0));
         assert_eq!((row.ratio, row.calls_per_second), (Some(0.8), 150.0));
         assert_eq!(
-            document.text(),
+            document.text(None),
             "3 processes, 150 calls/s, 80.0 % without a body, 120 ms of bodies saved each second
 
 FUNCTION   CALLS/S  LOCAL/S  HIT/S  STALE/S  SHARED/S  MISS/S  BYPASS/S   RATIO  SAVED/S   CALLS  SAVED
@@ -259,7 +277,30 @@ shop:user      150        0    120        0         0      30         0  80.0 % 
     }
 
     #[test]
+    fn a_small_terminal_has_fewer_columns_and_rows() {
+        let mut document = Document::default();
+        document.add(snapshot(1, 10_000, 400));
+        for name in ["shop:a", "shop:b"] {
+            let mut other = snapshot(2, 10_000, 40);
+            other.functions[0].function = name.to_owned();
+            document.add(other);
+        }
+        let text = |columns, lines| document.text(Some(Size { columns, lines }));
+        assert_eq!(text(200, 50), document.text(None));
+        let small = text(60, 6);
+        let lines: Vec<&str> = small.lines().skip(2).collect();
+        let expected = [
+            "FUNCTION   CALLS/S  LOCAL/S  HIT/S  MISS/S   RATIO  SAVED/S",
+            "shop:user       50        0     40      10  80.0 %    40 ms",
+            "… 2 more functions",
+        ];
+        assert_eq!(lines, expected, "{small}");
+        assert_eq!(small.lines().count(), 5, "one line stays free");
+        assert!(text(20, 6).contains("\nFUNCTION    RATIO\n"), "{}", text(20, 6));
+    }
+
+    #[test]
     fn no_process_is_told() {
-        assert!(Document::default().text().contains("`Builder::publish_stats`"));
+        assert!(Document::default().text(None).contains("`Builder::publish_stats`"));
     }
 }

@@ -1,6 +1,8 @@
 //! What people and scripts read.
 
+mod page;
 pub(crate) mod payload;
+pub(crate) mod screen;
 pub(crate) mod table;
 pub(crate) mod time;
 

@@ -7,7 +7,7 @@ use redis_cached_runtime::{Codec as _, CodecError, Json, MessagePack};
 use serde::de::{Deserialize, Deserializer, EnumAccess, MapAccess, SeqAccess, Visitor};
 use serde_json::{Value, json};
 
-use super::hex;
+use super::{hex, page};
 
 /// The bytes of a line of digits.
 const LINE: usize = 16;
@@ -36,17 +36,27 @@ pub(crate) fn decode(codec: Codec, payload: &[u8]) -> Option<Result<Any, CodecEr
     match codec {
         Codec::Json => Some(Json::decode(payload)),
         Codec::MessagePack => Some(MessagePack::decode(payload)),
+        Codec::Response => Some(page::decode(payload)),
         Codec::Bincode | Codec::Other(_) => None,
     }
 }
 
 /// The payload for people, and why it is not decoded.
 pub(crate) fn shown(codec: Codec, payload: &[u8], full: bool) -> String {
-    match decode(codec, payload) {
-        Some(Ok(any)) => cut(any.to_string(), full),
+    let text = match codec {
+        Codec::Response => Some(page::shown(payload, full)),
+        _ => decode(codec, payload).map(|decoded| decoded.map(|any| any.to_string())),
+    };
+    match text {
+        Some(Ok(text)) => cut(text, full),
         Some(Err(error)) => format!("it cannot be decoded: {error}\n{}", digits(payload, full)),
         None => digits(payload, full),
     }
+}
+
+/// JSON, if it is that.
+pub(super) fn json_of(text: &[u8]) -> Option<Any> {
+    Json::decode(text).ok()
 }
 
 fn cut(mut text: String, full: bool) -> String {
@@ -63,7 +73,7 @@ fn cut(mut text: String, full: bool) -> String {
 }
 
 /// Offsets, hexadecimal digits, and what of it is text.
-fn digits(bytes: &[u8], full: bool) -> String {
+pub(super) fn digits(bytes: &[u8], full: bool) -> String {
     let shown = if full { bytes } else { &bytes[..bytes.len().min(MOST_BYTES)] };
     let mut lines: Vec<String> = shown
         .chunks(LINE)

@@ -16,6 +16,25 @@ impl Table {
         self.rows.push(cells);
     }
 
+    /// Takes these columns away, one after the other, until the lines have at most so many characters.
+    pub(crate) fn fit(&mut self, width: usize, headings: &[&str]) {
+        for heading in headings {
+            if self.text().lines().all(|line| line.chars().count() <= width) {
+                return;
+            }
+            if let Some(at) = self.rows[0].iter().position(|known| known == heading) {
+                self.rows.iter_mut().for_each(|row| drop(row.remove(at)));
+            }
+        }
+    }
+
+    /// Takes the last rows away, if there are more than so many without the headings. Returns how many those are.
+    pub(crate) fn shorten(&mut self, most: usize) -> usize {
+        let left = self.rows.len().saturating_sub(most + 1);
+        self.rows.truncate(most + 1);
+        left
+    }
+
     pub(crate) fn text(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
@@ -54,6 +73,10 @@ mod tests {
         table.row(vec!["é".to_owned(), "1".to_owned()]);
         table.row(vec!["longer".to_owned(), "12,345".to_owned()]);
         assert_eq!(table.text(), "NAME     COUNT\né            1\nlonger  12,345");
+        table.fit(12, &["NONE", "COUNT"]);
+        assert_eq!(table.text(), "NAME\né\nlonger");
+        assert_eq!((table.shorten(2), table.shorten(1)), (0, 1));
+        assert_eq!(table.text(), "NAME\né");
         assert_eq!(facts(&[("a", "1\n2".to_owned()), ("long", "3".to_owned())]), "a     1\n      2\nlong  3");
     }
 }

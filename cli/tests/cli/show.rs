@@ -1,7 +1,13 @@
-use redis_cached::Invalidation;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, State};
+use axum::http::Request;
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router, routing};
+use redis_cached::{Cache, Invalidation, redis_cached};
 use test_support::{Gate, Server, eventually, in_time};
+use tower::ServiceExt;
 
-use crate::seed::{brief, brief_entry, cache, fill, slow};
+use crate::seed::{brief, brief_entry, cache, fill, slow, user};
 use crate::{json, prints, run};
 
 #[test]
@@ -139,6 +145,59 @@ fn what_is_damaged_or_copied_is_told() {
     assert!(damaged.contains("checksum     does not fit the bytes and the key") && code == 0, "{damaged}");
     server.cli(&["RENAME", "shop:user:7:2", "shop:user:7:9"]);
     assert!(run(&url, &["show", "shop:user:7:9"]).0.contains("copied from another key"));
+}
+
+/// The checksum does not cover the mark of a refresh, so that a call hits.
+#[test]
+fn a_value_with_a_damaged_mark_is_a_value() {
+    let server = Server::start();
+    let (url, cache) = (server.url(), cache(&server.url(), ""));
+    fill(&cache);
+    server.cli(&["SETRANGE", "shop:user:7:1", "34", "????"]);
+    user(&cache, 7, 1);
+    assert_eq!(cache.stats().hits, 1, "the library takes it");
+    let (shown, code) = run(&url, &["show", "shop:user:7:1"]);
+    assert!(shown.contains("  a value that is fresh for another ") && code == 0, "{shown}");
+    assert!(shown.contains("checksum     fits\n") && shown.contains("refresh      its mark is damaged"), "{shown}");
+    let user = &json(&url, &["ls", "shop:user"])["functions"][0];
+    assert_eq!((&user["entries"], &user["values"]), (&3.into(), &3.into()), "{user}");
+    assert_eq!(json(&url, &["invalidate", "shop:user:7:1"])[0]["was_there"], true);
+    // Bytes that only begin like a value are left alone.
+    server.cli(&["SET", "shop:user:7:9", &format!("V\u{2}{}", "?".repeat(200))]);
+    assert_eq!(run(&url, &["show", "shop:user:7:9"]).1, 4);
+}
+
+#[redis_cached(response, prefix = "shop", name = "page", cache = cache, skip(cache))]
+async fn page(State(cache): State<Cache>, Path(kind): Path<String>) -> Response {
+    match kind.as_str() {
+        "json" => Json(vec![1, 2]).into_response(),
+        "text" => ([("content-language", "de")], "Grüße\n").into_response(),
+        _ => vec![0xff; 20].into_response(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_is_shown_as_it_is_sent() {
+    let server = Server::start();
+    let (url, cache) = (server.url(), cache(&server.url(), ""));
+    let router = Router::new().route("/{kind}", routing::get(page)).with_state(cache.clone());
+    for kind in ["json", "text", "bytes"] {
+        let request = Request::get(format!("/{kind}")).body(Body::empty()).unwrap();
+        let response = router.clone().oneshot(request).await.unwrap();
+        to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    }
+    in_time("they are stored", async || cache.functions()[0].fills.stored == 3).await;
+    let (shown, _) = run(&url, &["show", "shop:page:json"]);
+    assert!(shown.contains("codec        response\n"), "{shown}");
+    let sent = "payload (response)\nstatus 200\ncontent-type: application/json\n";
+    assert!(shown.contains(sent) && shown.ends_with("\n\n[\n  1,\n  2\n]\n"), "{shown}");
+    let (text, _) = run(&url, &["show", "shop:page:text"]);
+    assert!(text.contains("content-language: de\n") && text.ends_with("\n\nGrüße\n\n"), "{text}");
+    let (bytes, _) = run(&url, &["show", "shop:page:bytes"]);
+    assert!(bytes.contains("\n\n000000  ff ff"), "{bytes}");
+    let payload = &json(&url, &["show", "shop:page:json"])["value"]["payload"];
+    assert_eq!((&payload["status"], payload["body"].to_string()), (&200.into(), "[1,2]".to_owned()));
+    assert_eq!(payload["headers"][0][0], "content-type");
 }
 
 #[test]

@@ -169,6 +169,10 @@ impl ser::Error for CodecError {
     }
 }
 
+/// The name of the format of responses. It changes when the meaning of the bytes does.
+#[cfg(any(feature = "axum", feature = "inspect"))]
+pub(crate) const PAGE: &str = "http-page-1";
+
 /// The number that stands for a codec's name in the header of a value.
 pub(crate) fn codec_id(name: &str) -> u32 {
     // The hash is truncated on purpose.

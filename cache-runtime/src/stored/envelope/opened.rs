@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::header::{HEADER_LEN, Head, Mark, checksum, head};
 use super::layout::{
-    BODY_MICROS, CHECKSUM, CODEC, FILLED_AT, FINGERPRINT, FLAGS, FRESH_UNTIL, LEASE, LEASE_END, LEASE_FORMAT,
+    BODY_MICROS, CHECKSUM, CODEC, FILLED_AT, FINGERPRINT, FLAGS, FRESH_UNTIL, LATEST, LEASE, LEASE_END, LEASE_FORMAT,
     LEASED_AT, MARK_UNTIL, NEGATIVE, OWN_TAGS, RESERVED, SEAL, VALUE, VERSION, number, u32_in, u64_in,
 };
 use super::tags::{Seal, split_own_tags};
@@ -28,6 +28,8 @@ pub(crate) enum Opened<'a> {
 #[derive(Debug)]
 pub(crate) struct OpenedValue<'a> {
     pub(crate) mark: Mark,
+    /// Its mark has no time in it. To a call, the value has no mark then.
+    pub(crate) has_damaged_mark: bool,
     pub(crate) version: u32,
     pub(crate) codec: u32,
     pub(crate) fingerprint: u64,
@@ -46,10 +48,12 @@ pub(crate) struct OpenedValue<'a> {
 
 /// Reads the parts of a slot, of which at least the header is there. Any bytes at all may come in.
 pub(crate) fn opened(bytes: &[u8]) -> Opened<'_> {
+    let has_digits = bytes.get(MARK_UNTIL).is_some_and(|digits| number(digits).is_some());
     let mark = match head(bytes) {
         Head::Lease(token, seal) => return Opened::Lease { token: *token.bytes(), seal },
-        // A mark that was never set is zeroes: digits are the surest sign of this library.
-        Head::Value(mark) if bytes.len() >= HEADER_LEN && number(&bytes[MARK_UNTIL]).is_some() => mark,
+        // A mark that was never set is zeroes: digits are the surest sign of this library. Without them, its mark is
+        // damaged, which a call ignores.
+        Head::Value(mark) if bytes.len() >= HEADER_LEN && (has_digits || has_times(bytes)) => mark,
         _ if is_of_other_version(bytes) => return Opened::OtherVersion,
         _ => return Opened::Foreign,
     };
@@ -65,6 +69,7 @@ pub(crate) fn opened(bytes: &[u8]) -> Opened<'_> {
     };
     Opened::Value(Box::new(OpenedValue {
         mark,
+        has_damaged_mark: !has_digits,
         version: u32_in(bytes, VERSION),
         codec: u32_in(bytes, CODEC),
         fingerprint: u64_in(bytes, FINGERPRINT),
@@ -77,6 +82,13 @@ pub(crate) fn opened(bytes: &[u8]) -> Opened<'_> {
         own_tags,
         payload,
     }))
+}
+
+/// Returns true if the times of a value fit each other, as those of other bytes do not: it began after the year 2001, ended
+/// no earlier than that, and is fresh for some time from then on.
+fn has_times(bytes: &[u8]) -> bool {
+    let [leased, filled, fresh] = [LEASED_AT, FILLED_AT, FRESH_UNTIL].map(|place| u64_in(bytes, place));
+    (1_000_000_000_000..=LATEST).contains(&leased) && (leased..=LATEST).contains(&filled) && fresh >= filled
 }
 
 /// Returns true for a value of another format. Both formats so far have the mark in the same place.
