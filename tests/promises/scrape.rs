@@ -189,7 +189,7 @@ async fn a_scrape_parses_and_agrees_with_the_figures() {
         let tags = families["redis_cached_invalidations_total"].samples.iter();
         let delivered: f64 = tags.filter(|(_, labels, _)| labels["kind"] == "tag").map(|(_, _, value)| value).sum();
         assert!((delivered - 1.0).abs() < f64::EPSILON);
-        for name in ["redis_cached_up", "db_client_operation_duration_seconds"] {
+        for name in ["redis_cached_connections", "db_client_operation_duration_seconds"] {
             assert_eq!(families.contains_key(name), url != "memory://", "{name}");
         }
     }
@@ -202,6 +202,15 @@ fn a_scrape_before_the_first_call_parses() {
     let families = parsed(&cache.prometheus());
     assert_eq!(
         families.keys().map(String::as_str).collect::<Vec<_>>(),
-        ["redis_cached_invalidations_total", "redis_cached_undelivered_invalidations",]
+        ["redis_cached_invalidations_total", "redis_cached_undelivered_invalidations", "redis_cached_up"]
     );
+}
+
+#[test]
+fn a_cache_without_a_server_tells_if_it_is_up() {
+    for (url, name, up) in [("memory://", "memory", 1.0), ("off://", "off", 0.0)] {
+        let families = parsed(&Cache::builder(url).unwrap().build().prometheus());
+        let [(_, labels, value)] = &families["redis_cached_up"].samples[..] else { panic!("one sample") };
+        assert_eq!((labels["server"].as_str(), *value), (name, up));
+    }
 }

@@ -189,6 +189,7 @@ impl Cache {
             invalidations: self.0.invalidations().read(),
             server: self.server_stats(),
             exchanges: self.0.exchanges(),
+            without_server: self.0.without_server(),
         }
     }
 }

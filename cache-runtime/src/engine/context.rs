@@ -268,6 +268,18 @@ impl Context {
         }
     }
 
+    /// What the cache has in place of a server, as figures name it.
+    pub(crate) fn without_server(&self) -> Option<&'static str> {
+        match &self.0.store {
+            CacheStore::Redis(_) => None,
+            #[cfg(feature = "tokio")]
+            CacheStore::Cluster(_) => None,
+            CacheStore::Memory(_) => Some("memory"),
+            CacheStore::Unusable(_) => Some("unusable"),
+            CacheStore::Off(_) => Some("off"),
+        }
+    }
+
     /// The durations of the exchanges with the server or servers.
     pub(crate) fn exchanges(&self) -> Vec<ExchangeStats> {
         match &self.0.store {

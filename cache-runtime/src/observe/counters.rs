@@ -134,6 +134,8 @@ pub(crate) struct LocalCounters {
     pub(crate) evicted: AtomicU64,
     pub(crate) pushed: AtomicU64,
     pub(crate) voided: AtomicU64,
+    pub(crate) expired: AtomicU64,
+    pub(crate) generation: AtomicU64,
 }
 
 fn add(counter: &AtomicU64, count: u64) {
@@ -303,6 +305,8 @@ impl LocalCounters {
             evicted: load(&self.evicted),
             pushed: load(&self.pushed),
             voided: load(&self.voided),
+            expired: load(&self.expired),
+            generation: load(&self.generation),
         }
     }
 }

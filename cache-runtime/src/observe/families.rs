@@ -44,7 +44,7 @@ families! {
     WAITS: Histogram "redis_cached_wait_seconds", "redis_cached.wait" in "s",
         "How long calls waited for the computations of others.";
     FILLS: Counter "redis_cached_fills_total", "redis_cached.fills" in "{value}",
-        "Values that bodies returned, each by what became of it.";
+        "Values to be stored, each by what became of it; a body for many ids has one for each distinct id.";
     REFRESHES: Counter "redis_cached_refreshes_total", "redis_cached.refreshes" in "{refresh}",
         "Refreshes of values, each by what became of it.";
     SIZES: Histogram "redis_cached_value_bytes", "redis_cached.value" in "By",
@@ -61,12 +61,14 @@ families! {
         "Values that this process keeps no more, or must confirm.";
     LOCAL_ADMISSIONS: Counter "redis_cached_local_admissions_total", "redis_cached.local.admissions" in "{value}",
         "Values that were offered to the local tier.";
+    LOCAL_PROOF_AGE: Gauge "redis_cached_local_proof_age_seconds", "redis_cached.local.proof_age" in "s",
+        "How long ago the server had told all changes of what the local tier keeps.";
     EXCHANGES: Histogram "db_client_operation_duration_seconds", "db.client.operation.duration" in "s",
         "How long exchanges with Redis took.";
     UNDELIVERED: Gauge "redis_cached_undelivered_invalidations", "redis_cached.undelivered_invalidations" in "{key}",
         "Keys that are still to be invalidated.";
     UP: Gauge "redis_cached_up", "redis_cached.up" in "{server}",
-        "1 if the circuit breaker of the server is closed.";
+        "1 if the circuit breaker of the server is closed, or results stay in the memory of the process.";
     ACCEPTS_WRITES: Gauge "redis_cached_accepts_writes", "redis_cached.accepts_writes" in "{server}",
         "1 if the server refused no write a moment ago.";
     CONNECTIONS: Gauge "redis_cached_connections", "redis_cached.connections" in "{connection}",

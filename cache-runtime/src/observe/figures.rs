@@ -3,7 +3,8 @@
 use super::exchanges::ExchangeStats;
 use super::families::{
     ACCEPTS_WRITES, BODIES, CALLS, CONNECTIONS, EXCHANGES, FILLS, Family, INVALIDATIONS, LOCAL_ADMISSIONS, LOCAL_BYTES,
-    LOCAL_ENTRIES, LOCAL_REMOVALS, Label, Output, REFRESHES, SAVED, SIZES, UNDELIVERED, UNUSABLE, UP, Value, WAITS,
+    LOCAL_ENTRIES, LOCAL_PROOF_AGE, LOCAL_REMOVALS, Label, Output, REFRESHES, SAVED, SIZES, UNDELIVERED, UNUSABLE, UP,
+    Value, WAITS,
 };
 use super::snapshot::{Bodies, Connections, FunctionStats, Histogram, InvalidationStats, ServerStats};
 
@@ -13,6 +14,8 @@ pub(crate) struct Figures {
     pub(crate) invalidations: InvalidationStats,
     pub(crate) server: ServerStats,
     pub(crate) exchanges: Vec<ExchangeStats>,
+    /// What the cache has in place of a server.
+    pub(crate) without_server: Option<&'static str>,
 }
 
 impl Figures {
@@ -25,7 +28,7 @@ impl Figures {
         if cfg!(feature = "local") {
             samples.local(&self.functions);
         }
-        samples.server(&self.server);
+        samples.server(&self.server, self.without_server);
         samples.exchanges(&self.exchanges);
     }
 }
@@ -167,7 +170,14 @@ impl Samples<'_> {
             }
         }
         self.by_function(&LOCAL_REMOVALS, "reason", &kept, |stats| {
-            [("size", stats.local.evicted), ("push", stats.local.pushed), ("void", stats.local.voided)]
+            let local = &stats.local;
+            [
+                ("size", local.evicted),
+                ("push", local.pushed),
+                ("void", local.voided),
+                ("expired", local.expired),
+                ("generation", local.generation),
+            ]
         });
         self.by_function(&LOCAL_ADMISSIONS, "result", &kept, |stats| {
             [("admitted", stats.local.admitted), ("refused", stats.local.refused)]
@@ -188,13 +198,13 @@ impl Samples<'_> {
         self.histograms(&EXCHANGES, exchanges);
     }
 
-    fn server(&mut self, stats: &ServerStats) {
+    fn server(&mut self, stats: &ServerStats, without_server: Option<&'static str>) {
         self.output.family(&UNDELIVERED);
         self.sample(&UNDELIVERED, &[], stats.undelivered);
-        if stats.servers.is_empty() {
-            return;
-        }
         self.output.family(&UP);
+        if let Some(name) = without_server {
+            return self.sample(&UP, &[("server", name)], u64::from(stats.up));
+        }
         for server in &stats.servers {
             self.sample(&UP, &[("server", &server.server)], u64::from(server.up));
         }
@@ -208,6 +218,14 @@ impl Samples<'_> {
             for (lane, count) in [("small", small), ("large", large), ("blocking", blocking)] {
                 self.sample(&CONNECTIONS, &[("server", &server.server), ("lane", lane)], count);
             }
+        }
+        let ages = stats.servers.iter().filter_map(|server| Some((server, server.local_proof_age_ms?)));
+        let mut ages = ages.peekable();
+        if ages.peek().is_some() {
+            self.output.family(&LOCAL_PROOF_AGE);
+        }
+        for (server, millis) in ages {
+            self.sample(&LOCAL_PROOF_AGE, &[("server", &server.server)], Value::Part(millis as f64 / 1e3));
         }
     }
 }

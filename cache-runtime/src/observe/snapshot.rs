@@ -146,7 +146,8 @@ figures! {
         cancelled: Histogram,
     }
 
-    /// The values of a function that were to be stored, by what became of them.
+    /// The values of a function that were to be stored, by what became of them. A body for many ids counts once for each
+    /// distinct id that it returned a value for.
     struct Fills {
         /// Stored.
         stored: u64,
@@ -209,6 +210,12 @@ figures! {
         pushed: u64,
         /// Entries that a write of this process removed.
         voided: u64,
+        /// Entries that a call found after the end of their lifetime, or of the minute after which a value is confirmed
+        /// again. They stay until their place is needed, or a new value takes it.
+        expired: u64,
+        /// Entries that a call found to be from before a lost connection, or from before the server was emptied. They stay
+        /// in the same way.
+        generation: u64,
     }
 }
 
@@ -221,7 +228,7 @@ merged! {
     Fills { stored refused failed not_cacheable too_large }
     Refreshes { stored unstored failed skipped begun }
     Unusable { format version codec r#type checksum tags decode }
-    LocalStats { entries bytes admitted refused evicted pushed voided }
+    LocalStats { entries bytes admitted refused evicted pushed voided expired generation }
 }
 
 impl FunctionStats {
@@ -418,6 +425,10 @@ figures! {
         accepts_writes: bool,
         /// The open connections.
         connections: Connections,
+        /// How long ago, in milliseconds, the moment is up to which the server has told all changes of what the local tier
+        /// keeps. With the feature `local`, and while something is kept; else `None`. If it is above
+        /// `Builder::local_bound`, the tier serves nothing.
+        local_proof_age_ms: Option<u64>,
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct Proof {
     generation: AtomicU64,
     /// The end of the proof, in ticks of the coarse clock.
     open_until: AtomicU64,
+    /// The moment up to which the last proof, which may have ended, had all changes told; 0 for none.
+    proved: AtomicU64,
 }
 
 /// More than the coarse clock lags.
@@ -46,6 +48,12 @@ impl Proof {
         self.generation.load(SeqCst) == generation && now.0 < self.open_until.load(SeqCst)
     }
 
+    /// How long ago the last moment is up to which all changes were told. `None` if there was none yet.
+    pub(crate) fn age(&self, now: Coarse) -> Option<Duration> {
+        let proved = self.proved.load(SeqCst);
+        (proved != 0).then(|| Duration::from_millis(now.0.saturating_sub(proved)))
+    }
+
     /// Changes may have been missed.
     pub(crate) fn end(&self) {
         self.generation.fetch_add(1, SeqCst);
@@ -56,6 +64,7 @@ impl Proof {
     /// The server answered a question that was sent then: all that it had changed before has been told.
     pub(crate) fn extend(&self, generation: u64, sent: Coarse, bound: Duration) {
         if self.generation() == generation {
+            self.proved.fetch_max(sent.0, SeqCst);
             self.open_until.fetch_max(sent.after(bound.saturating_sub(LAG)).0, SeqCst);
             // It ended meanwhile, and stays ended.
             if self.generation() != generation {

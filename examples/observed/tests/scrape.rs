@@ -46,9 +46,12 @@ impl Drop for Service {
     }
 }
 
+/// What the names begin with.
+const NAMES: [&str; 2] = ["redis_cached_", "db_client_"];
+
 /// The names in a scrape: those that samples have, without the suffixes of histograms.
 fn scraped(scrape: &str) -> BTreeSet<String> {
-    let samples = scrape.lines().filter(|line| line.starts_with("redis_cached_"));
+    let samples = scrape.lines().filter(|line| NAMES.iter().any(|name| line.starts_with(name)));
     samples.map(|line| line.split(['{', ' ']).next().unwrap_or_default().to_owned()).collect()
 }
 
@@ -61,16 +64,17 @@ fn asked() -> BTreeSet<String> {
     let variables = dashboard["templating"]["list"].as_array().unwrap().iter().map(|it| it["query"].as_str().unwrap());
     let is_of_a_name = |char: char| char.is_ascii_alphanumeric() || char == '_';
     let words = queries.chain(variables).flat_map(|query| query.split(move |char| !is_of_a_name(char)));
-    words.filter(|word| word.starts_with("redis_cached_")).map(str::to_owned).collect()
+    words.filter(|word| NAMES.iter().any(|name| word.starts_with(name))).map(str::to_owned).collect()
 }
 
 /// Labels of these, with values that the load brings about.
-const LABELS: [(&str, &[&str]); 6] = [
+const LABELS: [(&str, &[&str]); 7] = [
     ("result", &["local", "hit", "stale", "shared", "miss", "bypass", "stored", "refused", "delivered"]),
     ("outcome", &["ok", "err", "none"]),
     ("why", &["tags", "type"]),
     ("reason", &["size", "push", "void"]),
     ("lane", &["small"]),
+    ("db_operation_name", &["GET", "MGET", "PIPELINE"]),
     ("kind", &["entry", "tag"]),
 ];
 

@@ -67,6 +67,11 @@ impl Entry {
         now.0 >= due && self.due.compare_exchange(due, now.0 + AGAIN, Relaxed, Relaxed).is_ok()
     }
 
+    /// Returns true if changes may have been missed since the entry was confirmed.
+    pub(super) fn is_of_earlier_proof(&self) -> bool {
+        self.vouched.as_ref().is_some_and(|(proof, generation)| proof.generation() != *generation)
+    }
+
     /// Returns true if it could be served before.
     pub(super) fn suspend(&self) -> bool {
         self.is_live.swap(false, SeqCst)

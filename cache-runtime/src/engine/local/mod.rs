@@ -94,8 +94,11 @@ impl Tier {
     fn good(&self, terms: &Terms, key: &Key, now: Coarse) -> Option<(Arc<Entry>, &Counters)> {
         let known = self.known(terms);
         let entry = known.map.get(key.as_str())?;
-        (entry.is_of(terms, key) && entry.is_good(now) && !entry.is_to_refresh(now))
-            .then_some((entry, &*known.counters))
+        if entry.is_of(terms, key) && entry.is_good(now) && !entry.is_to_refresh(now) {
+            return Some((entry, &*known.counters));
+        }
+        count_end(&known.map, &entry, now);
+        None
     }
 
     /// The entry of a key with this value, which may be out of date.
@@ -241,6 +244,23 @@ impl Watcher for Tier {
         let mut is_empty = true;
         self.each_map(|map| is_empty &= map.is_empty());
         is_empty
+    }
+}
+
+/// Counts an entry whose time is over, or whose proof ended for good, the first time that a call finds it.
+#[cold]
+fn count_end(map: &Map, entry: &Entry, now: Coarse) {
+    let local = map.counters.local();
+    let ended = if now >= entry.until {
+        &local.expired
+    } else if entry.is_of_earlier_proof() {
+        &local.generation
+    } else {
+        return;
+    };
+    // It is not good any more in any case.
+    if entry.suspend() {
+        ended.fetch_add(1, Relaxed);
     }
 }
 

@@ -114,7 +114,7 @@ impl Redis {
 
     /// The state of the server.
     pub(crate) fn server_states(&self) -> Vec<ServerState> {
-        vec![self.client.server.stats()]
+        vec![self.client.stats()]
     }
 
     /// The durations of the exchanges with the server at its current address.

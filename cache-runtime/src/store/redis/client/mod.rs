@@ -38,6 +38,7 @@ use super::tracking::Link;
 use super::transport::{Build, Decode, Transport};
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
+use crate::observe::snapshot::ServerState;
 #[cfg(feature = "local")]
 use crate::store::tracking::{Inquiry, Watcher};
 
@@ -120,6 +121,17 @@ impl Client {
         bound: Duration,
     ) {
         self.link.get_or_init(|| Link::new(watcher(), bound)).ask(self, inquiry);
+    }
+
+    /// The state of the server, as far as this process knows.
+    pub(crate) fn stats(&self) -> ServerState {
+        let stats = self.server.stats();
+        #[cfg(feature = "local")]
+        let stats = ServerState {
+            local_proof_age_ms: self.link.get().and_then(|link| link.proof_age()).map(|age| age.as_millis() as u64),
+            ..stats
+        };
+        stats
     }
 
     /// The cluster that the server is a node of, if it is one and the cache is still there.

@@ -92,7 +92,7 @@ impl Cluster {
     pub(crate) fn server_states(&self) -> Vec<ServerState> {
         let known = self.state.slots.nodes();
         let numbers = if known.is_empty() { self.state.seeds.clone() } else { known };
-        numbers.into_iter().filter_map(|number| Some(self.state.node(number)?.client.server.stats())).collect()
+        numbers.into_iter().filter_map(|number| Some(self.state.node(number)?.client.stats())).collect()
     }
 
     /// The durations of the exchanges with all nodes that were ever known.

@@ -312,6 +312,7 @@ impl Server {
             up,
             accepts_writes: up && self.health.refuses_writes().is_none(),
             connections: Connections { small, large, blocking },
+            local_proof_age_ms: None,
         }
     }
 

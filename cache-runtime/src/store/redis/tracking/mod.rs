@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use super::client::Client;
 use super::keeper::Signal;
+use crate::poll::coarse::Coarse;
 use crate::store::tracking::{Inquiry, Proof, Watcher};
 
 /// The most inquiries that wait. More are dropped: the calls that follow offer their values again.
@@ -77,6 +78,12 @@ impl Link {
         if !client.keeper.spawn(session::follow(ended, Arc::downgrade(client))) {
             self.drop_waiting();
         }
+    }
+
+    /// The age of the proof, while something is kept that needs one.
+    pub(crate) fn proof_age(&self) -> Option<Duration> {
+        let watcher = self.watcher.upgrade().filter(|watcher| !watcher.keeps_nothing());
+        watcher.and_then(|_| self.proof.age(Coarse::now()))
     }
 
     fn take(&self, most: usize) -> Vec<Inquiry> {
