@@ -103,6 +103,7 @@ mod tests;
 /// | `client = "max-age=30, public"` | with `response`: `Cache-Control`, where the handler sets none | `no-cache` |
 /// | `vary(accept_language)` | with `response`: these headers of the request, of the parameter `headers: HeaderMap`, are part of the key, and the body sees no others | none |
 /// | `cache_status = on` | with `response`: the header `Cache-Status` tells what the cache did | off |
+/// | `client_may_bypass = on` | with `response`: a request with `Cache-Control: no-cache` computes and stores anew, and one with `no-store` computes and stores nothing; the parameter `headers: HeaderMap` is needed | off |
 /// | `share_errors = off` | calls that waited for a body that fails run it again, instead of getting [its error](#errors) | on where possible |
 /// | `returns = …` | `value`, `option` or `result`, where the spelling of the return type misleads | see [below](#return-types) |
 /// | `siblings = off` | emits the function alone | `siblings = on` |
@@ -381,12 +382,13 @@ mod tests;
 /// `Response`, whatever the body returns, and its value, for `ttl = |page| …`, `cache_if` and entries, is a
 /// `redis_cached::axum::Page`.
 ///
-/// Responses with `Set-Cookie`, with a `Vary` that `vary(…)` does not cover, with `private`, `no-store` or `no-cache`, with a status
-/// other than 200, 203, 204, 301 or 308 (404 and 410 with `none_ttl`), endless ones, and those longer than `max_body` are not
+/// Responses with `Set-Cookie`, with a `Vary` that `vary(…)` does not cover, with `private`, `no-store` or `no-cache`, those that
+/// are stale already by `max-age` or `Expires`, those with a status other than 200, 203, 204, 301 or 308 (404 and 410 with `none_ttl`), endless ones, and those longer than `max_body` are not
 /// stored and not shared: they reach their client as they came. A status from 500 on counts as an error. The page "Handlers
 /// of axum" of the guide has all rules.
 ///
-/// A parameter that holds more of the request than a key can tell is refused: `Request`, `HeaderMap` without `vary`, and bodies
+/// A parameter that holds more of the request than a key can tell is refused: `Request`, `HeaderMap` without `vary` or
+/// `client_may_bypass`, and bodies
 /// such as `Bytes`, `String` and `Json<T>`, of which `key` can mention what matters.
 ///
 /// # Codecs

@@ -1,5 +1,6 @@
 //! Handlers of axum under the attribute.
 
+mod bypass;
 mod conditional;
 mod lifetimes;
 mod response;

@@ -50,6 +50,14 @@ async fn shape(State(app): State<App>, Path(which): Path<u64>) -> Result<Respons
         18 => Redirect::to("/see-other").into_response(),
         19 => (StatusCode::PARTIAL_CONTENT, "part").into_response(),
         20 => StatusCode::NOT_FOUND.into_response(),
+        22 => ([("expires", "0")], "expired").into_response(),
+        23 => ([("expires", "Sun, 06 Nov 1994 08:49:37 GMT"), ("cache-control", "public")], "expired").into_response(),
+        24 => ([("pragma", "no-cache")], "pragma").into_response(),
+        25 => ([("cache-control", "max-age=0, must-revalidate")], "stale").into_response(),
+        26 => ([("expires", "Fri, 06 Nov 2093 08:49:37 GMT")], "expires").into_response(),
+        27 => {
+            ([("expires", "0"), ("pragma", "no-cache"), ("cache-control", "max-age=60")], "overruled").into_response()
+        }
         _ => StatusCode::IM_A_TEAPOT.into_response(),
     })
 }
@@ -86,7 +94,9 @@ async fn these_are_stored() {
     let server = Server::start();
     for app in apps(&server) {
         let router = router(&app);
-        for (which, status) in [(0, 200), (1, 203), (2, 204), (3, 308), (4, 301), (5, 200), (6, 200), (7, 200)] {
+        for (which, status) in
+            [(0, 200), (1, 203), (2, 204), (3, 308), (4, 301), (5, 200), (6, 200), (7, 200), (26, 200), (27, 200)]
+        {
             let uri = format!("/shape/{which}");
             let before = app.runs();
             let first = get(&router, &uri).await;
@@ -125,6 +135,10 @@ async fn these_are_not_stored() {
             (19, 206),
             (20, 404),
             (21, 418),
+            (22, 200),
+            (23, 200),
+            (24, 200),
+            (25, 200),
         ] {
             let uri = format!("/shape/{which}");
             let before = app.runs();

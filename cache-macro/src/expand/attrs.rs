@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Ident, Meta, Path, Token};
+use syn::{Attribute, FnArg, Ident, Meta, Path, Token};
 
 use crate::model::Model;
 use crate::model::refused::MARK;
@@ -159,8 +159,15 @@ pub(crate) fn second_allowances() -> TokenStream {
 ///
 /// The compiler shows no `dead_code` of a macro's functions. But methods of one level are reported together, and if a
 /// sibling is among them, nothing is shown. Therefore, the sibling gets a level that few functions have.
-pub(crate) fn sibling_allowances(attrs: &[Attribute]) -> TokenStream {
-    let words = identifiers(&shared(attrs));
+///
+/// A level cannot be lowered once it is forbidden, not even for a parameter.
+pub(crate) fn sibling_allowances(Function { attrs, sig, .. }: &Function) -> TokenStream {
+    let of_params = sig.inputs.iter().flat_map(|input| match input {
+        FnArg::Receiver(receiver) => of_param(&receiver.attrs),
+        FnArg::Typed(typed) => of_param(&typed.attrs),
+    });
+    let of_function = shared(attrs);
+    let words = identifiers(&quote!(#of_function #(#of_params)*));
     let is_said = ["dead_code", "unused", "warnings"].iter().any(|word| words.contains(*word));
     let forbid = (!is_said).then(|| quote!(#[forbid(dead_code)]));
     quote!(#[allow(unreachable_pub)] #forbid)

@@ -42,7 +42,7 @@ pub(crate) fn clear(model: &Model) -> Option<TokenStream> {
     }
     let docs = attrs::of_clear(&sig.ident.unraw());
     let (attrs, allow, allow_sibling) =
-        (attrs::shared(attrs), attrs::allowances(model), attrs::sibling_allowances(attrs));
+        (attrs::shared(attrs), attrs::allowances(model), attrs::sibling_allowances(&model.function));
     let vis = visibility(model);
     let output = without_lifetimes(&model.output);
     let description = if finds_cache_itself(model) {

@@ -33,7 +33,7 @@ pub(crate) fn entry(model: &Model) -> TokenStream {
         None => attrs::of_entry(&sig.ident.unraw()),
     };
     let (attrs, allow, allow_sibling) =
-        (attrs::shared(attrs), attrs::allowances(model), attrs::sibling_allowances(attrs));
+        (attrs::shared(attrs), attrs::allowances(model), attrs::sibling_allowances(&model.function));
     let make = if model.face == Face::Plain { quote!(blocking_entry) } else { quote!(entry) };
     let output = without_lifetimes(&model.output);
     let rc = private(at_output(model));
@@ -91,7 +91,7 @@ pub(crate) fn group(model: &Model, pieces: &[Piece]) -> TokenStream {
     let Function { attrs, sig, .. } = &model.function;
     let docs = attrs::of_group(&sig.ident.unraw());
     let (attrs, allow, allow_sibling) =
-        (attrs::shared(attrs), attrs::allowances(model), attrs::sibling_allowances(attrs));
+        (attrs::shared(attrs), attrs::allowances(model), attrs::sibling_allowances(&model.function));
     let make = if model.face == Face::Plain { quote!(blocking_group) } else { quote!(group) };
     let rc = private(Span::mixed_site());
     let (vis, sig) = (visibility(model), group_signature(model));

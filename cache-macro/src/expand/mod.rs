@@ -119,18 +119,24 @@ fn caller(model: &Model, is_refresh: bool) -> TokenStream {
         None => description(model, sig.receiver(), &model.output, &TokenStream::new()),
     };
     let rc = private(Span::mixed_site());
-    let (let_verb, verb) = if refreshes_by_call(model) {
-        let verb = variable("verb");
-        (Some(quote!(let #verb = #rc::verb();)), verb.into_token_stream())
+    let closure = quote!(move || #callee (#args));
+    let (let_verb, verb) = if refreshes_by_call(model) || web::may_bypass(model) {
+        let verb = variable("verb").into_token_stream();
+        let first = match is_refresh {
+            _ if refreshes_by_call(model) => quote!(#rc::verb()),
+            true => quote!(#rc::Verb::Refresh),
+            false => quote!(#rc::Verb::Call),
+        };
+        (web::bypass(model, quote!(let #verb = #first;), &verb, &closure), verb)
     } else {
-        (None, if is_refresh { quote!(#rc::Verb::Refresh) } else { quote!(#rc::Verb::Call) })
+        (TokenStream::new(), if is_refresh { quote!(#rc::Verb::Refresh) } else { quote!(#rc::Verb::Call) })
     };
     let run = match (&model.batch, &model.background) {
         (Some(batch), _) => batch::run(model, batch, &verb, &callee),
         (None, Some(background)) if !is_refresh => {
             call::behind_local_tier(model, &verb, background::run(model, background, &verb, &callee))
         }
-        _ => call::behind_local_tier(model, &verb, call::run(model, &verb, &quote!(move || #callee (#args)))),
+        _ => call::behind_local_tier(model, &verb, call::run(model, &verb, &closure)),
     };
     let check_units = check_units(model);
     // The constants are checked once.
@@ -170,7 +176,7 @@ fn refresh(model: &Model) -> TokenStream {
     let Function { attrs, sig, .. } = &model.function;
     let docs = attrs::of_refresh(&sig.ident.unraw());
     let (attrs, allow, allow_sibling) =
-        (attrs::shared(attrs), attrs::allowances(model), attrs::sibling_allowances(attrs));
+        (attrs::shared(attrs), attrs::allowances(model), attrs::sibling_allowances(&model.function));
     let mut new_sig = plain_signature(sig, &model.params);
     new_sig.ident = sibling(&sig.ident, "refresh");
     new_sig.fn_token = Token![fn](generated(sig.fn_token.span));

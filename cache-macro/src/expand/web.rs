@@ -18,6 +18,11 @@ pub(crate) fn is_response(model: &Model) -> bool {
     model.args.web.response.is_some()
 }
 
+/// Returns `true` if a client can ask for a new response.
+pub(crate) fn may_bypass(model: &Model) -> bool {
+    model.handler.as_ref().is_some_and(|handler| handler.bypass.is_some())
+}
+
 // Output:
 //     -> ::redis_cached::__private::Response
 pub(crate) fn output(model: &Model) -> ReturnType {
@@ -63,6 +68,29 @@ pub(crate) fn run(model: &Model, verb: &TokenStream, closure: &TokenStream) -> T
     let span = at_output(model);
     let (rc, rules) = (private(span), rules(model));
     quote_spanned!(span=> #rc::call_response(#cache, #plan, #key, #verb, #rules, #closure).await)
+}
+
+// Input:
+//     client_may_bypass = on
+//
+// Output, for the parameter `headers`:
+//     let verb = __rc::verb();
+//     if __rc::asks_not_to_store(&headers, verb) {
+//         return __rc::unstored_response(RULES, move || page_uncached(headers, id)).await;
+//     }
+//     let verb = __rc::asked_verb(verb, &headers);
+pub(crate) fn bypass(model: &Model, let_verb: TokenStream, verb: &TokenStream, closure: &TokenStream) -> TokenStream {
+    let Some(index) = model.handler.as_ref().and_then(|handler| handler.bypass) else { return let_verb };
+    let headers = &model.params[index].ident;
+    let span = generated(headers.span());
+    let (rc, rules) = (private(span), rules(model));
+    quote_spanned! {span=>
+        #let_verb
+        if #rc::asks_not_to_store(&#headers, #verb) {
+            return #rc::unstored_response(#rules, #closure).await;
+        }
+        let #verb = #rc::asked_verb(#verb, &#headers);
+    }
 }
 
 // Output:
@@ -124,10 +152,10 @@ pub(crate) fn check_params(model: &Model) -> TokenStream {
 //     __rc::only(headers, &["accept-language"])
 pub(crate) fn argument(model: &Model, index: usize, ident: &Ident) -> TokenStream {
     let is_filtered = model.handler.as_ref().is_some_and(|handler| handler.headers == Some(index));
-    let Some((_, headers)) = model.args.web.vary.as_ref().filter(|_| is_filtered) else {
+    if !is_filtered {
         return ident.to_token_stream();
-    };
-    let names = headers.iter().map(|header| &header.name);
+    }
+    let names = model.args.web.vary.iter().flat_map(|(_, headers)| headers).map(|header| &header.name);
     let span = generated(ident.span());
     let rc = private(span);
     quote_spanned!(span=> #rc::only(#ident, &[#(#names),*]))

@@ -16,6 +16,8 @@ use crate::syntax::types::{last, spelled, type_args, ungrouped};
 pub(crate) struct Handler {
     /// The parameter of the request's headers, by position, of which the body sees those that are in the key.
     pub(crate) headers: Option<usize>,
+    /// The same parameter, if what the client asks of the cache is in there.
+    pub(crate) bypass: Option<usize>,
 }
 
 /// Checks what the attribute says about responses. Returns `true` if the function's responses are stored.
@@ -109,20 +111,27 @@ fn extract(ty: &Type) -> Option<Extract> {
 }
 
 impl Handler {
-    /// Finds the headers of the request, if some of them are in the key. The others are no part of it.
+    /// Finds the headers of the request, if some of them are in the key, or say what the client asks of the cache. The
+    /// others are no part of the key.
     pub(super) fn new(args: &mut Args, params: &[Param], errors: &Errors) -> Handler {
-        let Some((keyword, _)) = &args.web.vary else { return Handler { headers: None } };
+        let (vary, bypass) = (args.web.vary.as_ref().map(|(keyword, _)| keyword), args.web.bypass());
+        if vary.is_none() && bypass.is_none() {
+            return Handler { headers: None, bypass: None };
+        }
         let Some(index) = position(params) else {
-            errors.at(keyword.span(), "`vary` needs the headers of the request: take `headers: HeaderMap`");
-            return Handler { headers: None };
+            for keyword in [vary, bypass].into_iter().flatten() {
+                let message = format!("`{keyword}` needs the headers of the request: take `headers: HeaderMap`");
+                errors.at(keyword.span(), message);
+            }
+            return Handler { headers: None, bypass: None };
         };
-        let ident = &params[index].ident;
+        let (ident, bypass) = (&params[index].ident, bypass.map(|_| index));
         // If the user skipped the headers, the body sees all of them.
         if args.skip.iter().any(|skipped| same(skipped, ident)) {
-            return Handler { headers: None };
+            return Handler { headers: None, bypass };
         }
         args.skip.push(ident.clone());
-        Handler { headers: Some(index) }
+        Handler { headers: Some(index), bypass }
     }
 
     /// Checks that no parameter holds more of a request than the key, whose pieces are given, can tell.

@@ -172,6 +172,7 @@ impl Args {
                 self.web.vary = Some((keyword, names));
             }
             Argument::CacheStatus => self.web.cache_status = Some((keyword, word(input, &SWITCH)?)),
+            Argument::ClientMayBypass => self.web.client_may_bypass = Some((keyword, word(input, &SWITCH)?)),
             Argument::ShareErrors => self.share_errors = Some((keyword, word(input, &SWITCH)?)),
             Argument::Returns => self.returns = Some((keyword, word(input, &Returns::WORDS)?)),
             Argument::Siblings => self.siblings = word(input, &SWITCH)?,

@@ -59,6 +59,7 @@ arguments! {
     Client "client" "client = \"max-age=30, public\"",
     Vary "vary" "vary(accept_language)",
     CacheStatus "cache_status" "cache_status = on",
+    ClientMayBypass "client_may_bypass" "client_may_bypass = on",
     ShareErrors "share_errors" "share_errors = off",
     Returns "returns" "returns = result",
     Siblings "siblings" "siblings = off",

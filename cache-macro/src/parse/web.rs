@@ -18,6 +18,7 @@ pub(crate) struct Web {
     pub(crate) client: Option<(Ident, LitStr)>,
     pub(crate) vary: Option<(Ident, Vec<Header>)>,
     pub(crate) cache_status: Option<(Ident, bool)>,
+    pub(crate) client_may_bypass: Option<(Ident, bool)>,
 }
 
 /// A header of the request that is part of the key.
@@ -34,7 +35,13 @@ impl Web {
         let client = self.client.as_ref().map(|(keyword, _)| keyword);
         let vary = self.vary.as_ref().map(|(keyword, _)| keyword);
         let cache_status = self.cache_status.as_ref().map(|(keyword, _)| keyword);
-        [max_body, client, vary, cache_status].into_iter().flatten()
+        let client_may_bypass = self.client_may_bypass.as_ref().map(|(keyword, _)| keyword);
+        [max_body, client, vary, cache_status, client_may_bypass].into_iter().flatten()
+    }
+
+    /// `client_may_bypass = on`
+    pub(crate) fn bypass(&self) -> Option<&Ident> {
+        self.client_may_bypass.as_ref().filter(|(_, is_on)| *is_on).map(|(keyword, _)| keyword)
     }
 }
 

@@ -467,3 +467,126 @@ fn __wrapped_key(
         writer.finish()
     }
 }
+async fn open(headers: HeaderMap, id: Path<u64>) -> ::redis_cached::__private::Response {
+    let verb = __rc::verb();
+    if __rc::asks_not_to_store(&headers, verb) {
+        return __rc::unstored_response(
+                const { &__rc::Rules::DEFAULT },
+                move || open_uncached(__rc::only(headers, &[]), id),
+            )
+            .await;
+    }
+    let verb = __rc::asked_verb(verb, &headers);
+    use ::redis_cached::__private as __rc;
+    let cache = &__rc::installed();
+    let plan = __open_plan();
+    let key = __open_key(cache, plan.terms.function, &id);
+    __rc::call_response(
+            cache,
+            plan,
+            key,
+            verb,
+            const { &__rc::Rules::DEFAULT },
+            move || open_uncached(__rc::only(headers, &[]), id),
+        )
+        .await
+}
+/// The body of `open`: computes, and leaves the cache alone.
+///
+async fn open_uncached(headers: HeaderMap, Path(id): Path<u64>) -> Response {
+    load(id).await
+}
+/// Runs the body of `open` now, and stores what it returns.
+///
+#[allow(unreachable_pub)]
+fn open_refresh(
+    headers: HeaderMap,
+    id: Path<u64>,
+) -> impl ::core::future::Future<Output = ::redis_cached::__private::Response> {
+    use ::redis_cached::__private as __rc;
+    __rc::refreshing(open(headers, id))
+}
+/// The cache entry of the call of `open` with the same arguments.
+///
+#[allow(unreachable_pub)]
+fn open_entry(id: Path<u64>) -> ::redis_cached::Entry<::redis_cached::__private::Page> {
+    let _ = open;
+    use ::redis_cached::__private as __rc;
+    let cache = &__rc::installed();
+    let plan = __open_plan();
+    let key = __open_key(cache, plan.terms.function, &id);
+    __rc::entry(cache, plan, key)
+}
+/// Empties the cache entries of all calls of `open`.
+///
+#[allow(unreachable_pub)]
+fn open_clear() -> impl ::core::future::Future<
+    Output = ::core::result::Result<::core::primitive::u64, ::redis_cached::Error>,
+> + ::core::marker::Send {
+    let _ = open;
+    use ::redis_cached::__private as __rc;
+    let plan = __open_plan();
+    __rc::clear_installed(plan.terms.function, false)
+}
+#[doc(hidden)]
+#[inline]
+fn __open_plan() -> ::redis_cached::__private::Plan<::redis_cached::__private::Page> {
+    use ::redis_cached::__private as __rc;
+    {
+        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
+        let kind = __rc::Kind::<::redis_cached::__private::Page>::new()
+            .rc_option()
+            .rc_found();
+        let codec = __rc::codec::<
+            ::redis_cached::__private::Page,
+            __rc::Auto,
+            _,
+            _,
+        >(kind, kind.rc_verdict());
+        __rc::Plan::new(
+            {
+                static __SLOT: __rc::Slot = __rc::Slot::new();
+                __rc::Slot::function(
+                    &__SLOT,
+                    &__rc::Site {
+                        ident: "open",
+                        prefix: __rc::Prefix::OfCrate(
+                            ::core::option_env!("REDIS_CACHED_PREFIX"),
+                            ::core::module_path!(),
+                        ),
+                        name: __rc::Name::Path,
+                        shape: ":{}",
+                        version: 0u32,
+                    },
+                    __rc::place(),
+                    __rc::path_of(&|| ()),
+                    &[],
+                    &codec,
+                )
+            },
+            codec,
+            __rc::storable::<::redis_cached::__private::Page, _>(kind),
+            |_| __rc::Ttl::of_environment(
+                ::core::option_env!("REDIS_CACHED_TTL"),
+                __rc::Ttl::DEFAULT,
+            ),
+        )
+    }
+}
+#[doc(hidden)]
+#[inline]
+fn __open_key(
+    cache: &::redis_cached::__private::Context,
+    function: &'static ::redis_cached::__private::Function,
+    id: &Path<u64>,
+) -> ::redis_cached::__private::MadeKey {
+    use ::redis_cached::__private as __rc;
+    {
+        use __rc::NoKeyPart as _;
+        let Path(id) = id;
+        let writer = &mut __rc::key(cache, function);
+        writer.literal(":");
+        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
+        writer.finish()
+    }
+}

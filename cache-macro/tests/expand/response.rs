@@ -13,3 +13,8 @@ async fn kept(headers: HeaderMap, Path(id): Path<u64>) -> Response {
 async fn wrapped(Path(id): Path<u64>) -> Result<Json<User>, Error> {
     load(id).await
 }
+
+#[redis_cached(response, client_may_bypass = on)]
+async fn open(headers: HeaderMap, Path(id): Path<u64>) -> Response {
+    load(id).await
+}

@@ -70,8 +70,9 @@ pub use crate::stored::codec::{Codec, Codecs};
 pub use crate::web::kept_response;
 #[cfg(feature = "axum")]
 pub use crate::web::{
-    AnyExtracted, IsPart, Page, Rules, Varied, call_response, call_response_in_background, check_extracted, check_type,
-    extracted, is_missing, is_passing, only, type_of, varied,
+    AnyExtracted, IsPart, Page, Rules, Varied, asked_verb, asks_not_to_store, call_response,
+    call_response_in_background, check_extracted, check_type, extracted, is_missing, is_passing, only, type_of,
+    unstored_response, varied,
 };
 
 /// The response of a handler.

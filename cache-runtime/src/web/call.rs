@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::page::Page;
 use super::rules::{self, Answer, Closures, Rules};
+use super::serve::Forwarded;
 use crate::engine::context::Context;
 use crate::engine::flight::Ticket;
 #[cfg(feature = "local")]
@@ -53,7 +54,7 @@ where
         nested(move || answer(rules, closures, body()))
     });
     let answer = Engine::tokio(cache).call(verb, plan, key, Errors::never(), RETURNS, work).await;
-    rules.respond(answer, now, has_run.load(Relaxed))
+    rules.respond(answer, now, has_run.load(Relaxed), Forwarded::by(verb))
 }
 
 /// This is [`call_response`] for a function that is refreshed in the background.
@@ -85,7 +86,7 @@ where
     };
     let work = RefreshableBody { args, body, start };
     let answer = Engine::tokio(cache).call(verb, plan, key, Errors::never(), RETURNS, work).await;
-    rules.respond(answer, now, has_run.load(Relaxed))
+    rules.respond(answer, now, has_run.load(Relaxed), Forwarded::by(verb))
 }
 
 /// The response of a page that this process keeps, in front of the call; else its key.
@@ -98,7 +99,7 @@ pub fn kept_response(
     rules: &'static Rules,
 ) -> Result<Response, Result<Key, Error>> {
     let now = now(cache, &key);
-    kept_value(cache, plan, key, verb).map(|page| rules.serve(page, now, false))
+    kept_value(cache, plan, key, verb).map(|page| rules.serve(page, now, None))
 }
 
 /// Returns true for a page that stands for a response that must not be stored: it has no body, and needs no tags.

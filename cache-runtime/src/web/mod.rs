@@ -1,16 +1,19 @@
 //! Handlers of axum: the wrappers that may be return types, and whole responses.
 
 mod body;
+mod bypass;
 mod call;
 mod codec;
 mod conditional;
 mod extracted;
+mod freshness;
 mod page;
 mod rules;
 mod serve;
 mod vary;
 mod wrappers;
 
+pub use self::bypass::{asked_verb, asks_not_to_store, unstored_response};
 #[cfg(feature = "local")]
 pub use self::call::kept_response;
 pub use self::call::{call_response, call_response_in_background, is_missing, is_passing};

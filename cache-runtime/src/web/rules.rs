@@ -1,5 +1,7 @@
 //! Which responses are stored, and what a function says about its responses.
 
+use std::time::SystemTime;
+
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE, VARY};
 use axum::http::{HeaderMap, HeaderName, StatusCode, response};
 use axum::response::Response;
@@ -7,6 +9,7 @@ use axum::response::Response;
 use axum::body::Body;
 
 use super::body;
+use super::freshness;
 use super::page::Page;
 use crate::plan::function::Plan;
 use crate::plan::ttl::Ttl;
@@ -65,6 +68,8 @@ impl Rules {
             && !headers.contains_key(SET_COOKIE)
             && all(headers, &VARY, |name| self.vary.iter().any(|known| known.eq_ignore_ascii_case(name)))
             && all(headers, &CACHE_CONTROL, |directive| !forbids(directive))
+            && !freshness::is_stale(headers, SystemTime::now())
+            && !freshness::has_pragma(headers)
             && !is_endless(headers)
     }
 }

@@ -9,27 +9,46 @@ use bytes::Bytes;
 
 use super::page::{Origin, Page};
 use super::rules::{Answer, Rules};
+use crate::engine::Verb;
+
+/// Why a body ran.
+#[derive(Clone, Copy)]
+pub(super) enum Forwarded {
+    /// There was no response to serve.
+    Miss,
+    /// The request asked for a new one.
+    Request,
+}
+
+impl Forwarded {
+    pub(super) fn by(verb: Verb) -> Forwarded {
+        match verb {
+            Verb::Call => Forwarded::Miss,
+            Verb::Refresh => Forwarded::Request,
+        }
+    }
+}
 
 /// RFC 9211.
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 impl Rules {
     /// The response to the client. `now` is the store's time at which the call began, and `has_run` is true if the call ran
-    /// the body.
-    pub(super) fn respond(&self, answer: Answer, now: u64, has_run: bool) -> Response {
+    /// the body, for the reason that is given.
+    pub(super) fn respond(&self, answer: Answer, now: u64, has_run: bool, why: Forwarded) -> Response {
         let mut response = match answer {
             Answer::Page(page) => match page.take_passing() {
                 Some(response) => response,
-                None => return self.serve(page, now, has_run),
+                None => return self.serve(page, now, has_run.then_some(why)),
             },
             Answer::Failed(response) => *response,
         };
-        self.tell(response.headers_mut(), || "redis-cached; fwd=miss".to_owned());
+        self.tell_forwarded(response.headers_mut(), why);
         response
     }
 
     /// The response of a page. One that this process computed in another call comes from the local tier.
-    pub(super) fn serve(&self, page: Page, now: u64, has_run: bool) -> Response {
+    pub(super) fn serve(&self, page: Page, now: u64, ran: Option<Forwarded>) -> Response {
         let Page { status, mut headers, body, origin } = page;
         if !headers.contains_key(CACHE_CONTROL)
             && let Ok(client) = HeaderValue::from_maybe_shared(Bytes::from_static(self.client.as_bytes()))
@@ -42,13 +61,13 @@ impl Rules {
                 add_age(&mut headers, age(filled_at, now));
                 self.tell(&mut headers, || hit(fresh_until, now));
             }
-            Origin::Computed(at) if !has_run => {
+            Origin::Computed(at) if ran.is_none() => {
                 let age = SystemTime::now().duration_since(at).unwrap_or_default();
                 add_age(&mut headers, age.as_secs());
                 self.tell(&mut headers, || "redis-cached; hit".to_owned());
             }
             Origin::Computed(_) | Origin::Passing(_) => {
-                self.tell(&mut headers, || "redis-cached; fwd=miss".to_owned());
+                self.tell_forwarded(&mut headers, ran.unwrap_or(Forwarded::Miss));
             }
         }
         let mut response = Response::new(Body::from(body));
@@ -69,6 +88,15 @@ impl Rules {
                 headers.append(VARY, value);
             }
         }
+    }
+
+    /// Says that the body made the response.
+    pub(super) fn tell_forwarded(&self, headers: &mut HeaderMap, why: Forwarded) {
+        let why = match why {
+            Forwarded::Miss => "miss",
+            Forwarded::Request => "request",
+        };
+        self.tell(headers, || format!("redis-cached; fwd={why}"));
     }
 
     /// Appends what this cache did to what others said.

@@ -21,6 +21,16 @@ fn conditional(id: NoSuchType) -> NoSuchType {
     id
 }
 
+/// The lints of a parameter have levels of their own.
+#[redis_cached(cache = CACHE, skip(unread, unloved))]
+fn with_lints(
+    #[allow(unused)] unread: u64,
+    #[allow(dead_code, warnings)] unloved: u64,
+    #[warn(unused)] id: u64,
+) -> u64 {
+    id
+}
+
 #[redis_cached(cache = CACHE)]
 #[deprecated = "use another one"]
 #[inline]
@@ -32,6 +42,8 @@ fn old(id: u64) -> u64 {
 async fn stay() {
     assert_eq!(instrumented_below("a", 1).await, 1);
     assert_eq!(instrumented_above("a", 1).await, 1);
+    assert_eq!((with_lints(1, 2, 3), with_lints_refresh(4, 5, 3)), (3, 3));
+    assert_eq!(with_lints_entry(3).get().unwrap(), Some(3));
     #[expect(deprecated, reason = "that is the test")]
     let old = (old(1), old_refresh(1));
     assert_eq!(old, (1, 1));

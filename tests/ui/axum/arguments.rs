@@ -37,6 +37,21 @@ async fn vary_without_headers(id: u64) -> String {
     id.to_string()
 }
 
+#[redis_cached(response, client_may_bypass = on)]
+async fn bypass_without_headers(id: u64) -> String {
+    id.to_string()
+}
+
+#[redis_cached(response, client_may_bypass, skip(headers))]
+async fn bypass_alone(headers: axum::http::HeaderMap) -> String {
+    headers.len().to_string()
+}
+
+#[redis_cached(client_may_bypass = on)]
+async fn bypass_without_response() -> String {
+    String::new()
+}
+
 #[redis_cached(response, vary(), skip(headers))]
 async fn vary_of_nothing(headers: axum::http::HeaderMap) -> String {
     headers.len().to_string()
