@@ -8,6 +8,8 @@ mod crafted;
 #[cfg(all(unix, feature = "local"))]
 mod fork;
 mod keeper;
+#[cfg(target_os = "linux")]
+mod large;
 mod memory;
 mod refresh_threads;
 mod undelivered;

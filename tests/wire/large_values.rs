@@ -138,3 +138,34 @@ async fn a_second_connection_that_closes_is_made_anew() {
     }
     assert_eq!((cache.stats().misses, cache.stats().bypasses), (IDS + 1, 0));
 }
+
+/// As large as values get in practice. Both kinds of functions share the entry.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixty_four_megabytes_are_stored_and_come_back() {
+    const HUGE: usize = 64 << 20;
+    #[redis_cached(ttl = "1h", prefix = "t", name = "huge", cache = cache, skip(cache))]
+    async fn huge(cache: &Cache, id: u64) -> String {
+        format!("{id:8}").repeat(HUGE / 8)
+    }
+    #[redis_cached(ttl = "1h", prefix = "t", name = "huge", cache = cache, skip(cache))]
+    fn huge_plain(cache: &Cache, id: u64) -> String {
+        panic!("{id} is stored: {:?}", cache.stats())
+    }
+    let server = Server::start();
+    let cache = Cache::builder(&server.url()).unwrap().timeout(PATIENCE).build();
+    small(&cache, 1).await;
+    let computed = huge(&cache, 7).await;
+    let found = huge(&cache, 7).await;
+    assert!(found.len() == HUGE && found == computed);
+    drop(computed);
+    let beside = tokio::spawn({
+        let cache = cache.clone();
+        async move { small(&cache, 1).await }
+    });
+    let plain = tokio::task::block_in_place(|| huge_plain(&cache, 7));
+    assert!(plain == found && beside.await.unwrap() == 1);
+    let stats = cache.stats();
+    assert_eq!((stats.misses, stats.hits, stats.stored, stats.bypasses), (2, 3, 2, 0));
+    let bytes: usize = server.cli(&["STRLEN", huge_entry(&cache, 7).key().unwrap()]).parse().unwrap();
+    assert!(bytes > HUGE && bytes < HUGE + 200, "{bytes} bytes");
+}

@@ -228,8 +228,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             negative: matches!(kind, Payload::None),
         };
         envelope::seal(leased.key(), leased.id(), &header, &mut buffer);
-        if self.store.keeps_values() {
-            // Without the room that it grew in.
+        // It is kept without the room that it grew in. An allocator may copy all of it to save a little.
+        if self.store.keeps_values() && buffer.capacity() - buffer.len() > buffer.len() / 1024 {
             buffer.shrink_to_fit();
         }
         (buffer.into(), policy::kept(terms, ttl))
