@@ -4,6 +4,8 @@
 //! some seconds, and its figures say less. Subjects take turns, round by round; ratios are the
 //! medians of the rounds' own, to the first subject of each table.
 
+mod table;
+
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -13,6 +15,8 @@ use redis_cached::{Cache, redis_cached};
 use serde::{Deserialize, Serialize};
 use test_support::Server;
 use tokio::task::JoinSet;
+
+use self::table::{compare, middle};
 
 /// Long, for what is measured is not how soon one gives up.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -116,59 +120,6 @@ fn encoded<T: Serialize>(value: &T) -> Vec<u8> {
 
 fn decoded<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> T {
     bincode::serde::decode_from_slice(bytes, bincode::config::standard()).expect("it decodes").0
-}
-
-/// The figures of subjects that took turns.
-struct Table {
-    names: Vec<&'static str>,
-    times: Vec<Vec<Duration>>,
-}
-
-impl Table {
-    fn new(title: &str, names: &[&'static str]) -> Table {
-        println!("\n{title}");
-        Table { names: names.to_vec(), times: names.iter().map(|_| Vec::new()).collect() }
-    }
-
-    /// Times are those of one of so many operations.
-    fn print(&self, operations: u32) {
-        for (name, times) in self.names.iter().zip(&self.times) {
-            let micros = times.iter().map(|time| time.as_secs_f64() * 1e6 / f64::from(operations));
-            let ratios = times.iter().zip(&self.times[0]).map(|(time, first)| time.div_duration_f64(*first));
-            let (_, micros, _) = middle(micros.collect());
-            let (low, ratio, high) = middle(ratios.collect());
-            println!("  {name:44} {micros:11.2} µs   ratio {ratio:7.3} (middle half {low:.3} to {high:.3})");
-        }
-    }
-}
-
-/// The median, between the bounds of the middle half.
-fn middle(mut figures: Vec<f64>) -> (f64, f64, f64) {
-    figures.sort_by(f64::total_cmp);
-    let quarter = figures.len() / 4;
-    (figures[quarter], figures[figures.len() / 2], figures[figures.len() - 1 - quarter])
-}
-
-macro_rules! compare {
-    ($title:expr, $rounds:expr, $operations:expr, { $($name:literal => $work:expr,)+ }) => {{
-        let names = [$($name),+];
-        let mut table = Table::new($title, &names);
-        for turn in 0..$rounds * names.len() {
-            // Each begins a round in its turn.
-            let name = names[(turn + turn / names.len()) % names.len()];
-            $(
-                if name == $name {
-                    let started = Instant::now();
-                    for _ in 0..$operations {
-                        black_box($work);
-                    }
-                    let at = names.iter().position(|other| *other == name).expect("one of them");
-                    table.times[at].push(started.elapsed());
-                }
-            )+
-        }
-        table.print($operations);
-    }};
 }
 
 /// How much is done.

@@ -18,6 +18,7 @@
 //! | `Tls` | how connections to `rediss://` are secured, with a feature `tls-rustls…` |
 //! | [`Stats`], [`FunctionStats`], [`ServerStats`], [`stats`] | what a cache and each function has done, and the state of its servers |
 //! | [`Codec`] | a format for stored values |
+//! | [`Compression`] | how stored values are compressed |
 //! | `axum` | stored responses of handlers, with the feature `axum` |
 //! | [`guide`] | the guide, one page for each subject |
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -52,6 +53,6 @@ pub use redis_cached_runtime::axum;
 pub use redis_cached_runtime::blocking;
 pub use redis_cached_runtime::stats;
 pub use redis_cached_runtime::{
-    Builder, Cache, Codec, CodecError, Credentials, Error, ErrorKind, FunctionStats, Invalidation,
+    Builder, Cache, Codec, CodecError, Compression, Credentials, Error, ErrorKind, FunctionStats, Invalidation,
     PROMETHEUS_CONTENT_TYPE, ServerStats, Stats,
 };

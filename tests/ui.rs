@@ -32,6 +32,13 @@ fn misuse_of_the_local_tier() {
     check("tests/ui/local");
 }
 
+/// Messages that lack the ones about features.
+#[cfg(all(feature = "lz4", feature = "zstd"))]
+#[test]
+fn misuse_of_compression() {
+    check("tests/ui/compress");
+}
+
 #[cfg(feature = "axum")]
 #[test]
 fn misuse_of_handlers() {
@@ -41,7 +48,8 @@ fn misuse_of_handlers() {
 /// The source of the standard library, which some toolchains quote, makes no difference.
 #[test]
 fn no_message_quotes_the_standard_library() {
-    for case in ["tests/ui", "tests/ui/features", "tests/ui/local", "tests/ui/axum"].into_iter().flat_map(cases) {
+    let directories = ["tests/ui", "tests/ui/features", "tests/ui/local", "tests/ui/compress", "tests/ui/axum"];
+    for case in directories.into_iter().flat_map(cases) {
         let expected = fs::read_to_string(case.with_extension("stderr")).expect("the expected messages");
         assert!(!expected.contains("$RUST"), "{} shows a place in the standard library", case.display());
     }
@@ -130,6 +138,8 @@ fn compile(cases: &[PathBuf], name_of_all: &str) -> Vec<(String, Sentence)> {
     features.extend(cfg!(feature = "json").then_some("json"));
     features.extend(cfg!(feature = "messagepack").then_some("messagepack"));
     features.extend(cfg!(feature = "local").then_some("local"));
+    features.extend(cfg!(feature = "lz4").then_some("lz4"));
+    features.extend(cfg!(feature = "zstd").then_some("zstd"));
     features.extend(cfg!(feature = "axum").then_some("axum"));
     let mut manifest = format!(
         "[package]\nname = {name_of_all:?}\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n\

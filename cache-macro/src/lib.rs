@@ -84,6 +84,7 @@ mod tests;
 /// | `skip(db, span)` | parameters that are no part of the key; `skip(self)` too | |
 /// | `version = 2` | abandons what other versions stored | 0 |
 /// | `codec = …` | how values are stored: `auto`, `bincode`, `json`, `messagepack`, or a type that implements `Codec`, see [below](#codecs) | `auto` |
+/// | `compress = …` | compresses large values: `lz4`, `zstd`, `"lz4:4096"` (with the least bytes of a value that is compressed; 1024 unless given) or `off`, see [below](#compression); it needs the feature of that name | as `Builder::compress` says, else off |
 /// | `cache = EXPR` | which `Cache`: a static, a field, a call: `self.cache`, `state.cache()` | that of the scope around the call (`Cache::scope`), else the installed one |
 /// | `cache_if = …` | a closure of the value, or the path of a function: stores what it is true for | everything is stored |
 /// | `none_ttl = …` | stores `None`, for as long as this; like `ttl`, but no closure | `None` is not stored |
@@ -408,6 +409,13 @@ mod tests;
 ///
 /// A value that cannot be encoded, or whose `Serialize` panics, is returned and not stored. A value that cannot be
 /// decoded, or whose `Deserialize` panics, is a miss, and overwritten. Either is logged once per function.
+///
+/// # Compression
+///
+/// `compress = lz4` compresses an encoded value of at least 1 KiB if that saves an eighth or more; all others are stored as they
+/// are. `zstd` saves more, and takes several times as long. `off` excepts a function where `Builder::compress` compresses the values
+/// of a whole cache. Both forms are hits for every build with the feature, so that the argument may come and go; for a build
+/// without it, a compressed value is a miss. The page "What is stored" of the guide tells when compression pays.
 ///
 /// # Return types
 ///

@@ -13,8 +13,17 @@ use syn::{Attribute, File, ImplItem, Item, ItemImpl, Meta};
 use crate::attribute;
 use crate::model::features::Features;
 
-const ALL: Features =
-    Features { tokio: true, blocking: true, bincode: true, json: true, messagepack: true, local: true, axum: true };
+const ALL: Features = Features {
+    tokio: true,
+    blocking: true,
+    bincode: true,
+    json: true,
+    messagepack: true,
+    local: true,
+    lz4: true,
+    zstd: true,
+    axum: true,
+};
 
 /// Replaces each function under the attribute by its expansion.
 struct Expand;
@@ -112,6 +121,8 @@ fn what_a_missing_feature_cannot_do_names_it() {
         json: false,
         messagepack: false,
         local: false,
+        lz4: false,
+        zstd: false,
         axum: false,
     };
     for (args, function, features, expected) in [
@@ -154,6 +165,26 @@ fn what_a_missing_feature_cannot_do_names_it() {
             ),
             Features { local: false, ..ALL },
             "needs the feature `local`",
+        ),
+        (
+            quote!(compress = lz4),
+            quote!(
+                fn f() -> u8 {
+                    1
+                }
+            ),
+            Features { lz4: false, ..ALL },
+            "`compress = lz4` needs the feature `lz4` of `redis-cached`",
+        ),
+        (
+            quote!(compress = "zstd:4096"),
+            quote!(
+                fn f() -> u8 {
+                    1
+                }
+            ),
+            Features { zstd: false, ..ALL },
+            "`compress = zstd` needs the feature `zstd` of `redis-cached`",
         ),
         (
             quote!(response),

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `error`, `fork`, `hash`, `lock`, `poll` | errors, forked processes, hashes, locks, and futures that are run by hand: nothing of the cache |
 //! | `key` | the text of keys |
-//! | `stored` | the bytes of values: envelope, codecs, fingerprints of types |
+//! | `stored` | the bytes of values: envelope, codecs, compression, fingerprints of types |
 //! | `plan` | one cached function: its settings, and the pure policy that they make (what is fresh, what is stored) |
 //! | `observe` | the counters of functions, and their figures for Prometheus, `metrics` and OpenTelemetry |
 //! | `store` | one trait; `store::memory` and `store::redis` implement it |
@@ -85,3 +85,4 @@ pub use stored::codec::Json;
 #[cfg(feature = "messagepack")]
 pub use stored::codec::MessagePack;
 pub use stored::codec::{Codec, CodecError};
+pub use stored::compress::Compression;

@@ -9,6 +9,8 @@ mod cache_if;
 #[cfg(feature = "bincode")]
 mod codec;
 mod codec_auto;
+#[cfg(all(feature = "lz4", feature = "zstd", feature = "json"))]
+mod compress;
 mod crate_path;
 mod entry;
 mod errors;
@@ -44,5 +46,7 @@ mod ttl;
 mod unstored;
 mod version;
 mod wait;
+#[cfg(not(any(feature = "lz4", feature = "zstd")))]
+mod without_compression;
 #[cfg(not(any(feature = "tls-rustls", feature = "tls-rustls-aws-lc-rs", feature = "tls-native")))]
 mod without_tls;

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use redis_cached::{Bincode, Codec, Json, MessagePack};
+#[cfg(all(feature = "lz4", feature = "zstd"))]
+use redis_cached::{Cache, redis_cached};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -73,4 +75,40 @@ fn lengths_that_are_true() {
     Bincode::encode(&value, &mut bytes).unwrap();
     let decode = || assert!(Bincode::decode::<Vec<Vec<Vec<u32>>>>(&bytes).unwrap() == value);
     assert_eq!(allocation_counter::measure(decode).count_total, 111);
+}
+
+/// A hit of a block that claims more than it holds: LZ4 cannot hold more than 255 bytes in one, and the ratio of zstd has no
+/// bound, so that its bound is in megabytes. A claim beyond takes nothing.
+#[cfg(all(feature = "lz4", feature = "zstd"))]
+#[test]
+fn lengths_of_compressed_payloads() {
+    #[redis_cached(prefix = "z", name = "lie", cache = cache, skip(cache))]
+    fn lie(cache: &Cache, algorithm: u8) -> String {
+        format!("by {algorithm}")
+    }
+    let server = test_support::Server::start();
+    let cache = Cache::builder(&server.url()).unwrap().timeout(test_support::PATIENCE).build();
+    for (algorithm, claimed, most) in [
+        (1, u32::MAX, 64 << 10),
+        (1, 255 * 1_000 + 65, 64 << 10),
+        (1, 255 * 1_000 + 64, 320 << 10),
+        (2, u32::MAX, 64 << 10),
+        (2, (64 << 20) + 1, 64 << 10),
+        (2, 64 << 20, 65 << 20),
+    ] {
+        let key = format!("z:lie:{algorithm}");
+        lie(&cache, algorithm);
+        let value: Vec<u8> = redis::cmd("GET").arg(&key).query(&mut server.connection()).unwrap();
+        let mut crafted = [&value[..112], &[algorithm], &claimed.to_le_bytes(), &[7; 1_000]].concat();
+        crafted[102] |= 4;
+        let crafted = test_support::resealed(&key, crafted);
+        redis::cmd("SET").arg(&key).arg(&crafted).exec(&mut server.connection()).unwrap();
+        let mut found = None;
+        let taken = allocation_counter::measure(|| found = Some(lie_entry(&cache, algorithm).get())).bytes_max;
+        assert_eq!(found.unwrap().unwrap(), None, "it is a miss");
+        println!("{claimed} bytes claimed by {algorithm}: {taken} bytes");
+        assert!(taken <= most, "{claimed} bytes claimed by {algorithm}: {taken} bytes");
+    }
+    // Calls and `get` met each of them but the last.
+    assert_eq!(cache.functions()[0].unusable.decode, 6 + 4);
 }

@@ -1,6 +1,8 @@
 //! Handlers of axum under the attribute.
 
 mod bypass;
+#[cfg(feature = "lz4")]
+mod compressed;
 mod conditional;
 mod lifetimes;
 mod response;

@@ -1,6 +1,8 @@
 //! Which commands and how many bytes go over the wire.
 
 mod commands;
+#[cfg(feature = "lz4")]
+mod compressed;
 mod first_look;
 mod greeting;
 mod header;

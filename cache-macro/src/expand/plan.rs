@@ -15,7 +15,7 @@ use super::{codec, lifetimes, web};
 use crate::model::Model;
 use crate::model::pieces::{Part, Piece, Value};
 use crate::model::returns::Kind;
-use crate::parse::args::{Codec, Lifetime, Prefix, SingleFlight};
+use crate::parse::args::{Algorithm, Codec, Compress, Lifetime, Prefix, SingleFlight};
 use crate::parse::function::{Function, Param};
 use crate::syntax::generics;
 use crate::syntax::place::Place;
@@ -118,10 +118,11 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
         .as_ref()
         .map(|_| quote_spanned!(span=> local: ::core::option::Option::Some(#rc_output::local_fns::<#stored>()),));
     let most = model.args.local.as_ref().map(|(_, most)| quote!(local: #most,));
+    let compress = model.args.compress.as_ref().map(compression);
     let jitter = model.args.jitter.as_ref().map(|(_, jitter)| quote!(jitter: #jitter,));
     let has_own_tags = tags.as_ref().map(|_| quote!(has_own_tags: true,));
     let terms: TokenStream =
-        [none_ttl, jitter, has_own_tags, most].into_iter().flatten().chain(protocol(model)).collect();
+        [none_ttl, jitter, has_own_tags, most, compress].into_iter().flatten().chain(protocol(model)).collect();
     let terms = (!terms.is_empty()).then(|| quote!(terms: #rc::Terms { #terms ..#plan.terms },));
     let fields: TokenStream = [terms, cache_if, tags, local].into_iter().flatten().collect();
     let new = quote_spanned!(span=> #rc_output::Plan::new(#function, #codec, #nones, #ttl));
@@ -133,6 +134,25 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
         let #codec = #codec_fns;
         #finish
     }}
+}
+
+// Input:
+//     compress = "lz4:4096"
+//
+// Output:
+//     compress: Option::Some(__rc::Compression::LZ4.threshold(4096usize)),
+fn compression(compress: &Compress) -> TokenStream {
+    let rc = private(Span::mixed_site());
+    let algorithm = match compress.algorithm {
+        Algorithm::Off => quote!(OFF),
+        Algorithm::Lz4 => quote!(LZ4),
+        Algorithm::Zstd => quote!(ZSTD),
+    };
+    let threshold = compress.threshold.map(|bytes| {
+        let bytes = bytes as usize;
+        quote!(.threshold(#bytes))
+    });
+    quote!(compress: ::core::option::Option::Some(#rc::Compression::#algorithm #threshold),)
 }
 
 /// How `None` is recognized and made. All tokens are at the return type.

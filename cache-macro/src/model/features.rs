@@ -9,6 +9,8 @@ pub(crate) struct Features {
     pub(crate) json: bool,
     pub(crate) messagepack: bool,
     pub(crate) local: bool,
+    pub(crate) lz4: bool,
+    pub(crate) zstd: bool,
     pub(crate) axum: bool,
 }
 
@@ -21,6 +23,8 @@ impl Features {
         json: cfg!(feature = "json"),
         messagepack: cfg!(feature = "messagepack"),
         local: cfg!(feature = "local"),
+        lz4: cfg!(feature = "lz4"),
+        zstd: cfg!(feature = "zstd"),
         axum: cfg!(feature = "axum"),
     };
 }

@@ -15,7 +15,7 @@ use self::returns::Kind;
 use self::scope::Scope;
 use self::web::Handler;
 use crate::errors::Errors;
-use crate::parse::args::{Args, Codec};
+use crate::parse::args::{Algorithm, Args, Codec};
 use crate::parse::function::{Face, Function, Param};
 use crate::parse::template::Of;
 use crate::syntax::mentions::same;
@@ -238,6 +238,7 @@ fn check_twins(params: &[Param], args: &Args, errors: &Errors) {
 /// Reports arguments that cannot be, without some features or beside others.
 fn check_features(args: &Args, features: Features, errors: &Errors) {
     check_codec(&args.codec, features, errors);
+    check_compress(args, features, errors);
     check_local(args, features, errors);
 }
 
@@ -253,6 +254,19 @@ fn check_local(args: &Args, features: Features, errors: &Errors) {
             "`local` cannot be combined with `group`: each write into a group would suspend all of its entries\n\
              remove one of them; `tags` invalidate many entries together, too",
         );
+    }
+}
+
+fn check_compress(args: &Args, features: Features, errors: &Errors) {
+    let Some(compress) = &args.compress else { return };
+    let enabled = match compress.algorithm {
+        Algorithm::Off => true,
+        Algorithm::Lz4 => features.lz4,
+        Algorithm::Zstd => features.zstd,
+    };
+    if !enabled {
+        let name = compress.algorithm.name();
+        errors.at(compress.span, format_args!("`compress = {name}` needs the feature `{name}` of `redis-cached`"));
     }
 }
 

@@ -10,9 +10,10 @@ use super::argument::Argument;
 use super::environment;
 pub(crate) use super::lifetimes::Lifetime;
 use super::lifetimes::{lease, lifetime_of_values, none_ttl, stale, wait};
-pub(crate) use super::values::{Batch, Codec, Prefix, Returns, SingleFlight, Tags};
+pub(crate) use super::values::{Algorithm, Batch, Codec, Compress, Prefix, Returns, SingleFlight, Tags};
 use super::values::{
-    batch, cache_if, codec, jitter, local, name, prefix, recover, refresh_ahead, skip, string, tags, version, word,
+    batch, cache_if, codec, compress, jitter, local, name, prefix, recover, refresh_ahead, skip, string, tags, version,
+    word,
 };
 use super::web::{self, Web};
 use crate::errors::Errors;
@@ -31,6 +32,7 @@ pub(crate) struct Args {
     pub(crate) skip: Vec<Ident>,
     pub(crate) version: u32,
     pub(crate) codec: Codec,
+    pub(crate) compress: Option<Compress>,
     pub(crate) cache: Option<Expr>,
     pub(crate) cache_if: Option<Expr>,
     pub(crate) none_ttl: Option<(Ident, Lifetime)>,
@@ -142,6 +144,7 @@ impl Args {
             Argument::Skip => self.skip.append(&mut skip(&keyword, input, errors)?),
             Argument::Version => self.version = errors.keep(version(input.parse()?)).unwrap_or_default(),
             Argument::Codec => self.codec = codec(input)?,
+            Argument::Compress => self.compress = errors.keep(compress(input.parse()?)),
             Argument::Cache => self.cache = Some(input.parse()?),
             Argument::CacheIf => self.cache_if = errors.keep(cache_if(input.parse()?, errors)),
             Argument::NoneTtl => self.none_ttl = none_ttl(keyword, input.parse()?, errors),

@@ -40,6 +40,7 @@ arguments! {
     Skip "skip" "skip(db)",
     Version "version" "version = 2",
     Codec "codec" "codec = json",
+    Compress "compress" "compress = lz4",
     Cache "cache" "cache = self.cache",
     CacheIf "cache_if" "cache_if = |value| …",
     NoneTtl "none_ttl" "none_ttl = \"30s\"",

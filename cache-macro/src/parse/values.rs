@@ -45,6 +45,34 @@ pub(crate) enum Codec {
     Custom(TypePath),
 }
 
+/// `compress = …`
+pub(crate) struct Compress {
+    pub(crate) algorithm: Algorithm,
+    /// Encoded values of fewer bytes are stored as they are.
+    pub(crate) threshold: Option<u32>,
+    pub(crate) span: Span,
+}
+
+/// How values are compressed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Algorithm {
+    Off,
+    Lz4,
+    Zstd,
+}
+
+impl Algorithm {
+    const ALL: [Algorithm; 3] = [Algorithm::Lz4, Algorithm::Zstd, Algorithm::Off];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Algorithm::Off => "off",
+            Algorithm::Lz4 => "lz4",
+            Algorithm::Zstd => "zstd",
+        }
+    }
+}
+
 /// `single_flight = …`
 #[derive(Clone, Copy)]
 pub(crate) enum SingleFlight {
@@ -207,6 +235,38 @@ pub(super) fn codec(input: ParseStream<'_>) -> syn::Result<Codec> {
         }
         _ => Ok(Codec::Custom(path)),
     }
+}
+
+/// An algorithm, with the least bytes of a value that is compressed where text names both.
+pub(super) fn compress(expr: Expr) -> syn::Result<Compress> {
+    const FORMS: &str =
+        "`lz4`, `zstd`, `off`, or an algorithm and the least bytes of a value that it compresses: \"lz4:4096\"";
+    let expr = ungrouped(expr);
+    let span = expr.span();
+    let text = match &expr {
+        Expr::Path(path) if path.qself.is_none() => path.path.get_ident().map(Ident::to_string),
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value()),
+        _ => None,
+    };
+    let Some(text) = text else { return Err(syn::Error::new(span, format_args!("expected {FORMS}"))) };
+    let (name, threshold) = match text.split_once(':') {
+        Some((name, threshold)) => (name, Some(threshold)),
+        None => (&*text, None),
+    };
+    let Some(algorithm) = Algorithm::ALL.into_iter().find(|algorithm| algorithm.name() == name) else {
+        let nearest = did_you_mean(name, Algorithm::ALL.map(Algorithm::name));
+        return Err(syn::Error::new(span, format_args!("unknown compression `{name}`{nearest}\nexpected {FORMS}")));
+    };
+    let threshold = match threshold {
+        Some(_) if algorithm == Algorithm::Off => {
+            return Err(syn::Error::new(span, "`off` compresses nothing; write `compress = off`"));
+        }
+        Some(threshold) => Some(threshold.parse().map_err(|_| {
+            syn::Error::new(span, format_args!("`{threshold}` is no number of bytes below 4 GiB; expected {FORMS}"))
+        })?),
+        None => None,
+    };
+    Ok(Compress { algorithm, threshold, span })
 }
 
 /// The codec that another spelling, or the name of its type, stands for.

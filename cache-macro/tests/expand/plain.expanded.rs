@@ -134,6 +134,9 @@ where
             terms: __rc::Terms {
                 none_ttl: ::core::option::Option::Some(__rc::Ttl::Millis(30000u64)),
                 jitter: 0.1f64,
+                compress: ::core::option::Option::Some(
+                    __rc::Compression::LZ4.threshold(4096usize),
+                ),
                 ..plan.terms
             },
             cache_if: Option::is_some,

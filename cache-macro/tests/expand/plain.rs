@@ -4,6 +4,7 @@
     name = "token",
     version = 2,
     codec = json,
+    compress = "lz4:4096",
     cache_if = Option::is_some,
     none_ttl = "30s",
     jitter = 0.1

@@ -17,6 +17,7 @@ use crate::store::redis::settings::{Credentials, Provider, Settings, client_name
 #[cfg(feature = "_rustls")]
 use crate::store::tls::Tls;
 use crate::store::url::{self, Target};
+use crate::stored::compress::Compression;
 
 /// Where cached functions keep their results: a Redis, or this process's memory.
 ///
@@ -60,6 +61,7 @@ pub struct Builder {
     target: Target,
     namespace: String,
     pub(super) settings: Settings,
+    compression: Compression,
     pub(super) local: LocalSettings,
 }
 
@@ -180,6 +182,33 @@ impl Builder {
         self
     }
 
+    /// Compresses the stored values of all functions without a `compress = …` of their own. Nothing is compressed unless
+    /// this is set. [`Compression`] says which values are.
+    ///
+    /// ```
+    /// # #[cfg(feature = "lz4")]
+    /// # fn main() -> Result<(), redis_cached::Error> {
+    /// use redis_cached::{Cache, Compression, redis_cached};
+    ///
+    /// #[redis_cached(cache = cache, skip(cache))]
+    /// fn report(cache: &Cache, year: u32) -> String {
+    ///     format!("{year}: nothing new. ").repeat(1_000)
+    /// }
+    ///
+    /// let cache = Cache::builder("memory://")?.compress(Compression::LZ4).build();
+    /// assert_eq!(report(&cache, 2026), report(&cache, 2026)); // stored in about a hundredth
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "lz4"))]
+    /// # fn main() {}
+    /// ```
+    ///
+    /// `memory://` compresses as well: more values fit into its memory, and each hit undoes one.
+    pub fn compress(mut self, compression: Compression) -> Builder {
+        self.compression = compression;
+        self
+    }
+
     /// Builds the cache. This never connects, never blocks, and never fails because Redis is away: the first call
     /// connects.
     ///
@@ -191,7 +220,7 @@ impl Builder {
     /// # Ok::<(), redis_cached::Error>(())
     /// ```
     pub fn build(self) -> Cache {
-        let Builder { target, namespace, settings, local } = self;
+        let Builder { target, namespace, settings, compression, local } = self;
         let timeout = settings.timeout;
         #[cfg(feature = "blocking")]
         let (publishes, program) = (settings.publish, settings.client_name.to_string());
@@ -214,7 +243,7 @@ impl Builder {
             Target::Sentinel(target) => (target.to_string(), CacheStore::Unusable(without_tokio())),
             Target::Off => ("off://".to_owned(), CacheStore::Off(Error::new(ErrorKind::Off, "its URL is off://"))),
         };
-        let cache = Cache(Context::new(store, namespace, timeout, display, local, settings.listener));
+        let cache = Cache(Context::new(store, namespace, timeout, display, compression, local, settings.listener));
         #[cfg(feature = "blocking")]
         if let Some(interval) = publishes {
             super::publish::start(&cache.0, &program, interval);
@@ -273,6 +302,7 @@ impl Cache {
             target: url::parse(url)?,
             namespace: String::new(),
             settings: Settings::default(),
+            compression: Compression::OFF,
             local: LocalSettings::default(),
         })
     }
@@ -327,6 +357,7 @@ impl Cache {
             target: url::of_client(client)?,
             namespace: String::new(),
             settings: Settings::default(),
+            compression: Compression::OFF,
             local: LocalSettings::default(),
         })
     }
@@ -342,6 +373,7 @@ impl Cache {
                     String::new(),
                     Settings::default().timeout,
                     "unusable".to_owned(),
+                    Compression::OFF,
                     LocalSettings::default(),
                     Listener::default(),
                 ))

@@ -139,8 +139,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         body: Duration,
         typed: &Requests<'_>,
     ) -> Result<(Bytes, Ttl), Unsealed> {
-        let encoded = storable(typed.encode(own, leased.id().as_random()).await)?;
-        Ok(self.finish(typed.terms(), leased, encoded, body))
+        let encoded = typed.encode(own, leased.id().as_random()).await;
+        Ok(self.finish(typed.terms(), leased, self.storable(typed.terms(), encoded)?, body))
     }
 
     /// Counts a value that is not stored, and logs the reason if it is an error.
@@ -199,8 +199,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         value: &dyn StoredValue,
         body: Duration,
     ) -> Result<(Bytes, Ttl), Unsealed> {
-        let encoded = storable(payload::encode(terms, value, own, leased.id().as_random()))?;
-        Ok(self.finish(terms, leased, encoded, body))
+        let encoded = payload::encode(terms, value, own, leased.id().as_random());
+        Ok(self.finish(terms, leased, self.storable(terms, encoded)?, body))
     }
 
     /// The bytes to store for an id that has no value.
@@ -212,11 +212,31 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     ) -> Result<(Bytes, Ttl), Unsealed> {
         let ttl = policy::lifetime_of_none(terms, leased.id().as_random()).ok_or(Unsealed::NotToBeStored)?;
         let buffer = envelope::buffer(&OwnTags::none(terms.has_own_tags));
-        Ok(self.finish(terms, leased, Encoded { buffer, kind: Payload::None, ttl }, body))
+        let encoded = Encoded { buffer, kind: Payload::None, raw_at: None, ttl };
+        Ok(self.finish(terms, leased, (encoded, false), body))
     }
 
-    fn finish(&self, terms: &Terms, leased: &Leased<'_, S>, encoded: Encoded, body: Duration) -> (Bytes, Ttl) {
-        let Encoded { mut buffer, kind, ttl } = encoded;
+    /// The encoded value, and true if it is compressed, if Redis can store it.
+    fn storable(&self, terms: &Terms, encoded: Result<Option<Encoded>, Error>) -> Result<(Encoded, bool), Unsealed> {
+        let encoded = encoded.map_err(Unsealed::Unencodable)?.ok_or(Unsealed::NotToBeStored)?;
+        let compression = terms.compress.unwrap_or_else(|| self.cache.compression());
+        let (encoded, is_compressed) = encoded.compressed(compression);
+        let length = encoded.buffer.len();
+        if length > MOST_BYTES {
+            let detail = format!("it takes {length} bytes, and Redis stores no more than 512 MB");
+            return Err(Unsealed::TooLarge(Error::new(ErrorKind::Codec, detail)));
+        }
+        Ok((encoded, is_compressed))
+    }
+
+    fn finish(
+        &self,
+        terms: &Terms,
+        leased: &Leased<'_, S>,
+        (encoded, is_compressed): (Encoded, bool),
+        body: Duration,
+    ) -> (Bytes, Ttl) {
+        let Encoded { mut buffer, kind, ttl, .. } = encoded;
         let now = self.store.now(leased.key());
         let header = Header {
             identity: kind.identity(terms.function),
@@ -226,6 +246,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             fresh_until: policy::fresh_until(ttl, now),
             body_micros: u32::try_from(body.as_micros()).unwrap_or(u32::MAX),
             negative: matches!(kind, Payload::None),
+            compressed: is_compressed,
         };
         envelope::seal(leased.key(), leased.id(), &header, &mut buffer);
         // It is kept without the room that it grew in. An allocator may copy all of it to save a little.
@@ -252,17 +273,6 @@ pub(super) enum Unsealed {
     TooLarge(Error),
     /// The tags that it has of its own cannot be had.
     Untagged,
-}
-
-/// The encoded value, if Redis can store it.
-fn storable(encoded: Result<Option<Encoded>, Error>) -> Result<Encoded, Unsealed> {
-    let encoded = encoded.map_err(Unsealed::Unencodable)?.ok_or(Unsealed::NotToBeStored)?;
-    let length = encoded.buffer.len();
-    if length > MOST_BYTES {
-        let detail = format!("it takes {length} bytes, and Redis stores no more than 512 MB");
-        return Err(Unsealed::TooLarge(Error::new(ErrorKind::Codec, detail)));
-    }
-    Ok(encoded)
 }
 
 fn end(returned: Returned) -> End {
@@ -295,7 +305,7 @@ pub(super) fn unstored(function: &Function, key: &Key, is_followed: bool, value:
 /// The same for an id that has no value.
 pub(super) fn unstored_none(function: &Function, key: &Key) -> Outcome {
     let buffer = envelope::buffer(&OwnTags::default());
-    unstored_bytes(function, key, Encoded { buffer, kind: Payload::None, ttl: Ttl::Forever })
+    unstored_bytes(function, key, Encoded { buffer, kind: Payload::None, raw_at: None, ttl: Ttl::Forever })
 }
 
 fn unstored_bytes(function: &Function, key: &Key, Encoded { mut buffer, kind, .. }: Encoded) -> Outcome {
@@ -308,6 +318,7 @@ fn unstored_bytes(function: &Function, key: &Key, Encoded { mut buffer, kind, ..
         fresh_until: 0,
         body_micros: 0,
         negative: matches!(kind, Payload::None),
+        compressed: false,
     };
     envelope::seal(key, id, &header, &mut buffer);
     Outcome::Value(buffer.into())

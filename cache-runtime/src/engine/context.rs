@@ -25,6 +25,7 @@ use crate::store::redis::Redis;
 use crate::store::redis::cluster::Cluster;
 #[cfg(feature = "local")]
 use crate::store::{Store, tracking::Inquiry};
+use crate::stored::compress::Compression;
 
 /// A handle of a cache. Clones are the same cache.
 #[derive(Clone)]
@@ -35,6 +36,7 @@ struct Inner {
     namespace: String,
     timeout: Duration,
     display: String,
+    compression: Compression,
     functions: Arc<Functions>,
     invalidations: Invalidations,
     flights: Arc<Flights>,
@@ -90,6 +92,7 @@ impl Context {
         namespace: String,
         timeout: Duration,
         display: String,
+        compression: Compression,
         local: LocalSettings,
         listener: Listener,
     ) -> Context {
@@ -98,6 +101,7 @@ impl Context {
             namespace,
             timeout,
             display,
+            compression,
             functions: Arc::new(Functions::new(listener)),
             invalidations: Invalidations::default(),
             flights: Arc::default(),
@@ -174,6 +178,11 @@ impl Context {
     /// How long one operation may take.
     pub(crate) fn timeout(&self) -> Duration {
         self.0.timeout
+    }
+
+    /// How values are compressed, unless their function says something else.
+    pub(crate) fn compression(&self) -> Compression {
+        self.0.compression
     }
 
     /// When an operation that starts now has to end.

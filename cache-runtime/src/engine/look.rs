@@ -261,6 +261,7 @@ pub(super) fn decode<V>(plan: &Plan<V>, value: &Value, bytes: &Bytes) -> Result<
 pub(super) fn decode_into<V>(plan: &Plan<V>, stored: Stored<'_>, decoded: &mut Option<V>) -> Result<bool, CodecError> {
     *decoded = match stored {
         Stored::Value(bytes, slot, rank) => Some((plan.codec.decode)(bytes, slot, rank)?),
+        Stored::Compressed(..) => return Err(CodecError::new("its compression was not undone")),
         Stored::None => (plan.nones.none)(),
     };
     Ok(decoded.is_some())

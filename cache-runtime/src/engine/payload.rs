@@ -12,16 +12,31 @@ use crate::plan::erased::StoredValue;
 use crate::plan::function::{Function, Terms};
 use crate::plan::policy;
 use crate::plan::ttl::Ttl;
-use crate::poll::caught::{Panicked, catch, caught};
+use crate::poll::caught::{catch, caught};
 use crate::stored::codec::{CodecError, Rank, Root};
+use crate::stored::compress::{Compression, Parts};
 use crate::stored::envelope::{self, Identity, OwnTags};
 
 /// An encoded value, after room for its header.
 pub(super) struct Encoded {
     pub(super) buffer: Vec<u8>,
     pub(super) kind: Payload,
+    /// Where the payload begins, if it may be compressed.
+    pub(super) raw_at: Option<usize>,
     /// How long it lives.
     pub(super) ttl: Ttl,
+}
+
+impl Encoded {
+    /// The same with its payload compressed, if that is worth it. Returns true if it is.
+    pub(super) fn compressed(self, compression: Compression) -> (Encoded, bool) {
+        let Some(at) = self.raw_at else { return (self, false) };
+        // A panic of an algorithm would be a fault of it, and the value can be stored all the same.
+        match caught(|| compression.apply(&self.buffer, at)) {
+            Ok(Some(buffer)) => (Encoded { buffer, ..self }, true),
+            Ok(None) | Err(_) => (self, false),
+        }
+    }
 }
 
 /// The part of the bytes that follows the header.
@@ -61,14 +76,15 @@ pub(super) fn encode(
 pub(super) fn payload(function: &Function, value: &dyn StoredValue, own: &OwnTags) -> Result<Option<Encoded>, Error> {
     let mut buffer = envelope::buffer(own);
     if value.is_none() {
-        return Ok(Some(Encoded { buffer, kind: Payload::None, ttl: Ttl::Forever }));
+        return Ok(Some(Encoded { buffer, kind: Payload::None, raw_at: None, ttl: Ttl::Forever }));
     }
+    let raw_at = (!value.is_dense()).then_some(buffer.len());
     let root = caught(|| value.root());
     if root.map_err(|panicked| unencodable(&format!("its `Serialize`: {panicked}")))? != Root::Other {
         return Ok(None);
     }
     match append(function, value, &mut buffer) {
-        Ok(rank) => Ok(Some(Encoded { buffer, kind: Payload::Value(rank), ttl: Ttl::Forever })),
+        Ok(rank) => Ok(Some(Encoded { buffer, kind: Payload::Value(rank), raw_at, ttl: Ttl::Forever })),
         Err(error) => Err(unencodable(&error)),
     }
 }
@@ -97,23 +113,66 @@ fn append(function: &Function, value: &dyn StoredValue, buffer: &mut Vec<u8>) ->
 /// What a slot holds of a value.
 #[derive(Clone, Copy)]
 pub(super) enum Stored<'b> {
-    /// These bytes, a part of all that the slot holds. The codec of this rank wrote them.
+    /// These bytes, a part of all that the slot holds unless they were compressed. The codec of this rank wrote them.
     Value(&'b [u8], &'b Bytes, Rank),
+    /// The same, still compressed.
+    Compressed(&'b [u8], &'b Bytes, Rank),
     /// A `None`.
     None,
 }
 
 impl<'b> Stored<'b> {
     pub(super) fn of(value: &envelope::Value, bytes: &'b Bytes) -> Stored<'b> {
-        if value.negative { Stored::None } else { Stored::Value(value.payload(bytes), bytes, value.rank) }
+        Stored::parts(value.payload(bytes), bytes, Form::of(value))
+    }
+
+    /// The same, of a payload that is a part of `slot`.
+    pub(super) fn parts(payload: &'b [u8], slot: &'b Bytes, form: Form) -> Stored<'b> {
+        match form {
+            Form::None => Stored::None,
+            Form::Plain(rank) => Stored::Value(payload, slot, rank),
+            Form::Compressed(rank) => Stored::Compressed(payload, slot, rank),
+        }
+    }
+
+    /// Hands on what is stored, with its compression undone.
+    #[inline]
+    fn undone(self, keep: &mut dyn FnMut(Stored<'_>)) -> Result<(), CodecError> {
+        match self {
+            Stored::Compressed(payload, slot, rank) => {
+                let parts =
+                    Parts::of(payload).ok_or_else(|| CodecError::new("its compression is of another version"))?;
+                parts.undo(&mut |raw| keep(Stored::Value(raw, slot, rank)))
+            }
+            Stored::Value(..) | Stored::None => {
+                keep(self);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What a header says about the payload. A codec has the rank.
+#[derive(Clone, Copy)]
+pub(super) enum Form {
+    None,
+    Plain(Rank),
+    Compressed(Rank),
+}
+
+impl Form {
+    pub(super) fn of(value: &envelope::Value) -> Form {
+        match value {
+            envelope::Value { negative: true, .. } => Form::None,
+            envelope::Value { compressed: true, rank, .. } => Form::Compressed(*rank),
+            envelope::Value { rank, .. } => Form::Plain(*rank),
+        }
     }
 }
 
 /// Decodes a value in a call, which keeps it; returns false if the function has no such value.
 pub(super) fn decode_in(function: &Function, stored: Stored<'_>, call: &mut dyn Served) -> Result<bool, Undecodable> {
-    let mut kept = Ok(false);
-    let panicked = catch(&mut || kept = call.keep(stored)).err();
-    decoded(function, stored, kept, panicked)
+    decode(function, stored, &mut |stored| call.keep(stored))
 }
 
 /// Decodes a value with `keep`, which keeps it, and returns false if the function has no such value.
@@ -123,21 +182,14 @@ pub(super) fn decode(
     keep: &mut dyn FnMut(Stored<'_>) -> Result<bool, CodecError>,
 ) -> Result<bool, Undecodable> {
     let mut kept = Ok(false);
-    let panicked = catch(&mut || kept = keep(stored)).err();
-    decoded(function, stored, kept, panicked)
-}
-
-#[inline]
-fn decoded(
-    function: &Function,
-    stored: Stored<'_>,
-    kept: Result<bool, CodecError>,
-    panicked: Option<Panicked>,
-) -> Result<bool, Undecodable> {
-    match (kept, panicked) {
-        (Ok(is_kept), None) => Ok(is_kept),
-        (Err(error), None) => Err(undecodable(function, stored, &error)),
-        (_, Some(panicked)) => {
+    let mut undone = Ok(());
+    let panicked = catch(&mut || undone = stored.undone(&mut |stored| kept = keep(stored))).err();
+    match (kept, undone, panicked) {
+        (Ok(is_kept), Ok(()), None) => Ok(is_kept),
+        (Err(error), Ok(()), None) => Err(undecodable(function, stored, &error)),
+        // No codec is to blame.
+        (_, Err(error), None) => Err(Undecodable { error: error.to_string(), is_final: true }),
+        (_, _, Some(panicked)) => {
             let error = CodecError::new(format_args!("its `Deserialize`: {panicked}"));
             Err(undecodable(function, stored, &error))
         }
@@ -147,7 +199,7 @@ fn decoded(
 #[cold]
 fn undecodable(function: &Function, stored: Stored<'_>, error: &CodecError) -> Undecodable {
     let is_final = match stored {
-        Stored::Value(.., rank) => !function.gives_up(rank),
+        Stored::Value(.., rank) | Stored::Compressed(.., rank) => !function.gives_up(rank),
         Stored::None => true,
     };
     Undecodable { error: error.to_string(), is_final }

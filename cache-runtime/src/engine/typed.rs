@@ -18,7 +18,7 @@ use bytes::Bytes;
 use tracing::Span;
 
 use super::look::Undecodable;
-use super::payload::{self, Encoded, Stored};
+use super::payload::{self, Encoded, Form, Stored};
 use crate::engine::context as cache;
 use crate::engine::flight::{Flight, Ticket, poll_within};
 use crate::engine::sharing::Shared;
@@ -29,7 +29,7 @@ use crate::plan::function::Terms;
 #[cfg(feature = "local")]
 use crate::plan::local::Decoded;
 use crate::poll::outlined::Outlined;
-use crate::stored::codec::{CodecError, Rank};
+use crate::stored::codec::CodecError;
 use crate::stored::envelope::{self, OwnTags, Token};
 
 /// The part of a call that knows the function's types, as its first look uses it.
@@ -75,12 +75,11 @@ enum Request {
 
 /// A request that is answered at once.
 enum ValueRequest {
-    /// Decode this part of the bytes of a slot, which the codec of this rank wrote.
+    /// Decode this part of the bytes of a slot.
     Decode {
         slot: Bytes,
         payload: Range<usize>,
-        rank: Rank,
-        is_none: bool,
+        form: Form,
     },
     KeepError(Arc<Mutex<Shared>>),
     ShareError,
@@ -226,7 +225,7 @@ impl<'a> Requests<'a> {
     /// Decodes a stored value, or a stored `None`. `Ok(false)` means that the function has no `None`.
     pub(super) async fn decode(&self, value: &envelope::Value, bytes: &Bytes) -> Result<bool, Undecodable> {
         let payload = bytes.len() - value.payload(bytes).len()..bytes.len();
-        let request = ValueRequest::Decode { slot: bytes.clone(), payload, rank: value.rank, is_none: value.negative };
+        let request = ValueRequest::Decode { slot: bytes.clone(), payload, form: Form::of(value) };
         ask!(self, Request::Of(request), Reply::Decoded(decoded) => decoded, else Ok(false))
     }
 
@@ -334,9 +333,8 @@ fn poll_body(
 #[inline(never)]
 fn answer(terms: &Terms, request: ValueRequest, typed: &mut dyn Typed) -> Reply {
     match request {
-        ValueRequest::Decode { slot, payload, rank, is_none } => {
-            let payload = slot.get(payload).unwrap_or_default();
-            let stored = if is_none { Stored::None } else { Stored::Value(payload, &slot, rank) };
+        ValueRequest::Decode { slot, payload, form } => {
+            let stored = Stored::parts(slot.get(payload).unwrap_or_default(), &slot, form);
             Reply::Decoded(payload::decode_in(terms.function, stored, typed))
         }
         ValueRequest::KeepError(shared) => Reply::Kept(typed.keep_error(&shared)),

@@ -66,6 +66,7 @@ pub use crate::stored::codec::Json;
 #[cfg(feature = "messagepack")]
 pub use crate::stored::codec::MessagePack;
 pub use crate::stored::codec::{Codec, Codecs};
+pub use crate::stored::compress::Compression;
 #[cfg(all(feature = "axum", feature = "local"))]
 pub use crate::web::kept_response;
 #[cfg(feature = "axum")]

@@ -1,9 +1,11 @@
 //! The content of a slot.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::name::KeyName;
 use crate::stored::codec::{PAGE, codec_id};
+use crate::stored::compress::Parts;
 use crate::stored::envelope::{Opened, OpenedValue, Seal, is_intact, opened, opened_field};
 
 /// The content of a slot, unverified.
@@ -171,8 +173,26 @@ impl ValueParts<'_> {
         self.0.negative
     }
 
-    /// The encoded value, if its bytes are there.
+    /// The encoded value as it is stored, if its bytes are there.
     pub fn payload(&self) -> &[u8] {
         self.0.payload
+    }
+
+    /// The name of the algorithm by which the payload is compressed, and the number of bytes that it has without. `None` if
+    /// it is stored as it is, or if its bytes are not there. Nothing of this is verified.
+    pub fn compression(&self) -> Option<(&'static str, u64)> {
+        let parts = self.0.compressed.then(|| Parts::of(self.0.payload)).flatten()?;
+        Some((parts.algorithm.name(), parts.raw_len as u64))
+    }
+
+    /// The encoded value with its compression undone. The error says why that cannot be.
+    pub fn raw_payload(&self) -> Result<Cow<'_, [u8]>, String> {
+        if !self.0.compressed {
+            return Ok(Cow::Borrowed(self.0.payload));
+        }
+        let parts = Parts::of(self.0.payload).ok_or("it is compressed in a way that this version does not know")?;
+        let mut raw = Vec::new();
+        parts.undo(&mut |undone| raw.extend_from_slice(undone)).map_err(|error| error.to_string())?;
+        Ok(Cow::Owned(raw))
     }
 }

@@ -178,7 +178,8 @@ figures! {
     /// The values of a function that were found and could not be used, by the reason. After a deploy that changes a type
     /// these grow until the values are replaced.
     struct Unusable {
-        /// Not a value of this format: of another version of this library, of another program, or cut off.
+        /// Not a value of this format: of another version of this library, of another program, or cut off. Or it is compressed,
+        /// and this build lacks the feature `lz4` or `zstd` that undoes it.
         format: u64,
         /// Of another `version`.
         version: u64,

@@ -93,10 +93,13 @@ impl TypeFormats {
 /// The codecs of a function, applied to one type.
 pub struct CodecFns<V> {
     pub(super) encode: fn(&V, &mut Vec<u8>, Rank) -> Result<(), CodecError>,
-    /// The second argument is all of the slot, of which a value may keep a part.
+    /// The second argument is all of the slot, of which a value may keep a part. The first is no part of it if the payload
+    /// was compressed.
     pub(crate) decode: fn(&[u8], &Bytes, Rank) -> Result<V, CodecError>,
     pub(crate) root: fn(&V) -> Root,
     pub(super) write: fn(&V, &mut dyn Sink) -> Result<(), CodecError>,
+    /// Tells values that are compressed already; `None` if the type has none.
+    pub(super) is_dense: Option<fn(&V) -> bool>,
     pub(super) find: fn() -> TypeFormats,
 }
 
@@ -111,6 +114,7 @@ impl<V> CodecFns<V> {
             decode: |bytes, _, rank| codec::decode::<V, C>(bytes, rank),
             root: codec::root_of::<V>,
             write: |value, sink| Typed(value).write(sink),
+            is_dense: None,
             find: find::<V, C>,
         }
     }
@@ -131,6 +135,7 @@ impl<T> CodecFns<Option<T>> {
             decode: |bytes, _, rank| codec::decode::<T, C>(bytes, rank).map(Some),
             root: |value| if value.is_some() { Root::Other } else { Root::None },
             write: |value, sink| value.as_ref().map_or(Ok(()), |value| Typed(value).write(sink)),
+            is_dense: None,
             find: find::<T, C>,
         }
     }
@@ -148,6 +153,7 @@ impl<W: Wraps> CodecFns<W> {
             decode: |bytes, _, rank| codec::decode::<W::Inner, C>(bytes, rank).map(W::wrap),
             root: |value| codec::root_of(value.inner()),
             write: |value, sink| Typed(value.inner()).write(sink),
+            is_dense: None,
             find: find::<W::Inner, C>,
         }
     }
@@ -168,6 +174,7 @@ impl<W: Wraps> CodecFns<Option<W>> {
             decode: |bytes, _, rank| codec::decode::<W::Inner, C>(bytes, rank).map(W::wrap).map(Some),
             root: |value| if value.is_some() { Root::Other } else { Root::None },
             write: |value, sink| value.as_ref().map_or(Ok(()), |value| Typed(value.inner()).write(sink)),
+            is_dense: None,
             find: find::<W::Inner, C>,
         }
     }
@@ -180,9 +187,11 @@ impl<V> CodecFns<V> {
         encode: fn(&V, &mut Vec<u8>, Rank) -> Result<(), CodecError>,
         decode: fn(&[u8], &Bytes, Rank) -> Result<V, CodecError>,
         root: fn(&V) -> Root,
+        is_dense: fn(&V) -> bool,
         find: fn() -> TypeFormats,
     ) -> CodecFns<V> {
-        CodecFns { encode, decode, root, write: |_, sink| Typed(&()).write(sink), find }
+        let write = |_: &V, sink: &mut dyn Sink| Typed(&()).write(sink);
+        CodecFns { encode, decode, root, write, is_dense: Some(is_dense), find }
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) trait StoredValue: Value {
     /// The lifetime, if it is not `None`.
     fn ttl(&self) -> Ttl;
     fn own_tags(&self) -> Vec<String>;
+    /// Returns true if it is compressed already, and its bytes are to be stored as they are.
+    fn is_dense(&self) -> bool;
     fn encode(&self, buffer: &mut Vec<u8>, rank: Rank) -> Result<(), CodecError>;
 }
 
@@ -48,6 +50,10 @@ impl<V> StoredValue for ValueOf<'_, V> {
 
     fn own_tags(&self) -> Vec<String> {
         self.plan.tags.map_or_else(Vec::new, |tags| tags(self.value))
+    }
+
+    fn is_dense(&self) -> bool {
+        self.plan.codec.is_dense.is_some_and(|is_dense| is_dense(self.value))
     }
 
     fn encode(&self, buffer: &mut Vec<u8>, rank: Rank) -> Result<(), CodecError> {

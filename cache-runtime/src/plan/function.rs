@@ -13,6 +13,7 @@ use crate::plan::local::LocalFns;
 use crate::plan::names::{self, Place, Stored};
 use crate::plan::ttl::Ttl;
 use crate::stored::codec::{self, CodecError, Rank};
+use crate::stored::compress::Compression;
 use crate::stored::envelope::Identity;
 use crate::stored::sink::Value;
 
@@ -401,6 +402,8 @@ pub struct Terms {
     pub has_own_tags: bool,
     /// How many values this process keeps decoded; 0 for none.
     pub local: usize,
+    /// How values are compressed, if not as the cache says.
+    pub compress: Option<Compression>,
 }
 
 /// The calls among which one runs the body for all.
@@ -429,6 +432,7 @@ impl Terms {
             stale_if_error: Ttl::Millis(0),
             has_own_tags: false,
             local: 0,
+            compress: None,
         }
     }
 }

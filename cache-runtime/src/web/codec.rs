@@ -1,7 +1,7 @@
 //! The bytes of a page: the status, the number of headers, each header's name and value after their lengths, and then the
-//! body, which is not copied when the page is read.
+//! body, which is not copied when the page is read, unless it was compressed.
 
-use axum::http::header::{HeaderName, HeaderValue};
+use axum::http::header::{CONTENT_ENCODING, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 
@@ -34,7 +34,8 @@ impl Verdict<Page> for (FoundValue<Page>, Paged) {
     fn codec<C: Codecs>(self) -> CodecFns<Page> {
         // The root of a response that must not be stored is one that is neither stored nor shared.
         let root = |page: &Page| if page.is_passing() { Root::None } else { Root::Other };
-        CodecFns::of_own_format(encode, decode, root, || TypeFormats::of_own_format(PAGE))
+        let is_dense = |page: &Page| page.headers.contains_key(CONTENT_ENCODING);
+        CodecFns::of_own_format(encode, decode, root, is_dense, || TypeFormats::of_own_format(PAGE))
     }
 }
 
@@ -54,7 +55,10 @@ fn encode(page: &Page, buffer: &mut Vec<u8>, _: Rank) -> Result<(), CodecError> 
 }
 
 fn decode(bytes: &[u8], slot: &Bytes, _: Rank) -> Result<Page, CodecError> {
-    let mut rest = bytes;
+    let (filled_at, fresh_until) = envelope::times(slot);
+    let is_part = slot.as_ptr_range().contains(&bytes.as_ptr());
+    let held = if is_part { slot.slice_ref(bytes) } else { Bytes::copy_from_slice(bytes) };
+    let mut rest = &*held;
     let status = StatusCode::from_u16(u16::from_le_bytes(array(&mut rest)?)).map_err(CodecError::new)?;
     let count = u16::from_le_bytes(array(&mut rest)?);
     // Each header takes six bytes at least, so that damaged bytes reserve no more than they are worth.
@@ -63,12 +67,11 @@ fn decode(bytes: &[u8], slot: &Bytes, _: Rank) -> Result<Page, CodecError> {
         let name_len = usize::from(u16::from_le_bytes(array(&mut rest)?));
         let value_len = u32::from_le_bytes(array(&mut rest)?) as usize;
         let name = HeaderName::from_bytes(take(&mut rest, name_len)?).map_err(CodecError::new)?;
-        let value = slot.slice_ref(take(&mut rest, value_len)?);
+        let value = held.slice_ref(take(&mut rest, value_len)?);
         let value = HeaderValue::from_maybe_shared(value).map_err(CodecError::new)?;
         headers.try_append(name, value).map_err(CodecError::new)?;
     }
-    let (filled_at, fresh_until) = envelope::times(slot);
-    Ok(Page { status, headers, body: slot.slice_ref(rest), origin: Origin::Stored { filled_at, fresh_until } })
+    Ok(Page { status, headers, body: held.slice_ref(rest), origin: Origin::Stored { filled_at, fresh_until } })
 }
 
 fn take<'b>(rest: &mut &'b [u8], len: usize) -> Result<&'b [u8], CodecError> {

@@ -63,6 +63,10 @@ struct ValueDocument {
     refresh_until_ms: Option<u64>,
     tags: Vec<Tag>,
     payload_bytes: u64,
+    /// The algorithm by which the payload is compressed.
+    compression: Option<&'static str>,
+    /// The length of the payload without compression.
+    raw_payload_bytes: Option<u64>,
     /// The decoded payload, if its format describes itself.
     payload: Option<Json>,
     /// Its bytes as digits, if not.
@@ -202,7 +206,7 @@ fn facts_of(value: &ValueParts<'_>, name: &KeyName, intact: bool, read: &Read) -
         redis_cached_runtime::inspect::Codec::Other(id) => format!("one of the program ({id:08x})"),
         codec => codec.name().to_owned(),
     };
-    vec![
+    let mut facts = vec![
         ("function", name.function()),
         ("namespace", namespace),
         ("kind", if read.name.kind() == NameKind::Field { "an entry of a group" } else { "an entry" }.to_owned()),
@@ -216,7 +220,11 @@ fn facts_of(value: &ValueParts<'_>, name: &KeyName, intact: bool, read: &Read) -
         ("fingerprint", format!("{:016x}", value.fingerprint())),
         ("checksum", if intact { "fits" } else { "does not fit the bytes and the key" }.to_owned()),
         ("id", hex(&value.id())),
-    ]
+    ];
+    if let Some((algorithm, raw)) = value.compression() {
+        facts.push(("compressed", format!("by {algorithm}, from {} bytes", count(raw))));
+    }
+    facts
 }
 
 fn refresh(value: &ValueParts<'_>, now: u64) -> String {
@@ -261,11 +269,17 @@ fn payload_in_words(value: &ValueParts<'_>, intact: bool, full: bool) -> Option<
         return None;
     }
     let heading = if intact { "payload" } else { "payload, damaged" };
-    Some(format!("{heading} ({})\n{}", value.codec().name(), payload::shown(value.codec(), value.payload(), full)))
+    let codec = value.codec();
+    let shown = match value.raw_payload() {
+        Ok(raw) => payload::shown(codec, &raw, full),
+        Err(error) => format!("its compression cannot be undone: {error}\n{}", payload::digits(value.payload(), full)),
+    };
+    Some(format!("{heading} ({})\n{shown}", codec.name()))
 }
 
 fn described(value: &ValueParts<'_>, intact: bool, tags: Vec<Tag>, now: u64) -> ValueDocument {
-    let decoded = payload::decode(value.codec(), value.payload()).and_then(Result::ok).filter(|_| !value.is_negative());
+    let raw = value.raw_payload().unwrap_or_else(|_| value.payload().into());
+    let decoded = payload::decode(value.codec(), &raw).and_then(Result::ok).filter(|_| !value.is_negative());
     let is_marked = value.refresh().is_some() || value.refresh_until() > now;
     ValueDocument {
         id: hex(&value.id()),
@@ -288,7 +302,9 @@ fn described(value: &ValueParts<'_>, intact: bool, tags: Vec<Tag>, now: u64) -> 
         refresh_until_ms: is_marked.then(|| value.refresh_until()),
         tags,
         payload_bytes: value.payload().len() as u64,
-        payload_hex: decoded.is_none().then(|| hex(value.payload())),
+        compression: value.compression().map(|(algorithm, _)| algorithm),
+        raw_payload_bytes: value.compression().map(|(_, raw)| raw),
+        payload_hex: decoded.is_none().then(|| hex(&raw)),
         payload: decoded.map(|any| any.json()),
     }
 }

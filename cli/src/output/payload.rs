@@ -73,7 +73,7 @@ fn cut(mut text: String, full: bool) -> String {
 }
 
 /// Offsets, hexadecimal digits, and what of it is text.
-pub(super) fn digits(bytes: &[u8], full: bool) -> String {
+pub(crate) fn digits(bytes: &[u8], full: bool) -> String {
     let shown = if full { bytes } else { &bytes[..bytes.len().min(MOST_BYTES)] };
     let mut lines: Vec<String> = shown
         .chunks(LINE)

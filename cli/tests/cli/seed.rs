@@ -55,6 +55,12 @@ pub(crate) fn brief(cache: &Cache, id: u64) -> Result<u64, String> {
     Ok(id)
 }
 
+/// Compressed, with a body that makes that worth it.
+#[redis_cached(prefix = "shop", name = "terms", codec = json, compress = lz4, cache = cache, skip(cache))]
+pub(crate) fn terms(cache: &Cache, id: u64) -> Vec<String> {
+    vec![format!("term {id}"); 200]
+}
+
 pub(crate) fn cache(url: &str, namespace: &str) -> Cache {
     Cache::builder(url).unwrap().namespace(namespace).timeout(PATIENCE).build()
 }

@@ -7,7 +7,7 @@ use redis_cached::{Cache, Invalidation, redis_cached};
 use test_support::{Gate, Server, eventually, in_time};
 use tower::ServiceExt;
 
-use crate::seed::{brief, brief_entry, cache, fill, slow, user};
+use crate::seed::{brief, brief_entry, cache, fill, slow, terms, user};
 use crate::{json, prints, run};
 
 #[test]
@@ -82,6 +82,28 @@ fn other_codecs_are_explained() {
 
     let (nick, _) = run(&url, &["show", "shop:nick:1"]);
     assert!(nick.contains("a stored `None` that is fresh for another 4 min") && !nick.contains("\npayload"), "{nick}");
+}
+
+#[test]
+fn a_compressed_value_is_shown_as_it_was() {
+    let server = Server::start();
+    let (url, cache) = (server.url(), cache(&server.url(), ""));
+    terms(&cache, 1);
+    let (shown, code) = run(&url, &["show", "shop:terms:1"]);
+    assert!(shown.contains("codec        json\n") && code == 0, "{shown}");
+    assert!(shown.contains("compressed   by lz4, from 1,801 bytes\n"), "{shown}");
+    assert!(shown.contains("payload (json)\n[\n  \"term 1\",\n  \"term 1\","), "{shown}");
+    let shown = json(&url, &["show", "shop:terms:1"]);
+    let value = &shown["value"];
+    assert_eq!((&value["compression"], &value["raw_payload_bytes"]), (&"lz4".into(), &1801.into()));
+    assert!(value["payload_bytes"].as_u64().unwrap() < 100, "{value}");
+    assert_eq!(value["payload"][199], "term 1");
+    // The checksum does not fit, and the block is damaged.
+    server.cli(&["SETRANGE", "shop:terms:1", "117", "\u{7f}\u{7f}"]);
+    let (damaged, _) = run(&url, &["show", "shop:terms:1"]);
+    let expected =
+        "payload, damaged (json)\nits compression cannot be undone: its bytes of lz4 are damaged\n000000  01 ";
+    assert!(damaged.contains(expected), "{damaged}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod certificates;
 mod cluster;
+mod crafted;
 mod gate;
 pub mod log;
 mod monitor;
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant};
 pub use self::{
     certificates::{Certificates, TlsServer},
     cluster::{Cluster, ClusterClient, MigratingSlot, Node, slot_of},
+    crafted::resealed,
     gate::Gate,
     monitor::Monitor,
     ports::free_port,

@@ -63,7 +63,7 @@ pub(in super::super) fn shared(function: &Function, key: &Key, result: &str) {
 /// A stored value cannot be used.
 pub(in super::super) fn unusable(function: &Function, key: &Key, why: Why) {
     let why = match why {
-        Why::Format => "it is no value of this format",
+        Why::Format => "it is no value of this format, or this build lacks the feature that undoes its compression",
         Why::Version => "it is of another version of the function",
         Why::Codec => "it is of another codec",
         Why::Type => "it is of another type",

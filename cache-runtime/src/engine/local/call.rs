@@ -220,7 +220,7 @@ impl Context {
     fn may_keep(&self, terms: &Terms, key: &Key, bytes: &[u8]) -> bool {
         terms.local != 0
             && !self.has_undelivered()
-            && self.made_tier().map(terms).weight(key.as_str(), bytes.len()).is_some()
+            && self.made_tier().map(terms).weight(key.as_str(), envelope::raw_len(bytes)).is_some()
     }
 
     /// Notes what the store had in a slot: another value than the one that is kept. A call that began after this one
@@ -296,7 +296,7 @@ impl Tier {
             Tags { cells, seal }
         };
         let map = self.map(terms);
-        let weight = map.weight(offer.key.as_str(), offer.bytes.len())?;
+        let weight = map.weight(offer.key.as_str(), envelope::raw_len(offer.bytes))?;
         Some(Ticket {
             number: self.number(),
             map: Arc::clone(map),

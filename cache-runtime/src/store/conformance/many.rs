@@ -392,6 +392,7 @@ fn under(key: &Key, seal: Seal, own: &OwnTags) -> Bytes {
         fresh_until: 3,
         body_micros: 4,
         negative: false,
+        compressed: false,
     };
     let mut buffer = envelope::buffer(own);
     buffer.extend_from_slice(b"payload");

@@ -33,6 +33,7 @@ pub(super) fn sealed(key: &Key, id: Token, length: usize, seed: u8) -> Bytes {
         fresh_until: 3,
         body_micros: 4,
         negative: false,
+        compressed: false,
     };
     let mut buffer = envelope::buffer(&OwnTags::default());
     buffer.extend_from_slice(&value(length, seed));

@@ -56,6 +56,7 @@ fn sealed(key: &Key, seal: Seal, own: &OwnTags) -> Bytes {
         fresh_until: 3,
         body_micros: 4,
         negative: false,
+        compressed: false,
     };
     let mut buffer = envelope::buffer(own);
     buffer.extend_from_slice(&value(200, 1));

@@ -1,8 +1,8 @@
 //! The header of a value, its mutable mark, and the checksum.
 
 use super::layout::{
-    BODY_MICROS, CHECKSUM, CODEC, FILLED_AT, FINGERPRINT, FLAGS, FRESH_UNTIL, FRONT, HEAD, HEADER, LATEST, LEASE,
-    LEASE_FORMAT, LEASE_LEN, LEASE_SEAL, LEASED_AT, MARK, MARK_TOKEN, MARK_UNTIL, NEGATIVE, RESERVED, SEAL,
+    BODY_MICROS, CHECKSUM, CODEC, COMPRESSED, FILLED_AT, FINGERPRINT, FLAGS, FRESH_UNTIL, FRONT, HEAD, HEADER, LATEST,
+    LEASE, LEASE_FORMAT, LEASE_LEN, LEASE_SEAL, LEASED_AT, MARK, MARK_TOKEN, MARK_UNTIL, NEGATIVE, RESERVED, SEAL,
     SEALED_LEASE_LEN, VALUE, VALUE_FORMAT, VERSION, number, u64_in,
 };
 use super::lease::{Token, value_front};
@@ -39,6 +39,8 @@ pub(crate) struct Header {
     pub(crate) body_micros: u32,
     /// A stored `None`: the payload is empty.
     pub(crate) negative: bool,
+    /// The payload is compressed.
+    pub(crate) compressed: bool,
 }
 
 /// The first bytes of a slot, unverified.
@@ -90,7 +92,7 @@ pub(crate) fn seal(key: &Key, id: Token, header: &Header, buffer: &mut [u8]) {
     buffer[FILLED_AT].copy_from_slice(&header.filled_at.to_le_bytes());
     buffer[FRESH_UNTIL].copy_from_slice(&header.fresh_until.to_le_bytes());
     buffer[BODY_MICROS].copy_from_slice(&header.body_micros.to_le_bytes());
-    buffer[FLAGS] |= if header.negative { NEGATIVE } else { 0 };
+    buffer[FLAGS] |= if header.negative { NEGATIVE } else { 0 } | if header.compressed { COMPRESSED } else { 0 };
     buffer[RESERVED] = 0;
     let checksum = checksum(key, buffer);
     buffer[CHECKSUM].copy_from_slice(&checksum.to_le_bytes());

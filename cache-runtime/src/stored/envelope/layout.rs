@@ -54,6 +54,10 @@ pub(crate) const COMPARED: Range<usize> = 0..64;
 pub(super) const NEGATIVE: u8 = 1;
 /// The flag of a value that was asked for tags of its own.
 pub(super) const OWN_TAGS: u8 = 2;
+/// The flag of a compressed payload.
+pub(super) const COMPRESSED: u8 = 4;
+/// The flags that this version knows.
+pub(super) const KNOWN: u8 = NEGATIVE | OWN_TAGS | COMPRESSED;
 
 /// The last time that the digits of an end can hold.
 pub(crate) const LATEST: u64 = 9_999_999_999_999_999;

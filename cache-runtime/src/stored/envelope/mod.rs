@@ -11,6 +11,7 @@
 //!        98 body duration u32 (microseconds)   102 flags u8   103 zero
 //!       104 checksum u64   112 own tags, if a flag says that it was asked for them   then the payload
 //! own tags    number u16, then for each a length u8 and its name, then their seal u64
+//! payload     the encoded value; if a flag says that it is compressed: algorithm u8, raw length u32, block
 //! ```
 //!
 //! Integers are little-endian. The checksum covers the header without 18..50 and without itself,
@@ -39,6 +40,8 @@ pub(crate) use self::lease::{Lease, LeasePlace, Token, value_front};
 #[cfg(feature = "inspect")]
 pub(crate) use self::opened::{Opened, OpenedValue, is_intact, opened, opened_field};
 pub(crate) use self::tags::{OwnTags, Seal, buffer, has_own_tags, own_seal, own_tags};
+#[cfg(feature = "local")]
+pub(crate) use self::value::raw_len;
 #[cfg(feature = "axum")]
 pub(crate) use self::value::times;
 pub(crate) use self::value::{Content, Value, Why, from_field, is_sealed, parse};

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::header::{HEADER_LEN, Head, Mark, checksum, head};
 use super::layout::{
-    BODY_MICROS, CHECKSUM, CODEC, FILLED_AT, FINGERPRINT, FLAGS, FRESH_UNTIL, LATEST, LEASE, LEASE_END, LEASE_FORMAT,
-    LEASED_AT, MARK_UNTIL, NEGATIVE, OWN_TAGS, RESERVED, SEAL, VALUE, VERSION, number, u32_in, u64_in,
+    BODY_MICROS, CHECKSUM, CODEC, COMPRESSED, FILLED_AT, FINGERPRINT, FLAGS, FRESH_UNTIL, KNOWN, LATEST, LEASE,
+    LEASE_END, LEASE_FORMAT, LEASED_AT, MARK_UNTIL, NEGATIVE, OWN_TAGS, RESERVED, SEAL, VALUE, VERSION, number, u32_in,
+    u64_in,
 };
 use super::tags::{Seal, split_own_tags};
 use super::value::from_field;
@@ -40,6 +41,7 @@ pub(crate) struct OpenedValue<'a> {
     pub(crate) fresh_until: u64,
     pub(crate) body: Duration,
     pub(crate) negative: bool,
+    pub(crate) compressed: bool,
     /// The names of its own tags, and their seal.
     pub(crate) own_tags: Option<(Vec<&'a str>, Seal)>,
     /// Empty if only the header is there.
@@ -58,7 +60,7 @@ pub(crate) fn opened(bytes: &[u8]) -> Opened<'_> {
         _ => return Opened::Foreign,
     };
     let flags = bytes[FLAGS];
-    if bytes[RESERVED] != 0 || flags & !(NEGATIVE | OWN_TAGS) != 0 {
+    if bytes[RESERVED] != 0 || flags & !KNOWN != 0 {
         return Opened::OtherVersion;
     }
     let rest = &bytes[HEADER_LEN..];
@@ -79,6 +81,7 @@ pub(crate) fn opened(bytes: &[u8]) -> Opened<'_> {
         fresh_until: u64_in(bytes, FRESH_UNTIL),
         body: Duration::from_micros(u32_in(bytes, BODY_MICROS).into()),
         negative: flags & NEGATIVE != 0,
+        compressed: flags & COMPRESSED != 0,
         own_tags,
         payload,
     }))

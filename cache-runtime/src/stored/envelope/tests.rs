@@ -23,6 +23,7 @@ const SEALED: Header = Header {
     fresh_until: 12,
     body_micros: 1,
     negative: false,
+    compressed: false,
 };
 
 fn sealed() -> Vec<u8> {
@@ -72,6 +73,41 @@ fn a_value_of_another_identity_tells_the_difference() {
     let mut damaged = sealed();
     *damaged.last_mut().unwrap() ^= 1;
     assert!(matches!(parse(&key(), &[IDENTITY; 2], &damaged), Content::Unusable(Why::Checksum)));
+}
+
+#[test]
+fn a_compressed_value_is_of_a_known_algorithm() {
+    let with = |flags: u8, payload: &[u8]| {
+        let header = Header { compressed: flags & COMPRESSED != 0, negative: flags & NEGATIVE != 0, ..SEALED };
+        let mut buffer = buffer(&OwnTags::default());
+        buffer.extend_from_slice(payload);
+        seal(&key(), token(7), &header, &mut buffer);
+        parse(&key(), &[IDENTITY; 2], &buffer)
+    };
+    for (algorithm, is_known) in [(1, cfg!(feature = "lz4")), (2, cfg!(feature = "zstd")), (3, false)] {
+        match with(COMPRESSED, &[algorithm, 1, 0, 0, 0, 0]) {
+            Content::Value(value) => assert!(is_known && value.compressed, "{algorithm}"),
+            Content::Unusable(why) => assert!(!is_known && why == Why::Format, "{algorithm}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    for (flags, payload) in [(COMPRESSED, &[1, 0, 0, 0][..]), (COMPRESSED, &[]), (COMPRESSED | NEGATIVE, &[])] {
+        assert!(matches!(with(flags, payload), Content::Unusable(Why::Format)), "{payload:?}");
+    }
+    assert!(matches!(with(0, &[1, 1, 0, 0, 0, 0]), Content::Value(Value { compressed: false, .. })));
+}
+
+#[cfg(feature = "local")]
+#[test]
+fn the_raw_length_is_that_of_the_value_without_compression() {
+    for own in [OwnTags::default(), own(&["a", "tag"])] {
+        let mut buffer = buffer(&own);
+        let at = buffer.len();
+        buffer.extend_from_slice(&[1, 0, 1, 0, 0, 7, 7]);
+        assert_eq!(raw_len(&buffer), at + 7);
+        seal(&key(), token(7), &Header { compressed: true, ..SEALED }, &mut buffer);
+        assert_eq!(raw_len(&buffer), at + 256);
+    }
 }
 
 #[test]
@@ -197,12 +233,18 @@ proptest! {
         first in prop_oneof![Just(LEASE), Just(VALUE), any::<u8>()],
         format in prop_oneof![Just(LEASE_FORMAT), Just(VALUE_FORMAT), any::<u8>()],
         rest in proptest::collection::vec(any::<u8>(), 0..200),
+        flags in any::<u8>(),
     ) {
-        let bytes = [&[first, format], &rest[..]].concat();
+        let mut bytes = [&[first, format], &rest[..]].concat();
+        if let Some(of_header) = bytes.get_mut(FLAGS) {
+            *of_header = flags;
+        }
         for bytes in [&bytes[..], &rest[..]] {
             let _ = head(bytes);
             let _ = parse(&key(), &[IDENTITY; 2], bytes);
             let _ = own_tags(bytes);
+            #[cfg(feature = "local")]
+            let _ = raw_len(bytes);
             #[cfg(feature = "inspect")]
             let _ = opened(bytes);
             #[cfg(feature = "inspect")]

@@ -2,14 +2,15 @@
 
 use super::header::{HEAD_LEN, HEADER_LEN, Head, Identity, checksum, head};
 use super::layout::{
-    BODY_MICROS, CHECKSUM, CODEC, FILLED_AT, FINGERPRINT, FLAGS, FRESH_UNTIL, LEASE, LEASE_END, LEASE_FORMAT,
-    LEASED_AT, MARK, MARK_UNTIL, NEGATIVE, OWN_TAGS, RESERVED, SEAL, VALUE, VALUE_FORMAT, VERSION, number, u32_in,
-    u64_in,
+    BODY_MICROS, CHECKSUM, CODEC, COMPRESSED, FILLED_AT, FINGERPRINT, FLAGS, FRESH_UNTIL, KNOWN, LEASE, LEASE_END,
+    LEASE_FORMAT, LEASED_AT, MARK, MARK_UNTIL, NEGATIVE, OWN_TAGS, RESERVED, SEAL, VALUE, VALUE_FORMAT, VERSION,
+    number, u32_in, u64_in,
 };
 use super::lease::Token;
 use super::tags::{Seal, split_own_tags};
 use crate::key::Key;
 use crate::stored::codec::Rank;
+use crate::stored::compress;
 
 /// The content of a slot.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub(crate) enum Content {
 /// Why a value cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
-    /// It is of another format, cut off, or of another program.
+    /// It is of another format, cut off, of another program, or compressed in a way that this build cannot undo.
     Format,
     Version,
     Codec,
@@ -57,11 +58,12 @@ pub(crate) struct Value {
     /// How long its body ran.
     pub(crate) body_micros: u32,
     pub(crate) negative: bool,
+    pub(crate) compressed: bool,
     payload_at: usize,
 }
 
 impl Value {
-    /// The encoded value, in the bytes that this was parsed from.
+    /// The encoded value, as it is stored, in the bytes that this was parsed from.
     pub(crate) fn payload<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         bytes.get(self.payload_at..).unwrap_or_default()
     }
@@ -71,6 +73,17 @@ impl Value {
 #[cfg(feature = "axum")]
 pub(crate) fn times(bytes: &[u8]) -> (u64, u64) {
     (u64_in(bytes, FILLED_AT), u64_in(bytes, FRESH_UNTIL))
+}
+
+/// The length of a value with its compression undone, as its bytes claim. Any bytes at all may come in.
+#[cfg(feature = "local")]
+pub(crate) fn raw_len(bytes: &[u8]) -> usize {
+    let Some(flags) = bytes.get(FLAGS).filter(|flags| **flags & COMPRESSED != 0) else { return bytes.len() };
+    let rest = bytes.get(HEADER_LEN..).unwrap_or_default();
+    let split = if flags & OWN_TAGS == 0 { None } else { split_own_tags(rest) };
+    let payload = split.map_or(rest, |(.., payload)| payload);
+    let raw = compress::Parts::of(payload).map_or(payload.len(), |parts| parts.raw_len);
+    (bytes.len() - payload.len()).saturating_add(raw)
 }
 
 /// Reads a slot's bytes. Any bytes at all may come in. A value has one of the two expected identities, by the [`Rank`]
@@ -90,7 +103,7 @@ pub(crate) fn parse(key: &Key, expected: &[Identity; 2], bytes: &[u8]) -> Conten
     };
     let flags = bytes[FLAGS];
     // A later version of this library wrote other bits.
-    let is_known = bytes[RESERVED] == 0 && flags & !(NEGATIVE | OWN_TAGS) == 0;
+    let is_known = bytes[RESERVED] == 0 && flags & !KNOWN == 0;
     let rank = match expected {
         [first, _] if identity == *first => Rank::First,
         [_, second] if identity == *second => Rank::Second,
@@ -109,6 +122,10 @@ pub(crate) fn parse(key: &Key, expected: &[Identity; 2], bytes: &[u8]) -> Conten
             None => return Content::Unusable(Why::Format),
         },
     };
+    let compressed = flags & COMPRESSED != 0;
+    if compressed && !compress::is_known(&bytes[payload_at..]) {
+        return Content::Unusable(Why::Format);
+    }
     Content::Value(Value {
         rank,
         seal: Seal(u64_in(bytes, SEAL)),
@@ -118,6 +135,7 @@ pub(crate) fn parse(key: &Key, expected: &[Identity; 2], bytes: &[u8]) -> Conten
         fresh_until: u64_in(bytes, FRESH_UNTIL),
         body_micros: u32_in(bytes, BODY_MICROS),
         negative: flags & NEGATIVE != 0,
+        compressed,
         payload_at,
     })
 }
