@@ -166,9 +166,9 @@ pub fn processor() -> String {
     format!("{}, {cores} cores", name.unwrap_or_else(|| std::env::consts::ARCH.to_owned()))
 }
 
-/// The version of a crate in this build.
+/// The version of a crate in this build, the latest if there are several: another library may use an earlier one.
 pub fn crate_version(name: &str) -> &'static str {
     const LOCK: &str = include_str!("../Cargo.lock");
-    let after = LOCK.split_once(&format!("name = \"{name}\"\nversion = \"")).map_or("", |(_, after)| after);
+    let after = LOCK.rsplit_once(&format!("name = \"{name}\"\nversion = \"")).map_or("", |(_, after)| after);
     after.split('"').next().unwrap_or_default()
 }

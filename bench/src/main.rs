@@ -2,7 +2,7 @@
 //!
 //! `scripts/bench [--pin same|split|free]` starts servers of its own, prints the tables, and writes them
 //! to `bench/results/<pinning>.md`, with a chart in the same folder. With `--quick` (few rounds) or
-//! `--only hits|stampede|faults|memory|stale` it only prints them.
+//! `--only hits|stampede|faults|memory|stale|web|large` it only prints them.
 
 mod chart;
 mod data;
@@ -22,7 +22,7 @@ use subjects::{
     BlockingSubject, ByHand, ByHandBlocking, ByHandManaged, Cached, CachedBlocking, CachedLocal, Hitbox, HitboxLocal,
     MultiTier, MultiTierLocal, Ours, OursBlocking, OursLocal, Result, Subject,
 };
-use workloads::{Bench, faults, hits, memory, stale, stampede};
+use workloads::{Bench, faults, hits, large, memory, stale, stampede, web};
 
 fn main() -> ExitCode {
     match run(&std::env::args().skip(1).collect::<Vec<_>>()) {
@@ -81,13 +81,14 @@ fn run(arguments: &[String]) -> Result<()> {
                 url
             ))
         }
+        ["service", at, url] => web::service(at, url),
         _ => bench(&arguments),
     }
 }
 
 fn bench(arguments: &[&str]) -> Result<()> {
     const USAGE: &str =
-        "usage: scripts/bench [--pin same|split|free] [--quick] [--only hits|stampede|faults|memory|stale]";
+        "usage: scripts/bench [--pin same|split|free] [--quick] [--only hits|stampede|faults|memory|stale|web|large]";
     let (mut pinning, mut quick, mut only) = (Pinning::Same, false, None);
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
@@ -116,6 +117,12 @@ fn bench(arguments: &[&str]) -> Result<()> {
     if wants("stale") {
         tables.extend(stale::tables(&bench)?);
     }
+    if wants("web") {
+        tables.extend(web::tables(&bench)?);
+    }
+    if wants("large") {
+        tables.extend(large::tables(&bench)?);
+    }
     if wants("memory") {
         tables.extend(memory::tables(&bench)?);
     }
@@ -136,7 +143,20 @@ fn bench(arguments: &[&str]) -> Result<()> {
 
 fn page(server: &Server, pinning: Pinning, tables: &[Table]) -> Result<String> {
     let mut text = "# redis-cached and its alternatives\n\n".to_owned();
-    let versions = ["redis", "cached", "hitbox", "hitbox-redis", "multi-tier-cache", "moka", "quick_cache", "tokio"];
+    let versions = [
+        "redis",
+        "cached",
+        "hitbox",
+        "hitbox-redis",
+        "multi-tier-cache",
+        "moka",
+        "quick_cache",
+        "axum",
+        "axum-response-cache",
+        "hitbox-tower",
+        "tower-http-cache",
+        "tokio",
+    ];
     let versions = versions.map(|name| format!("{name} {}", machine::crate_version(name))).join(", ");
     let _ = writeln!(
         text,

@@ -2,9 +2,11 @@
 
 pub mod faults;
 pub mod hits;
+pub mod large;
 pub mod memory;
 pub mod stale;
 pub mod stampede;
+pub mod web;
 
 use crate::machine::{Pinning, Server};
 use crate::subjects::{

@@ -6,6 +6,7 @@ mod hitbox;
 mod multi_tier;
 mod ours;
 mod ours_local;
+pub mod services;
 
 use std::error::Error;
 use std::future::Future;
