@@ -203,7 +203,7 @@ fn processor_time(server: &Server, effort: &Effort) {
         for (at, (name, cache)) in caches[1].iter().enumerate().skip(1) {
             let entry = blob_entry(cache, &kind);
             entry.put(&value).expect("it is stored");
-            let stored: usize = server.cli(&["STRLEN", &entry.key().expect("a key")]).parse().expect("a number");
+            let stored: usize = server.cli(&["STRLEN", entry.key().expect("a key")]).parse().expect("a number");
             let part = (stored - 112) as f64 / len as f64 * 100.0;
             print!("   {name}: {part:5.1} %, {:8.1} / {:8.1}", fills[at] - fills[0], hits[at] - hits[0]);
         }
