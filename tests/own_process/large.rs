@@ -136,8 +136,7 @@ fn run<T>(runtime: &Runtime, future: impl Future<Output = T>) -> T {
 /// All the figures, so that a change shows what it moves.
 macro_rules! figures {
     ($($(#[$attribute:meta])* $name:literal: $expected:literal, $figure:expr;)*) => {{
-        let mut figures = Vec::new();
-        $($(#[$attribute])* figures.push(($name, $expected.to_owned(), $figure));)*
+        let figures = vec![$($(#[$attribute])* ($name, $expected.to_owned(), $figure),)*];
         for (name, _, figure) in &figures {
             println!("{name}: {figure}");
         }
