@@ -384,13 +384,12 @@ mod tests;
 /// `redis_cached::axum::Page`.
 ///
 /// Responses with `Set-Cookie`, with a `Vary` that `vary(…)` does not cover, with `private`, `no-store` or `no-cache`, those that
-/// are stale already by `max-age` or `Expires`, those with a status other than 200, 203, 204, 301 or 308 (404 and 410 with `none_ttl`), endless ones, and those longer than `max_body` are not
-/// stored and not shared: they reach their client as they came. A status from 500 on counts as an error. The page "Handlers
-/// of axum" of the guide has all rules.
+/// are stale already by `max-age` or `Expires`, those with a status other than 200, 203, 204, 301 or 308 (404 and 410 with
+/// `none_ttl`), endless ones, and those longer than `max_body` are not stored and not shared: they reach their client as they
+/// came. A status from 500 on counts as an error. The page "Handlers of axum" of the guide has all rules.
 ///
 /// A parameter that holds more of the request than a key can tell is refused: `Request`, `HeaderMap` without `vary` or
-/// `client_may_bypass`, and bodies
-/// such as `Bytes`, `String` and `Json<T>`, of which `key` can mention what matters.
+/// `client_may_bypass`, and bodies such as `Bytes`, `String` and `Json<T>`, of which `key` can mention what matters.
 ///
 /// # Codecs
 ///

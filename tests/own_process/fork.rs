@@ -37,6 +37,16 @@ fn gated(cache: &Cache, gate: &Gate, id: u64) -> u64 {
     id + gate.pass_blocking() as u64
 }
 
+#[redis_cached(
+    prefix = "fork", name = "renewed", ttl = "1m", refresh_ahead = 0.02, cache = cache, skip(cache, gate)
+)]
+fn renewed(cache: Cache, gate: Arc<Gate>, id: u64) -> u64 {
+    match RUNS.fetch_add(1, SeqCst) {
+        0 => id,
+        _ => id + gate.pass_blocking() as u64,
+    }
+}
+
 /// Runs the test with this name in a process of its own, with a server.
 fn in_own_process(test: &str) {
     let server = Server::start();
@@ -136,4 +146,51 @@ fn a_child_waits_for_a_body_of_its_parent() {
     };
     assert_eq!(forked(child, parent), 0);
     assert_eq!(leader.join().unwrap(), 11);
+}
+
+/// The thread that refreshes a value is not forked either.
+#[test]
+fn a_child_refreshes_what_its_parent_refreshed() {
+    let Ok(url) = std::env::var(URL) else { return in_own_process("a_child_refreshes_what_its_parent_refreshed") };
+    let cache = Cache::builder(&url).unwrap().timeout(Duration::from_secs(5)).build();
+    let gate = Arc::new(Gate::closed());
+    eventually("the refresh runs", || {
+        assert_eq!(renewed(cache.clone(), Arc::clone(&gate), 10), 10);
+        gate.entered() == 1
+    });
+    let child = || {
+        eventually("the child refreshes the value of its parent", || {
+            renewed(cache.clone(), Arc::clone(&gate), 10);
+            RUNS.load(SeqCst) > 2
+        });
+    };
+    assert_eq!(forked(child, || gate.open()), 0);
+}
+
+/// What delivers invalidations is a task of one process, too.
+#[test]
+fn a_child_delivers_what_it_could_not_deliver_at_once() {
+    const TEST: &str = "a_child_delivers_what_it_could_not_deliver_at_once";
+    if std::env::var(URL).is_err() {
+        return in_own_process(TEST);
+    }
+    let server = Server::start();
+    let cache = Cache::builder(&server.url()).unwrap().timeout(Duration::from_millis(200)).build();
+    let told = std::env::temp_dir().join(format!("redis-cached-fork-{}", std::process::id()));
+    (1..=2).for_each(|id| assert_eq!(row(&cache, id), format!("row {id}")));
+    server.kill();
+    row_entry(&cache, 1).invalidate().unwrap_err();
+    let delivers_all = || eventually("all is delivered", || cache.undelivered() == 0);
+    let child = || {
+        row_entry(&cache, 2).invalidate().unwrap_err();
+        std::fs::write(&told, "").unwrap();
+        delivers_all();
+    };
+    let parent = || {
+        eventually("the child has failed, too", || told.exists());
+        std::fs::remove_file(&told).unwrap();
+        server.restart();
+        delivers_all();
+    };
+    assert_eq!(forked(child, parent), 0);
 }

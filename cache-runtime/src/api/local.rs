@@ -6,8 +6,9 @@ use crate::api::cache::{Builder, Cache};
 
 impl Builder {
     /// The most bytes that the values of the local tier take, of all functions with `local`; 64 MB
-    /// unless set. Each function has an equal part of them. A value counts as its encoded length without compression, or more: a function with
-    /// `local = 1000` keeps no more than a thousand. A value that is larger than an eighth of the part is not kept.
+    /// unless set. Each function has an equal part of them. A value counts as its encoded length without compression, or
+    /// more: a function with `local = 1000` keeps no more than a thousand. A value that is larger than an eighth of the part
+    /// is not kept.
     ///
     /// ```
     /// use redis_cached::Cache;

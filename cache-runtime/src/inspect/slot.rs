@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::name::KeyName;
-use crate::stored::codec::{PAGE, codec_id};
+use crate::stored::codec::{codec_id, page};
 use crate::stored::compress::Parts;
 use crate::stored::envelope::{Opened, OpenedValue, Seal, is_intact, opened, opened_field};
 
@@ -128,7 +128,7 @@ impl ValueParts<'_> {
             id if id == codec_id("bincode-3") => Codec::Bincode,
             id if id == codec_id("messagepack-2") => Codec::MessagePack,
             id if id == codec_id("json") => Codec::Json,
-            id if id == codec_id(PAGE) => Codec::Response,
+            id if id == codec_id(page::NAME) => Codec::Response,
             id => Codec::Other(id),
         }
     }

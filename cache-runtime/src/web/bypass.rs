@@ -3,9 +3,9 @@
 use std::future::Future;
 
 use axum::http::HeaderMap;
-use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 
+use super::lists::directive;
 use super::rules::Rules;
 use super::serve::Forwarded;
 use crate::engine::Verb;
@@ -21,7 +21,7 @@ pub fn asks_not_to_store(headers: &HeaderMap, verb: Verb) -> bool {
     verb == Verb::Call && asks(headers, b"no-store")
 }
 
-/// The response of a body, beside the cache.
+/// The response of a body that runs without the cache.
 pub async fn unstored_response<F, Fut>(rules: &'static Rules, body: F) -> Response
 where
     F: FnOnce() -> Fut,
@@ -33,18 +33,15 @@ where
 }
 
 /// Returns true if the request has this directive. What is malformed asks for nothing.
-fn asks(headers: &HeaderMap, directive: &[u8]) -> bool {
-    let values = headers.get_all(CACHE_CONTROL).iter();
-    values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).any(|member| {
-        let name = member.split(|byte| *byte == b'=').next().unwrap_or_default();
-        name.trim_ascii().eq_ignore_ascii_case(directive)
-    })
+fn asks(headers: &HeaderMap, wanted: &[u8]) -> bool {
+    directive(headers, wanted).is_some()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use axum::http::HeaderValue;
+    use axum::http::header::CACHE_CONTROL;
 
     #[test]
     fn directives_are_members_of_a_list() {

@@ -1,5 +1,4 @@
-//! The bytes of a page: the status, the number of headers, each header's name and value after their lengths, and then the
-//! body, which is not copied when the page is read, unless it was compressed.
+//! Pages as stored responses. The body is not copied when a page is read, unless it was compressed.
 
 use axum::http::header::{CONTENT_ENCODING, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
@@ -8,7 +7,7 @@ use bytes::Bytes;
 use super::page::{Origin, Page};
 use crate::plan::codec::{CodecFns, TypeFormats};
 use crate::plan::value::{AnyVerdict, Blame, FoundValue, Storable, Verdict};
-use crate::stored::codec::{CodecError, Codecs, PAGE, Rank, Root};
+use crate::stored::codec::{CodecError, Codecs, Rank, Root, page};
 use crate::stored::envelope;
 
 /// The verdict on [`Page`], which is stored in a format of its own.
@@ -35,7 +34,7 @@ impl Verdict<Page> for (FoundValue<Page>, Paged) {
         // The root of a response that must not be stored is one that is neither stored nor shared.
         let root = |page: &Page| if page.is_passing() { Root::None } else { Root::Other };
         let is_dense = |page: &Page| page.headers.contains_key(CONTENT_ENCODING);
-        CodecFns::of_own_format(encode, decode, root, is_dense, || TypeFormats::of_own_format(PAGE))
+        CodecFns::of_own_format(encode, decode, root, is_dense, || TypeFormats::of_own_format(page::NAME))
     }
 }
 
@@ -58,32 +57,16 @@ fn decode(bytes: &[u8], slot: &Bytes, _: Rank) -> Result<Page, CodecError> {
     let (filled_at, fresh_until) = envelope::times(slot);
     let is_part = slot.as_ptr_range().contains(&bytes.as_ptr());
     let held = if is_part { slot.slice_ref(bytes) } else { Bytes::copy_from_slice(bytes) };
-    let mut rest = &*held;
-    let status = StatusCode::from_u16(u16::from_le_bytes(array(&mut rest)?)).map_err(CodecError::new)?;
-    let count = u16::from_le_bytes(array(&mut rest)?);
-    // Each header takes six bytes at least, so that damaged bytes reserve no more than they are worth.
-    let mut headers = HeaderMap::with_capacity(usize::from(count).min(rest.len() / 6));
-    for _ in 0..count {
-        let name_len = usize::from(u16::from_le_bytes(array(&mut rest)?));
-        let value_len = u32::from_le_bytes(array(&mut rest)?) as usize;
-        let name = HeaderName::from_bytes(take(&mut rest, name_len)?).map_err(CodecError::new)?;
-        let value = held.slice_ref(take(&mut rest, value_len)?);
-        let value = HeaderValue::from_maybe_shared(value).map_err(CodecError::new)?;
+    let mut reader = page::Reader::new(&held)?;
+    let status = StatusCode::from_u16(reader.status).map_err(CodecError::new)?;
+    let mut headers = HeaderMap::with_capacity(reader.most_headers());
+    while let Some((name, value)) = reader.header()? {
+        let name = HeaderName::from_bytes(name).map_err(CodecError::new)?;
+        let value = HeaderValue::from_maybe_shared(held.slice_ref(value)).map_err(CodecError::new)?;
         headers.try_append(name, value).map_err(CodecError::new)?;
     }
-    Ok(Page { status, headers, body: held.slice_ref(rest), origin: Origin::Stored { filled_at, fresh_until } })
-}
-
-fn take<'b>(rest: &mut &'b [u8], len: usize) -> Result<&'b [u8], CodecError> {
-    let (taken, left) = rest.split_at_checked(len).ok_or_else(|| CodecError::new("the response ends too early"))?;
-    *rest = left;
-    Ok(taken)
-}
-
-fn array<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], CodecError> {
-    let (taken, left) = rest.split_first_chunk().ok_or_else(|| CodecError::new("the response ends too early"))?;
-    *rest = left;
-    Ok(*taken)
+    let body = held.slice_ref(reader.body());
+    Ok(Page { status, headers, body, origin: Origin::Stored { filled_at, fresh_until } })
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 use std::time::SystemTime;
 
 use axum::http::HeaderMap;
-use axum::http::header::{CACHE_CONTROL, DATE, EXPIRES, HeaderName, HeaderValue, PRAGMA};
+use axum::http::header::{CACHE_CONTROL, DATE, EXPIRES, HeaderValue, PRAGMA};
+
+use super::lists::{directive, members};
 
 /// Returns true for a response that is not fresh even now. The first of `s-maxage`, `max-age` and `Expires` that it has
 /// decides. One that cannot be read says that the response is stale.
@@ -12,20 +14,16 @@ pub(super) fn is_stale(headers: &HeaderMap, now: SystemTime) -> bool {
     is_zero.unwrap_or_else(|| has_expired(headers, now))
 }
 
-/// Returns true for `Pragma: no-cache` in a response that has no `Cache-Control`. It has no meaning there, but those who
-/// write it have one in mind.
+/// Returns true for `Pragma: no-cache` in a response that has no `Cache-Control`. RFC 9111 gives it a meaning in requests
+/// alone; a handler that sets it wants the response not to be stored.
 pub(super) fn has_pragma(headers: &HeaderMap) -> bool {
     !headers.contains_key(CACHE_CONTROL)
         && members(headers, &PRAGMA).any(|member| member.eq_ignore_ascii_case(b"no-cache"))
 }
 
 /// Returns whether a lifetime in `Cache-Control` is zero, if it is there. Its number may have any length.
-fn is_zero(headers: &HeaderMap, directive: &[u8]) -> Option<bool> {
-    let value = members(headers, &CACHE_CONTROL).find_map(|member| {
-        let at = member.iter().position(|byte| *byte == b'=').unwrap_or(member.len());
-        let (name, value) = member.split_at(at);
-        name.trim_ascii().eq_ignore_ascii_case(directive).then(|| value.get(1..).unwrap_or_default().trim_ascii())
-    })?;
+fn is_zero(headers: &HeaderMap, name: &[u8]) -> Option<bool> {
+    let value = directive(headers, name)?;
     let quoted = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
     let digits = quoted.unwrap_or(value);
     Some(!digits.iter().all(u8::is_ascii_digit) || digits.iter().all(|digit| *digit == b'0'))
@@ -41,14 +39,10 @@ fn date(value: &HeaderValue) -> Option<SystemTime> {
     httpdate::parse_http_date(value.to_str().ok()?.trim()).ok()
 }
 
-fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
-    let values = headers.get_all(name).iter();
-    values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::HeaderName;
     use std::time::Duration;
 
     const PAST: &str = "Sun, 06 Nov 1994 08:49:37 GMT";

@@ -7,6 +7,7 @@ mod codec;
 mod conditional;
 mod extracted;
 mod freshness;
+mod lists;
 mod page;
 mod rules;
 mod serve;

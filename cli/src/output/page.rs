@@ -1,18 +1,9 @@
 //! A stored response: its status, its headers and its body.
 
-use std::borrow::Cow;
-
 use redis_cached_runtime::CodecError;
+use redis_cached_runtime::inspect::{Page, page};
 
 use super::payload::{Any, digits, json_of};
-
-/// A response as `response` of the attribute stores it.
-struct Page<'a> {
-    status: u16,
-    /// Names may come more than once.
-    headers: Vec<(&'a str, Cow<'a, str>)>,
-    body: &'a [u8],
-}
 
 /// The body in a form that can be read.
 enum Body<'a> {
@@ -25,8 +16,9 @@ enum Body<'a> {
 pub(super) fn decode(payload: &[u8]) -> Result<Any, CodecError> {
     let page = page(payload)?;
     let text = |text: &str| Any::Text(text.to_owned());
-    let pairs = page.headers.iter().map(|(name, value)| Any::List(vec![text(name), text(value)]));
-    let body = match page.readable() {
+    let value_of = |value: &[u8]| Any::Text(String::from_utf8_lossy(value).into_owned());
+    let pairs = page.headers.iter().map(|(name, value)| Any::List(vec![text(name), value_of(value)]));
+    let body = match readable(&page) {
         Body::Json(json) => json,
         Body::Text(body) => text(body),
         Body::Bytes(bytes) => Any::Bytes(bytes.to_vec()),
@@ -40,8 +32,8 @@ pub(super) fn decode(payload: &[u8]) -> Result<Any, CodecError> {
 pub(super) fn shown(payload: &[u8], full: bool) -> Result<String, CodecError> {
     let page = page(payload)?;
     let mut lines = vec![format!("status {}", page.status)];
-    lines.extend(page.headers.iter().map(|(name, value)| format!("{name}: {value}")));
-    let body = match page.readable() {
+    lines.extend(page.headers.iter().map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value))));
+    let body = match readable(&page) {
         Body::Json(json) => json.to_string(),
         Body::Text(text) => text.to_owned(),
         Body::Bytes(bytes) => digits(bytes, full),
@@ -52,51 +44,15 @@ pub(super) fn shown(payload: &[u8], full: bool) -> Result<String, CodecError> {
     Ok(lines.join("\n"))
 }
 
-impl<'a> Page<'a> {
-    fn header(&self, name: &str) -> &str {
-        self.headers.iter().find(|(is, _)| *is == name).map_or("", |(_, value)| value)
-    }
-
-    fn readable(&self) -> Body<'a> {
-        let is_text = |text: &&str| !text.contains(|char: char| char.is_control() && !"\n\r\t".contains(char));
-        let text = std::str::from_utf8(self.body).ok().filter(is_text);
-        let Some(text) = text.filter(|_| self.header("content-encoding").is_empty()) else {
-            return Body::Bytes(self.body);
-        };
-        let json = self.header("content-type").contains("json").then(|| json_of(self.body)).flatten();
-        json.map_or(Body::Text(text), Body::Json)
-    }
-}
-
-fn page(payload: &[u8]) -> Result<Page<'_>, CodecError> {
-    parsed(payload).ok_or_else(|| CodecError::new("the response ends too early, or has a header that is none"))
-}
-
-/// Numbers are little-endian: the status and the number of headers, and for each the lengths of its name and value.
-fn parsed(payload: &[u8]) -> Option<Page<'_>> {
-    let mut rest = payload;
-    let status = u16::from_le_bytes(array(&mut rest)?);
-    let count = u16::from_le_bytes(array(&mut rest)?);
-    let mut headers = Vec::new();
-    for _ in 0..count {
-        let name = u16::from_le_bytes(array(&mut rest)?).into();
-        let value = usize::try_from(u32::from_le_bytes(array(&mut rest)?)).ok()?;
-        let name = std::str::from_utf8(take(&mut rest, name)?).ok()?;
-        headers.push((name, String::from_utf8_lossy(take(&mut rest, value)?)));
-    }
-    Some(Page { status, headers, body: rest })
-}
-
-fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
-    let (taken, left) = rest.split_at_checked(length)?;
-    *rest = left;
-    Some(taken)
-}
-
-fn array<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
-    let (taken, left) = rest.split_first_chunk()?;
-    *rest = left;
-    Some(*taken)
+fn readable<'a>(page: &Page<'a>) -> Body<'a> {
+    let header = |name: &str| page.headers.iter().find(|(is, _)| *is == name).map_or(&b""[..], |(_, value)| value);
+    let is_text = |text: &&str| !text.contains(|char: char| char.is_control() && !"\n\r\t".contains(char));
+    let text = std::str::from_utf8(page.body).ok().filter(is_text);
+    let Some(text) = text.filter(|_| header("content-encoding").is_empty()) else {
+        return Body::Bytes(page.body);
+    };
+    let is_json = String::from_utf8_lossy(header("content-type")).contains("json");
+    is_json.then(|| json_of(page.body)).flatten().map_or(Body::Text(text), Body::Json)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `compress = …` and `Builder::compress`: how values are stored, and who can read them.
+//! `compress = …` and `Builder::compress`: how values are stored, and which builds can read them.
 
 mod forms;
 mod stored;

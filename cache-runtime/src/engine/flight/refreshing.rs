@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tracing::Span;
 
+use crate::fork::Process;
 use crate::key::Key;
 use crate::stored::envelope::{Seal, Token};
 
@@ -15,7 +16,10 @@ use crate::stored::envelope::{Seal, Token};
 const FEW: usize = 1024;
 
 #[derive(Debug, Default)]
-pub(crate) struct Refreshing(Mutex<All>);
+pub(crate) struct Refreshing {
+    all: Mutex<All>,
+    process: Process,
+}
 
 #[derive(Debug, Default)]
 struct All {
@@ -61,7 +65,12 @@ impl Refreshing {
     }
 
     fn lock(&self) -> MutexGuard<'_, All> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.process.is_forked() {
+            // What runs, runs in another process.
+            all.entries.retain(|_, state| !matches!(state, RefreshState::Running));
+        }
+        all
     }
 }
 

@@ -9,6 +9,8 @@ mod depth;
 mod json;
 #[cfg(feature = "messagepack")]
 mod messagepack;
+#[cfg(any(feature = "axum", feature = "inspect"))]
+pub(crate) mod page;
 mod root;
 mod strict;
 
@@ -168,10 +170,6 @@ impl ser::Error for CodecError {
         CodecError::new(reason)
     }
 }
-
-/// The name of the format of responses. It changes when the meaning of the bytes does.
-#[cfg(any(feature = "axum", feature = "inspect"))]
-pub(crate) const PAGE: &str = "http-page-1";
 
 /// The number that stands for a codec's name in the header of a value.
 pub(crate) fn codec_id(name: &str) -> u32 {

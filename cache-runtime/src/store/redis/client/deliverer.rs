@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::fork::Process;
 use crate::store::redis::keeper::Signal;
 
 /// The pause before the first attempt, which doubles with each that fails.
@@ -13,6 +14,7 @@ pub(crate) const SHORTEST: Duration = Duration::from_millis(100);
 pub(crate) struct Deliverer {
     state: Mutex<DelivererState>,
     changed: Signal,
+    process: Process,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +65,10 @@ impl Deliverer {
         let mut state = self.lock();
         state.has_more = true;
         state.is_urgent |= is_urgent;
+        if self.process.is_forked() {
+            // The task runs in another process.
+            state.is_running = false;
+        }
         if std::mem::replace(&mut state.is_running, true) {
             self.changed.notify();
             return None;

@@ -11,6 +11,7 @@ use super::state::ClusterState;
 use super::topology::{View, Vote};
 use super::{ClusterStore, NodeTransport};
 use crate::error::{Error, ErrorKind};
+use crate::fork::Process;
 use crate::poll::join::join_until;
 use crate::store::redis::keeper::Lone;
 use crate::store::redis::request::{Load, Reply, Request};
@@ -39,6 +40,7 @@ pub(super) struct Refresh {
     state: Mutex<RefreshState>,
     /// The number of refreshes that have ended.
     ended: watch::Sender<u64>,
+    process: Process,
 }
 
 #[derive(Debug)]
@@ -71,7 +73,7 @@ impl Default for Refresh {
             given_up: 0,
             is_told: false,
         };
-        Refresh { state: Mutex::new(state), ended: watch::Sender::new(0) }
+        Refresh { state: Mutex::new(state), ended: watch::Sender::new(0), process: Process::default() }
     }
 }
 
@@ -80,6 +82,10 @@ impl Refresh {
     fn begin(&self) -> bool {
         let mut state = self.lock();
         state.is_wanted = true;
+        if self.process.is_forked() {
+            // The task runs in another process.
+            state.is_running = false;
+        }
         !std::mem::replace(&mut state.is_running, true)
     }
 
