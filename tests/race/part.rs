@@ -15,13 +15,11 @@ const RUNTIMES: u64 = 2;
 const TASKS: u64 = 16;
 const THREADS: u64 = 4;
 
-/// A reader that is answered from memory lets others run now and then.
-const REST: Duration = Duration::from_millis(1);
-
 async fn reads<S: Subject>(course: Arc<Course>, origin: Arc<Origin>) {
     while course.goes_on() {
-        if course.rests() {
-            tokio::time::sleep(REST).await;
+        let rest = course.rest_of_reader();
+        if !rest.is_zero() {
+            tokio::time::sleep(rest).await;
         }
         if course.setup.most > 0 && random(course.variety() / 4) == 0 {
             read_many::<S>(&course, &origin).await;
@@ -150,15 +148,16 @@ async fn writes<S: Subject>(course: Arc<Course>, ids: Vec<u64>) {
             }
         };
         course.note(how, promised);
-        tokio::time::sleep(random_part(setup.rest)).await;
+        tokio::time::sleep(course.rest_of_writer()).await;
     }
 }
 
 fn plain_reads<S: Subject>(course: &Arc<Course>) {
     let origin = PlainOrigin::connect(course);
     while course.goes_on() {
-        if course.rests() {
-            thread::sleep(REST);
+        let rest = course.rest_of_reader();
+        if !rest.is_zero() {
+            thread::sleep(rest);
         }
         if course.setup.most > 0 && random(course.variety() / 4) == 0 {
             let ids = course.random_ids();
@@ -240,7 +239,7 @@ fn plain_writes<S: Subject>(course: &Arc<Course>, ids: &[u64]) {
             }
         };
         course.note(how, promised);
-        thread::sleep(random_part(setup.rest));
+        thread::sleep(course.rest_of_writer());
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{Setup, choose, random_part};
 use test_support::{Cluster, Node, PATIENCE, Server, TlsServer, slot_of};
@@ -125,11 +125,15 @@ fn rearrange(cluster: &Cluster, over: &AtomicBool) -> (u64, u64) {
     /// The next shard, over all races.
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let (mut moves, mut failovers) = (0, 0);
+    let mut busy = Duration::ZERO;
     while !over.load(Relaxed) {
+        // Half of the time it stays as it is, however long a busy machine takes to rearrange it.
+        thread::sleep(busy);
+        let begun = Instant::now();
         let from = choose(&cluster.masters());
         let key = from.cli(&["RANDOMKEY"]);
         if key == "(nil)" {
-            thread::sleep(STEP);
+            busy = STEP;
             continue;
         }
         let (slot, masters) = (slot_of(&key), cluster.masters());
@@ -151,6 +155,7 @@ fn rearrange(cluster: &Cluster, over: &AtomicBool) -> (u64, u64) {
             cluster.settle();
             failovers += 1;
         }
+        busy = begun.elapsed();
     }
     (moves, failovers)
 }
