@@ -19,6 +19,19 @@ impl Coarse {
         Coarse(now.tv_sec.unsigned_abs() * 1000 + now.tv_nsec.unsigned_abs() / 1_000_000)
     }
 
+    /// The moment by the exact clock, which costs as much as [`Instant::now`](std::time::Instant::now).
+    #[cfg(target_os = "linux")]
+    #[cold]
+    pub(crate) fn exact() -> Coarse {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        Coarse(now.tv_sec.unsigned_abs() * 1000 + now.tv_nsec.unsigned_abs() / 1_000_000)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn exact() -> Coarse {
+        Coarse::now()
+    }
+
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn now() -> Coarse {
         static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();

@@ -24,8 +24,10 @@ pub(crate) trait Watcher: Send + Sync {
 }
 
 /// The time up to which the changes that a server made have been told.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Proof {
+    /// How long it holds, in ticks of the coarse clock.
+    bound: u64,
     /// It grows each time that changes may have been missed: what was confirmed before counts no more.
     generation: AtomicU64,
     /// The end of the proof, in ticks of the coarse clock.
@@ -34,18 +36,29 @@ pub(crate) struct Proof {
     proved: AtomicU64,
 }
 
-/// More than the coarse clock lags.
-const LAG: Duration = Duration::from_millis(10);
+/// More than the coarse clock usually lags.
+const LAG: u64 = 10;
 
 impl Proof {
+    pub(crate) fn new(bound: Duration) -> Proof {
+        let bound = u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
+        Proof { bound, generation: AtomicU64::new(0), open_until: AtomicU64::new(0), proved: AtomicU64::new(0) }
+    }
+
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(SeqCst)
     }
 
     /// Returns true if what was confirmed in this generation is good now.
+    ///
+    /// The coarse clock is trusted in the first half of a proof, and heartbeats extend it in that half: how far the clock
+    /// lags on a machine that does not run, or runs something else, is not bounded.
     #[inline]
     pub(crate) fn holds(&self, generation: u64, now: Coarse) -> bool {
-        self.generation.load(SeqCst) == generation && now.0 < self.open_until.load(SeqCst)
+        let until = self.open_until.load(SeqCst);
+        // The generation comes last: a new one begins before its proof does.
+        (now.0.saturating_add(self.bound / 2) < until || Coarse::exact().0 < until)
+            && self.generation.load(SeqCst) == generation
     }
 
     /// How long ago the last moment is up to which all changes were told. `None` if there was none yet.
@@ -57,15 +70,15 @@ impl Proof {
     /// Changes may have been missed.
     pub(crate) fn end(&self) {
         self.generation.fetch_add(1, SeqCst);
-        // It comes after the generation: a hit that saw the old generation may see the old end.
+        // It comes after the generation, which a hit looks at last.
         self.open_until.store(0, SeqCst);
     }
 
     /// The server answered a question that was sent then: all that it had changed before has been told.
-    pub(crate) fn extend(&self, generation: u64, sent: Coarse, bound: Duration) {
+    pub(crate) fn extend(&self, generation: u64, sent: Coarse) {
         if self.generation() == generation {
             self.proved.fetch_max(sent.0, SeqCst);
-            self.open_until.fetch_max(sent.after(bound.saturating_sub(LAG)).0, SeqCst);
+            self.open_until.fetch_max(sent.0.saturating_add(self.bound.saturating_sub(LAG)), SeqCst);
             // It ended meanwhile, and stays ended.
             if self.generation() != generation {
                 self.open_until.store(0, SeqCst);
@@ -101,3 +114,67 @@ pub(crate) type Vouched = Option<(Arc<Proof>, u64)>;
 
 /// Gets the answer, `None` for a slot that is empty, and what vouches for it.
 pub(crate) type Answered = Box<dyn FnOnce(Option<&Bytes>, Vouched) + Send>;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+
+    use super::*;
+
+    const BOUND: Duration = Duration::from_secs(1);
+
+    /// A proof that holds.
+    fn fresh() -> Proof {
+        let proof = Proof::new(BOUND);
+        proof.extend(0, Coarse::exact());
+        proof
+    }
+
+    #[test]
+    fn a_proof_holds_for_its_bound() {
+        let (proof, now) = (fresh(), Coarse::exact());
+        assert!(proof.holds(0, now));
+        // The coarse clock may lag: in the second half of a proof the exact clock decides.
+        let old = Proof::new(BOUND);
+        old.extend(0, Coarse(now.0.saturating_sub(1_100)));
+        assert!(!old.holds(0, Coarse(now.0.saturating_sub(550))));
+        let half = Proof::new(Duration::from_secs(1000));
+        half.extend(0, Coarse(now.0.saturating_sub(600_000)));
+        assert!(half.holds(0, now));
+    }
+
+    #[test]
+    fn the_proof_of_a_new_generation_is_none_of_an_old_one() {
+        let proof = fresh();
+        proof.end();
+        assert!(!proof.holds(0, Coarse::now()) && !proof.holds(1, Coarse::now()));
+        proof.extend(0, Coarse::exact());
+        assert!(!proof.holds(0, Coarse::now()) && !proof.holds(1, Coarse::now()));
+        proof.extend(1, Coarse::exact());
+        assert!(!proof.holds(0, Coarse::now()) && proof.holds(1, Coarse::now()));
+    }
+
+    /// A hit that looks while the generation changes does not take the proof of the new one.
+    #[test]
+    fn a_new_generation_is_seen_with_its_proof() {
+        let (proof, known, over) = (Proof::new(BOUND), AtomicU64::new(0), AtomicBool::new(false));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(SeqCst) {
+                    // A generation is known after its proof has ended.
+                    let (generation, now) = (known.load(SeqCst), Coarse::now());
+                    assert!((0..50).all(|_| !proof.holds(generation, now)), "generation {generation}");
+                }
+            });
+            for generation in 1..3_000_000 {
+                // The order of `end` and `extend`, as close together as can be.
+                proof.generation.store(generation, SeqCst);
+                proof.open_until.store(u64::MAX, SeqCst);
+                proof.open_until.store(0, SeqCst);
+                known.store(generation, SeqCst);
+            }
+            over.store(true, SeqCst);
+        });
+    }
+}

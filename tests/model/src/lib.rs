@@ -195,6 +195,8 @@
 //! | `generation` | `a_new_connection_suspends_the_entries_of_its_node` | a hit beyond the bound |
 //! | `tracking` | `tracking_is_turned_on_again` | a hit beyond the bound |
 //! | `horizon` | `a_hit_needs_a_proof_of_life` | a hit beyond the bound |
+//! | `proof_first` | `a_hit_looks_at_the_proof_first` | a hit beyond the bound |
+//! | `leaving` | `an_entry_that_leaves_is_not_served` | a hit beyond the bound |
 //! | `probe_sent` | `a_proof_is_as_old_as_its_heartbeat` | a hit beyond the bound |
 //! | `null` | `a_push_without_a_key_suspends_all` | a hit beyond the bound |
 //! | `push` | `a_push_suspends` | a hit beyond the bound |

@@ -92,8 +92,10 @@ fn the_local_tier_serves_after_all_that_happens() {
         "Deliver",
         "Delivered",
         "Fail",
+        "Find",
         "Handle",
         "Insert",
+        "Look",
         "LookAgain",
         "Outside",
         "Probe",
@@ -101,6 +103,7 @@ fn the_local_tier_serves_after_all_that_happens() {
         "Reconnect",
         "Return",
         "Serve",
+        "Served",
         "Tick",
         "Void",
     ];

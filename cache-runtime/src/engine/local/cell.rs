@@ -43,10 +43,10 @@ pub(super) struct Stamped {
 }
 
 impl Stamped {
-    /// Returns true if the stamp is unchanged.
+    /// Returns true if the stamp is unchanged. The proof comes first, as for an [`Entry`](super::map::Entry).
     #[inline]
     pub(super) fn holds(&self, now: Coarse) -> bool {
-        self.cell.live.load(SeqCst) == self.version && holds(&self.vouched, now)
+        holds(&self.vouched, now) && self.cell.live.load(SeqCst) == self.version
     }
 }
 

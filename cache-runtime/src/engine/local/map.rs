@@ -1,7 +1,7 @@
 //! The values of one function that this process keeps.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
@@ -16,6 +16,28 @@ use crate::poll::coarse::Coarse;
 use crate::store::tracking::Vouched;
 use crate::stored::envelope::Token;
 
+/// Whether an entry is as the store has it.
+#[derive(Debug)]
+pub(super) struct EntryState(AtomicU8);
+
+impl EntryState {
+    /// It is.
+    const LIVE: u8 = 0;
+    /// It is kept, but may have changed.
+    const SUSPENDED: u8 = 1;
+    /// It has left its map, so that no change of it is noticed any more.
+    const GONE: u8 = 2;
+
+    pub(super) fn live() -> EntryState {
+        EntryState(AtomicU8::new(EntryState::LIVE))
+    }
+
+    #[inline]
+    fn is_live(&self) -> bool {
+        self.0.load(SeqCst) == EntryState::LIVE
+    }
+}
+
 /// A value that this process keeps.
 pub(super) struct Entry {
     pub(super) value: Decoded,
@@ -24,8 +46,7 @@ pub(super) struct Entry {
     pub(super) function: &'static Function,
     pub(super) vouched: Vouched,
     pub(super) stamps: Box<[Stamped]>,
-    /// False for a value that is kept, but may have changed.
-    pub(super) is_live: AtomicBool,
+    pub(super) state: EntryState,
     /// The end of its lifetime.
     pub(super) until: Coarse,
     /// The moment from which on the next call is to refresh it.
@@ -41,12 +62,15 @@ pub(super) struct Entry {
 
 impl Entry {
     /// Returns true if the value may be served.
+    ///
+    /// The order matters. A proof says that all changes up to some moment have been noted before the proof was; so the
+    /// note is looked for after the proof. In the other order, a change and the next proof could come in between.
     #[inline]
     pub(super) fn is_good(&self, now: Coarse) -> bool {
-        self.is_live.load(SeqCst)
-            && now < self.until
+        now < self.until
             && holds(&self.vouched, now)
             && self.stamps.iter().all(|stamped| stamped.holds(now))
+            && self.state.is_live()
     }
 
     /// Returns true if a call of a function may take the value. Another function of the same name may read other values, and
@@ -74,7 +98,13 @@ impl Entry {
 
     /// Returns true if it could be served before.
     pub(super) fn suspend(&self) -> bool {
-        self.is_live.swap(false, SeqCst)
+        let EntryState(state) = &self.state;
+        state.compare_exchange(EntryState::LIVE, EntryState::SUSPENDED, SeqCst, SeqCst).is_ok()
+    }
+
+    /// Notes that it leaves its map: a call that has found it there serves it no more. Returns true the first time.
+    fn leave(&self) -> bool {
+        self.state.0.swap(EntryState::GONE, SeqCst) != EntryState::GONE
     }
 }
 
@@ -106,7 +136,10 @@ impl Lifecycle<Box<str>, Arc<Entry>> for Evictions {
     type RequestState = [Option<(Box<str>, Arc<Entry>)>; 2];
 
     fn on_evict(&self, evicted: &mut Self::RequestState, key: Box<str>, entry: Arc<Entry>) {
-        self.0.local().evicted.fetch_add(1, Relaxed);
+        // An entry that another one takes the place of has left already.
+        if entry.leave() {
+            self.0.local().evicted.fetch_add(1, Relaxed);
+        }
         if let Some(place) = evicted.iter_mut().find(|place| place.is_none()) {
             *place = Some((key, entry));
         }
@@ -174,15 +207,22 @@ impl Map {
     }
 
     pub(super) fn insert(&self, key: Box<str>, entry: Arc<Entry>) {
+        if let Some(replaced) = self.peek(&key) {
+            replaced.leave();
+        }
         self.entries.insert(key, entry);
     }
 
     pub(super) fn remove(&self, key: &str) -> Option<Arc<Entry>> {
+        self.peek(key)?.leave();
         self.entries.remove(key).map(|(_, entry)| entry)
     }
 
     pub(super) fn clear(&self) {
-        self.entries.clear();
+        self.entries.retain(|_, entry| {
+            entry.leave();
+            false
+        });
     }
 
     /// The number of entries, and the bytes that they count as.
@@ -192,5 +232,101 @@ impl Map {
 
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::Location;
+    use std::sync::Mutex;
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::observe::{Functions, Listener};
+    use crate::plan::codec::CodecFns;
+    use crate::plan::function::{Name, Prefix, Site, Slot};
+    use crate::store::tracking::Proof;
+    use crate::stored::codec::Auto;
+
+    const BOUND: Duration = Duration::from_secs(1);
+
+    fn function() -> &'static Function {
+        static SLOT: Slot = Slot::new();
+        let prefix = Prefix::Given { text: "map" };
+        let site = Site { ident: "entry", prefix, name: Name::Given("entry"), shape: "", version: 0 };
+        SLOT.function(&site, Location::caller(), "map::entry", &[], &CodecFns::<u64>::of::<Auto>())
+    }
+
+    fn entry(vouched: Vouched, weight: u64) -> Arc<Entry> {
+        Arc::new(Entry {
+            value: Arc::new(7_u64),
+            id: Token::random().unwrap(),
+            function: function(),
+            vouched,
+            stamps: Box::default(),
+            state: EntryState::live(),
+            until: Coarse(u64::MAX),
+            due: AtomicU64::new(u64::MAX),
+            tags: Box::default(),
+            has_own_tags: false,
+            weight,
+            body_micros: 0,
+        })
+    }
+
+    /// A hit that looks while a change and the next proof are noted does not see the proof alone.
+    #[test]
+    fn a_change_is_seen_with_the_proof_after_it() {
+        let known = || {
+            let proof = Arc::new(Proof::new(BOUND));
+            (entry(Some((Arc::clone(&proof), 0)), 1), proof)
+        };
+        let (current, over) = (Mutex::new(known()), AtomicBool::new(false));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(SeqCst) {
+                    let (entry, _) = current.lock().unwrap().clone();
+                    let now = Coarse::now();
+                    assert!((0..50).all(|_| !entry.is_good(now)));
+                }
+            });
+            for _ in 0..200_000 {
+                let (entry, proof) = current.lock().unwrap().clone();
+                // The entry has no proof until it is suspended.
+                entry.suspend();
+                proof.extend(0, Coarse::now());
+                *current.lock().unwrap() = known();
+            }
+            over.store(true, SeqCst);
+        });
+    }
+
+    /// Changes of what has left a map are not noted, so a hit that has found it there does not serve it.
+    #[test]
+    fn what_leaves_is_not_served() {
+        let counters = Arc::clone(Functions::new(Listener::default()).of(function()));
+        let map = Map::new("map:entry", 10, 1 << 20, Arc::clone(&counters));
+        let good = |entry: &Entry| entry.is_good(Coarse::now());
+        let kept = |key: &str| {
+            map.insert(key.into(), entry(None, map.weight(key, 8).unwrap()));
+            let kept = map.get(key).unwrap();
+            assert!(good(&kept));
+            kept
+        };
+        let (removed, replaced) = (kept("removed"), kept("replaced"));
+        assert!(map.remove("removed").is_some() && !good(&removed));
+        let present = kept("replaced");
+        assert!(!good(&replaced) && good(&present));
+        assert_eq!(counters.local().evicted.load(Relaxed), 0, "it is not counted as evicted");
+        map.clear();
+        assert!(!good(&present) && map.is_empty());
+        let many: Vec<_> = (0..100).map(|key| kept(&key.to_string())).collect();
+        let (here, gone): (Vec<_>, Vec<_>) =
+            many.iter().enumerate().partition(|(key, _)| map.peek(&key.to_string()).is_some());
+        assert!(!here.is_empty() && here.iter().all(|(_, entry)| good(entry)));
+        assert!(!gone.is_empty() && gone.iter().all(|(_, entry)| !good(entry)));
+        assert_eq!(counters.local().evicted.load(Relaxed), gone.len() as u64);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use super::Tier;
 use super::cell::Cell;
-use super::map::{Entry, Map};
+use super::map::{Entry, EntryState, Map};
 use crate::plan::function::Function;
 use crate::plan::local::Decoded;
 use crate::poll::coarse::Coarse;
@@ -86,7 +86,7 @@ impl Ticket {
             function: self.function,
             vouched,
             stamps: stamps.into(),
-            is_live: true.into(),
+            state: EntryState::live(),
             until: self.until,
             due: self.due.0.into(),
             has_own_tags: self.has_own_tags,

@@ -6,7 +6,9 @@ use super::*;
 impl Local {
     pub(super) fn steps_of_calls(&self, state: &State, steps: &mut Vec<Step>) {
         // A hit changes nothing, unless it is wrong, or the first one of a value.
-        if self.serves(state) && (self.is_news(state) || self.violates(state) != [false; 3]) {
+        if self.hits_in_steps {
+            self.steps_of_a_hit(state, steps);
+        } else if self.serves(state) && (self.is_news(state) || self.violates(state) != [false; 3]) {
             steps.push(Step::Hit);
         }
         // The calls are alike, so they begin in their order.
@@ -54,12 +56,86 @@ impl Local {
     }
 }
 
+/// Hits in steps, of which there is one at a time.
+impl Local {
+    fn steps_of_a_hit(&self, state: &State, steps: &mut Vec<Step>) {
+        match state.found {
+            None if state.entry.is_some_and(|entry| entry.is_live && entry.is_published) => steps.push(Step::Find),
+            None => {}
+            Some(Found { has_looked: false, .. }) => steps.push(Step::Look),
+            Some(_) => steps.push(Step::Served),
+        }
+    }
+
+    pub(super) fn find(&self, state: &mut State) {
+        state.found = state.entry.map(|entry| Found {
+            entry,
+            is_kept: true,
+            has_looked: false,
+            began: state.now,
+            promised: [state.floor, state.newest],
+        });
+    }
+
+    /// Tells whether there is a proof that holds for this time.
+    fn is_proven(&self, state: &State, node: usize, now: u8) -> bool {
+        now <= state.nodes[node].horizon + self.bound
+    }
+
+    fn has_proofs(&self, state: &State, found: &Found) -> bool {
+        let proven = |node| self.is_proven(state, node, found.began);
+        proven(usize::from(found.entry.node)) && self.tag.is_none_or(proven)
+    }
+
+    fn is_as_found(&self, state: &State, found: &Found) -> bool {
+        let stamp = found.entry.value.stamp;
+        let is_stamped = state.cell.is_some_and(|cell| cell.is_live && cell.is_published && cell.stamp == stamp);
+        found.entry.is_live && (self.tag.is_none() || is_stamped)
+    }
+
+    pub(super) fn look_first(&self, state: &mut State) {
+        let Some(mut found) = state.found else { return };
+        let is_well = match self.rules.proof_first {
+            true => self.has_proofs(state, &found),
+            false => self.is_as_found(state, &found),
+        };
+        found.has_looked = true;
+        state.found = is_well.then_some(found);
+    }
+
+    pub(super) fn served(&self, state: &mut State) {
+        let Some(found) = state.found.take() else { return };
+        let is_well = match self.rules.proof_first {
+            true => self.is_as_found(state, &found),
+            false => self.has_proofs(state, &found),
+        };
+        if is_well && !self.is_closed(state) {
+            let [floor, newest] = found.promised;
+            self.note(state, found.entry.value, found.began, floor, newest);
+        }
+    }
+
+    /// What a step means for the entry that a hit has found.
+    pub(super) fn follow_found(&self, before: &State, state: &mut State, step: Step) {
+        let Some(found) = state.found.as_mut().filter(|found| found.is_kept) else { return };
+        let is_inserted = before.entry.is_some() && matches!(step, Step::Insert | Step::Consume(..));
+        match state.entry.filter(|entry| entry.value == found.entry.value) {
+            Some(entry) if !is_inserted || !entry.is_live => found.entry.is_live = entry.is_live,
+            Some(_) if before.entry == state.entry => {}
+            _ => {
+                found.is_kept = false;
+                found.entry.is_live &= !self.rules.leaving;
+            }
+        }
+    }
+}
+
 /// Hits.
 impl Local {
     /// Tells whether the tier may serve the entry now.
     fn is_valid(&self, state: &State) -> bool {
         let Some(entry) = state.entry.filter(|entry| entry.is_live && entry.is_published) else { return false };
-        let is_proven = |node: usize| !self.rules.horizon || state.now <= state.nodes[node].horizon + self.bound;
+        let is_proven = |node: usize| !self.rules.horizon || self.is_proven(state, node, state.now);
         let under_tag = self.tag.is_none_or(|node| {
             let cell = state.cell.filter(|cell| cell.is_live && cell.is_published);
             let proven = !self.rules.tag_horizon || is_proven(node);
@@ -91,19 +167,29 @@ impl Local {
     /// Tells which of the first three properties a hit violates now.
     fn violates(&self, state: &State) -> [bool; 3] {
         let Some(Entry { value, .. }) = state.entry else { return [false; 3] };
-        let is_past = |gone: Option<u8>| gone.is_some_and(|gone| state.now > gone + self.bound);
+        self.violations(state, value, state.now, state.floor, state.newest)
+    }
+
+    /// The same for a call that began at this time, when these versions were promised.
+    fn violations(&self, state: &State, value: Value, began: u8, floor: u8, newest: u8) -> [bool; 3] {
+        let is_past = |gone: Option<u8>| gone.is_some_and(|gone| began > gone + self.bound);
         let is_late =
             is_past(state.gone[usize::from(value.version)]) || is_past(state.stamp_gone[usize::from(value.stamp)]);
-        [value.version < state.floor, is_late, value.version < state.newest]
+        [value.version < floor, is_late, value.version < newest]
     }
 
     pub(super) fn hit(&self, state: &mut State) {
-        let [is_stale, is_late, is_older] = self.violates(state);
+        if let Some(Entry { value, .. }) = state.entry {
+            self.note(state, value, state.now, state.floor, state.newest);
+        }
+    }
+
+    fn note(&self, state: &mut State, value: Value, began: u8, floor: u8, newest: u8) {
+        let [is_stale, is_late, is_older] = self.violations(state, value, began, floor, newest);
         state.is_stale |= is_stale;
         state.is_late |= is_late;
         state.is_older |= is_older;
-        let version = state.entry.map_or(0, |entry| entry.value.version);
-        state.newest = state.newest.max(version);
+        state.newest = state.newest.max(value.version);
     }
 }
 

@@ -29,8 +29,8 @@ use crate::check::Model;
 
 pub use self::rules::Rules;
 pub use self::state::{
-    Admission, Answer, At, Call, Cell, Entry, Key, Message, Node, Phase, Pong, Queue, Request, Slot, StampTicket,
-    State, Ticket, Value, Write,
+    Admission, Answer, At, Call, Cell, Entry, Found, Key, Message, Node, Phase, Pong, Queue, Request, Slot,
+    StampTicket, State, Ticket, Value, Write,
 };
 
 /// A write of the process.
@@ -103,6 +103,8 @@ pub struct Local {
     pub due: Option<u8>,
     /// The steps that may come between those of an admission.
     pub interleaving: Interleaving,
+    /// A hit takes several steps. Otherwise it takes one.
+    pub hits_in_steps: bool,
     /// The events.
     pub events: Events,
 }
@@ -122,6 +124,7 @@ impl Local {
             bound: 1,
             due: None,
             interleaving: Interleaving::WritesAndPushes,
+            hits_in_steps: false,
             events: Events::default(),
         }
     }
@@ -166,6 +169,12 @@ impl fmt::Display for Property {
 pub enum Step {
     /// A call begins, and the tier serves it.
     Hit,
+    /// A call begins, and finds the entry in the map.
+    Find,
+    /// The first half of its look.
+    Look,
+    /// The second half, after which it is served.
+    Served,
     /// A call begins and goes to the server. `true`: because the entry is due.
     Call(usize, bool),
     /// The server applies the command of a call.
@@ -261,6 +270,7 @@ impl Model for Local {
             known_moves: 0,
             entry: None,
             cell: None,
+            found: None,
             tickets: [None; CALLS],
             stamp_ticket: None,
             admission: None,
@@ -295,6 +305,9 @@ impl Model for Local {
         let mut state = *before;
         match step {
             Step::Hit => self.hit(&mut state),
+            Step::Find => self.find(&mut state),
+            Step::Look => self.look_first(&mut state),
+            Step::Served => self.served(&mut state),
             Step::Call(call, is_due) => self.call(&mut state, call, is_due),
             Step::Apply(call) => self.apply(&mut state, call),
             Step::Receive(call) => self.receive(&mut state, call),
@@ -323,6 +336,7 @@ impl Model for Local {
             Step::Outside(event) => self.happen(&mut state, event),
             Step::Tick => state.now += 1,
         }
+        self.follow_found(before, &mut state, step);
         state.forget();
         state
     }

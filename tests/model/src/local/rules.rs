@@ -19,6 +19,10 @@ pub struct Rules {
     pub tracking: bool,
     /// A hit needs a proof of life that is not older than the bound. Without: none.
     pub horizon: bool,
+    /// A hit looks at the proof first, and then whether its entry is live. Without: in the other order.
+    pub proof_first: bool,
+    /// An entry that leaves the map is not live any more, for a hit that has found it there. Without: it stays as it was.
+    pub leaving: bool,
     /// The proof is as old as the heartbeat that was sent. Without: as its answer.
     pub probe_sent: bool,
     /// A push without a key suspends all entries of the node. Without: it is ignored.
@@ -83,6 +87,8 @@ impl Default for Rules {
             generation: true,
             tracking: true,
             horizon: true,
+            proof_first: true,
+            leaving: true,
             probe_sent: true,
             null: true,
             push: true,

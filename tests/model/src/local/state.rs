@@ -143,6 +143,21 @@ pub struct Entry {
     pub asked: u8,
 }
 
+/// A hit in steps: what a call has found in the map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Found {
+    /// The entry. It is not served if it is not live.
+    pub entry: Entry,
+    /// It is still in the map, where changes reach it.
+    pub is_kept: bool,
+    /// The first half of the look is done.
+    pub has_looked: bool,
+    /// The time when the call began.
+    pub began: u8,
+    /// The versions that were promised then.
+    pub promised: [u8; 2],
+}
+
 /// The shared state of the entries under the tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cell {
@@ -272,6 +287,7 @@ pub struct State {
     pub(super) known_moves: u8,
     pub(super) entry: Option<Entry>,
     pub(super) cell: Option<Cell>,
+    pub(super) found: Option<Found>,
     pub(super) tickets: [Option<Ticket>; CALLS],
     pub(super) stamp_ticket: Option<StampTicket>,
     pub(super) admission: Option<Admission>,
@@ -337,8 +353,9 @@ impl State {
     fn values(&self) -> impl Iterator<Item = Value> + use<'_> {
         let entry = self.entry.map(|entry| entry.value);
         let tickets = self.tickets.iter().flatten().map(|ticket| ticket.value);
+        let found = self.found.map(|found| found.entry.value);
         let admitted = self.admission.map(|admission| admission.ticket.value);
-        entry.into_iter().chain(tickets).chain(admitted).chain(self.calls.iter().filter_map(Call::value))
+        entry.into_iter().chain(found).chain(tickets).chain(admitted).chain(self.calls.iter().filter_map(Call::value))
     }
 
     /// Drops all data that has no effect any more, so that more states are equal.

@@ -30,6 +30,12 @@ fn happening(model: &Local, before: &State, step: Step, after: &State) -> String
             let (floor, newest) = (before.floor, before.newest);
             format!("a call begins and is served v{served} (promised: v{floor}; known before: v{newest})")
         }
+        Step::Find => "a call begins, and finds the entry".to_owned(),
+        Step::Look => "its look: first half".to_owned(),
+        Step::Served => match before.found {
+            Some(found) => format!("its look: second half; it is served v{}", found.entry.value.version),
+            None => String::new(),
+        },
         Step::Call(call, true) => format!("call {} begins; the entry is due, and it reads", call + 1),
         Step::Call(call, false) => format!("call {} begins and reads", call + 1),
         Step::Apply(call) => applied(before, after, call),

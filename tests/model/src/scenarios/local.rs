@@ -71,6 +71,19 @@ pub fn local() -> Vec<(&'static str, Local)> {
             Local { tag: Some(0), ..amid(1, Events { losses: 1, ..tag_unlink }) },
         ),
     ]);
+    scenarios.extend([
+        ("another process stores a value during a hit", Local { hits_in_steps: true, ..amid(2, put) }),
+        (
+            "another process invalidates a tag during a hit",
+            Local { hits_in_steps: true, tag: Some(0), ..amid(1, tag_unlink) },
+        ),
+        ("an invalidation during a hit", Local { hits_in_steps: true, ..beside(2, Kind::Invalidate) }),
+        ("a lost connection during a hit", Local { hits_in_steps: true, ..amid(2, Events { losses: 1, ..put }) }),
+        (
+            "a slot that moves without a push during a hit",
+            Local { hits_in_steps: true, nodes: 2, ..amid(2, Events { silent_moves: 1, ..put }) },
+        ),
+    ]);
     scenarios.extend(of_two_nodes(put, tag_unlink));
     scenarios
 }

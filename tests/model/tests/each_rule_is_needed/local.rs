@@ -97,6 +97,23 @@ fn a_hit_needs_a_proof_of_life() {
 }
 
 #[test]
+fn a_hit_looks_at_the_proof_first() {
+    let rules = Rules { proof_first: false, ..Rules::default() };
+    let model = Local { hits_in_steps: true, ..amid(1, PUT) };
+    let steps =
+        ["stores v2", "time passes", "finds the entry", "first half", "a push of the slot", "the answer", "served v1"];
+    without(rules, model, Property::WithinTheBound, &steps);
+}
+
+#[test]
+fn an_entry_that_leaves_is_not_served() {
+    let rules = Rules { leaving: false, ..Rules::default() };
+    let model = Local { hits_in_steps: true, ..amid(2, PUT) };
+    let steps = ["stores v2", "time passes", "finds the entry", "call 2 is told", "the answer", "served v1"];
+    without(rules, model, Property::WithinTheBound, &steps);
+}
+
+#[test]
 fn a_proof_is_as_old_as_its_heartbeat() {
     let rules = Rules { probe_sent: false, ..Rules::default() };
     let steps =

@@ -47,7 +47,13 @@ struct LinkState {
 
 impl Link {
     pub(crate) fn new(watcher: Weak<dyn Watcher>, bound: Duration) -> Arc<Link> {
-        Arc::new(Link { proof: Arc::default(), watcher, bound, state: Mutex::default(), asked: Signal::default() })
+        Arc::new(Link {
+            proof: Arc::new(Proof::new(bound)),
+            watcher,
+            bound,
+            state: Mutex::default(),
+            asked: Signal::default(),
+        })
     }
 
     /// Asks the server. The inquiry may be dropped.

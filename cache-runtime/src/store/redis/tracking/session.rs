@@ -133,7 +133,7 @@ impl Session<'_> {
             if !self.is_the_same() || self.slots().await? != slots {
                 return Err(fault("another server has taken its place"));
             }
-            self.link.proof.extend(self.generation, sent, self.link.bound);
+            self.link.proof.extend(self.generation, sent);
             tokio::time::sleep(every).await;
             if self.link.watcher.upgrade().is_none_or(|watcher| watcher.keeps_nothing())
                 && self.link.lock().waiting.is_empty()
