@@ -31,6 +31,11 @@
 #[cfg(any(doc, doctest))]
 pub mod guide;
 
+// The examples of the attribute are tests of this package.
+#[cfg(doctest)]
+#[doc = include_str!("../cache-macro/src/attribute.md")]
+mod attribute {}
+
 pub use redis_cached_macro::redis_cached;
 #[doc(hidden)]
 pub use redis_cached_runtime::__private;

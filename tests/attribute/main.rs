@@ -46,7 +46,3 @@ mod ttl;
 mod unstored;
 mod version;
 mod wait;
-#[cfg(not(any(feature = "lz4", feature = "zstd")))]
-mod without_compression;
-#[cfg(not(any(feature = "tls-rustls", feature = "tls-rustls-aws-lc-rs", feature = "tls-native")))]
-mod without_tls;

@@ -5,6 +5,7 @@ mod connections;
 #[cfg(feature = "tls-rustls-danger")]
 mod danger;
 mod files;
+mod handshakes;
 #[cfg(feature = "local")]
 #[path = "../faults/kept.rs"]
 mod kept;

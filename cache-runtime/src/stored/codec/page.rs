@@ -6,9 +6,12 @@ use super::CodecError;
 /// The name of the format. It changes when the meaning of the bytes does.
 pub(crate) const NAME: &str = "http-page-1";
 
-#[cfg(feature = "axum")]
 /// The least bytes of a header.
+#[cfg(feature = "axum")]
 const LEAST: usize = 6;
+
+/// The name and the value of a header.
+pub(crate) type Header<'b> = (&'b [u8], &'b [u8]);
 
 /// Reads a response, of which nothing is verified. Any bytes at all may come in.
 #[derive(Debug)]
@@ -32,8 +35,8 @@ impl<'b> Reader<'b> {
         usize::from(self.headers).min(self.rest.len() / LEAST)
     }
 
-    /// The name and the value of the next header.
-    pub(crate) fn header(&mut self) -> Result<Option<(&'b [u8], &'b [u8])>, CodecError> {
+    /// The next header.
+    pub(crate) fn header(&mut self) -> Result<Option<Header<'b>>, CodecError> {
         let Some(left) = self.headers.checked_sub(1) else { return Ok(None) };
         self.headers = left;
         let name = usize::from(u16::from_le_bytes(array(&mut self.rest)?));

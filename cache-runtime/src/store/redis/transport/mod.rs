@@ -6,8 +6,6 @@ pub(crate) mod blocking;
 mod connect;
 #[cfg(any(feature = "blocking", not(feature = "tokio")))]
 mod stream;
-#[cfg(all(test, feature = "tokio", feature = "blocking", any(feature = "_rustls", feature = "tls-native")))]
-mod tests;
 #[cfg(any(feature = "blocking", not(feature = "tokio")))]
 mod timed;
 #[cfg(feature = "tokio")]

@@ -1,3 +1,0 @@
-//! Tests of connections in processes of their own.
-
-mod handshakes;
