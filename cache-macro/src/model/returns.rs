@@ -62,6 +62,12 @@ pub(crate) fn kind(ty: &Type, args: &Args, errors: &Errors) -> Kind {
         // A status from 500 on is the error of a response.
         return kind;
     }
+    check_settings_of_errors(kind, args, errors);
+    kind
+}
+
+/// Reports settings about errors where there are none.
+fn check_settings_of_errors(kind: Kind, args: &Args, errors: &Errors) {
     let of_errors = [
         args.stale_if_error.as_ref().map(|(keyword, _)| keyword),
         args.share_errors.as_ref().map(|(keyword, _)| keyword),
@@ -82,7 +88,6 @@ pub(crate) fn kind(ty: &Type, args: &Args, errors: &Errors) -> Kind {
             ),
         }
     }
-    kind
 }
 
 /// Reports a `Result` inside of what is stored: its errors would be.
