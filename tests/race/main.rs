@@ -73,7 +73,7 @@ struct Setup {
 }
 
 const SETUP: Setup = Setup {
-    seconds: 1,
+    seconds: 2,
     timeout: PATIENCE,
     namespace: "",
     classes: 8,
@@ -285,7 +285,7 @@ enum Promise {
 races! {
     (id in ids, "{id}")
 
-    calls: u64, [], {}, Setup { seconds: 3, ..SETUP };
+    calls: u64, [], {}, Setup { seconds: 4, ..SETUP };
     /// Entries expire all the time, too.
     short_lived: u64, [ttl = "20ms"], {}, Setup { rest: Duration::from_millis(40), ..SETUP };
     /// A fill is sent ahead and moved, on servers that cannot compare in `SET`.
