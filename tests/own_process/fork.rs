@@ -47,6 +47,15 @@ fn renewed(cache: Cache, gate: Arc<Gate>, id: u64) -> u64 {
     }
 }
 
+#[redis_cached(
+    prefix = "fork", name = "stale", ttl = "30ms", stale_while_revalidate = "1h", cache = cache, skip(cache, gate)
+)]
+fn stale(cache: Cache, gate: Arc<Gate>, id: u64) -> u64 {
+    RUNS.fetch_add(1, SeqCst);
+    gate.pass_blocking();
+    id
+}
+
 /// Runs the test with this name in a process of its own, with a server.
 fn in_own_process(test: &str) {
     let server = Server::start();
@@ -162,6 +171,31 @@ fn a_child_refreshes_what_its_parent_refreshed() {
         eventually("the child refreshes the value of its parent", || {
             renewed(cache.clone(), Arc::clone(&gate), 10);
             RUNS.load(SeqCst) > 2
+        });
+    };
+    assert_eq!(forked(child, || gate.open()), 0);
+}
+
+/// A process has a fixed number of threads that refresh. A child does not count those of its parent.
+#[test]
+fn a_child_has_all_threads_for_its_refreshes() {
+    const THREADS: u64 = 64;
+    let Ok(url) = std::env::var(URL) else { return in_own_process("a_child_has_all_threads_for_its_refreshes") };
+    let cache = Cache::builder(&url).unwrap().timeout(Duration::from_secs(5)).build();
+    let gate = Arc::new(Gate::closed());
+    let call = |id| assert_eq!(stale(cache.clone(), Arc::clone(&gate), id), id);
+    gate.open();
+    (0..=THREADS).for_each(call);
+    gate.close();
+    eventually("all threads refresh", || {
+        (0..THREADS).for_each(call);
+        RUNS.load(SeqCst) as u64 == THREADS + 1 + THREADS
+    });
+    let runs = RUNS.load(SeqCst);
+    let child = || {
+        eventually("the child refreshes", || {
+            call(THREADS);
+            RUNS.load(SeqCst) > runs
         });
     };
     assert_eq!(forked(child, || gate.open()), 0);

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::ready;
 use std::hash::Hash;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::timer::OnThreads;
 use super::work::{Body, RefreshableBody, Returns};
@@ -139,26 +139,42 @@ fn refresh_in_background<V, E, R, Bg>(
 }
 
 /// The most threads that refresh at the same time. If all are busy, old values wait for their turn.
-const MOST_THREADS: usize = 64;
+const MOST_THREADS: u32 = 64;
 
-/// A place among these threads.
-struct Running;
+/// A place among these threads. The threads of a process are not those of the one that it was forked from.
+struct Running {
+    process: u32,
+}
 
 impl Running {
-    fn count() -> &'static AtomicUsize {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
+    /// The process in the upper half, the number of its threads in the lower half.
+    fn count() -> &'static AtomicU64 {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
         &COUNT
     }
 
+    fn change(process: u32, more: impl Fn(u32) -> Option<u32>) -> bool {
+        let changed = |old: u64| {
+            let count = if old >> 32 == u64::from(process) { old as u32 } else { 0 };
+            more(count).map(|count| u64::from(process) << 32 | u64::from(count))
+        };
+        Running::count().fetch_update(Relaxed, Relaxed, changed).is_ok()
+    }
+
     fn one_more() -> Option<Running> {
+        let process = std::process::id();
         let more = |count| (count < MOST_THREADS).then_some(count + 1);
-        Running::count().fetch_update(Relaxed, Relaxed, more).ok().map(|_| Running)
+        // Not `then_some`: a place that is dropped is given back.
+        Running::change(process, more).then(|| Running { process })
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        Running::count().fetch_sub(1, Relaxed);
+        // A thread that forked has its place in the other process.
+        if self.process == std::process::id() {
+            Running::change(self.process, |count| count.checked_sub(1));
+        }
     }
 }
 
