@@ -104,9 +104,9 @@ impl Link {
         drop(waiting);
     }
 
-    /// Notes that there is a connection, or none.
-    fn connected(&self, is_connected: bool) {
-        self.lock().is_connected = is_connected;
+    /// Notes that there is a connection, or none. Returns true if there was one before.
+    fn connected(&self, is_connected: bool) -> bool {
+        std::mem::replace(&mut self.lock().is_connected, is_connected)
     }
 
     /// Notes that the next connection is not due, or is.

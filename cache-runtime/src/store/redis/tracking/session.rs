@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::redis::{Cmd, Pipeline, PushInfo, PushKind, Value, cmd};
 use bytes::Bytes;
@@ -23,7 +23,7 @@ use crate::stored::envelope::HEAD_LEN;
 /// The most inquiries in one write.
 const TOGETHER: usize = 64;
 
-/// The pause after a failure, which doubles with each in a row.
+/// The pause after a failure, which doubles with each in a row, until a connection has lasted longer than any pause.
 const SHORTEST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_secs(2);
 
@@ -38,8 +38,9 @@ pub(super) async fn follow(ended: Ended, client: Weak<Client>) {
     let link = &ended.0;
     let (mut pause, mut is_told) = (SHORTEST, false);
     loop {
+        let begun = Instant::now();
         let outcome = connected(link, &client).await;
-        link.connected(false);
+        let lasted = link.connected(false) && begun.elapsed() > LONGEST;
         link.lose();
         let Some(alive) = client.upgrade() else { return };
         match outcome {
@@ -48,6 +49,9 @@ pub(super) async fn follow(ended: Ended, client: Weak<Client>) {
                 link.asked.wait(IDLE).await;
             }
             Err(fault) => {
+                if lasted {
+                    pause = SHORTEST;
+                }
                 if is_refusal(&fault) {
                     if !std::mem::replace(&mut is_told, true) {
                         let (server, error) = (&alive.server.health.server, &fault.error);
