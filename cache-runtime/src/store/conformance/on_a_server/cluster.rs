@@ -7,7 +7,7 @@ use crate::store::redis::cluster::Cluster;
 
 fn cluster(nodes: &Nodes) -> Cluster {
     match parse(&nodes.url()).unwrap() {
-        Target::Cluster(target) => Cluster::new(*target, &Settings::with_timeout(Duration::from_secs(5))),
+        Target::Cluster(target) => Cluster::new(*target, &Settings::with_timeout(Duration::from_secs(20))),
         other => unreachable!("{other:?}"),
     }
 }
