@@ -72,6 +72,53 @@ fn verbs_of_an_entry_work_at_each_node() {
     }
 }
 
+/// A text of 5 KB, which takes less than a tenth when it is compressed.
+#[cfg(feature = "lz4")]
+fn page(asked: &AtomicU64, id: u64) -> String {
+    asked.fetch_add(1, SeqCst);
+    format!("{id:5}").repeat(1_000)
+}
+
+#[cfg(feature = "lz4")]
+#[redis_cached(prefix = "packed", name = "page", key = "{id}", compress = lz4, cache = cache, skip(cache, asked))]
+async fn packed(cache: &Cache, asked: &AtomicU64, id: u64) -> String {
+    page(asked, id)
+}
+
+#[cfg(feature = "lz4")]
+#[redis_cached(prefix = "packed", name = "page", key = "{id}", compress = lz4, cache = cache, skip(cache, asked))]
+fn packed_plain(cache: &Cache, asked: &AtomicU64, id: u64) -> String {
+    page(asked, id)
+}
+
+#[cfg(feature = "lz4")]
+#[test]
+fn values_are_compressed_at_each_node() {
+    let cluster = Cluster::shared();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for face in FACES {
+        let namespace = format!("packed-{face:?}");
+        let cache = Cache::builder(&cluster.url()).unwrap().namespace(&namespace).timeout(PATIENCE).build();
+        let asked = AtomicU64::new(0);
+        let call = |id| match face {
+            Face::Async => runtime.block_on(packed(&cache, &asked, id)),
+            Face::Plain => packed_plain(&cache, &asked, id),
+        };
+        let mut nodes = BTreeSet::new();
+        for _ in 0..2 {
+            for id in 0..IDS {
+                assert_eq!(call(id), format!("{id:5}").repeat(1_000));
+                let key = packed_entry(&cache, id).key().unwrap().to_owned();
+                let node = cluster.master_of(&key);
+                let stored: usize = node.cli(&["STRLEN", &key]).parse().unwrap();
+                assert!((100..500).contains(&stored), "{stored} bytes");
+                nodes.insert(node.id());
+            }
+        }
+        assert_eq!((asked.into_inner(), nodes.len()), (IDS, 3), "{face:?}");
+    }
+}
+
 #[test]
 fn a_batch_asks_for_what_is_missing_at_any_node() {
     let cluster = Cluster::shared();

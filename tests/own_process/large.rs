@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use redis_cached::{Cache, redis_cached};
@@ -10,12 +11,16 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::alone;
 
-const LARGE: usize = 8 << 20;
+/// The length of the values, of which a copy is told by what is resident.
+fn large() -> usize {
+    static LENGTH: OnceLock<usize> = OnceLock::new();
+    *LENGTH.get_or_init(|| std::env::var(CHILD).unwrap().parse::<usize>().unwrap() << 20)
+}
 
 /// An allocation of this length is mapped by itself, and given back at once: what is resident tells what is in use.
-const MAPPED: &str = "1048576";
+const MAPPED: &str = "131072";
 
-/// The variable that tells a child that it is one.
+/// The variable that tells a child how long its values are, in MB.
 const CHILD: &str = "REDIS_CACHED_LARGE_CHILD";
 
 #[redis_cached(prefix = "large", cache = cache, skip(cache, runs))]
@@ -42,7 +47,7 @@ fn grouped_plain(cache: &Cache, runs: &AtomicUsize, id: u64) -> String {
 #[redis_cached(prefix = "large", batch(id in ids), cache = cache, skip(cache, runs))]
 async fn halves(cache: &Cache, runs: &AtomicUsize, ids: &[u64]) -> Vec<(u64, String)> {
     runs.fetch_add(1, SeqCst);
-    ids.iter().map(|id| (*id, of_length(*id, LARGE / 2))).collect()
+    ids.iter().map(|id| (*id, of_length(*id, large() / 2))).collect()
 }
 
 #[cfg(feature = "axum")]
@@ -53,7 +58,7 @@ async fn page(cache: &Cache, runs: &AtomicUsize, id: u64) -> String {
 
 fn made(runs: &AtomicUsize, id: u64) -> String {
     runs.fetch_add(1, SeqCst);
-    of_length(id, LARGE)
+    of_length(id, large())
 }
 
 /// The parts of a text, each of which begins with its place.
@@ -101,7 +106,7 @@ fn copies<T>(call: impl FnOnce() -> T) -> (T, f64, f64) {
     let (_, before) = memory();
     let output = call();
     let (peak, after) = memory();
-    let copies = |bytes: usize| bytes.saturating_sub(before) as f64 / LARGE as f64;
+    let copies = |bytes: usize| bytes.saturating_sub(before) as f64 / large() as f64;
     (output, copies(peak), copies(after))
 }
 
@@ -141,7 +146,8 @@ macro_rules! figures {
             println!("{name}: {figure}");
         }
         for (name, expected, figure) in figures {
-            assert_eq!(figure, expected, "{name}");
+            // Beside a value of 1 MB, all else that a process does takes as much.
+            assert!(large() == 1 << 20 || figure == expected, "{name}: {figure} in place of {expected}");
         }
     }};
 }
@@ -150,7 +156,7 @@ fn measure() {
     let (server, cluster) = (Server::start(), Cluster::start());
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let (redis, in_cluster, memory) = (&server.url(), &cluster.url(), "memory://?max_mb=1000");
-    let is_text = |text: String, id| is_whole(text.as_bytes(), id, LARGE);
+    let is_text = |text: String, id| is_whole(text.as_bytes(), id, large());
     let of_async = |url: &str| of_path(url, 1, |cache, runs, id| is_text(run(&runtime, text(cache, runs, id)), id));
     let of_plain = |url: &str| of_path(url, 1, |cache, runs, id| is_text(text_plain(cache, runs, id), id));
     figures! {
@@ -160,13 +166,13 @@ fn measure() {
         "group, plain": "4.0, 3.0, 1.0", of_path(redis, 1, |cache, runs, id| is_text(grouped_plain(cache, runs, id), id));
         "batch of two halves": "3.0, 2.5, 1.0", of_path(redis, 2, |cache, runs, id| {
             let halves = run(&runtime, halves(cache, runs, &[id, id + 1]));
-            halves.len() == 2 && halves.iter().all(|(id, half)| is_whole(half.as_bytes(), *id, LARGE / 2))
+            halves.len() == 2 && halves.iter().all(|(id, half)| is_whole(half.as_bytes(), *id, large() / 2))
         });
         #[cfg(feature = "axum")]
         "response": "4.0, 2.0, 1.0", of_path(redis, 1, |cache, runs, id| {
             let response = run(&runtime, page(cache, runs, id));
             let body = run(&runtime, axum::body::to_bytes(response.into_body(), usize::MAX)).unwrap();
-            is_whole(&body, id, LARGE)
+            is_whole(&body, id, large())
         });
         // Each node has a connection, which has no buffer yet for what is sent.
         "cluster, async": "5.0, 3.0, 1.0", of_async(in_cluster);
@@ -184,15 +190,29 @@ fn measure() {
     }
 }
 
-#[test]
-fn large_values_take_a_known_number_of_copies() {
+fn with_values_of(megabytes: usize) {
     if std::env::var_os(CHILD).is_some() {
         return measure();
     }
     let _alone = alone();
-    let mut child = test_support::child(module_path!(), "large_values_take_a_known_number_of_copies");
-    let output = child.env(CHILD, "yes").env("MALLOC_MMAP_THRESHOLD_", MAPPED).output().unwrap();
+    let mut child = test_support::child(module_path!(), &format!("of_{megabytes}_megabytes"));
+    let output = child.env(CHILD, megabytes.to_string()).env("MALLOC_MMAP_THRESHOLD_", MAPPED).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     println!("{text}");
     assert!(output.status.success());
+}
+
+#[test]
+fn of_1_megabytes() {
+    with_values_of(1);
+}
+
+#[test]
+fn of_16_megabytes() {
+    with_values_of(16);
+}
+
+#[test]
+fn of_64_megabytes() {
+    with_values_of(64);
 }
