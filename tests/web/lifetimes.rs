@@ -41,6 +41,48 @@ async fn age_and_cache_status() {
     }
 }
 
+/// What the process keeps tells the same as what the server has.
+#[cfg(feature = "local")]
+#[tokio::test]
+async fn kept_pages_tell_their_times() {
+    #[redis_cached(
+        response, prefix = "life", cache = app.cache, skip(app), ttl = 60, cache_status = on, local = 10
+    )]
+    async fn kept(State(app): State<App>, Path(id): Path<u64>) -> String {
+        app.run();
+        id.to_string()
+    }
+    #[redis_cached(
+        response, prefix = "life", cache = app.cache, skip(app), ttl = "100ms", stale_while_revalidate = "1h",
+        cache_status = on, local = 10
+    )]
+    async fn past(State(app): State<App>) -> String {
+        app.run().to_string()
+    }
+    let server = Server::start();
+    for app in apps(&server) {
+        let router = Router::new()
+            .route("/kept/{id}", routing::get(kept))
+            .route("/past", routing::get(past))
+            .with_state(app.clone());
+        get(&router, "/kept/7").await;
+        in_time("the page is kept, and ages", async || {
+            let before = app.cache.stats().local_hits;
+            let answer = get(&router, "/kept/7").await;
+            let status = answer.header("cache-status").to_owned();
+            let ttl = status.strip_prefix("redis-cached; hit; ttl=").expect(&status).parse::<u64>().unwrap();
+            assert!((30..=60).contains(&ttl), "{status}");
+            app.cache.stats().local_hits > before && answer.header("age") == "1"
+        })
+        .await;
+        get(&router, "/past").await;
+        in_time("it is past its lifetime", async || {
+            get(&router, "/past").await.header("cache-status") == "redis-cached; hit; ttl=-1"
+        })
+        .await;
+    }
+}
+
 #[tokio::test]
 async fn a_missing_page_has_a_lifetime_of_its_own() {
     #[redis_cached(response, prefix = "life", cache = app.cache, skip(app), ttl = "1h", none_ttl = "30s")]

@@ -45,6 +45,27 @@ async fn the_named_headers_tell_entries_apart() {
     }
 }
 
+/// A tag is that of one representation, of which the body is a part (RFC 9110, section 8.8.1).
+#[tokio::test]
+async fn representations_with_one_body_have_different_tags() {
+    #[redis_cached(response, prefix = "vary", cache = app.cache, skip(app), vary(accept, accept_language))]
+    async fn empty(State(app): State<App>, headers: HeaderMap) -> Response {
+        app.run();
+        let asked = |name| headers.get(name).map_or("none", |value| value.to_str().unwrap()).to_owned();
+        ([("content-type", asked("accept")), ("content-language", asked("accept-language"))], "[]").into_response()
+    }
+    let server = Server::start();
+    for app in apps(&server) {
+        let router = Router::new().route("/", routing::get(empty)).with_state(app.clone());
+        let mut tags = std::collections::BTreeSet::new();
+        for (accept, language) in [("text/plain", "de"), ("application/json", "de"), ("text/plain", "en")] {
+            let tag = get_with(&router, "/", &[("accept", accept), ("accept-language", language)]).await;
+            tags.insert(tag.header("etag").to_owned());
+        }
+        assert_eq!(tags.len(), 3, "{tags:?}");
+    }
+}
+
 #[tokio::test]
 async fn bytes_that_are_no_text_tell_entries_apart() {
     let server = Server::start();

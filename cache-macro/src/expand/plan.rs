@@ -112,11 +112,11 @@ fn make_plan(model: &Model, output: &Type) -> TokenStream {
         let tags = quote_spanned!(span=> |#value| #tags);
         quote!(tags: ::core::option::Option::Some(#tags),)
     });
-    let local = model
-        .args
-        .local
-        .as_ref()
-        .map(|_| quote_spanned!(span=> local: ::core::option::Option::Some(#rc_output::local_fns::<#stored>()),));
+    let kept = match web::is_response(model) {
+        true => quote_spanned!(span=> #rc_output::local_pages()),
+        false => quote_spanned!(span=> #rc_output::local_fns::<#stored>()),
+    };
+    let local = model.args.local.as_ref().map(|_| quote!(local: ::core::option::Option::Some(#kept),));
     let most = model.args.local.as_ref().map(|(_, most)| quote!(local: #most,));
     let compress = model.args.compress.as_ref().map(compression);
     let jitter = model.args.jitter.as_ref().map(|(_, jitter)| quote!(jitter: #jitter,));

@@ -11,7 +11,7 @@ use super::features::Features;
 use crate::errors::Errors;
 use crate::parse::function::{Face, Function};
 use crate::syntax::place::Place;
-use crate::syntax::types::{boxed_output, impl_trait, is_future};
+use crate::syntax::types::{boxed_output, impl_trait, is_bound_by, is_future};
 
 /// The text by which a second attribute on the same function recognizes the first, under any name.
 pub(crate) const MARK: &str = "cached by `redis-cached`, which a `const fn` cannot be";
@@ -68,7 +68,7 @@ pub(crate) fn check(function: &Function, is_response: bool, features: Features, 
         refuse(span, "caching an `async fn` needs the feature `tokio` of `redis-cached`");
     }
     if !check_attributes(function, &mut refuse) {
-        check_shape(function, is_response, &mut refuse);
+        check_shape(function, is_response, features, &mut refuse);
     }
     fine
 }
@@ -159,7 +159,7 @@ const NOTHING: &str = "this function returns nothing, so there is nothing to cac
                        where it is called for its effects, a hit would skip them";
 
 /// Reports return types that cannot be stored, whatever the arguments say.
-fn check_shape(function: &Function, is_response: bool, refuse: &mut impl FnMut(Span, &str)) {
+fn check_shape(function: &Function, is_response: bool, features: Features, refuse: &mut impl FnMut(Span, &str)) {
     let ReturnType::Type(_, ty) = &function.sig.output else {
         refuse(function.sig.ident.span(), NOTHING);
         return;
@@ -171,6 +171,10 @@ fn check_shape(function: &Function, is_response: bool, refuse: &mut impl FnMut(S
         let message = match (function.face(), is_future(future)) {
             (Face::Async, true) => "an `async fn` that returns a future cannot be cached; await it in the body",
             (_, true) => "write `async fn` instead of returning `impl Future`",
+            _ if features.axum && is_bound_by(future, "IntoResponse") => {
+                "a type behind `impl Trait` cannot be read back from a cache; `response` as an argument of the attribute \
+                 stores any response"
+            }
             _ => "a type behind `impl Trait` cannot be read back from a cache; name the type",
         };
         refuse(future.span(), message);

@@ -5,7 +5,8 @@ use quote::ToTokens;
 use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    GenericArgument, Generics, Lifetime, PathArguments, Type, TypeImplTrait, TypeParamBound, TypePath, TypeReference,
+    GenericArgument, Generics, Lifetime, PathArguments, TraitBound, Type, TypeImplTrait, TypeParamBound, TypePath,
+    TypeReference,
 };
 
 /// `X` of `Pin<Box<dyn Future<Output = X> + …>>`, or of `BoxFuture<'_, X>`, as which crates name it.
@@ -40,6 +41,12 @@ fn future_output(bound: &TypeParamBound) -> Option<&Type> {
 
 pub(crate) fn is_future(ty: &TypeImplTrait) -> bool {
     ty.bounds.iter().any(|bound| future_output(bound).is_some())
+}
+
+/// Returns `true` for `impl` of a trait with this name.
+pub(crate) fn is_bound_by(ty: &TypeImplTrait, name: &str) -> bool {
+    let is_named = |bound: &TraitBound| bound.path.segments.last().is_some_and(|last| last.ident == name);
+    ty.bounds.iter().any(|bound| matches!(bound, TypeParamBound::Trait(bound) if is_named(bound)))
 }
 
 /// The types between the angle brackets of a path's last segment.

@@ -327,9 +327,7 @@ fn __kept_plan() -> ::redis_cached::__private::Plan<::redis_cached::__private::P
                 stale_while_revalidate: __rc::Ttl::Millis(30000u64),
                 ..plan.terms
             },
-            local: ::core::option::Option::Some(
-                __rc::local_fns::<::redis_cached::__private::Page>(),
-            ),
+            local: ::core::option::Option::Some(__rc::local_pages()),
             ..plan
         }
     }

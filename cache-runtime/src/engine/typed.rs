@@ -27,7 +27,7 @@ use crate::observe::{BodyResult, BodyTimer};
 use crate::plan::erased::StoredValue;
 use crate::plan::function::Terms;
 #[cfg(feature = "local")]
-use crate::plan::local::Decoded;
+use crate::plan::local::{Decoded, Times};
 use crate::poll::outlined::Outlined;
 use crate::stored::codec::CodecError;
 use crate::stored::envelope::{self, OwnTags, Token};
@@ -37,9 +37,9 @@ pub(super) trait Served {
     /// Decodes a stored value, and keeps it; returns false for a `None` if the function's values have none.
     fn keep(&mut self, stored: Stored<'_>) -> Result<bool, CodecError>;
 
-    /// The value that is kept, for the local tier.
+    /// The value that is kept, for the local tier, with its times in the store.
     #[cfg(feature = "local")]
-    fn to_keep(&self) -> Option<Decoded>;
+    fn to_keep(&self, times: Times) -> Option<Decoded>;
 
     /// Keeps a copy of a value of the local tier; returns false if it is of another type.
     #[cfg(feature = "local")]
@@ -90,7 +90,7 @@ enum ValueRequest {
     },
     EncodeUnstored,
     #[cfg(feature = "local")]
-    ToKeep,
+    ToKeep(Times),
 }
 
 /// An answer of the typed part of a call.
@@ -251,8 +251,8 @@ impl<'a> Requests<'a> {
 
     /// A copy of the value for the local tier.
     #[cfg(feature = "local")]
-    pub(super) async fn to_keep(&self) -> Option<Decoded> {
-        ask!(self, Request::Of(ValueRequest::ToKeep), Reply::ToKeep(kept) => kept, else None)
+    pub(super) async fn to_keep(&self, times: Times) -> Option<Decoded> {
+        ask!(self, Request::Of(ValueRequest::ToKeep(times)), Reply::ToKeep(kept) => kept, else None)
     }
 
     /// The encoded value, for calls of this process alone.
@@ -344,7 +344,7 @@ fn answer(terms: &Terms, request: ValueRequest, typed: &mut dyn Typed) -> Reply 
             Reply::Encoded(of_value(typed, Ok(None), |value| payload::encode(terms, value, &own, random)))
         }
         #[cfg(feature = "local")]
-        ValueRequest::ToKeep => Reply::ToKeep(typed.to_keep()),
+        ValueRequest::ToKeep(times) => Reply::ToKeep(typed.to_keep(times)),
         ValueRequest::EncodeUnstored => {
             let own = OwnTags::default();
             Reply::Encoded(of_value(typed, Ok(None), |value| payload::payload(terms.function, value, &own)))

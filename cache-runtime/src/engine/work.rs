@@ -14,7 +14,7 @@ use crate::engine::sharing::{Accepts, Errors, Shared};
 use crate::plan::erased::{StoredValue, ValueOf};
 use crate::plan::function::Plan;
 #[cfg(feature = "local")]
-use crate::plan::local::Decoded;
+use crate::plan::local::{Decoded, Times};
 use crate::plan::result::ResultLike;
 #[cfg(feature = "local")]
 use crate::poll::caught::caught;
@@ -197,10 +197,10 @@ where
     }
 
     #[cfg(feature = "local")]
-    fn to_keep(&self) -> Option<Decoded> {
+    fn to_keep(&self, times: Times) -> Option<Decoded> {
         let (local, value) = (self.plan.local?, self.run.value.as_ref()?);
         // A `Clone` that panics keeps nothing.
-        caught(|| (local.kept)(value)).ok()
+        caught(|| (local.kept)(value, times)).ok()
     }
 
     #[cfg(feature = "local")]

@@ -67,14 +67,14 @@ pub use crate::stored::codec::Json;
 pub use crate::stored::codec::MessagePack;
 pub use crate::stored::codec::{Codec, Codecs};
 pub use crate::stored::compress::Compression;
-#[cfg(all(feature = "axum", feature = "local"))]
-pub use crate::web::kept_response;
 #[cfg(feature = "axum")]
 pub use crate::web::{
     AnyExtracted, IsPart, Page, Rules, Varied, asked_verb, asks_not_to_store, call_response,
     call_response_in_background, check_extracted, check_type, extracted, is_missing, is_passing, only, type_of,
     unstored_response, varied,
 };
+#[cfg(all(feature = "axum", feature = "local"))]
+pub use crate::web::{kept_response, local_pages};
 
 /// The response of a handler.
 #[cfg(feature = "axum")]

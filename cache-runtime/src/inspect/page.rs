@@ -1,6 +1,7 @@
 //! Stored responses.
 
-use crate::stored::codec::{CodecError, page};
+use crate::stored::codec::CodecError;
+use crate::stored::codec::page::{Header, Reader};
 
 /// The parts of a stored response, unverified.
 #[derive(Debug)]
@@ -15,9 +16,9 @@ pub struct Page<'a> {
 
 /// Reads the payload of a stored response. The error says why it is none.
 pub fn page(payload: &[u8]) -> Result<Page<'_>, CodecError> {
-    let mut reader = page::Reader::new(payload)?;
+    let mut reader = Reader::new(payload)?;
     let (status, mut headers) = (reader.status, Vec::new());
-    while let Some((name, value)) = reader.header()? {
+    while let Some(Header { name, value, .. }) = reader.header()? {
         headers.push((std::str::from_utf8(name).map_err(CodecError::new)?, value));
     }
     Ok(Page { status, headers, body: reader.body() })

@@ -18,10 +18,13 @@ pub trait Keepable: Clone + Send + Sync + 'static {}
 #[diagnostic::do_not_recommend]
 impl<V: Clone + Send + Sync + 'static> Keepable for V {}
 
+/// When a value was stored and until when it is fresh, in milliseconds of the store's clock.
+pub(crate) type Times = (u64, u64);
+
 /// How a value is kept, and handed out.
 pub struct LocalFns<V> {
     #[cfg_attr(not(feature = "local"), expect(dead_code, reason = "no tier keeps it"))]
-    pub(crate) kept: fn(&V) -> Decoded,
+    pub(crate) kept: fn(&V, Times) -> Decoded,
     #[cfg_attr(not(feature = "local"), expect(dead_code, reason = "no tier keeps it"))]
     pub(crate) cloned: fn(&(dyn Any + Send + Sync)) -> Option<V>,
 }
@@ -29,7 +32,7 @@ pub struct LocalFns<V> {
 /// How values of a type are kept.
 pub fn local_fns<V: Keepable>() -> LocalFns<V> {
     LocalFns {
-        kept: |value| Arc::new(value.clone()),
+        kept: |value, _| Arc::new(value.clone()),
         cloned: |kept: &(dyn Any + Send + Sync)| kept.downcast_ref().cloned(),
     }
 }

@@ -252,6 +252,10 @@ impl<V, K, T> Verdict<V> for (K, Unstorable<T>) {
     note = "derive both: `#[derive(serde::Serialize, serde::Deserialize)]`; \
             types of other crates have them under a feature, which is often called `serde`"
 )]
+#[cfg_attr(
+    feature = "axum",
+    diagnostic::on_unimplemented(note = "any response of a handler of axum is stored with the argument `response`")
+)]
 pub trait Stores {}
 #[diagnostic::do_not_recommend]
 impl Stores for Storable {}

@@ -43,9 +43,11 @@ fn encode(page: &Page, buffer: &mut Vec<u8>, _: Rank) -> Result<(), CodecError> 
     buffer.extend_from_slice(&page.status.as_u16().to_le_bytes());
     buffer.extend_from_slice(&count.to_le_bytes());
     for (name, value) in &page.headers {
+        let mark = if value.is_sensitive() { page::SENSITIVE } else { 0 };
         let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
+        let len = i32::try_from(value.len()).map_err(CodecError::new)?.unsigned_abs();
         buffer.extend_from_slice(&u16::try_from(name.len()).map_err(CodecError::new)?.to_le_bytes());
-        buffer.extend_from_slice(&u32::try_from(value.len()).map_err(CodecError::new)?.to_le_bytes());
+        buffer.extend_from_slice(&(len | mark).to_le_bytes());
         buffer.extend_from_slice(name);
         buffer.extend_from_slice(value);
     }
@@ -60,9 +62,10 @@ fn decode(bytes: &[u8], slot: &Bytes, _: Rank) -> Result<Page, CodecError> {
     let mut reader = page::Reader::new(&held)?;
     let status = StatusCode::from_u16(reader.status).map_err(CodecError::new)?;
     let mut headers = HeaderMap::with_capacity(reader.most_headers());
-    while let Some((name, value)) = reader.header()? {
+    while let Some(page::Header { name, value, is_sensitive }) = reader.header()? {
         let name = HeaderName::from_bytes(name).map_err(CodecError::new)?;
-        let value = HeaderValue::from_maybe_shared(held.slice_ref(value)).map_err(CodecError::new)?;
+        let mut value = HeaderValue::from_maybe_shared(held.slice_ref(value)).map_err(CodecError::new)?;
+        value.set_sensitive(is_sensitive);
         headers.try_append(name, value).map_err(CodecError::new)?;
     }
     let body = held.slice_ref(reader.body());
@@ -116,6 +119,15 @@ mod tests {
         fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
             let _ = decoded(&bytes.into());
         }
+    }
+
+    #[test]
+    fn what_is_sensitive_stays_so() {
+        let mut made = page(200, &[("x-one".into(), b"1".to_vec()), ("x-two".into(), b"2".to_vec())], vec![7; 10]);
+        made.headers.get_mut("x-two").expect("it is there").set_sensitive(true);
+        let back = decoded(&encoded(&made)).expect("a page");
+        assert_eq!((&back.headers["x-two"], &back.body), (&made.headers["x-two"], &made.body));
+        assert_eq!(["x-one", "x-two"].map(|name| back.headers[name].is_sensitive()), [false, true]);
     }
 
     #[test]

@@ -21,5 +21,7 @@ pub use self::call::{call_response, call_response_in_background, is_missing, is_
 pub use self::conditional::conditional;
 pub use self::extracted::{AnyExtracted, IsPart, check_extracted, check_type, extracted, type_of};
 pub use self::page::Page;
+#[cfg(feature = "local")]
+pub use self::page::local_pages;
 pub use self::rules::Rules;
 pub use self::vary::{Varied, only, varied};

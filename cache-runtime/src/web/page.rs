@@ -1,14 +1,18 @@
 //! A response in the cache.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
-use axum::http::header::{CONNECTION, CONTENT_LENGTH, DATE, ETAG, HeaderName, HeaderValue, TRAILER};
+use axum::http::header::{
+    CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, DATE, ETAG, HeaderName, HeaderValue,
+    TRAILER,
+};
 use axum::http::{HeaderMap, StatusCode, response};
 use axum::response::Response;
 use bytes::Bytes;
 
 use crate::hash::hash_128;
+#[cfg(feature = "local")]
+use crate::plan::local::{LocalFns, Times, local_fns};
 
 /// A stored HTTP response: the status, the headers and the body.
 ///
@@ -27,8 +31,8 @@ pub struct Page {
 /// The way by which a page came to a call.
 #[derive(Clone, Debug)]
 pub(super) enum Origin {
-    /// The body of the call made it, at this time.
-    Computed(SystemTime),
+    /// The body of the call made it.
+    Computed,
     /// It was stored, or shared between calls.
     Stored {
         /// In milliseconds of the store's clock; 0 if the page was shared without being stored.
@@ -62,11 +66,11 @@ impl Page {
         let has_representation = matches!(status, StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION);
         if has_representation
             && !headers.contains_key(ETAG)
-            && let Ok(tag) = HeaderValue::try_from(format!("\"{:032x}\"", hash_128(&body)))
+            && let Ok(tag) = HeaderValue::try_from(format!("\"{:032x}\"", representation(&headers, &body)))
         {
             headers.insert(ETAG, tag);
         }
-        Page { status, headers, body, origin: Origin::Computed(SystemTime::now()) }
+        Page { status, headers, body, origin: Origin::Computed }
     }
 
     /// A response that must not be stored.
@@ -79,6 +83,16 @@ impl Page {
         }
     }
 
+    /// The same page, as the store has it.
+    #[cfg(feature = "local")]
+    fn stored(&self, (filled_at, fresh_until): Times) -> Page {
+        let origin = match &self.origin {
+            Origin::Computed | Origin::Stored { .. } => Origin::Stored { filled_at, fresh_until },
+            passing => passing.clone(),
+        };
+        Page { origin, ..self.clone() }
+    }
+
     pub(super) fn is_passing(&self) -> bool {
         matches!(self.origin, Origin::Passing(_))
     }
@@ -87,9 +101,28 @@ impl Page {
     pub(super) fn take_passing(&self) -> Option<Response> {
         match &self.origin {
             Origin::Passing(response) => response.lock().unwrap_or_else(PoisonError::into_inner).take(),
-            Origin::Computed(_) | Origin::Stored { .. } => None,
+            Origin::Computed | Origin::Stored { .. } => None,
         }
     }
+}
+
+/// How pages are kept: with the times that the store has, which their headers tell.
+#[cfg(feature = "local")]
+pub fn local_pages() -> LocalFns<Page> {
+    LocalFns { kept: |page, times| Arc::new(page.stored(times)), ..local_fns() }
+}
+
+/// A hash of what makes a representation: two that differ in it have different tags (RFC 9110, section 8.8.1).
+fn representation(headers: &HeaderMap, body: &[u8]) -> u128 {
+    let mut parts = hash_128(body).to_le_bytes().to_vec();
+    for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE] {
+        for value in headers.get_all(&name) {
+            parts.extend_from_slice(name.as_str().as_bytes());
+            parts.extend_from_slice(&value.len().to_le_bytes());
+            parts.extend_from_slice(value.as_bytes());
+        }
+    }
+    hash_128(&parts)
 }
 
 /// Removes the headers that belong to one connection or one message (RFC 9110, section 7.6.1).

@@ -1,6 +1,6 @@
 //! What a response from the cache has in addition to the stored headers.
 
-use std::time::SystemTime;
+use std::num::IntErrorKind;
 
 use axum::body::Body;
 use axum::http::header::{AGE, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, VARY};
@@ -47,7 +47,7 @@ impl Rules {
         response
     }
 
-    /// The response of a page. One that this process computed in another call comes from the local tier.
+    /// The response of a page. `ran` says why the call ran the body, if it did.
     pub(super) fn serve(&self, page: Page, now: u64, ran: Option<Forwarded>) -> Response {
         let Page { status, mut headers, body, origin } = page;
         if !headers.contains_key(CACHE_CONTROL)
@@ -61,12 +61,7 @@ impl Rules {
                 add_age(&mut headers, age(filled_at, now));
                 self.tell(&mut headers, || hit(fresh_until, now));
             }
-            Origin::Computed(at) if ran.is_none() => {
-                let age = SystemTime::now().duration_since(at).unwrap_or_default();
-                add_age(&mut headers, age.as_secs());
-                self.tell(&mut headers, || "redis-cached; hit".to_owned());
-            }
-            Origin::Computed(_) | Origin::Passing(_) => {
+            Origin::Computed | Origin::Passing(_) => {
                 self.tell_forwarded(&mut headers, ran.unwrap_or(Forwarded::Miss));
             }
         }
@@ -116,8 +111,17 @@ fn age(filled_at: u64, now: u64) -> u64 {
 
 /// A response that the handler got from elsewhere has an age already.
 fn add_age(headers: &mut HeaderMap, age: u64) {
-    let before = headers.get(AGE).and_then(|value| value.to_str().ok()?.trim().parse().ok()).unwrap_or(0);
+    let before = headers.get(AGE).and_then(|value| seconds(value.to_str().ok()?.trim())).unwrap_or(0);
     headers.insert(AGE, HeaderValue::from(age.saturating_add(before)));
+}
+
+/// A number that is too large counts as 2³¹ (RFC 9111, section 1.2.2).
+fn seconds(digits: &str) -> Option<u64> {
+    match digits.parse::<u64>() {
+        Ok(seconds) => Some(seconds),
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => Some(1 << 31),
+        Err(_) => None,
+    }
 }
 
 /// How long the page stays fresh, in seconds; the number is negative for one that is stale.
@@ -143,8 +147,10 @@ mod tests {
         }
         assert_eq!(hit(u64::MAX, 1), "redis-cached; hit");
         let mut headers = HeaderMap::new();
-        headers.insert(AGE, HeaderValue::from_static("40"));
-        add_age(&mut headers, 2);
-        assert_eq!(headers[AGE], "42");
+        for (before, after) in [("40", "42"), ("99999999999999999999999", "2147483650"), ("soon", "2"), ("-4", "2")] {
+            headers.insert(AGE, HeaderValue::from_static(before));
+            add_age(&mut headers, 2);
+            assert_eq!(headers[AGE], after);
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! What the compiler says about types of handlers.
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Extension, Path, Query};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use redis_cached::redis_cached;
 use serde::Serialize;
 
@@ -26,6 +28,16 @@ async fn not_read() -> Result<Json<Vec<Written>>, StatusCode> {
 #[redis_cached]
 async fn with_a_status() -> (StatusCode, Json<u64>) {
     (StatusCode::OK, Json(1))
+}
+
+#[redis_cached]
+async fn any_response() -> impl IntoResponse {
+    "text"
+}
+
+#[redis_cached]
+async fn a_response() -> Response {
+    Response::new(Body::empty())
 }
 
 #[redis_cached(response)]

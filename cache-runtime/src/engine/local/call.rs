@@ -115,7 +115,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// Offers a value that was stored just now to the tier.
     pub(in crate::engine) async fn offer_stored(&self, key: &Key, bytes: &Bytes, typed: &Requests<'_>) {
         if self.cache.may_keep(typed.terms(), key, bytes)
-            && let Some(decoded) = typed.to_keep().await
+            && let Some(decoded) = typed.to_keep(envelope::times(bytes)).await
         {
             self.offer_bytes(typed.terms(), key, bytes, decoded);
         }
@@ -150,7 +150,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     pub(in crate::engine) fn offer_of_many<V>(&self, plan: &Plan<V>, key: &Key, value: &Value, bytes: &[u8], read: &V) {
         if let (Some(local), Some(id)) = (&plan.local, id_of(bytes))
             && self.cache.may_keep(&plan.terms, key, bytes)
-            && let Ok(decoded) = caught(|| (local.kept)(read))
+            && let Ok(decoded) = caught(|| (local.kept)(read, envelope::times(bytes)))
         {
             let terms = &plan.terms;
             self.cache.offer(Offer { key, terms, id, value, bytes, decoded, now: self.store.now(key) });
@@ -169,7 +169,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let kept = self.cache.local_value(terms, key, id).filter(|kept| call.keep_copy(kept));
         let is_kept = kept.is_some() || candidate.decode_in(terms.function, call)?;
         if is_kept && !candidate.is_stale() && self.cache.may_keep(terms, key, bytes) {
-            let decoded = kept.or_else(|| call.to_keep());
+            let decoded = kept.or_else(|| call.to_keep(envelope::times(bytes)));
             if let Some(decoded) = decoded {
                 let now = self.store.now(key);
                 self.cache.offer(Offer { key, terms, id, value, bytes, decoded, now });

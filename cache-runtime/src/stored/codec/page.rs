@@ -1,5 +1,5 @@
 //! The bytes of a stored response: the status, the number of headers, each header's name and value after their lengths, and
-//! then the body. Numbers are little-endian.
+//! then the body. Numbers are little-endian. The highest bit of a value's length marks a sensitive one.
 
 use super::CodecError;
 
@@ -10,8 +10,16 @@ pub(crate) const NAME: &str = "http-page-1";
 #[cfg(feature = "axum")]
 const LEAST: usize = 6;
 
-/// The name and the value of a header.
-pub(crate) type Header<'b> = (&'b [u8], &'b [u8]);
+/// In the length of a value: the handler marked it as sensitive.
+pub(crate) const SENSITIVE: u32 = 1 << 31;
+
+#[derive(Debug)]
+pub(crate) struct Header<'b> {
+    pub(crate) name: &'b [u8],
+    pub(crate) value: &'b [u8],
+    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "it matters to those who serve it"))]
+    pub(crate) is_sensitive: bool,
+}
 
 /// Reads a response, of which nothing is verified. Any bytes at all may come in.
 #[derive(Debug)]
@@ -40,8 +48,9 @@ impl<'b> Reader<'b> {
         let Some(left) = self.headers.checked_sub(1) else { return Ok(None) };
         self.headers = left;
         let name = usize::from(u16::from_le_bytes(array(&mut self.rest)?));
-        let value = u32::from_le_bytes(array(&mut self.rest)?) as usize;
-        Ok(Some((take(&mut self.rest, name)?, take(&mut self.rest, value)?)))
+        let value = u32::from_le_bytes(array(&mut self.rest)?);
+        let (name, len) = (take(&mut self.rest, name)?, (value & !SENSITIVE) as usize);
+        Ok(Some(Header { name, value: take(&mut self.rest, len)?, is_sensitive: value & SENSITIVE != 0 }))
     }
 
     /// The body, once all headers are read.
