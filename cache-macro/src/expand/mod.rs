@@ -141,7 +141,7 @@ fn caller(model: &Model, is_refresh: bool) -> TokenStream {
     let check_units = check_units(model);
     // The constants are checked once.
     let check_constants = (!is_refresh).then(|| lifetimes::checks(model));
-    let check_params = (!is_refresh).then(|| web::check_params(model));
+    let check_params = (!is_refresh).then(|| web::check_params(model, |uses| key::destructure(model, uses)));
     let before = quote!(#let_verb #check_units #check_constants #description #check_params);
     let block = block(model, &before, &run, !is_refresh);
     quote!(#docs #attrs #allow #allow_sibling #vis #new_sig #block)

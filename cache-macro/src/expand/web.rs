@@ -8,6 +8,7 @@ use syn::{Ident, ReturnType, Token, Type};
 use super::lifetimes;
 use super::names::{Names, at_output, facade_at, generated, private, variable};
 use crate::model::Model;
+use crate::model::pieces::Uses;
 use crate::parse::args::Lifetime;
 use crate::parse::function::Param;
 use crate::syntax::mentions::same;
@@ -123,14 +124,21 @@ pub(crate) fn behind_local_tier(model: &Model, verb: &TokenStream, call: &TokenS
 //         __rc::check_type::<Infallible, _>(__rc::type_of::<Infallible>().rc_extracted());
 //     }
 //
+// Output, for the parameter `Own(headers): Own`:
+//     {
+//         use __rc::AnyExtracted as _;
+//         let Own(headers) = &arg0;
+//         __rc::check_extracted(headers, __rc::extracted(headers).rc_extracted());
+//     }
+//
 // Without a template, a parameter has to be `Serialize`, which no whole request is.
-pub(crate) fn check_params(model: &Model) -> TokenStream {
+pub(crate) fn check_params(model: &Model, destructure: impl FnOnce(&Uses) -> TokenStream) -> TokenStream {
     if model.handler.is_none() || model.args.key.is_none() {
         return TokenStream::new();
     }
     let skipped = |name: &Ident| model.args.skip.iter().any(|skipped| same(skipped, name));
-    let params = model.params.iter().filter(|param| !param.bindings.iter().all(skipped));
-    let checks = params.map(|Param { ident, ty, .. }| {
+    let is_checked = |param: &Param| !param.bindings.iter().all(skipped);
+    let checks = model.params.iter().filter(|param| is_checked(param)).map(|Param { ident, ty, .. }| {
         let span = generated(ty.span());
         let rc = private(span);
         let within = types_within(ty)
@@ -142,7 +150,26 @@ pub(crate) fn check_params(model: &Model) -> TokenStream {
             #(#within)*
         })
     });
-    checks.collect()
+    // What a pattern takes out of a parameter.
+    let uses = Uses { receiver: false, params: model.entry_params.iter().map(is_checked).collect() };
+    let patterns = model.entry_params.iter().filter(|param| is_checked(param) && !param.is_plain());
+    let bound = patterns.flat_map(|param| {
+        let is_unit = |name: &Ident| param.perhaps_units.iter().any(|unit| same(unit, name));
+        param.bindings.iter().filter(move |name| !skipped(name) && !is_unit(name))
+    });
+    let of_bound: TokenStream = bound
+        .map(|name| {
+            let span = generated(name.span());
+            let rc = private(span);
+            quote_spanned!(span=> #rc::check_extracted(#name, #rc::extracted(#name).rc_extracted());)
+        })
+        .collect();
+    let checks: TokenStream = checks.collect();
+    if of_bound.is_empty() {
+        return checks;
+    }
+    let (rc, taken) = (private(Span::mixed_site()), destructure(&uses));
+    quote!(#checks { use #rc::AnyExtracted as _; #taken #of_bound })
 }
 
 // Input:

@@ -178,6 +178,11 @@ async fn kept(headers: HeaderMap, id: Path<u64>) -> ::redis_cached::__private::R
         __rc::check_extracted(&id, __rc::extracted(&id).rc_extracted());
         __rc::check_type::<u64, _>(__rc::type_of::<u64>().rc_extracted());
     }
+    {
+        use __rc::AnyExtracted as _;
+        let Path(id) = &id;
+        __rc::check_extracted(id, __rc::extracted(id).rc_extracted());
+    }
     let key = match __rc::kept_response(
         cache,
         &plan,

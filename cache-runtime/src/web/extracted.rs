@@ -3,6 +3,7 @@
 
 use std::marker::PhantomData;
 
+use axum::Extension;
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, Request};
 
@@ -57,6 +58,14 @@ whole! {
     [] &Parts;
     [] Extensions;
     [] &Extensions;
+    [B] Extension<Request<B>>;
+    [V] Extension<HeaderMap<V>>;
+    [] Extension<Parts>;
+    [] Extension<Extensions>;
+    [B] Option<Request<B>>;
+    [V] Option<HeaderMap<V>>;
+    [] Option<Parts>;
+    [] Option<Extensions>;
 }
 
 /// The verdict, as a bound.

@@ -1,6 +1,6 @@
 //! Handlers that would give one user the response of another.
 
-use axum::Json;
+use axum::{Extension, Json};
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
@@ -36,6 +36,27 @@ async fn a_part_of_the_headers(Path(id): Path<u64>, headers: HeaderMap) -> Strin
 #[redis_cached(response, key = "{parts.uri.path()}")]
 async fn parts(parts: Parts) -> String {
     format!("{parts:?}")
+}
+
+type Shared = Extension<HeaderMap>;
+
+#[redis_cached(response, key = "{shared.0.len()}")]
+async fn an_alias(shared: Shared) -> String {
+    format!("{shared:?}")
+}
+
+struct Own(HeaderMap);
+
+impl<S: Sync> FromRequestParts<S> for Own {
+    type Rejection = StatusCode;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Own, StatusCode> {
+        Ok(Own(parts.headers.clone()))
+    }
+}
+
+#[redis_cached(response, key = "{headers.len()}")]
+async fn within_a_pattern(Own(headers): Own) -> String {
+    format!("{headers:?}")
 }
 
 fn main() {}
