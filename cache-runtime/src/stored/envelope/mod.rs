@@ -42,6 +42,6 @@ pub(crate) use self::opened::{Opened, OpenedValue, is_intact, opened, opened_fie
 pub(crate) use self::tags::{OwnTags, Seal, buffer, has_own_tags, own_seal, own_tags};
 #[cfg(feature = "local")]
 pub(crate) use self::value::raw_len;
-#[cfg(feature = "axum")]
+#[cfg(any(feature = "axum", feature = "local"))]
 pub(crate) use self::value::times;
 pub(crate) use self::value::{Content, Value, Why, from_field, is_sealed, parse};

@@ -70,7 +70,7 @@ impl Value {
 }
 
 /// When a value was stored, and until when it is fresh.
-#[cfg(feature = "axum")]
+#[cfg(any(feature = "axum", feature = "local"))]
 pub(crate) fn times(bytes: &[u8]) -> (u64, u64) {
     (u64_in(bytes, FILLED_AT), u64_in(bytes, FRESH_UNTIL))
 }
