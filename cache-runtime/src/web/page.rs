@@ -118,7 +118,7 @@ fn representation(headers: &HeaderMap, body: &[u8]) -> u128 {
     for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE] {
         for value in headers.get_all(&name) {
             parts.extend_from_slice(name.as_str().as_bytes());
-            parts.extend_from_slice(&value.len().to_le_bytes());
+            parts.extend_from_slice(&(value.len() as u64).to_le_bytes());
             parts.extend_from_slice(value.as_bytes());
         }
     }

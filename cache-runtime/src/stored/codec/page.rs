@@ -17,7 +17,7 @@ pub(crate) const SENSITIVE: u32 = 1 << 31;
 pub(crate) struct Header<'b> {
     pub(crate) name: &'b [u8],
     pub(crate) value: &'b [u8],
-    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "it matters to those who serve it"))]
+    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "only handlers read it"))]
     pub(crate) is_sensitive: bool,
 }
 
