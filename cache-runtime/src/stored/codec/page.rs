@@ -4,7 +4,7 @@
 use super::CodecError;
 
 /// The name of the format. It changes when the meaning of the bytes does.
-pub(crate) const NAME: &str = "http-page-1";
+pub(crate) const NAME: &str = "http-page-2";
 
 /// The least bytes of a header.
 #[cfg(feature = "axum")]
