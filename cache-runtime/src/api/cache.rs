@@ -165,9 +165,10 @@ impl Builder {
         self
     }
 
-    /// When the circuit breaker opens, and how often it tries again: after `failures` operations in a row that failed, 5
-    /// unless set, calls go straight to their bodies, and probes test the server at growing intervals of up to
-    /// `longest_pause`, 2 seconds unless set. At least one failure, and a pause between 100 milliseconds and a day.
+    /// When the circuit breaker opens, and how often it tries again: after `failures` failures in a row, of operations or
+    /// of attempts to connect, 5 unless set, calls go straight to their bodies, and probes test the server at growing
+    /// intervals of up to `longest_pause`, 2 seconds unless set. At least one failure, and a pause between 100 milliseconds
+    /// and a day.
     ///
     /// ```
     /// use std::time::Duration;
