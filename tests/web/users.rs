@@ -152,3 +152,21 @@ async fn nobody_is_a_user_too() {
         assert_eq!(app.runs(), 3);
     }
 }
+
+#[redis_cached(prefix = "users", key = "headers:{headers.len()}", cache = app.cache, skip(app))]
+async fn number_of_headers(app: &App, headers: &HeaderMap) -> usize {
+    app.run();
+    headers.len()
+}
+
+#[tokio::test]
+async fn a_function_that_is_no_handler_takes_headers_by_reference() {
+    let server = Server::start();
+    for app in apps(&server) {
+        let headers = HeaderMap::new();
+        for _ in 0..2 {
+            assert_eq!(number_of_headers(&app, &headers).await, 0);
+        }
+        assert_eq!(app.runs(), 1);
+    }
+}

@@ -12,7 +12,7 @@ use crate::model::pieces::Uses;
 use crate::parse::args::Lifetime;
 use crate::parse::function::Param;
 use crate::syntax::mentions::same;
-use crate::syntax::types::types_within;
+use crate::syntax::types::{types_within, ungrouped};
 
 /// Returns `true` if the function's responses are stored.
 pub(crate) fn is_response(model: &Model) -> bool {
@@ -131,13 +131,15 @@ pub(crate) fn behind_local_tier(model: &Model, verb: &TokenStream, call: &TokenS
 //         __rc::check_extracted(headers, __rc::extracted(headers).rc_extracted());
 //     }
 //
-// Without a template, a parameter has to be `Serialize`, which no whole request is.
+// Without a template, a parameter has to be `Serialize`, which no whole request is. Of a function that returns what may be a
+// response, or something else, references are not checked: no extractor is one.
 pub(crate) fn check_params(model: &Model, destructure: impl FnOnce(&Uses) -> TokenStream) -> TokenStream {
-    if model.handler.is_none() || model.args.key.is_none() {
+    if !model.could_be_handler || model.args.key.is_none() {
         return TokenStream::new();
     }
     let skipped = |name: &Ident| model.args.skip.iter().any(|skipped| same(skipped, name));
-    let is_checked = |param: &Param| !param.bindings.iter().all(skipped);
+    let is_extractor = |param: &Param| model.handler.is_some() || !matches!(ungrouped(&param.ty), Type::Reference(_));
+    let is_checked = |param: &Param| is_extractor(param) && !param.bindings.iter().all(skipped);
     let checks = model.params.iter().filter(|param| is_checked(param)).map(|Param { ident, ty, .. }| {
         let span = generated(ty.span());
         let rc = private(span);

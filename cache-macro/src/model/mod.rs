@@ -46,6 +46,8 @@ pub(crate) struct Model {
     pub(crate) background: Option<Background>,
     /// Present if the function is an HTTP handler, as far as its spelling tells.
     pub(crate) handler: Option<Handler>,
+    /// Whether a router could take the function, whatever it returns.
+    pub(crate) could_be_handler: bool,
     /// The pieces of the key, or of the field in the group.
     pub(crate) pieces: Vec<Piece>,
     pub(crate) group: Option<Vec<Piece>>,
@@ -104,8 +106,12 @@ impl Model {
         let templates = templates?;
         scope.check_mutable(&args, templates.of_key(), errors);
         scope.check_mentions(&args, templates.of_key(), templates.tags.iter().flatten(), errors);
+        let is_async_function = function.face() == Face::Async && function.sig.receiver().is_none() && batch.is_none();
+        let could_be_handler = is_handler || features.axum && is_async_function;
         if is_handler {
             Handler::check(&args, &params, templates.of_key(), errors);
+        } else if could_be_handler {
+            Handler::check_jars(&args, &params, errors);
         }
         let key = scope.uses_of(templates.all());
         let in_group = scope.uses_of(templates.group.iter().flatten());
@@ -134,6 +140,7 @@ impl Model {
             kind,
             background,
             handler,
+            could_be_handler,
             args,
             function,
         })

@@ -2,7 +2,7 @@
 
 use proc_macro2::Span;
 use syn::spanned::Spanned;
-use syn::{Expr, Ident, Type, parse_quote, parse_quote_spanned};
+use syn::{Expr, Ident, Type, TypePath, parse_quote, parse_quote_spanned};
 
 use super::features::Features;
 use super::pieces::{Part, Piece, Value};
@@ -100,14 +100,18 @@ fn extract(ty: &Type) -> Option<Extract> {
     };
     match last(path).as_str() {
         "Request" | "Parts" | "RawRequest" => Some(Extract::Request),
-        "HeaderMap" | "Extensions" | "CookieJar" | "PrivateCookieJar" | "SignedCookieJar" | "Cookies" => {
-            Some(Extract::Headers)
-        }
+        "HeaderMap" | "Extensions" => Some(Extract::Headers),
+        _ if is_jar(path) => Some(Extract::Headers),
         "Body" | "Bytes" | "String" | "Multipart" | "Json" | "Form" | "RawForm" => Some(Extract::Body),
         "Option" | "Result" => type_args(path).first().and_then(|inner| extract(inner)),
         // What another extractor holds is no body.
         _ => type_args(path).into_iter().filter_map(extract).find(|found| *found != Extract::Body),
     }
+}
+
+/// Returns `true` for the extractors of all cookies, whose names say what they are anywhere.
+fn is_jar(path: &TypePath) -> bool {
+    matches!(last(path).as_str(), "CookieJar" | "PrivateCookieJar" | "SignedCookieJar" | "Cookies")
 }
 
 impl Handler {
@@ -132,6 +136,17 @@ impl Handler {
         }
         args.skip.push(ident.clone());
         Handler { headers: Some(index), bypass }
+    }
+
+    /// Checks that no parameter of a function that could be a handler holds all cookies.
+    pub(super) fn check_jars(args: &Args, params: &[Param], errors: &Errors) {
+        for param in params {
+            let is_jar = matches!(ungrouped(&param.ty), Type::Path(path) if is_jar(path));
+            let is_skipped = |name: &Ident| args.skip.iter().any(|skipped| same(skipped, name));
+            if is_jar && !param.bindings.iter().all(is_skipped) {
+                errors.at(param.ty.span(), refusal(Extract::Headers, &param.ty));
+            }
+        }
     }
 
     /// Checks that no parameter holds more of a request than the key, whose pieces are given, can tell.

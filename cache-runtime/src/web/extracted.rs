@@ -73,7 +73,7 @@ whole! {
     message = "a key cannot tell what of a `{T}` the response depends on",
     label = "it identifies the client",
     note = "name the headers that the response depends on with `response` and `vary(accept_language)`, or take what matters \
-            with an extractor of your own"
+            with an extractor of your own; a function that is no handler can take it by reference"
 )]
 pub trait IsPart<T: ?Sized> {}
 #[diagnostic::do_not_recommend]

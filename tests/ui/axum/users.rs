@@ -59,4 +59,29 @@ async fn within_a_pattern(Own(headers): Own) -> String {
     format!("{headers:?}")
 }
 
+// Nothing tells that these are handlers but what they are used for.
+#[redis_cached(key = "{headers.len()}")]
+async fn of_no_known_return_type(headers: HeaderMap) -> String {
+    format!("{headers:?}")
+}
+
+type Answer = Result<Json<u64>, StatusCode>;
+
+#[redis_cached(key = "{shared.0.len()}:{id}", returns = result)]
+async fn of_an_aliased_return_type(shared: Shared, Path(id): Path<u64>) -> Answer {
+    Ok(Json(shared.len() as u64 + id))
+}
+
+#[redis_cached(key = "{headers.len()}")]
+async fn of_a_pattern(Own(headers): Own) -> String {
+    format!("{headers:?}")
+}
+
+struct CookieJar(Vec<String>);
+
+#[redis_cached(key = "{jar.0.len()}")]
+async fn of_all_cookies(jar: CookieJar) -> String {
+    jar.0.concat()
+}
+
 fn main() {}
