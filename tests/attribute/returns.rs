@@ -1,6 +1,7 @@
 //! Which part of a returned value is stored, and `returns = …` for a spelling that misleads.
 
 use std::io;
+use std::path::Path;
 
 use redis_cached::redis_cached;
 use serde::{Deserialize, Serialize};
@@ -120,6 +121,31 @@ fn values_are_stored_as_they_are() {
     assert_eq!(named_like_a_result_entry(1).get().unwrap(), Some(SearchResult(1)));
     option_as_it_is(0);
     assert_eq!(option_as_it_is_entry(0).get().unwrap(), Some(vec![None]));
+}
+
+#[redis_cached]
+fn boxed_text(id: u64) -> Box<str> {
+    id.to_string().into()
+}
+
+#[redis_cached]
+async fn boxed_users(id: u64) -> Result<Option<Box<[User]>>, String> {
+    Ok((id > 0).then(|| [User { id }].into()))
+}
+
+#[redis_cached]
+async fn boxed_paths(id: u64) -> Vec<(Box<Path>, u64)> {
+    vec![(Path::new("etc").join(id.to_string()).into(), id)]
+}
+
+#[tokio::test]
+async fn what_has_no_size_is_stored_behind_a_pointer() {
+    let computed = boxed_text(1);
+    assert_eq!(boxed_text_entry(1).get().unwrap(), Some(computed));
+    let computed = boxed_users(1).await.unwrap();
+    assert_eq!(boxed_users_entry(1).get().await.unwrap(), Some(computed));
+    let computed = boxed_paths(1).await;
+    assert_eq!(boxed_paths_entry(1).get().await.unwrap(), Some(computed));
 }
 
 mod within {

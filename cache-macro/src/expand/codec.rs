@@ -11,7 +11,7 @@ use crate::model::Model;
 use crate::model::returns::{self, Kind};
 use crate::syntax::generics;
 use crate::syntax::mentions::identifiers;
-use crate::syntax::types::{last, ungrouped};
+use crate::syntax::types::{last, type_args, ungrouped};
 
 // Input:
 //     -> Result<Vec<User>, Error>
@@ -88,7 +88,7 @@ fn parts(ty: &Type) -> Vec<&Type> {
     impl<'ast> Visit<'ast> for Parts<'ast> {
         fn visit_type(&mut self, ty: &'ast Type) {
             let is_known = matches!(ty, Type::Path(path) if is_stored_by_serde(path));
-            if !is_known && !matches!(ty, Type::Infer(_) | Type::Macro(_) | Type::Verbatim(_)) {
+            if !is_known && !is_unsized(ty) && !matches!(ty, Type::Infer(_) | Type::Macro(_) | Type::Verbatim(_)) {
                 self.0.push(ty);
             }
             visit::visit_type(self, ty);
@@ -104,6 +104,18 @@ fn parts(ty: &Type) -> Vec<&Type> {
     let mut parts = Parts(Vec::new());
     visit::visit_type(&mut parts, ty);
     parts.0
+}
+
+/// Returns `true` for what is stored only behind a pointer, such as the `str` of a `Box<str>`, and is no value by itself.
+fn is_unsized(ty: &Type) -> bool {
+    match ty {
+        Type::Slice(_) | Type::TraitObject(_) => true,
+        Type::Path(path) => {
+            let name = last(path);
+            ["str", "Path", "OsStr", "CStr"].contains(&name.as_str()) && type_args(path).is_empty()
+        }
+        _ => false,
+    }
 }
 
 /// Returns `true` for a few types that can be stored for certain.
@@ -129,6 +141,11 @@ mod tests {
             (parse_quote!([User; 3]), vec!["User"]),
             (parse_quote!(Id<PhantomData<User>>), vec!["PhantomData < User >"]),
             (parse_quote!(Vec<fn(User)>), vec!["fn (User)"]),
+            (
+                parse_quote!((Box<str>, Box<[User]>, Arc<std::path::Path>)),
+                vec!["Box < str >", "Box < [User] >", "User", "Arc < std :: path :: Path >"],
+            ),
+            (parse_quote!(Vec<Box<dyn Shape + Send>>), vec!["Box < dyn Shape + Send >"]),
         ] {
             let ty: Type = ty;
             let found: Vec<_> = parts(&ty).iter().map(|part| part.to_token_stream().to_string()).collect();
