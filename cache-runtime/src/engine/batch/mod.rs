@@ -28,8 +28,9 @@ use super::ids::Ids;
 use super::look::{Look, Old, Undecodable, decode};
 use super::timer::Timer;
 use super::{Engine, usable};
+use crate::error::{Error, ErrorKind};
 use crate::key::Key;
-use crate::observe::BatchTally;
+use crate::observe::{BatchTally, CallResult};
 use crate::plan::function::Plan;
 use crate::plan::policy;
 use crate::poll::outlined::outlined;
@@ -89,6 +90,28 @@ struct Open<'c> {
     patience: Duration,
     /// The patience left for ids whose bodies failed, or took too long.
     troubled: HashMap<usize, Patience>,
+    /// The ids that the call shares with its process alone from now on, because the flight that it joined without a look
+    /// at the slot led to nothing. With a new lease request for each look, calls whose requests fail would keep following
+    /// each other's, and none would run its body.
+    unasked: HashMap<usize, Unasked>,
+}
+
+/// Why an id is computed for this process alone.
+#[derive(Clone, Copy)]
+struct Unasked {
+    /// The store is away.
+    is_away: bool,
+    /// The result of the id if this call computes it.
+    result: CallResult,
+}
+
+impl Unasked {
+    fn new(error: Option<&Error>) -> Unasked {
+        Unasked {
+            is_away: error.is_some_and(|error| error.kind() == ErrorKind::CircuitOpen),
+            result: if error.is_some() { CallResult::Bypass } else { CallResult::Miss },
+        }
+    }
 }
 
 impl Open<'_> {
@@ -118,8 +141,8 @@ impl Open<'_> {
 struct Waiter<'a> {
     at: usize,
     key: &'a Key,
-    /// The token is `None` if the store could not be asked.
-    token: Option<Token>,
+    /// The lease that was seen in its slot.
+    seen: Result<Token, Unasked>,
     follower: Follower,
 }
 
@@ -157,6 +180,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 longest,
                 patience: longest,
                 troubled: HashMap::new(),
+                unasked: HashMap::new(),
             },
         };
         #[cfg(feature = "local")]

@@ -10,7 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::leases::{Assignment, LeaseRequest, LeaseSet};
-use super::{Call, Open, Waiter, decode_id};
+use super::{Call, Open, Unasked, Waiter, decode_id};
 use crate::engine::Engine;
 use crate::engine::events;
 use crate::engine::flight::{Joinable, Role};
@@ -39,7 +39,7 @@ struct Candidate<'a> {
     at: usize,
     key: &'a Key,
     /// The lease that was seen in its slot, if it is shared by that.
-    token: Option<Token>,
+    seen: Result<Token, Unasked>,
     joinable: Joinable,
     /// The result of the id if this call computes it.
     result: CallResult,
@@ -80,7 +80,14 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         is_last: bool,
     ) -> Round<'a, S> {
         let mut round = Round::new(is_last);
-        let (places, keys) = keyed(plan.terms.function, &call.open, positions, &mut round);
+        let is_asked = |at: &usize| !call.open.unasked.contains_key(at);
+        let (asked, unasked): (Vec<usize>, Vec<usize>) = positions.iter().copied().partition(is_asked);
+        for at in unasked {
+            if let (Some(key), Some(unasked)) = (&call.open.keys[at], call.open.unasked.get(&at)) {
+                self.join_local(&plan.terms, &call.open, &mut round, (at, key), *unasked);
+            }
+        }
+        let (places, keys) = keyed(plan.terms.function, &call.open, &asked, &mut round);
         let (by, ids) = (self.cache.deadline(), keys.len());
         let reads = self.store.read_many(&keys, by).await;
         let mut failures = Vec::new();
@@ -91,7 +98,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         self.sort_replies(plan, call, replies, &mut round, &mut failures);
         for (at, key, error) in failures {
             events::uncached(plan.terms.function, key, &error);
-            self.join_local(&plan.terms, &call.open, &mut round, (at, key), Some(&error));
+            self.join_local(&plan.terms, &call.open, &mut round, (at, key), Unasked::new(Some(&error)));
         }
         self.settle_candidates(plan.terms.function, &call.open.tally, &mut round);
         round
@@ -258,7 +265,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 }
             }
             if round.is_last {
-                self.join_local(&plan.terms, &call.open, round, (at, key), None);
+                self.join_local(&plan.terms, &call.open, round, (at, key), Unasked::new(None));
             }
         }
     }
@@ -328,7 +335,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         token: Token,
     ) {
         if round.is_last || open.has_enough(at) {
-            return self.join_local(terms, open, round, (at, key), None);
+            return self.join_local(terms, open, round, (at, key), Unasked::new(None));
         }
         match terms.single_flight {
             SingleFlight::Off => {
@@ -337,12 +344,12 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 round.assignments.push(Assignment::Alone(at));
             }
             SingleFlight::Process => {
-                let (token, joinable) = (Some(token), Joinable::Under(token));
-                round.candidates.push(Candidate { at, key, token, joinable, result: CallResult::Miss });
+                let (seen, joinable) = (Ok(token), Joinable::Under(token));
+                round.candidates.push(Candidate { at, key, seen, joinable, result: CallResult::Miss });
             }
             SingleFlight::Shared => {
                 let follower = self.cache.flights().follow(key, token);
-                round.waiters.push(Waiter { at, key, token: Some(token), follower });
+                round.waiters.push(Waiter { at, key, seen: Ok(token), follower });
             }
         }
     }
@@ -355,16 +362,15 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         open: &Open<'_>,
         round: &mut Round<'a, S>,
         (at, key): (usize, &'a Key),
-        error: Option<&Error>,
+        unasked: Unasked,
     ) {
-        let is_away = error.is_some_and(|error| error.kind() == ErrorKind::CircuitOpen);
-        let result = if error.is_some() { CallResult::Bypass } else { CallResult::Miss };
+        let Unasked { is_away, result } = unasked;
         if terms.single_flight == SingleFlight::Off || open.is_alone(at) {
             decide(terms.function, key, &open.tally, result);
             round.assignments.push(Assignment::Alone(at));
         } else {
             let joinable = Joinable::Any(open.any(at, is_away));
-            round.candidates.push(Candidate { at, key, token: None, joinable, result });
+            round.candidates.push(Candidate { at, key, seen: Err(unasked), joinable, result });
         }
     }
 
@@ -376,9 +382,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         for part in candidates.chunks(MOST) {
             let wanted = part.iter().map(|candidate| (candidate.key, candidate.joinable));
             let roles = self.cache.flights().follow_or_lead_all(wanted);
-            for (&Candidate { at, key, token, result, .. }, role) in part.iter().zip(roles) {
+            for (&Candidate { at, key, seen, result, .. }, role) in part.iter().zip(roles) {
                 match role {
-                    Role::Follower(follower) => round.waiters.push(Waiter { at, key, token, follower }),
+                    Role::Follower(follower) => round.waiters.push(Waiter { at, key, seen, follower }),
                     Role::Leader(leader) => {
                         decide(function, key, tally, result);
                         round.assignments.push(Assignment::Process(at, leader));

@@ -34,7 +34,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             waiting.into_iter().partition(|waiting| waiting.follower.flight().is_foreign());
         let mut is_excused = false;
         for waiting in here {
-            let until = if waiting.token.is_some() { until } else { until_here };
+            let until = if waiting.seen.is_ok() { until } else { until_here };
             is_excused |= self.wait_here(plan, call, waiting, until).await;
         }
         is_excused |= self.wait_for_foreign(plan, call, foreign, until).await;
@@ -47,9 +47,10 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         &self,
         plan: &Plan<V>,
         call: &mut Call<'_, K, V>,
-        Waiter { at, key, token, follower }: Waiter<'_>,
+        Waiter { at, key, seen, follower }: Waiter<'_>,
         until: Instant,
     ) -> bool {
+        let token = seen.ok();
         match self.wait((plan.terms.function, key), watched(&plan.terms, token), &follower, until).await {
             Ok(Outcome::Value(bytes)) => match self.shared_for(plan, key, &bytes) {
                 Some(found) => {
@@ -59,8 +60,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                 }
                 None => call.open.trouble(at).fail(),
             },
-            // Without a token the lease may be one that was never granted.
-            Ok(Outcome::Abandoned) => return token.is_some(),
+            Ok(Outcome::Abandoned) => match seen {
+                Ok(_) => return true,
+                // The lease may be one that was never granted.
+                Err(unasked) => drop(call.open.unasked.insert(at, unasked)),
+            },
             // The value is in the slot.
             Ok(Outcome::Stored) if token.is_some() => {}
             Ok(_) => call.open.trouble(at).fail(),
@@ -82,7 +86,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let mut is_excused = false;
         let mut bound_at = self.timer.now().checked_add(BOUND_AFTER).filter(|at| *at < until);
         while let Some(first) = foreign.first() {
-            let watched = watched(&plan.terms, first.token);
+            let watched = watched(&plan.terms, first.seen.ok());
             let until = bound_at.unwrap_or(until);
             match self.wait((plan.terms.function, first.key), watched, &first.follower, until).await {
                 Ok(_) => {}
@@ -99,11 +103,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             let mut left = Vec::new();
             for (waiting, read) in foreign.into_iter().zip(reads) {
                 let Ok(read) = read else { continue };
-                let excuses = waiting.token.is_some_and(|token| self.is_excused(plan.terms.function, token, &read));
+                let excuses = waiting.seen.is_ok_and(|token| self.is_excused(plan.terms.function, token, &read));
                 match self.look_for(plan, waiting.key, read) {
                     look @ (Look::Fresh(..) | Look::Old(..)) => call.find(waiting.at, look),
                     Look::Miss(Miss::Leased(token))
-                        if Some(token) == waiting.token
+                        if waiting.seen.is_ok_and(|seen| seen == token)
                             && waiting.at != ended
                             && self.store.refuses_writes(waiting.key).is_none() =>
                     {
