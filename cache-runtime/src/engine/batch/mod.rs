@@ -90,8 +90,8 @@ struct Open<'c> {
     patience: Duration,
     /// The patience left for ids whose bodies failed, or took too long.
     troubled: HashMap<usize, Patience>,
-    /// The ids that the call shares with its process alone from now on, because the flight that it joined without a look
-    /// at the slot led to nothing. With a new lease request for each look, calls whose requests fail would keep following
+    /// The ids that the call shares with its process alone from now on, because the store failed, and the flight that it
+    /// joined without a look at the slot led to nothing. With a new lease request for each look, calls whose requests fail would keep following
     /// each other's, and none would run its body.
     unasked: HashMap<usize, Unasked>,
 }
@@ -111,6 +111,11 @@ impl Unasked {
             is_away: error.is_some_and(|error| error.kind() == ErrorKind::CircuitOpen),
             result: if error.is_some() { CallResult::Bypass } else { CallResult::Miss },
         }
+    }
+
+    /// Returns true if the store failed.
+    fn has_failed(self) -> bool {
+        matches!(self.result, CallResult::Bypass)
     }
 }
 
@@ -141,7 +146,7 @@ impl Open<'_> {
 struct Waiter<'a> {
     at: usize,
     key: &'a Key,
-    /// The lease that was seen in its slot.
+    /// The lease that was seen in its slot, or why no lease counts.
     seen: Result<Token, Unasked>,
     follower: Follower,
 }

@@ -38,7 +38,7 @@ pub(super) struct Round<'a, S: Store> {
 struct Candidate<'a> {
     at: usize,
     key: &'a Key,
-    /// The lease that was seen in its slot, if it is shared by that.
+    /// The lease that was seen in its slot, if it is shared by that, or why not.
     seen: Result<Token, Unasked>,
     joinable: Joinable,
     /// The result of the id if this call computes it.

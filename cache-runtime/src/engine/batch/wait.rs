@@ -62,8 +62,9 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             },
             Ok(Outcome::Abandoned) => match seen {
                 Ok(_) => return true,
-                // The lease may be one that was never granted.
-                Err(unasked) => drop(call.open.unasked.insert(at, unasked)),
+                // The lease may be one that was never granted. A call that can ask the store looks at the slot again.
+                Err(unasked) if unasked.has_failed() => drop(call.open.unasked.insert(at, unasked)),
+                Err(_) => {}
             },
             // The value is in the slot.
             Ok(Outcome::Stored) if token.is_some() => {}
