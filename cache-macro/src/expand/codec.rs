@@ -106,7 +106,7 @@ fn parts(ty: &Type) -> Vec<&Type> {
     parts.0
 }
 
-/// Returns `true` for what is stored only behind a pointer, such as the `str` of a `Box<str>`, and is no value by itself.
+/// Returns `true` for an unsized type, such as the `str` of a `Box<str>`. The probes take sized types only.
 fn is_unsized(ty: &Type) -> bool {
     match ty {
         Type::Slice(_) | Type::TraitObject(_) => true,

@@ -131,8 +131,8 @@ pub(crate) fn behind_local_tier(model: &Model, verb: &TokenStream, call: &TokenS
 //         __rc::check_extracted(headers, __rc::extracted(headers).rc_extracted());
 //     }
 //
-// Without a template, a parameter has to be `Serialize`, which no whole request is. Of a function that returns what may be a
-// response, or something else, references are not checked: no extractor is one.
+// Without a template, a parameter has to be `Serialize`, which no whole request is. If the return type does not tell that the
+// function is a handler, its references are not checked: no extractor is a reference.
 pub(crate) fn check_params(model: &Model, destructure: impl FnOnce(&Uses) -> TokenStream) -> TokenStream {
     if !model.could_be_handler || model.args.key.is_none() {
         return TokenStream::new();
