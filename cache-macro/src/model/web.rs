@@ -114,6 +114,15 @@ fn is_jar(path: &TypePath) -> bool {
     matches!(last(path).as_str(), "CookieJar" | "PrivateCookieJar" | "SignedCookieJar" | "Cookies")
 }
 
+fn skips(args: &Args, name: &Ident) -> bool {
+    args.skip.iter().any(|skipped| same(skipped, name))
+}
+
+/// Returns `true` if all that the parameter binds is skipped.
+fn is_skipped(args: &Args, param: &Param) -> bool {
+    param.bindings.iter().all(|name| skips(args, name))
+}
+
 impl Handler {
     /// Finds the headers of the request, if some of them are in the key, or say what the client asks of the cache. The
     /// others are no part of the key.
@@ -131,7 +140,7 @@ impl Handler {
         };
         let (ident, bypass) = (&params[index].ident, bypass.map(|_| index));
         // If the user skipped the headers, the body sees all of them.
-        if args.skip.iter().any(|skipped| same(skipped, ident)) {
+        if skips(args, ident) {
             return Handler { headers: None, bypass };
         }
         args.skip.push(ident.clone());
@@ -142,8 +151,7 @@ impl Handler {
     pub(super) fn check_jars(args: &Args, params: &[Param], errors: &Errors) {
         for param in params {
             let is_jar = matches!(ungrouped(&param.ty), Type::Path(path) if is_jar(path));
-            let is_skipped = |name: &Ident| args.skip.iter().any(|skipped| same(skipped, name));
-            if is_jar && !param.bindings.iter().all(is_skipped) {
+            if is_jar && !is_skipped(args, param) {
                 errors.at(param.ty.span(), refusal(Extract::Headers, &param.ty));
             }
         }
@@ -158,13 +166,12 @@ impl Handler {
         let in_key: Vec<Variables> = in_key.collect();
         for param in params {
             let Some(found) = extract(&param.ty) else { continue };
-            let is_skipped = |name: &Ident| args.skip.iter().any(|skipped| same(skipped, name));
             let is_mentioned = |name: &Ident| in_key.iter().any(|expr| expr.mention(name));
             let is_fine = match found {
-                _ if param.bindings.iter().all(is_skipped) => true,
+                _ if is_skipped(args, param) => true,
                 Extract::Request | Extract::Headers => false,
                 Extract::Body => {
-                    args.key.is_some() && param.bindings.iter().all(|name| is_skipped(name) || is_mentioned(name))
+                    args.key.is_some() && param.bindings.iter().all(|name| skips(args, name) || is_mentioned(name))
                 }
             };
             if !is_fine {
