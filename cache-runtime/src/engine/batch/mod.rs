@@ -91,8 +91,8 @@ struct Open<'c> {
     /// The patience left for ids whose bodies failed, or took too long.
     troubled: HashMap<usize, Patience>,
     /// The ids that the call shares with its process alone from now on, because the store failed, and the flight that it
-    /// joined without a look at the slot led to nothing. With a new lease request for each look, calls whose requests fail would keep following
-    /// each other's, and none would run its body.
+    /// joined without a look at the slot led to nothing. With a new lease request for each look, calls whose requests
+    /// fail would keep following each other's, and none would run its body.
     unasked: HashMap<usize, Unasked>,
 }
 

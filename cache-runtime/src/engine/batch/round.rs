@@ -80,14 +80,12 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         is_last: bool,
     ) -> Round<'a, S> {
         let mut round = Round::new(is_last);
-        let is_asked = |at: &usize| !call.open.unasked.contains_key(at);
-        let (asked, unasked): (Vec<usize>, Vec<usize>) = positions.iter().copied().partition(is_asked);
-        for at in unasked {
-            if let (Some(key), Some(unasked)) = (&call.open.keys[at], call.open.unasked.get(&at)) {
+        for &at in positions {
+            if let (Some(unasked), Some(key)) = (call.open.unasked.get(&at), &call.open.keys[at]) {
                 self.join_local(&plan.terms, &call.open, &mut round, (at, key), *unasked);
             }
         }
-        let (places, keys) = keyed(plan.terms.function, &call.open, &asked, &mut round);
+        let (places, keys) = keyed(plan.terms.function, &call.open, positions, &mut round);
         let (by, ids) = (self.cache.deadline(), keys.len());
         let reads = self.store.read_many(&keys, by).await;
         let mut failures = Vec::new();
@@ -403,7 +401,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     }
 }
 
-/// The ids that have keys. This call computes the others for itself.
+/// The ids to look for. This call computes those without a key for itself.
 fn keyed<'a, S: Store>(
     function: &Function,
     open: &Open<'a>,
@@ -413,6 +411,7 @@ fn keyed<'a, S: Store>(
     let (mut places, mut keyed) = (Vec::with_capacity(positions.len()), Vec::with_capacity(positions.len()));
     for at in positions {
         match &open.keys[*at] {
+            Some(_) if open.unasked.contains_key(at) => {}
             Some(key) => {
                 places.push(*at);
                 keyed.push(key);
