@@ -5,13 +5,13 @@
 //! a cluster (`cluster`).
 
 use std::io::{BufRead, BufReader, Write as _};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, redis_cached};
-use test_support::{PATIENCE, child, eventually};
+use test_support::{PATIENCE, child, eventually, process};
 
 use crate::kill::{FACES, Face};
 use crate::started;
@@ -294,13 +294,6 @@ fn stopped_child(part: &str) {
 
 struct Stopped(Child);
 
-impl Stopped {
-    fn signal(&self, name: &str) {
-        let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.0.id())]).status().unwrap();
-        assert!(status.success());
-    }
-}
-
 impl Drop for Stopped {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -326,7 +319,7 @@ fn a_stopped_process_serves_nothing_old() {
             .spawn()
             .unwrap();
         let (mut input, output) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
-        let process = Stopped(process);
+        let stopped = Stopped(process);
         let mut lines = BufReader::new(output).lines();
         let mut says = || loop {
             let line = lines.next().expect("the child goes on").unwrap();
@@ -338,12 +331,12 @@ fn a_stopped_process_serves_nothing_old() {
         for round in 1..=3 {
             writeln!(input, "keep").unwrap();
             assert_eq!(says(), round - 1, "{face:?}");
-            process.signal("STOP");
+            process::freeze(&stopped.0);
             writer.put(1, round);
             // The call is the first thing that the process does.
             writeln!(input, "call").unwrap();
             thread::sleep(BOUND);
-            process.signal("CONT");
+            process::thaw(&stopped.0);
             assert_eq!(says(), round, "{face:?}");
         }
     }

@@ -5,7 +5,7 @@
 //! sentinels know (`sentinel`), and a cluster (`cluster`).
 
 use std::io::{BufRead, BufReader, Write as _};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc;
 use std::thread;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use redis_cached::{Cache, redis_cached};
 use serde::{Deserialize, Serialize};
-use test_support::{PATIENCE, ProxiedServers, child, eventually};
+use test_support::{PATIENCE, ProxiedServers, child, eventually, process};
 
 use crate::started;
 
@@ -249,11 +249,6 @@ impl Actor {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
-
-    fn signal(&self, name: &str) {
-        let id = self.process.id();
-        assert!(Command::new("sh").args(["-c", &format!("kill -{name} {id}")]).status().unwrap().success());
-    }
 }
 
 impl Drop for Actor {
@@ -352,7 +347,7 @@ fn a_leader_that_slept_past_its_lease_stores_nothing() {
     for face in FACES {
         let test = "a_leader_that_slept_past_its_lease_stores_nothing";
         let mut leader = Actor::start(test, Part::Call, face, &place);
-        leader.signal("STOP");
+        process::freeze(&leader.process);
         // Time passes: a process that does not run renews nothing.
         place.cli(&["PEXPIRE", &key(id(face)), "1"]);
         eventually("the lease ends", || place.cli(&["EXISTS", &key(id(face))]) == "0");
@@ -360,7 +355,7 @@ fn a_leader_that_slept_past_its_lease_stores_nothing() {
         other.stores(id(face), 2);
 
         leader.tell(1);
-        leader.signal("CONT");
+        process::thaw(&leader.process);
         assert_eq!(leader.says(), "returned 1, stored 0", "{face:?}");
         assert_eq!(other.get(id(face)), Some(2), "{face:?}");
     }

@@ -9,6 +9,7 @@ mod gate;
 pub mod log;
 mod monitor;
 mod ports;
+pub mod process;
 mod proxied;
 mod proxy;
 mod sentinels;
@@ -195,12 +196,12 @@ impl Server {
 
     /// Freezes it: connections stay open, and new ones are accepted by the system alone.
     pub fn stop(&self) {
-        self.signal("STOP");
+        self.process().as_ref().expect("the server runs").freeze();
     }
 
     /// Lets a frozen server continue.
     pub fn cont(&self) {
-        self.signal("CONT");
+        self.process().as_ref().expect("the server runs").thaw();
     }
 
     /// Makes it a replica that has caught up.
@@ -297,10 +298,6 @@ impl Server {
         lines[lines.len().saturating_sub(8)..].join("\n")
     }
 
-    fn signal(&self, name: &str) {
-        self.process().as_ref().expect("the server runs").signal(name);
-    }
-
     fn process(&self) -> MutexGuard<'_, Option<Process>> {
         self.process.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -321,9 +318,12 @@ impl Process {
         Process { server, undertaker }
     }
 
-    fn signal(&self, name: &str) {
-        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.server.id())]).status().unwrap();
-        assert!(sent.success());
+    fn freeze(&self) {
+        process::freeze(&self.server);
+    }
+
+    fn thaw(&self) {
+        process::thaw(&self.server);
     }
 
     fn kill(self) {

@@ -256,12 +256,12 @@ impl Sentinel {
 
     /// Freezes it.
     pub fn stop(&self) {
-        self.signal("STOP");
+        self.process.lock().unwrap().as_ref().expect("the sentinel runs").freeze();
     }
 
     /// Lets it continue.
     pub fn cont(&self) {
-        self.signal("CONT");
+        self.process.lock().unwrap().as_ref().expect("the sentinel runs").thaw();
     }
 
     /// Runs one command; the reply as text.
@@ -304,10 +304,6 @@ impl Sentinel {
         }
         *self.process.lock().unwrap() = Some(Process::of(sentinel, &self.directory));
         true
-    }
-
-    fn signal(&self, name: &str) {
-        self.process.lock().unwrap().as_ref().expect("the sentinel runs").signal(name);
     }
 }
 
