@@ -15,6 +15,7 @@ use crate::model::Model;
 use crate::parse::function::{Face, Function, Param};
 use crate::syntax::mentions::same;
 use crate::syntax::place::Place;
+use crate::syntax::types;
 
 mod attrs;
 mod background;
@@ -75,9 +76,18 @@ pub(crate) fn fallback(model: &Model) -> TokenStream {
     let allow = quote!(#allow #[allow(unused_variables)]);
     // This code never runs: a compile error accompanies it.
     let unreachable = quote!({ ::core::panic!("its attribute does not compile") });
+    let same_body = match &sig.output {
+        // Only the function itself tells this type.
+        ReturnType::Type(_, ty) if types::impl_trait(ty).is_some() => {
+            let (function, args) = (path(model, &sig.ident), arguments(model, |_, ident| ident.to_token_stream()));
+            let wait = sig.asyncness.map(|_| quote!(.await));
+            quote!({ #function(#args) #wait })
+        }
+        _ => unreachable.clone(),
+    };
     let same = ["uncached", "refresh"].map(|suffix| {
         let sig = Signature { ident: sibling(&sig.ident, suffix), ..plain_signature(sig, &model.params) };
-        quote!(#attrs #allow #allow_sibling #vis #sig #unreachable)
+        quote!(#attrs #allow #allow_sibling #vis #sig #same_body)
     });
     let entry = entry_signature(model);
     let group = model.group.as_ref().map(|_| group_signature(model));

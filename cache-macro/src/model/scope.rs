@@ -165,6 +165,15 @@ impl Scope<'_> {
                         errors.at(place, message);
                     }
                     for name in args.skip.iter().filter(|name| variables.mention(name)) {
+                        let is_varied = args.web.headers.as_ref().is_some_and(|headers| same(headers, name));
+                        if is_varied && matches!(of, Of::Key) {
+                            let place = variables.place(name).unwrap_or_else(|| expr.span());
+                            let message = format!(
+                                "headers get into the key by `vary(…)`: name the header there, and leave `{name}` out of `key`"
+                            );
+                            errors.at(place, message);
+                            continue;
+                        }
                         let part_of = match of {
                             Of::Key => "key",
                             Of::Group => "group",

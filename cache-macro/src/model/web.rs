@@ -144,6 +144,7 @@ impl Handler {
             return Handler { headers: None, bypass };
         }
         args.skip.push(ident.clone());
+        args.web.headers = Some(ident.clone());
         Handler { headers: Some(index), bypass }
     }
 

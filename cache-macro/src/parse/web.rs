@@ -19,6 +19,8 @@ pub(crate) struct Web {
     pub(crate) vary: Option<(Ident, Vec<Header>)>,
     pub(crate) cache_status: Option<(Ident, bool)>,
     pub(crate) client_may_bypass: Option<(Ident, bool)>,
+    /// The parameter of the headers, of which these arguments put a part into the key, and `skip` all.
+    pub(crate) headers: Option<Ident>,
 }
 
 /// A header of the request that is part of the key.

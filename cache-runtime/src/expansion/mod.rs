@@ -213,7 +213,7 @@ impl<T: ?Sized> NoKeyPart<T> for Probe<'_, T> {
 #[diagnostic::on_unimplemented(
     message = "a parameter of type `{T}` cannot be part of a cache key",
     label = "not `Serialize`",
-    note = "leave it out with `skip(…)`, or say what it means to the key with `key = \"…{{param.field}}…\"`",
+    note = "leave it out with `skip(…)` if the result does not depend on it, or say what it means to the key with `key = \"…{{param.field}}…\"`",
     note = "or derive `Serialize` for it; `Arc` and `Rc` have it with serde's feature `rc`, and of a wrapper such as `Json(id)` the pattern takes what is inside"
 )]
 pub trait KeyPart<T: ?Sized> {
@@ -271,7 +271,7 @@ impl<T> NoName for &NameProbe<'_, T> {
 #[diagnostic::on_unimplemented(
     message = "a parameter of type `{T}` cannot be part of a cache key",
     label = "not `Serialize`",
-    note = "leave it out with `skip(…)`, or say what it means to the key with `key = \"…{{param.field}}…\"`",
+    note = "leave it out with `skip(…)` if the result does not depend on it, or say what it means to the key with `key = \"…{{param.field}}…\"`",
     note = "or derive `Serialize` for it; `Arc` and `Rc` have it with serde's feature `rc`, and of a wrapper such as `Json(id)` the pattern takes what is inside"
 )]
 pub trait NamePart<T> {
@@ -310,7 +310,7 @@ pub fn unit_struct<T, V: IsUnitStruct<T>>(_: &V) {}
 #[diagnostic::on_unimplemented(
     message = "`self` of type `{T}` cannot be part of a cache key",
     label = "not `Serialize`",
-    note = "leave it out with `skip(self)`, or say what it means to the key with `key = \"…{{self.field}}…\"`"
+    note = "leave it out with `skip(self)` if the result does not depend on it, or say what it means to the key with `key = \"…{{self.field}}…\"`"
 )]
 pub trait SelfPart<T: ?Sized>: KeyPart<T> {}
 impl<T: ?Sized + Serialize> SelfPart<T> for Yes {}

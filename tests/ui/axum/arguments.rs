@@ -62,4 +62,14 @@ async fn names(headers: axum::http::HeaderMap) -> String {
     headers.len().to_string()
 }
 
+#[redis_cached(response, vary(accept), key = "{headers.len()}")]
+async fn vary_beside_a_placeholder(headers: axum::http::HeaderMap) -> String {
+    headers.len().to_string()
+}
+
+#[redis_cached(response, ttl = "soon")]
+async fn one_error_alone() -> impl axum::response::IntoResponse {
+    "none about the type"
+}
+
 fn main() {}
