@@ -9,15 +9,17 @@ use axum::body::{Body, HttpBody};
 use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
 
+use super::unstored::Unstored;
+
 /// Reads a body to its end. One that is longer than `most`, ends with trailers or fails is given back, with all of its frames.
-pub(super) async fn read(mut body: Body, most: usize) -> Result<Bytes, Body> {
+pub(super) async fn read(mut body: Body, most: usize) -> Result<Bytes, (Body, Unstored)> {
     let most = u64::try_from(most).unwrap_or(u64::MAX);
     if body.size_hint().lower() > most {
-        return Err(body);
+        return Err((body, Unstored::TooLong));
     }
     let (mut chunks, mut length) = (VecDeque::new(), 0u64);
     loop {
-        let next = match poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let (next, why) = match poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
             None => return Ok(joined(chunks)),
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => {
@@ -28,13 +30,13 @@ pub(super) async fn read(mut body: Body, most: usize) -> Result<Bytes, Body> {
                     if length <= most {
                         continue;
                     }
-                    None
+                    (None, Unstored::TooLong)
                 }
-                Err(trailers) => Some(Ok(trailers)),
+                Err(trailers) => (Some(Ok(trailers)), Unstored::Trailers),
             },
-            Some(Err(error)) => Some(Err(error)),
+            Some(Err(error)) => (Some(Err(error)), Unstored::Broken),
         };
-        return Err(Body::new(Resumed { chunks, next, body }));
+        return Err((Body::new(Resumed { chunks, next, body }), why));
     }
 }
 
@@ -142,10 +144,12 @@ mod tests {
 
     #[test]
     fn a_long_body_goes_on_as_it_came() {
-        let whole = block_on(read(Body::from("123456"), 5)).expect_err("too long");
+        let (whole, why) = block_on(read(Body::from("123456"), 5)).expect_err("too long");
+        assert_eq!(why, Unstored::TooLong);
         assert_eq!(whole.size_hint().exact(), Some(6), "nothing of it was read");
         let streamed = body(vec![data("123"), data("456"), data("789")]);
-        let streamed = block_on(read(streamed, 5)).expect_err("too long");
+        let (streamed, why) = block_on(read(streamed, 5)).expect_err("too long");
+        assert_eq!(why, Unstored::TooLong);
         assert!(streamed.size_hint().lower() == 6 && !streamed.is_end_stream());
         assert_eq!(drained(streamed), ("123456789".into(), None, false));
     }
@@ -154,10 +158,12 @@ mod tests {
     fn trailers_and_errors_go_on() {
         let trailers = HeaderMap::from_iter([("x-sum".parse().expect("a name"), HeaderValue::from_static("1"))]);
         let with_trailers = body(vec![data("123"), Ok(Frame::trailers(trailers.clone()))]);
-        let with_trailers = block_on(read(with_trailers, 5)).expect_err("trailers");
+        let (with_trailers, why) = block_on(read(with_trailers, 5)).expect_err("trailers");
+        assert_eq!(why, Unstored::Trailers);
         assert_eq!(drained(with_trailers), ("123".into(), Some(trailers), false));
         let failing = body(vec![data("123"), Err("broken")]);
-        let failing = block_on(read(failing, 5)).expect_err("an error");
+        let (failing, why) = block_on(read(failing, 5)).expect_err("an error");
+        assert_eq!(why, Unstored::Broken);
         assert_eq!(drained(failing), ("123".into(), None, true));
     }
 }

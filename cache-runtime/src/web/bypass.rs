@@ -28,7 +28,7 @@ where
     Fut: Future<Output: IntoResponse>,
 {
     let mut response = nested(body).await.into_response();
-    rules.tell_forwarded(response.headers_mut(), Forwarded::Request);
+    rules.tell_forwarded(response.headers_mut(), Forwarded::Request, None);
     response
 }
 

@@ -9,6 +9,7 @@ use super::page::Page;
 use super::rules::{self, Answer, Closures, Rules};
 use super::serve::Forwarded;
 use crate::engine::context::Context;
+use crate::engine::events;
 use crate::engine::flight::Ticket;
 #[cfg(feature = "local")]
 use crate::engine::local::call::kept_value;
@@ -18,7 +19,7 @@ use crate::engine::work::{Body, RefreshableBody, Returns};
 use crate::engine::{Engine, Verb};
 use crate::error::Error;
 use crate::key::Key;
-use crate::plan::function::Plan;
+use crate::plan::function::{Function, Plan};
 use crate::poll::outlined::nested;
 use crate::store::Store;
 use crate::stored::envelope::Token;
@@ -48,10 +49,10 @@ where
     F: FnOnce() -> Fut,
     Fut: Future<Output: IntoResponse>,
 {
-    let (now, has_run, closures) = (now(cache, &key), AtomicBool::new(false), Closures::of(&plan));
+    let (now, has_run, reading) = (now(cache, &key), AtomicBool::new(false), Reading::of(rules, &plan));
     let work = Body(|| {
         has_run.store(true, Relaxed);
-        nested(move || answer(rules, closures, body()))
+        nested(move || reading.answer(body()))
     });
     let answer = Engine::tokio(cache).call(verb, plan, key, Errors::never(), RETURNS, work).await;
     rules.respond(answer, now, has_run.load(Relaxed), Forwarded::by(verb))
@@ -75,13 +76,13 @@ where
     O: Fn(&A) -> Bg,
     Bg: Future<Output: IntoResponse> + Send + 'static,
 {
-    let (now, has_run, closures) = (now(cache, &key), AtomicBool::new(false), Closures::of(&plan));
+    let (now, has_run, reading) = (now(cache, &key), AtomicBool::new(false), Reading::of(rules, &plan));
     let body = |args| {
         has_run.store(true, Relaxed);
-        nested(move || answer(rules, closures, body(args)))
+        nested(move || reading.answer(body(args)))
     };
     let start = move |args: &A, cache: &Context, plan: &Plan<Page>, ticket: Ticket, id: Token| {
-        let answer = answer(rules, closures, own(args));
+        let answer = reading.answer(own(args));
         refresh_in_background(cache, plan, ticket, id, Errors::never(), RETURNS, answer);
     };
     let work = RefreshableBody { args, body, start };
@@ -112,9 +113,29 @@ pub fn is_missing(page: &Page) -> bool {
     rules::is_missing(page.status)
 }
 
-async fn answer(rules: &Rules, closures: Closures, body: impl Future<Output: IntoResponse>) -> Answer {
-    let response = body.await.into_response();
-    rules.answer(closures, response).await
+/// How the response of a body is read.
+#[derive(Clone, Copy)]
+struct Reading {
+    rules: &'static Rules,
+    closures: Closures,
+    function: &'static Function,
+}
+
+impl Reading {
+    fn of(rules: &'static Rules, plan: &Plan<Page>) -> Reading {
+        Reading { rules, closures: Closures::of(plan), function: plan.terms.function }
+    }
+
+    async fn answer(self, body: impl Future<Output: IntoResponse>) -> Answer {
+        let response = body.await.into_response();
+        let answer = self.rules.answer(self.closures, response).await;
+        if let Answer::Page(page) = &answer
+            && let Some(why) = page.unstored()
+        {
+            events::unstorable(self.function, why.reason());
+        }
+        answer
+    }
 }
 
 /// The store's time, as far as it is known.

@@ -11,6 +11,7 @@ mod lists;
 mod page;
 mod rules;
 mod serve;
+mod unstored;
 mod vary;
 mod wrappers;
 

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode, response};
 use axum::response::Response;
 use bytes::Bytes;
 
+use super::unstored::Unstored;
 use crate::hash::hash_128;
 #[cfg(feature = "local")]
 use crate::plan::local::{LocalFns, Times, local_fns};
@@ -40,7 +41,7 @@ pub(super) enum Origin {
         fresh_until: u64,
     },
     /// The response must not be stored, and goes on as it came. The body of the page is empty.
-    Passing(Arc<Mutex<Option<Response>>>),
+    Passing(Arc<Mutex<Option<Response>>>, Unstored),
 }
 
 impl Page {
@@ -74,12 +75,12 @@ impl Page {
     }
 
     /// A response that must not be stored.
-    pub(super) fn passing(response: Response) -> Page {
+    pub(super) fn passing(response: Response, why: Unstored) -> Page {
         Page {
             status: response.status(),
             headers: response.headers().clone(),
             body: Bytes::new(),
-            origin: Origin::Passing(Arc::new(Mutex::new(Some(response)))),
+            origin: Origin::Passing(Arc::new(Mutex::new(Some(response))), why),
         }
     }
 
@@ -94,13 +95,21 @@ impl Page {
     }
 
     pub(super) fn is_passing(&self) -> bool {
-        matches!(self.origin, Origin::Passing(_))
+        self.unstored().is_some()
+    }
+
+    /// Why the response must not be stored; `None` if it may be.
+    pub(super) fn unstored(&self) -> Option<Unstored> {
+        match self.origin {
+            Origin::Passing(_, why) => Some(why),
+            Origin::Computed | Origin::Stored { .. } => None,
+        }
     }
 
     /// The response that must not be stored, once.
     pub(super) fn take_passing(&self) -> Option<Response> {
         match &self.origin {
-            Origin::Passing(response) => response.lock().unwrap_or_else(PoisonError::into_inner).take(),
+            Origin::Passing(response, _) => response.lock().unwrap_or_else(PoisonError::into_inner).take(),
             Origin::Computed | Origin::Stored { .. } => None,
         }
     }

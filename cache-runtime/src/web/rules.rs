@@ -11,6 +11,7 @@ use axum::body::Body;
 use super::body;
 use super::freshness;
 use super::page::Page;
+use super::unstored::Unstored;
 use crate::plan::function::Plan;
 use crate::plan::ttl::Ttl;
 use crate::poll::caught::caught;
@@ -41,20 +42,23 @@ impl Rules {
             return Answer::Failed(Box::new(response));
         }
         let (parts, body) = response.into_parts();
-        if !self.admit(&parts) {
-            return Answer::Page(Page::passing(Response::from_parts(parts, body)));
+        if let Err(why) = self.admit(&parts) {
+            return Answer::Page(Page::passing(Response::from_parts(parts, body), why));
         }
         Answer::Page(match body::read(body, self.max_body).await {
             Ok(body) => {
                 let page = Page::new(parts.clone(), body.clone());
-                if closures.admit(&page) { page } else { Page::passing(Response::from_parts(parts, Body::from(body))) }
+                match closures.admit(&page) {
+                    Ok(()) => page,
+                    Err(why) => Page::passing(Response::from_parts(parts, Body::from(body)), why),
+                }
             }
-            Err(body) => Page::passing(Response::from_parts(parts, body)),
+            Err((body, why)) => Page::passing(Response::from_parts(parts, body), why),
         })
     }
 
-    /// Returns true for a response that may be stored, as far as its status and headers tell.
-    fn admit(&self, parts: &response::Parts) -> bool {
+    /// Admits a response that may be stored, as far as its status and headers tell.
+    fn admit(&self, parts: &response::Parts) -> Result<(), Unstored> {
         let response::Parts { status, headers, .. } = parts;
         let is_stored = match *status {
             StatusCode::OK
@@ -64,13 +68,21 @@ impl Rules {
             | StatusCode::PERMANENT_REDIRECT => true,
             status => self.stores_missing && is_missing(status),
         };
-        is_stored
-            && !headers.contains_key(SET_COOKIE)
-            && all(headers, &VARY, |name| self.vary.iter().any(|known| known.eq_ignore_ascii_case(name)))
-            && all(headers, &CACHE_CONTROL, |directive| !forbids(directive))
-            && !freshness::is_stale(headers, SystemTime::now())
-            && !freshness::has_pragma(headers)
-            && !is_endless(headers)
+        let conditions = [
+            (is_stored, Unstored::Status),
+            (!headers.contains_key(SET_COOKIE), Unstored::SetCookie),
+            (all(headers, &VARY, |name| self.has_in_key(name)), Unstored::Vary),
+            (all(headers, &CACHE_CONTROL, |directive| !forbids(directive)), Unstored::CacheControl),
+            (!freshness::is_stale(headers, SystemTime::now()), Unstored::Stale),
+            (!freshness::has_pragma(headers), Unstored::Pragma),
+            (!is_endless(headers), Unstored::Endless),
+        ];
+        conditions.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, why)| Err(why))
+    }
+
+    /// Returns true for a header of the request that is part of the key.
+    fn has_in_key(&self, name: &str) -> bool {
+        self.vary.iter().any(|known| known.eq_ignore_ascii_case(name))
     }
 }
 
@@ -87,8 +99,9 @@ impl Closures {
     }
 
     /// A page that is not stored is not shared either. One whose closure panics is no exception.
-    fn admit(self, page: &Page) -> bool {
-        caught(|| (self.cache_if)(page) && (self.ttl)(page) != Ttl::Millis(0)).unwrap_or(false)
+    fn admit(self, page: &Page) -> Result<(), Unstored> {
+        let admits = caught(|| (self.cache_if)(page) && (self.ttl)(page) != Ttl::Millis(0)).unwrap_or(false);
+        if admits { Ok(()) } else { Err(Unstored::Closure) }
     }
 }
 
@@ -135,12 +148,16 @@ mod tests {
     use axum::http::HeaderValue;
     use axum::response::IntoResponse;
 
-    fn admits(rules: &Rules, status: u16, headers: &[(&'static str, &'static str)]) -> bool {
+    fn admitted(rules: &Rules, status: u16, headers: &[(&'static str, &'static str)]) -> Result<(), Unstored> {
         let mut response = StatusCode::from_u16(status).expect("a status").into_response();
         for (name, value) in headers {
             response.headers_mut().append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         rules.admit(&response.into_parts().0)
+    }
+
+    fn admits(rules: &Rules, status: u16, headers: &[(&'static str, &'static str)]) -> bool {
+        admitted(rules, status, headers).is_ok()
     }
 
     #[test]
@@ -197,6 +214,23 @@ mod tests {
     fn a_header_that_is_no_text_forbids() {
         let mut response = StatusCode::OK.into_response();
         response.headers_mut().insert(VARY, HeaderValue::from_bytes(b"\xe9").expect("a value"));
-        assert!(!Rules::DEFAULT.admit(&response.into_parts().0));
+        assert_eq!(Rules::DEFAULT.admit(&response.into_parts().0), Err(Unstored::Vary));
+    }
+
+    #[test]
+    fn the_reason_is_told() {
+        for (status, header, why) in [
+            (302, None, Unstored::Status),
+            (200, Some(("set-cookie", "session=1")), Unstored::SetCookie),
+            (200, Some(("vary", "cookie")), Unstored::Vary),
+            (200, Some(("cache-control", "private")), Unstored::CacheControl),
+            (200, Some(("cache-control", "max-age=0")), Unstored::Stale),
+            (200, Some(("pragma", "no-cache")), Unstored::Pragma),
+            (200, Some(("content-type", "text/event-stream")), Unstored::Endless),
+        ] {
+            let headers: Vec<_> = header.into_iter().collect();
+            assert_eq!(admitted(&Rules::DEFAULT, status, &headers), Err(why), "{status} {header:?}");
+            assert!(!why.reason().contains(['"', '\\']));
+        }
     }
 }

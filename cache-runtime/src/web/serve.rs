@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::page::{Origin, Page};
 use super::rules::{Answer, Rules};
+use super::unstored::Unstored;
 use crate::engine::Verb;
 
 /// Why a body ran.
@@ -36,14 +37,14 @@ impl Rules {
     /// The response to the client. `now` is the store's time at which the call began, and `has_run` is true if the call ran
     /// the body, for the reason that is given.
     pub(super) fn respond(&self, answer: Answer, now: u64, has_run: bool, why: Forwarded) -> Response {
-        let mut response = match answer {
+        let (mut response, unstored) = match answer {
             Answer::Page(page) => match page.take_passing() {
-                Some(response) => response,
+                Some(response) => (response, page.unstored()),
                 None => return self.serve(page, now, has_run.then_some(why)),
             },
-            Answer::Failed(response) => *response,
+            Answer::Failed(response) => (*response, None),
         };
-        self.tell_forwarded(response.headers_mut(), why);
+        self.tell_forwarded(response.headers_mut(), why, unstored);
         response
     }
 
@@ -61,8 +62,8 @@ impl Rules {
                 add_age(&mut headers, age(filled_at, now));
                 self.tell(&mut headers, || hit(fresh_until, now));
             }
-            Origin::Computed | Origin::Passing(_) => {
-                self.tell_forwarded(&mut headers, ran.unwrap_or(Forwarded::Miss));
+            Origin::Computed | Origin::Passing(..) => {
+                self.tell_forwarded(&mut headers, ran.unwrap_or(Forwarded::Miss), None);
             }
         }
         let mut response = Response::new(Body::from(body));
@@ -85,13 +86,16 @@ impl Rules {
         }
     }
 
-    /// Says that the body made the response.
-    pub(super) fn tell_forwarded(&self, headers: &mut HeaderMap, why: Forwarded) {
+    /// Says that the body made the response, and why that is not stored.
+    pub(super) fn tell_forwarded(&self, headers: &mut HeaderMap, why: Forwarded, unstored: Option<Unstored>) {
         let why = match why {
             Forwarded::Miss => "miss",
             Forwarded::Request => "request",
         };
-        self.tell(headers, || format!("redis-cached; fwd={why}"));
+        self.tell(headers, || match unstored {
+            Some(unstored) => format!("redis-cached; fwd={why}; detail=\"{}\"", unstored.reason()),
+            None => format!("redis-cached; fwd={why}"),
+        });
     }
 
     /// Appends what this cache did to what others said.

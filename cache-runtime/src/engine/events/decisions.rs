@@ -55,6 +55,12 @@ pub(in super::super) fn uncacheable(function: &Function, why: &str) {
     tracing::debug!(target: "redis_cached", function = function.head(), why, "bypass");
 }
 
+/// The response of a body is not one that is stored.
+#[cfg(feature = "axum")]
+pub(crate) fn unstorable(function: &Function, why: &str) {
+    tracing::debug!(target: "redis_cached", function = function.head(), why, "a response is not stored");
+}
+
 /// A call returns the result of another call.
 pub(in super::super) fn shared(function: &Function, key: &Key, result: &str) {
     decision!(function, key, result, "shared");

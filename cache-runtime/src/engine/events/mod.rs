@@ -9,6 +9,8 @@ mod fills;
 
 use std::fmt::Display;
 
+#[cfg(feature = "axum")]
+pub(crate) use self::decisions::unstorable;
 pub(super) use self::decisions::{
     Role, body_span, bypassed, expired, missed, not_stored, refresh_span, shared, uncacheable, unusable,
 };
