@@ -278,6 +278,28 @@ async fn lines_explain_each_decision() {
     assert_eq!(lines(&tracer), ["bypass: the call has no entry in this cache"]);
 }
 
+#[cfg(feature = "axum")]
+#[tokio::test]
+async fn a_response_that_is_not_stored_says_why() {
+    use axum::response::{IntoResponse, Response};
+
+    #[redis_cached(response, prefix = "traced", name = "cookie", cache = cache, skip(cache))]
+    async fn cookie(cache: &Cache) -> Response {
+        ([("set-cookie", "session=1")], "text").into_response()
+    }
+    let cache = Cache::builder("memory://").unwrap().build();
+    let tracer = Tracer::new(Level::DEBUG);
+    let _listening = tracer.listen();
+    cookie(&cache).await;
+    let expected = [
+        "miss: the slot is empty",
+        "a response is not stored: it sets a cookie",
+        "a value is not stored: the function says so",
+    ];
+    let lines = tracer.lines().into_iter().map(|(message, why)| format!("{message}: {why}"));
+    assert_eq!(lines.collect::<Vec<_>>(), expected);
+}
+
 #[test]
 fn the_text_of_a_key_is_shown_at_trace_alone() {
     #[redis_cached(ttl = "30ms", prefix = "traced", name = "short", cache = cache, skip(cache))]
