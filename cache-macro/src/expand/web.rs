@@ -137,9 +137,8 @@ pub(crate) fn check_params(model: &Model, destructure: impl FnOnce(&Uses) -> Tok
     if !model.could_be_handler || model.args.key.is_none() {
         return TokenStream::new();
     }
-    let skipped = |name: &Ident| model.args.skip.iter().any(|skipped| same(skipped, name));
     let is_extractor = |param: &Param| model.handler.is_some() || !matches!(ungrouped(&param.ty), Type::Reference(_));
-    let is_checked = |param: &Param| is_extractor(param) && !param.bindings.iter().all(skipped);
+    let is_checked = |param: &Param| is_extractor(param) && !param.bindings.iter().all(|name| model.args.skips(name));
     let checks = model.params.iter().filter(|param| is_checked(param)).map(|Param { ident, ty, .. }| {
         let span = generated(ty.span());
         let rc = private(span);
@@ -157,7 +156,7 @@ pub(crate) fn check_params(model: &Model, destructure: impl FnOnce(&Uses) -> Tok
     let patterns = model.entry_params.iter().filter(|param| is_checked(param) && !param.is_plain());
     let bound = patterns.flat_map(|param| {
         let is_unit = |name: &Ident| param.perhaps_units.iter().any(|unit| same(unit, name));
-        param.bindings.iter().filter(move |name| !skipped(name) && !is_unit(name))
+        param.bindings.iter().filter(move |name| !model.args.skips(name) && !is_unit(name))
     });
     let of_bound: TokenStream = bound
         .map(|name| {

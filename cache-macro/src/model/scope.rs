@@ -376,8 +376,7 @@ impl<'a> Mentions<'a> {
 
     /// Returns `true` if a name is neither part of the key nor skipped.
     fn leave_out(&self, name: &Ident) -> bool {
-        let is_skipped = self.args.skip.iter().any(|skipped| same(skipped, name));
-        !is_skipped && !self.in_key.iter().any(|expr| expr.depend_on(name))
+        !self.args.skips(name) && !self.in_key.iter().any(|expr| expr.depend_on(name))
     }
 
     /// The advice to skip a parameter. A tag has to follow from the key, so its parameters cannot be skipped.

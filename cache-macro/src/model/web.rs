@@ -9,7 +9,7 @@ use super::pieces::{Part, Piece, Value};
 use crate::errors::Errors;
 use crate::parse::args::{Args, Codec};
 use crate::parse::function::{Face, Function, Param};
-use crate::syntax::mentions::{Variables, same};
+use crate::syntax::mentions::Variables;
 use crate::syntax::types::{last, spelled, type_args, ungrouped};
 
 /// The handler that a function is.
@@ -114,13 +114,9 @@ fn is_jar(path: &TypePath) -> bool {
     matches!(last(path).as_str(), "CookieJar" | "PrivateCookieJar" | "SignedCookieJar" | "Cookies")
 }
 
-fn skips(args: &Args, name: &Ident) -> bool {
-    args.skip.iter().any(|skipped| same(skipped, name))
-}
-
 /// Returns `true` if all that the parameter binds is skipped.
 fn is_skipped(args: &Args, param: &Param) -> bool {
-    param.bindings.iter().all(|name| skips(args, name))
+    param.bindings.iter().all(|name| args.skips(name))
 }
 
 impl Handler {
@@ -140,7 +136,7 @@ impl Handler {
         };
         let (ident, bypass) = (&params[index].ident, bypass.map(|_| index));
         // If the user skipped the headers, the body sees all of them.
-        if skips(args, ident) {
+        if args.skips(ident) {
             return Handler { headers: None, bypass };
         }
         args.skip.push(ident.clone());
@@ -172,7 +168,7 @@ impl Handler {
                 _ if is_skipped(args, param) => true,
                 Extract::Request | Extract::Headers => false,
                 Extract::Body => {
-                    args.key.is_some() && param.bindings.iter().all(|name| skips(args, name) || is_mentioned(name))
+                    args.key.is_some() && param.bindings.iter().all(|name| args.skips(name) || is_mentioned(name))
                 }
             };
             if !is_fine {

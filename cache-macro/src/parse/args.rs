@@ -17,6 +17,7 @@ use super::values::{
 };
 use super::web::{self, Web};
 use crate::errors::Errors;
+use crate::syntax::mentions::same;
 use crate::syntax::place;
 
 /// All arguments, absent ones included.
@@ -58,6 +59,11 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Returns `true` if `skip` names this.
+    pub(crate) fn skips(&self, name: &Ident) -> bool {
+        self.skip.iter().any(|skipped| same(skipped, name))
+    }
+
     pub(crate) fn parse(tokens: TokenStream, errors: &Errors) -> Args {
         let mention_self = place::mentioned_in_args(&tokens);
         let mut args = Args { siblings: true, mention_self, ..Args::default() };

@@ -390,7 +390,7 @@ async fn a_master_comes_back(store: &impl Store, nodes: &Nodes) {
     master.kill();
     nodes.await_promotion(replica);
     let is_served = async || {
-        let read = store.read(key, ReadMode::Shared, by()).await;
+        let read = store.read(key, ReadMode::Shared, soon()).await;
         read.inspect_err(|error| println!("{error}")).is_ok()
     };
     test_support::in_time("the replica serves", is_served).await;
@@ -406,6 +406,8 @@ async fn a_master_comes_back(store: &impl Store, nodes: &Nodes) {
 fn a_master_that_comes_back_is_used_again() {
     let nodes = alert_nodes();
     let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(a_master_comes_back(cluster(&nodes.url()).tokio(), &nodes));
-    runtime.block_on(a_master_comes_back(cluster(&nodes.url()).blocking(), &nodes));
+    let cache = patient_cluster(&nodes.url(), SHORT);
+    runtime.block_on(a_master_comes_back(cache.tokio(), &nodes));
+    let cache = patient_cluster(&nodes.url(), SHORT);
+    runtime.block_on(a_master_comes_back(cache.blocking(), &nodes));
 }
