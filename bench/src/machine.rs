@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::subjects::Result;
@@ -135,10 +135,12 @@ impl Server {
         Ok(())
     }
 
-    /// Stops the server, so that it keeps connections open and answers nothing.
+    /// Stops the server, so that it keeps connections open and answers nothing, and waits until none of its threads runs.
     pub fn hang(&self) -> Result<()> {
-        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).ok_or("no process")?;
-        Ok(kill_process(id, Signal::STOP)?)
+        let id = Pid::from_child(&self.child);
+        kill_process(id, Signal::STOP)?;
+        waitid(WaitId::Pid(id), WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT)?;
+        Ok(())
     }
 
     pub fn flush(&self) -> Result<()> {
