@@ -1,10 +1,11 @@
 //! The commands of the local tier.
 
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use redis_cached::{Cache, redis_cached};
-use test_support::{Monitor, PATIENCE, Server, eventually};
+use test_support::{Gate, Monitor, PATIENCE, Server, eventually};
 
 static DECODED: AtomicU64 = AtomicU64::new(0);
 
@@ -22,6 +23,29 @@ impl From<u64> for Counted {
 
 impl From<Counted> for u64 {
     fn from(value: Counted) -> u64 {
+        value.0
+    }
+}
+
+/// A value whose decoding waits at a gate, once.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(from = "u64", into = "u64")]
+struct Held(u64);
+
+static IS_HELD: AtomicBool = AtomicBool::new(false);
+static DECODING: LazyLock<Gate> = LazyLock::new(Gate::closed);
+
+impl From<u64> for Held {
+    fn from(value: u64) -> Held {
+        if IS_HELD.swap(false, SeqCst) {
+            DECODING.pass_blocking();
+        }
+        Held(value)
+    }
+}
+
+impl From<Held> for u64 {
+    fn from(value: Held) -> u64 {
         value.0
     }
 }
@@ -44,6 +68,11 @@ fn plain(cache: &Cache, id: u64) -> u64 {
 #[redis_cached(prefix = "l", name = "counted", key = "{id}", local = 100, cache = cache, skip(cache))]
 async fn counted(cache: &Cache, id: u64) -> Counted {
     Counted(id)
+}
+
+#[redis_cached(prefix = "l", name = "held", key = "{id}", local = 100, cache = cache, skip(cache))]
+async fn held(cache: &Cache, id: u64) -> Held {
+    Held(id)
 }
 
 #[redis_cached(prefix = "l", name = "without", key = "{id}", cache = cache, skip(cache))]
@@ -76,6 +105,11 @@ fn commands(monitor: &mut Monitor) -> Vec<Vec<String>> {
     monitor.commands().into_iter().filter(is_of_use).collect()
 }
 
+/// The commands that ask whether a slot still holds a value.
+fn confirmations(monitor: &mut Monitor) -> Vec<String> {
+    commands(monitor).iter().filter(|command| command[0] == "GETRANGE").map(|command| command.join(" ")).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hit_sends_nothing() {
     let server = Server::start();
@@ -96,15 +130,33 @@ async fn a_value_is_confirmed_by_its_first_bytes() {
     let cache = &remote(&server);
     let mut monitor = server.monitor();
     kept!(cache, one(cache, 1).await);
-    let commands = commands(&mut monitor);
-    let confirmations = commands.iter().filter(|command| command[0] == "GETRANGE");
-    assert_eq!(confirmations.map(|command| command.join(" ")).collect::<Vec<_>>(), ["GETRANGE l:one:1 0 49"]);
+    assert_eq!(confirmations(&mut monitor), ["GETRANGE l:one:1 0 49"]);
     // Before Redis 7.0, `MONITOR` does not show the command; the flags of a client do.
     let clients = server.cli(&["CLIENT", "LIST"]);
     let is_tracked = |client: &&str| {
         client.split(' ').any(|field| field.strip_prefix("flags=").is_some_and(|flags| flags.contains('t')))
     };
     assert_eq!(clients.lines().filter(is_tracked).count(), 1, "{clients}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_call_that_ends_after_the_confirmation_does_not_ask_again() {
+    let server = Server::start();
+    assert_eq!(held(&remote(&server), 1).await, Held(1));
+    let cache = remote(&server);
+    let mut monitor = server.monitor();
+    IS_HELD.store(true, SeqCst);
+    let own = cache.clone();
+    // Its thread waits while it decodes.
+    let runtime = tokio::runtime::Handle::current();
+    let slow = tokio::task::spawn_blocking(move || runtime.block_on(held(&own, 1)));
+    DECODING.wait_for(1).await;
+    kept!(cache, held(&cache, 1).await);
+    DECODING.open();
+    assert_eq!(slow.await.unwrap(), Held(1));
+    // What is asked later is answered later: nothing of the slow call is under way then.
+    kept!(cache, held(&cache, 2).await);
+    assert_eq!(confirmations(&mut monitor), ["GETRANGE l:held:1 0 49", "GETRANGE l:held:2 0 49"]);
 }
 
 /// Of several tests, this one alone has a cache whose functions keep nothing.
