@@ -11,7 +11,7 @@ use ::redis::Value;
 use super::{ClusterStore, NodeTransport};
 use crate::error::{Error, ErrorKind};
 use crate::key::Extent;
-use crate::poll::join::join_all;
+use crate::poll::join::{Job, join_all};
 use crate::store::redis::client::RedisStore;
 use crate::store::redis::ops::clear::START;
 use crate::store::redis::ops::node::Attempt;
@@ -52,7 +52,7 @@ impl<T: NodeTransport> ClusterStore<T> {
     async fn are_slots_moving(&self, nodes: &[&RedisStore<T>], each: Duration) -> bool {
         let ask = |node: &RedisStore<T>| {
             let node = node.clone();
-            async move {
+            let asked = async move {
                 let build = || {
                     let mut command = ::redis::cmd("CLUSTER");
                     command.arg("NODES");
@@ -60,9 +60,10 @@ impl<T: NodeTransport> ClusterStore<T> {
                 };
                 let epoch = node.server().health.epoch();
                 node.command(epoch, build, |reply| Ok(is_moving(&reply)), Instant::now() + each).await.unwrap_or(false)
-            }
+            };
+            Box::pin(asked) as Job<'_, bool>
         };
-        join_all(nodes.iter().map(|node| ask(node))).await.contains(&true)
+        join_all(nodes.iter().map(|node| ask(node)).collect()).await.contains(&true)
     }
 
     async fn clear_node(&self, node: &RedisStore<T>, extent: &Extent, each: Duration) -> Result<u64, Error> {

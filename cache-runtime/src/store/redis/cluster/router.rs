@@ -8,7 +8,7 @@ use super::slots::slot_of;
 use super::state::ClusterState;
 use super::{ClusterStore, NodeTransport};
 use crate::error::{Error, Redirection};
-use crate::poll::join::{join_all, join_on_threads};
+use crate::poll::join::{Job, join_all, join_on_threads};
 use crate::store::redis::client::RedisStore;
 use crate::store::{Replies, only};
 
@@ -22,6 +22,9 @@ struct Route {
     /// The slot is moving to the node, which has to be told that the request comes from the owner.
     asks: bool,
 }
+
+/// An operation on those of many slots that one node has: it gets the positions of the requests, and the deadline.
+type Part<'a, 'p, T, R> = dyn Fn(&'a RedisStore<T>, Vec<usize>, Instant) -> Job<'a, Replies<R>> + Send + Sync + 'p;
 
 impl<T: NodeTransport> ClusterStore<T> {
     /// Carries out an operation on one slot at the node that has it.
@@ -106,9 +109,20 @@ impl<T: NodeTransport> ClusterStore<T> {
             };
             return vec![self.at_slot(slot_of(name(request)), by, only_here).await];
         }
+        let slots = requests.iter().map(|request| slot_of(name(request))).collect();
+        let part = |node, positions, by| Box::pin(operation(node, positions, by)) as Job<'a, Replies<R>>;
+        self.at_many_slots(slots, by, &part).await
+    }
+
+    /// The same for requests whose slots are known. It is compiled for each kind of reply, not for each operation.
+    async fn at_many_slots<'a, R: Send>(
+        &'a self,
+        slots: Vec<u16>,
+        by: Instant,
+        part: &Part<'a, '_, T, R>,
+    ) -> Vec<Result<R, Error>> {
         self.state().refresh_if_due(by);
-        let slots: Vec<u16> = requests.iter().map(|request| slot_of(name(request))).collect();
-        let mut results: Vec<Option<Result<R, Error>>> = requests.iter().map(|_| None).collect();
+        let mut results: Vec<Option<Result<R, Error>>> = slots.iter().map(|_| None).collect();
         let mut parts: BTreeMap<Route, Vec<usize>> = BTreeMap::new();
         for (at, slot) in slots.iter().enumerate() {
             match self.route(*slot, by).await {
@@ -118,16 +132,17 @@ impl<T: NodeTransport> ClusterStore<T> {
         }
         let mut by = by;
         for followed in 0..=REDIRECTIONS {
-            let sent = std::mem::take(&mut parts).into_iter().filter_map(|(route, positions)| {
-                let part = operation(self.at(route)?, positions.clone(), by);
-                Some(async move { (route, positions, part.await) })
+            let mut sent = Vec::with_capacity(parts.len());
+            parts.retain(|route, positions| {
+                let node = self.at(*route);
+                sent.extend(node.map(|node| part(node, positions.clone(), by)));
+                node.is_some()
             });
-            let sent: Vec<_> = sent.collect();
             let received = match T::BLOCKS && sent.len() > 1 {
                 true => join_on_threads(sent),
                 false => join_all(sent).await,
             };
-            for (route, positions, replies) in received {
+            for ((route, positions), replies) in std::mem::take(&mut parts).into_iter().zip(received) {
                 for (at, reply) in positions.into_iter().zip(replies) {
                     let redirection = reply.as_ref().err().and_then(Error::redirection);
                     let Some(redirection) = redirection.filter(|_| followed < REDIRECTIONS) else {

@@ -9,7 +9,7 @@ use super::tags::spread;
 use super::{ClusterStore, NodeTransport};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Extent, Key};
-use crate::poll::join::{both, join_all};
+use crate::poll::join::{Job, both, join_all};
 use crate::store::redis::ops::extension;
 use crate::store::{
     Capabilities, EndRequest, MarkReply, Precondition, Read, ReadMode, Release, Replies, Store, TakeReply, TakeRequest,
@@ -150,7 +150,8 @@ impl<T: NodeTransport> Store for ClusterStore<T> {
 
     async fn ping(&self, by: Instant) -> Result<(), Error> {
         let nodes = self.nodes(by).await?;
-        join_all(nodes.into_iter().map(|node| node.ping(by))).await.into_iter().collect()
+        let pings = nodes.into_iter().map(|node| Box::pin(node.ping(by)) as Job<'_, _>);
+        join_all(pings.collect()).await.into_iter().collect()
     }
 
     fn refuses_writes(&self, key: &Key) -> Option<Error> {

@@ -9,7 +9,7 @@ use super::state::ClusterState;
 use super::{ClusterStore, NodeTransport};
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
-use crate::poll::join::{join_all, join_on_threads};
+use crate::poll::join::{Job, join_all, join_on_threads};
 use crate::store::redis::client::abandoned::{Abandoned, AbandonedLeases};
 use crate::store::redis::client::deliverer::{Running, SHORTEST};
 use crate::store::redis::client::pending::KeptKeys;
@@ -171,15 +171,15 @@ impl<T: NodeTransport> ClusterStore<T> {
         for (name, addition) in all {
             parts.entry(state.slots.owner(slot_of(&name))).or_default().push((name, addition));
         }
-        let parts = parts.into_values().map(|keys| async move { self.deliver_part(&keys, by).await });
+        let part = |keys: KeptKeys| -> Job<'_, _> { Box::pin(async move { self.deliver_part(&keys, by).await }) };
+        let parts = parts.into_values().map(part).collect();
         let outcomes = match T::BLOCKS {
             true => join_on_threads(parts),
             false => join_all(parts).await,
         };
         // A permanent refusal comes last: the others are worth another attempt soon.
-        let mut failures: Vec<Error> = outcomes.into_iter().filter_map(Result::err).collect();
-        failures.sort_by_key(|error| error.kind() == ErrorKind::Auth);
-        let failure = failures.into_iter().next();
+        let failures = outcomes.into_iter().filter_map(Result::err);
+        let failure = failures.min_by_key(|error: &Error| error.kind() == ErrorKind::Auth);
         if failure.is_none() {
             let clocks = state.slots.nodes().into_iter().filter_map(|node| state.node(node));
             let latest = clocks.map(|node| node.client.server.health.clock.now()).max();
@@ -259,10 +259,10 @@ impl<T: NodeTransport> ClusterStore<T> {
     async fn release_orphans(&self) {
         let abandoned = &self.state().backlog.abandoned;
         let passing = Passing::new(abandoned);
-        let mut tasks = Vec::new();
+        let mut tasks = Vec::<Job<'_, ()>>::new();
         for (node, leases) in self.by_node(abandoned.take_orphans()) {
             match node.and_then(|node| self.store(node)) {
-                Some(node) => tasks.push(node.release_now(leases)),
+                Some(node) => tasks.push(Box::pin(node.release_now(leases))),
                 None => self.state().keep_abandoned(&leases),
             }
         }
