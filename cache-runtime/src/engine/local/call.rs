@@ -114,16 +114,16 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
 
     /// Offers a value that was stored just now to the tier.
     pub(in crate::engine) async fn offer_stored(&self, key: &Key, bytes: &Bytes, typed: &Requests<'_>) {
-        if let Some(id) = id_of(bytes)
-            && self.cache.may_keep(typed.terms(), key, id, bytes)
+        if self.cache.may_keep(typed.terms(), key, bytes)
             && let Some(decoded) = typed.to_keep(envelope::times(bytes)).await
         {
-            self.offer_bytes(typed.terms(), key, id, bytes, decoded);
+            self.offer_bytes(typed.terms(), key, bytes, decoded);
         }
     }
 
-    fn offer_bytes(&self, terms: &Terms, key: &Key, id: Token, bytes: &Bytes, decoded: Decoded) {
+    fn offer_bytes(&self, terms: &Terms, key: &Key, bytes: &Bytes, decoded: Decoded) {
         let Content::Value(value) = envelope::parse(key, terms.function.identities(), bytes) else { return };
+        let Some(id) = id_of(bytes) else { return };
         self.cache.offer(Offer { key, terms, id, value: &value, bytes, decoded, now: self.store.now(key) });
     }
 
@@ -149,7 +149,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
     /// Offers a value that a call for many ids read.
     pub(in crate::engine) fn offer_of_many<V>(&self, plan: &Plan<V>, key: &Key, value: &Value, bytes: &[u8], read: &V) {
         if let (Some(local), Some(id)) = (&plan.local, id_of(bytes))
-            && self.cache.may_keep(&plan.terms, key, id, bytes)
+            && self.cache.may_keep(&plan.terms, key, bytes)
             && let Ok(decoded) = caught(|| (local.kept)(read, envelope::times(bytes)))
         {
             let terms = &plan.terms;
@@ -168,7 +168,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let Some(id) = id_of(bytes) else { return candidate.decode_in(terms.function, call) };
         let kept = self.cache.local_value(terms, key, id).filter(|kept| call.keep_copy(kept));
         let is_kept = kept.is_some() || candidate.decode_in(terms.function, call)?;
-        if is_kept && !candidate.is_stale() && self.cache.may_keep(terms, key, id, bytes) {
+        if is_kept && !candidate.is_stale() && self.cache.may_keep(terms, key, bytes) {
             let decoded = kept.or_else(|| call.to_keep(envelope::times(bytes)));
             if let Some(decoded) = decoded {
                 let now = self.store.now(key);
@@ -216,13 +216,11 @@ impl Context {
         self.tier().get()?.kept(terms, key, id).map(|entry| Arc::clone(&entry.value))
     }
 
-    /// Returns true if a value may be kept, and is not yet: it is not copied, and the store is not asked, for nothing.
-    fn may_keep(&self, terms: &Terms, key: &Key, id: Token, bytes: &[u8]) -> bool {
-        if terms.local == 0 || self.has_undelivered() {
-            return false;
-        }
-        let tier = self.made_tier();
-        tier.map(terms).weight(key.as_str(), envelope::raw_len(bytes)).is_some() && !tier.is_confirmed(terms, key, id)
+    /// Returns true if a value may be kept: it is not copied for nothing.
+    fn may_keep(&self, terms: &Terms, key: &Key, bytes: &[u8]) -> bool {
+        terms.local != 0
+            && !self.has_undelivered()
+            && self.made_tier().map(terms).weight(key.as_str(), envelope::raw_len(bytes)).is_some()
     }
 
     /// Notes what the store had in a slot: another value than the one that is kept. A call that began after this one
@@ -239,7 +237,7 @@ impl Context {
         // The order matters. A write whose invalidation is in doubt is noted as undelivered before it voids for the second
         // time: this offer sees one or the other, or its ticket is voided.
         let voids = tier.voids();
-        if self.has_undelivered() || tier.is_asked_or_confirmed(&offer) {
+        if self.has_undelivered() || tier.is_asked_or_kept(&offer) {
             return;
         }
         let names = store::own_tags(offer.key, offer.bytes);
@@ -285,10 +283,13 @@ impl Tier {
         drop((removed, dropped));
     }
 
-    fn is_asked_or_confirmed(&self, Offer { terms, key, id, .. }: &Offer<'_>) -> bool {
+    /// Returns true if the value is being confirmed, or is kept and may be served: a call that read it before, and ends after
+    /// others have offered it, does not make the store be asked again.
+    fn is_asked_or_kept(&self, Offer { terms, key, id, .. }: &Offer<'_>) -> bool {
         // Under the lock: a value that is no longer being confirmed is there.
         let tickets = self.tickets(key.as_str());
-        tickets.is_for(key.as_str(), *id) || self.is_confirmed(terms, key, *id)
+        let is_good = |entry: Arc<Entry>| entry.is_good(Coarse::now());
+        tickets.is_for(key.as_str(), *id) || self.kept(terms, key, *id).is_some_and(is_good)
     }
 
     /// The ticket for a value that is offered; `None` if it is not to be kept.

@@ -107,11 +107,6 @@ impl Tier {
         (entry.id == id && entry.is_of(terms, key)).then_some(entry)
     }
 
-    /// Returns true if this value is kept, and may be served.
-    fn is_confirmed(&self, terms: &Terms, key: &Key, id: Token) -> bool {
-        self.kept(terms, key, id).is_some_and(|entry| entry.is_good(Coarse::now()))
-    }
-
     /// The map of a function, which is made if it is not there.
     #[inline]
     fn map(&self, terms: &Terms) -> &Arc<Map> {
