@@ -105,7 +105,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                             self.poll_look(read.as_mut(), &plan.terms, key, &mut run.under(&plan), context)
                         });
                         // A call that is cancelled here is counted, too.
-                        let undecided = Undecided::new(self.cache.counters(plan.terms.function));
+                        let undecided = self.undecided(plan.terms.function);
                         let start = looking.await;
                         std::mem::forget(undecided);
                         start
@@ -121,6 +121,13 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             let run = EndsBody(&mut run);
             poll_fn(|context| run.0.poll(&plan, &mut conductor, &requests, context)).await
         }
+    }
+
+    /// Counts a call as cancelled if it is dropped before its first look is over.
+    // Inlined, the look-up of the counters would be compiled for each cached function.
+    #[inline(never)]
+    fn undecided(&self, function: &Function) -> Undecided<'_> {
+        Undecided::new(self.cache.counters(function))
     }
 
     /// The steps of a call after its first look.
