@@ -16,6 +16,8 @@
 //! | `model::returns`, `model::background`, `model::refused` | checks of the return type, the arguments and the function |
 //! | `model::batch`, `model::web` | checks of a function of many ids, and of a handler |
 //! | `model::scope` | checks of what the attribute's expressions mention |
+//! | `model::templates` | the pieces of the key, the group and the tags |
+//! | `model::needs` | which parameters each part of the generated code needs |
 //! | `model` | the attribute and the function, checked against each other |
 //! | `expand::attrs`, `expand::names` | words of generated code |
 //! | `expand::values`, `expand::lifetimes`, `expand::codec`, `expand::signature` | types, constants and signatures of generated code |
@@ -25,6 +27,8 @@
 //! | `expand::description`, `expand::call` | what a function looks up, and its call into the runtime |
 //! | `expand::background`, `expand::batch`, `expand::entry` | calls with a refresh in the background, of many ids, and of no body |
 //! | `expand` | the generated functions |
+
+#![cfg_attr(not(test), warn(clippy::too_many_lines))]
 
 use proc_macro2::TokenStream;
 

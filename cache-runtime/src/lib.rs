@@ -22,6 +22,7 @@
     not(any(feature = "tokio", feature = "blocking")),
     allow(dead_code, unused_imports, unused_variables, reason = "no face is left to use it")
 )]
+#![cfg_attr(not(test), warn(clippy::too_many_lines))]
 // Input from outside must not cause a panic.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

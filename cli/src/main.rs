@@ -10,6 +10,8 @@
 //! | `scan` | all keys of a cache, in paced steps |
 //! | `commands` | one module for each command |
 
+#![cfg_attr(not(test), warn(clippy::too_many_lines))]
+
 mod args;
 mod commands;
 mod outcome;

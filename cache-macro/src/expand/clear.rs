@@ -57,7 +57,7 @@ pub(crate) fn clear(model: &Model) -> Option<TokenStream> {
         Face::Async | Face::Boxed => quote!(#rc::clear(#cache, #plan.terms.function, #is_in_group).await),
         Face::Plain => quote!(#rc::blocking_clear(#cache, #plan.terms.function, #is_in_group)),
     };
-    let uses = uses_function(model, &model.not_in_entry);
+    let uses = uses_function(model, &model.needs.not_in_entry);
     // The block is at the return type, like that of the entry.
     let block = quote_spanned!(at_output(model)=> { #uses #description #run });
     Some(quote!(#docs #attrs #allow #allow_sibling #vis #clear_sig #block))
@@ -82,7 +82,7 @@ pub(crate) fn clear_signature(model: &Model) -> Option<Signature> {
         asyncness,
         fn_token: Token![fn](generated(sig.fn_token.span)),
         ident: sibling(&sig.ident, "clear"),
-        generics: generics::without(&sig.generics, &model.not_in_entry),
+        generics: generics::without(&sig.generics, &model.needs.not_in_entry),
         inputs: inputs_with_cache(model, &nothing),
         output: ReturnType::Type(Token![->](Span::mixed_site()), Box::new(Type::Verbatim(output.into_token_stream()))),
         ..sig.clone()

@@ -129,7 +129,7 @@ fn find_cache(model: &Model) -> TokenStream {
     let Names { cache, .. } = &Names::of(model);
     let span = generated(expr.span());
     let rc = private(span);
-    let destructure = destructure(model, &model.cache);
+    let destructure = destructure(model, &model.needs.cache);
     let borrowed = borrowed(expr);
     let clone = quote_spanned!(span=> #rc::own_cache(#borrowed));
     quote! {

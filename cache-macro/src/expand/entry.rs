@@ -39,8 +39,8 @@ pub(crate) fn entry(model: &Model) -> TokenStream {
     let rc = private(at_output(model));
     let (vis, sig) = (visibility(model), entry_signature(model));
     let description = description(model, sig.receiver(), &output, &TokenStream::new());
-    let id_of_entry = id_of_entry(model, &model.key);
-    let uses = uses_function(model, &model.not_in_entry);
+    let id_of_entry = id_of_entry(model, &model.needs.key);
+    let uses = uses_function(model, &model.needs.not_in_entry);
     // The block is at the return type, because the entry's type is where a wrong one is noticed first.
     let block = quote_spanned!(at_output(model)=> { #uses #id_of_entry #description #rc::#make(#cache, #plan, #key) });
     quote!(#docs #attrs #allow #allow_sibling #vis #sig #block)
@@ -61,8 +61,8 @@ pub(crate) fn entry_signature(model: &Model) -> Signature {
         asyncness: None,
         fn_token: Token![fn](span),
         ident: sibling(&sig.ident, "entry"),
-        generics: generics::without(&sig.generics, &model.not_in_entry),
-        inputs: inputs_with_cache(model, &model.key),
+        generics: generics::without(&sig.generics, &model.needs.not_in_entry),
+        inputs: inputs_with_cache(model, &model.needs.key),
         output: ReturnType::Type(Token![->](span), Box::new(Type::Verbatim(output))),
         ..sig.clone()
     };
@@ -96,8 +96,8 @@ pub(crate) fn group(model: &Model, pieces: &[Piece]) -> TokenStream {
     let rc = private(Span::mixed_site());
     let (vis, sig) = (visibility(model), group_signature(model));
     let description = description_of_group(model, pieces, sig.receiver());
-    let id_of_entry = id_of_entry(model, &model.in_group);
-    let uses = uses_function(model, &model.not_in_group);
+    let id_of_entry = id_of_entry(model, &model.needs.in_group);
+    let uses = uses_function(model, &model.needs.not_in_group);
     quote!(#docs #attrs #allow #allow_sibling #vis #sig { #uses #id_of_entry #description #rc::#make(#cache, #key) })
 }
 
@@ -112,8 +112,8 @@ pub(crate) fn group_signature(model: &Model) -> Signature {
         asyncness: None,
         fn_token: Token![fn](generated(sig.fn_token.span)),
         ident: sibling(&sig.ident, "group"),
-        generics: generics::without(&sig.generics, &model.not_in_group),
-        inputs: inputs_with_cache(model, &model.in_group),
+        generics: generics::without(&sig.generics, &model.needs.not_in_group),
+        inputs: inputs_with_cache(model, &model.needs.in_group),
         output: ReturnType::Type(Token![->](Span::mixed_site()), Box::new(Type::Verbatim(group))),
         ..sig.clone()
     };

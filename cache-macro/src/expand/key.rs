@@ -29,7 +29,7 @@ fn is_shared(model: &Model) -> bool {
         Piece::Part(Part { value: Value::PerhapsUnit(_), .. }) => false,
     };
     let mut pieces = model.pieces.iter().chain(model.group.iter().flatten()).chain(model.tags.iter().flatten());
-    let has_inputs = model.key.receiver || model.key.params.contains(&true);
+    let has_inputs = model.needs.key.receiver || model.needs.key.params.contains(&true);
     has_inputs && plan::is_shared(model) && pieces.all(is_reachable)
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn key_function(model: &Model) -> Option<TokenStream> {
     let (attrs, allow, allow_second) = (attrs::of_plan(attrs), attrs::allowances(model), attrs::second_allowances());
     let (rc, facade) = (private(Span::mixed_site()), facade(model));
     let [cache, function] = ["cache", "function"].map(variable);
-    let mut inputs = inputs(model, model.key.receiver, |index| model.key.params[index]);
+    let mut inputs = inputs(model, model.needs.key.receiver, |index| model.needs.key.params[index]);
     for input in &mut inputs {
         if let FnArg::Typed(PatType { ty, .. }) = input
             && !is_lent(ty)
@@ -58,7 +58,7 @@ pub(crate) fn key_function(model: &Model) -> Option<TokenStream> {
             *ty = parse_quote!(&#ty);
         }
     }
-    let at = usize::from(model.key.receiver);
+    let at = usize::from(model.needs.key.receiver);
     inputs.insert(at, parse_quote!(#function: &'static #facade::__private::Function));
     inputs.insert(at, parse_quote!(#cache: &#facade::__private::Context));
     let output = quote!(#facade::__private::MadeKey);
@@ -66,7 +66,7 @@ pub(crate) fn key_function(model: &Model) -> Option<TokenStream> {
         asyncness: None,
         fn_token: Token![fn](Span::mixed_site()),
         ident: key_ident(model),
-        generics: generics::without(&sig.generics, &model.not_in_entry),
+        generics: generics::without(&sig.generics, &model.needs.not_in_entry),
         inputs,
         output: ReturnType::Type(Token![->](Span::mixed_site()), Box::new(Type::Verbatim(output))),
         ..sig.clone()
@@ -96,13 +96,13 @@ pub(crate) fn key(model: &Model, receiver: Option<&Receiver>) -> TokenStream {
         return quote!({ let #function = #plan.terms.function; #make_key });
     }
     let Names { cache, plan, .. } = &Names::of(model);
-    let generics = generics::without(&model.function.sig.generics, &model.not_in_entry);
+    let generics = generics::without(&model.function.sig.generics, &model.needs.not_in_entry);
     let function = path_with(model, &key_ident(model), &generics);
-    let of_self = receiver.filter(|_| model.key.receiver).map(|receiver| {
+    let of_self = receiver.filter(|_| model.needs.key.receiver).map(|receiver| {
         let token = receiver.self_token;
         quote!(&#token,)
     });
-    let params = model.entry_params.iter().enumerate().filter(|(index, _)| model.key.params[*index]);
+    let params = model.entry_params.iter().enumerate().filter(|(index, _)| model.needs.key.params[*index]);
     let args = params.map(|(index, Param { ident, ty, .. })| match &model.batch {
         // One id of a batch is a reference already.
         Some(batch) if batch.index == index => quote!(#ident),
@@ -144,7 +144,7 @@ enum Given {
 fn make_key(model: &Model, receiver: Option<&Receiver>, given: Given) -> TokenStream {
     let [cache, function, writer] = ["cache", "function", "writer"].map(variable);
     let rc = private(Span::mixed_site());
-    let destructure = destructure_given(model, &model.key, given);
+    let destructure = destructure_given(model, &model.needs.key, given);
     let append = |pieces| append(model, pieces, receiver, given);
     let pieces = append(&model.pieces);
     let has_names =
@@ -196,7 +196,7 @@ fn make_key(model: &Model, receiver: Option<&Receiver>, given: Given) -> TokenSt
 pub(crate) fn make_group_key(model: &Model, group: &[Piece], receiver: Option<&Receiver>) -> TokenStream {
     let (Names { cache, .. }, writer) = (&Names::of(model), variable("writer"));
     let rc = private(Span::mixed_site());
-    let destructure = destructure(model, &model.in_group);
+    let destructure = destructure(model, &model.needs.in_group);
     let prefix = prefix(model);
     let pieces = append(model, group, receiver, Given::Itself);
     quote! {{
@@ -265,7 +265,7 @@ fn append_name(label: &str, name: &Expr) -> TokenStream {
 //     __rc::unit_struct::<Shard, _>({ let Shard = &Shard; &Shard });
 pub(crate) fn check_units(model: &Model) -> TokenStream {
     let facade = facade(model);
-    let checks = model.presumed_units.iter().map(|&index| {
+    let checks = model.needs.presumed_units.iter().map(|&index| {
         let Param { ident, ty, .. } = &model.params[index];
         let span = generated(ident.span());
         quote_spanned!(span=> #facade::__private::unit_struct::<#ty, _>({ let #ident = &#ident; &#ident });)

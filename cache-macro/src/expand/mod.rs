@@ -229,7 +229,7 @@ fn body(model: &Model) -> TokenStream {
     });
     for (index, param) in typed.enumerate() {
         // A parameter that the attribute mentions is not unused.
-        if model.cache.params[index] || model.in_templates.params[index] {
+        if model.needs.cache.params[index] || model.needs.in_templates.params[index] {
             param.attrs.push(parse_quote!(#[allow(unused_variables)]));
         }
     }

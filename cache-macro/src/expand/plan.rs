@@ -52,7 +52,7 @@ pub(crate) fn plan_function(model: &Model) -> Option<TokenStream> {
         asyncness: None,
         fn_token: Token![fn](span),
         ident: plan_ident(model),
-        generics: generics::without(&sig.generics, &model.not_in_entry),
+        generics: generics::without(&sig.generics, &model.needs.not_in_entry),
         inputs: Punctuated::new(),
         output: ReturnType::Type(Token![->](span), Box::new(Type::Verbatim(plan))),
         ..sig.clone()
@@ -73,7 +73,7 @@ pub(crate) fn plan(model: &Model, output: &Type) -> TokenStream {
     if !is_shared(model) {
         return make_plan(model, output);
     }
-    let generics = generics::without(&model.function.sig.generics, &model.not_in_entry);
+    let generics = generics::without(&model.function.sig.generics, &model.needs.not_in_entry);
     let function = path_with(model, &plan_ident(model), &generics);
     quote_spanned!(at_output(model)=> #function())
 }
@@ -287,7 +287,7 @@ fn make_function(model: &Model) -> TokenStream {
         GenericParam::Const(param) => Some((&param.ident, false)),
         GenericParam::Lifetime(_) => None,
     });
-    let generics = generics.filter(|(ident, _)| !model.not_in_name.contains(&ident.to_string()));
+    let generics = generics.filter(|(ident, _)| !model.needs.not_in_name.contains(&ident.to_string()));
     let generics = generics.map(
         |(ident, is_type)| {
             if is_type { quote!(&::core::any::type_name::<#ident>()) } else { quote!(&#ident) }
@@ -317,7 +317,7 @@ fn make_function(model: &Model) -> TokenStream {
 //
 // The type of an `impl Trait` has no name here, but is part of the function's name like that of a `T: Trait`.
 pub(crate) fn opaque(model: &Model) -> impl Iterator<Item = TokenStream> + '_ {
-    let params = model.entry_params.iter().zip(&model.key.params).filter(|(_, is_used)| **is_used);
+    let params = model.entry_params.iter().zip(&model.needs.key.params).filter(|(_, is_used)| **is_used);
     let params = params.map(|(param, _)| param).filter(|param| impl_trait(&param.ty).is_some());
     params.map(|Param { ident, ty, .. }| {
         let value = if matches!(ty, Type::Reference(_)) { quote!(&*#ident) } else { quote!(&#ident) };

@@ -43,7 +43,9 @@ pub(crate) fn plain_param(param: &Param) -> FnArg {
 
 /// The parameters that `uses` and `cache = …` need.
 pub(crate) fn inputs_with_cache(model: &Model, uses: &Uses) -> Punctuated<FnArg, Token![,]> {
-    inputs(model, uses.receiver || model.cache.receiver, |index| uses.params[index] || model.cache.params[index])
+    inputs(model, uses.receiver || model.needs.cache.receiver, |index| {
+        uses.params[index] || model.needs.cache.params[index]
+    })
 }
 
 /// Some of the parameters, with `&self` for the receiver.

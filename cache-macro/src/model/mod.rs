@@ -1,8 +1,6 @@
 //! The attribute and the function, checked against each other. The contents of a [`Model`] can be
 //! quoted without another check.
 
-use std::collections::HashSet;
-
 use proc_macro2::Span;
 use syn::spanned::Spanned;
 use syn::{Ident, Type};
@@ -10,24 +8,27 @@ use syn::{Ident, Type};
 use self::background::Background;
 use self::batch::Batch;
 use self::features::Features;
-use self::pieces::{Piece, Uses};
+use self::needs::Needs;
+use self::pieces::Piece;
 use self::returns::Kind;
 use self::scope::Scope;
+use self::templates::Templates;
 use self::web::Handler;
 use crate::errors::Errors;
 use crate::parse::args::{Algorithm, Args, Codec};
 use crate::parse::function::{Face, Function, Param};
-use crate::parse::template::Of;
 use crate::syntax::mentions::same;
 use crate::syntax::place::Place;
 
 pub(crate) mod background;
 pub(crate) mod batch;
 pub(crate) mod features;
+mod needs;
 pub(crate) mod pieces;
 pub(crate) mod refused;
 pub(crate) mod returns;
 mod scope;
+mod templates;
 pub(crate) mod web;
 
 /// A function that can be cached as its attribute says.
@@ -53,20 +54,7 @@ pub(crate) struct Model {
     pub(crate) group: Option<Vec<Piece>>,
     /// The tags that are templates.
     pub(crate) tags: Vec<Vec<Piece>>,
-    /// Which parameters the entry's place needs: its key, group and tags.
-    pub(crate) key: Uses,
-    pub(crate) in_group: Uses,
-    /// Which parameters the templates mention.
-    pub(crate) in_templates: Uses,
-    pub(crate) cache: Uses,
-    /// The positions of parameters that are left out of the key because they seem to be unit structs.
-    pub(crate) presumed_units: Vec<usize>,
-    /// Generic parameters that the entry does not have.
-    pub(crate) not_in_entry: HashSet<String>,
-    /// Generic parameters that are no part of the name.
-    pub(crate) not_in_name: HashSet<String>,
-    /// Generic parameters that the function of the group does not have.
-    pub(crate) not_in_group: HashSet<String>,
+    pub(crate) needs: Needs,
     pub(crate) place: Place,
     pub(crate) function: Function,
 }
@@ -106,32 +94,19 @@ impl Model {
         let templates = templates?;
         scope.check_mutable(&args, templates.of_key(), errors);
         scope.check_mentions(&args, templates.of_key(), templates.tags.iter().flatten(), errors);
-        let is_async_function = function.face() == Face::Async && function.sig.receiver().is_none() && batch.is_none();
-        let could_be_handler = is_handler || features.axum && is_async_function;
+        let could_be_handler = is_handler || features.axum && batch.is_none() && is_async_function(&function);
         if is_handler {
             Handler::check(&args, &params, templates.of_key(), errors);
         } else if could_be_handler {
             Handler::check_jars(&args, &params, errors);
         }
-        let key = scope.uses_of(templates.all());
-        let in_group = scope.uses_of(templates.group.iter().flatten());
-        let cache = scope.uses(&args.cache);
-        let not_in_entry = scope.dropped(&function, &output, |index| key.params[index] || cache.params[index]);
-        let not_in_group = scope.unmentioned(&function, &output, |index| in_group.params[index] || cache.params[index]);
         Some(Model {
             face: function.face(),
-            in_templates: scope.uses_of(templates.all().filter(|piece| templates.is_written(piece, &args))),
-            presumed_units: presumed_units(&scope, &templates, &args),
-            not_in_name: scope.dropped(&function, &output, |index| key.params[index]),
-            not_in_entry,
-            not_in_group,
+            needs: Needs::new(&scope, &templates, &args, &function, &output),
             place: place(&args, &function, errors),
             pieces: templates.key,
             group: templates.group,
             tags: templates.tags,
-            key,
-            in_group,
-            cache,
             entry_params,
             params,
             batch,
@@ -147,6 +122,11 @@ impl Model {
     }
 }
 
+/// Returns `true` for an async function that is no method.
+fn is_async_function(function: &Function) -> bool {
+    function.face() == Face::Async && function.sig.receiver().is_none()
+}
+
 /// The parameters of the function, with one id in the place of all ids of a batch.
 fn entry_params(function: &Function, batch: Option<&Batch>) -> Vec<Param> {
     let mut params = function.params();
@@ -154,57 +134,6 @@ fn entry_params(function: &Function, batch: Option<&Batch>) -> Vec<Param> {
         params[batch.index] = batch.element();
     }
     params
-}
-
-/// The pieces of the attribute's templates.
-struct Templates {
-    /// All arguments, if there is no template.
-    key: Vec<Piece>,
-    group: Option<Vec<Piece>>,
-    tags: Vec<Vec<Piece>>,
-}
-
-impl Templates {
-    /// All of them are parsed before one that is wrong ends this, so that all errors are reported.
-    fn new(scope: &Scope<'_>, args: &Args, errors: &Errors) -> Option<Templates> {
-        let key = match &args.key {
-            Some(literal) => scope.template(literal, Of::Key, args, errors),
-            None => Some(scope.all(&args.skip)),
-        };
-        let key = key.map(|pieces| pieces.into_iter().chain(web::pieces(args, scope.params)).collect());
-        let group = args.group.as_ref().map(|literal| scope.template(literal, Of::Group, args, errors));
-        let tags = args.tags.templates.iter().map(|literal| scope.template(literal, Of::Tag, args, errors));
-        let tags: Vec<_> = tags.collect();
-        let group = match group {
-            Some(group) => Some(group?),
-            None => None,
-        };
-        Some(Templates { key: key?, group, tags: tags.into_iter().collect::<Option<_>>()? })
-    }
-
-    /// The pieces that tell entries apart.
-    fn of_key(&self) -> impl Iterator<Item = &Piece> {
-        self.key.iter().chain(self.group.iter().flatten())
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Piece> {
-        self.of_key().chain(self.tags.iter().flatten())
-    }
-
-    /// Returns `true` if the user wrote the template of a piece.
-    fn is_written(&self, piece: &Piece, args: &Args) -> bool {
-        args.key.is_some() || !self.key.iter().any(|of_key| std::ptr::eq(of_key, piece))
-    }
-}
-
-/// The positions of parameters that seem to be unit structs: they are not in the key, and not skipped.
-fn presumed_units(scope: &Scope<'_>, templates: &Templates, args: &Args) -> Vec<usize> {
-    let in_key = scope.uses_of(templates.of_key());
-    let params = scope.params.iter().enumerate();
-    let units = params.filter(|(index, param)| {
-        param.names_its_type() && !in_key.params[*index] && !args.skip.iter().any(|name| param.binds(name))
-    });
-    units.map(|(index, _)| index).collect()
 }
 
 /// The block around the function, as far as it matters.

@@ -31,7 +31,7 @@ use super::{Engine, usable};
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::observe::{BatchTally, CallResult};
-use crate::plan::function::Plan;
+use crate::plan::function::{Function, Plan};
 use crate::plan::policy;
 use crate::poll::outlined::outlined;
 use crate::store::Store;
@@ -119,7 +119,19 @@ impl Unasked {
     }
 }
 
-impl Open<'_> {
+impl<'c> Open<'c> {
+    fn new(keys: &'c [Option<Key>], tally: BatchTally, longest: Duration) -> Self {
+        Open {
+            keys,
+            tally,
+            began: Instant::now(),
+            longest,
+            patience: longest,
+            troubled: HashMap::new(),
+            unasked: HashMap::new(),
+        }
+    }
+
     fn trouble(&mut self, at: usize) -> &mut Patience {
         // The call waits for an id until its own time is up.
         self.troubled.entry(at).or_insert_with(|| Patience::new(self.began, self.began, self.longest))
@@ -169,24 +181,13 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let positions = given.once_each();
         let Ids { ids, keys } = given;
         let keys: Vec<_> = keys.into_iter().map(|key| usable(self.cache, plan.terms.function, key)).collect();
-        let longest = policy::wait(&plan.terms);
-        // Ids without a key are not refreshed, because nothing is stored.
-        let counted = if anew { keys.iter().flatten().count() } else { keys.len() };
-        let tally = BatchTally::new(self.cache.functions().of(plan.terms.function), counted, anew);
+        let tally = self.tally(plan.terms.function, &keys, anew);
         let mut call = Call {
             ids: &ids,
             positions: &positions,
             found: ids.iter().map(|_| None).collect(),
             extra: Vec::new(),
-            open: Open {
-                keys: &keys,
-                tally,
-                began: Instant::now(),
-                longest,
-                patience: longest,
-                troubled: HashMap::new(),
-                unasked: HashMap::new(),
-            },
+            open: Open::new(&keys, tally, policy::wait(&plan.terms)),
         };
         #[cfg(feature = "local")]
         if !anew {
@@ -220,14 +221,25 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             let is_excused = outlined(|| self.wait_for_all(plan, &mut call, waiters)).await;
             number += usize::from(!is_excused);
         }
-        let Call { found, mut extra, open, .. } = call;
+        let Call { found, extra, open, .. } = call;
         open.tally.end();
         drop(open);
-        let mut pairs = Vec::with_capacity(ids.len() + extra.len());
-        pairs.extend(ids.into_iter().zip(found).filter_map(|(id, found)| Some((id, found??))));
-        pairs.append(&mut extra);
-        Ok(pairs)
+        Ok(in_order(ids, found, extra))
     }
+
+    fn tally(&self, function: &Function, keys: &[Option<Key>], anew: bool) -> BatchTally {
+        // Ids without a key are not refreshed, because nothing is stored.
+        let counted = if anew { keys.iter().flatten().count() } else { keys.len() };
+        BatchTally::new(self.cache.functions().of(function), counted, anew)
+    }
+}
+
+/// The pairs that were found, in the order of the ids, and then those that no id was given for.
+fn in_order<K, V>(ids: Vec<K>, found: Vec<Option<Option<V>>>, mut extra: Vec<(K, V)>) -> Vec<(K, V)> {
+    let mut pairs = Vec::with_capacity(ids.len() + extra.len());
+    pairs.extend(ids.into_iter().zip(found).filter_map(|(id, found)| Some((id, found??))));
+    pairs.append(&mut extra);
+    pairs
 }
 
 /// A stored `None` is an id without a value, unless the value's type has a `None` of its own.

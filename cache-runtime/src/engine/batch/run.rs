@@ -16,9 +16,9 @@ use crate::engine::lease::{Leased, PAUSE_MILLIS};
 use crate::engine::timer::Timer;
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
-use crate::observe::{BodyResult, BodyTimer};
+use crate::observe::{BatchTally, BodyResult, BodyTimer};
 use crate::plan::erased::ValueOf;
-use crate::plan::function::Plan;
+use crate::plan::function::{Plan, Terms};
 use crate::plan::policy::Pace;
 use crate::poll::outlined::outlined;
 use crate::store::{End, EndRequest, MOST, Release, Store};
@@ -64,14 +64,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         if !ended.is_empty() {
             // If this is dropped half-way, the leases give their slots back, whatever was applied.
             let done = outlined(|| self.store.end_many(&ended, Instant::now() + left)).await;
-            for (ended, done) in ended.iter().zip(done.iter()) {
-                if let End::Fill(bytes, _) = &ended.end {
-                    let attempt = Attempt { key: ended.key, bytes: bytes.len(), started };
-                    self.filled(&plan.terms, attempt, done);
-                }
-                let is_stored = matches!((&ended.end, done), (End::Fill(..), Ok(true)));
-                call.open.tally.refreshed(is_stored);
-            }
+            self.all_filled(&plan.terms, &mut call.open.tally, &ended, &done, started);
             drop(ended);
             // The store cleans up after a fill that failed.
             for leased in assignments.all.iter_mut().filter_map(HoldsLease::leased) {
@@ -87,6 +80,25 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             call.found[assignment.at()] = Some(value);
         }
         Ok(())
+    }
+
+    /// Counts what became of the values that were to be stored.
+    fn all_filled(
+        &self,
+        terms: &Terms,
+        tally: &mut BatchTally,
+        ended: &[EndRequest<'_>],
+        done: &[Result<bool, Error>],
+        started: Instant,
+    ) {
+        for (ended, done) in ended.iter().zip(done) {
+            if let End::Fill(bytes, _) = &ended.end {
+                let attempt = Attempt { key: ended.key, bytes: bytes.len(), started };
+                self.filled(terms, attempt, done);
+            }
+            let is_stored = matches!((&ended.end, done), (End::Fill(..), Ok(true)));
+            tally.refreshed(is_stored);
+        }
     }
 
     /// Runs the body under all its leases, as that of one flight which the others wait for.

@@ -31,7 +31,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use self::step::Step;
+use self::step::{Progress, Step};
 use super::Engine;
 use super::events;
 use super::follow::Settlement;
@@ -44,6 +44,7 @@ use crate::engine::sharing::{Accepts, Shared};
 use crate::error::Error;
 use crate::key::Key;
 use crate::observe::{CallResult, Undecided};
+use crate::plan::function::Terms;
 use crate::poll::outlined::outlined;
 use crate::store::Store;
 use crate::stored::envelope::{self, Seal};
@@ -99,6 +100,23 @@ pub(super) enum Cause {
     Miss,
     /// The store could not be asked.
     Bypass,
+}
+
+impl Cause {
+    fn log(self, terms: &Terms, key: &Key, progress: &Progress<'_>) {
+        match self {
+            Cause::Miss => events::missed(terms.function, key, progress.why),
+            Cause::Bypass => events::bypassed(terms.function, key, progress.failure.as_ref()),
+        }
+    }
+
+    fn count(self, progress: &Progress<'_>, undecided: &mut Undecided<'_>) {
+        match &progress.fallback {
+            // The old value may be served after all.
+            Some(_) => undecided.likely(self.into()),
+            None => undecided.decide(self.into()),
+        }
+    }
 }
 
 impl From<Cause> for CallResult {
@@ -161,15 +179,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
                     false => progress.not_ours(),
                 },
                 Resolution::Compute(mandate, cause) => {
-                    match cause {
-                        Cause::Miss => events::missed(terms.function, key, progress.why),
-                        Cause::Bypass => events::bypassed(terms.function, key, progress.failure.as_ref()),
-                    }
-                    match &progress.fallback {
-                        // The old value may be served after all.
-                        Some(_) => undecided.likely(cause.into()),
-                        None => undecided.decide(cause.into()),
-                    }
+                    cause.log(terms, key, &progress);
+                    cause.count(&progress, &mut undecided);
                     let end = outlined(|| self.compute(key, mandate, typed)).await;
                     return or_stale(end, progress.fallback, undecided, typed).await;
                 }
