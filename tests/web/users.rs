@@ -53,7 +53,7 @@ async fn response_of_anybody(State(app): State<App>, user: Option<User>) -> Resp
     user.map_or(StatusCode::NO_CONTENT.into_response(), |user| format!("\"{}\"", user.name).into_response())
 }
 
-#[redis_cached(response, prefix = "users", cache = app.cache, skip(app), key = "{user.name}")]
+#[redis_cached(response, prefix = "users", cache = app.cache, skip(app), key = "of:{user}")]
 async fn response_by_template(State(app): State<App>, user: User) -> String {
     app.run();
     format!("\"{}\"", user.name)
@@ -150,6 +150,25 @@ async fn nobody_is_a_user_too() {
             assert_eq!(body, name.map_or(String::new(), |name| format!("\"{name}\"")));
         }
         assert_eq!(app.runs(), 3);
+    }
+}
+
+#[redis_cached(response, prefix = "users", cache = app.cache, skip(app, user), key = "{user.name.len()}",
+    tags = ["length:{user.name.len()}"])]
+async fn response_of_a_part(State(app): State<App>, user: User) -> String {
+    app.run();
+    user.name.len().to_string()
+}
+
+/// The rest of a parameter is left out by its name alone.
+#[tokio::test]
+async fn a_part_of_a_user_is_shared_if_the_user_is_skipped() {
+    let server = Server::start();
+    for app in apps(&server) {
+        for (name, runs) in [("ada", 1), ("bob", 1), ("carol", 2)] {
+            response_of_a_part(State(app.clone()), User { name: name.to_owned() }).await;
+            assert_eq!(app.runs(), runs);
+        }
     }
 }
 

@@ -131,13 +131,19 @@ pub(crate) fn behind_local_tier(model: &Model, verb: &TokenStream, call: &TokenS
 //         __rc::check_extracted(headers, __rc::extracted(headers).rc_extracted());
 //     }
 //
-// Without a template, a parameter has to be `Serialize`, which no whole request is. If the return type does not tell that the
-// function is a handler, its references are not checked: no extractor is a reference.
+// Output, for `user: User` in `key = "{user.team}"` of a function that may be no handler, in addition:
+//     {
+//         use __rc::AnyTaken as _;
+//         __rc::check_taken(&user, (&&&__rc::taken(&user)).rc_taken());
+//     }
+//
+// Without a template, a parameter has to be `Serialize`, which no whole request is. A reference is not checked: no extractor is
+// one. If the return type tells that the function is a handler, the model has checked what its key leaves out.
 pub(crate) fn check_params(model: &Model, destructure: impl FnOnce(&Uses) -> TokenStream) -> TokenStream {
-    if !model.could_be_handler || model.args.key.is_none() {
+    if model.handler.is_some() || !model.could_be_handler || model.args.key.is_none() {
         return TokenStream::new();
     }
-    let is_extractor = |param: &Param| model.handler.is_some() || !matches!(ungrouped(&param.ty), Type::Reference(_));
+    let is_extractor = |param: &Param| !matches!(ungrouped(&param.ty), Type::Reference(_));
     let is_checked = |param: &Param| is_extractor(param) && !param.bindings.iter().all(|name| model.args.skips(name));
     let checks = model.params.iter().filter(|param| is_checked(param)).map(|Param { ident, ty, .. }| {
         let span = generated(ty.span());
@@ -165,7 +171,15 @@ pub(crate) fn check_params(model: &Model, destructure: impl FnOnce(&Uses) -> Tok
             quote_spanned!(span=> #rc::check_extracted(#name, #rc::extracted(#name).rc_extracted());)
         })
         .collect();
-    let checks: TokenStream = checks.collect();
+    let in_part = model.in_part.iter().map(|(index, place)| {
+        let (ident, span) = (&model.params[*index].ident, generated(*place));
+        let rc = private(span);
+        quote_spanned!(span=> {
+            use #rc::AnyTaken as _;
+            #rc::check_taken(&#ident, (&&&#rc::taken(&#ident)).rc_taken());
+        })
+    });
+    let checks: TokenStream = checks.chain(in_part).collect();
     if of_bound.is_empty() {
         return checks;
     }

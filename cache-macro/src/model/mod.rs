@@ -49,6 +49,8 @@ pub(crate) struct Model {
     pub(crate) handler: Option<Handler>,
     /// Whether a router could take the function, whatever it returns.
     pub(crate) could_be_handler: bool,
+    /// The parameters of such a function of which the key has a part alone, by position, and where it is mentioned.
+    pub(crate) in_part: Vec<(usize, Span)>,
     /// The pieces of the key, or of the field in the group.
     pub(crate) pieces: Vec<Piece>,
     pub(crate) group: Option<Vec<Piece>>,
@@ -95,10 +97,12 @@ impl Model {
         scope.check_mutable(&args, templates.of_key(), errors);
         scope.check_mentions(&args, templates.of_key(), templates.tags.iter().flatten(), errors);
         let could_be_handler = is_handler || features.axum && batch.is_none() && is_async_function(&function);
+        let mut in_part = Vec::new();
         if is_handler {
             Handler::check(&args, &params, templates.of_key(), errors);
         } else if could_be_handler {
             Handler::check_jars(&args, &params, errors);
+            in_part = Handler::in_part(&args, &params, templates.of_key());
         }
         Some(Model {
             face: function.face(),
@@ -116,6 +120,7 @@ impl Model {
             background,
             handler,
             could_be_handler,
+            in_part,
             args,
             function,
         })

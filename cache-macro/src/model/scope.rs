@@ -15,7 +15,7 @@ use crate::parse::args::{self, Args, Lifetime};
 use crate::parse::function::{Function, Param};
 use crate::parse::suggest::did_you_mean;
 use crate::parse::template::{self, Of};
-use crate::syntax::mentions::{Variables, same};
+use crate::syntax::mentions::{Variables, is_all_of, same};
 use crate::syntax::{borrows, generics};
 
 /// The names that expressions of the attribute can use.
@@ -164,32 +164,7 @@ impl Scope<'_> {
                         let message = format!("an entry belongs to one of `{}`; write `{}`", batch.name, batch.id);
                         errors.at(place, message);
                     }
-                    for name in args.skip.iter().filter(|name| variables.mention(name)) {
-                        let is_varied = args.web.headers.as_ref().is_some_and(|headers| same(headers, name));
-                        if is_varied && matches!(of, Of::Key) {
-                            let place = variables.place(name).unwrap_or_else(|| expr.span());
-                            let message = format!(
-                                "headers get into the key by `vary(…)`: name the header there, and leave `{name}` out of `key`"
-                            );
-                            errors.at(place, message);
-                            continue;
-                        }
-                        let part_of = match of {
-                            Of::Key => "key",
-                            Of::Group => "group",
-                            Of::Tag => {
-                                let place = variables.place(name).unwrap_or_else(|| expr.span());
-                                let message = format_args!(
-                                    "`{name}` is skipped, so an entry cannot know this tag; \
-                                     remove it from `skip`, or leave the tag out"
-                                );
-                                errors.at(place, message);
-                                continue;
-                            }
-                        };
-                        let message = format_args!("`{name}` is skipped, and part of `{part_of}` all the same");
-                        errors.at(name.span(), message);
-                    }
+                    self.check_skipped(&expr, &variables, of, args, errors);
                     let is_receiver = matches!(&expr, Expr::Path(path) if path.path.is_ident("self"));
                     let value = if is_receiver { Value::Receiver(expr.span()) } else { Value::Expr(expr) };
                     pieces.push(Piece::Part(Part { label: text, value }));
@@ -197,6 +172,36 @@ impl Scope<'_> {
             }
         }
         Some(pieces)
+    }
+
+    /// Reports what is skipped, and in a template all the same. The key may have a part of it, and the rest is left out.
+    fn check_skipped(&self, expr: &Expr, variables: &Variables, of: Of, args: &Args, errors: &Errors) {
+        for name in args.skip.iter().filter(|name| variables.mention(name)) {
+            let place = || variables.place(name).unwrap_or_else(|| expr.span());
+            let part_of = match of {
+                Of::Key if args.web.headers.as_ref().is_some_and(|headers| same(headers, name)) => {
+                    let message = format!(
+                        "headers get into the key by `vary(…)`: name the header there, and leave `{name}` out of `key`"
+                    );
+                    errors.at(place(), message);
+                    continue;
+                }
+                Of::Tag if is_in_key(args, name) => continue,
+                Of::Tag => {
+                    let message = format_args!(
+                        "`{name}` is skipped, so an entry cannot know this tag; remove it from `skip`, or leave the tag out"
+                    );
+                    errors.at(place(), message);
+                    continue;
+                }
+                Of::Key => "key",
+                Of::Group => "group",
+            };
+            let ty = self.params.iter().find(|param| param.binds(name)).map(|param| &param.ty);
+            if ty.is_none_or(|ty| is_all_of(expr, name, ty)) {
+                errors.at(name.span(), format_args!("`{name}` is skipped, and part of `{part_of}` all the same"));
+            }
+        }
     }
 
     /// A hit does not run the body, so that it changes no argument: one that the body may change is no part of a key.
@@ -345,6 +350,21 @@ impl Scope<'_> {
         let used: Vec<_> = used.collect();
         generics::unmentioned(&function.sig.generics, &used)
     }
+}
+
+/// Returns `true` if the template of the key, or of the group, mentions the name.
+fn is_in_key(args: &Args, name: &Ident) -> bool {
+    let templates = [(&args.key, Of::Key), (&args.group, Of::Group)];
+    templates.into_iter().filter_map(|(literal, of)| Some((literal.as_ref()?, of))).any(|(literal, of)| {
+        let errors = Errors::new();
+        let pieces = template::parse(literal, of, &errors).unwrap_or_default();
+        // They are reported where the template is used.
+        let _ = errors.finish();
+        pieces.iter().any(|piece| match piece {
+            template::Piece::Placeholder { expr, .. } => Variables::of(expr).depend_on(name),
+            template::Piece::Text(_) => false,
+        })
+    })
 }
 
 /// The names that the templates mention.

@@ -9,7 +9,7 @@ use super::pieces::{Part, Piece, Value};
 use crate::errors::Errors;
 use crate::parse::args::{Args, Codec};
 use crate::parse::function::{Face, Function, Param};
-use crate::syntax::mentions::Variables;
+use crate::syntax::mentions::{Variables, is_all_of};
 use crate::syntax::types::{last, spelled, type_args, ungrouped};
 
 /// The handler that a function is.
@@ -154,28 +154,80 @@ impl Handler {
         }
     }
 
-    /// Checks that no parameter holds more of a request than the key, whose pieces are given, can tell.
+    /// Checks that no parameter holds more of a request than the key, whose pieces are given, can tell, and that the key leaves
+    /// nothing out that is not skipped.
     pub(super) fn check<'a>(args: &Args, params: &[Param], pieces: impl Iterator<Item = &'a Piece>, errors: &Errors) {
-        let in_key = pieces.filter_map(|piece| match piece {
-            Piece::Part(Part { value: Value::Expr(expr) | Value::PerhapsUnit(expr), .. }) => Some(Variables::of(expr)),
-            Piece::Part(_) | Piece::Text(_) => None,
-        });
-        let in_key: Vec<Variables> = in_key.collect();
+        let in_key = mentions(pieces);
         for param in params {
-            let Some(found) = extract(&param.ty) else { continue };
-            let is_mentioned = |name: &Ident| in_key.iter().any(|expr| expr.mention(name));
-            let is_fine = match found {
-                _ if is_skipped(args, param) => true,
-                Extract::Request | Extract::Headers => false,
-                Extract::Body => {
-                    args.key.is_some() && param.bindings.iter().all(|name| args.skips(name) || is_mentioned(name))
-                }
-            };
-            if !is_fine {
-                errors.at(param.ty.span(), refusal(found, &param.ty));
+            if check_whole(args, param, &in_key, errors)
+                && let Some((place, name)) = in_part(args, param, &in_key)
+            {
+                errors.at(place, left_out(name));
             }
         }
     }
+
+    /// The parameters of which the key, whose pieces are given, has a part alone, although they are not skipped. A reference is
+    /// no parameter of a handler.
+    pub(super) fn in_part<'a>(
+        args: &Args,
+        params: &[Param],
+        pieces: impl Iterator<Item = &'a Piece>,
+    ) -> Vec<(usize, Span)> {
+        let in_key = mentions(pieces);
+        let values = params.iter().enumerate().filter(|(_, param)| !matches!(ungrouped(&param.ty), Type::Reference(_)));
+        values.filter_map(|(index, param)| Some((index, in_part(args, param, &in_key)?.0))).collect()
+    }
+}
+
+/// The expressions in the key, with what they mention.
+fn mentions<'a>(pieces: impl Iterator<Item = &'a Piece>) -> Vec<(&'a Expr, Variables)> {
+    let expressions = pieces.filter_map(|piece| match piece {
+        Piece::Part(Part { value: Value::Expr(expr) | Value::PerhapsUnit(expr), .. }) => {
+            Some((expr, Variables::of(expr)))
+        }
+        Piece::Part(_) | Piece::Text(_) => None,
+    });
+    expressions.collect()
+}
+
+/// What a parameter binds, if the key has a part of it alone, and where that is mentioned.
+fn in_part<'p>(args: &Args, param: &'p Param, in_key: &[(&Expr, Variables)]) -> Option<(Span, &'p Ident)> {
+    if is_state(&param.ty) {
+        return None;
+    }
+    param.bindings.iter().filter(|name| !args.skips(name)).find_map(|name| {
+        let mut mentions = in_key.iter().filter(|(_, variables)| variables.depend_on(name)).peekable();
+        let place = mentions.peek()?.1.place(name).unwrap_or(name.span());
+        (!mentions.any(|(expr, _)| is_all_of(expr, name, &param.ty))).then_some((place, name))
+    })
+}
+
+/// Checks that a parameter does not hold more of a request than the key can tell.
+fn check_whole(args: &Args, param: &Param, in_key: &[(&Expr, Variables)], errors: &Errors) -> bool {
+    let Some(found) = extract(&param.ty) else { return true };
+    let is_mentioned = |name: &Ident| in_key.iter().any(|(_, variables)| variables.mention(name));
+    let is_fine = match found {
+        _ if is_skipped(args, param) => true,
+        Extract::Request | Extract::Headers => false,
+        Extract::Body => args.key.is_some() && param.bindings.iter().all(|name| args.skips(name) || is_mentioned(name)),
+    };
+    if !is_fine {
+        errors.at(param.ty.span(), refusal(found, &param.ty));
+    }
+    is_fine
+}
+
+/// Returns `true` for the state of the router, which is the same for all clients.
+fn is_state(ty: &Type) -> bool {
+    matches!(ungrouped(ty), Type::Path(path) if last(path) == "State")
+}
+
+fn left_out(name: &Ident) -> String {
+    format!(
+        "the key of this handler has a part of `{name}` alone, and requests that differ in the rest share a response; mention \
+         all of it, as `{{{name}}}`, or say with `skip({name})` that the response does not depend on the rest"
+    )
 }
 
 /// The parameter of the request's headers.
@@ -200,7 +252,7 @@ fn refusal(found: Extract, ty: &Type) -> String {
         ),
         Extract::Body => format!(
             "`{name}` as a parameter of a handler is the body of the request, which is no part of the address of a \
-             response; take `Path` or `Query`, or mention in `key` what of the body the response depends on"
+             response; take `Path` or `Query`, or mention it in `key`"
         ),
     }
 }

@@ -8,13 +8,36 @@ use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
 use syn::{
-    Arm, Block, Expr, ExprCall, ExprClosure, ExprForLoop, ExprIf, ExprLet, ExprPath, ExprWhile, Item, LitStr, Local,
-    Macro, PatIdent, Token,
+    Arm, Block, Expr, ExprCall, ExprClosure, ExprField, ExprForLoop, ExprIf, ExprLet, ExprPath, ExprUnary, ExprWhile,
+    Index, Item, LitStr, Local, Macro, Member, PatIdent, Token, Type, UnOp,
 };
+
+use super::types::{type_args, ungrouped};
 
 /// Returns `true` if both are the same identifier: `r#id` is `id`, but `r#type` is not the keyword.
 pub(crate) fn same(left: &Ident, right: &Ident) -> bool {
     left == right || left.unraw() == right.unraw() && syn::parse_str::<Ident>(&left.unraw().to_string()).is_ok()
+}
+
+/// Returns `true` if the expression is all of the variable `name`, which is, or is in, a parameter of type `ty`, as far as one can
+/// tell without resolving types.
+pub(crate) fn is_all_of(expr: &Expr, name: &Ident, ty: &Type) -> bool {
+    match expr {
+        Expr::Path(path) => path.path.get_ident().is_some_and(|ident| same(ident, name)),
+        Expr::Paren(inner) => is_all_of(&inner.expr, name, ty),
+        Expr::Group(inner) => is_all_of(&inner.expr, name, ty),
+        Expr::Reference(inner) => is_all_of(&inner.expr, name, ty),
+        Expr::Unary(ExprUnary { op: UnOp::Deref(_), expr, .. }) => is_all_of(expr, name, ty),
+        // The only field of a wrapper such as `Extension<User>`.
+        Expr::Field(ExprField { base, member: Member::Unnamed(Index { index: 0, .. }), .. }) => {
+            matches!(ungrouped(ty), Type::Path(path) if type_args(path).len() == 1) && is_all_of(base, name, ty)
+        }
+        Expr::MethodCall(call) => {
+            let same_value = ["clone", "to_owned", "as_str", "as_ref", "as_deref", "as_slice"];
+            same_value.iter().any(|method| call.method == method) && is_all_of(&call.receiver, name, ty)
+        }
+        _ => false,
+    }
 }
 
 /// The variables that an expression uses, as far as one can tell without resolving names.

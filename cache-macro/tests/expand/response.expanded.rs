@@ -173,16 +173,6 @@ async fn kept(headers: HeaderMap, id: Path<u64>) -> ::redis_cached::__private::R
             writer.finish()
         }
     };
-    {
-        use __rc::AnyExtracted as _;
-        __rc::check_extracted(&id, __rc::extracted(&id).rc_extracted());
-        __rc::check_type::<u64, _>(__rc::type_of::<u64>().rc_extracted());
-    }
-    {
-        use __rc::AnyExtracted as _;
-        let Path(id) = &id;
-        __rc::check_extracted(id, __rc::extracted(id).rc_extracted());
-    }
     let key = match __rc::kept_response(
         cache,
         &plan,
@@ -588,6 +578,139 @@ fn __open_key(
         use __rc::NoKeyPart as _;
         let Path(id) = id;
         let writer = &mut __rc::key(cache, function);
+        writer.literal(":");
+        __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
+        writer.finish()
+    }
+}
+async fn perhaps(user: User, limits: Limits, id: Path<u64>) -> String {
+    let verb = __rc::verb();
+    use ::redis_cached::__private as __rc;
+    let cache = &__rc::installed();
+    let plan = __perhaps_plan();
+    let key = __perhaps_key(cache, plan.terms.function, &user, &id);
+    {
+        use __rc::AnyExtracted as _;
+        __rc::check_extracted(&user, __rc::extracted(&user).rc_extracted());
+    }
+    {
+        use __rc::AnyExtracted as _;
+        __rc::check_extracted(&id, __rc::extracted(&id).rc_extracted());
+        __rc::check_type::<u64, _>(__rc::type_of::<u64>().rc_extracted());
+    }
+    {
+        use __rc::AnyTaken as _;
+        __rc::check_taken(&user, (&&&__rc::taken(&user)).rc_taken());
+    }
+    {
+        use __rc::AnyExtracted as _;
+        let Path(id) = &id;
+        __rc::check_extracted(id, __rc::extracted(id).rc_extracted());
+    }
+    __rc::call_value::<
+        __rc::Returned<String>,
+        _,
+        _,
+    >(cache, plan, key, verb, move || perhaps_uncached(user, limits, id))
+        .await
+}
+/// The body of `perhaps`: computes, and leaves the cache alone.
+///
+async fn perhaps_uncached(
+    #[allow(unused_variables)]
+    user: User,
+    limits: Limits,
+    #[allow(unused_variables)]
+    Path(id): Path<u64>,
+) -> String {
+    load(id).await
+}
+/// Runs the body of `perhaps` now, and stores what it returns.
+///
+#[allow(unreachable_pub)]
+fn perhaps_refresh(
+    user: User,
+    limits: Limits,
+    id: Path<u64>,
+) -> impl ::core::future::Future<Output = String> {
+    use ::redis_cached::__private as __rc;
+    __rc::refreshing(perhaps(user, limits, id))
+}
+/// The cache entry of the call of `perhaps` with the same arguments.
+///
+#[allow(unreachable_pub)]
+fn perhaps_entry(user: User, id: Path<u64>) -> ::redis_cached::Entry<String> {
+    let _ = perhaps;
+    use ::redis_cached::__private as __rc;
+    let cache = &__rc::installed();
+    let plan = __perhaps_plan();
+    let key = __perhaps_key(cache, plan.terms.function, &user, &id);
+    __rc::entry(cache, plan, key)
+}
+/// Empties the cache entries of all calls of `perhaps`.
+///
+#[allow(unreachable_pub)]
+fn perhaps_clear() -> impl ::core::future::Future<
+    Output = ::core::result::Result<::core::primitive::u64, ::redis_cached::Error>,
+> + ::core::marker::Send {
+    let _ = perhaps;
+    use ::redis_cached::__private as __rc;
+    let plan = __perhaps_plan();
+    __rc::clear_installed(plan.terms.function, false)
+}
+#[doc(hidden)]
+#[inline]
+fn __perhaps_plan() -> ::redis_cached::__private::Plan<String> {
+    use ::redis_cached::__private as __rc;
+    {
+        use __rc::{AnyConst as _, AnyFound as _, AnyKind as _, AnyVerdict as _};
+        let kind = __rc::Kind::<String>::new().rc_option().rc_found();
+        let codec = __rc::codec::<String, __rc::Auto, _, _>(kind, kind.rc_verdict());
+        __rc::Plan::new(
+            {
+                static __SLOT: __rc::Slot = __rc::Slot::new();
+                __rc::Slot::function(
+                    &__SLOT,
+                    &__rc::Site {
+                        ident: "perhaps",
+                        prefix: __rc::Prefix::OfCrate(
+                            ::core::option_env!("REDIS_CACHED_PREFIX"),
+                            ::core::module_path!(),
+                        ),
+                        name: __rc::Name::Path,
+                        shape: ":{}:{}",
+                        version: 0u32,
+                    },
+                    __rc::place(),
+                    __rc::path_of(&|| ()),
+                    &[],
+                    &codec,
+                )
+            },
+            codec,
+            __rc::storable::<String, _>(kind),
+            |_| __rc::Ttl::of_environment(
+                ::core::option_env!("REDIS_CACHED_TTL"),
+                __rc::Ttl::DEFAULT,
+            ),
+        )
+    }
+}
+#[doc(hidden)]
+#[inline]
+fn __perhaps_key(
+    cache: &::redis_cached::__private::Context,
+    function: &'static ::redis_cached::__private::Function,
+    user: &User,
+    id: &Path<u64>,
+) -> ::redis_cached::__private::MadeKey {
+    use ::redis_cached::__private as __rc;
+    {
+        use __rc::NoKeyPart as _;
+        let Path(id) = id;
+        let writer = &mut __rc::key(cache, function);
+        writer.literal(":");
+        __rc::part(writer, "user.id", &user.id, __rc::probe(&user.id).rc_key_part());
         writer.literal(":");
         __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
         writer.finish()

@@ -18,3 +18,8 @@ async fn wrapped(Path(id): Path<u64>) -> Result<Json<User>, Error> {
 async fn open(headers: HeaderMap, Path(id): Path<u64>) -> Response {
     load(id).await
 }
+
+#[redis_cached(key = "{user.id}:{id}", skip(limits))]
+async fn perhaps(user: User, limits: Limits, Path(id): Path<u64>) -> String {
+    load(id).await
+}

@@ -69,9 +69,9 @@ pub use crate::stored::codec::{Codec, Codecs};
 pub use crate::stored::compress::Compression;
 #[cfg(feature = "axum")]
 pub use crate::web::{
-    AnyExtracted, IsPart, Page, Rules, Varied, asked_verb, asks_not_to_store, call_response,
-    call_response_in_background, check_extracted, check_type, extracted, is_missing, is_passing, only, type_of,
-    unstored_response, varied,
+    AnyExtracted, AnyTaken, IsPart, Page, Rules, TakesAll, Varied, asked_verb, asks_not_to_store, call_response,
+    call_response_in_background, check_extracted, check_taken, check_type, extracted, is_missing, is_passing, only,
+    taken, type_of, unstored_response, varied,
 };
 #[cfg(all(feature = "axum", feature = "local"))]
 pub use crate::web::{kept_response, local_pages};

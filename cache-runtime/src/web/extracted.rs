@@ -7,6 +7,8 @@ use axum::Extension;
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, Request};
 
+use super::taken::{AnyTaken, OfAny, Taken};
+
 /// The probe of a parameter: `extracted(&headers).rc_extracted()` is [`Whole`] for a type that holds more of a request
 /// than a key can tell, and else [`Part`].
 #[derive(Debug)]
@@ -45,6 +47,13 @@ macro_rules! whole {
             type Verdict = Whole;
             fn rc_extracted(self) -> Whole {
                 Whole
+            }
+        }
+
+        impl $(<$param>)? AnyTaken for &&&Taken<$ty> {
+            type Verdict = OfAny;
+            fn rc_taken(self) -> OfAny {
+                OfAny
             }
         }
     )*};

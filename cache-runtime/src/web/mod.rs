@@ -11,6 +11,7 @@ mod lists;
 mod page;
 mod rules;
 mod serve;
+mod taken;
 mod unstored;
 mod vary;
 mod wrappers;
@@ -25,4 +26,5 @@ pub use self::page::Page;
 #[cfg(feature = "local")]
 pub use self::page::local_pages;
 pub use self::rules::Rules;
+pub use self::taken::{AnyTaken, TakesAll, check_taken, taken};
 pub use self::vary::{Varied, only, varied};

@@ -59,6 +59,21 @@ async fn within_a_pattern(Own(headers): Own) -> String {
     format!("{headers:?}")
 }
 
+#[redis_cached(response, key = "{user.id}")]
+async fn a_part_of_the_user(user: User) -> String {
+    user.id.to_string()
+}
+
+#[redis_cached(key = "{id}:{user.0.id % 2}")]
+async fn a_part_within_an_extension(Path(id): Path<u64>, user: Extension<User>) -> Json<u64> {
+    Json(id + user.0.id)
+}
+
+#[redis_cached(response, group = "{format!(\"{}\", user.id)}", key = "{id}")]
+async fn a_part_in_a_macro(Path(id): Path<u64>, Extension(user): Extension<User>) -> String {
+    format!("{id} {}", user.id)
+}
+
 // Nothing tells that these are handlers but what they are used for.
 #[redis_cached(key = "{headers.len()}")]
 async fn of_no_known_return_type(headers: HeaderMap) -> String {
@@ -75,6 +90,11 @@ async fn of_an_aliased_return_type(shared: Shared, Path(id): Path<u64>) -> Answe
 #[redis_cached(key = "{headers.len()}")]
 async fn of_a_pattern(Own(headers): Own) -> String {
     format!("{headers:?}")
+}
+
+#[redis_cached(key = "{user.id}:{id}")]
+async fn of_a_part_of_the_user(user: User, Path(id): Path<u64>) -> String {
+    format!("{id} {}", user.id)
 }
 
 struct CookieJar(Vec<String>);
