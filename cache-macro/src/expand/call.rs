@@ -2,7 +2,9 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote_spanned};
+use syn::Receiver;
 
+use super::key::{can_be_written_twice, write_key};
 use super::names::{Names, at_output, private};
 use super::values::returned;
 use super::web;
@@ -36,7 +38,36 @@ pub(crate) fn run(model: &Model, verb: &TokenStream, closure: &TokenStream) -> T
     }
 }
 
-// Output:
+// Output, before the key is made:
+//     if let Some(value) = __rc::kept_result_at::<Result<User, Error>>(cache, &plan, verb, |writer| WRITE) {
+//         return value;
+//     }
+//
+// A hit of the local tier needs no more of the key than its text. If the key cannot be written twice, there is nothing here.
+pub(crate) fn local_tier_at_text(model: &Model, verb: &TokenStream, receiver: Option<&Receiver>) -> TokenStream {
+    if !asks_at_text(model) {
+        return TokenStream::new();
+    }
+    let Names { cache, plan, value, .. } = &Names::of(model);
+    let span = at_output(model);
+    let (rc, returned, write) = (private(span), returned(model), write_key(model, receiver));
+    let function = format_ident!("{}_at", kept(model), span = span);
+    quote_spanned! {span=>
+        if let ::core::option::Option::Some(#value) = #rc::#function::<#returned>(#cache, &#plan, #verb, #write) {
+            return #value;
+        }
+    }
+}
+
+fn asks_at_text(model: &Model) -> bool {
+    model.args.local.is_some() && !web::is_response(model) && can_be_written_twice(model)
+}
+
+fn kept(model: &Model) -> &'static str {
+    if model.kind == Kind::Result { "kept_result" } else { "kept_value" }
+}
+
+// Output, if it was not asked before:
 //     let key = match __rc::kept_result::<Result<User, Error>>(cache, &plan, key, verb) {
 //         Ok(value) => return value,
 //         Err(key) => key,
@@ -46,7 +77,7 @@ pub(crate) fn run(model: &Model, verb: &TokenStream, closure: &TokenStream) -> T
 // The local tier is asked in front of the call, which takes the plan and the key to itself. Nothing of the answer lives
 // during the call: an error type need not be `Send`.
 pub(crate) fn behind_local_tier(model: &Model, verb: &TokenStream, call: TokenStream) -> TokenStream {
-    if model.args.local.is_none() {
+    if model.args.local.is_none() || asks_at_text(model) {
         return call;
     }
     if web::is_response(model) {
@@ -55,7 +86,7 @@ pub(crate) fn behind_local_tier(model: &Model, verb: &TokenStream, call: TokenSt
     let Names { cache, plan, key, value, .. } = &Names::of(model);
     let span = at_output(model);
     let (rc, returned) = (private(span), returned(model));
-    let function = format_ident!("kept_{}", if model.kind == Kind::Result { "result" } else { "value" }, span = span);
+    let function = format_ident!("{}", kept(model), span = span);
     quote_spanned! {span=>
         let #key = match #rc::#function::<#returned>(#cache, &#plan, #key, #verb) {
             ::core::result::Result::Ok(#value) => return #value,

@@ -17,6 +17,7 @@ use crate::model::pieces::Piece;
 //     use ::redis_cached::__private as __rc;
 //     let cache = CACHE;
 //     let plan = PLAN;
+//     BEFORE_KEY
 //     let key = KEY;
 //
 // `receiver` is that of the generated function.
@@ -25,12 +26,14 @@ pub(crate) fn description(
     receiver: Option<&Receiver>,
     output: &Type,
     allow: &TokenStream,
+    before_key: &TokenStream,
 ) -> TokenStream {
     let Names { key, .. } = &Names::of(model);
     let cache_and_plan = cache_and_plan(model, output, allow);
     let find_key = find_key(model, receiver);
     quote! {
         #cache_and_plan
+        #before_key
         #allow
         let #key = #find_key;
     }

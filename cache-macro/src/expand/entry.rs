@@ -38,7 +38,7 @@ pub(crate) fn entry(model: &Model) -> TokenStream {
     let output = without_lifetimes(&model.output);
     let rc = private(at_output(model));
     let (vis, sig) = (visibility(model), entry_signature(model));
-    let description = description(model, sig.receiver(), &output, &TokenStream::new());
+    let description = description(model, sig.receiver(), &output, &TokenStream::new(), &TokenStream::new());
     let id_of_entry = id_of_entry(model, &model.needs.key);
     let uses = uses_function(model, &model.needs.not_in_entry);
     // The block is at the return type, because the entry's type is where a wrong one is noticed first.

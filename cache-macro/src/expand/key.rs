@@ -179,6 +179,31 @@ fn make_key(model: &Model, receiver: Option<&Receiver>, given: Given) -> TokenSt
     }}
 }
 
+/// Returns `true` if the key can be written for the local tier alone, and written again if that has no value: it has no tags,
+/// and no code of the user's runs twice but that of `Serialize`.
+pub(crate) fn can_be_written_twice(model: &Model) -> bool {
+    is_shared(model) && model.tags.is_empty() && model.group.is_none()
+}
+
+// Output:
+//     |writer| {
+//         use __rc::NoKeyPart as _;
+//         writer.literal(":");
+//         __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
+//     }
+pub(crate) fn write_key(model: &Model, receiver: Option<&Receiver>) -> TokenStream {
+    let (rc, writer) = (private(Span::mixed_site()), variable("writer"));
+    let destructure = destructure(model, &model.needs.key);
+    let pieces = append(model, &model.pieces, receiver, Given::Itself);
+    quote! {
+        |#writer| {
+            use #rc::NoKeyPart as _;
+            #destructure
+            #pieces
+        }
+    }
+}
+
 // Input:
 //     group = "class:{class_id}"
 //

@@ -124,10 +124,6 @@ fn caller(model: &Model, is_refresh: bool) -> TokenStream {
     }
     let callee = path(model, &sibling(&sig.ident, "uncached"));
     let args = arguments(model, |index, ident| web::argument(model, index, ident));
-    let description = match &model.batch {
-        Some(batch) => description_of_batch(model, batch, sig.receiver()),
-        None => description(model, sig.receiver(), &model.output, &TokenStream::new()),
-    };
     let rc = private(Span::mixed_site());
     let closure = quote!(move || #callee (#args));
     let (let_verb, verb) = if refreshes_by_call(model) || web::may_bypass(model) {
@@ -140,6 +136,13 @@ fn caller(model: &Model, is_refresh: bool) -> TokenStream {
         (web::bypass(model, quote!(let #verb = #first;), &verb, &closure), verb)
     } else {
         (TokenStream::new(), if is_refresh { quote!(#rc::Verb::Refresh) } else { quote!(#rc::Verb::Call) })
+    };
+    let description = match &model.batch {
+        Some(batch) => description_of_batch(model, batch, sig.receiver()),
+        None => {
+            let before_key = call::local_tier_at_text(model, &verb, sig.receiver());
+            description(model, sig.receiver(), &model.output, &TokenStream::new(), &before_key)
+        }
     };
     let run = match (&model.batch, &model.background) {
         (Some(batch), _) => batch::run(model, batch, &verb, &callee),
@@ -289,9 +292,10 @@ fn alone(model: &Model) -> TokenStream {
     if let (Some(receiver), Some(FnArg::Receiver(plain))) = (sig.receiver(), new_sig.inputs.first_mut()) {
         plain.mutability = receiver.mutability;
     }
-    let description = description(model, sig.receiver(), output, &attrs::allowances(model));
     let rc = private(Span::mixed_site());
     let verb = quote!(#rc::Verb::Call);
+    let before_key = call::local_tier_at_text(model, &verb, sig.receiver());
+    let description = description(model, sig.receiver(), output, &attrs::allowances(model), &before_key);
     let run = call::behind_local_tier(model, &verb, call::run(model, &verb, &closure));
     let check_units = check_units(model);
     let check_constants = lifetimes::checks(model);

@@ -3,13 +3,21 @@ async fn user(id: u64) -> Result<Arc<User>, Error> {
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __user_plan();
-    let key = __user_key(cache, plan.terms.function, &id);
-    let key = match __rc::kept_result::<
+    if let ::core::option::Option::Some(value) = __rc::kept_result_at::<
         __rc::Returned<Result<Arc<User>, Error>>,
-    >(cache, &plan, key, verb) {
-        ::core::result::Result::Ok(value) => return value,
-        ::core::result::Result::Err(key) => key,
-    };
+    >(
+        cache,
+        &plan,
+        verb,
+        |writer| {
+            use __rc::NoKeyPart as _;
+            writer.literal(":");
+            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
+        },
+    ) {
+        return value;
+    }
+    let key = __user_key(cache, plan.terms.function, &id);
     __rc::call_result::<
         __rc::Returned<Result<Arc<User>, Error>>,
         _,
@@ -148,13 +156,21 @@ fn plain(id: u64) -> Arc<User> {
     use ::redis_cached::__private as __rc;
     let cache = &__rc::installed();
     let plan = __plain_plan();
-    let key = __plain_key(cache, plan.terms.function, &id);
-    let key = match __rc::kept_value::<
+    if let ::core::option::Option::Some(value) = __rc::kept_value_at::<
         __rc::Returned<Arc<User>>,
-    >(cache, &plan, key, verb) {
-        ::core::result::Result::Ok(value) => return value,
-        ::core::result::Result::Err(key) => key,
-    };
+    >(
+        cache,
+        &plan,
+        verb,
+        |writer| {
+            use __rc::NoKeyPart as _;
+            writer.literal(":");
+            __rc::part(writer, "id", &id, __rc::probe(&id).rc_key_part());
+        },
+    ) {
+        return value;
+    }
+    let key = __plain_key(cache, plan.terms.function, &id);
     __rc::blocking_call_value_in_background::<
         __rc::Returned<Arc<User>>,
         _,

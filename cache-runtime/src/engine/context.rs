@@ -318,7 +318,7 @@ impl Context {
     /// The tier, which is made if it is not there.
     #[cfg(feature = "local")]
     pub(crate) fn made_tier(&self) -> &Arc<Tier> {
-        self.0.tier.get_or_init(|| Tier::new(self.0.local.most_bytes, Arc::clone(&self.0.functions)))
+        self.0.tier.get_or_init(|| Tier::new(&self.0.namespace, self.0.local.most_bytes, Arc::clone(&self.0.functions)))
     }
 
     /// How much older than the store the values of other processes may be.

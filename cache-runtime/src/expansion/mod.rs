@@ -35,7 +35,7 @@ pub use crate::engine::blocking::{
 pub use crate::engine::context::Context;
 pub use crate::engine::ids::{BatchIds, BatchMap, IdOfMap, batch_ids, collect_ids};
 #[cfg(feature = "local")]
-pub use crate::engine::local::call::{kept_result, kept_value};
+pub use crate::engine::local::call::{kept_result, kept_result_at, kept_value, kept_value_at};
 pub use crate::engine::sharing::{ErrorProbe, Errors, Unshared};
 #[cfg(feature = "tokio")]
 pub use crate::engine::tokio::{

@@ -27,7 +27,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind};
 use crate::hash::hash;
-use crate::poll::caught::caught;
+use crate::poll::caught::{caught_unless, is_plain};
 
 pub(crate) use escape::escape_part;
 pub(crate) use extent::Extent;
@@ -274,7 +274,18 @@ impl KeyWriter {
             text.push(':');
         }
         text.push_str(head);
-        let namespace_len = namespace.len();
+        KeyWriter::of(text, namespace.len())
+    }
+
+    /// Starts the text of a key, which will be no [`Key`], with the [text](Self::into_text) of a new writer.
+    #[cfg(feature = "local")]
+    #[inline]
+    pub(crate) fn after(stem: &str) -> Box<KeyWriter> {
+        spare::take_writer(stem)
+    }
+
+    #[inline]
+    fn of(text: String, namespace_len: usize) -> KeyWriter {
         KeyWriter {
             text,
             namespace_len,
@@ -285,6 +296,30 @@ impl KeyWriter {
             tags: None,
             failure: None,
         }
+    }
+
+    /// What is written so far.
+    #[cfg(feature = "local")]
+    pub(crate) fn into_text(self) -> Box<str> {
+        self.text.into()
+    }
+
+    /// The whole text of a key without tags; `None` if an argument has none.
+    #[cfg(feature = "local")]
+    #[inline]
+    pub(crate) fn whole(&mut self) -> Option<&str> {
+        if self.failure.is_some() {
+            return None;
+        }
+        self.end_arguments();
+        Some(&self.text)
+    }
+
+    /// Leaves the writer to the next key of this thread.
+    #[cfg(feature = "local")]
+    #[inline]
+    pub(crate) fn recycle(self: Box<Self>) {
+        spare::keep_writer(self);
     }
 
     /// Starts the key of a group's hash. The caller appends `:` and the text of the attribute's `group`.
@@ -327,6 +362,7 @@ impl KeyWriter {
     }
 
     /// Appends literal text of a template, unescaped.
+    #[inline]
     pub fn literal(&mut self, text: &'static str) -> &mut Self {
         match &mut self.tags {
             Some(tags) => tags.current.push_str(text),
@@ -341,12 +377,12 @@ impl KeyWriter {
             return self;
         }
         let written = match &mut self.tags {
-            Some(tags) => caught(|| raw::write(value, &mut tags.current)),
+            Some(tags) => caught_unless(is_plain::<T>(), || raw::write(value, &mut tags.current)),
             None => {
                 if self.arguments_at.is_none() {
                     self.arguments_at = Some(self.text.len());
                 }
-                caught(|| encode::encode(value, &mut self.text))
+                caught_unless(is_plain::<T>(), || encode::encode(value, &mut self.text))
             }
         };
         let refused = match written {

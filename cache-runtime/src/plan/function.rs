@@ -312,6 +312,13 @@ struct Node {
     next: Slot,
 }
 
+impl Node {
+    #[inline]
+    fn is_of(&self, path: &'static str, find: fn() -> TypeFormats) -> bool {
+        std::ptr::eq(self.path, path) && std::ptr::fn_addr_eq(self.find, find)
+    }
+}
+
 impl Slot {
     /// An empty one.
     pub const fn new() -> Slot {
@@ -332,10 +339,14 @@ impl Slot {
         generics: &[&dyn Display],
         codec: &CodecFns<V>,
     ) -> &'static Function {
-        self.find(site, place, path, generics, codec.find)
+        match self.0.get() {
+            Some(node) if node.is_of(path, codec.find) => &node.function,
+            _ => self.find(site, place, path, generics, codec.find),
+        }
     }
 
     /// The same, compiled once.
+    #[cold]
     fn find(
         &'static self,
         site: &Site,
@@ -350,7 +361,7 @@ impl Slot {
                 let function = Function::new(site, place, path, std::ptr::from_ref(self).addr(), generics, find());
                 Box::new(Node { path, find, function, next: Slot::new() })
             });
-            if std::ptr::eq(node.path, path) && std::ptr::fn_addr_eq(node.find, find) {
+            if node.is_of(path, find) {
                 return &node.function;
             }
             slot = &node.next;

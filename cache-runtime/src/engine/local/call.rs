@@ -5,22 +5,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Tier;
 use super::map::Entry;
 use super::tickets::{Tags, Ticket};
+use super::{Known, Tier};
 use crate::engine::context::Context;
 use crate::engine::look::{Candidate, Inspection, Undecodable};
 use crate::engine::timer::Timer;
 use crate::engine::typed::{Requests, Served};
 use crate::engine::{Engine, Verb};
 use crate::error::Error;
-use crate::key::Key;
+use crate::key::{Key, KeyWriter};
 use crate::observe::{BatchTally, Counters};
 use crate::plan::function::{Plan, Terms};
 use crate::plan::local::{Decoded, LocalFns};
 use crate::plan::policy;
 use crate::plan::result::ResultLike;
-use crate::poll::caught::caught;
+use crate::poll::caught::{caught, caught_unless, is_plain, is_shared};
 use crate::poll::coarse::Coarse;
 use crate::store::tracking::{About, Answered, Inquiry, Question, Vouched};
 use crate::store::{self, Store};
@@ -70,6 +70,33 @@ pub fn kept_value<V>(
         }
         None => Err(key),
     }
+}
+
+/// The value that this process keeps, in front of the call. `write` writes the key, which has no tags.
+#[inline]
+pub fn kept_value_at<V>(cache: &Context, plan: &Plan<V>, verb: Verb, write: impl FnOnce(&mut KeyWriter)) -> Option<V> {
+    let (Some(local), Verb::Call) = (&plan.local, verb) else { return None };
+    let (known, mut writer) = cache.local_key(&plan.terms)?;
+    write(&mut writer);
+    let entry = cache.local_entry_at(known, &mut writer);
+    // The next key of this thread needs no allocation.
+    writer.recycle();
+    let entry = entry?;
+    // A `Clone` that panics makes no hit.
+    let value = caught_unless(is_plain::<V>() || is_shared::<V>(), || (local.cloned)(&*entry.value)).ok()??;
+    known.counters.local_hit(entry.body_micros);
+    Some(value)
+}
+
+/// [`kept_value_at`] of a function that returns a `Result`, of which the `Ok` is kept.
+#[inline]
+pub fn kept_result_at<R: ResultLike>(
+    cache: &Context,
+    plan: &Plan<R::Ok>,
+    verb: Verb,
+    write: impl FnOnce(&mut KeyWriter),
+) -> Option<R> {
+    kept_value_at(cache, plan, verb, write).map(|value| R::from_result(Ok(value)))
 }
 
 /// [`kept_value`] of a function that returns a `Result`, of which the `Ok` is kept.
@@ -203,6 +230,19 @@ impl Context {
         // A `Clone` that panics makes no hit.
         let value = caught(|| (local.cloned)(&*entry.value)).ok()??;
         Some((value, entry, counters))
+    }
+
+    /// Starts the key of an entry, if the function may have entries here.
+    #[inline]
+    fn local_key(&self, terms: &Terms) -> Option<(&Known, Box<KeyWriter>)> {
+        let known = self.tier().get()?.known(terms);
+        Some((known, KeyWriter::after(known.stem.as_deref()?)))
+    }
+
+    /// The value of the key that was written, if it may be served. It is compiled once for all functions.
+    fn local_entry_at(&self, known: &Known, writer: &mut KeyWriter) -> Option<Arc<Entry>> {
+        let found = known.good(writer.whole()?, &[], Coarse::now())?;
+        if self.has_undelivered() { None } else { Some(found) }
     }
 
     /// The value that this process keeps, if it may be served. It is compiled once for all functions.

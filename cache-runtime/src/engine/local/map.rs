@@ -8,9 +8,8 @@ use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 
 use super::call::AGAIN;
 use super::cell::{Stamped, holds};
-use crate::key::Key;
 use crate::observe::Counters;
-use crate::plan::function::{Function, Terms};
+use crate::plan::function::Function;
 use crate::plan::local::Decoded;
 use crate::poll::coarse::Coarse;
 use crate::store::tracking::Vouched;
@@ -76,12 +75,13 @@ impl Entry {
     /// Returns true if a call of a function may take the value. Another function of the same name may read other values, and
     /// two calls with one key may have other tags: tags may be made of more than the key is.
     #[inline]
-    pub(super) fn is_of(&self, terms: &Terms, key: &Key) -> bool {
-        (std::ptr::eq(self.function, terms.function) || self.is_shared_with(terms)) && *self.tags == *key.tags()
+    pub(super) fn is_of(&self, function: &'static Function, has_own_tags: bool, tags: &[String]) -> bool {
+        (std::ptr::eq(self.function, function) || self.is_shared_with(function, has_own_tags)) && *self.tags == *tags
     }
 
-    fn is_shared_with(&self, terms: &Terms) -> bool {
-        self.function.identities() == terms.function.identities() && self.has_own_tags == terms.has_own_tags
+    #[cold]
+    fn is_shared_with(&self, function: &'static Function, has_own_tags: bool) -> bool {
+        self.function.identities() == function.identities() && self.has_own_tags == has_own_tags
     }
 
     /// Returns true for the one call that is to refresh the value.

@@ -31,7 +31,7 @@ use self::map::{Entry, Map};
 use self::tickets::Tickets;
 pub(crate) use self::void::Voiding;
 use crate::hash::hash;
-use crate::key::Key;
+use crate::key::{Key, KeyWriter};
 use crate::observe::{Counters, Functions};
 use crate::plan::function::{Function, Terms};
 use crate::poll::coarse::Coarse;
@@ -47,6 +47,7 @@ const LISTS: usize = 64;
 /// The local tier of one cache.
 pub(crate) struct Tier {
     me: Weak<Tier>,
+    namespace: Box<str>,
     most_bytes: u64,
     maps: RwLock<Vec<Arc<Map>>>,
     /// The maps by the addresses of functions. A look-up takes no lock.
@@ -62,9 +63,25 @@ pub(crate) struct Tier {
 /// A function whose map is known.
 struct Known {
     function: &'static Function,
+    /// How the keys of its entries begin. A function that must not have entries has none.
+    stem: Option<Box<str>>,
+    has_own_tags: bool,
     map: Arc<Map>,
     counters: Arc<Counters>,
     next: OnceLock<Box<Known>>,
+}
+
+impl Known {
+    /// The entry of a key with these tags, if it may be served now.
+    #[inline]
+    fn good(&self, key: &str, tags: &[String], now: Coarse) -> Option<Arc<Entry>> {
+        let entry = self.map.get(key)?;
+        if entry.is_of(self.function, self.has_own_tags, tags) && entry.is_good(now) && !entry.is_to_refresh(now) {
+            return Some(entry);
+        }
+        count_end(&self.map, &entry, now);
+        None
+    }
 }
 
 #[derive(Default)]
@@ -75,9 +92,10 @@ struct Cells {
 }
 
 impl Tier {
-    pub(crate) fn new(most_bytes: u64, functions: Arc<Functions>) -> Arc<Tier> {
+    pub(crate) fn new(namespace: &str, most_bytes: u64, functions: Arc<Functions>) -> Arc<Tier> {
         Arc::new_cyclic(|me| Tier {
             me: Weak::clone(me),
+            namespace: namespace.into(),
             most_bytes,
             maps: RwLock::default(),
             by_function: [const { OnceLock::new() }; LISTS],
@@ -93,18 +111,13 @@ impl Tier {
     #[inline]
     fn good(&self, terms: &Terms, key: &Key, now: Coarse) -> Option<(Arc<Entry>, &Counters)> {
         let known = self.known(terms);
-        let entry = known.map.get(key.as_str())?;
-        if entry.is_of(terms, key) && entry.is_good(now) && !entry.is_to_refresh(now) {
-            return Some((entry, &*known.counters));
-        }
-        count_end(&known.map, &entry, now);
-        None
+        known.good(key.as_str(), key.tags(), now).map(|entry| (entry, &*known.counters))
     }
 
     /// The entry of a key with this value, which may be out of date.
     fn kept(&self, terms: &Terms, key: &Key, id: Token) -> Option<Arc<Entry>> {
         let entry = self.map(terms).peek(key.as_str())?;
-        (entry.id == id && entry.is_of(terms, key)).then_some(entry)
+        (entry.id == id && entry.is_of(terms.function, terms.has_own_tags, key.tags())).then_some(entry)
     }
 
     /// The map of a function, which is made if it is not there.
@@ -129,7 +142,16 @@ impl Tier {
     #[cold]
     fn make_known(&self, terms: &Terms) -> Known {
         let counters = Arc::clone(self.functions.of(terms.function));
-        Known { function: terms.function, map: self.shared_map(terms, &counters), counters, next: OnceLock::new() }
+        let function = terms.function;
+        let stem = function.refusal().is_none().then(|| KeyWriter::new(&self.namespace, function.head()).into_text());
+        Known {
+            function,
+            stem,
+            has_own_tags: terms.has_own_tags,
+            map: self.shared_map(terms, &counters),
+            counters,
+            next: OnceLock::new(),
+        }
     }
 
     /// The map of all functions with this name, which counts with the first of them.
