@@ -278,6 +278,49 @@ async fn lines_explain_each_decision() {
     assert_eq!(lines(&tracer), ["bypass: the call has no entry in this cache"]);
 }
 
+#[tokio::test]
+async fn each_id_of_a_batch_has_a_line() {
+    /// Fails for the id 1, and waits at the gate for others.
+    #[redis_cached(prefix = "traced", name = "some", batch(id in ids), cache = cache, skip(cache, gate))]
+    async fn some(cache: &Cache, gate: &Gate, ids: &[u64]) -> Result<HashMap<u64, u64>, ()> {
+        if ids.contains(&1) {
+            return Err(());
+        }
+        gate.pass().await;
+        Ok(ids.iter().map(|id| (*id, *id)).collect())
+    }
+    let lines = |tracer: &Tracer| {
+        let mut lines: Vec<_> = tracer.lines().into_iter().map(|(line, why)| format!("{line}: {why}")).collect();
+        lines.sort();
+        lines
+    };
+    let gate = Gate::closed();
+    gate.open();
+    let away = Cache::builder("redis://127.0.0.1:1").unwrap().build();
+    let tracer = Tracer::new(Level::DEBUG);
+    let listening = tracer.listen();
+    assert_eq!(some(&away, &gate, &[2, 3]).await.map(|found| found.len()), Ok(2));
+    assert_eq!(lines(&tracer), ["bypass: a request to the store failed", "bypass: a request to the store failed"]);
+    drop(listening);
+    let server = Server::start();
+    for cache in caches(&server) {
+        gate.close();
+        let tracer = Tracer::new(Level::DEBUG);
+        let _listening = tracer.listen();
+        let entered = gate.entered();
+        let second = async {
+            gate.wait_for(entered + 1).await;
+            _ = tracer.lines();
+            assert_eq!(some(&cache, &gate, &[1, 2]).await, Err(()));
+            let expected = ["miss: the body failed for other ids of the call", "miss: the slot holds nothing usable"];
+            assert_eq!(lines(&tracer), expected);
+            gate.open();
+        };
+        let (first, ()) = tokio::join!(some(&cache, &gate, &[2]), second);
+        assert_eq!((first.map(|found| found.len()), cache.functions()[0].calls.miss), (Ok(1), 3));
+    }
+}
+
 #[cfg(feature = "axum")]
 #[tokio::test]
 async fn a_response_that_is_not_stored_says_why() {

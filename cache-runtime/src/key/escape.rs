@@ -26,7 +26,13 @@ pub(crate) fn escape_part(text: &str) -> Cow<'_, str> {
 
 /// Returns true if [`escape_part`] may have made the text.
 pub(super) fn is_escaped(text: &str) -> bool {
-    text.bytes().all(|byte| SAFE[usize::from(byte)] || byte == b'%')
+    let mut parts = text.split('%');
+    let is_safe = |part: &str| part.bytes().all(|byte| SAFE[usize::from(byte)]);
+    let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'A'..=b'F');
+    let first = parts.next().unwrap_or_default();
+    // A text that was cut off within an escape is none.
+    is_safe(first)
+        && parts.all(|part| part.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(is_digit)) && is_safe(part))
 }
 
 /// Appends `text`, escaped.

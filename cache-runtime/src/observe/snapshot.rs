@@ -101,7 +101,7 @@ figures! {
         bodies: Bodies,
         /// The seconds that calls waited for the computations of other calls.
         waits: Histogram,
-        /// The values that bodies returned, by what became of them.
+        /// The values of bodies, `put` and `write_through`, by what became of them.
         fills: Fills,
         /// The bytes of the values that were stored, with their headers.
         value_bytes: Histogram,

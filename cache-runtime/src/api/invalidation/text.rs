@@ -59,7 +59,8 @@ impl FromStr for Invalidation {
             NONE if item == NONE => return Ok(Invalidation(Item::Nothing)),
             ENTRY => KeyKind::Entry,
             GROUP => KeyKind::Group,
-            TAG | NONE => return Err(refuse("this is no tag")),
+            TAG => return Err(refuse("this is no tag")),
+            NONE => return Err(refuse("nothing follows `none`")),
             _ => return Err(refuse("after the version comes `entry`, `group`, `tag` or `none`")),
         };
         match Key::of_text(namespace, rest) {
@@ -116,7 +117,11 @@ mod tests {
             ("v1 entry shop:user:1\n", "no key"),
             ("v1 tag@staging org:7", "no tag"),
             ("v1 tag a b", "no tag"),
-            ("v1 none of it", "no tag"),
+            ("v1 tag a%2", "no tag"),
+            ("v1 tag a%", "no tag"),
+            ("v1 tag a%zz", "no tag"),
+            ("v1 tag caf\u{e9}", "no tag"),
+            ("v1 none of it", "nothing follows"),
         ] {
             let error = read(text).expect_err(text);
             assert_eq!(error.kind(), ErrorKind::Text, "{text}");

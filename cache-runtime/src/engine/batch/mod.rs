@@ -31,7 +31,7 @@ use super::{Engine, usable};
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::observe::{BatchTally, CallResult};
-use crate::plan::function::{Function, Plan};
+use crate::plan::function::Plan;
 use crate::plan::policy;
 use crate::poll::outlined::outlined;
 use crate::store::Store;
@@ -101,16 +101,20 @@ struct Open<'c> {
 struct Unasked {
     /// The store is away.
     is_away: bool,
-    /// The result of the id if this call computes it.
+    /// The result of the id if this call computes it, and why.
     result: CallResult,
+    why: &'static str,
 }
 
 impl Unasked {
     fn new(error: Option<&Error>) -> Unasked {
-        Unasked {
-            is_away: error.is_some_and(|error| error.kind() == ErrorKind::CircuitOpen),
-            result: if error.is_some() { CallResult::Bypass } else { CallResult::Miss },
-        }
+        let is_away = error.is_some_and(|error| error.kind() == ErrorKind::CircuitOpen);
+        let (result, why) = match error {
+            Some(_) if is_away => (CallResult::Bypass, "the store is away"),
+            Some(_) => (CallResult::Bypass, "a request to the store failed"),
+            None => (CallResult::Miss, "the call shares no lease of another call, or has waited enough for one"),
+        };
+        Unasked { is_away, result, why }
     }
 
     /// Returns true if the store failed.
@@ -181,7 +185,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let positions = given.once_each();
         let Ids { ids, keys } = given;
         let keys: Vec<_> = keys.into_iter().map(|key| usable(self.cache, plan.terms.function, key)).collect();
-        let tally = self.tally(plan.terms.function, &keys, anew);
+        let tally = BatchTally::new(self.cache.functions().of(plan.terms.function), keys.len(), anew);
         let mut call = Call {
             ids: &ids,
             positions: &positions,
@@ -225,12 +229,6 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         open.tally.end();
         drop(open);
         Ok(in_order(ids, found, extra))
-    }
-
-    fn tally(&self, function: &Function, keys: &[Option<Key>], anew: bool) -> BatchTally {
-        // Ids without a key are not refreshed, because nothing is stored.
-        let counted = if anew { keys.iter().flatten().count() } else { keys.len() };
-        BatchTally::new(self.cache.functions().of(function), counted, anew)
     }
 }
 

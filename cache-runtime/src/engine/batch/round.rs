@@ -41,8 +41,6 @@ struct Candidate<'a> {
     /// The lease that was seen in its slot, if it is shared by that, or why not.
     seen: Result<Token, Unasked>,
     joinable: Joinable,
-    /// The result of the id if this call computes it.
-    result: CallResult,
 }
 
 /// A slot to lease.
@@ -337,13 +335,12 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
         match terms.single_flight {
             SingleFlight::Off => {
-                open.tally.decide(CallResult::Miss);
-                events::missed(terms.function, key, ELSEWHERE);
+                decide(terms.function, key, &open.tally, Unasked::new(None));
                 round.assignments.push(Assignment::Alone(at));
             }
             SingleFlight::Process => {
                 let (seen, joinable) = (Ok(token), Joinable::Under(token));
-                round.candidates.push(Candidate { at, key, seen, joinable, result: CallResult::Miss });
+                round.candidates.push(Candidate { at, key, seen, joinable });
             }
             SingleFlight::Shared => {
                 let follower = self.cache.flights().follow(key, token);
@@ -362,13 +359,13 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         (at, key): (usize, &'a Key),
         unasked: Unasked,
     ) {
-        let Unasked { is_away, result } = unasked;
+        let Unasked { is_away, .. } = unasked;
         if terms.single_flight == SingleFlight::Off || open.is_alone(at) {
-            decide(terms.function, key, &open.tally, result);
+            decide(terms.function, key, &open.tally, unasked);
             round.assignments.push(Assignment::Alone(at));
         } else {
             let joinable = Joinable::Any(open.any(at, is_away));
-            round.candidates.push(Candidate { at, key, seen: Err(unasked), joinable, result });
+            round.candidates.push(Candidate { at, key, seen: Err(unasked), joinable });
         }
     }
 
@@ -380,11 +377,11 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         for part in candidates.chunks(MOST) {
             let wanted = part.iter().map(|candidate| (candidate.key, candidate.joinable));
             let roles = self.cache.flights().follow_or_lead_all(wanted);
-            for (&Candidate { at, key, seen, result, .. }, role) in part.iter().zip(roles) {
+            for (&Candidate { at, key, seen, .. }, role) in part.iter().zip(roles) {
                 match role {
                     Role::Follower(follower) => round.waiters.push(Waiter { at, key, seen, follower }),
                     Role::Leader(leader) => {
-                        decide(function, key, tally, result);
+                        decide(function, key, tally, seen.err().unwrap_or_else(|| Unasked::new(None)));
                         round.assignments.push(Assignment::Process(at, leader));
                     }
                 }
@@ -427,13 +424,10 @@ fn keyed<'a, S: Store>(
 }
 
 /// A call computes an id, for itself or for its process.
-fn decide(function: &Function, key: &Key, tally: &BatchTally, result: CallResult) {
+fn decide(function: &Function, key: &Key, tally: &BatchTally, Unasked { result, why, .. }: Unasked) {
     tally.decide(result);
     match result {
-        CallResult::Bypass => events::bypassed(function, key, None),
-        _ => events::missed(function, key, ELSEWHERE),
+        CallResult::Bypass => events::bypassed_because(function, key, why),
+        _ => events::missed(function, key, why),
     }
 }
-
-/// Why a call computes an id that other calls compute.
-const ELSEWHERE: &str = "the call shares no lease of another call, or has waited enough for one";

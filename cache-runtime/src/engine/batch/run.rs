@@ -1,5 +1,6 @@
 //! Running the body for the ids that one call computes, and storing the values that it returns.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::hash::Hash;
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::observe::{BatchTally, BodyResult, BodyTimer};
 use crate::plan::erased::ValueOf;
-use crate::plan::function::{Plan, Terms};
+use crate::plan::function::{Function, Plan, Terms};
 use crate::plan::policy::Pace;
 use crate::poll::outlined::outlined;
 use crate::store::{End, EndRequest, MOST, Release, Store};
@@ -49,6 +50,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             Err(error) => {
                 timer.ended(BodyResult::Err);
                 call.open.tally.end();
+                give_up(plan.terms.function, call, &assignments.all);
                 self.fail_all(assignments);
                 return Err(error);
             }
@@ -73,8 +75,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             }
         }
         for (assignment, (value, _)) in assignments.all.iter().zip(values) {
-            // The store failed when the id was to be refreshed.
-            if matches!(assignment, Assignment::Alone(at) if call.open.keys[*at].is_some()) {
+            // The store failed when the id was to be refreshed, or the id has no entry.
+            if matches!(assignment, Assignment::Alone(_)) {
                 call.open.tally.refreshed(false);
             }
             call.found[assignment.at()] = Some(value);
@@ -297,4 +299,14 @@ fn absent<V>(plan: &Plan<V>, key: &Key, is_followed: bool) -> Outcome {
         return Outcome::Unshared;
     }
     unstored_none(plan.terms.function, key)
+}
+
+/// The body failed, and with it the call: the ids that it waited for, or would have looked for again, are missed, too.
+fn give_up<K, V, S: Store>(function: &Function, call: &Call<'_, K, V>, assignments: &[Assignment<'_, S>]) {
+    let computed: HashSet<usize> = assignments.iter().map(Assignment::at).collect();
+    for (at, (key, found)) in call.open.keys.iter().zip(&call.found).enumerate() {
+        if let (Some(key), None, false) = (key, found, computed.contains(&at)) {
+            events::missed(function, key, "the body failed for other ids of the call");
+        }
+    }
 }

@@ -50,6 +50,11 @@ pub(in super::super) fn bypassed(function: &Function, key: &Key, error: Option<&
     }
 }
 
+/// The same for an id among many.
+pub(in super::super) fn bypassed_because(function: &Function, key: &Key, why: &str) {
+    decision!(function, key, why, "bypass");
+}
+
 /// A call runs its body as if the function had no attribute.
 pub(in super::super) fn uncacheable(function: &Function, why: &str) {
     tracing::debug!(target: "redis_cached", function = function.head(), why, "bypass");
@@ -91,7 +96,7 @@ pub(in super::super) fn not_stored(function: &Function, key: &Key, why: &dyn Dis
 }
 
 /// The calls for which a body runs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Role {
     /// All calls, or those of the process.
     Leader,

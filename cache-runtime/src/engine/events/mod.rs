@@ -12,7 +12,8 @@ use std::fmt::Display;
 #[cfg(feature = "axum")]
 pub(crate) use self::decisions::unstorable;
 pub(super) use self::decisions::{
-    Role, body_span, bypassed, expired, missed, not_stored, refresh_span, shared, uncacheable, unusable,
+    Role, body_span, bypassed, bypassed_because, expired, missed, not_stored, refresh_span, shared, uncacheable,
+    unusable,
 };
 pub(super) use self::fills::{Attempt, MOST_BYTES};
 use super::look::Undecodable;

@@ -1,4 +1,4 @@
-//! URLs in messages.
+//! URLs in messages. A user without a password may be one: the `:` in front of it is easily forgotten.
 
 use super::hosts::Written;
 
@@ -11,7 +11,12 @@ pub(super) fn without_password(url: &str) -> String {
     let Some(mut parts) = redis::parse_redis_url(url).filter(|parts| !parts.path().contains('@')) else {
         return scheme_alone(url);
     };
-    if parts.password().is_some() && parts.set_password(Some("***")).is_err() {
+    let hidden = match (parts.username(), parts.password()) {
+        (_, Some(_)) => parts.set_password(Some("***")),
+        ("", None) => Ok(()),
+        (_, None) => parts.set_username("***"),
+    };
+    if hidden.is_err() {
         return scheme_alone(url);
     }
     if parts.query().is_some_and(|query| !is_harmless(query)) {
@@ -33,7 +38,7 @@ fn of_many(written: &Written<'_>) -> Option<String> {
     }
     let login = match login.map(|login| login.split_once(':').map_or((login, false), |(user, _)| (user, true))) {
         None => String::new(),
-        Some((user, false)) => format!("{user}@"),
+        Some((_, false)) => "***@".to_owned(),
         Some((user, true)) => format!("{user}:***@"),
     };
     let path = path.map_or(String::new(), |path| format!("/{path}"));

@@ -277,6 +277,15 @@ fn messages_about_several_hosts_say_what_to_write() {
     ] {
         assert!(message(url).contains(reason), "{url}: {}", message(url));
     }
+    for slip in
+        ["redis://S3CRET@h", "redis-cluster://S3CRET@a", "redis-cluster://S3CRET@a,b", "redis-sentinel://S3CRET@a/m"]
+    {
+        let message = message(slip);
+        assert!(
+            message.contains("***@") && !message.contains("S3CRET"),
+            "the `:` of a password is forgotten: {message}"
+        );
+    }
     let quoted = message("redis-cluster://us:pw@a,[::1]:7/1?protocol=3");
     assert!(quoted.contains("`redis-cluster://us:***@a,[::1]:7/1?protocol=3`: a cluster has one"), "{quoted}");
     assert!(message("redis-sentinel://:pw@a/m/x").contains("`redis-sentinel://:***@a/m/x`: "));
