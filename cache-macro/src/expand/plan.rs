@@ -300,8 +300,9 @@ fn make_function(model: &Model) -> TokenStream {
     // It has the type of the values.
     let span = at_output(model);
     let rc_output = private(span);
+    let function = Ident::new(if model.args.local.is_some() { "function_at_once" } else { "function" }, span);
     let find = quote_spanned! {span=>
-        #rc_output::Slot::function(&__SLOT, #site, #place, #rc_output::path_of(&|| ()), &[#(#generics),*], &#codec)
+        #rc_output::Slot::#function(&__SLOT, #site, #place, #rc_output::path_of(&|| ()), &[#(#generics),*], &#codec)
     };
     quote! {{
         static __SLOT: #rc::Slot = #rc::Slot::new();

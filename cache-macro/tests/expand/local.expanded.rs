@@ -101,7 +101,7 @@ fn __user_plan() -> ::redis_cached::__private::Plan<
         let plan = __rc::Plan::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
-                __rc::Slot::function(
+                __rc::Slot::function_at_once(
                     &__SLOT,
                     &__rc::Site {
                         ident: "user",
@@ -248,7 +248,7 @@ fn __plain_plan() -> ::redis_cached::__private::Plan<Arc<User>> {
         let plan = __rc::Plan::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
-                __rc::Slot::function(
+                __rc::Slot::function_at_once(
                     &__SLOT,
                     &__rc::Site {
                         ident: "plain",
@@ -392,7 +392,7 @@ fn __users_plan() -> ::redis_cached::__private::Plan<
         let plan = __rc::Plan::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
-                __rc::Slot::function(
+                __rc::Slot::function_at_once(
                     &__SLOT,
                     &__rc::Site {
                         ident: "users",

@@ -291,7 +291,7 @@ fn __kept_plan() -> ::redis_cached::__private::Plan<::redis_cached::__private::P
         let plan = __rc::Plan::new(
             {
                 static __SLOT: __rc::Slot = __rc::Slot::new();
-                __rc::Slot::function(
+                __rc::Slot::function_at_once(
                     &__SLOT,
                     &__rc::Site {
                         ident: "kept",

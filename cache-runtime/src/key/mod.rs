@@ -362,7 +362,6 @@ impl KeyWriter {
     }
 
     /// Appends literal text of a template, unescaped.
-    #[inline]
     pub fn literal(&mut self, text: &'static str) -> &mut Self {
         match &mut self.tags {
             Some(tags) => tags.current.push_str(text),
