@@ -20,6 +20,7 @@ mod progress;
 mod redis;
 mod scan;
 
+use std::io::{Write, stderr};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -31,7 +32,8 @@ fn main() -> ExitCode {
     match commands::run(&args) {
         Ok(code) => code.into(),
         Err(failure) => {
-            eprintln!("rcached: {}", output::harmless(&failure.to_string()));
+            // Standard error may be closed, or full: the exit code says it, too.
+            let _ = writeln!(stderr(), "rcached: {}", output::harmless(&failure.to_string()));
             failure.code().into()
         }
     }

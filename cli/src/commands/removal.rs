@@ -36,14 +36,16 @@ struct Report {
     examples: Vec<String>,
     /// Keys that match and are not this library's: they are left alone.
     foreign: u64,
+    /// Entries and stamps.
     removed: u64,
+    removed_stamps: u64,
 }
 
 pub(super) fn remove(args: &Args, cache: &Cache, selection: Selection<'_>) -> Outcome {
     let Selection { mut scan, covers, with_stamps, yes } = selection;
     let mut report = Report { dry_run: !yes, ..Report::default() };
     scan.run(&mut |_, batch| {
-        let mut stale = Vec::new();
+        let (mut stale, mut stamps) = (Vec::new(), Vec::new());
         for found in batch.found {
             match found.what {
                 What::Slot(name, _) if covers(&name) => {
@@ -54,14 +56,16 @@ pub(super) fn remove(args: &Args, cache: &Cache, selection: Selection<'_>) -> Ou
                 What::Stamp(name) if with_stamps => {
                     report.stamps += 1;
                     report.example(&found.text);
-                    stale.push(name.invalidation());
+                    stamps.push(name.invalidation());
                 }
                 What::Foreign => report.foreign += 1,
                 What::Slot(..) | What::Stamp(_) | What::Staged => {}
             }
         }
         if yes {
-            report.removed += invalidate(cache, stale)?;
+            let removed_stamps = invalidate(cache, stamps)?;
+            report.removed_stamps += removed_stamps;
+            report.removed += removed_stamps + invalidate(cache, stale)?;
         }
         Ok(())
     })?;
@@ -101,11 +105,15 @@ impl Report {
         let mut lines = Vec::new();
         let entries: u64 = self.functions.values().sum();
         let found = counted(entries, "entry", "entries");
-        let stamps = if self.stamps > 0 { format!(", {}", counted(self.stamps, "tag", "tags")) } else { String::new() };
+        let of = |removed| if self.dry_run { String::new() } else { format!("{} of ", count(removed)) };
+        let stamps = match self.stamps {
+            0 => String::new(),
+            stamps => format!(", {}{}", of(self.removed_stamps), counted(stamps, "tag", "tags")),
+        };
         match (self.dry_run, entries + self.stamps) {
             (_, 0) => lines.push("nothing of redis-cached matches".to_owned()),
             (true, _) => lines.push(format!("{found}{stamps} would be removed:")),
-            (false, _) => lines.push(format!("{} of {found}{stamps} removed:", count(self.removed))),
+            (false, _) => lines.push(format!("{}{found}{stamps} removed:", of(self.removed - self.removed_stamps))),
         }
         lines.extend(self.functions.iter().map(|(function, entries)| format!("  {function}  {}", count(*entries))));
         if self.dry_run && !self.examples.is_empty() {

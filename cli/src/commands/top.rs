@@ -110,7 +110,7 @@ pub(super) fn run(args: &Args, once: bool, interval: Duration) -> Outcome {
             true => output::json(&document)?,
             false => output::print(&document.text(None))?,
         }
-        return Ok(if document.processes.is_empty() { Code::Negative } else { Code::Done });
+        return Ok(Code::Done);
     }
     loop {
         let document = read(args, &servers)?;
@@ -127,7 +127,7 @@ fn read(args: &Args, servers: &Servers) -> Outcome<Document> {
     let mut document = Document::default();
     for key in names_of(servers, args, &pattern)? {
         let reply = servers.send(&key, &[command(&["GET", &key])])?.into_iter().next();
-        // It may have ended meanwhile, or be of a later version.
+        // It may have ended meanwhile, be of a later version, or be another program's.
         let snapshot = reply.and_then(bytes).and_then(|text| serde_json::from_slice::<Snapshot>(&text).ok());
         if let Some(snapshot) = snapshot.filter(|snapshot| snapshot.version == VERSION) {
             document.add(snapshot);
@@ -154,13 +154,13 @@ impl Document {
         if self.processes.is_empty() {
             return "no process publishes its statistics: programs ask for it by `Builder::publish_stats`".to_owned();
         }
-        let undelivered: u64 = self.processes.iter().map(|process| process.undelivered).sum();
+        let undelivered = self.processes.iter().fold(0, |sum: u64, process| sum.saturating_add(process.undelivered));
         let mut summary = format!(
             "{}, {} calls/s, {} without a body, {} of bodies saved each second",
             counted(self.processes.len() as u64, "process", "processes"),
             rate(self.all.calls_per_second),
             percent(self.all.ratio),
-            time::duration(Duration::from_secs_f64(self.all.per_second.saved_seconds.max(0.0))),
+            time::duration(time::of_seconds(self.all.per_second.saved_seconds)),
         );
         if undelivered > 0 {
             summary.push_str(&format!(", {} undelivered", counted(undelivered, "invalidation", "invalidations")));
@@ -188,7 +188,7 @@ impl Document {
 
 impl Row {
     fn add(&mut self, total: Counts, recent: Counts, recent_ms: u64) {
-        self.calls += total.calls();
+        self.calls = self.calls.saturating_add(total.calls());
         self.saved_seconds += total.saved_us as f64 / 1e6;
         // The first snapshot of a process has nothing to compare with.
         if recent_ms == 0 {
@@ -213,12 +213,7 @@ impl Row {
         let mut cells = vec![function.to_owned(), rate(self.calls_per_second)];
         cells.extend([rates.local, rates.hit, rates.stale, rates.shared, rates.miss, rates.bypass].map(rate));
         cells.push(percent(self.ratio));
-        cells.extend(
-            [rates.saved_seconds, self.saved_seconds]
-                .map(|seconds| seconds.max(0.0))
-                .map(Duration::from_secs_f64)
-                .map(time::duration),
-        );
+        cells.extend([rates.saved_seconds, self.saved_seconds].map(time::of_seconds).map(time::duration));
         cells.insert(10, count(self.calls));
         cells
     }
@@ -227,7 +222,7 @@ impl Row {
 impl Counts {
     fn calls(&self) -> u64 {
         let Counts { local, hit, stale, shared, miss, bypass, saved_us: _ } = self;
-        local + hit + stale + shared + miss + bypass
+        [local, hit, stale, shared, miss, bypass].into_iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::outcome::{Failure, Outcome};
 pub(crate) fn json(document: &impl Serialize) -> Outcome<()> {
     let text = serde_json::to_string_pretty(document).map_err(|error| Failure::Io(error.into()))?;
     // Outside of its strings, JSON has none of these characters.
-    write(&replaced(&text, |char| format!("\\u{:04x}", u32::from(char))))
+    write(&replaced(&text, steers, |char| format!("\\u{:04x}", u32::from(char))))
 }
 
 /// Prints lines.
@@ -25,16 +25,30 @@ pub(crate) fn print(text: &str) -> Outcome<()> {
     write(&harmless(text))
 }
 
-/// The text without what steers a terminal, or reorders what it shows: keys, names and values may hold anything.
-pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
-    replaced(text, |char| format!("\\u{{{:x}}}", u32::from(char)))
+/// Prints bytes of this program itself, as they are.
+pub(crate) fn print_bytes(bytes: &[u8]) -> Outcome<()> {
+    written(stdout().write_all(bytes))
 }
 
-fn replaced(text: &str, replacement: fn(char) -> String) -> Cow<'_, str> {
-    if !text.contains(steers) {
+/// The text without what steers a terminal, or reorders what it shows: keys, names and values may hold anything.
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
+    replaced(text, steers, in_braces)
+}
+
+/// The same for a name, which is on one line.
+pub(crate) fn one_line(name: &str) -> Cow<'_, str> {
+    replaced(name, |char| steers(char) || matches!(char, '\n' | '\t' | '\u{2028}' | '\u{2029}'), in_braces)
+}
+
+fn in_braces(char: char) -> String {
+    format!("\\u{{{:x}}}", u32::from(char))
+}
+
+fn replaced(text: &str, is_replaced: fn(char) -> bool, replacement: fn(char) -> String) -> Cow<'_, str> {
+    if !text.contains(is_replaced) {
         return Cow::Borrowed(text);
     }
-    text.chars().map(|char| if steers(char) { replacement(char) } else { char.to_string() }).collect()
+    text.chars().map(|char| if is_replaced(char) { replacement(char) } else { char.to_string() }).collect()
 }
 
 /// Returns true for control characters, also those of one byte in Latin-1, and for the marks of Unicode's bidirectional
@@ -45,9 +59,14 @@ fn steers(char: char) -> bool {
         || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A reader that closes its end early, such as `head`, is no failure.
 fn write(text: &str) -> Outcome<()> {
-    match writeln!(stdout(), "{text}") {
+    written(writeln!(stdout(), "{text}"))
+}
+
+/// A reader that closes its end early, such as `head`, is no failure.
+fn written(result: std::io::Result<()>) -> Outcome<()> {
+    // What stays in the buffer would be lost without a word at the end of the program.
+    match result.and_then(|()| stdout().flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
     }
@@ -99,7 +118,8 @@ mod tests {
     fn nothing_steers_the_terminal() {
         assert_eq!(harmless("a\u{9b}31m\u{1b}[0m\u{202e}b\n"), "a\\u{9b}31m\\u{1b}[0m\\u{202e}b\n");
         assert!(matches!(harmless("ä\tb\n"), Cow::Borrowed(_)));
-        let json = replaced("\"\u{9b}\u{202e}\"", |char| format!("\\u{:04x}", u32::from(char)));
+        assert_eq!((one_line("a\nb\tc"), one_line("a b")), ("a\\u{a}b\\u{9}c".into(), "a b".into()));
+        let json = replaced("\"\u{9b}\u{202e}\"", steers, |char| format!("\\u{:04x}", u32::from(char)));
         assert_eq!(serde_json::from_str::<String>(&json).expect("JSON"), "\u{9b}\u{202e}");
     }
 

@@ -1,5 +1,7 @@
 //! Aligned columns.
 
+use super::one_line;
+
 /// A table whose first column is text, and whose other columns are numbers, which are aligned at their ends.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
@@ -12,8 +14,9 @@ impl Table {
         Table { rows: vec![headings.iter().map(|heading| (*heading).to_owned()).collect()], texts }
     }
 
+    /// Adds a row. A cell has one line, whatever is in it.
     pub(crate) fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
+        self.rows.push(cells.iter().map(|cell| one_line(cell).into_owned()).collect());
     }
 
     /// Takes these columns away, one after the other, until the lines have at most so many characters.
@@ -77,6 +80,8 @@ mod tests {
         assert_eq!(table.text(), "NAME\né\nlonger");
         assert_eq!((table.shorten(2), table.shorten(1)), (0, 1));
         assert_eq!(table.text(), "NAME\né");
+        table.row(vec!["x\ny".to_owned()]);
+        assert_eq!(table.text(), "NAME\né\nx\\u{a}y");
         assert_eq!(facts(&[("a", "1\n2".to_owned()), ("long", "3".to_owned())]), "a     1\n      2\nlong  3");
     }
 }

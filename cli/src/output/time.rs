@@ -21,6 +21,15 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
+/// Seconds as a duration: none for what is negative or no number, and the longest one for what is longer.
+pub(crate) fn of_seconds(seconds: f64) -> Duration {
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) => duration,
+        Err(_) if seconds > 0.0 => Duration::MAX,
+        Err(_) => Duration::ZERO,
+    }
+}
+
 /// Milliseconds as a duration.
 pub(crate) fn millis(millis: u64) -> String {
     duration(Duration::from_millis(millis))
@@ -58,6 +67,15 @@ mod tests {
             micros.map(|micros| duration(Duration::from_micros(micros))),
             ["0 µs", "999 µs", "1.5 ms", "41 ms", "7.2 s", "59 s", "2 min 48 s", "1 h", "3 h 12 min", "4 d 3 h"]
         );
+    }
+
+    #[test]
+    fn any_number_of_seconds_is_a_duration() {
+        let durations = [1.5, -1.0, f64::NAN, f64::MAX, f64::INFINITY].map(of_seconds);
+        let expected =
+            [Duration::from_millis(1500), Duration::ZERO, Duration::ZERO, Duration::MAX, Duration::MAX];
+        assert_eq!(durations, expected);
+        assert_eq!(duration(Duration::MAX), "213503982334601 d 7 h");
     }
 
     #[test]

@@ -37,12 +37,22 @@ fn a_prefix_or_a_namespace_is_cleared() {
     );
     assert!(user_entry(&eu, 7, 1).get().unwrap().is_some());
 
+    let other = cache(&server.url(), "other");
+    fill(&other);
+    let expected = "13 of 13 entries, 3 of 3 tags removed:
+  other:shop:nick  3
+  other:shop:price  3
+  other:shop:report  1
+  other:shop:seat (in groups)  3
+  other:shop:user  3";
+    prints(&url, &["-n", "other", "clear", "--all", "--yes"], 0, expected);
     let cleared = json(&url, &["-n", "eu", "clear", "--all", "--yes"]);
     assert_eq!(
         (&cleared["removed"], &cleared["foreign"], &cleared["stamps"]),
         (&16.into(), &1.into(), &3.into()),
         "{cleared}"
     );
+    assert_eq!(cleared["removed_stamps"], 3, "{cleared}");
     assert_eq!(server.cli(&["MGET", "shop:session:1", "eu:session:1"]), "x\nx");
     // What is left: those, and the stamps of the other namespace.
     assert_eq!(server.cli(&["DBSIZE"]), "5");

@@ -20,7 +20,8 @@ fn processes_that_publish_are_added_up() {
     let server = Server::start();
     let url = server.url();
     let none = "no process publishes its statistics: programs ask for it by `Builder::publish_stats`";
-    prints(&url, &["top"], 1, none);
+    prints(&url, &["top"], 0, none);
+    assert_eq!(json(&url, &["top"])["processes"], serde_json::json!([]));
 
     // Two caches stand for two processes.
     let caches = [published(&url, "eu"), published(&url, "eu")];
@@ -49,7 +50,31 @@ fn processes_that_publish_are_added_up() {
     assert_eq!(json(&url, &["ls"])["foreign"], 0);
 
     drop(caches);
-    eventually("they are forgotten", || run(&url, &["top", "-n", "eu"]).1 == 1);
+    eventually("they are forgotten", || run(&url, &["top", "-n", "eu"]) == (format!("{none}\n"), 0));
+}
+
+/// What a key has that another program wrote is shown as far as it can be, and harms no other row.
+#[test]
+fn a_snapshot_with_any_numbers_and_names_is_shown() {
+    let server = Server::start();
+    let url = server.url();
+    let max = u64::MAX;
+    let counts = format!(
+        r#"{{"local":{max},"hit":{max},"stale":{max},"shared":{max},"miss":{max},"bypass":{max},"saved_us":{max}}}"#
+    );
+    for pid in 1..=2 {
+        let snapshot = format!(
+            r#"{{"version":1,"host":"h","pid":{pid},"program":"p","recent_ms":1,"undelivered":{max},"functions":[
+                {{"function":"shop:big\nshop:forged  1  2","total":{counts},"recent":{counts}}}]}}"#
+        );
+        server.cli(&["SET", &format!("#stats:h:{pid}"), &snapshot]);
+    }
+    let (printed, code) = run(&url, &["top", "--once"]);
+    assert!(code == 0 && printed.starts_with("2 processes, ") && printed.contains("66.7 %"), "{printed}");
+    let rows: Vec<&str> = printed.lines().skip(2).collect();
+    assert!(rows.len() == 2 && rows[1].starts_with("shop:big\\u{a}shop:forged  1  2 "), "{printed}");
+    let document = json(&url, &["top"]);
+    assert_eq!(document["all"]["calls"], max, "{document}");
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub(super) fn in_words(tags: &[Tag]) -> String {
         return "none".to_owned();
     }
     let lines = tags.iter().map(|tag| {
-        let names = tag.names.join(", ");
+        let names = output::one_line(&tag.names.join(", ")).into_owned();
         match (tag.of, tag.state) {
             (_, "valid") => format!("{names}: valid, their stamps are as they were"),
             ("arguments", "gone") => format!("{names}: gone, or not all of its tags"),
