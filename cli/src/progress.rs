@@ -9,7 +9,7 @@ use crate::output::count;
 const INTERVAL: Duration = Duration::from_millis(100);
 
 pub(crate) struct Progress {
-    /// The number of keys of all servers, as of the start.
+    /// The number of keys of all servers, as of the start. Zero if the user may not ask for it.
     total: u64,
     scanned: u64,
     is_shown: bool,
@@ -28,8 +28,12 @@ impl Progress {
             return;
         }
         self.written = Some(Instant::now());
+        if self.total == 0 {
+            let _ = write!(stderr(), "\r\x1b[Kscanned {} keys", count(self.scanned));
+            return;
+        }
         let scanned = self.scanned.min(self.total);
-        let percent = scanned * 100 / self.total.max(1);
+        let percent = scanned * 100 / self.total;
         let _ = write!(stderr(), "\r\x1b[Kscanned {} of {} keys ({percent} %)", count(scanned), count(self.total));
     }
 }

@@ -3,6 +3,8 @@
 use redis_cached_runtime::Error;
 use redis_cached_runtime::inspect::{Cmd, Value, cmd};
 
+use crate::outcome::{Failure, Outcome};
+
 /// A command, from its words.
 pub(crate) fn command(words: &[&str]) -> Cmd {
     let (name, rest) = words.split_first().unwrap_or((&"PING", &[]));
@@ -49,19 +51,46 @@ pub(crate) fn refusal(value: &Value) -> Option<String> {
     }
 }
 
+/// The value. An error of the server ends the command with the server's words, unless the caller has ruled out that it
+/// has a meaning of its own.
+pub(crate) fn told(asked: &str, value: Value) -> Outcome<Value> {
+    match refusal(&value) {
+        Some(refusal) => Err(Failure::Server(format!("the server refuses {asked}: {refusal}"))),
+        None => Ok(value),
+    }
+}
+
+/// Returns true if another node of a cluster has the key.
+pub(crate) fn has_moved(value: &Value) -> bool {
+    matches!(value, Value::ServerError(error) if matches!(error.code(), "MOVED" | "ASK"))
+}
+
+/// Returns true if the user may not access this key, and may run the command on others.
+pub(crate) fn is_refused_key(value: &Value) -> bool {
+    let Value::ServerError(error) = value else { return false };
+    let details = error.details().unwrap_or_default();
+    error.code() == "NOPERM" && details.contains("access") && details.contains("key")
+}
+
 pub(crate) fn is_wrong_type(value: &Value) -> bool {
     matches!(value, Value::ServerError(error) if error.code() == "WRONGTYPE")
 }
 
 /// The server's clock, in milliseconds, from the reply to `TIME`.
-pub(crate) fn time(value: Value) -> Option<u64> {
-    match items(value).as_slice() {
-        [seconds, micros] => {
-            let (seconds, micros) = (integer(seconds)?, integer(micros)?);
-            u64::try_from(seconds * 1000 + micros / 1000).ok()
-        }
+pub(crate) fn time(value: Value) -> Outcome<u64> {
+    let parts = items(told("TIME", value)?);
+    let millis = match parts.as_slice() {
+        [seconds, micros] => integer(seconds).zip(integer(micros)).and_then(|(seconds, micros)| {
+            seconds.checked_mul(1000)?.checked_add(micros / 1000).and_then(|millis| u64::try_from(millis).ok())
+        }),
         _ => None,
-    }
+    };
+    millis.ok_or_else(|| Failure::Server("the reply to TIME is not understood".to_owned()))
+}
+
+/// What is left of the life of a key, in milliseconds, from the reply to `PTTL`. `None` for ever.
+pub(crate) fn left(value: Value) -> Outcome<Option<u64>> {
+    Ok(integer(&told("PTTL", value)?).and_then(|left| u64::try_from(left).ok()))
 }
 
 /// The replies, by position. One that is missing is nil.

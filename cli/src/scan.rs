@@ -1,36 +1,36 @@
 //! All keys of a cache, in paced steps.
 //!
-//! `SCAN` returns each key that is there from the start to the end, and some of them twice. Only the first bytes of a value are
-//! read, so that a step costs the server the same whatever the sizes of the values.
+//! `SCAN` returns each key that is there from the start to the end, and some of them twice. The first bytes of each value are
+//! read, and as a whole those that are needed to find out their namespaces.
+//!
+//! A key that the user may not read is counted, and the scan goes on. Any other refusal ends it.
 
-use std::collections::{HashMap, HashSet};
+mod groups;
+mod namespaces;
 
-use redis_cached_runtime::inspect::{
-    Cmd, Content, KeyName, NameKind, Node, STAGED, STATS, Servers, Value, content, field_content,
-};
+use std::collections::BTreeSet;
 
+use redis_cached_runtime::inspect::{Cmd, Content, KeyName, NameKind, Node, STAGED, STATS, Servers, Value, content};
+
+pub(crate) use self::groups::{Field, Walked, walk};
+pub(crate) use self::namespaces::Check;
+use self::namespaces::{Namespaces, Seen};
 use crate::args::Args;
 use crate::outcome::{Failure, Outcome};
+use crate::output::counted;
 use crate::progress::Progress;
-use crate::redis::{Replies, bytes, command, integer, is_wrong_type, items, refusal, text, time};
+use crate::redis::{
+    Replies, bytes, command, has_moved, integer, is_refused_key, is_wrong_type, items, left, refusal, text, time, told,
+};
 
 /// The keys that the server looks at in one step.
 const STEP: &str = "1000";
 
-/// The fields that one step in a hash looks at.
-const FIELDS: &str = "256";
-
 /// The last byte of a header.
 const HEADER_LAST: &str = "111";
 
-/// The most bytes of a value that is read as a whole, to find out the namespace of its function.
-const WHOLE: i64 = 1 << 20;
-
-/// The values of one function that are tried for that.
-const TRIES: u32 = 3;
-
 /// The length of the stamp of a tag.
-const STAMP: i64 = 16;
+pub(crate) const STAMP: u64 = 16;
 
 /// A key, or a field, that a scan found.
 pub(crate) struct Found {
@@ -44,12 +44,21 @@ pub(crate) struct Found {
 }
 
 pub(crate) enum What {
-    /// A lease or a value, by its first bytes.
-    Slot(KeyName, Vec<u8>),
+    /// A lease or a value.
+    Slot(Slot),
     Stamp(KeyName),
     /// A value on its way into a slot.
     Staged,
     Foreign,
+}
+
+/// A lease or a value, by its first bytes.
+pub(crate) struct Slot {
+    /// Its name. If that is not known, the one in the namespace of the command line, or without any.
+    pub(crate) name: KeyName,
+    /// The other name that it may have: neither the key nor what was read of the content tells which one it is.
+    pub(crate) other: Option<KeyName>,
+    pub(crate) head: Vec<u8>,
 }
 
 /// The keys of one step.
@@ -59,30 +68,69 @@ pub(crate) struct Batch {
     pub(crate) found: Vec<Found>,
 }
 
+/// The keys that the user may not read.
+#[derive(Default)]
+struct Refused {
+    keys: u64,
+    /// The server's words about the first of them.
+    words: String,
+}
+
+impl Refused {
+    fn note(&mut self, reply: &Value) {
+        self.note_words(refusal(reply).unwrap_or_default());
+    }
+
+    fn note_words(&mut self, words: String) {
+        if self.keys == 0 {
+            self.words = words;
+        }
+        self.keys += 1;
+    }
+}
+
 pub(crate) struct Scan<'a> {
     servers: &'a Servers,
     args: &'a Args,
     pattern: String,
+    /// The namespace of the command line, as keys have it.
+    namespace: String,
     namespaces: Namespaces,
+    refused: Refused,
 }
 
 impl<'a> Scan<'a> {
     /// The keys of the namespace that begin with this text.
-    pub(crate) fn of_prefix(servers: &'a Servers, args: &'a Args, prefix: &str) -> Scan<'a> {
-        Scan::new(servers, args, format!("{}*", literal(prefix)))
+    pub(crate) fn of_prefix(servers: &'a Servers, args: &'a Args, prefix: &str, check: Check) -> Scan<'a> {
+        Scan::of_pattern(servers, args, &format!("{}*", literal(prefix)), check)
     }
 
     /// The keys that match the pattern, after the namespace.
-    pub(crate) fn of_pattern(servers: &'a Servers, args: &'a Args, pattern: &str) -> Scan<'a> {
-        Scan::new(servers, args, pattern.to_owned())
+    pub(crate) fn of_pattern(servers: &'a Servers, args: &'a Args, pattern: &str, check: Check) -> Scan<'a> {
+        let namespace = escaped(&args.namespace);
+        let pattern = match namespace.as_str() {
+            "" => pattern.to_owned(),
+            namespace => format!("{}:{pattern}", literal(namespace)),
+        };
+        let (namespaces, refused) = (Namespaces::new(check), Refused::default());
+        Scan { servers, args, pattern, namespace, namespaces, refused }
     }
 
-    fn new(servers: &'a Servers, args: &'a Args, pattern: String) -> Scan<'a> {
-        let pattern = match escaped(&args.namespace) {
-            namespace if namespace.is_empty() => pattern,
-            namespace => format!("{}:{pattern}", literal(&namespace)),
-        };
-        Scan { servers, args, pattern, namespaces: Namespaces::default() }
+    /// The number of keys that the user may not read.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.keys
+    }
+
+    /// Ends the command with a failure if the user may not read some of the keys.
+    pub(crate) fn end(&self) -> Outcome<()> {
+        let Refused { keys, words } = &self.refused;
+        match keys {
+            0 => Ok(()),
+            keys => {
+                let keys = counted(*keys, "key that matches", "keys that match");
+                Err(Failure::Server(format!("the user may not read {keys}: {words}")))
+            }
+        }
     }
 
     /// Visits all keys. If slots move to other nodes meanwhile, it begins again.
@@ -111,11 +159,11 @@ impl<'a> Scan<'a> {
         loop {
             let scan = command(&["SCAN", &cursor, "MATCH", &self.pattern, "COUNT", STEP]);
             let mut replies = Replies::of(node.send(&[command(&["TIME"]), scan]))?;
-            let now = time(replies.next()).unwrap_or_default();
+            let now = time(replies.next())?;
             let (next, keys) = scanned(replies.next())?;
-            // A key may come twice in one step.
-            let keys: HashSet<Vec<u8>> = keys.into_iter().collect();
-            let found = self.look_at(node, now, keys.into_iter().collect())?;
+            // A key may come twice in one step. In order, the same keys lead to the same choice of what is read.
+            let keys: BTreeSet<Vec<u8>> = keys.into_iter().collect();
+            let found = self.look_at(node, now, keys)?;
             progress.advance(1000);
             visit(node, Batch { now, found })?;
             if next == "0" {
@@ -126,10 +174,9 @@ impl<'a> Scan<'a> {
         }
     }
 
-    fn look_at(&mut self, node: &Node, now: u64, keys: Vec<Vec<u8>>) -> Outcome<Vec<Found>> {
+    fn look_at(&mut self, node: &Node, now: u64, keys: BTreeSet<Vec<u8>>) -> Outcome<Vec<Found>> {
         let (mut found, mut slots, mut groups) = (Vec::new(), Vec::new(), Vec::new());
         for key in keys {
-            let foreign = |text| Found { text, what: What::Foreign, size: 0, left: None };
             let Ok(text) = String::from_utf8(key) else {
                 found.push(foreign("(not text)".to_owned()));
                 continue;
@@ -141,165 +188,109 @@ impl<'a> Scan<'a> {
                 found.push(Found { what: What::Staged, ..foreign(text) });
                 continue;
             }
-            match self.candidates(&text) {
-                names if names.is_empty() => found.push(foreign(text)),
-                names if names.iter().any(|name| name.kind() == NameKind::Group) => groups.push(text),
-                names => slots.push((text, names)),
+            // A space separates a field from its hash, and is in no key.
+            let mut names = KeyName::candidates(&text);
+            names.retain(|name| name.kind() != NameKind::Field);
+            match names.iter().find(|name| name.kind() == NameKind::Group) {
+                _ if names.is_empty() => found.push(foreign(text)),
+                Some(group) if self.is_elsewhere(group) => {}
+                Some(_) => groups.push(text),
+                None => slots.push((text, names)),
             }
         }
         found.extend(self.slots(node, slots)?);
         for hash in groups {
-            fields(node, now, &hash, &self.args.namespace, &mut found)?;
+            self.fields(node, now, &hash, &mut found)?;
         }
         Ok(found)
     }
 
-    /// The names that the key may have. A space separates a field from its hash, and is in no key.
-    fn candidates(&self, text: &str) -> Vec<KeyName> {
-        let mut names = match &*self.args.namespace {
-            "" => KeyName::candidates(text),
-            namespace => KeyName::of(namespace, text).into_iter().collect(),
-        };
-        names.retain(|name| name.kind() != NameKind::Field);
-        names
+    /// Returns true for a name that is not in the namespace of the command line, if that has one.
+    fn is_elsewhere(&self, name: &KeyName) -> bool {
+        !self.namespace.is_empty() && name.namespace() != self.namespace
     }
 
     fn slots(&mut self, node: &Node, slots: Vec<(String, Vec<KeyName>)>) -> Outcome<Vec<Found>> {
-        let commands: Vec<Cmd> = slots
-            .iter()
-            .flat_map(|(key, _)| {
-                [command(&["GETRANGE", key, "0", HEADER_LAST]), command(&["STRLEN", key]), command(&["PTTL", key])]
-            })
-            .collect();
-        let mut replies = Replies::of(if commands.is_empty() { Ok(Vec::new()) } else { node.send(&commands) })?;
-        let mut seen = Vec::new();
-        for (text, names) in slots {
-            let (head, length, left) = (replies.next(), replies.next(), replies.next());
-            if is_wrong_type(&head) {
-                seen.push((Found { text, what: What::Foreign, size: 0, left: None }, Vec::new(), Vec::new()));
-                continue;
-            }
-            // Gone, or moved to another node, meanwhile.
-            let (Some(head), Some(length)) = (bytes(head).filter(|head| !head.is_empty()), integer(&length)) else {
-                continue;
-            };
-            let left = integer(&left).and_then(|left| u64::try_from(left).ok());
-            let size = u64::try_from(length).unwrap_or_default();
-            seen.push((Found { text, what: What::Foreign, size, left }, names, head));
-        }
-        self.namespaces.learn(node, &seen)?;
-        Ok(seen.into_iter().map(|(found, names, head)| self.named(found, names, head)).collect())
-    }
-
-    fn named(&self, found: Found, mut names: Vec<KeyName>, head: Vec<u8>) -> Found {
-        let is_slot = is_ours(&head);
-        let at = if names.len() > 1 { usize::from(self.namespaces.has(&found.text)) } else { 0 };
-        let what = match (names.get(at).map(KeyName::kind), is_slot) {
-            (Some(NameKind::Entry), true) => What::Slot(names.swap_remove(at), head),
-            (Some(NameKind::Stamp), _) if found.size == STAMP as u64 => What::Stamp(names.swap_remove(at)),
-            _ => What::Foreign,
+        let read = |key: &str| {
+            [command(&["GETRANGE", key, "0", HEADER_LAST]), command(&["STRLEN", key]), command(&["PTTL", key])]
         };
-        Found { what, ..found }
-    }
-}
-
-/// What is known about the first two parts of keys: whether the first one is a namespace.
-#[derive(Default)]
-struct Namespaces(HashMap<String, (u32, Option<bool>)>);
-
-impl Namespaces {
-    /// Reads a value of each function of which it is not known, as a whole: its checksum fits one of the two.
-    fn learn(&mut self, node: &Node, seen: &[(Found, Vec<KeyName>, Vec<u8>)]) -> Outcome<()> {
-        let mut asked = Vec::new();
-        for (found, names, head) in seen {
-            let is_value = matches!(content(head), Content::Value(_));
-            if names.len() < 2 || !is_value || found.size > WHOLE as u64 {
+        let commands: Vec<Cmd> = slots.iter().flat_map(|(key, _)| read(key)).collect();
+        let mut replies = Replies::of(if commands.is_empty() { Ok(Vec::new()) } else { node.send(&commands) })?;
+        let (mut seen, mut found) = (Vec::new(), Vec::new());
+        for (text, names) in slots {
+            let all = [replies.next(), replies.next(), replies.next()];
+            if all.iter().any(is_wrong_type) {
+                found.push(foreign(text));
                 continue;
             }
-            let (tries, known) = self.0.entry(pair(&found.text).to_owned()).or_default();
-            if known.is_none() && *tries < TRIES {
-                *tries += 1;
-                asked.push((found, names));
+            if let Some(reply) = all.iter().find(|reply| is_refused_key(reply)) {
+                self.refused.note(reply);
+                continue;
+            }
+            if all.iter().any(has_moved) {
+                continue;
+            }
+            let [head, length, life] = all;
+            let head = bytes(told("GETRANGE", head)?).unwrap_or_default();
+            let length = integer(&told("STRLEN", length)?).unwrap_or_default();
+            let left = left(life)?;
+            // It may be gone meanwhile.
+            if !head.is_empty() {
+                seen.push(Seen { text, names, head, size: u64::try_from(length).unwrap_or_default(), left });
             }
         }
-        if asked.is_empty() {
-            return Ok(());
+        let seen = self.namespaces.decide(node, self.args.pace, seen, &mut self.refused)?;
+        found.extend(seen.into_iter().filter_map(|seen| self.named(seen)));
+        Ok(found)
+    }
+
+    /// What is there. `None` if it is known to be of another namespace than that of the command line.
+    fn named(&self, seen: Seen) -> Option<Found> {
+        let Seen { text, mut names, head, size, left } = seen;
+        let is_stamp = names.iter().any(|name| name.kind() == NameKind::Stamp) && size == STAMP;
+        if !is_stamp && !is_ours(&head) {
+            return Some(Found { text, what: What::Foreign, size, left });
         }
-        let commands: Vec<Cmd> = asked.iter().map(|(found, _)| command(&["GET", &found.text])).collect();
-        for (reply, (found, names)) in node.send(&commands)?.into_iter().zip(asked) {
-            let Some(whole) = bytes(reply) else { continue };
-            let Content::Value(value) = content(&whole) else { continue };
-            if let redis_cached_runtime::inspect::Checked::Intact(name) = value.check(names, &whole) {
-                self.0.insert(pair(&found.text).to_owned(), (TRIES, Some(!name.namespace().is_empty())));
-            }
+        // Without a namespace in the command line, the first name is the one without a namespace.
+        let at = names.iter().position(|name| !self.is_elsewhere(name))?;
+        let name = names.swap_remove(at);
+        let what = match name.kind() {
+            NameKind::Stamp if is_stamp => What::Stamp(name),
+            NameKind::Entry => What::Slot(Slot { name, other: names.pop(), head }),
+            NameKind::Stamp | NameKind::Group | NameKind::Field => What::Foreign,
+        };
+        Some(Found { text, what, size, left })
+    }
+
+    /// Appends the fields of a group. A hash that is no group is foreign.
+    fn fields(&mut self, node: &Node, now: u64, hash: &str, found: &mut Vec<Found>) -> Outcome<()> {
+        let mut send = |step: Cmd| Ok(Replies::of(node.send(&[step]))?.next());
+        let walked = walk(hash, self.args.pace, &mut send, &mut |field| {
+            found.extend(field_found(now, hash, field));
+            Ok(())
+        })?;
+        match walked {
+            // A group that moved to another node meanwhile is found there.
+            Walked::All | Walked::Moved => {}
+            Walked::NoHash => found.push(foreign(hash.to_owned())),
+            Walked::Refused(words) => self.refused.note_words(words),
         }
         Ok(())
     }
-
-    fn has(&self, text: &str) -> bool {
-        self.0.get(pair(text)).and_then(|(_, known)| *known).unwrap_or(false)
-    }
 }
 
-/// The first two parts of a key.
-fn pair(text: &str) -> &str {
-    text.match_indices(':').nth(1).map_or(text, |(at, _)| &text[..at])
+fn foreign(text: String) -> Found {
+    Found { text, what: What::Foreign, size: 0, left: None }
 }
 
-/// Appends the fields of a group. A hash that is no group is foreign.
-fn fields(node: &Node, now: u64, hash: &str, namespace: &str, found: &mut Vec<Found>) -> Outcome<()> {
-    let mut cursor = "0".to_owned();
-    loop {
-        let script = command(&["EVAL", include_str!("fields.lua"), "1", hash, &cursor, FIELDS]);
-        let reply = node.send(&[script])?.into_iter().next().unwrap_or(Value::Nil);
-        if is_foreign_group(&reply) {
-            found.push(Found { text: hash.to_owned(), what: What::Foreign, size: 0, left: None });
-            return Ok(());
-        }
-        if let Some(refusal) = refusal(&reply) {
-            // A group that moved to another node meanwhile is found there.
-            return if refusal.starts_with("MOVED") || refusal.starts_with("ASK") {
-                Ok(())
-            } else {
-                Err(Failure::Server(format!("the fields of {hash} cannot be read: {refusal}")))
-            };
-        }
-        let mut parts = items(reply).into_iter();
-        let (next, rows) = (parts.next().and_then(text).unwrap_or_else(|| "0".to_owned()), parts.next());
-        for row in rows.map(items).unwrap_or_default() {
-            found.extend(field(now, hash, namespace, items(row)));
-        }
-        if next == "0" {
-            return Ok(());
-        }
-        cursor = next;
-    }
-}
-
-fn is_foreign_group(reply: &Value) -> bool {
-    refusal(reply).is_some_and(|refusal| refusal.contains("WRONGTYPE"))
-}
-
-fn field(now: u64, hash: &str, namespace: &str, row: Vec<Value>) -> Option<Found> {
-    let mut row = row.into_iter();
-    let (name, head, size, companion) = (row.next()?, row.next()?, row.next()?, row.next()?);
-    let size = integer(&size).and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
-    let field = String::from_utf8_lossy(&bytes(name)?).into_owned();
-    let text = format!("{hash} {field}");
-    let foreign = |text| Some(Found { text, what: What::Foreign, size, left: None });
-    let Some((head, end)) = field_content(bytes(head)?, bytes(companion).as_deref()) else { return foreign(text) };
-    if end <= now {
-        return None;
-    }
-    let names = if namespace.is_empty() {
-        KeyName::candidates(&text)
-    } else {
-        KeyName::of(namespace, &text).into_iter().collect()
-    };
-    match names.into_iter().next() {
-        Some(name) if is_ours(&head) => Some(Found { text, what: What::Slot(name, head), size, left: Some(end - now) }),
-        _ => foreign(text),
-    }
+/// What is in a field. `None` if it is over.
+fn field_found(now: u64, hash: &str, field: Field) -> Option<Found> {
+    let (size, text) = (field.size, format!("{hash} {}", String::from_utf8_lossy(&field.name)));
+    // The first part of the key of a group shows if it is a namespace.
+    let name = KeyName::candidates(&text).into_iter().next();
+    let Some(((head, end), name)) = field.slot().zip(name) else { return Some(Found { size, ..foreign(text) }) };
+    let left = end.checked_sub(now).filter(|left| *left > 0)?;
+    Some(Found { text, what: What::Slot(Slot { name, other: None, head }), size, left: Some(left) })
 }
 
 /// The names of all keys that match the pattern, which includes the namespace.
@@ -327,7 +318,7 @@ pub(crate) fn names_of(servers: &Servers, args: &Args, pattern: &str) -> Outcome
 fn total(nodes: &[Node]) -> Outcome<u64> {
     let mut sum = 0;
     for node in nodes {
-        // A user without the right to ask gets no percentage.
+        // A user without the right to ask gets no percentage, and nothing else depends on it.
         let size = node.send(&[command(&["DBSIZE"])])?.into_iter().next().unwrap_or(Value::Nil);
         sum += integer(&size).and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
     }
@@ -335,10 +326,7 @@ fn total(nodes: &[Node]) -> Outcome<u64> {
 }
 
 fn scanned(reply: Value) -> Outcome<(String, Vec<Vec<u8>>)> {
-    if let Some(refusal) = refusal(&reply) {
-        return Err(Failure::Server(format!("the server refuses SCAN: {refusal}")));
-    }
-    let mut parts = items(reply).into_iter();
+    let mut parts = items(told("SCAN", reply)?).into_iter();
     let cursor = parts.next().and_then(text).unwrap_or_else(|| "0".to_owned());
     let keys = parts.next().map(items).unwrap_or_default();
     Ok((cursor, keys.into_iter().filter_map(bytes).collect()))
@@ -385,11 +373,6 @@ mod tests {
     fn staged_writes_are_known() {
         assert!(is_staged("{shop:user:1}:ahead:00112233445566778899aabbccddeeff"));
         assert!(!is_staged("shop:user:ahead:1") && !is_staged("shop:ahead"));
-    }
-
-    #[test]
-    fn two_parts_of_a_key() {
-        assert_eq!((pair("a:b:c:d"), pair("a:b"), pair("a")), ("a:b", "a:b", "a"));
     }
 
     #[test]

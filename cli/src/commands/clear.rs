@@ -6,7 +6,7 @@ use super::open;
 use super::removal::{Selection, remove};
 use crate::args::Args;
 use crate::outcome::{Failure, Outcome};
-use crate::scan::Scan;
+use crate::scan::{Check, Scan, escaped};
 
 /// `of` is a function or a prefix; `None` is the whole namespace.
 pub(super) fn run(args: &Args, of: Option<&str>, yes: bool) -> Outcome {
@@ -17,13 +17,14 @@ pub(super) fn run(args: &Args, of: Option<&str>, yes: bool) -> Outcome {
     let (cache, servers) = open(args)?;
     // Groups have the prefix in front, and the name of the function in their fields.
     let prefix = of.map(|of| of.split(':').next().unwrap_or_default());
-    let scan = Scan::of_prefix(&servers, args, &prefix.map(|prefix| format!("{prefix}:")).unwrap_or_default());
-    let covers = |name: &KeyName| match of {
-        // Without a namespace in the command line, only entries without one are meant.
-        Some(of) => name.namespace() == crate::scan::escaped(&args.namespace) && is_of(&name.function(), of),
-        None => true,
-    };
-    remove(args, &cache, Selection { scan, covers: &covers, with_stamps: of.is_none(), yes })
+    let begin = prefix.map(|prefix| format!("{prefix}:")).unwrap_or_default();
+    let scan = Scan::of_prefix(&servers, args, &begin, Check::Whole);
+    let namespace = escaped(&args.namespace);
+    // Without a namespace in the command line, only entries without one are meant.
+    let covers = |name: &KeyName| name.namespace() == namespace && of.is_none_or(|of| is_of(&name.function(), of));
+    // A namespace in the command line is known to be one.
+    let with_uncertain = !namespace.is_empty();
+    remove(args, &cache, Selection { scan, covers: &covers, with_uncertain, with_stamps: of.is_none(), yes })
 }
 
 /// Returns true for the function itself, and for each one with this prefix.

@@ -188,10 +188,11 @@ impl Examination<'_> {
         let before = here();
         let reply = self.node.send(&[command(&["TIME"])])?.into_iter().next().unwrap_or_default();
         let after = here();
-        let Some(there) = server_time(reply) else {
+        if refusal(&reply).is_some() {
             self.note("clock", Status::Warning, "the user may not ask for TIME: the clock of each process counts");
             return Ok(());
-        };
+        }
+        let there = server_time(reply)?;
         let there = Duration::from_millis(there);
         // The server looked at its clock somewhere in between.
         let (offset, direction) = match (there < before, there > after) {

@@ -2,7 +2,7 @@
 
 use redis_cached_runtime::Invalidation;
 use redis_cached_runtime::inspect::{
-    Content, KeyName, NameKind, Servers, Value, content, field_content, group_invalidation, tag_key,
+    Cmd, Content, KeyName, NameKind, Servers, Value, content, field_content, group_invalidation, tag_key,
 };
 use serde::Serialize;
 
@@ -11,14 +11,11 @@ use super::removal::{Selection, invalidate, remove};
 use crate::args::Args;
 use crate::outcome::{Code, Failure, Outcome};
 use crate::output;
-use crate::redis::{Replies, bytes, command, integer, is_wrong_type, items, refusal};
-use crate::scan::Scan;
+use crate::redis::{Replies, bytes, command, integer, is_wrong_type, told};
+use crate::scan::{Check, STAMP, Scan, Walked, walk};
 
 /// The last byte of a header.
 const HEADER_LAST: &str = "111";
-
-/// The fields of a group that are looked at.
-const LOOKED_AT: &str = "64";
 
 /// What the command line names.
 pub(super) struct Asked<'a> {
@@ -42,18 +39,22 @@ pub(super) fn run(args: &Args, asked: &Asked<'_>) -> Outcome {
     }
     let (cache, servers) = open(args)?;
     if let Some(pattern) = asked.pattern {
-        let scan = Scan::of_pattern(&servers, args, pattern);
-        let selection = Selection { scan, covers: &|_: &KeyName| true, with_stamps: false, yes: asked.yes };
+        // What a pattern matches goes, whatever its namespace. The pattern begins with the namespace of the command line,
+        // and entries without one that match it, too, are left alone.
+        let check = if args.namespace.is_empty() { Check::Cheap } else { Check::Whole };
+        let scan = Scan::of_pattern(&servers, args, pattern, check);
+        let covers = |_: &KeyName| true;
+        let selection = Selection { scan, covers: &covers, with_uncertain: true, with_stamps: false, yes: asked.yes };
         return remove(args, &cache, selection);
     }
     // All is checked before anything is touched.
     let mut items: Vec<(String, Invalidation)> = Vec::new();
     for key in asked.keys {
-        items.push((key.clone(), entry(&servers, key)?));
+        items.push((key.clone(), entry(args, &servers, key)?));
     }
     for group in asked.groups {
         let (invalidation, hash) = group_invalidation(&cache, group)?;
-        check_group(&servers, &hash)?;
+        check_group(args, &servers, &hash)?;
         items.push((hash, invalidation));
     }
     for tag in asked.tags {
@@ -78,7 +79,7 @@ pub(super) fn run(args: &Args, asked: &Asked<'_>) -> Outcome {
 }
 
 /// The invalidation of a key, whose content is this library's, or nothing.
-fn entry(servers: &Servers, key: &str) -> Outcome<Invalidation> {
+fn entry(args: &Args, servers: &Servers, key: &str) -> Outcome<Invalidation> {
     let name = KeyName::candidates(key)
         .into_iter()
         .next()
@@ -90,40 +91,41 @@ fn entry(servers: &Servers, key: &str) -> Outcome<Invalidation> {
             if is_wrong_type(&head) {
                 return Err(foreign(key, "it holds another Redis type"));
             }
-            let head = bytes(told(head)?).unwrap_or_default();
+            let head = bytes(told("GETRANGE", head)?).unwrap_or_default();
             if !head.is_empty() && matches!(content(&head), Content::Foreign) {
                 return Err(foreign(key, "its content is neither a lease nor a value"));
             }
         }
         NameKind::Field => {
             let (hash, field) = name.place();
-            let reply = told(one(servers, hash, &["HGET", hash, field.unwrap_or_default()])?)?;
-            if bytes(reply).is_some_and(|bytes| field_content(bytes, None).is_none()) {
+            let reply = one(servers, hash, &["HGET", hash, field.unwrap_or_default()])?;
+            if is_wrong_type(&reply) {
+                return Err(foreign(key, "it holds another Redis type"));
+            }
+            if bytes(told("HGET", reply)?).is_some_and(|bytes| field_content(bytes, None).is_none()) {
                 return Err(foreign(key, "its content is neither a lease nor a value"));
             }
         }
-        NameKind::Group => check_group(servers, name.place().0)?,
+        NameKind::Group => check_group(args, servers, name.place().0)?,
         NameKind::Stamp => return Err(Failure::Usage(format!("{key} is the stamp of a tag: use --tag"))),
     }
     Ok(name.invalidation())
 }
 
-/// Checks some of the fields of a hash.
-fn check_group(servers: &Servers, hash: &str) -> Outcome<()> {
-    let reply = one(servers, hash, &["HSCAN", hash, "0", "COUNT", LOOKED_AT])?;
-    if is_wrong_type(&reply) {
-        return Err(foreign(hash, "it holds another Redis type"));
+/// Checks all fields of a hash, which go together.
+fn check_group(args: &Args, servers: &Servers, hash: &str) -> Outcome<()> {
+    let mut send = |step: Cmd| Ok(Replies::of(servers.send(hash, &[step]))?.next());
+    let walked = walk(hash, args.pace, &mut send, &mut |field| match field.slot() {
+        Some(_) => Ok(()),
+        None => Err(foreign(hash, "it has fields that are neither leases nor values")),
+    })?;
+    match walked {
+        Walked::All => Ok(()),
+        Walked::NoHash => Err(foreign(hash, "it holds another Redis type")),
+        // A redirection is followed.
+        Walked::Moved => Err(Failure::Server(format!("the fields of {hash} have moved"))),
+        Walked::Refused(refusal) => Err(Failure::Server(format!("the fields of {hash} cannot be read: {refusal}"))),
     }
-    let pairs = items(told(reply)?).into_iter().nth(1).map(items).unwrap_or_default();
-    for pair in pairs.chunks(2) {
-        let [field, content] = pair else { continue };
-        let is_companion = bytes(field.clone()).is_some_and(|field| field.ends_with(b"\0r"));
-        let is_ours = bytes(content.clone()).is_some_and(|bytes| field_content(bytes, None).is_some());
-        if !is_companion && !is_ours {
-            return Err(foreign(hash, "it has fields that are neither leases nor values"));
-        }
-    }
-    Ok(())
 }
 
 fn check_stamp(servers: &Servers, key: &str) -> Outcome<()> {
@@ -131,23 +133,15 @@ fn check_stamp(servers: &Servers, key: &str) -> Outcome<()> {
     if is_wrong_type(&reply) {
         return Err(foreign(key, "it holds another Redis type"));
     }
-    match integer(&told(reply)?) {
-        Some(0 | 16) => Ok(()),
+    match integer(&told("STRLEN", reply)?) {
+        Some(0) => Ok(()),
+        Some(length) if length as u64 == STAMP => Ok(()),
         _ => Err(foreign(key, "its content is no stamp")),
     }
 }
 
 fn one(servers: &Servers, key: &str, words: &[&str]) -> Outcome<Value> {
     Ok(servers.send(key, &[command(words)])?.into_iter().next().unwrap_or(Value::Nil))
-}
-
-/// The value, unless the server refused.
-fn told(value: Value) -> Outcome<Value> {
-    match refusal(&value) {
-        Some(refusal) if is_wrong_type(&value) => Err(Failure::Foreign(refusal)),
-        Some(refusal) => Err(Failure::Server(refusal)),
-        None => Ok(value),
-    }
 }
 
 fn foreign(key: &str, why: &str) -> Failure {

@@ -8,7 +8,7 @@ use crate::args::Args;
 use crate::outcome::{Code, Outcome};
 use crate::output::table::Table;
 use crate::output::{self, hex, time};
-use crate::scan::{Found, Scan, What};
+use crate::scan::{Check, Found, Scan, What};
 
 /// A lease, or a mark in a value.
 #[derive(Serialize)]
@@ -25,19 +25,25 @@ struct Held {
 pub(super) fn run(args: &Args, prefix: &str) -> Outcome {
     let (_cache, servers) = open(args)?;
     let mut all = Vec::new();
-    Scan::of_prefix(&servers, args, prefix).run(&mut |_, batch| {
+    // The namespace is not shown.
+    let check = if args.namespace.is_empty() { Check::None } else { Check::Cheap };
+    let mut scan = Scan::of_prefix(&servers, args, prefix, check);
+    scan.run(&mut |_, batch| {
         all.extend(batch.found.into_iter().filter_map(|found| held(batch.now, found)));
         Ok(())
     })?;
     all.sort_by(|one, other| one.key.cmp(&other.key));
-    if args.json {
-        output::json(&all)?;
-        return Ok(Code::Done);
+    match (args.json, all.is_empty(), scan.refused()) {
+        (true, ..) => output::json(&all)?,
+        (_, true, 0) => output::print("nothing is being computed")?,
+        (_, true, _) => output::print("no computation is among the keys that may be read")?,
+        (_, false, _) => output::print(&in_words(all))?,
     }
-    if all.is_empty() {
-        output::print("nothing is being computed")?;
-        return Ok(Code::Done);
-    }
+    scan.end()?;
+    Ok(Code::Done)
+}
+
+fn in_words(all: Vec<Held>) -> String {
     let mut table = Table::new(2, &["KEY", "STATE", "ENDS IN", "TOKEN"]);
     for held in all {
         let ends = held.ends_in_ms.map_or_else(|| "never".to_owned(), time::millis);
@@ -45,13 +51,12 @@ pub(super) fn run(args: &Args, prefix: &str) -> Outcome {
         let token = held.token.map_or_else(|| "-".to_owned(), |token| token.chars().take(8).collect());
         table.row(vec![held.key, held.state.to_owned(), ends, token]);
     }
-    output::print(&table.text())?;
-    Ok(Code::Done)
+    table.text()
 }
 
 fn held(now: u64, found: Found) -> Option<Held> {
-    let What::Slot(_, head) = &found.what else { return None };
-    match content(head) {
+    let What::Slot(slot) = &found.what else { return None };
+    match content(&slot.head) {
         Content::Lease { token, .. } => {
             Some(Held { key: found.text, state: "computing", ends_in_ms: found.left, token: Some(hex(&token)) })
         }

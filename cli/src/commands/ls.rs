@@ -1,8 +1,8 @@
 //! `rcached ls`: the functions that have something stored.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use redis_cached_runtime::inspect::{Cmd, Content, NameKind, Node, content};
+use redis_cached_runtime::inspect::{Cmd, Content, KeyName, NameKind, Node, content};
 use serde::Serialize;
 
 use super::open;
@@ -10,8 +10,8 @@ use crate::args::Args;
 use crate::outcome::{Code, Outcome};
 use crate::output::table::Table;
 use crate::output::{self, count, counted, size, time};
-use crate::redis::{command, integer};
-use crate::scan::{Batch, Found, Scan, What};
+use crate::redis::{command, has_moved, integer, told};
+use crate::scan::{Batch, Check, Found, Scan, What};
 
 /// The keys of one function whose memory is asked for.
 const SAMPLED: u64 = 100;
@@ -22,17 +22,27 @@ const MEASURED: usize = 100_000;
 /// Everything that a scan has found.
 #[derive(Default)]
 struct Listing {
-    functions: BTreeMap<String, Function>,
+    functions: BTreeMap<Id, Function>,
     stamps: u64,
     staged: u64,
     foreign: u64,
 }
 
+/// A function, as it is told apart from others.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Id {
+    namespace: String,
+    function: String,
+    in_groups: bool,
+    /// The namespace and the name that the function may have instead.
+    other: Option<(String, String)>,
+}
+
 /// What is stored of one function.
 #[derive(Default)]
 struct Function {
-    namespace: String,
-    in_groups: bool,
+    /// The entries of which it is not known that they are of this function, and not of one in a namespace.
+    uncertain: u64,
     values: u64,
     leases: u64,
     refreshing: u64,
@@ -58,6 +68,8 @@ struct Document<'a> {
     staged: u64,
     /// Keys that are not this library's.
     foreign: u64,
+    /// Keys that the user may not read.
+    refused: u64,
 }
 
 #[derive(Serialize)]
@@ -66,6 +78,8 @@ struct Row<'a> {
     function: &'a str,
     in_groups: bool,
     entries: u64,
+    /// Those of them that may be of another namespace: neither their keys nor their contents tell.
+    namespace_uncertain: u64,
     values: u64,
     leases: u64,
     refreshing: u64,
@@ -84,21 +98,35 @@ struct Row<'a> {
 pub(super) fn run(args: &Args, prefix: &str) -> Outcome {
     let (_cache, servers) = open(args)?;
     let mut listing = Listing::default();
-    Scan::of_prefix(&servers, args, prefix).run(&mut |node, batch| listing.add(node, batch))?;
+    let mut scan = Scan::of_prefix(&servers, args, prefix, Check::Cheap);
+    scan.run(&mut |node, batch| listing.add(node, batch))?;
+    listing.settle();
     match args.json {
-        true => output::json(&listing.document())?,
-        false => output::print(&listing.text(prefix))?,
+        true => output::json(&listing.document(scan.refused()))?,
+        false => output::print(&listing.text(prefix, scan.refused()))?,
     }
+    scan.end()?;
     Ok(Code::Done)
+}
+
+impl Id {
+    fn of(name: &KeyName, other: Option<&KeyName>) -> Id {
+        Id {
+            namespace: name.namespace().to_owned(),
+            function: name.function(),
+            in_groups: name.kind() == NameKind::Field,
+            other: other.map(|other| (other.namespace().to_owned(), other.function())),
+        }
+    }
 }
 
 impl Listing {
     fn add(&mut self, node: &Node, batch: Batch) -> Outcome<()> {
-        let mut sampled: Vec<(String, String, u64)> = Vec::new();
-        let mut asked: HashMap<String, u64> = HashMap::new();
+        let mut sampled: Vec<(Id, String, u64)> = Vec::new();
+        let mut asked: HashMap<Id, u64> = HashMap::new();
         for found in batch.found {
-            let (name, head) = match &found.what {
-                What::Slot(name, head) => (name, head),
+            let slot = match &found.what {
+                What::Slot(slot) => slot,
                 What::Stamp(_) => {
                     self.stamps += 1;
                     continue;
@@ -112,16 +140,12 @@ impl Listing {
                     continue;
                 }
             };
-            let in_groups = name.kind() == NameKind::Field;
-            let id = format!("{}\0{}\0{in_groups}", name.namespace(), name.function());
-            let function = self.functions.entry(id.clone()).or_insert_with(|| Function {
-                namespace: name.namespace().to_owned(),
-                in_groups,
-                ..Function::default()
-            });
-            function.add(batch.now, &found, head);
+            let id = Id::of(&slot.name, slot.other.as_ref());
+            let function = self.functions.entry(id.clone()).or_default();
+            function.add(batch.now, &found, &slot.head);
+            function.uncertain += u64::from(slot.other.is_some());
             let asked = asked.entry(id.clone()).or_default();
-            if !in_groups && function.sampled + *asked < SAMPLED {
+            if !id.in_groups && function.sampled + *asked < SAMPLED {
                 *asked += 1;
                 sampled.push((id, found.text, found.size));
             }
@@ -129,13 +153,35 @@ impl Listing {
         self.sample(node, sampled)
     }
 
-    fn sample(&mut self, node: &Node, keys: Vec<(String, String, u64)>) -> Outcome<()> {
+    /// Counts the entries whose namespace is not known: in the namespace that their keys may begin with, if other entries
+    /// show that it is one for this prefix, and there are none of the function without a namespace.
+    fn settle(&mut self) {
+        let (certain, uncertain) = std::mem::take(&mut self.functions)
+            .into_iter()
+            .partition::<BTreeMap<_, _>, _>(|(id, _)| id.other.is_none());
+        let known: HashSet<Id> = certain.keys().cloned().collect();
+        let prefixes: HashSet<(&str, &str)> = known.iter().map(|id| (&*id.namespace, prefix(&id.function))).collect();
+        self.functions = certain;
+        for (mut id, function) in uncertain {
+            let Some((namespace, name)) = id.other.take() else { continue };
+            let is_shown = !namespace.is_empty() && prefixes.contains(&(&*namespace, prefix(&name)));
+            if is_shown && !known.contains(&id) {
+                (id.namespace, id.function) = (namespace, name);
+            }
+            self.functions.entry(id).or_default().merge(function);
+        }
+    }
+
+    fn sample(&mut self, node: &Node, keys: Vec<(Id, String, u64)>) -> Outcome<()> {
         if keys.is_empty() {
             return Ok(());
         }
         let commands: Vec<Cmd> = keys.iter().map(|(_, key, _)| command(&["MEMORY", "USAGE", key])).collect();
         for ((id, _, stored), reply) in keys.into_iter().zip(node.send(&commands)?) {
-            let memory = integer(&reply).and_then(|memory| u64::try_from(memory).ok());
+            if has_moved(&reply) {
+                continue;
+            }
+            let memory = integer(&told("MEMORY USAGE", reply)?).and_then(|memory| u64::try_from(memory).ok());
             if let (Some(function), Some(memory)) = (self.functions.get_mut(&id), memory) {
                 function.sampled += 1;
                 function.sample.0 += stored;
@@ -145,16 +191,19 @@ impl Listing {
         Ok(())
     }
 
-    fn document(&self) -> Document<'_> {
-        let functions = self.functions.iter().map(|(id, function)| {
-            let name = id.split('\0').nth(1).unwrap_or_default();
-            function.row(name)
-        });
-        Document { functions: functions.collect(), stamps: self.stamps, staged: self.staged, foreign: self.foreign }
+    fn document(&self, refused: u64) -> Document<'_> {
+        let functions = self.functions.iter().map(|(id, function)| function.row(id));
+        Document {
+            functions: functions.collect(),
+            stamps: self.stamps,
+            staged: self.staged,
+            foreign: self.foreign,
+            refused,
+        }
     }
 
-    fn text(&self, prefix: &str) -> String {
-        let document = self.document();
+    fn text(&self, prefix: &str, refused: u64) -> String {
+        let document = self.document(refused);
         let mut parts = Vec::new();
         if !document.functions.is_empty() {
             let headings = [
@@ -173,6 +222,8 @@ impl Listing {
             let mut table = Table::new(1, &headings);
             document.functions.iter().for_each(|row| table.row(row.cells()));
             parts.push(table.text());
+        } else if refused > 0 {
+            parts.push("no entry is among the keys that may be read".to_owned());
         } else if prefix.is_empty() {
             parts.push("nothing is stored".to_owned());
         } else {
@@ -224,17 +275,36 @@ impl Function {
         }
     }
 
-    fn row<'a>(&'a self, name: &'a str) -> Row<'a> {
+    fn merge(&mut self, other: Function) {
+        let Function { uncertain, values, leases, refreshing, stale, negative, other_version, stored, .. } = other;
+        self.uncertain += uncertain;
+        self.values += values;
+        self.leases += leases;
+        self.refreshing += refreshing;
+        self.stale += stale;
+        self.negative += negative;
+        self.other_version += other_version;
+        self.stored += stored;
+        self.sampled += other.sampled;
+        self.sample.0 += other.sample.0;
+        self.sample.1 += other.sample.1;
+        self.ages.extend(other.ages);
+        self.left.extend(other.left);
+        self.bodies.extend(other.bodies);
+    }
+
+    fn row<'a>(&'a self, id: &'a Id) -> Row<'a> {
         // What the sample has per stored byte, all have.
         let memory = match self.sample {
             (0, _) => self.stored,
             (stored, memory) => (self.stored as f64 * memory as f64 / stored as f64) as u64,
         };
         Row {
-            namespace: &self.namespace,
-            function: name,
-            in_groups: self.in_groups,
+            namespace: &id.namespace,
+            function: &id.function,
+            in_groups: id.in_groups,
             entries: self.values + self.leases + self.other_version,
+            namespace_uncertain: self.uncertain,
             values: self.values,
             leases: self.leases,
             refreshing: self.refreshing,
@@ -274,6 +344,11 @@ impl Row<'_> {
             optional(body),
         ]
     }
+}
+
+/// The prefix of a function.
+fn prefix(function: &str) -> &str {
+    function.split(':').next().unwrap_or_default()
 }
 
 /// Half of the values are smaller, or as large.

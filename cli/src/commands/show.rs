@@ -10,7 +10,7 @@ use crate::args::Args;
 use crate::outcome::{Code, Failure, Outcome};
 use crate::output::table::facts;
 use crate::output::{self, count, hex, payload, size, time};
-use crate::redis::{Replies, bytes, command, integer, is_wrong_type, refusal, time as server_time};
+use crate::redis::{Replies, bytes, command, integer, is_wrong_type, left, time as server_time, told};
 
 mod tags;
 
@@ -314,21 +314,20 @@ fn read_key(servers: &Servers, key: &str, names: Vec<KeyName>) -> Outcome<Option
     let commands =
         [command(&["GET", key]), command(&["PTTL", key]), command(&["MEMORY", "USAGE", key]), command(&["TIME"])];
     let mut replies = Replies::of(servers.send(key, &commands))?;
-    let (content, left, memory, now) = (replies.next(), replies.next(), replies.next(), replies.next());
+    let (content, life, memory, now) = (replies.next(), replies.next(), replies.next(), replies.next());
     if is_wrong_type(&content) {
         return Err(Failure::Foreign(format!("{key} is not of redis-cached: it holds another Redis type")));
     }
-    if let Some(refusal) = refusal(&content) {
-        return Err(Failure::Server(refusal));
-    }
+    let (content, left, memory) = (told("GET", content)?, left(life)?, told("MEMORY USAGE", memory)?);
+    let now = server_time(now)?;
     let Some(bytes) = bytes(content) else { return Ok(None) };
     Ok(Some(Read {
         name: names[0].clone(),
         names,
         bytes,
-        left: integer(&left).and_then(|left| u64::try_from(left).ok()),
+        left,
         memory: integer(&memory).and_then(|memory| u64::try_from(memory).ok()),
-        now: server_time(now).unwrap_or_default(),
+        now,
     }))
 }
 
@@ -339,14 +338,12 @@ fn read_field(servers: &Servers, key: &str, names: Vec<KeyName>) -> Outcome<Opti
     let field = field.unwrap_or_default();
     read.arg(field).arg([field.as_bytes(), b"\0r"].concat());
     let mut replies = Replies::of(servers.send(hash, &[read, command(&["TIME"])]))?;
-    let (content, now) = (replies.next(), server_time(replies.next()).unwrap_or_default());
+    let (content, now) = (replies.next(), replies.next());
     if is_wrong_type(&content) {
         return Err(Failure::Foreign(format!("{hash} is not of redis-cached: it holds another Redis type")));
     }
-    if let Some(refusal) = refusal(&content) {
-        return Err(Failure::Server(refusal));
-    }
-    let mut parts = crate::redis::items(content).into_iter();
+    let mut parts = crate::redis::items(told("HMGET", content)?).into_iter();
+    let now = server_time(now)?;
     let Some(content) = parts.next().and_then(bytes) else { return Ok(None) };
     let companion = parts.next().and_then(bytes);
     let Some((bytes, end)) = field_content(content, companion.as_deref()) else {

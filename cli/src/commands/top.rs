@@ -13,7 +13,7 @@ use crate::outcome::{Code, Outcome};
 use crate::output::screen::{self, Size};
 use crate::output::table::Table;
 use crate::output::{self, count, counted, time};
-use crate::redis::{bytes, command};
+use crate::redis::{Replies, bytes, command, is_wrong_type, told};
 use crate::scan::{escaped, literal, names_of};
 
 /// The first version of a snapshot.
@@ -126,9 +126,12 @@ fn read(args: &Args, servers: &Servers) -> Outcome<Document> {
     };
     let mut document = Document::default();
     for key in names_of(servers, args, &pattern)? {
-        let reply = servers.send(&key, &[command(&["GET", &key])])?.into_iter().next();
+        let reply = Replies::of(servers.send(&key, &[command(&["GET", &key])]))?.next();
+        if is_wrong_type(&reply) {
+            continue;
+        }
         // It may have ended meanwhile, be of a later version, or be another program's.
-        let snapshot = reply.and_then(bytes).and_then(|text| serde_json::from_slice::<Snapshot>(&text).ok());
+        let snapshot = bytes(told("GET", reply)?).and_then(|text| serde_json::from_slice::<Snapshot>(&text).ok());
         if let Some(snapshot) = snapshot.filter(|snapshot| snapshot.version == VERSION) {
             document.add(snapshot);
         }

@@ -72,8 +72,7 @@ mod tests {
     #[test]
     fn any_number_of_seconds_is_a_duration() {
         let durations = [1.5, -1.0, f64::NAN, f64::MAX, f64::INFINITY].map(of_seconds);
-        let expected =
-            [Duration::from_millis(1500), Duration::ZERO, Duration::ZERO, Duration::MAX, Duration::MAX];
+        let expected = [Duration::from_millis(1500), Duration::ZERO, Duration::ZERO, Duration::MAX, Duration::MAX];
         assert_eq!(durations, expected);
         assert_eq!(duration(Duration::MAX), "213503982334601 d 7 h");
     }

@@ -1,7 +1,7 @@
 use redis_cached::Invalidation;
 use test_support::{Gate, Server, in_time};
 
-use crate::seed::{cache, fill, price_entry, report_entry, seat_entry, slow, slow_entry, user_entry};
+use crate::seed::{cache, fill, price_entry, report_entry, seat, seat_entry, slow, slow_entry, user_entry};
 use crate::{json, prints, run};
 
 #[test]
@@ -93,6 +93,30 @@ fn what_is_not_of_the_library_is_refused() {
     assert_eq!(server.cli(&["LLEN", "shop:queue:1"]), "1");
     // Nothing is touched if one of the keys is refused.
     assert_eq!(price_entry(&cache, 1).get().unwrap(), Some(100));
+}
+
+/// A group goes as a whole, and so all of its fields are looked at.
+#[test]
+fn one_foreign_field_among_many_is_refused() {
+    let server = Server::start();
+    let (url, cache) = (server.url(), cache(&server.url(), ""));
+    for id in 0..600 {
+        seat(&cache, 1, id);
+    }
+    let hash = "shop:#group:class:1";
+    let fields: i64 = server.cli(&["HLEN", hash]).parse().unwrap();
+    for at in 0..8 {
+        let precious = format!("precious{at}");
+        server.cli(&["HSET", hash, &precious, "foreign data"]);
+        for arguments in [&["invalidate", hash][..], &["invalidate", "--group", "shop:class:1"]] {
+            let (printed, code) = run(&url, arguments);
+            assert!(code == 4 && printed.contains("fields that are neither"), "{arguments:?} ({code}): {printed}");
+        }
+        assert_eq!(server.cli(&["HLEN", hash]), (fields + 1).to_string());
+        server.cli(&["HDEL", hash, &precious]);
+    }
+    prints(&url, &["invalidate", hash], 0, "shop:#group:class:1  invalidated");
+    assert_eq!(server.cli(&["EXISTS", hash]), "0");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -290,3 +290,23 @@ fn a_stamp_is_told() {
         "eu:#tag:org:8\n  nothing is stored: the tag was invalidated, or never used",
     );
 }
+
+/// A key with the name of a stamp may be another program's.
+#[test]
+fn what_is_no_stamp_is_refused() {
+    let server = Server::start();
+    let url = server.url();
+    fill(&cache(&url, ""));
+    server.cli(&["SET", "#tag:short", "hello"]);
+    server.cli(&["RPUSH", "#tag:queue", "hello"]);
+    for (tag, why) in [("#tag:short", "its content is no stamp"), ("#tag:queue", "another Redis type")] {
+        let (printed, code) = run(&url, &["show", tag]);
+        assert!(code == 4 && printed.contains(why), "{tag} ({code}): {printed}");
+    }
+    assert_eq!(json(&url, &["ls"])["foreign"], 2);
+    // To a call, it is as if the tag had been invalidated.
+    server.cli(&["DEL", "#tag:org:7"]);
+    server.cli(&["RPUSH", "#tag:org:7", "hello"]);
+    let (shown, code) = run(&url, &["show", "shop:user:7:1", "--tag", "org:7"]);
+    assert!(code == 0 && shown.contains("a value whose tag was invalidated"), "{code}: {shown}");
+}

@@ -6,7 +6,8 @@ use serde::Serialize;
 use crate::args::Args;
 use crate::outcome::{Code, Failure, Outcome};
 use crate::output::{self, hex, time};
-use crate::redis::{Replies, bytes, command, integer};
+use crate::redis::{Replies, bytes, command, is_wrong_type, left, told};
+use crate::scan::STAMP;
 
 /// One tag, or several whose stamps are compared together.
 #[derive(Serialize)]
@@ -47,7 +48,9 @@ pub(super) fn stated(servers: &Servers, name: &KeyName, value: &ValueParts<'_>, 
 fn state(servers: &Servers, keys: &[String], seal: u64) -> Outcome<&'static str> {
     let mut stamps = Vec::new();
     for key in keys {
-        let stamp = servers.send(key, &[command(&["GET", key])])?.into_iter().next().and_then(bytes);
+        let reply = Replies::of(servers.send(key, &[command(&["GET", key])]))?.next();
+        // What is no string is no stamp.
+        let stamp = if is_wrong_type(&reply) { None } else { bytes(told("GET", reply)?) };
         let Some(stamp) = stamp else { return Ok("gone") };
         stamps.push(stamp);
     }
@@ -84,11 +87,15 @@ pub(super) fn show(args: &Args, servers: &Servers, name: &KeyName) -> Outcome {
     let key = name.text();
     let mut replies = Replies::of(servers.send(key, &[command(&["GET", key]), command(&["PTTL", key])]))?;
     let stamp = replies.next();
-    if crate::redis::is_wrong_type(&stamp) {
+    if is_wrong_type(&stamp) {
         return Err(Failure::Foreign(format!("{key} is not of redis-cached: it holds another Redis type")));
     }
-    let left = integer(&replies.next()).and_then(|left| u64::try_from(left).ok());
-    let stamp = bytes(stamp).map(|stamp| hex(&stamp));
+    let stamp = bytes(told("GET", stamp)?);
+    let left = left(replies.next())?;
+    if stamp.as_ref().is_some_and(|stamp| stamp.len() as u64 != STAMP) {
+        return Err(Failure::Foreign(format!("{key} is not of redis-cached: its content is no stamp")));
+    }
+    let stamp = stamp.map(|stamp| hex(&stamp));
     let tag = name.tag().unwrap_or_default();
     let code = if stamp.is_some() { Code::Done } else { Code::Negative };
     if args.json {
