@@ -1,5 +1,7 @@
 //! `rcached doctor`: what the servers can do, and what is wrong with them.
 
+mod permissions;
+
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use redis_cached_runtime::inspect::{Node, Servers};
@@ -51,7 +53,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let mut findings = Vec::new();
     for node in &nodes {
         let mut examination = Examination { node, findings: Vec::new() };
-        examination.examine(&servers)?;
+        examination.examine(&servers, &args.namespace)?;
         findings.append(&mut examination.findings);
     }
     let is_faulty = findings.iter().any(|finding| finding.status == Status::Fault);
@@ -97,7 +99,7 @@ impl Examination<'_> {
         self.findings.push(Finding { server: self.node.address().to_owned(), check, status, text: text.into() });
     }
 
-    fn examine(&mut self, servers: &Servers) -> Outcome<()> {
+    fn examine(&mut self, servers: &Servers, namespace: &str) -> Outcome<()> {
         self.latency()?;
         let commands = ["server", "memory", "stats", "clients"].map(|section| command(&["INFO", section]));
         let mut replies = Replies::of(self.node.send(&commands))?;
@@ -115,7 +117,7 @@ impl Examination<'_> {
         self.clock()?;
         self.memory(&info);
         self.connections(&info);
-        self.permissions()?;
+        self.permissions(namespace)?;
         self.tracking()?;
         if servers.are_cluster() {
             self.cluster()?;
@@ -248,24 +250,6 @@ impl Examination<'_> {
         let (Some(open), Some(most)) = (number("connected_clients"), number("maxclients")) else { return };
         let status = if open * 10 >= most * 9 { Status::Warning } else { Status::Ok };
         self.note("connections", status, format!("{} of {}", count(open), count(most)));
-    }
-
-    fn permissions(&mut self) -> Outcome<()> {
-        let commands = self.node.commands()?;
-        let refused: Vec<&str> = commands.iter().filter(|(_, allowed)| !allowed).map(|(name, _)| *name).collect();
-        if refused.is_empty() {
-            self.note(
-                "permissions",
-                Status::Ok,
-                format!("the user may run all {} commands that are asked about", commands.len()),
-            );
-            return Ok(());
-        }
-        // Without these, nothing can be stored at all, or nothing be read.
-        let is_fatal = refused.iter().any(|name| matches!(*name, "SET" | "GET" | "UNLINK"));
-        let status = if is_fatal { Status::Fault } else { Status::Warning };
-        self.note("permissions", status, format!("the user may not run {}", refused.join(", ")));
-        Ok(())
     }
 
     /// Asks to end what was not begun, which has no effect.

@@ -54,6 +54,55 @@ fn missing_permissions_are_named() {
     assert_eq!(finding(&url, "permissions").0, "fault");
 }
 
+/// What the program itself needs is asked for, and is no fault of the cache.
+#[test]
+fn missing_permissions_of_rcached_are_named() {
+    let server = Server::start();
+    let url = server.url().replace("redis://", "redis://shop:secret@");
+    let mut rules = vec!["ACL", "SETUSER", "shop", "on", ">secret", "~*", "+@all"];
+    server.cli(&rules);
+    assert_eq!(finding(&url, "rcached").0, "ok");
+    let missing = ["SCAN", "HSCAN", "DBSIZE", "MEMORY"];
+    rules.extend(["-scan", "-hscan", "-dbsize", "-memory", "-pttl"]);
+    server.cli(&rules);
+    assert_eq!(finding(&url, "permissions"), ("warning".to_owned(), "the user may not run PTTL".to_owned()));
+    let (status, text) = finding(&url, "rcached");
+    assert!(status == "warning" && missing.iter().all(|name| text.contains(name)), "{text}");
+    assert!(text.contains("SCAN (`ls`, `leases`, `top`, `clear`, `--match`, `…_clear`)"), "{text}");
+    assert_eq!(run(&url, &["doctor"]).1, 0);
+}
+
+#[test]
+fn keys_that_may_not_be_accessed_are_named() {
+    let server = Server::start();
+    let url = server.url().replace("redis://", "redis://shop:secret@");
+    let of = |namespace: &str| {
+        let findings = json(&url, &["doctor", "-n", namespace]);
+        let keys = findings.as_array().unwrap().iter().find(|finding| finding["check"] == "keys").unwrap().clone();
+        (keys["status"].as_str().unwrap().to_owned(), keys["text"].as_str().unwrap().to_owned())
+    };
+    let allow = |patterns: &[&str]| {
+        let rules = ["ACL", "SETUSER", "shop", "reset", "on", ">secret", "+@all"];
+        server.cli(&[&rules, patterns].concat());
+    };
+    allow(&["~*"]);
+    assert_eq!((of("").0.as_str(), of("eu-1").0.as_str()), ("ok", "ok"));
+    allow(&["~shop:*"]);
+    let lacking = "the user lacks `~#tag:*` (tags), `~#stats:*` (statistics)";
+    assert_eq!(of(""), ("warning".to_owned(), lacking.to_owned()));
+    let (status, text) = of("eu-1");
+    assert!(status == "fault" && text.contains("`~eu\\-1:*` (entries)"), "{text}");
+    allow(&["~#tag:*", "~#stats:*"]);
+    assert_eq!(of("").0, "ok");
+    allow(&["~eu\\-1:*"]);
+    let lacking = "the user lacks `~{eu\\-1:*` (large entries on their way)";
+    assert_eq!(of("eu-1"), ("warning".to_owned(), lacking.to_owned()));
+    allow(&["~eu\\-1:*", "~{eu\\-1:*"]);
+    assert_eq!(of("eu-1").0, "ok");
+    // Nothing is left of the questions.
+    assert_eq!(server.cli(&["DBSIZE"]), "0");
+}
+
 #[test]
 fn a_master_with_replicas_is_told() {
     let (server, replica) = (Server::start(), Server::start());
