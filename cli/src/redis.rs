@@ -72,6 +72,20 @@ pub(crate) fn is_refused_key(value: &Value) -> bool {
     error.code() == "NOPERM" && details.contains("access") && details.contains("key")
 }
 
+/// Returns true if the server has no such command, or no such form of it.
+pub(crate) fn is_unknown(value: &Value) -> bool {
+    let refusal = refusal(value).unwrap_or_default().to_lowercase();
+    refusal.starts_with("err unknown command") || refusal.starts_with("err unknown subcommand")
+}
+
+/// The memory that a key takes, from the reply to `MEMORY USAGE`. `None` for no key, and on a server that does not tell it.
+pub(crate) fn memory(value: Value) -> Outcome<Option<u64>> {
+    if is_unknown(&value) {
+        return Ok(None);
+    }
+    Ok(integer(&told("MEMORY USAGE", value)?).and_then(|memory| u64::try_from(memory).ok()))
+}
+
 pub(crate) fn is_wrong_type(value: &Value) -> bool {
     matches!(value, Value::ServerError(error) if error.code() == "WRONGTYPE")
 }

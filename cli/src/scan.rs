@@ -95,18 +95,18 @@ pub(crate) struct Scan<'a> {
     pattern: String,
     /// The namespace of the command line, as keys have it.
     namespace: String,
-    namespaces: Namespaces,
+    namespaces: Namespaces<'a>,
     refused: Refused,
 }
 
 impl<'a> Scan<'a> {
     /// The keys of the namespace that begin with this text.
-    pub(crate) fn of_prefix(servers: &'a Servers, args: &'a Args, prefix: &str, check: Check) -> Scan<'a> {
+    pub(crate) fn of_prefix(servers: &'a Servers, args: &'a Args, prefix: &str, check: Check<'a>) -> Scan<'a> {
         Scan::of_pattern(servers, args, &format!("{}*", literal(prefix)), check)
     }
 
     /// The keys that match the pattern, after the namespace.
-    pub(crate) fn of_pattern(servers: &'a Servers, args: &'a Args, pattern: &str, check: Check) -> Scan<'a> {
+    pub(crate) fn of_pattern(servers: &'a Servers, args: &'a Args, pattern: &str, check: Check<'a>) -> Scan<'a> {
         let namespace = escaped(&args.namespace);
         let pattern = match namespace.as_str() {
             "" => pattern.to_owned(),

@@ -18,10 +18,10 @@ pub(super) fn run(args: &Args, of: Option<&str>, yes: bool) -> Outcome {
     // Groups have the prefix in front, and the name of the function in their fields.
     let prefix = of.map(|of| of.split(':').next().unwrap_or_default());
     let begin = prefix.map(|prefix| format!("{prefix}:")).unwrap_or_default();
-    let scan = Scan::of_prefix(&servers, args, &begin, Check::Whole);
     let namespace = escaped(&args.namespace);
     // Without a namespace in the command line, only entries without one are meant.
     let covers = |name: &KeyName| name.namespace() == namespace && of.is_none_or(|of| is_of(&name.function(), of));
+    let scan = Scan::of_prefix(&servers, args, &begin, Check::Whole(&covers));
     // A namespace in the command line is known to be one.
     let with_uncertain = !namespace.is_empty();
     remove(args, &cache, Selection { scan, covers: &covers, with_uncertain, with_stamps: of.is_none(), yes })

@@ -41,9 +41,9 @@ pub(super) fn run(args: &Args, asked: &Asked<'_>) -> Outcome {
     if let Some(pattern) = asked.pattern {
         // What a pattern matches goes, whatever its namespace. The pattern begins with the namespace of the command line,
         // and entries without one that match it, too, are left alone.
-        let check = if args.namespace.is_empty() { Check::Cheap } else { Check::Whole };
-        let scan = Scan::of_pattern(&servers, args, pattern, check);
         let covers = |_: &KeyName| true;
+        let check = if args.namespace.is_empty() { Check::Cheap } else { Check::Whole(&covers) };
+        let scan = Scan::of_pattern(&servers, args, pattern, check);
         let selection = Selection { scan, covers: &covers, with_uncertain: true, with_stamps: false, yes: asked.yes };
         return remove(args, &cache, selection);
     }

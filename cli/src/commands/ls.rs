@@ -10,7 +10,7 @@ use crate::args::Args;
 use crate::outcome::{Code, Outcome};
 use crate::output::table::Table;
 use crate::output::{self, count, counted, size, time};
-use crate::redis::{command, has_moved, integer, told};
+use crate::redis::{command, has_moved, is_unknown, memory};
 use crate::scan::{Batch, Check, Found, Scan, What};
 
 /// The keys of one function whose memory is asked for.
@@ -23,6 +23,8 @@ const MEASURED: usize = 100_000;
 #[derive(Default)]
 struct Listing {
     functions: BTreeMap<Id, Function>,
+    /// A server has no `MEMORY USAGE`.
+    tells_no_memory: bool,
     stamps: u64,
     staged: u64,
     foreign: u64,
@@ -88,8 +90,8 @@ struct Row<'a> {
     /// Values that another version of this library wrote.
     other_version: u64,
     stored_bytes: u64,
-    /// Estimated from a sample. For entries of groups, the stored bytes.
-    memory_bytes: u64,
+    /// Estimated from a sample. For entries of groups, the stored bytes. `None` if the server does not tell it.
+    memory_bytes: Option<u64>,
     age_p50_ms: Option<u64>,
     ttl_left_p50_ms: Option<u64>,
     body_p50_us: Option<u64>,
@@ -181,8 +183,8 @@ impl Listing {
             if has_moved(&reply) {
                 continue;
             }
-            let memory = integer(&told("MEMORY USAGE", reply)?).and_then(|memory| u64::try_from(memory).ok());
-            if let (Some(function), Some(memory)) = (self.functions.get_mut(&id), memory) {
+            self.tells_no_memory |= is_unknown(&reply);
+            if let (Some(function), Some(memory)) = (self.functions.get_mut(&id), memory(reply)?) {
                 function.sampled += 1;
                 function.sample.0 += stored;
                 function.sample.1 += memory;
@@ -192,7 +194,7 @@ impl Listing {
     }
 
     fn document(&self, refused: u64) -> Document<'_> {
-        let functions = self.functions.iter().map(|(id, function)| function.row(id));
+        let functions = self.functions.iter().map(|(id, function)| function.row(id, self.tells_no_memory));
         Document {
             functions: functions.collect(),
             stamps: self.stamps,
@@ -293,11 +295,12 @@ impl Function {
         self.bodies.extend(other.bodies);
     }
 
-    fn row<'a>(&'a self, id: &'a Id) -> Row<'a> {
+    fn row<'a>(&'a self, id: &'a Id, tells_no_memory: bool) -> Row<'a> {
         // What the sample has per stored byte, all have.
         let memory = match self.sample {
-            (0, _) => self.stored,
-            (stored, memory) => (self.stored as f64 * memory as f64 / stored as f64) as u64,
+            (0, _) if tells_no_memory && !id.in_groups => None,
+            (0, _) => Some(self.stored),
+            (stored, memory) => Some((self.stored as f64 * memory as f64 / stored as f64) as u64),
         };
         Row {
             namespace: &id.namespace,
@@ -338,7 +341,7 @@ impl Row<'_> {
             count(self.refreshing),
             count(self.stale),
             size(self.stored_bytes),
-            size(self.memory_bytes),
+            optional(self.memory_bytes.map(size)),
             optional(self.age_p50_ms.map(time::millis)),
             optional(self.ttl_left_p50_ms.map(time::millis)),
             optional(body),

@@ -142,7 +142,10 @@ impl Report {
             let left = counted(self.uncertain, "entry is", "entries are");
             let why = "the first part of the key may be a namespace, and the content does not tell";
             lines.push(format!("{left} left alone: {why}."));
-            lines.push("`invalidate` removes what it names, and `invalidate --match` all that matches:".to_owned());
+            lines.push(
+                "`invalidate` removes what it names, and `invalidate --match` all that matches. For example:"
+                    .to_owned(),
+            );
             lines.extend(self.uncertain_examples.iter().map(|key| format!("  {key}")));
         }
         if self.foreign > 0 {

@@ -10,7 +10,7 @@ use crate::args::Args;
 use crate::outcome::{Code, Failure, Outcome};
 use crate::output::table::facts;
 use crate::output::{self, count, hex, payload, size, time};
-use crate::redis::{Replies, bytes, command, integer, is_wrong_type, left, time as server_time, told};
+use crate::redis::{Replies, bytes, command, is_wrong_type, left, memory as memory_of, time as server_time, told};
 
 mod tags;
 
@@ -314,21 +314,14 @@ fn read_key(servers: &Servers, key: &str, names: Vec<KeyName>) -> Outcome<Option
     let commands =
         [command(&["GET", key]), command(&["PTTL", key]), command(&["MEMORY", "USAGE", key]), command(&["TIME"])];
     let mut replies = Replies::of(servers.send(key, &commands))?;
-    let (content, life, memory, now) = (replies.next(), replies.next(), replies.next(), replies.next());
+    let (content, life, usage, now) = (replies.next(), replies.next(), replies.next(), replies.next());
     if is_wrong_type(&content) {
         return Err(Failure::Foreign(format!("{key} is not of redis-cached: it holds another Redis type")));
     }
-    let (content, left, memory) = (told("GET", content)?, left(life)?, told("MEMORY USAGE", memory)?);
+    let (content, left, memory) = (told("GET", content)?, left(life)?, memory_of(usage)?);
     let now = server_time(now)?;
     let Some(bytes) = bytes(content) else { return Ok(None) };
-    Ok(Some(Read {
-        name: names[0].clone(),
-        names,
-        bytes,
-        left,
-        memory: integer(&memory).and_then(|memory| u64::try_from(memory).ok()),
-        now,
-    }))
+    Ok(Some(Read { name: names[0].clone(), names, bytes, left, memory, now }))
 }
 
 /// Reads a slot that is a field of a hash. `None` if it is empty, or over.

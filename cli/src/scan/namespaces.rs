@@ -11,14 +11,14 @@ use crate::outcome::Outcome;
 use crate::redis::{bytes, command, has_moved, is_refused_key, is_wrong_type, told};
 
 /// How many values a scan reads as a whole, to find out the namespaces of their keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Check {
+#[derive(Clone, Copy)]
+pub(crate) enum Check<'a> {
     /// None.
     None,
     /// Small ones, and a few of the others.
     Cheap,
-    /// All but giant ones.
-    Whole,
+    /// All but giant ones, if one of their names is meant.
+    Whole(&'a dyn Fn(&KeyName) -> bool),
 }
 
 /// The most bytes of a small value.
@@ -45,14 +45,14 @@ pub(super) struct Seen {
 }
 
 /// The choice of values that are read as a whole.
-pub(super) struct Namespaces {
-    check: Check,
+pub(super) struct Namespaces<'a> {
+    check: Check<'a>,
     /// The larger values that were tried, by the first two parts of their keys.
     tries: HashMap<String, u32>,
 }
 
-impl Namespaces {
-    pub(super) fn new(check: Check) -> Namespaces {
+impl<'a> Namespaces<'a> {
+    pub(super) fn new(check: Check<'a>) -> Namespaces<'a> {
         Namespaces { check, tries: HashMap::new() }
     }
 
@@ -102,7 +102,7 @@ impl Namespaces {
         }
         match self.check {
             Check::None => false,
-            Check::Whole => seen.size <= WHOLE,
+            Check::Whole(is_meant) => seen.size <= WHOLE && seen.names.iter().any(is_meant),
             Check::Cheap if seen.size <= SMALL => true,
             Check::Cheap if seen.size > TRIED => false,
             Check::Cheap => {

@@ -106,7 +106,7 @@ async fn a_lease_stays_unless_its_namespace_is_named() {
         let expected = "1 of 1 entry removed:
   shop:price  1
 2 entries are left alone: the first part of the key may be a namespace, and the content does not tell.
-`invalidate` removes what it names, and `invalidate --match` all that matches:
+`invalidate` removes what it names, and `invalidate --match` all that matches. For example:
   shop:shop:slow:1
   shop:slow:1";
         prints(&url, &["clear", "shop", "--yes"], 0, expected);

@@ -91,6 +91,21 @@ fn a_scan_goes_on_and_counts_what_may_not_be_read() {
     assert_eq!(json(&url, &["ls"])["stamps"], 3);
 }
 
+/// Some servers do not tell what a key takes.
+#[test]
+fn memory_that_the_server_does_not_tell_is_left_out() {
+    let server = Server::with(&["--rename-command", "MEMORY", ""]);
+    let url = server.url();
+    fill(&cache(&url, ""));
+    let listed = json(&url, &["ls", "shop:price"]);
+    assert_eq!(listed["functions"][0]["memory_bytes"], serde_json::Value::Null, "{listed}");
+    let (printed, code) = run(&url, &["ls", "shop:price"]);
+    let row: Vec<&str> = printed.lines().nth(1).unwrap().split_whitespace().collect();
+    assert!(code == 0 && row[8] == "-", "{printed}");
+    let (shown, code) = run(&url, &["show", "shop:price:1"]);
+    assert!(code == 0 && !shown.contains("of memory"), "{shown}");
+}
+
 /// The document, without what standard error has.
 fn rcached_json(url: &str, arguments: &[&str]) -> serde_json::Value {
     let output = crate::rcached(url, arguments).output().unwrap();
