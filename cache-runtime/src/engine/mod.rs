@@ -54,7 +54,7 @@ use crate::engine::context::Context;
 use crate::engine::sharing::{Accepts, Errors};
 use crate::error::Error;
 use crate::key::Key;
-use crate::observe::{BodyTimer, CallResult, RefreshTally, Undecided};
+use crate::observe::{BodyTimer, CallResult, Undecided};
 use crate::plan::function::{Function, Plan, Terms};
 use crate::plan::policy;
 use crate::plan::ttl::Ttl;
@@ -147,9 +147,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         }
         let role = if begin.is_some() { Role::Refresh } else { Role::Alone };
         let (Some(key), Some(begin)) = (key, begin) else {
-            // A refresh of what has no entry stores nothing.
-            let refresh = (role == Role::Refresh).then(|| RefreshTally::begin(counters));
-            return Steps::Body(BodyTimer::start(counters, events::body_span(function, key, role)), refresh);
+            return Steps::Body(BodyTimer::start(counters, events::body_span(function, key, role)));
         };
         Steps::Taken(outlined(|| async move {
             match begin {

@@ -23,7 +23,7 @@ use crate::engine::context as cache;
 use crate::engine::flight::{Flight, Ticket, poll_within};
 use crate::engine::sharing::Shared;
 use crate::error::Error;
-use crate::observe::{BodyResult, BodyTimer, RefreshTally};
+use crate::observe::{BodyResult, BodyTimer};
 use crate::plan::erased::StoredValue;
 use crate::plan::function::Terms;
 #[cfg(feature = "local")]
@@ -295,22 +295,17 @@ impl<F: Future> Conductor for Outlined<F> {
 /// The steps of a call after its first look.
 pub(super) enum Steps<'a, F> {
     Taken(Outlined<F>),
-    /// There are none: the body runs, perhaps as a refresh.
-    Body(BodyTimer<'a>, Option<RefreshTally<'a>>),
+    /// There are none: the body runs.
+    Body(BodyTimer<'a>),
 }
 
 impl<F: Future> Conductor for Steps<'_, F> {
     fn drive(&mut self, requests: &Requests<'_>, typed: &mut dyn Typed, context: &mut Context<'_>) -> Poll<()> {
         match self {
             Steps::Taken(conductor) => conductor.drive(requests, typed, context),
-            Steps::Body(timer, refresh) => {
+            Steps::Body(timer) => {
                 let polled = timer.span().in_scope(|| typed.poll_body(context));
-                polled.map(|returned| {
-                    timer.ended(returned.into());
-                    if let Some(refresh) = refresh.take().filter(|_| returned.is_value()) {
-                        refresh.ended(false);
-                    }
-                })
+                polled.map(|returned| _ = timer.ended(returned.into()))
             }
         }
     }

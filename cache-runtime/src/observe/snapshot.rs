@@ -105,7 +105,8 @@ figures! {
         fills: Fills,
         /// The bytes of the values that were stored, with their headers.
         value_bytes: Histogram,
-        /// The refreshes, in the background or by `…_refresh`, by what became of them.
+        /// The refreshes, in the background or by `…_refresh`, by what became of them. Calls without an entry, such as all of
+        /// `off://`, refresh nothing.
         refreshes: Refreshes,
         /// The values that were found and could not be used, by the reason.
         unusable: Unusable,

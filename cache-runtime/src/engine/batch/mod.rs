@@ -31,7 +31,7 @@ use super::{Engine, usable};
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::observe::{BatchTally, CallResult};
-use crate::plan::function::Plan;
+use crate::plan::function::{Function, Plan};
 use crate::plan::policy;
 use crate::poll::outlined::outlined;
 use crate::store::Store;
@@ -185,7 +185,7 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         let positions = given.once_each();
         let Ids { ids, keys } = given;
         let keys: Vec<_> = keys.into_iter().map(|key| usable(self.cache, plan.terms.function, key)).collect();
-        let tally = BatchTally::new(self.cache.functions().of(plan.terms.function), keys.len(), anew);
+        let tally = self.tally(plan.terms.function, &keys, anew);
         let mut call = Call {
             ids: &ids,
             positions: &positions,
@@ -229,6 +229,12 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
         open.tally.end();
         drop(open);
         Ok(in_order(ids, found, extra))
+    }
+
+    fn tally(&self, function: &Function, keys: &[Option<Key>], anew: bool) -> BatchTally {
+        // Ids without a key are not refreshed, because nothing is stored.
+        let counted = if anew { keys.iter().flatten().count() } else { keys.len() };
+        BatchTally::new(self.cache.functions().of(function), counted, anew)
     }
 }
 

@@ -75,8 +75,8 @@ impl<S: Store, T: Timer> Engine<'_, S, T> {
             }
         }
         for (assignment, (value, _)) in assignments.all.iter().zip(values) {
-            // The store failed when the id was to be refreshed, or the id has no entry.
-            if matches!(assignment, Assignment::Alone(_)) {
+            // The store failed when the id was to be refreshed.
+            if matches!(assignment, Assignment::Alone(at) if call.open.keys[*at].is_some()) {
                 call.open.tally.refreshed(false);
             }
             call.found[assignment.at()] = Some(value);

@@ -96,7 +96,7 @@ pub(in super::super) fn not_stored(function: &Function, key: &Key, why: &dyn Dis
 }
 
 /// The calls for which a body runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(in super::super) enum Role {
     /// All calls, or those of the process.
     Leader,
