@@ -1,10 +1,9 @@
 //! Workloads without a server: the memory store, compared with in-memory caches, and keys.
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis_cached::{Cache, redis_cached};
+use redis_cached::Cache;
 use tokio::runtime::Builder;
 
 use super::Bench;
@@ -29,10 +28,10 @@ fn plain<'a>(name: &'static str, mut call: impl FnMut(u64) -> Result<Item> + 'a)
 }
 
 pub fn tables(bench: &Bench<'_>) -> Result<Vec<Table>> {
-    Ok(vec![encoded(bench)?, kept(bench)?, keys(bench)?])
+    Ok(vec![local(bench)?, keys(bench)?])
 }
 
-fn encoded(bench: &Bench<'_>) -> Result<Table> {
+fn local(bench: &Bench<'_>) -> Result<Table> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let quick = quick_cache::sync::Cache::<u64, Item>::new(10_000);
     let moka =
@@ -75,83 +74,6 @@ fn encoded(bench: &Bench<'_>) -> Result<Table> {
         about: "Hits on 1,000 values of 100 B. The other caches clone them, and redis-cached decodes them: `memory://` stores entries \
             encoded, so that it behaves like Redis. quick_cache has no lifetimes.",
         rows: vec![rounds("hit, 100 B", bench.rounds(21), turns)],
-    })
-}
-
-#[redis_cached(prefix = "kept", ttl = "1h", local = 10_000, cache = cache, skip(cache))]
-async fn shared_item(cache: &Cache, id: u64) -> Arc<Item> {
-    Arc::new(data::item(100, id))
-}
-
-#[redis_cached(prefix = "kept", ttl = "1h", local = 10_000, cache = cache, skip(cache))]
-fn shared_item_plain(cache: &Cache, id: u64) -> Arc<Item> {
-    Arc::new(data::item(100, id))
-}
-
-#[cached::macros::cached(max_size = 10_000)]
-fn shared_item_cached(id: u64) -> Arc<Item> {
-    Arc::new(data::item(100, id))
-}
-
-/// Hits on shared values: what is left is the look-up.
-fn kept(bench: &Bench<'_>) -> Result<Table> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let quick = quick_cache::sync::Cache::<Box<str>, Arc<Item>>::new(10_000);
-    let texts: Vec<String> = (0..ITEMS).map(|id| format!("kept:item:{id}")).collect();
-    for (id, text) in (0..).zip(&texts) {
-        quick.insert(text.as_str().into(), Arc::new(data::item(100, id)));
-    }
-    let moka = moka::sync::Cache::<u64, Arc<Item>>::builder()
-        .max_capacity(10_000)
-        .time_to_live(Duration::from_secs(3600))
-        .build();
-    let (cache, cache_plain) = (Cache::builder("memory://")?.build(), Cache::builder("memory://")?.build());
-    // A value is kept when a call has read it, and the store has confirmed it.
-    while cache.stats().local_hits < ITEMS || cache_plain.stats().local_hits < ITEMS {
-        for id in 0..ITEMS {
-            runtime.block_on(shared_item(&cache, id));
-            shared_item_plain(&cache_plain, id);
-        }
-    }
-    let timed = |call: &mut dyn FnMut(usize)| {
-        let begun = Instant::now();
-        for hit in 0..COUNT as usize {
-            call(black_box(hit % ITEMS as usize));
-        }
-        Ok(begun.elapsed() / COUNT)
-    };
-    let asynchronous = || {
-        runtime.block_on(async {
-            let begun = Instant::now();
-            for hit in 0..COUNT {
-                black_box(shared_item(&cache, black_box(u64::from(hit) % ITEMS)).await);
-            }
-            Ok(begun.elapsed() / COUNT)
-        })
-    };
-    let turns: Vec<Turn<'_>> = vec![
-        ("quick_cache, by the text of a key", Box::new(|| timed(&mut |id| drop(black_box(quick.get(&*texts[id])))))),
-        (
-            "moka, sync",
-            Box::new(|| {
-                timed(&mut |id| {
-                    let id = id as u64;
-                    drop(black_box(moka.get_with(id, || Arc::new(data::item(100, id)))));
-                })
-            }),
-        ),
-        ("`cached`, plain", Box::new(|| timed(&mut |id| drop(black_box(shared_item_cached(id as u64)))))),
-        (
-            "redis-cached, local, plain",
-            Box::new(|| timed(&mut |id| drop(black_box(shared_item_plain(&cache_plain, id as u64))))),
-        ),
-        ("redis-cached, local, async", Box::new(asynchronous)),
-    ];
-    Ok(Table {
-        title: "An `Arc` in this process",
-        about: "Hits on 1,000 values of 100 B in an `Arc`. quick_cache finds them by text that is there already; the functions \
-            make their keys. `cached` and moka have no other process to agree with.",
-        rows: vec![rounds("hit of an `Arc`", bench.rounds(21), turns)],
     })
 }
 
