@@ -197,8 +197,9 @@ impl Scope<'_> {
                 Of::Key => "key",
                 Of::Group => "group",
             };
-            let ty = self.params.iter().find(|param| param.binds(name)).map(|param| &param.ty);
-            if ty.is_none_or(|ty| is_all_of(expr, name, ty)) {
+            let param = self.params.iter().find(|param| param.binds(name));
+            let is_all = |param: &Param| is_all_of(expr, name, param.is_plain().then_some(&param.ty));
+            if param.is_none_or(is_all) {
                 errors.at(name.span(), format_args!("`{name}` is skipped, and part of `{part_of}` all the same"));
             }
         }

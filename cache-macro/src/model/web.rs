@@ -197,9 +197,10 @@ fn in_part<'p>(args: &Args, param: &'p Param, in_key: &[(&Expr, Variables)]) -> 
         return None;
     }
     param.bindings.iter().filter(|name| !args.skips(name)).find_map(|name| {
+        let ty = param.is_plain().then_some(&param.ty);
         let mut mentions = in_key.iter().filter(|(_, variables)| variables.depend_on(name)).peekable();
         let place = mentions.peek()?.1.place(name).unwrap_or(name.span());
-        (!mentions.any(|(expr, _)| is_all_of(expr, name, &param.ty))).then_some((place, name))
+        (!mentions.any(|(expr, _)| is_all_of(expr, name, ty))).then_some((place, name))
     })
 }
 

@@ -12,30 +12,40 @@ use syn::{
     Index, Item, LitStr, Local, Macro, Member, PatIdent, Token, Type, UnOp,
 };
 
-use super::types::{type_args, ungrouped};
+use super::types::{last, ungrouped};
 
 /// Returns `true` if both are the same identifier: `r#id` is `id`, but `r#type` is not the keyword.
 pub(crate) fn same(left: &Ident, right: &Ident) -> bool {
     left == right || left.unraw() == right.unraw() && syn::parse_str::<Ident>(&left.unraw().to_string()).is_ok()
 }
 
-/// Returns `true` if the expression is all of the variable `name`, which is, or is in, a parameter of type `ty`, as far as one can
-/// tell without resolving types.
-pub(crate) fn is_all_of(expr: &Expr, name: &Ident, ty: &Type) -> bool {
-    match expr {
+/// Returns `true` if the expression is all of the variable `name`, as far as one can tell without resolving types. `ty` is its
+/// type, if that is spelled. A field, a method or a `Deref` of any other type may be a part of it.
+pub(crate) fn is_all_of(expr: &Expr, name: &Ident, ty: Option<&Type>) -> bool {
+    let is_variable = |expr: &Expr| match expr {
         Expr::Path(path) => path.path.get_ident().is_some_and(|ident| same(ident, name)),
+        _ => false,
+    };
+    match expr {
         Expr::Paren(inner) => is_all_of(&inner.expr, name, ty),
         Expr::Group(inner) => is_all_of(&inner.expr, name, ty),
         Expr::Reference(inner) => is_all_of(&inner.expr, name, ty),
-        Expr::Unary(ExprUnary { op: UnOp::Deref(_), expr, .. }) => is_all_of(expr, name, ty),
-        // The only field of a wrapper such as `Extension<User>`.
-        Expr::Field(ExprField { base, member: Member::Unnamed(Index { index: 0, .. }), .. }) => {
-            matches!(ungrouped(ty), Type::Path(path) if type_args(path).len() == 1) && is_all_of(base, name, ty)
-        }
         Expr::MethodCall(call) => {
-            let same_value = ["clone", "to_owned", "as_str", "as_ref", "as_deref", "as_slice"];
-            same_value.iter().any(|method| call.method == method) && is_all_of(&call.receiver, name, ty)
+            (call.method == "clone" || call.method == "to_owned") && is_all_of(&call.receiver, name, ty)
         }
+        Expr::Unary(ExprUnary { op: UnOp::Deref(_), expr, .. }) => ty.is_some_and(holds_one_value) && is_variable(expr),
+        Expr::Field(ExprField { base, member: Member::Unnamed(Index { index: 0, .. }), .. }) => {
+            ty.is_some_and(holds_one_value) && is_variable(base)
+        }
+        _ => is_variable(expr),
+    }
+}
+
+/// Returns `true` for a reference, and for the wrappers of axum, which have one field.
+fn holds_one_value(ty: &Type) -> bool {
+    match ungrouped(ty) {
+        Type::Reference(_) => true,
+        Type::Path(path) => matches!(last(path).as_str(), "Extension" | "Form" | "Json" | "Path" | "Query"),
         _ => false,
     }
 }

@@ -74,6 +74,42 @@ async fn a_part_in_a_macro(Path(id): Path<u64>, Extension(user): Extension<User>
     format!("{id} {}", user.id)
 }
 
+#[derive(Clone)]
+struct Names(String, String);
+
+impl Names {
+    fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::ops::Deref for Names {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+#[redis_cached(response, key = "{names.0}")]
+async fn a_field_of_what_is_in_a_pattern(Extension(names): Extension<Names>) -> String {
+    names.1
+}
+
+#[redis_cached(response, key = "{names.0.0}")]
+async fn a_field_of_a_field(names: Extension<Names>) -> String {
+    names.0.1
+}
+
+#[redis_cached(response, key = "{names.as_str()}")]
+async fn a_method_of_its_own(Extension(names): Extension<Names>) -> String {
+    names.1
+}
+
+#[redis_cached(response, key = "{*names}")]
+async fn a_dereference_of_its_own(Extension(names): Extension<Names>) -> String {
+    names.1
+}
+
 // Nothing tells that these are handlers but what they are used for.
 #[redis_cached(key = "{headers.len()}")]
 async fn of_no_known_return_type(headers: HeaderMap) -> String {
