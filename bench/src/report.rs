@@ -26,10 +26,13 @@ fn cell(row: &Row, at: usize) -> String {
         Cell::Times(times) if at == 0 => {
             spread(times.iter().map(Duration::as_secs_f64)).map_or_else(|| "–".to_owned(), |spread| time(spread.median))
         }
-        Cell::Times(_) => row.ratio(at).map_or_else(
-            || "–".to_owned(),
-            |ratio| format!("{:.2} × ({:.2}–{:.2})", ratio.median, ratio.low, ratio.high),
-        ),
+        Cell::Times(times) => match (row.ratio(at), spread(times.iter().map(Duration::as_secs_f64))) {
+            (Some(ratio), Some(own)) if ratio.median < 0.1 => {
+                format!("{} ({}–{})", time(own.median), time(own.low), time(own.high))
+            }
+            (Some(ratio), _) => format!("{:.2} × ({:.2}–{:.2})", ratio.median, ratio.low, ratio.high),
+            (None, _) => "–".to_owned(),
+        },
     }
 }
 

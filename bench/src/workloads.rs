@@ -10,8 +10,9 @@ pub mod web;
 
 use crate::machine::{Pinning, Server};
 use crate::subjects::{
-    BlockingSubject as _, ByHand, ByHandBlocking, ByHandManaged, Cached, CachedBlocking, CachedLocal, Hitbox,
-    HitboxLocal, MultiTier, MultiTierLocal, Ours, OursBlocking, OursLocal, Result, Subject as _,
+    BlockingSubject as _, ByHand, ByHandBlocking, ByHandManaged, Cached, CachedBlocking, CachedInMemory, CachedLocal,
+    Hitbox, HitboxLocal, Moka, MultiTier, MultiTierLocal, Ours, OursBlocking, OursLocal, QuickCache, Result,
+    Subject as _,
 };
 
 /// All subjects that cache `async` functions, connected.
@@ -37,7 +38,7 @@ impl Async {
     }
 }
 
-/// The subjects that also keep values in this process, and two that ask Redis each time.
+/// The subjects that also keep values in this process, two that ask Redis each time, and three that have no server.
 pub struct Local {
     pub by_hand: ByHand,
     pub ours: Ours,
@@ -45,6 +46,9 @@ pub struct Local {
     pub cached: CachedLocal,
     pub hitbox: HitboxLocal,
     pub multi_tier: MultiTierLocal,
+    pub quick_cache: QuickCache,
+    pub moka: Moka,
+    pub in_memory: CachedInMemory,
 }
 
 impl Local {
@@ -56,6 +60,9 @@ impl Local {
             cached: CachedLocal::connect(url).await?,
             hitbox: HitboxLocal::connect(url).await?,
             multi_tier: MultiTierLocal::connect(url).await?,
+            quick_cache: QuickCache::connect(url).await?,
+            moka: Moka::connect(url).await?,
+            in_memory: CachedInMemory::connect(url).await?,
         })
     }
 }
@@ -107,7 +114,11 @@ macro_rules! each_async {
 /// Makes a turn for each subject of [`Local`].
 macro_rules! each_local {
     ($all:expr, |$subject:ident| $turn:expr) => {
-        each_async!($all, [by_hand, ours, ours_local, cached, hitbox, multi_tier], |$subject| $turn)
+        each_async!(
+            $all,
+            [by_hand, ours, ours_local, cached, hitbox, multi_tier, quick_cache, moka, in_memory],
+            |$subject| $turn
+        )
     };
 }
 

@@ -3,6 +3,7 @@
 mod by_hand;
 mod cached;
 mod hitbox;
+mod in_memory;
 mod multi_tier;
 mod ours;
 mod ours_local;
@@ -10,10 +11,12 @@ pub mod services;
 
 use std::error::Error;
 use std::future::Future;
+use std::sync::Arc;
 
 pub use self::by_hand::{ByHand, ByHandBlocking, ByHandManaged};
 pub use self::cached::{Cached, CachedBlocking, CachedLocal};
 pub use self::hitbox::{Hitbox, HitboxLocal};
+pub use self::in_memory::{CachedInMemory, Moka, QuickCache};
 pub use self::multi_tier::{MultiTier, MultiTierLocal};
 pub use self::ours::{Ours, OursBlocking, item_entry};
 pub use self::ours_local::OursLocal;
@@ -28,6 +31,14 @@ pub trait Subject: Clone + Send + Sync + 'static {
     fn connect(url: &str) -> impl Future<Output = Result<Self>> + Send;
     fn item(&self, size: u32, id: u64) -> impl Future<Output = Result<Item>> + Send;
     fn users(&self, count: u64) -> impl Future<Output = Result<Users>> + Send;
+    /// An item in an `Arc`. A library that keeps values encoded makes a new one for each hit.
+    fn shared_item(&self, size: u32, id: u64) -> impl Future<Output = Result<Arc<Item>>> + Send {
+        async move { self.item(size, id).await.map(Arc::new) }
+    }
+    /// Users in an `Arc`.
+    fn shared_users(&self, count: u64) -> impl Future<Output = Result<Arc<Users>>> + Send {
+        async move { self.users(count).await.map(Arc::new) }
+    }
     /// An item of 5 MB.
     fn large(&self, id: u64) -> impl Future<Output = Result<Item>> + Send {
         self.item(data::LARGE, id)

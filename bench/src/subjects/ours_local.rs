@@ -1,5 +1,7 @@
 //! redis-cached with its local tier.
 
+use std::sync::Arc;
+
 use redis_cached::{Cache, redis_cached};
 
 use super::{Coherent, Result, Subject};
@@ -18,6 +20,16 @@ async fn users_local(cache: &Cache, count: u64) -> Users {
     data::users(count)
 }
 
+#[redis_cached(ttl = "1h", local = 10_000, cache = cache, skip(cache))]
+async fn shared_item_local(cache: &Cache, size: u32, id: u64) -> Arc<Item> {
+    Arc::new(data::item(size, id))
+}
+
+#[redis_cached(ttl = "1h", local = 10_000, cache = cache, skip(cache))]
+async fn shared_users_local(cache: &Cache, count: u64) -> Arc<Users> {
+    Arc::new(data::users(count))
+}
+
 impl Subject for OursLocal {
     const NAME: &'static str = "redis-cached, local";
 
@@ -31,6 +43,14 @@ impl Subject for OursLocal {
 
     async fn users(&self, count: u64) -> Result<Users> {
         Ok(users_local(&self.0, count).await)
+    }
+
+    async fn shared_item(&self, size: u32, id: u64) -> Result<Arc<Item>> {
+        Ok(shared_item_local(&self.0, size, id).await)
+    }
+
+    async fn shared_users(&self, count: u64) -> Result<Arc<Users>> {
+        Ok(shared_users_local(&self.0, count).await)
     }
 
     async fn slow(&self, id: u64) -> Result<u64> {

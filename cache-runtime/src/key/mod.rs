@@ -277,11 +277,26 @@ impl KeyWriter {
         KeyWriter::of(text, namespace.len())
     }
 
-    /// Starts the text of a key, which will be no [`Key`], with the [text](Self::into_text) of a new writer.
+    /// A writer of many keys, of which nothing but the text is needed. Each is begun with [`restart`](Self::restart).
+    #[cfg(feature = "local")]
+    pub(crate) fn of_texts() -> KeyWriter {
+        KeyWriter::of(String::with_capacity(128), 0)
+    }
+
+    /// Begins the next text with the [text](Self::into_text) of a new writer.
     #[cfg(feature = "local")]
     #[inline]
-    pub(crate) fn after(stem: &str) -> Box<KeyWriter> {
-        spare::take_writer(stem)
+    pub(crate) fn restart(&mut self, stem: &str) {
+        self.text.clear();
+        self.text.push_str(stem);
+        self.arguments_at = None;
+    }
+
+    /// Returns true if another text may be begun: this one had no tags, did not fail, and was not large.
+    #[cfg(feature = "local")]
+    #[inline]
+    pub(crate) fn is_reusable(&self) -> bool {
+        self.text.capacity() <= spare::LARGEST && self.tags.is_none() && self.failure.is_none()
     }
 
     #[inline]
@@ -313,13 +328,6 @@ impl KeyWriter {
         }
         self.end_arguments();
         Some(&self.text)
-    }
-
-    /// Leaves the writer to the next key of this thread.
-    #[cfg(feature = "local")]
-    #[inline]
-    pub(crate) fn recycle(self: Box<Self>) {
-        spare::keep_writer(self);
     }
 
     /// Starts the key of a group's hash. The caller appends `:` and the text of the attribute's `group`.

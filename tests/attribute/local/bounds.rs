@@ -39,7 +39,7 @@ async fn large(cache: &Cache, id: u64) -> Large {
 
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(from = "Vec<u8>", into = "Vec<u8>")]
-struct Large(Arc<Vec<u8>>);
+pub(super) struct Large(pub(super) Arc<Vec<u8>>);
 
 impl From<Vec<u8>> for Large {
     fn from(bytes: Vec<u8>) -> Large {

@@ -1,6 +1,7 @@
 //! `local`: decoded values that this process keeps.
 
 mod bounds;
+mod last;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::front::Front;
 use super::map::Entry;
 use super::tickets::{Tags, Ticket};
 use super::{Known, Tier};
@@ -76,16 +77,16 @@ pub fn kept_value<V>(
 #[inline]
 pub fn kept_value_at<V>(cache: &Context, plan: &Plan<V>, verb: Verb, write: impl FnOnce(&mut KeyWriter)) -> Option<V> {
     let (Some(local), Verb::Call) = (&plan.local, verb) else { return None };
-    let (known, mut writer) = cache.local_key(&plan.terms)?;
-    write(&mut writer);
-    let entry = cache.local_entry_at(known, &mut writer);
-    // The next key of this thread needs no allocation.
-    writer.recycle();
-    let entry = entry?;
-    // A `Clone` that panics makes no hit.
-    let value = caught_unless(is_plain::<V>() || is_shared::<V>(), || (local.cloned)(&*entry.value)).ok()??;
-    known.counters.local_hit(entry.body_micros);
-    Some(value)
+    let (known, mut front) = cache.local_key(&plan.terms)?;
+    write(&mut front.writer);
+    let hit = cache.local_entry_at(known, &mut front).and_then(|entry| {
+        // A `Clone` that panics makes no hit.
+        let value = caught_unless(is_plain::<V>() || is_shared::<V>(), || (local.cloned)(&*entry.value)).ok()??;
+        known.counters.local_hit(entry.body_micros);
+        Some(value)
+    });
+    front.keep();
+    hit
 }
 
 /// [`kept_value_at`] of a function that returns a `Result`, of which the `Ok` is kept.
@@ -234,14 +235,14 @@ impl Context {
 
     /// Starts the key of an entry, if the function may have entries here.
     #[inline]
-    fn local_key(&self, terms: &Terms) -> Option<(&Known, Box<KeyWriter>)> {
+    fn local_key(&self, terms: &Terms) -> Option<(&Known, Box<Front>)> {
         let known = self.tier().get()?.known(terms);
-        Some((known, KeyWriter::after(known.stem.as_deref()?)))
+        Some((known, Front::take(known.stem.as_deref()?)))
     }
 
     /// The value of the key that was written, if it may be served. It is compiled once for all functions.
-    fn local_entry_at(&self, known: &Known, writer: &mut KeyWriter) -> Option<Arc<Entry>> {
-        let found = known.good(writer.whole()?, &[], Coarse::now())?;
+    fn local_entry_at<'f>(&self, known: &Known, front: &'f mut Front) -> Option<&'f Entry> {
+        let found = front.good(known, Coarse::now())?;
         if self.has_undelivered() { None } else { Some(found) }
     }
 
@@ -345,7 +346,8 @@ impl Tier {
             Tags { cells, seal }
         };
         let map = self.map(terms);
-        let weight = map.weight(offer.key.as_str(), envelope::raw_len(offer.bytes))?;
+        let bytes = envelope::raw_len(offer.bytes);
+        let weight = map.weight(offer.key.as_str(), bytes)?;
         Some(Ticket {
             number: self.number(),
             map: Arc::clone(map),
@@ -357,6 +359,7 @@ impl Tier {
             until: after(left),
             body_micros: value.body_micros,
             due: due.map_or(Coarse(u64::MAX), |due| after(if due == 0 { AGAIN } else { due })),
+            bytes,
             weight,
         })
     }

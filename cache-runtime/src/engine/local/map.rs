@@ -53,7 +53,9 @@ pub(super) struct Entry {
     /// The tags that follow from the arguments.
     pub(super) tags: Box<[String]>,
     pub(super) has_own_tags: bool,
-    /// The bytes that it counts as.
+    /// The size of its value, encoded and not compressed.
+    pub(super) bytes: usize,
+    /// The bytes that it counts as: at least its part of the room.
     pub(super) weight: u64,
     /// How long its body ran.
     pub(super) body_micros: u32,
@@ -271,6 +273,7 @@ mod tests {
             due: AtomicU64::new(u64::MAX),
             tags: Box::default(),
             has_own_tags: false,
+            bytes: 8,
             weight,
             body_micros: 0,
         })

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `map` | the values of one function, within a number and a size |
 //! | `cell` | the stamps of tags |
+//! | `front` | what a thread keeps between its hits |
 //! | `tickets` | values that are being confirmed |
 //! | `void` | the writes of this process |
 //! | `call` | the tier in a call: the hit before its first look, and the offer after it |
@@ -18,6 +19,7 @@
 
 pub(crate) mod call;
 mod cell;
+mod front;
 mod map;
 mod tickets;
 mod void;
@@ -63,6 +65,8 @@ pub(crate) struct Tier {
 /// A function whose map is known.
 struct Known {
     function: &'static Function,
+    /// No other one in this process has it, in whatever cache.
+    number: u64,
     /// How the keys of its entries begin. A function that must not have entries has none.
     stem: Option<Box<str>>,
     has_own_tags: bool,
@@ -146,6 +150,7 @@ impl Tier {
         let stem = function.refusal().is_none().then(|| KeyWriter::new(&self.namespace, function.head()).into_text());
         Known {
             function,
+            number: front::number(),
             stem,
             has_own_tags: terms.has_own_tags,
             map: self.shared_map(terms, &counters),

@@ -56,6 +56,7 @@ pub(super) struct Ticket {
     pub(super) until: Coarse,
     pub(super) due: Coarse,
     pub(super) has_own_tags: bool,
+    pub(super) bytes: usize,
     pub(super) weight: u64,
     /// How long its body ran.
     pub(super) body_micros: u32,
@@ -91,6 +92,7 @@ impl Ticket {
             due: self.due.0.into(),
             has_own_tags: self.has_own_tags,
             tags,
+            bytes: self.bytes,
             weight: self.weight,
             body_micros: self.body_micros,
         };
