@@ -62,56 +62,32 @@ impl<T: NodeTransport> ClusterStore<T> {
 
     /// Does the same for an operation of several steps, each of which has a deadline of its own. A step that is
     /// redirected begins the operation again.
-    pub(super) fn in_steps_at_slot<'a, R: Send, F>(
+    pub(super) async fn in_steps_at_slot<'a, R: Send, F>(
         &'a self,
         slot: u16,
-        deadline: impl Fn() -> Instant + Send + Sync,
-        operation: impl Fn(&'a RedisStore<T>) -> F + Send + Sync,
-    ) -> impl Future<Output = Result<R, Error>> + Send
-    where
-        F: Future<Output = Result<R, Error>> + Send + 'a,
-    {
-        // An `async fn` would keep its arguments twice, and each read has room for them.
-        async move {
-            let by = deadline();
-            self.state().refresh_if_due(by);
-            let route = match self.state().slots.owner(slot) {
-                Some(node) => Route { node, asks: false },
-                None => Box::pin(self.first_route(slot, by)).await?,
-            };
-            let outcome = operation(self.at(route).ok_or_else(|| ClusterState::unserved(slot))?).await;
-            // Most operations end here, and keep no room for what comes after a redirection.
-            match outcome {
-                Err(error) if error.redirection().is_some() => {
-                    Box::pin(self.redirected(slot, route, error, deadline, operation)).await
-                }
-                outcome => outcome,
-            }
-        }
-    }
-
-    /// Carries out an operation that was redirected from this route.
-    async fn redirected<'a, R: Send, F>(
-        &'a self,
-        slot: u16,
-        mut route: Route,
-        mut error: Error,
         deadline: impl Fn() -> Instant + Send + Sync,
         operation: impl Fn(&'a RedisStore<T>) -> F + Send + Sync,
     ) -> Result<R, Error>
     where
         F: Future<Output = Result<R, Error>> + Send + 'a,
     {
-        for _ in 0..REDIRECTIONS {
+        let by = deadline();
+        self.state().refresh_if_due(by);
+        let mut route = match self.state().slots.owner(slot) {
+            Some(node) => Route { node, asks: false },
+            None => Box::pin(self.first_route(slot, by)).await?,
+        };
+        let mut followed = 0;
+        loop {
+            let outcome = operation(self.at(route).ok_or_else(|| ClusterState::unserved(slot))?).await;
+            let redirection = outcome.as_ref().err().and_then(Error::redirection);
             let by = deadline();
-            let Some(redirection) = error.redirection().filter(|_| Instant::now() < by) else { break };
-            route = self.follow(route, slot, redirection, by).await?;
-            match operation(self.at(route).ok_or_else(|| ClusterState::unserved(slot))?).await {
-                Err(next) => error = next,
-                done => return done,
-            }
+            let Some(redirection) = redirection.filter(|_| followed < REDIRECTIONS && Instant::now() < by) else {
+                return outcome;
+            };
+            route = Box::pin(self.follow(route, slot, redirection, by)).await?;
+            followed += 1;
         }
-        Err(error)
     }
 
     /// Carries out an operation on many slots: a part at each node, at the same time. `operation` gets the positions of

@@ -136,15 +136,12 @@ impl Coalescer {
 
     /// Takes a place in the open batch.
     fn join(&self, key: &Key, waker: &Waker) -> (Arc<Batch>, Ticket) {
-        let is_refused = self.is_refused.load(Relaxed);
         let mut open = lock(&self.open);
         let batch = Arc::clone(open.get_or_insert_with(|| {
-            // The nodes of a cluster share what would be one batch.
-            let usual = if is_refused { MOST / 4 } else { MOST };
-            let (requests, wakers) = (Some(Requests::with_capacity(usual)), Vec::with_capacity(usual));
+            let (requests, wakers) = (Some(Requests::default()), Vec::with_capacity(MOST));
             Arc::new(Batch(Mutex::new(BatchState { requests, wakers, outcome: None })))
         }));
-        let ticket = lock(&batch.0).add(key, is_refused, waker);
+        let ticket = lock(&batch.0).add(key, self.is_refused.load(Relaxed), waker);
         if ticket.at + 1 == MOST {
             *open = None;
         }
@@ -186,7 +183,7 @@ impl BatchState {
     fn add(&mut self, key: &Key, is_refused: bool, waker: &Waker) -> Ticket {
         self.wakers.push(waker.clone());
         // An open batch has its requests: it is closed before they are taken.
-        let entry = self.requests.get_or_insert_with(|| Requests::with_capacity(1)).add(key, is_refused);
+        let entry = self.requests.get_or_insert_default().add(key, is_refused);
         Ticket { at: self.wakers.len() - 1, entry }
     }
 }

@@ -49,13 +49,14 @@ enum ReplyPlace {
     Other(usize),
 }
 
-impl Requests {
-    /// With room for the keys of this number of entries.
-    pub(super) fn with_capacity(entries: usize) -> Requests {
-        let (text, entries) = (String::with_capacity(64 * entries), Vec::with_capacity(entries));
+impl Default for Requests {
+    fn default() -> Self {
+        let (text, entries) = (String::with_capacity(64 * MOST), Vec::with_capacity(MOST));
         Requests { text, entries, index: [0; INDEX], keys: 0, others: Pipeline::new() }
     }
+}
 
+impl Requests {
     /// Adds a read, and returns the number of its entry.
     pub(super) fn add(&mut self, key: &Key, is_refused: bool) -> usize {
         let text = key.as_str();
