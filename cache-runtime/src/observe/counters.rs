@@ -8,7 +8,7 @@ use super::listener::Listener;
 use super::snapshot::{
     Bodies, Calls, Fills, FunctionStats, InvalidationStats, InvalidationsOfKind, LocalStats, Refreshes, Unusable,
 };
-use super::tally::{BLOCKS, Tally, Total, block_of_thread};
+use super::tally::{BLOCKS, Tally, Total, block_of_thread, is_own};
 use crate::lock::briefly;
 use crate::plan::function::Function;
 use crate::stored::envelope::Why;
@@ -168,8 +168,9 @@ impl Counters {
     /// A value of the store was served, which its body took this long to compute.
     #[inline]
     pub(crate) fn hit(&self, micros: u32) {
-        let block = self.block();
-        if block.hits.add(micros) {
+        let at = block_of_thread();
+        let block = &self.blocks[at];
+        if block.hits.add(micros, is_own(at)) {
             block.make_room();
         }
     }
@@ -178,8 +179,9 @@ impl Counters {
     #[cfg(feature = "local")]
     #[inline]
     pub(crate) fn local_hit(&self, micros: u32) {
-        let block = self.block();
-        if block.local.add(micros) {
+        let at = block_of_thread();
+        let block = &self.blocks[at];
+        if block.local.add(micros, is_own(at)) {
             block.make_room();
         }
     }
