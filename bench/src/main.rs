@@ -2,7 +2,7 @@
 //!
 //! `scripts/bench [--pin same|split|free]` starts servers of its own, prints the tables, and writes them
 //! to `bench/results/<pinning>.md`, with a chart in the same folder. With `--quick` (few rounds) or
-//! `--only hits|stampede|faults|memory|stale|web|large` it only prints them.
+//! `--only hits|tiers|stampede|faults|memory|stale|web|large` it only prints them.
 
 mod chart;
 mod data;
@@ -87,8 +87,7 @@ fn run(arguments: &[String]) -> Result<()> {
 }
 
 fn bench(arguments: &[&str]) -> Result<()> {
-    const USAGE: &str =
-        "usage: scripts/bench [--pin same|split|free] [--quick] [--only hits|stampede|faults|memory|stale|web|large]";
+    const USAGE: &str = "usage: scripts/bench [--pin same|split|free] [--quick] [--only hits|tiers|stampede|faults|memory|stale|web|large]";
     let (mut pinning, mut quick, mut only) = (Pinning::Same, false, None);
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
@@ -106,6 +105,10 @@ fn bench(arguments: &[&str]) -> Result<()> {
     let mut tables = Vec::new();
     if wants("hits") {
         tables.extend(hits::tables(&bench)?);
+        server.flush()?;
+    }
+    if wants("tiers") {
+        tables.push(hits::of_tiers(&bench)?);
         server.flush()?;
     }
     if wants("stampede") {
