@@ -87,7 +87,8 @@ fn run(arguments: &[String]) -> Result<()> {
 }
 
 fn bench(arguments: &[&str]) -> Result<()> {
-    const USAGE: &str = "usage: scripts/bench [--pin same|split|free] [--quick] [--only hits|tiers|stampede|faults|memory|stale|web|large]";
+    const USAGE: &str = "usage: scripts/bench [--pin same|split|free] [--quick] \
+        [--only hits|tiers|stampede|faults|memory|stale|web|large]";
     let (mut pinning, mut quick, mut only) = (Pinning::Same, false, None);
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {

@@ -5,6 +5,7 @@
 //! The figures belong to the dependencies in `Cargo.lock`: a change of theirs may move both.
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use redis::{AsyncCommands as _, Commands as _};
 use redis_cached::{Cache, redis_cached};
@@ -165,20 +166,44 @@ fn allocations_of_a_hit_in_the_local_tier() {
         id
     }
 
+    /// No thread holds it between its calls.
+    #[derive(Clone, Serialize, Deserialize)]
+    #[serde(from = "String", into = "String")]
+    struct Large(Arc<str>);
+
+    impl From<String> for Large {
+        fn from(text: String) -> Large {
+            Large(text.into())
+        }
+    }
+
+    impl From<Large> for String {
+        fn from(large: Large) -> String {
+            (*large.0).to_owned()
+        }
+    }
+
+    #[redis_cached(prefix = "cost", local = 100, cache = cache, skip(cache))]
+    fn kept_large(cache: &Cache, id: u64) -> Large {
+        Large::from("x".repeat(100_000 + id as usize))
+    }
+
     let server = Server::start();
     let runtime = runtime();
     let cache = cache(&server.url());
-    test_support::eventually("all three are kept", || {
+    test_support::eventually("all four are kept", || {
         let before = cache.stats().local_hits;
         drop(run(&runtime, kept(&cache, 1)));
         kept_plain(&cache, 1);
         run(&runtime, kept_number(&cache, 1));
-        cache.stats().local_hits == before + 3
+        kept_large(&cache, 1);
+        cache.stats().local_hits == before + 4
     });
     assert_costs! {
         "async": 2, allocations(|| drop(run(&runtime, kept(&cache, 1))));
         "async, of a number": 0, allocations(|| _ = black_box(run(&runtime, kept_number(&cache, 1))));
         "plain, of a number": 0, allocations(|| _ = black_box(kept_plain(&cache, 1)));
+        "three plain, of 100 KB": 0, allocations(|| (0..3).for_each(|_| _ = black_box(kept_large(&cache, 1))));
         "commands": "", commands(&server, || _ = black_box(run(&runtime, kept_number(&cache, 1))));
     }
 }

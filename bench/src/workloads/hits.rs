@@ -120,9 +120,9 @@ pub fn of_tiers(bench: &Bench<'_>) -> Result<Table> {
         title: "Hits with a tier in this process",
         about: "Libraries that also keep values in the process, and answer hits from there, and two subjects that ask Redis each \
             time. Times in place of ratios are medians, where the ratio would be below 0.1. The last three have no server, and \
-            so no other process to agree with. The tier saves the round trip. Its cost is that a hit may be older than an invalidation by another process, \
-            until the server's message arrives (client-side caching; redis-cached has a bound besides, half a second) or, in this \
-            setup, until the entry expires (the others).",
+            so no other process to agree with. The tier saves the round trip. Its cost is that a hit may be older than an \
+            invalidation by another process, until the server's message arrives (client-side caching; redis-cached has a bound \
+            besides, half a second) or, in this setup, until the entry expires (the others).",
         rows,
     })
 }

@@ -4,10 +4,10 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// The number of blocks that threads share. A number that all threads write costs them more than a hit.
-pub(super) const BLOCKS: usize = 16;
+pub(super) const BLOCKS: usize = OWN + 16;
 
 /// The number of the first blocks, which are those of one thread each: it need not count in one atomic step, which would
-/// take a tenth of a hit of the local tier. All later threads share the others.
+/// take a twentieth of a hit of the local tier. All later threads share the others.
 const OWN: usize = 8;
 
 /// Returns true if no other thread counts in this block.

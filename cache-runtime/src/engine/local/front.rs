@@ -31,11 +31,12 @@ pub(super) fn number() -> u64 {
 /// It is boxed: its parts are not moved.
 pub(super) struct Front {
     pub(super) writer: KeyWriter,
+    /// The key of the last entry. Its buffer outlives the entry.
+    key: String,
     last: Option<Last>,
 }
 
 struct Last {
-    key: String,
     entry: Arc<Entry>,
     /// The [`number`] of its function.
     function: u64,
@@ -57,7 +58,7 @@ impl Front {
 
     #[cold]
     fn new() -> Box<Front> {
-        Box::new(Front { writer: KeyWriter::of_texts(), last: None })
+        Box::new(Front { writer: KeyWriter::of_texts(), key: String::new(), last: None })
     }
 
     /// Leaves it to the next call of this thread.
@@ -79,7 +80,7 @@ impl Front {
         if let Some(last) = &self.last
             && last.function == known.number
             && last.at == now
-            && last.key == key
+            && self.key == key
             && last.entry.is_good(now)
         {
             // The call that is to refresh it is not answered.
@@ -91,24 +92,17 @@ impl Front {
     fn find(&mut self, known: &Known, now: Coarse) -> Option<&Entry> {
         let key = self.writer.whole()?;
         let Some(entry) = known.good(key, &[], now) else {
-            if self.last.as_ref().is_some_and(|last| !last.entry.is_good(now)) {
-                self.forget();
-            }
+            self.forget();
             return None;
         };
-        match &mut self.last {
-            Some(last) => {
-                last.key.clear();
-                last.key.push_str(key);
-                (last.function, last.at) = (known.number, now);
-                drop_entry(std::mem::replace(&mut last.entry, entry));
-            }
-            None => self.last = Some(Last { key: key.to_owned(), entry, function: known.number, at: now }),
+        self.key.clear();
+        self.key.push_str(key);
+        if let Some(last) = self.last.replace(Last { entry, function: known.number, at: now }) {
+            drop_entry(last.entry);
         }
         self.last.as_ref().map(|last| &*last.entry)
     }
 
-    #[cold]
     fn forget(&mut self) {
         if let Some(last) = self.last.take() {
             drop_entry(last.entry);
